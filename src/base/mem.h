@@ -1,0 +1,111 @@
+/* base/mem.h: views, arena, bounded buffer, secrets. Running out of memory ends the process (mem_alloc): all that was
+ * acknowledged is in the store, and every input is bounded long before. So nothing here returns NULL. */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include "base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A view of `len` bytes that somebody else owns. May hold NUL bytes; is not terminated. at may be NULL when len is 0. */
+struct str {
+    const char *at;
+    size_t len;
+};
+
+#define STR(literal) ((struct str){ "" literal, sizeof(literal) - 1 })
+
+static inline struct str str_of(const char *text)
+{
+    return (struct str){ text, text ? strlen(text) : 0 };
+}
+
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+/* ASCII letters compared without case. */
+bool str_eq_nocase(struct str a, struct str b);
+
+/* Equal lengths and bytes, in a time that depends on the lengths alone. */
+bool str_eq_secret(struct str a, struct str b);
+
+bool str_has(struct str s, char c);
+bool str_has_prefix(struct str s, struct str prefix);
+
+/* Cuts *rest at the first `sep`: *before gets what stands before it, *rest what follows. False, with both untouched,
+ * when there is no `sep`. */
+bool str_cut(struct str *rest, char sep, struct str *before);
+
+/* Without leading and trailing spaces and tabs. */
+struct str str_trim(struct str s);
+
+/* The next word of a space-separated list (RFC 6749 section 3.3 scope); false at the end. */
+bool str_next_word(struct str *rest, struct str *word);
+
+/* Whether `word` is one of the space-separated words of `list`. */
+bool str_has_word(struct str list, struct str word);
+
+/* malloc that never returns NULL. The caller frees. */
+void *mem_alloc(size_t size) __attribute__((returns_nonnull, malloc, alloc_size(1)));
+
+/* --- arena: what a request makes lies here and is freed at once ------------------------------------------------- */
+
+struct arena_chunk;
+struct arena {
+    char *at, *end;              /* free room in the current chunk */
+    struct arena_chunk *chunks;  /* heap chunks, newest first; none while the first room suffices */
+};
+
+/* Starts on `room` of `size` bytes that the caller owns and keeps alive (may be NULL, 0). */
+void arena_init(struct arena *arena, void *room, size_t size);
+/* Frees all heap chunks; every view into the arena dies. */
+void arena_release(struct arena *arena);
+/* `size` bytes, aligned for any type, not cleared. */
+void *arena_alloc(struct arena *arena, size_t size) __attribute__((returns_nonnull, alloc_size(2)));
+void *arena_zalloc(struct arena *arena, size_t size) __attribute__((returns_nonnull, alloc_size(2)));
+/* A copy in the arena, with a NUL after it that len does not count. */
+struct str arena_copy(struct arena *arena, struct str s);
+/* printf into the arena; NUL after it. */
+struct str arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- buf: a growing text with a hard upper size ------------------------------------------------------------------ */
+
+struct buf {
+    struct arena *arena;  /* where it grows */
+    char *at;
+    size_t len, room, max;
+    bool overflowed;      /* sticky: something did not fit below max; the content is cut short and must not be used */
+};
+
+/* Empty; grows in `arena` up to `max` bytes, beginning with room for `first`. */
+void buf_init(struct buf *buf, struct arena *arena, size_t first, size_t max);
+void buf_add(struct buf *buf, struct str s);
+void buf_add_char(struct buf *buf, char c);
+void buf_add_int(struct buf *buf, int64_t value);
+/* Room for `size` more bytes that the caller will write, or NULL on overflow; then say how many with buf->len += n. */
+char *buf_reserve(struct buf *buf, size_t size);
+static inline struct str buf_str(const struct buf *buf)
+{
+    return (struct str){ buf->at, buf->len };
+}
+
+/* --- secret: locked in memory, kept out of core dumps, wiped ----------------------------------------------------- */
+
+struct secret {
+    char *at;
+    size_t len, mapped;
+};
+
+/* `len` zero bytes in pages of their own (mlock, MADV_DONTDUMP, MADV_DONTFORK). mlock may fail under a small
+ * RLIMIT_MEMLOCK: the secret is usable all the same and *locked says so (NULL allowed). */
+struct err secret_init(struct secret *out, size_t len, bool *locked) MUST_USE;
+/* Wipes and unmaps; safe on a zeroed struct. */
+void secret_release(struct secret *secret);
+/* Overwrites in a way the compiler may not drop. */
+void mem_wipe(void *at, size_t len);
+
+#endif

@@ -1,0 +1,59 @@
+/* base/settings.h: every setting of the service, one row each in settings.c: variable, flag, kind, default, range, help.
+ * --help, the man page and docs/configuration.md are printed from those rows. */
+#ifndef BASE_SETTINGS_H
+#define BASE_SETTINGS_H
+
+#include "base/mem.h"
+#include <stdio.h>
+
+enum records_kept { RECORDS_ALL, RECORDS_GRANTS };
+enum metrics_access { METRICS_LOOPBACK, METRICS_ANY, METRICS_OFF };
+enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* Strings and lists are NUL-terminated and live as long as the struct. Units are in the names. */
+struct settings {
+    const char *listen;            /* TOKEN_LISTEN: host:port, [v6]:port, or :port */
+    const char *data_dir;          /* TOKEN_DATA_DIR */
+    const char *issuer;            /* TOKEN_ISSUER */
+    const char *audience;          /* TOKEN_AUDIENCE: comma-separated */
+    int64_t signing_alg;           /* TOKEN_SIGNING_ALG: an enum jwa */
+    int64_t records;               /* TOKEN_RECORDS: an enum records_kept */
+    int64_t access_ttl_s, access_ttl_max_s, refresh_ttl_s, refresh_ttl_max_s, id_ttl_s, id_ttl_max_s;
+    const char *privileged_claims; /* TOKEN_PRIVILEGED_CLAIMS: comma-separated, added to "role" */
+    int64_t clock_skew_s;          /* TOKEN_CLOCK_SKEW: for nbf and iat */
+    int64_t clock_tolerance_max_s; /* TOKEN_CLOCK_TOLERANCE_MAX: the most a caller may ask for */
+    int64_t token_max_bytes;       /* TOKEN_MAX_BYTES: a longer token is not looked at */
+    int64_t failure_limit;         /* TOKEN_FAILURE_LIMIT: failed authentications a minute and address; 0: no limit */
+    int64_t client_cache_s;        /* TOKEN_CLIENT_CACHE_TTL */
+    int64_t verified_cache;        /* TOKEN_VERIFIED_CACHE: entries */
+    int64_t jwks_max_age_s;        /* TOKEN_JWKS_MAX_AGE */
+    const char *cors_origins;      /* TOKEN_CORS_ORIGINS: comma-separated, or * */
+    int64_t loops, workers, queue; /* TOKEN_LOOPS, TOKEN_WORKERS (0: from the number of cores), TOKEN_QUEUE */
+    int64_t body_max_bytes;        /* TOKEN_BODY_MAX */
+    int64_t header_max_bytes;      /* TOKEN_HEADER_MAX: request line and headers together */
+    int64_t connections;           /* TOKEN_CONNECTIONS */
+    int64_t idle_timeout_s, request_timeout_s; /* TOKEN_IDLE_TIMEOUT, TOKEN_REQUEST_TIMEOUT */
+    int64_t drain_timeout_s;       /* TOKEN_DRAIN_TIMEOUT */
+    const char *tls_cert, *tls_key; /* TOKEN_TLS_CERT, TOKEN_TLS_KEY: PEM files; both or none */
+    int64_t metrics;               /* TOKEN_METRICS: an enum metrics_access */
+    int64_t log_level, log_format; /* TOKEN_LOG_LEVEL, TOKEN_LOG_FORMAT */
+    int64_t purge_interval_s;      /* TOKEN_PURGE_INTERVAL */
+    char *owned;                   /* what the strings above point into; settings_release frees it */
+};
+
+/* Fills *out: defaults, then the environment, then flags (`--listen 0.0.0.0:80` or `--listen=…`) from argv[*next] on;
+ * stops at the first argument that is no setting's flag and leaves *next there. On a bad value: ERR_INVALID_REQUEST with
+ * one sentence that names the variable, the value's fault and what is allowed (never a secret's value); the sentence is
+ * static until the next call. */
+MUST_USE struct err settings_read(int argc, char **argv, int *next, struct settings *out);
+void settings_release(struct settings *settings);
+
+/* The table as the options part of --help, as roff for the man page, as Markdown for docs/configuration.md; and the
+ * values in force (secrets shown as "set"), for --check-config. */
+void settings_print_help(FILE *out);
+void settings_print_man(FILE *out);
+void settings_print_markdown(FILE *out);
+void settings_print_values(const struct settings *settings, FILE *out);
+
+#endif

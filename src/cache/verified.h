@@ -1,0 +1,44 @@
+/* cache/verified.h: tokens whose signature has been checked: SHA-256 of the token -> its claims. Bounded in entries and in
+ * bytes an entry. An entry says only what is true of a token for ever: that key signed these claims, of this kind. Time,
+ * revocation, the key's own state, and all that a caller asks are checked on every use (service/verify.c). */
+#ifndef CACHE_VERIFIED_H
+#define CACHE_VERIFIED_H
+
+#include "jose/claims.h"
+
+enum { VERIFIED_ENTRY_MAX = 8192 }; /* bytes; a larger entry is handed out but not kept */
+
+/* Immutable once put. Everything it points to lies in its own memory. */
+struct verified {
+    unsigned char hash[32];   /* SHA-256 of the token's text */
+    uint64_t key_serial;      /* of the struct jwk that verified it */
+    enum token_kind kind;
+    struct claims claims;
+    struct str introspection; /* the RFC 7662 answer of this token while it is active, ready to send */
+    struct arena arena;       /* what the above lies in */
+    unsigned refs;            /* atomic */
+    uint32_t used;            /* cache's own: recency */
+    size_t bytes;             /* memory it holds */
+};
+
+struct verified_cache;
+
+/* `entries` 0: nothing is kept. */
+struct verified_cache *verified_cache_new(size_t entries);
+void verified_cache_free(struct verified_cache *cache); /* NULL allowed */
+
+/* The entry of that hash with a reference for the caller, or NULL. Never waits but for a shard's short lock. */
+struct verified *verified_get(struct verified_cache *cache, const unsigned char hash[32]);
+/* An empty entry of the caller's, with one reference, its arena beginning with room for `size` bytes. */
+struct verified *verified_new(size_t size);
+/* Keeps a filled entry (adds the cache's own reference), pushing out the least recently used of its set. */
+void verified_put(struct verified_cache *cache, struct verified *entry);
+/* Gives a reference back. */
+void verified_release(struct verified *entry);
+static inline void verified_releasep(struct verified **entry)
+{
+    if (*entry)
+        verified_release(*entry);
+}
+
+#endif

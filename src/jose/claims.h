@@ -1,0 +1,70 @@
+/* jose/claims.h: JWT claims (RFC 7519, RFC 9068, OpenID Connect Core section 2): read, check, build. */
+#ifndef JOSE_CLAIMS_H
+#define JOSE_CLAIMS_H
+
+#include "base/json.h"
+
+enum { CLAIMS_AUD_MAX = 16 };
+#define CLAIMS_TIME_MAX INT64_C(253402300799) /* 9999-12-31T23:59:59Z: later is no date that anyone means */
+
+enum token_kind { TOKEN_ACCESS = 1, TOKEN_REFRESH, TOKEN_ID };
+
+/* The header's typ of a kind (RFC 8725 section 3.11): "at+jwt", "rt+jwt", "JWT"; static. */
+struct str token_kind_typ(enum token_kind kind);
+/* The API's name of a kind: "access", "refresh", "id"; static. */
+struct str token_kind_name(enum token_kind kind);
+/* By the API's name. */
+MUST_USE bool token_kind_find(struct str name, enum token_kind *out);
+/* By a header's typ: without case, and with or without "application/" (RFC 7515 section 4.1.9). */
+MUST_USE bool token_kind_of_typ(struct str typ, enum token_kind *out);
+
+/* A token's registered claims. Absent strings have at == NULL. Views into the payload or the arena. */
+struct claims {
+    struct str iss, sub, jti, client_id, azp, scope, token_type, nonce;
+    struct str aud[CLAIMS_AUD_MAX];
+    size_t aud_count;
+    int64_t exp, iat, nbf; /* seconds since 1970 */
+    int64_t auth_time;     /* -1: absent */
+    const struct json *all;
+    struct str text;       /* the payload itself: one JSON object */
+};
+
+/* Reads a payload. ERR_TOKEN_MALFORMED unless it is one JSON object without duplicates; ERR_TOKEN_CLAIM unless iss, sub,
+ * aud, exp, iat, nbf, jti are there and every registered claim has its type: times are integers in [0, CLAIMS_TIME_MAX],
+ * aud a string or a list of 1 to CLAIMS_AUD_MAX strings. Views live as long as `payload` and the arena.
+ * Fuzzed: tests/fuzz/claims.c. */
+MUST_USE struct err claims_read(struct arena *arena, struct str payload, struct claims *out);
+
+/* What a caller asks of a token. Zeroed strings and -1 ages ask nothing. */
+struct claims_expect {
+    struct str issuer, subject, nonce;
+    struct str audience[CLAIMS_AUD_MAX]; /* any one of them must be in aud (RFC 7519 section 4.1.3) */
+    size_t audience_count;
+    int64_t tolerance_s; /* allowed after exp, before nbf and before iat */
+    int64_t skew_s;      /* further allowance for nbf and iat alone: other machines' clocks */
+    int64_t max_age_s;   /* of auth_time, else of iat; -1: any (OpenID Connect Core section 3.1.3.7 rule 13) */
+};
+
+/* ERR_TOKEN_EXPIRED (now >= exp + tolerance), ERR_TOKEN_NOT_YET, ERR_TOKEN_CLAIM with a sentence that names the claim. */
+MUST_USE struct err claims_check(const struct claims *claims, const struct claims_expect *expect, int64_t now_s);
+
+/* Whether a custom claim of this name would replace a registered one (contract.md, "Claims"). */
+bool claims_is_registered(struct str name);
+
+/* A new token's claims. */
+struct claims_new {
+    enum token_kind kind;
+    struct str iss, sub, client_id, scope, nonce, jti; /* nonce empty: left out */
+    const struct str *aud;
+    size_t aud_count;             /* one: written as a string, unless aud_as_list */
+    bool aud_as_list;
+    int64_t iat, exp;             /* nbf = iat */
+    int64_t auth_time;            /* -1: left out */
+    const struct json *custom;    /* an object or NULL; already refused if it has a registered name */
+};
+
+/* Appends the payload as one JSON object. access: scope, token_type Bearer, client_id; refresh: scope, token_type
+ * Refresh, client_id; id: nonce, auth_time, azp. */
+void claims_write(struct buf *out, const struct claims_new *claims);
+
+#endif

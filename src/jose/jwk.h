@@ -1,0 +1,54 @@
+/* jose/jwk.h: keys to and from JWK (RFC 7517, RFC 7518 section 6, RFC 8037), thumbprints (RFC 7638), and the table of
+ * algorithms. A key is pinned to exactly one algorithm when it is made (RFC 8725 section 3.1); no token can change it. */
+#ifndef JOSE_JWK_H
+#define JOSE_JWK_H
+
+#include "base/json.h"
+
+enum jwa { JWA_RS256 = 1, JWA_PS256, JWA_ES256, JWA_EDDSA };
+
+enum { JWK_THUMBPRINT_LEN = 43, JWK_SIGNATURE_MAX = 1024 };  /* SHA-256 in base64url; RSA 8192 bits */
+
+/* The JOSE name ("RS256"), static. */
+const char *jwa_name(enum jwa alg);
+/* By exact name; false for anything else, "none" in every spelling included. */
+MUST_USE bool jwa_find(struct str name, enum jwa *out);
+
+/* A key and what it is pinned to. Owned by whoever made it; immutable after that and safe to share between threads. */
+struct jwk {
+    enum jwa alg;
+    struct evp_pkey_st *pkey;  /* OpenSSL's; public, or both halves */
+    uint64_t serial;           /* never used twice in a process: names the key in per-thread contexts (jws.c) */
+    bool has_private;
+    char kid[JWK_THUMBPRINT_LEN + 1]; /* RFC 7638 thumbprint */
+};
+
+/* Takes `pkey` (freed with the jwk, and also on failure) and pins it to `alg`. ERR_INVALID_REQUEST when the key is not
+ * of the algorithm's type, or too weak: RSA modulus below 2048 or above 8192 bits, exponent even or below 65537. */
+MUST_USE struct err jwk_of_pkey(struct evp_pkey_st *pkey, enum jwa alg, bool has_private, struct jwk **out);
+
+/* Parses a public JWK. The algorithm is its `alg` member, or without one the only one that its type leaves (EC P-256:
+ * ES256; Ed25519: EdDSA; RSA: RS256). Refuses symmetric and private keys, unknown curves, points off the curve, `use`
+ * other than sig, key_ops without verify, members of a wrong type, and an `alg` of another family. The kid of the result
+ * is always the thumbprint; the JWK's own `kid` is the caller's to read. Fuzzed: tests/fuzz/jwk.c. */
+MUST_USE struct err jwk_parse_public(struct arena *arena, struct str text, struct jwk **out);
+
+/* Makes a fresh pair: RSA 2048 (e = 65537), P-256 or Ed25519. */
+MUST_USE struct err jwk_generate(enum jwa alg, struct jwk **out);
+
+/* Private halves as unencrypted PKCS#8 PEM, for a key file. _read takes the PEM's bytes; the written text is the
+ * caller's to wipe (secret_release). */
+MUST_USE struct err jwk_read_private_pem(struct str pem, enum jwa alg, struct jwk **out);
+MUST_USE struct err jwk_write_private_pem(const struct jwk *key, struct secret *out);
+
+/* Appends the public half as a JWK object with kid, kty, use, alg and the public members. */
+void jwk_write_public(const struct jwk *key, struct buf *out);
+
+/* Frees and wipes; NULL allowed. */
+void jwk_free(struct jwk *key);
+static inline void jwk_freep(struct jwk **key)
+{
+    jwk_free(*key);
+}
+
+#endif

@@ -1,0 +1,35 @@
+/* keys/signer.h: who holds the private keys. One interface, a file a kind (local; later kms and envelope). Operations are
+ * thread-safe; create and sign may wait, so they run on workers. */
+#ifndef KEYS_SIGNER_H
+#define KEYS_SIGNER_H
+
+#include "jose/jws.h"
+#include "store/store.h"
+
+struct signer;
+struct signer_ops {
+    const char *name; /* "local" */
+    /* Makes a key pair, durably kept by the signer, and fills kid, alg, public_jwk, private_ref of *out (in the arena).
+     * The key's state is the store's business. */
+    struct err (*create)(struct signer *, struct arena *, enum jwa alg, struct key *out);
+    /* Makes a key of the store ready to sign: reads the file, asks KMS. Checks that the private half belongs to
+     * key->public_jwk by signing and verifying a test message. Idempotent. */
+    struct err (*load)(struct signer *, const struct key *key);
+    /* Signs with a loaded key: raw JWS signature bytes into `out` of JWK_SIGNATURE_MAX bytes. */
+    struct err (*sign)(struct signer *, struct str kid, enum jwa alg, struct str input, char *out, size_t *len);
+    /* Forgets a key and wipes what is held of it; the file stays. */
+    void (*unload)(struct signer *, struct str kid);
+    /* Readiness and `doctor`. */
+    struct err (*check)(struct signer *);
+    void (*close)(struct signer *); /* wipes what it holds */
+};
+struct signer {
+    const struct signer_ops *ops;
+};
+
+/* Key files in settings->data_dir: signing-key-<kid>.pem, PKCS#8, mode 0600; a file that group or others can read, or
+ * that is not the process's user's (or root's), is refused with a sentence that names it. Written to a temporary name,
+ * flushed, renamed, and the directory flushed, before create returns. */
+MUST_USE struct err signer_local_open(const struct settings *settings, struct signer **out);
+
+#endif

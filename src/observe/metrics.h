@@ -1,0 +1,47 @@
+/* observe/metrics.h: counters and latency histograms, in Prometheus text. Each thread counts in a block of its own
+ * (relaxed atomics, no shared cache line); a scrape adds the blocks up. One row per counter in metrics.c. */
+#ifndef OBSERVE_METRICS_H
+#define OBSERVE_METRICS_H
+
+#include "base/mem.h"
+
+enum operation {
+    OP_ISSUE, OP_VERIFY, OP_INTROSPECT, OP_REVOKE, OP_JWKS, OP_HEALTH, OP_METRICS,
+    OP_OTHER, /* unknown paths, preflights */
+    OP_COUNT
+};
+
+/* The label of an operation: "issue", "verify", …; static. */
+const char *operation_name(enum operation operation);
+
+enum counter {
+    COUNT_ISSUED_ACCESS, COUNT_ISSUED_REFRESH, COUNT_ISSUED_ID,        /* token_service_tokens_issued_total{type} */
+    COUNT_VERIFY_VALID, COUNT_VERIFY_INVALID,                          /* token_service_verifications_total{result} */
+    COUNT_INTROSPECT_ACTIVE, COUNT_INTROSPECT_INACTIVE,                /* token_service_introspections_total{result} */
+    COUNT_REVOKED, COUNT_REVOKED_UNKNOWN,                              /* token_service_revocations_total{result} */
+    COUNT_VERIFIED_HIT, COUNT_VERIFIED_MISS,                           /* token_service_verified_cache_total{result} */
+    COUNT_AUTH_BASIC, COUNT_AUTH_POST, COUNT_AUTH_BEARER,              /* token_service_authentications_total{method,…} */
+    COUNT_AUTH_FAILED, COUNT_AUTH_LIMITED,
+    COUNT_QUEUE_FULL,                                                  /* token_service_queue_full_total */
+    COUNT_COMMITS, COUNT_COMMITTED_RECORDS,                            /* token_service_commits_total, …_records_total */
+    COUNT_STORE_ERRORS, COUNT_SIGNER_ERRORS,                           /* token_service_dependency_errors_total{dependency} */
+    COUNT_PURGED,                                                      /* token_service_purged_rows_total */
+    COUNT_TIMEOUTS,                                                    /* token_service_request_timeouts_total */
+    COUNT_COUNT
+};
+
+/* One answered request: its outcome is the code (ERR_OK: "ok"), its duration in nanoseconds. */
+void metrics_request(enum operation operation, enum err_code outcome, int64_t duration_ns);
+void metrics_count(enum counter counter, uint64_t by);
+
+/* A value that is read only when scraped. `labels` is "" or like `state="active",kid="…"`; already escaped. */
+struct gauge {
+    const char *name, *help, *labels;
+    double value;
+};
+
+/* Appends everything: requests by operation and outcome, duration histograms by operation, counters, the gauges given
+ * (rows of one name stand together), resident memory and start time of the process. Format: Prometheus text 0.0.4. */
+void metrics_write(struct buf *out, const struct gauge *gauges, size_t count);
+
+#endif

@@ -1,0 +1,32 @@
+/* store/commit.h: group commit. Many requests' records become one transaction on one thread; whoever submitted is told
+ * when the records are durable. While a transaction runs the next batch gathers by itself; when more requests are on
+ * their way (commit_expect), a batch waits a moment for them, since a flush costs more than a record. */
+#ifndef STORE_COMMIT_H
+#define STORE_COMMIT_H
+
+#include "store/store.h"
+
+struct commit;
+
+/* One request's records. The submitter owns it until `done`, which is called on the commit thread, exactly once, and must
+ * not block. `failure` is OK when all is durable, else ERR_UNAVAILABLE and none of this request's records is kept. */
+struct commit_item {
+    const struct record *records;
+    void (*done)(struct commit_item *, struct err failure);
+    struct commit_item *next; /* commit.c's own */
+};
+
+/* The store must outlive it. */
+MUST_USE struct err commit_open(struct store *store, struct commit **out);
+/* Takes the item into the next batch. Never blocks. */
+void commit_submit(struct commit *commit, struct commit_item *item);
+/* The same, waiting until it is durable: for fronts without a loop. */
+MUST_USE struct err commit_wait(struct commit *commit, const struct record *records);
+/* Says that `delta` more (or fewer) requests are on workers and may submit soon. */
+void commit_expect(struct commit *commit, int delta);
+/* Items waiting or in the transaction that is running; for metrics. */
+size_t commit_depth(const struct commit *commit);
+/* Commits what was submitted, then stops the thread and frees. NULL allowed. */
+void commit_close(struct commit *commit);
+
+#endif

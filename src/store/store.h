@@ -1,0 +1,89 @@
+/* store/store.h: the records: clients, keys, tokens, revocations. One interface, a file a kind. Every operation may wait,
+ * so none runs on an event loop; all are thread-safe. Results are in the caller's arena. Failures of the store itself are
+ * ERR_UNAVAILABLE, with the detail logged. Column names are the platform's (contract.md, "Supabase tables"). */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/mem.h"
+#include "base/settings.h"
+#include "jose/claims.h"
+
+struct client {
+    struct str id, name;
+    bool is_public;                   /* client_type: no secret, may not authenticate here */
+    unsigned char secret_hash[32];    /* SHA-256 of the secret; zero for public clients */
+    struct str scopes;                /* allowed_scopes, space-separated */
+    int64_t access_ttl_s, refresh_ttl_s, id_ttl_s; /* 0: the service's default */
+    bool is_active;
+    int64_t created_at;               /* s */
+};
+
+enum key_state { KEY_PENDING = 1, KEY_ACTIVE, KEY_RETIRING, KEY_RETIRED, KEY_REVOKED };
+
+struct key {
+    struct str kid, alg;              /* RFC 7638 thumbprint; "RS256" */
+    struct str public_jwk;            /* JSON */
+    struct str private_ref;           /* where the signer finds the private half: "file:signing-key-<kid>.pem" */
+    enum key_state state;
+    int64_t created_at, activated_at, retired_at; /* s; 0: not yet */
+};
+
+/* What must be durable before its answer goes out. Views must live until the record is committed. */
+enum record_kind { RECORD_TOKEN = 1, RECORD_REVOCATION };
+struct record {
+    enum record_kind kind;
+    enum token_kind token_kind;
+    unsigned char token_hash[32];     /* SHA-256 of the token */
+    struct str jti, subject, client_id, scope, audience; /* audience: JSON list. RECORD_TOKEN */
+    int64_t issued_at, expires_at;    /* s. Of a revocation: when it was made, and until when it must be kept */
+    struct str reason, revoked_by;    /* RECORD_REVOCATION; revoked_by: the calling client's id */
+    struct record *next;              /* of the same request: committed together or not at all */
+};
+
+struct revocation {
+    int64_t position;                 /* ever growing: `revocations_since` continues after it */
+    unsigned char token_hash[32];
+    int64_t expires_at;               /* s */
+};
+
+struct store;
+struct store_ops {
+    const char *name; /* "sqlite" */
+    /* ERR_NOT_FOUND when there is none; inactive clients are found. */
+    struct err (*find_client)(struct store *, struct arena *, struct str id, struct client *out);
+    /* At most `max`, ordered by id. */
+    struct err (*list_clients)(struct store *, struct arena *, size_t max, struct client **out, size_t *count);
+    /* ERR_CONFLICT when the id is taken. */
+    struct err (*add_client)(struct store *, const struct client *);
+    /* ERR_NOT_FOUND when there is none. */
+    struct err (*set_client_active)(struct store *, struct str id, bool active);
+    /* All that are not retired, newest first. */
+    struct err (*list_keys)(struct store *, struct arena *, struct key **out, size_t *count);
+    /* Adds a first active key; ERR_CONFLICT when another instance was faster: then list again. Exactly one active key
+     * is kept by the store itself (a partial unique index). */
+    struct err (*add_first_key)(struct store *, const struct key *);
+    /* One transaction: every request's records (lists through ->next) or none. Revocations also mark the token's own
+     * row. Recording the same token or revocation twice is no error, and keeps the later expires_at. */
+    struct err (*record)(struct store *, const struct record *const *lists, size_t count);
+    /* Up to `max` revocations with a position above `after` that have not expired at `now_s`, in order. */
+    struct err (*revocations_since)(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,
+                                    struct revocation **out, size_t *count);
+    /* Deletes at most `max` rows that expired before `now_s`; *deleted says how many. A short transaction. */
+    struct err (*purge)(struct store *, int64_t now_s, size_t max, size_t *deleted);
+    /* Readiness and `doctor`: reads and writes work. */
+    struct err (*check)(struct store *);
+    void (*close)(struct store *);
+};
+struct store {
+    const struct store_ops *ops;
+};
+
+/* SQLite in settings->data_dir (made with mode 0700 when absent): WAL, synchronous=FULL, versioned migrations by
+ * PRAGMA user_version; refuses a database from a newer version with a clear sentence. Safe beside other processes of
+ * this program on the same file. */
+MUST_USE struct err store_sqlite_open(const struct settings *settings, struct store **out);
+
+/* store_close(&store) for AUTO; NULL allowed. */
+void store_closep(struct store **store);
+
+#endif
