@@ -43,6 +43,9 @@ bool str_cut(struct str *rest, char sep, struct str *before);
 /* Without leading and trailing spaces and tabs. */
 struct str str_trim(struct str s);
 
+/* The next item of a list divided by `sep`, as it stands (it may be empty); false at the end. */
+bool str_next_item(struct str *rest, char sep, struct str *item);
+
 /* The next word of a space-separated list (RFC 6749 section 3.3 scope); false at the end. */
 bool str_next_word(struct str *rest, struct str *word);
 

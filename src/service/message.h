@@ -4,6 +4,7 @@
 #define SERVICE_MESSAGE_H
 
 #include "base/json.h"
+#include "observe/metrics.h"
 #include "store/store.h"
 
 enum method { METHOD_OTHER = 0, METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_OPTIONS = 8 };
@@ -19,7 +20,7 @@ struct request {
     bool peer_is_loopback;
     bool is_local_operator;                /* the command line: may do everything */
     int64_t now_s, now_ms;                 /* wall clock when the request was read */
-    char id[17];                           /* request id, for the log and X-Request-Id */
+    struct str id;                         /* request id, for the log and X-Request-Id */
 };
 
 enum content { CONTENT_JSON = 0, CONTENT_JWKS, CONTENT_PROMETHEUS, CONTENT_NONE };
@@ -27,15 +28,17 @@ enum content { CONTENT_JSON = 0, CONTENT_JWKS, CONTENT_PROMETHEUS, CONTENT_NONE 
 struct response {
     int status;
     enum err_code outcome;                 /* for metrics and the log */
+    enum operation operation;              /* likewise */
+    struct str client_id;                  /* who called, once known; for the log */
     enum content content;
     struct buf body;
     struct str etag;                       /* "" : none */
     int64_t max_age_s;                     /* >= 0: public, max-age; -1: no-store; -2: no Cache-Control */
-    struct str allow;                      /* 405 and 204 */
-    const char *challenge;                 /* WWW-Authenticate, or NULL */
+    struct str allow;                      /* 405 and 204; "" : none */
+    struct str challenge;                  /* WWW-Authenticate; "" : none */
     int64_t retry_after_s;                 /* 0: none */
-    bool cors_any;                         /* Access-Control-Allow-Origin: * */
-    struct str cors_origin;                /* "" : none */
+    struct str cors_origin;                /* Access-Control-Allow-Origin: "*" or one origin; "" : none */
+    bool cors_preflight;                   /* with the methods and headers that are allowed */
     bool close;                            /* the connection is not fit for another request */
     const struct record *records;          /* must be durable before this response goes out; NULL: nothing */
 };

@@ -1,0 +1,196 @@
+/* service/authn.c: who calls, and what it may do. */
+#include "service/authn.h"
+#include "jose/b64.h"
+#include "service/clients.h"
+#include "service/failures.h"
+#include "service/verify.h"
+
+enum { CREDENTIALS_MAX = 1024 }; /* bytes of a decoded id and secret */
+
+struct err basic_read(struct arena *arena, struct str encoded, struct str *id, struct str *secret)
+{
+    if (encoded.len == 0 || encoded.len > CREDENTIALS_MAX)
+        return failed(ERR_INVALID_CLIENT, "the Basic credentials are empty or too long");
+    struct str pair = { arena_alloc(arena, encoded.len + 4), 0 };
+    if (!b64_decode(encoded, (char *)pair.at, &pair.len))
+        return failed(ERR_INVALID_CLIENT, "the Basic credentials are not base64");
+    struct str name, rest = pair;
+    if (!str_cut(&rest, ':', &name))
+        return failed(ERR_INVALID_CLIENT, "the Basic credentials have no colon");
+    if (form_decode(arena, name, id).code || form_decode(arena, rest, secret).code || id->len == 0)
+        return failed(ERR_INVALID_CLIENT, "the Basic credentials are not form-encoded");
+    return OK;
+}
+
+bool caller_may(const struct caller *caller, struct str scope)
+{
+    if (caller->is_operator)
+        return true;
+    if (caller->is_admin && (str_eq(scope, STR("keys:rotate")) || str_eq(scope, STR("token:revoke:any"))))
+        return true;
+    return str_has_word(caller->scopes, scope) && str_has_word(caller->token_scopes, scope);
+}
+
+static const struct err wrong_client = { ERR_INVALID_CLIENT, "the client is unknown or its secret is wrong" };
+
+/* Whether this client may come in with this secret. Always compares, also for a client that doesn't exist. */
+static bool secret_is_right(const struct client *client, bool found, struct str secret)
+{
+    unsigned char hash[32];
+    static const unsigned char nobody[32] = { 1 }; /* no secret hashes to this */
+    sha256(secret, hash);
+    bool same = str_eq_secret((struct str){ (const char *)hash, sizeof hash },
+                              (struct str){ (const char *)(found ? client->secret_hash : nobody), sizeof hash });
+    mem_wipe(hash, sizeof hash);
+    return same && found && client->is_active && !client->is_public;
+}
+
+static enum answered check_secret(struct call *call, struct str id, struct str secret, struct err *failure)
+{
+    struct service *service = call->service;
+    struct arena *arena = call->request->arena;
+    struct client client = { 0 };
+    bool known = clients_get(service->clients, arena, id, call->request->now_s, &client);
+    if (!secret_is_right(&client, known, secret)) {
+        if (!call->may_wait)
+            return NEEDS_WORKER;
+        struct err err = clients_find(service->clients, arena, id, call->request->now_s, &client);
+        bool right = secret_is_right(&client, !err.code, secret);
+        if (err.code && err.code != ERR_NOT_FOUND)
+            *failure = err;
+        else if (!right)
+            *failure = wrong_client;
+        if (failure->code)
+            return ANSWERED;
+    }
+    call->caller.client_id = client.id;
+    call->caller.scopes = call->caller.token_scopes = client.scopes;
+    return ANSWERED;
+}
+
+/* Whether a caller's token is meant for this service: it names the issuer, an audience of the settings, or is one of a
+ * client's plain tokens, which name the client itself (contract.md, "Claims"). */
+static bool audience_is_ours(const struct service *service, const struct claims *claims)
+{
+    for (size_t i = 0; i < claims->aud_count; i++) {
+        if (str_eq(claims->aud[i], str_of(service->settings->issuer)) || str_eq(claims->aud[i], claims->client_id))
+            return true;
+        struct str rest = service->audience, one;
+        while (str_next_item(&rest, ',', &one))
+            if (str_eq(str_trim(one), claims->aud[i]))
+                return true;
+    }
+    return false;
+}
+
+/* RFC 6750: the whole check of any access token, then that its client is still one of ours. */
+static enum answered check_bearer(struct call *call, struct str token, struct err *failure)
+{
+    struct service *service = call->service;
+    const struct request *request = call->request;
+    const struct token_ask ask = { .kinds = KIND_ACCESS, .expect.max_age_s = -1 };
+    AUTO(verified_releasep) struct verified *entry = NULL;
+    *failure = token_check(service, token, &ask, request->now_s, &entry);
+    if (failure->code)
+        return ANSWERED;
+    const struct claims *claims = &entry->claims;
+    struct client client = { 0 };
+    if (!claims->client_id.at || !audience_is_ours(service, claims)) {
+        *failure = failed(ERR_TOKEN_CLAIM, "the token is not meant for this service");
+        return ANSWERED;
+    }
+    if (!clients_get(service->clients, request->arena, claims->client_id, request->now_s, &client)) {
+        if (!call->may_wait)
+            return NEEDS_WORKER;
+        struct err err = clients_find(service->clients, request->arena, claims->client_id, request->now_s, &client);
+        if (err.code && err.code != ERR_NOT_FOUND)
+            *failure = err;
+    }
+    if (!failure->code && !client.is_active)
+        *failure = failed(ERR_TOKEN_CLAIM, "the token's client is unknown or disabled");
+    if (failure->code)
+        return ANSWERED;
+    const struct json *role = json_member(claims->all, STR("role"));
+    call->caller.client_id = client.id;
+    call->caller.scopes = client.scopes;
+    call->caller.token_scopes = arena_copy(request->arena, claims->scope);
+    call->caller.is_admin = role && role->kind == JSON_STRING && str_eq(role->text, STR("admin"));
+    return ANSWERED;
+}
+
+/* The value after an authentication scheme's name (RFC 9110 section 11.4: the name without case, then a space). */
+static bool scheme_is(struct str authorization, struct str scheme, struct str *value)
+{
+    struct str name;
+    *value = authorization;
+    if (!str_cut(value, ' ', &name) || !str_eq_nocase(name, scheme))
+        return false;
+    *value = str_trim(*value);
+    return true;
+}
+
+static enum answered check_credentials(struct call *call, struct err *failure)
+{
+    struct str value, id, secret;
+    struct str form_id = form_value(&call->form, STR("client_id"));
+    struct str form_secret = form_value(&call->form, STR("client_secret"));
+    struct str authorization = call->request->authorization;
+    if (authorization.at && form_secret.at) { /* RFC 6749 section 2.3 */
+        *failure = failed(ERR_INVALID_REQUEST, "the request authenticates in more than one way");
+        return ANSWERED;
+    }
+    if (authorization.at && scheme_is(authorization, STR("Bearer"), &value)) {
+        enum answered answered = check_bearer(call, value, failure);
+        if (answered == ANSWERED && !failure->code)
+            metrics_count(COUNT_AUTH_BEARER, 1);
+        return answered;
+    }
+    bool basic = authorization.at && scheme_is(authorization, STR("Basic"), &value);
+    if (basic) {
+        *failure = basic_read(call->request->arena, value, &id, &secret);
+    } else if (!authorization.at && form_id.at) {
+        id = form_id;
+        secret = form_secret;
+    } else {
+        *failure = authorization.at ? failed(ERR_INVALID_CLIENT, "the Authorization scheme is neither Basic nor Bearer")
+                                    : failed(ERR_INVALID_CLIENT, "client_secret came without client_id");
+    }
+    if (failure->code)
+        return ANSWERED;
+    if (basic && form_id.at && !str_eq(form_id, id)) {
+        *failure = failed(ERR_INVALID_REQUEST, "the form's client_id is not the authenticated client");
+        return ANSWERED;
+    }
+    enum answered answered = check_secret(call, id, secret, failure);
+    if (answered == ANSWERED && !failure->code)
+        metrics_count(basic ? COUNT_AUTH_BASIC : COUNT_AUTH_POST, 1);
+    return answered;
+}
+
+enum answered authenticate(struct call *call, struct err *failure, int64_t *retry_after_s)
+{
+    const struct request *request = call->request;
+    struct failures *failures = call->service->failures;
+    *failure = OK;
+    if (request->is_local_operator) {
+        call->caller = (struct caller){ .client_id = STR("local-operator"), .is_operator = true };
+        return ANSWERED;
+    }
+    if (!request->authorization.at && !form_value(&call->form, STR("client_secret")).at) {
+        *failure = failed(ERR_INVALID_CLIENT, "the call needs an authenticated client");
+        return ANSWERED; /* no credentials, so no guess to be counted */
+    }
+    *retry_after_s = failures_wait_s(failures, request->peer, request->now_ms);
+    if (*retry_after_s > 0) {
+        metrics_count(COUNT_AUTH_LIMITED, 1);
+        *failure = failed(ERR_TOO_MANY_REQUESTS, "too many failed authentications from this address");
+        return ANSWERED;
+    }
+    enum answered answered = check_credentials(call, failure);
+    if (answered == ANSWERED && failure->code && err_status(failure->code) == 401) {
+        metrics_count(COUNT_AUTH_FAILED, 1);
+        if (failure->code != ERR_TOKEN_EXPIRED) /* an agent that is late with its renewal guesses nothing */
+            failures_count(failures, request->peer, request->now_ms);
+    }
+    return answered;
+}

@@ -1,0 +1,20 @@
+/* service/authn.h: who calls. HTTP Basic or a form's client_id and client_secret (RFC 6749 section 2.3.1), or a bearer
+ * access token of this service (RFC 6750 section 2.1); exactly one of them. */
+#ifndef SERVICE_AUTHN_H
+#define SERVICE_AUTHN_H
+
+#include "service/service.h"
+
+/* Fills call->caller. ANSWERED with *failure OK: the caller is known. NEEDS_WORKER: memory can't tell, and
+ * call->may_wait is false. A wrong secret, an unknown, disabled or public client take the same way and the same answer,
+ * in the same time: memory can only say yes, so each of them makes the trip to the store. */
+MUST_USE enum answered authenticate(struct call *call, struct err *failure, int64_t *retry_after_s);
+
+/* Whether the caller may do what needs `scope`: its client is allowed it and, if it came with a token, that too. */
+bool caller_may(const struct caller *caller, struct str scope);
+
+/* id and secret of an HTTP Basic header's value after "Basic " (RFC 7617, with RFC 6749's form encoding within).
+ * ERR_INVALID_CLIENT. Fuzzed: tests/fuzz/basic.c. */
+MUST_USE struct err basic_read(struct arena *arena, struct str encoded, struct str *id, struct str *secret);
+
+#endif

@@ -1,0 +1,175 @@
+/* service/clients.c: a chained table of copies under one reader-writer lock. Bounded: when it is full, a new client takes
+ * the place of the oldest reading. */
+#include "service/clients.h"
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { BUCKETS = 1024, CLIENTS_MAX = 8192 };
+
+struct entry {
+    struct entry *next;
+    struct client client;   /* its strings lie in the arena below */
+    int64_t read_at;        /* s */
+    struct arena arena;
+};
+
+struct clients {
+    struct store *store;
+    int64_t ttl_s;
+    pthread_rwlock_t lock;
+    size_t count;
+    struct entry *buckets[BUCKETS];
+};
+
+static size_t bucket_of(struct str id)
+{
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a: only clients that exist are kept, so nobody can flood it */
+    for (size_t i = 0; i < id.len; i++)
+        hash = (hash ^ (unsigned char)id.at[i]) * UINT64_C(1099511628211);
+    return (size_t)(hash % BUCKETS);
+}
+
+static struct client client_copy(struct arena *arena, const struct client *from)
+{
+    struct client copy = *from;
+    copy.id = arena_copy(arena, from->id);
+    copy.name = arena_copy(arena, from->name);
+    copy.scopes = arena_copy(arena, from->scopes);
+    return copy;
+}
+
+struct clients *clients_new(struct store *store, int64_t ttl_s)
+{
+    struct clients *clients = mem_alloc(sizeof *clients);
+    *clients = (struct clients){ .store = store, .ttl_s = ttl_s };
+    pthread_rwlock_init(&clients->lock, NULL);
+    return clients;
+}
+
+static void entry_free(struct entry *entry)
+{
+    arena_release(&entry->arena);
+    free(entry);
+}
+
+void clients_free(struct clients *clients)
+{
+    if (!clients)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (clients->buckets[i]) {
+            struct entry *entry = clients->buckets[i];
+            clients->buckets[i] = entry->next;
+            entry_free(entry);
+        }
+    pthread_rwlock_destroy(&clients->lock);
+    free(clients);
+}
+
+/* Under the lock: the link that points to the client's entry, or to the NULL at the end of its chain. */
+static struct entry **place_of(struct clients *clients, struct str id)
+{
+    struct entry **place = &clients->buckets[bucket_of(id)];
+    while (*place && !str_eq((*place)->client.id, id))
+        place = &(*place)->next;
+    return place;
+}
+
+bool clients_get(struct clients *clients, struct arena *arena, struct str id, int64_t now_s, struct client *out)
+{
+    pthread_rwlock_rdlock(&clients->lock);
+    const struct entry *entry = *place_of(clients, id);
+    bool fresh = entry && now_s - entry->read_at < clients->ttl_s;
+    if (fresh)
+        *out = client_copy(arena, &entry->client);
+    pthread_rwlock_unlock(&clients->lock);
+    return fresh;
+}
+
+/* Under the write lock. */
+static void drop(struct clients *clients, struct entry **place)
+{
+    struct entry *entry = *place;
+    *place = entry->next;
+    clients->count--;
+    entry_free(entry);
+}
+
+/* Under the write lock: room for one more. */
+static void drop_oldest(struct clients *clients)
+{
+    struct entry **oldest = NULL;
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct entry **place = &clients->buckets[i]; *place; place = &(*place)->next)
+            if (!oldest || (*place)->read_at < (*oldest)->read_at)
+                oldest = place;
+    if (oldest)
+        drop(clients, oldest);
+}
+
+static void keep(struct clients *clients, const struct client *client, int64_t now_s)
+{
+    struct entry *entry = mem_alloc(sizeof *entry);
+    arena_init(&entry->arena, NULL, 0);
+    entry->client = client_copy(&entry->arena, client);
+    entry->read_at = now_s;
+    pthread_rwlock_wrlock(&clients->lock);
+    struct entry **place = place_of(clients, client->id);
+    if (*place) {
+        drop(clients, place);
+    } else if (clients->count >= CLIENTS_MAX) {
+        drop_oldest(clients);
+        place = place_of(clients, client->id);
+    }
+    entry->next = *place;
+    *place = entry;
+    clients->count++;
+    pthread_rwlock_unlock(&clients->lock);
+}
+
+static void forget(struct clients *clients, struct str id)
+{
+    pthread_rwlock_wrlock(&clients->lock);
+    struct entry **place = place_of(clients, id);
+    if (*place)
+        drop(clients, place);
+    pthread_rwlock_unlock(&clients->lock);
+}
+
+struct err clients_find(struct clients *clients, struct arena *arena, struct str id, int64_t now_s, struct client *out)
+{
+    struct err err = clients->store->ops->find_client(clients->store, arena, id, out);
+    if (!err.code)
+        keep(clients, out, now_s);
+    else if (err.code == ERR_NOT_FOUND)
+        forget(clients, id);
+    return err;
+}
+
+void clients_refresh(struct clients *clients, int64_t now_s)
+{
+    char room[4096];
+    struct arena arena;
+    arena_init(&arena, room, sizeof room);
+    pthread_rwlock_rdlock(&clients->lock);
+    size_t count = 0;
+    struct str *ids = arena_alloc(&arena, (clients->count + 1) * sizeof *ids);
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (const struct entry *entry = clients->buckets[i]; entry; entry = entry->next)
+            ids[count++] = arena_copy(&arena, entry->client.id);
+    pthread_rwlock_unlock(&clients->lock);
+    for (size_t i = 0; i < count; i++) {
+        struct client client;
+        if (clients_find(clients, &arena, ids[i], now_s, &client).code == ERR_UNAVAILABLE)
+            break; /* what is known stays good until its time is up */
+    }
+    arena_release(&arena);
+}
+
+size_t clients_count(struct clients *clients)
+{
+    pthread_rwlock_rdlock(&clients->lock);
+    size_t count = clients->count;
+    pthread_rwlock_unlock(&clients->lock);
+    return count;
+}

@@ -1,0 +1,25 @@
+/* service/clients.h: clients in memory, so that the loops can authenticate without the store. Only clients that exist are
+ * kept; whoever is not found here is looked up by a worker. */
+#ifndef SERVICE_CLIENTS_H
+#define SERVICE_CLIENTS_H
+
+#include "store/store.h"
+
+struct clients;
+
+/* Entries older than `ttl_s` are not used. The store must outlive it. */
+struct clients *clients_new(struct store *store, int64_t ttl_s);
+void clients_free(struct clients *clients); /* NULL allowed */
+
+/* From memory alone: false when it is not there or too old. *out is copied into the arena. */
+MUST_USE bool clients_get(struct clients *clients, struct arena *arena, struct str id, int64_t now_s,
+                          struct client *out);
+/* From the store, and kept in memory. May wait. ERR_NOT_FOUND, ERR_UNAVAILABLE. */
+MUST_USE struct err clients_find(struct clients *clients, struct arena *arena, struct str id, int64_t now_s,
+                                 struct client *out);
+/* Reads every client in memory again from the store, so that busy ones never age out and a disabled one is refused soon.
+ * May wait. */
+void clients_refresh(struct clients *clients, int64_t now_s);
+size_t clients_count(struct clients *clients);
+
+#endif

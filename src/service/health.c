@@ -1,0 +1,84 @@
+/* service/health.c: GET /health/live, GET /health/ready, GET /metrics. They tell what housekeeping found last; nothing
+ * here asks a dependency, so a probe never waits. */
+#include "service/clients.h"
+#include "service/service.h"
+
+enum { METRICS_MAX = 512 * 1024 };
+
+struct err health_live(struct call *call, struct response *response)
+{
+    (void)call;
+    response->max_age_s = -2;
+    buf_add(&response->body, STR("{\"status\":\"ok\"}"));
+    return OK;
+}
+
+static void write_state(struct buf *body, struct str name, bool ok)
+{
+    json_write_name(body, name);
+    json_write_str(body, ok ? STR("ok") : STR("failing"));
+}
+
+struct err health_ready(struct call *call, struct response *response)
+{
+    struct service *service = call->service;
+    bool store_ok = atomic_load(&service->store_ok), keys_ok = atomic_load(&service->keys_ok);
+    bool draining = atomic_load(&service->draining), ready = store_ok && keys_ok && !draining;
+    response->max_age_s = -2;
+    response->status = ready ? 200 : 503;
+    response->outcome = ready ? ERR_OK : ERR_UNAVAILABLE;
+    struct buf *body = &response->body;
+    buf_add(body, STR("{"));
+    json_write_name(body, STR("status"));
+    json_write_str(body, ready ? STR("ok") : draining ? STR("draining") : STR("failing"));
+    json_write_name(body, STR("checks"));
+    buf_add(body, STR("{"));
+    write_state(body, STR("store"), store_ok);
+    write_state(body, STR("keys"), keys_ok);
+    buf_add(body, STR("}}"));
+    return OK;
+}
+
+static const char *state_label(enum key_state state)
+{
+    switch (state) {
+    case KEY_PENDING: return "pending";
+    case KEY_ACTIVE: return "active";
+    case KEY_RETIRING: return "retiring";
+    case KEY_RETIRED: return "retired";
+    case KEY_REVOKED: return "revoked";
+    }
+    return "unknown";
+}
+
+struct err publish_metrics(struct call *call, struct response *response)
+{
+    struct service *service = call->service;
+    struct arena *arena = call->request->arena;
+    AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
+    struct gauge gauges[KEYRING_MAX + 16];
+    size_t count = 0;
+#define GAUGE(gauge_name, gauge_help, gauge_value)                                                                     \
+    gauges[count++] = (struct gauge){ "token_service_" gauge_name, gauge_help, "", (double)(gauge_value) }
+    GAUGE("connections", "Open connections", atomic_load(&service->connections));
+    GAUGE("queue_depth", "Requests that wait for a worker", atomic_load(&service->jobs_waiting));
+    GAUGE("commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));
+    GAUGE("revocations", "Revoked tokens held in memory", revocations_count(service->revocations));
+    GAUGE("revocations_bytes", "Memory of the revoked tokens, in bytes", revocations_bytes(service->revocations));
+    GAUGE("clients_cached", "Clients held in memory", clients_count(service->clients));
+    GAUGE("store_up", "Whether the store answered last", atomic_load(&service->store_ok));
+    GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));
+    for (size_t i = 0; i < view->count; i++)
+        gauges[count++] = (struct gauge){
+            "token_service_key_age_seconds", "Age of each published key, in seconds",
+            arena_printf(arena, "kid=\"%.*s\",alg=\"%s\",state=\"%s\"", (int)view->keys[i].kid.len, view->keys[i].kid.at,
+                         jwa_name(view->keys[i].jwk->alg), state_label(view->keys[i].state))
+                .at,
+            (double)(call->request->now_s - view->keys[i].created_at)
+        };
+#undef GAUGE
+    response->content = CONTENT_PROMETHEUS;
+    buf_init(&response->body, arena, 32 * 1024, METRICS_MAX);
+    metrics_write(&response->body, gauges, count);
+    return OK;
+}

@@ -1,0 +1,78 @@
+/* service/introspect.c: POST /token/introspect, RFC 7662. The safe answer is written first; a token that passes every
+ * check replaces it. An id token is no OAuth token: it has no active answer, so that no resource takes it for one. */
+#include "service/introspect.h"
+#include "service/verify.h"
+#include <stddef.h>
+
+static void write_text(struct buf *out, struct str name, struct str value)
+{
+    if (!value.at)
+        return;
+    json_write_name(out, name);
+    json_write_str(out, value);
+}
+
+static void write_number(struct buf *out, struct str name, int64_t value)
+{
+    json_write_name(out, name);
+    buf_add_int(out, value);
+}
+
+/* RFC 7662 section 2.2: a name for people, where the token has one. */
+static struct str username_of(const struct claims *claims)
+{
+    static const struct str names[] = { { "username", 8 }, { "preferred_username", 18 } };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct json *name = json_member(claims->all, names[i]);
+        if (name && name->kind == JSON_STRING)
+            return name->text;
+    }
+    return claims->sub;
+}
+
+void introspection_write(struct buf *out, const struct claims *claims)
+{
+    buf_add(out, STR("{\"active\":true"));
+    write_text(out, STR("scope"), claims->scope);
+    write_text(out, STR("client_id"), claims->client_id);
+    write_text(out, STR("username"), username_of(claims));
+    write_text(out, STR("token_type"), claims->token_type);
+    write_number(out, STR("exp"), claims->exp);
+    write_number(out, STR("iat"), claims->iat);
+    write_number(out, STR("nbf"), claims->nbf);
+    write_text(out, STR("sub"), claims->sub);
+    json_write_name(out, STR("aud"));
+    json_write(out, json_member(claims->all, STR("aud")));
+    write_text(out, STR("iss"), claims->iss);
+    write_text(out, STR("jti"), claims->jti);
+    buf_add_char(out, '}');
+}
+
+struct introspect_body {
+    struct str token, hint;
+};
+
+static const struct field body_fields[] = {
+    { "token", FIELD_STR, true, offsetof(struct introspect_body, token), 0, 0 },
+    { "token_type_hint", FIELD_TEXT, false, offsetof(struct introspect_body, hint), 0, 64 },
+};
+
+struct err introspect_token(struct call *call, struct response *response)
+{
+    struct introspect_body body = { 0 };
+    if (request_is_form(call->request)) {
+        body.token = form_value(&call->form, STR("token"));
+        if (!body.token.at) /* token_type_hint is a hint alone: every token says its own kind (section 2.1) */
+            return failed(ERR_INVALID_REQUEST, "the parameter token is missing");
+    } else {
+        const struct json *json;
+        TRY(request_json(call->request, &json));
+        TRY(fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, &body));
+    }
+    const struct token_ask ask = { .kinds = KIND_ACCESS | KIND_REFRESH, .expect.max_age_s = -1 };
+    AUTO(verified_releasep) struct verified *entry = NULL;
+    struct err err = token_check(call->service, body.token, &ask, call->request->now_s, &entry);
+    metrics_count(err.code ? COUNT_INTROSPECT_INACTIVE : COUNT_INTROSPECT_ACTIVE, 1);
+    buf_add(&response->body, err.code ? STR("{\"active\":false}") : entry->introspection);
+    return OK;
+}

@@ -1,0 +1,313 @@
+/* service/issue.c: POST /token (JSON): authorise, check what is asked against the client, build the claims, sign, record,
+ * answer. The record is durable before the answer goes out: the front that sends it sees to that (response->records). */
+#include "base/random.h"
+#include "jose/b64.h"
+#include "observe/log.h"
+#include "service/authn.h"
+#include "service/clients.h"
+#include "service/service.h"
+#include <stddef.h>
+
+enum { CLAIMS_MAX = 8192, JTI_BYTES = 16 };
+
+/* What the caller asked for, then what it gets. */
+struct issue {
+    struct str subject, client_id, scope, token_type, nonce;
+    const struct json *claims, *audience;
+    int64_t expires_in, auth_time;
+    enum token_kind kind;
+    struct client client; /* the one that the token is for */
+};
+
+static const struct field body_fields[] = {
+    { "subject", FIELD_STR, true, offsetof(struct issue, subject), 0, 255 },
+    { "clientId", FIELD_STR, true, offsetof(struct issue, client_id), 0, 255 },
+    { "scope", FIELD_TEXT, true, offsetof(struct issue, scope), 0, 2048 },
+    { "tokenType", FIELD_STR, true, offsetof(struct issue, token_type), 0, 16 },
+    { "claims", FIELD_OBJECT, false, offsetof(struct issue, claims), 0, 0 },
+    { "expiresIn", FIELD_INT, false, offsetof(struct issue, expires_in), 1, INT32_MAX },
+    { "audience", FIELD_STRINGS, false, offsetof(struct issue, audience), 0, 255 },
+    { "nonce", FIELD_STR, false, offsetof(struct issue, nonce), 0, 255 },
+    { "authTime", FIELD_INT, false, offsetof(struct issue, auth_time), 0, CLAIMS_TIME_MAX },
+};
+
+/* RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), each allowed to the client. */
+static struct err check_scope(struct str allowed, struct str scope)
+{
+    for (size_t i = 0; i < scope.len; i++) {
+        unsigned char c = (unsigned char)scope.at[i];
+        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
+            return failed(ERR_INVALID_SCOPE, "the scope has a character that no scope may have");
+    }
+    struct str word;
+    while (str_next_word(&scope, &word))
+        if (!str_has_word(allowed, word))
+            return failed(ERR_INVALID_SCOPE, "the client may not have a scope that was asked for");
+    return OK;
+}
+
+/* Whether `name` stands in the comma-separated `list`. */
+static bool list_has(struct str list, struct str name)
+{
+    struct str one;
+    while (str_next_item(&list, ',', &one))
+        if (str_eq(str_trim(one), name))
+            return true;
+    return false;
+}
+
+static struct err check_custom_claims(struct call *call, const struct json *claims)
+{
+    struct arena *arena = call->request->arena;
+    for (const struct json *claim = claims ? claims->child : NULL; claim; claim = claim->next) {
+        if (claims_is_registered(claim->name))
+            return failed(ERR_INVALID_REQUEST,
+                          arena_printf(arena, "the claim \"%.*s\" is the service's own and can't be given",
+                                       (int)claim->name.len, claim->name.at)
+                              .at);
+        bool privileged = str_eq(claim->name, STR("role")) ||
+                          list_has(str_of(call->service->settings->privileged_claims), claim->name);
+        if (privileged && !caller_may(&call->caller, STR("token:issue:privileged")))
+            return failed(ERR_INSUFFICIENT_SCOPE, "a privileged claim needs the scope token:issue:privileged");
+    }
+    return OK;
+}
+
+/* token:issue is for the caller itself; token:issue:any for every client and subject. */
+static struct err authorise(struct call *call, struct issue *issue)
+{
+    if (caller_may(&call->caller, STR("token:issue:any")))
+        return OK;
+    if (!caller_may(&call->caller, STR("token:issue")))
+        return failed(ERR_INSUFFICIENT_SCOPE, "issuing tokens needs the scope token:issue");
+    if (!str_eq(issue->client_id, call->caller.client_id) || !str_eq(issue->subject, call->caller.client_id))
+        return failed(ERR_INSUFFICIENT_SCOPE, "issuing for another client or subject needs the scope token:issue:any");
+    return OK;
+}
+
+static struct err find_client(struct call *call, struct issue *issue)
+{
+    struct service *service = call->service;
+    const struct request *request = call->request;
+    struct client *client = &issue->client;
+    if (!clients_get(service->clients, request->arena, issue->client_id, request->now_s, client)) {
+        struct err err = clients_find(service->clients, request->arena, issue->client_id, request->now_s, client);
+        if (err.code == ERR_NOT_FOUND)
+            return failed(ERR_INVALID_REQUEST, "clientId names no client of this service");
+        TRY(err);
+    }
+    return client->is_active ? OK : failed(ERR_INVALID_REQUEST, "clientId names a client that is disabled");
+}
+
+/* RFC 8707: any audience for those who issue for anyone; else one that the service is configured for, or itself. */
+static struct err check_audience(struct call *call, const struct issue *issue)
+{
+    const struct json *list = issue->audience;
+    if (!list)
+        return OK;
+    if (issue->kind != TOKEN_ACCESS)
+        return failed(ERR_INVALID_TARGET, "only an access token can be given an audience");
+    if (caller_may(&call->caller, STR("token:issue:any")))
+        return OK;
+    const struct json *each = list->kind == JSON_ARRAY ? list->child : list;
+    for (; each; each = list->kind == JSON_ARRAY ? each->next : NULL)
+        if (!str_eq(each->text, issue->client_id) && !str_eq(each->text, str_of(call->service->settings->issuer)) &&
+            !list_has(call->service->audience, each->text))
+            return failed(ERR_INVALID_TARGET, "the audience is not one that the client may ask for");
+    return OK;
+}
+
+/* A client's own lifetime is its default and its maximum; without one, the service's settings are. */
+static struct err decide_lifetime(struct call *call, struct issue *issue)
+{
+    const struct settings *settings = call->service->settings;
+    const struct client *client = &issue->client;
+    const int64_t of_kind[][3] = {
+        [TOKEN_ACCESS] = { client->access_ttl_s, settings->access_ttl_s, settings->access_ttl_max_s },
+        [TOKEN_REFRESH] = { client->refresh_ttl_s, settings->refresh_ttl_s, settings->refresh_ttl_max_s },
+        [TOKEN_ID] = { client->id_ttl_s, settings->id_ttl_s, settings->id_ttl_max_s },
+    };
+    const int64_t *ttl = of_kind[issue->kind];
+    int64_t usual = ttl[0] ? ttl[0] : ttl[1], most = ttl[0] ? ttl[0] : ttl[2];
+    if (issue->expires_in > most)
+        return failed(ERR_INVALID_REQUEST,
+                      arena_printf(call->request->arena, "expiresIn is at most %lld seconds for this client and kind",
+                                   (long long)most)
+                          .at);
+    if (issue->expires_in == 0)
+        issue->expires_in = usual;
+    return OK;
+}
+
+static struct err read_issue(struct call *call, struct issue *issue)
+{
+    const struct json *json;
+    if (request_is_form(call->request))
+        return failed(ERR_UNSUPPORTED_GRANT_TYPE, "no grant is offered here; ask for a token with a JSON body");
+    TRY(request_json(call->request, &json));
+    TRY(fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, issue));
+    if (!token_kind_find(issue->token_type, &issue->kind))
+        return failed(ERR_INVALID_REQUEST, "tokenType is none of access, refresh, id");
+    TRY(authorise(call, issue));
+    TRY(find_client(call, issue));
+    TRY(check_scope(issue->client.scopes, issue->scope));
+    TRY(check_custom_claims(call, issue->claims));
+    TRY(check_audience(call, issue));
+    return decide_lifetime(call, issue);
+}
+
+/* --- building ---------------------------------------------------------------------------------------------------- */
+
+struct audience {
+    struct str list[CLAIMS_AUD_MAX + 1];
+    size_t count;
+};
+
+static void add_audience(struct audience *audience, struct str one)
+{
+    for (size_t i = 0; i < audience->count; i++)
+        if (str_eq(audience->list[i], one))
+            return;
+    if (one.len > 0 && audience->count < CLAIMS_AUD_MAX)
+        audience->list[audience->count++] = one;
+}
+
+/* contract.md, "Claims": an access token is for its client and the configured audiences, unless others were asked for; an
+ * id token for its client; a refresh token comes back here, so it is for the issuer too. */
+static void decide_audience(const struct call *call, const struct issue *issue, struct audience *out)
+{
+    const struct json *asked = issue->audience;
+    const struct json *each = asked && asked->kind == JSON_ARRAY ? asked->child : asked;
+    for (; each; each = asked->kind == JSON_ARRAY ? each->next : NULL)
+        add_audience(out, each->text);
+    if (asked)
+        return;
+    add_audience(out, issue->client_id);
+    if (issue->kind == TOKEN_REFRESH)
+        add_audience(out, str_of(call->service->settings->issuer));
+    struct str rest = issue->kind == TOKEN_ACCESS ? call->service->audience : STR(""), one;
+    while (str_next_item(&rest, ',', &one))
+        add_audience(out, str_trim(one));
+}
+
+static struct str new_jti(struct arena *arena)
+{
+    char random[JTI_BYTES];
+    random_bytes(random, sizeof random);
+    struct str jti = { arena_alloc(arena, b64url_encoded_len(JTI_BYTES)), b64url_encoded_len(JTI_BYTES) };
+    b64url_encode((struct str){ random, sizeof random }, (char *)jti.at);
+    return jti;
+}
+
+static struct str audience_json(struct arena *arena, const struct audience *audience)
+{
+    struct buf out;
+    buf_init(&out, arena, 128, CLAIMS_MAX);
+    buf_add_char(&out, '[');
+    for (size_t i = 0; i < audience->count; i++) {
+        if (i > 0)
+            buf_add_char(&out, ',');
+        json_write_str(&out, audience->list[i]);
+    }
+    buf_add_char(&out, ']');
+    return buf_str(&out);
+}
+
+/* What is kept of a token (TOKEN_RECORDS): every refresh token; an access token where all are recorded. */
+static void record_token(struct call *call, const struct issue *issue, const struct claims_new *claims,
+                         const struct audience *audience, const unsigned char hash[32], struct response *response)
+{
+    struct arena *arena = call->request->arena;
+    bool kept = issue->kind == TOKEN_REFRESH ||
+                (issue->kind == TOKEN_ACCESS && call->service->settings->records == RECORDS_ALL);
+    if (!kept)
+        return;
+    struct record *record = arena_zalloc(arena, sizeof *record);
+    *record = (struct record){ .kind = RECORD_TOKEN,
+                               .token_kind = issue->kind,
+                               .jti = claims->jti,
+                               .subject = claims->sub,
+                               .client_id = claims->client_id,
+                               .scope = claims->scope,
+                               .audience = audience_json(arena, audience),
+                               .issued_at = claims->iat,
+                               .expires_at = claims->exp };
+    memcpy(record->token_hash, hash, sizeof record->token_hash);
+    response->records = record;
+}
+
+static void write_answer(struct buf *body, const struct issue *issue, const struct claims_new *claims, int64_t now_ms,
+                         struct str token, struct str payload)
+{
+    buf_add(body, STR("{\"token\":\""));
+    buf_add(body, token);
+    buf_add(body, STR("\",\"tokenType\":\""));
+    buf_add(body, token_kind_name(issue->kind));
+    buf_add(body, STR("\",\"expiresIn\":"));
+    buf_add_int(body, issue->expires_in);
+    buf_add(body, STR(",\"expiresAt\":"));
+    write_time_ms(body, claims->exp * 1000);
+    buf_add(body, STR(",\"issuedAt\":"));
+    write_time_ms(body, now_ms);
+    buf_add(body, STR(",\"claims\":"));
+    buf_add(body, payload);
+    buf_add_char(body, '}');
+}
+
+static void log_issued(const struct call *call, const struct issue *issue, const struct claims_new *claims,
+                       const unsigned char hash[32])
+{
+    char id[13];
+    log_token_id(hash, id);
+    LOG(LOG_INFO, "token_issued", LOG_STR("request_id", call->request->id), LOG_TEXT_("token", id),
+        LOG_STR("type", token_kind_name(issue->kind)), LOG_STR("client_id", claims->client_id),
+        LOG_STR("sub", claims->sub), LOG_STR("caller", call->caller.client_id), LOG_INT("expires_in", issue->expires_in));
+}
+
+struct err issue_token(struct call *call, struct response *response)
+{
+    struct service *service = call->service;
+    struct arena *arena = call->request->arena;
+    struct issue issue = { .auth_time = -1 };
+    TRY(read_issue(call, &issue));
+
+    struct audience audience = { .count = 0 };
+    decide_audience(call, &issue, &audience);
+    const struct claims_new claims = {
+        .kind = issue.kind,
+        .iss = str_of(service->settings->issuer),
+        .sub = issue.subject,
+        .client_id = issue.client_id,
+        .scope = issue.scope,
+        .nonce = issue.kind == TOKEN_ID ? issue.nonce : (struct str){ 0, 0 },
+        .jti = new_jti(arena),
+        .aud = audience.list,
+        .aud_count = audience.count,
+        .aud_as_list = issue.kind != TOKEN_ID,
+        .iat = call->request->now_s,
+        .exp = call->request->now_s + issue.expires_in,
+        .auth_time = issue.auth_time,
+        .custom = issue.claims,
+    };
+    struct buf payload, token;
+    buf_init(&payload, arena, 1024, CLAIMS_MAX);
+    claims_write(&payload, &claims);
+    buf_init(&token, arena, payload.len * 2 + 1024, (size_t)service->settings->token_max_bytes);
+    if (payload.overflowed)
+        return failed(ERR_INVALID_REQUEST, "the claims are too large for a token");
+    AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
+    TRY(keyring_sign(service->keyring, view, token_kind_typ(issue.kind), buf_str(&payload), &token));
+    if (token.overflowed)
+        return failed(ERR_INVALID_REQUEST, "the claims are too large for a token");
+
+    unsigned char hash[32];
+    sha256(buf_str(&token), hash);
+    record_token(call, &issue, &claims, &audience, hash, response);
+    write_answer(&response->body, &issue, &claims, call->request->now_ms, buf_str(&token), buf_str(&payload));
+    metrics_count(issue.kind == TOKEN_ACCESS    ? COUNT_ISSUED_ACCESS
+                  : issue.kind == TOKEN_REFRESH ? COUNT_ISSUED_REFRESH
+                                                : COUNT_ISSUED_ID,
+                  1);
+    log_issued(call, &issue, &claims, hash);
+    return OK;
+}

@@ -1,0 +1,246 @@
+/* service/message.c: bodies in (JSON members by a table, forms), answers out. */
+#include "service/message.h"
+#include <time.h>
+
+/* --- JSON bodies ------------------------------------------------------------------------------------------------- */
+
+static struct err field_wrong(struct arena *arena, const char *name, const char *what)
+{
+    return failed(ERR_INVALID_REQUEST, arena_printf(arena, "the member \"%s\" %s", name, what).at);
+}
+
+static struct err read_text(struct arena *arena, const struct field *field, const struct json *value, void *at)
+{
+    if (value->kind != JSON_STRING)
+        return field_wrong(arena, field->name, "is not a string");
+    if (field->kind == FIELD_STR && value->text.len == 0)
+        return field_wrong(arena, field->name, "is empty");
+    if (field->max && value->text.len > (size_t)field->max)
+        return field_wrong(arena, field->name, "is too long");
+    *(struct str *)at = value->text;
+    return OK;
+}
+
+static struct err read_strings(struct arena *arena, const struct field *field, const struct json *value, void *at)
+{
+    const struct json *each = value->kind == JSON_ARRAY ? value->child : value;
+    if (value->kind == JSON_ARRAY && value->count == 0)
+        return field_wrong(arena, field->name, "is an empty list");
+    if (value->kind == JSON_ARRAY && value->count > CLAIMS_AUD_MAX)
+        return field_wrong(arena, field->name, "has too many entries");
+    for (; each; each = value->kind == JSON_ARRAY ? each->next : NULL) {
+        if (each->kind != JSON_STRING || each->text.len == 0)
+            return field_wrong(arena, field->name, "is neither a string nor a list of strings, none of them empty");
+        if (field->max && each->text.len > (size_t)field->max)
+            return field_wrong(arena, field->name, "is too long");
+    }
+    *(const struct json **)at = value;
+    return OK;
+}
+
+static struct err field_read(struct arena *arena, const struct field *field, const struct json *value, void *at)
+{
+    switch (field->kind) {
+    case FIELD_STR:
+    case FIELD_TEXT:
+        return read_text(arena, field, value, at);
+    case FIELD_STRINGS:
+        return read_strings(arena, field, value, at);
+    case FIELD_INT:
+        if (!json_int(value, field->min, field->max, at))
+            return field_wrong(arena, field->name,
+                               arena_printf(arena, "is not a whole number from %lld to %lld", (long long)field->min,
+                                            (long long)field->max)
+                                   .at);
+        return OK;
+    case FIELD_OBJECT:
+        if (value->kind != JSON_OBJECT)
+            return field_wrong(arena, field->name, "is not an object");
+        *(const struct json **)at = value;
+        return OK;
+    }
+    return failed(ERR_INTERNAL, "a row of a body's table is wrong");
+}
+
+static const struct field *field_named(const struct field *fields, size_t count, struct str name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(str_of(fields[i].name), name))
+            return &fields[i];
+    return NULL;
+}
+
+struct err fields_read(struct arena *arena, const struct json *object, const struct field *fields, size_t count,
+                       void *target)
+{
+    if (object->kind != JSON_OBJECT)
+        return failed(ERR_INVALID_REQUEST, "the body is not a JSON object");
+    for (const struct json *member = object->child; member; member = member->next) {
+        const struct field *field = field_named(fields, count, member->name);
+        if (!field)
+            return failed(ERR_INVALID_REQUEST, "the body has a member that this call does not know");
+        TRY(field_read(arena, field, member, (char *)target + field->offset));
+    }
+    for (size_t i = 0; i < count; i++)
+        if (fields[i].required && !json_member(object, str_of(fields[i].name)))
+            return field_wrong(arena, fields[i].name, "is missing");
+    return OK;
+}
+
+/* Whether a Content-Type names `type`, with no parameter but charset=utf-8 (RFC 9110 section 8.3.1). */
+static bool type_is(struct str content_type, struct str type)
+{
+    struct str rest = content_type, before;
+    if (!str_cut(&rest, ';', &before))
+        return str_eq_nocase(str_trim(content_type), type);
+    rest = str_trim(rest);
+    return str_eq_nocase(str_trim(before), type) &&
+           (rest.len == 0 || str_eq_nocase(rest, STR("charset=utf-8")) || str_eq_nocase(rest, STR("charset=\"utf-8\"")));
+}
+
+bool request_is_json(const struct request *request)
+{
+    return type_is(request->content_type, STR("application/json"));
+}
+
+bool request_is_form(const struct request *request)
+{
+    return type_is(request->content_type, STR("application/x-www-form-urlencoded"));
+}
+
+struct err request_json(const struct request *request, const struct json **out)
+{
+    if (!request_is_json(request))
+        return failed(ERR_MEDIA_TYPE, "the Content-Type must be application/json");
+    if (request->body.len == 0)
+        return failed(ERR_INVALID_REQUEST, "the body is empty");
+    return json_parse(request->arena, request->body, out);
+}
+
+/* --- forms ------------------------------------------------------------------------------------------------------- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+struct err form_decode(struct arena *arena, struct str in, struct str *out)
+{
+    size_t plain = 0; /* most values, tokens above all, have nothing to decode: then the view itself will do */
+    while (plain < in.len && in.at[plain] != '%' && in.at[plain] != '+' && in.at[plain] != '\0' &&
+           (unsigned char)in.at[plain] < 0x80)
+        plain++;
+    if (plain == in.len) {
+        *out = in;
+        return OK;
+    }
+    char *to = arena_alloc(arena, in.len);
+    size_t len = 0;
+    for (size_t i = 0; i < in.len; i++) {
+        char c = in.at[i];
+        if (c == '%') {
+            int high = in.len - i > 2 ? hex_digit(in.at[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(in.at[i + 2]) : -1;
+            if (low < 0)
+                return failed(ERR_INVALID_REQUEST, "the form has a percent code that is not two hexadecimal digits");
+            c = (char)(high * 16 + low);
+            i += 2;
+        } else if (c == '+') {
+            c = ' ';
+        }
+        if (c == '\0')
+            return failed(ERR_INVALID_REQUEST, "the form has a NUL character");
+        to[len++] = c;
+    }
+    if (!utf8_valid((struct str){ to, len }))
+        return failed(ERR_INVALID_REQUEST, "the form is not valid UTF-8");
+    *out = (struct str){ to, len };
+    return OK;
+}
+
+struct err form_read(struct arena *arena, struct str body, struct form *out)
+{
+    out->count = 0;
+    struct str pair, name;
+    while (str_next_item(&body, '&', &pair)) {
+        if (pair.len == 0)
+            continue;
+        struct str value = pair;
+        if (!str_cut(&value, '=', &name)) {
+            name = pair;
+            value = (struct str){ 0, 0 };
+        }
+        TRY(form_decode(arena, name, &name));
+        TRY(form_decode(arena, value, &value));
+        for (size_t i = 0; i < out->count; i++)
+            if (str_eq(out->name[i], name))
+                return failed(ERR_INVALID_REQUEST, "the form has a parameter more than once");
+        if (out->count == FORM_PAIRS_MAX)
+            return failed(ERR_INVALID_REQUEST, "the form has too many parameters");
+        out->name[out->count] = name;
+        out->value[out->count++] = value;
+    }
+    return OK;
+}
+
+struct str form_value(const struct form *form, struct str name)
+{
+    for (size_t i = 0; i < form->count; i++)
+        if (str_eq(form->name[i], name) && form->value[i].len > 0)
+            return form->value[i];
+    return (struct str){ 0, 0 };
+}
+
+/* --- answers ----------------------------------------------------------------------------------------------------- */
+
+enum { BODY_FIRST = 1024, BODY_MAX = 1024 * 1024 };
+
+void response_init(struct response *response, struct arena *arena)
+{
+    *response = (struct response){ .status = 200, .max_age_s = -1, .operation = OP_OTHER };
+    buf_init(&response->body, arena, BODY_FIRST, BODY_MAX);
+}
+
+void response_fail(struct response *response, struct arena *arena, struct err err)
+{
+    response->status = err_status(err.code);
+    response->outcome = err.code;
+    response->content = CONTENT_JSON;
+    response->etag = (struct str){ 0, 0 };
+    response->max_age_s = -1;
+    response->records = NULL;
+    response->body.len = 0;
+    struct buf *body = &response->body;
+    buf_add(body, STR("{"));
+    json_write_name(body, STR("error"));
+    json_write_str(body, str_of(err_name(err.code)));
+    json_write_name(body, STR("error_description"));
+    json_write_str(body, str_of(err.why));
+    buf_add(body, STR("}"));
+    if (response->status == 401 || response->status == 403) /* RFC 6750 section 3, RFC 6749 section 5.2 */
+        response->challenge = err.code == ERR_INVALID_CLIENT
+                                  ? STR("Basic realm=\"token-service\", charset=\"UTF-8\"")
+                                  : arena_printf(arena, "Bearer realm=\"token-service\", error=\"%s\"", err_name(err.code));
+    if ((response->status == 503 || response->status == 429) && response->retry_after_s == 0)
+        response->retry_after_s = 1;
+}
+
+void write_time_ms(struct buf *body, int64_t at_ms)
+{
+    struct tm tm;
+    time_t at_s = (time_t)(at_ms / 1000);
+    char text[40];
+    gmtime_r(&at_s, &tm);
+    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+    buf_add_char(body, '"');
+    buf_add(body, (struct str){ text, len });
+    int ms = (int)(at_ms % 1000);
+    const char tail[] = { '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', '"' };
+    buf_add(body, (struct str){ tail, sizeof tail });
+}

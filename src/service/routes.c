@@ -1,0 +1,163 @@
+/* service/routes.c: the table of routes, and the way of every call through it: route, method, body, caller, operation. A
+ * row says who may call and whether the operation may wait; shared steps belong here, so no operation can forget one. */
+#include "observe/log.h"
+#include "service/authn.h"
+#include "service/service.h"
+
+enum access { OPEN, METRICS, CALLER };
+enum cors { CORS_NONE, CORS_ANY, CORS_SETTING };
+
+struct route {
+    const char *path;
+    unsigned methods;
+    enum operation operation;
+    enum access access;
+    const char *scope;  /* that a CALLER needs; NULL: the operation decides */
+    enum cors cors;
+    bool waits;         /* runs on a worker */
+    struct err (*run)(struct call *, struct response *);
+};
+
+#define GET_ONLY (METHOD_GET | METHOD_HEAD)
+static const struct route routes[] = {
+    { "/token/introspect", METHOD_POST, OP_INTROSPECT, CALLER, "token:introspect", CORS_NONE, false, introspect_token },
+    { "/token/verify", METHOD_POST, OP_VERIFY, CALLER, "token:verify", CORS_NONE, false, verify_token },
+    { "/token", METHOD_POST, OP_ISSUE, CALLER, NULL, CORS_SETTING, true, issue_token },
+    { "/token/revoke", METHOD_POST, OP_REVOKE, CALLER, NULL, CORS_SETTING, true, revoke_token },
+    { "/.well-known/jwks.json", GET_ONLY, OP_JWKS, OPEN, NULL, CORS_ANY, false, publish_jwks },
+    { "/health/live", GET_ONLY, OP_HEALTH, OPEN, NULL, CORS_NONE, false, health_live },
+    { "/health/ready", GET_ONLY, OP_HEALTH, OPEN, NULL, CORS_NONE, false, health_ready },
+    { "/metrics", GET_ONLY, OP_METRICS, METRICS, NULL, CORS_NONE, false, publish_metrics },
+};
+
+static const struct route *route_of_path(struct str path)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (str_eq(path, str_of(routes[i].path)))
+            return &routes[i];
+    return NULL;
+}
+
+/* A path may carry one leading segment, the stage of an API gateway (contract.md): /prod/token. */
+static const struct route *route_find(struct str path)
+{
+    const struct route *route = route_of_path(path);
+    if (route || path.len < 2 || path.at[0] != '/')
+        return route;
+    const char *second = memchr(path.at + 1, '/', path.len - 1);
+    if (!second || second == path.at + 1)
+        return NULL;
+    return route_of_path((struct str){ second, path.len - (size_t)(second - path.at) });
+}
+
+/* The origin to be allowed: for open documents any; else only one of the settings, or "*" when they ask for it. */
+static struct str cors_allowed(const struct service *service, const struct route *route, struct str origin)
+{
+    struct str rest = str_of(service->settings->cors_origins), one;
+    if (route->cors == CORS_NONE || !origin.at)
+        return (struct str){ 0, 0 };
+    if (route->cors == CORS_ANY)
+        return STR("*");
+    while (str_next_item(&rest, ',', &one)) {
+        one = str_trim(one);
+        if (str_eq(one, STR("*")) || str_eq(one, origin))
+            return one;
+    }
+    return (struct str){ 0, 0 };
+}
+
+static struct str allow_of(const struct route *route)
+{
+    return route->methods & METHOD_GET ? STR("GET, HEAD, OPTIONS") : STR("POST, OPTIONS");
+}
+
+/* What needs no caller: the path, the method, a preflight. True when that was all. */
+static bool answer_early(const struct service *service, const struct request *request, const struct route *route,
+                         struct response *response)
+{
+    if (!route) {
+        response_fail(response, request->arena, failed(ERR_NOT_FOUND, "there is nothing at this path"));
+        return true;
+    }
+    response->operation = route->operation;
+    response->cors_origin = cors_allowed(service, route, request->origin);
+    if (request->method == METHOD_OPTIONS) {
+        response->status = 204;
+        response->content = CONTENT_NONE;
+        response->allow = allow_of(route);
+        response->cors_preflight = response->cors_origin.len > 0;
+        return true;
+    }
+    if (!(route->methods & request->method)) {
+        response_fail(response, request->arena, failed(ERR_METHOD_NOT_ALLOWED, "the path does not know this method"));
+        response->allow = allow_of(route);
+        return true;
+    }
+    return false;
+}
+
+static struct err check_access(struct call *call, const struct route *route, struct response *response,
+                               enum answered *answered)
+{
+    struct err failure = OK;
+    int64_t access = call->service->settings->metrics;
+    *answered = ANSWERED;
+    switch (route->access) {
+    case OPEN:
+        return OK;
+    case METRICS:
+        return access == METRICS_ANY || (access == METRICS_LOOPBACK && call->request->peer_is_loopback)
+                   ? OK
+                   : failed(ERR_NOT_FOUND, "there is nothing at this path");
+    case CALLER:
+        break;
+    }
+    if (request_is_form(call->request))
+        TRY(form_read(call->request->arena, call->request->body, &call->form));
+    *answered = authenticate(call, &failure, &response->retry_after_s);
+    if (*answered == NEEDS_WORKER || failure.code)
+        return failure;
+    response->client_id = call->caller.client_id;
+    if (route->scope && !caller_may(&call->caller, str_of(route->scope)))
+        return failed(ERR_INSUFFICIENT_SCOPE,
+                      arena_printf(call->request->arena, "the call needs the scope %s", route->scope).at);
+    return OK;
+}
+
+enum answered service_answer(struct service *service, const struct request *request, bool may_wait,
+                             struct response *response)
+{
+    const struct route *route = route_find(request->path);
+    response_init(response, request->arena);
+    if (answer_early(service, request, route, response))
+        return ANSWERED;
+    if (route->waits && !may_wait)
+        return NEEDS_WORKER;
+    struct call call = { .service = service, .request = request, .may_wait = may_wait };
+    enum answered answered;
+    struct err err = check_access(&call, route, response, &answered);
+    if (answered == NEEDS_WORKER)
+        return NEEDS_WORKER;
+    if (!err.code)
+        err = route->run(&call, response);
+    if (!err.code && response->body.overflowed)
+        err = failed(ERR_INTERNAL, "the answer is too large");
+    if (err.code)
+        response_fail(response, request->arena, err);
+    return ANSWERED;
+}
+
+void service_account(const struct request *request, const struct response *response, int64_t duration_ns)
+{
+    metrics_request(response->operation, response->outcome, duration_ns);
+    enum log_level level = response->status >= 500 ? LOG_WARN : response->status >= 400 ? LOG_INFO : LOG_DEBUG;
+    if (!log_wants(level))
+        return;
+    struct str path = request->path;
+    if (path.len > 128)
+        path.len = 128;
+    LOG(level, "request", LOG_STR("request_id", request->id), LOG_TEXT_("operation", operation_name(response->operation)),
+        LOG_STR("path", path), LOG_INT("status", response->status), LOG_TEXT_("outcome", err_label(response->outcome)),
+        LOG_STR("client_id", response->client_id.at ? response->client_id : STR("")), LOG_STR("peer", request->peer),
+        LOG_INT("duration_us", duration_ns / 1000));
+}

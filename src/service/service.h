@@ -1,0 +1,73 @@
+/* service/service.h: what every operation works with, and what one call carries from step to step. app.c fills a struct
+ * service once, before the first request; after that only what the members point to changes. */
+#ifndef SERVICE_SERVICE_H
+#define SERVICE_SERVICE_H
+
+#include "cache/revocations.h"
+#include "cache/verified.h"
+#include "keys/keyring.h"
+#include "service/message.h"
+#include "store/commit.h"
+#include <stdatomic.h>
+
+struct clients;
+struct failures;
+
+struct service {
+    const struct settings *settings;
+    struct store *store;
+    struct signer *signer;
+    struct commit *commit;
+    struct keyring *keyring;
+    struct revocations *revocations;
+    struct verified_cache *verified;
+    struct clients *clients;      /* clients in memory (clients.h) */
+    struct failures *failures;    /* failed authentications by address (failures.h) */
+    struct str audience;          /* TOKEN_AUDIENCE as given: comma-separated */
+
+    /* What /health/ready and /metrics tell; written by housekeeping and by the front that serves. */
+    atomic_bool store_ok, keys_ok, draining;
+    atomic_size_t jobs_waiting;   /* in the workers' queue */
+    atomic_size_t connections;    /* open */
+};
+
+/* Who calls, and what it may do. */
+struct caller {
+    struct str client_id;
+    struct str scopes;        /* the client's allowed scopes */
+    struct str token_scopes;  /* of its bearer token; the same as scopes when it came with a secret */
+    bool is_admin;            /* bearer token with role "admin": has keys:rotate and token:revoke:any */
+    bool is_operator;         /* the command line: may do everything */
+};
+
+struct call {
+    struct service *service;
+    const struct request *request;
+    struct form form;         /* read when the body is a form; else empty */
+    struct caller caller;
+    bool may_wait;            /* on a worker: stores and signers may be asked */
+};
+
+enum answered { ANSWERED, NEEDS_WORKER };
+
+/* Answers a request: finds its route, authenticates the caller, runs the operation. With may_wait false it never waits,
+ * and says NEEDS_WORKER, with *response untouched by then or to be ignored, when the work may: call it again from a
+ * worker. The response's records must be durable before it goes out (commit.h). */
+enum answered service_answer(struct service *service, const struct request *request, bool may_wait,
+                             struct response *response);
+
+/* Counts and logs an answered request; to be called once, when the answer is final. */
+void service_account(const struct request *request, const struct response *response, int64_t duration_ns);
+
+/* --- the operations, a file each. They return an error to be rendered, or OK with *response filled -------------------- */
+
+struct err issue_token(struct call *call, struct response *response);
+struct err verify_token(struct call *call, struct response *response);
+struct err introspect_token(struct call *call, struct response *response);
+struct err revoke_token(struct call *call, struct response *response);
+struct err publish_jwks(struct call *call, struct response *response);
+struct err health_live(struct call *call, struct response *response);
+struct err health_ready(struct call *call, struct response *response);
+struct err publish_metrics(struct call *call, struct response *response);
+
+#endif

@@ -1,0 +1,172 @@
+/* service/verify.c: the one decision whether a token is good, and POST /token/verify.
+ *
+ * What is true of a token for ever (this key signed these claims) is found once and kept in the cache of verified tokens.
+ * What can change (time, revocation, the key's state) or differs by caller (audience, kind, age, …) is checked on every
+ * call, whether the token was in the cache or not. So the cache can make an answer faster, but never another one. */
+#include "service/verify.h"
+#include "service/introspect.h"
+#include <stddef.h>
+
+/* The signature and the form of a token never seen before; *out is a new entry with a reference for the caller. */
+static struct err verify_new(const struct keyring_view *view, struct str token,
+                             struct verified **out)
+{
+    AUTO(verified_releasep) struct verified *entry = verified_new(token.len + 2048);
+    struct arena *arena = &entry->arena;
+    struct jws_parts parts;
+    struct jws_header header;
+    struct str payload;
+    TRY(jws_split(token, &parts));
+    TRY(jws_read_header(arena, parts.header, &header));
+    if (!token_kind_of_typ(header.typ, &entry->kind))
+        return failed(ERR_TOKEN_KIND, "the token's typ is not one that this service issues");
+    const struct keyring_key *key = keyring_find(view, header.kid);
+    if (!key)
+        return failed(ERR_TOKEN_KEY, "the token's key is not known here");
+    TRY(jws_verify(key->jwk, &parts, &header));
+    TRY(jws_read_payload(arena, parts.payload, &payload));
+    TRY(claims_read(arena, payload, &entry->claims));
+    struct buf answer;
+    buf_init(&answer, arena, payload.len + 128, 4 * JWS_HEADER_MAX + 2 * payload.len);
+    introspection_write(&answer, &entry->claims);
+    if (answer.overflowed)
+        return failed(ERR_TOKEN_MALFORMED, "the token is too large");
+    entry->introspection = buf_str(&answer);
+    entry->key_serial = key->jwk->serial;
+    *out = entry;
+    entry = NULL;
+    return OK;
+}
+
+/* Whether the key that once verified an entry may still verify: it may have been revoked or retired since. */
+static bool key_is_good(const struct keyring_view *view, uint64_t serial)
+{
+    for (size_t i = 0; i < view->count; i++)
+        if (view->keys[i].jwk->serial == serial)
+            return true;
+    return false;
+}
+
+static struct err find_verified(struct service *service, struct str token, const unsigned char hash[32],
+                                struct verified **out)
+{
+    AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
+    *out = verified_get(service->verified, hash);
+    metrics_count(*out ? COUNT_VERIFIED_HIT : COUNT_VERIFIED_MISS, 1);
+    if (*out)
+        return key_is_good(view, (*out)->key_serial)
+                   ? OK
+                   : failed(ERR_TOKEN_KEY, "the token's key is no longer good");
+    TRY(verify_new(view, token, out));
+    memcpy((*out)->hash, hash, sizeof (*out)->hash);
+    verified_put(service->verified, *out);
+    return OK;
+}
+
+struct err token_check(struct service *service, struct str token, const struct token_ask *ask, int64_t now_s,
+                       struct verified **out)
+{
+    if (token.len == 0 || token.len > (size_t)service->settings->token_max_bytes)
+        return failed(ERR_TOKEN_MALFORMED, "the token is empty or too long");
+    unsigned char hash[32];
+    sha256(token, hash);
+    AUTO(verified_releasep) struct verified *entry = NULL;
+    TRY(find_verified(service, token, hash, &entry));
+    if (!(ask->kinds & 1U << entry->kind))
+        return failed(ERR_TOKEN_KIND, "the token is of another kind than the one asked for");
+    if (!str_eq(entry->claims.iss, str_of(service->settings->issuer)))
+        return failed(ERR_TOKEN_CLAIM, "the token's issuer is not this service");
+    if (!ask->even_revoked && revocations_has(service->revocations, hash))
+        return failed(ERR_TOKEN_REVOKED, "the token has been revoked");
+    struct claims_expect expect = ask->expect;
+    expect.skew_s = service->settings->clock_skew_s;
+    TRY(claims_check(&entry->claims, &expect, now_s));
+    *out = entry;
+    entry = NULL;
+    return OK;
+}
+
+/* --- POST /token/verify ------------------------------------------------------------------------------------------ */
+
+struct verify_options {
+    const struct json *audience;
+    struct str issuer, subject, nonce, token_type;
+    int64_t tolerance_s, max_age_s;
+};
+
+static const struct field option_fields[] = {
+    { "audience", FIELD_STRINGS, false, offsetof(struct verify_options, audience), 0, 1024 },
+    { "issuer", FIELD_STR, false, offsetof(struct verify_options, issuer), 0, 1024 },
+    { "subject", FIELD_STR, false, offsetof(struct verify_options, subject), 0, 1024 },
+    { "nonce", FIELD_STR, false, offsetof(struct verify_options, nonce), 0, 1024 },
+    { "tokenType", FIELD_STR, false, offsetof(struct verify_options, token_type), 0, 16 },
+    { "clockTolerance", FIELD_INT, false, offsetof(struct verify_options, tolerance_s), 0, INT32_MAX },
+    { "maxAge", FIELD_INT, false, offsetof(struct verify_options, max_age_s), 0, INT32_MAX },
+};
+
+struct verify_body {
+    struct str token;
+    const struct json *options;
+};
+
+static const struct field body_fields[] = {
+    { "token", FIELD_STR, true, offsetof(struct verify_body, token), 0, 0 },
+    { "options", FIELD_OBJECT, false, offsetof(struct verify_body, options), 0, 0 },
+};
+
+static struct err read_ask(struct call *call, const struct json *options, struct token_ask *ask)
+{
+    struct arena *arena = call->request->arena;
+    struct verify_options read = { .max_age_s = -1 };
+    TRY(fields_read(arena, options, option_fields, sizeof option_fields / sizeof *option_fields, &read));
+    if (read.tolerance_s > call->service->settings->clock_tolerance_max_s)
+        return failed(ERR_INVALID_REQUEST,
+                      arena_printf(arena, "clockTolerance is at most %lld seconds",
+                                   (long long)call->service->settings->clock_tolerance_max_s)
+                          .at);
+    enum token_kind kind;
+    if (read.token_type.at) {
+        if (!token_kind_find(read.token_type, &kind))
+            return failed(ERR_INVALID_REQUEST, "tokenType is none of access, refresh, id");
+        ask->kinds = 1U << kind;
+    }
+    ask->expect.issuer = read.issuer;
+    ask->expect.subject = read.subject;
+    ask->expect.nonce = read.nonce;
+    ask->expect.tolerance_s = read.tolerance_s;
+    ask->expect.max_age_s = read.max_age_s;
+    const struct json *each = read.audience && read.audience->kind == JSON_ARRAY ? read.audience->child : read.audience;
+    for (; each; each = read.audience->kind == JSON_ARRAY ? each->next : NULL)
+        ask->expect.audience[ask->expect.audience_count++] = each->text;
+    return OK;
+}
+
+struct err verify_token(struct call *call, struct response *response)
+{
+    struct arena *arena = call->request->arena;
+    const struct json *json;
+    struct verify_body body = { 0 };
+    struct token_ask ask = { .kinds = KIND_ACCESS | KIND_REFRESH | KIND_ID, .expect.max_age_s = -1 };
+    TRY(request_json(call->request, &json));
+    TRY(fields_read(arena, json, body_fields, sizeof body_fields / sizeof *body_fields, &body));
+    if (body.options)
+        TRY(read_ask(call, body.options, &ask));
+
+    AUTO(verified_releasep) struct verified *entry = NULL;
+    struct err err = token_check(call->service, body.token, &ask, call->request->now_s, &entry);
+    metrics_count(err.code ? COUNT_VERIFY_INVALID : COUNT_VERIFY_VALID, 1);
+    if (err.code) {
+        response_fail(response, arena, err);
+        struct str error = arena_copy(arena, buf_str(&response->body));
+        response->body.len = 0;
+        buf_add(&response->body, STR("{\"valid\":false,"));
+        buf_add(&response->body, (struct str){ error.at + 1, error.len - 1 });
+        return OK;
+    }
+    buf_add(&response->body, STR("{\"valid\":true,\"tokenType\":\""));
+    buf_add(&response->body, token_kind_name(entry->kind));
+    buf_add(&response->body, STR("\",\"claims\":"));
+    buf_add(&response->body, entry->claims.text);
+    buf_add(&response->body, STR("}"));
+    return OK;
+}

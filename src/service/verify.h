@@ -1,0 +1,21 @@
+/* service/verify.h: token_check(), the one decision whether a token is good. Everything that takes a token goes through
+ * it: /token/verify, /token/introspect, /token/revoke, and a caller's own bearer token. */
+#ifndef SERVICE_VERIFY_H
+#define SERVICE_VERIFY_H
+
+#include "service/service.h"
+
+enum { KIND_ACCESS = 1U << TOKEN_ACCESS, KIND_REFRESH = 1U << TOKEN_REFRESH, KIND_ID = 1U << TOKEN_ID };
+
+struct token_ask {
+    unsigned kinds;              /* KIND_…, any of them */
+    bool even_revoked;           /* a revoked token passes: for revoking it again */
+    struct claims_expect expect; /* its issuer is the service's own when left empty */
+};
+
+/* Checks everything: form, key, signature, kind, revocation, times and claims; never waits. On success *out has a
+ * reference for the caller: verified_release. Errors: ERR_TOKEN_*. */
+MUST_USE struct err token_check(struct service *service, struct str token, const struct token_ask *ask, int64_t now_s,
+                                struct verified **out);
+
+#endif
