@@ -1,0 +1,144 @@
+/* app.c: the start-up list, read from top to bottom; app_close() is the same list backwards. */
+#include "app.h"
+#include "http/server.h"
+#include "observe/log.h"
+#include "service/clients.h"
+#include "service/failures.h"
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+struct err app_open_store(struct app *app)
+{
+    return store_sqlite_open(&app->settings, &app->service.store);
+}
+
+struct err app_open(struct app *app)
+{
+    const struct settings *settings = &app->settings;
+    struct service *service = &app->service;
+    service->settings = settings;
+    service->audience = str_of(settings->audience);
+    TRY(app_open_store(app));
+    TRY(signer_local_open(settings, &service->signer));
+    TRY(keyring_open(service->store, service->signer, (enum jwa)settings->signing_alg, (int64_t)time(NULL),
+                     &service->keyring));
+    TRY(commit_open(service->store, &service->commit));
+    service->revocations = revocations_new();
+    service->verified = verified_cache_new((size_t)settings->verified_cache);
+    service->clients = clients_new(service->store, settings->client_cache_s);
+    service->failures = failures_new(settings->failure_limit);
+    return housekeeping_open(service, &app->housekeeping);
+}
+
+void app_close(struct app *app)
+{
+    struct service *service = &app->service;
+    housekeeping_close(app->housekeeping);
+    failures_free(service->failures);
+    clients_free(service->clients);
+    verified_cache_free(service->verified);
+    revocations_free(service->revocations);
+    commit_close(service->commit);
+    keyring_close(service->keyring);
+    if (service->signer)
+        service->signer->ops->close(service->signer);
+    store_closep(&service->store);
+    if (app->lock > 0)
+        close(app->lock);
+    *service = (struct service){ 0 };
+    app->housekeeping = NULL;
+    app->lock = 0;
+}
+
+/* --- serving ----------------------------------------------------------------------------------------------------- */
+
+/* Two servers on one data directory would not hear of each other's revocations in time; so the directory has one. */
+static struct err lock_data_dir(const struct settings *settings, int *out)
+{
+    char path[4096];
+    int len = snprintf(path, sizeof path, "%s/serve.lock", settings->data_dir);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is too long");
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock < 0)
+        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be written to");
+    if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
+        *out = lock;
+        return OK;
+    }
+    close(lock);
+    return failed(ERR_INVALID_REQUEST, "another token-service serves from this TOKEN_DATA_DIR");
+}
+
+/* Room for the connections that the settings allow, and no core dump that could hold a key. */
+static void set_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    const struct rlimit none = { 0, 0 };
+    (void)setrlimit(RLIMIT_CORE, &none);
+    mallopt(M_ARENA_MAX, 2); /* an arena a thread would cost megabytes; the hot path hardly allocates */
+}
+
+static void wait_for_the_end(struct housekeeping *housekeeping, const sigset_t *signals)
+{
+    for (int signal = 0;;) {
+        if (sigwait(signals, &signal) != 0)
+            continue;
+        if (signal != SIGHUP) {
+            LOG(LOG_INFO, "stopping", LOG_INT("signal", signal));
+            return;
+        }
+        LOG(LOG_INFO, "rereading", LOG_INT("signal", signal));
+        housekeeping_nudge(housekeeping);
+    }
+}
+
+static struct err serve(struct app *app, const sigset_t *signals)
+{
+    struct server *server = NULL;
+    int port = 0;
+    TRY(app_open(app));
+    TRY(lock_data_dir(&app->settings, &app->lock));
+    TRY(server_open(&app->service, &server, &port));
+    LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),
+        LOG_TEXT_("issuer", app->settings.issuer), LOG_TEXT_("store", app->service.store->ops->name),
+        LOG_TEXT_("signer", app->service.signer->ops->name), LOG_INT("loops", app->settings.loops),
+        LOG_INT("workers", app->settings.workers));
+    wait_for_the_end(app->housekeeping, signals);
+    server_close(server);
+    LOG(LOG_INFO, "stopped", LOG_INT("port", port));
+    return OK;
+}
+
+struct err app_serve(struct app *app)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+        cores = CPU_COUNT(&allowed);
+    if (app->settings.loops == 0)
+        app->settings.loops = cores > 0 ? cores : 1;
+    if (app->settings.workers == 0)
+        app->settings.workers = 2 * (cores > 1 ? cores : 2);
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it: wait_for_the_end() takes them all */
+    (void)signal(SIGPIPE, SIG_IGN);
+    set_limits();
+    return serve(app, &signals);
+}

@@ -1,0 +1,23 @@
+/* app.h: builds the service from the settings, in order, and takes it down in reverse. */
+#ifndef APP_H
+#define APP_H
+
+#include "service/housekeeping.h"
+
+struct app {
+    struct settings settings;
+    struct service service;
+    struct housekeeping *housekeeping;
+    int lock; /* the data directory's, while serving; 0: none */
+};
+
+/* Opens the store alone: what managing clients needs. app->settings is filled by the caller and stays the caller's. */
+MUST_USE struct err app_open_store(struct app *app);
+/* Opens everything that a call needs: store, keys, caches, group commit. Makes the first signing key. */
+MUST_USE struct err app_open(struct app *app);
+/* Opens everything and serves until SIGTERM or SIGINT; SIGHUP does a round of housekeeping at once. */
+MUST_USE struct err app_serve(struct app *app);
+/* Closes what is open; safe on a zeroed struct. */
+void app_close(struct app *app);
+
+#endif

@@ -1,0 +1,44 @@
+/* cli/cli.h: the command line: a third front over the same operations. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "app.h"
+
+/* What a command ends with; in the man page and docs too. */
+enum exit_code {
+    EXIT_OK = 0,
+    EXIT_NO = 1,      /* asked and denied: a token that isn't valid, a client that doesn't exist */
+    EXIT_USAGE = 2,   /* a wrong argument or setting */
+    EXIT_FAILED = 3,  /* the store, a file or the system failed */
+};
+
+/* A command's own option. Settings' flags may stand beside them. */
+enum option_kind { OPTION_TEXT, OPTION_SWITCH, OPTION_SECONDS };
+struct option_row {
+    const char *flag; /* "--id" */
+    enum option_kind kind;
+    void *to;         /* const char **, bool *, int64_t * */
+};
+
+/* Reads argv: the command's own options, the settings' flags, and at most `words_max` plain words. Says what is wrong on
+ * standard error and returns false. *settings is filled (environment, then flags) and the caller's to release. */
+MUST_USE bool options_read(int argc, char **argv, const struct option_row *rows, size_t count, const char **words,
+                           size_t words_max, struct settings *settings);
+
+/* Runs POST `path` with a JSON body as the local operator, through the same route as HTTP, and waits until its records
+ * are durable. Returns the response's status; *answer is in the arena. */
+int local_call(struct app *app, struct arena *arena, const char *path, struct str body, struct str *answer);
+
+/* All of standard input, at most 64 KiB, without a trailing line break; false when there is more or nothing. */
+MUST_USE bool read_stdin(struct arena *arena, struct str *out);
+
+/* Says an error on standard error and returns the exit code that fits it. */
+int report(struct err err);
+
+/* The commands: argv[0] is the command's own name. They return an exit code. */
+int command_token(int argc, char **argv);
+int command_clients(int argc, char **argv);
+int command_keys(int argc, char **argv);
+int command_doctor(int argc, char **argv);
+
+#endif

@@ -1,0 +1,179 @@
+/* cli/clients.c: token-service clients add | list | disable | enable. */
+#include "base/random.h"
+#include "cli/cli.h"
+#include "jose/b64.h"
+#include "jose/jws.h"
+#include <stdio.h>
+#include <time.h>
+
+enum { SECRET_BYTES = 32, SECRET_TEXT = 43, LIST_MAX = 10000 };
+
+struct add_options {
+    const char *id, *name, *scope;
+    int64_t access_ttl_s, refresh_ttl_s, id_ttl_s;
+    bool is_public, json;
+};
+
+/* RFC 6749 appendix A: client_id is %x20-7E; scope-token is %x21 / %x23-5B / %x5D-7E. */
+static bool is_visible(struct str text, bool is_scope)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] < 0x20 || text.at[i] > 0x7e || (is_scope && (text.at[i] == '"' || text.at[i] == '\\')))
+            return false;
+    return true;
+}
+
+static struct err check_options(const struct add_options *options)
+{
+    struct str id = str_of(options->id), scope = str_of(options->scope);
+    if (id.len == 0 || id.len > 255 || !is_visible(id, false))
+        return failed(ERR_INVALID_REQUEST, "--id takes 1 to 255 visible ASCII characters");
+    if (scope.len > 2048 || !is_visible(scope, true))
+        return failed(ERR_INVALID_REQUEST, "--scope takes space-separated scopes without quotes and backslashes");
+    if (!utf8_valid(str_of(options->name)))
+        return failed(ERR_INVALID_REQUEST, "--name is not valid UTF-8");
+    return OK;
+}
+
+static void print_added(const struct client *client, const char *secret, bool json)
+{
+    char room[8192];
+    struct arena arena;
+    struct buf out;
+    if (!json) {
+        printf("client_id      %.*s\n", (int)client->id.len, client->id.at);
+        if (!client->is_public)
+            printf("client_secret  %s\n\nThe secret is shown this once; only its hash is kept.\n", secret);
+        return;
+    }
+    arena_init(&arena, room, sizeof room);
+    buf_init(&out, &arena, 1024, 64 * 1024);
+    buf_add_char(&out, '{');
+    json_write_name(&out, STR("client_id"));
+    json_write_str(&out, client->id);
+    if (!client->is_public) {
+        json_write_name(&out, STR("client_secret"));
+        json_write_str(&out, str_of(secret));
+    }
+    json_write_name(&out, STR("client_type"));
+    json_write_str(&out, client->is_public ? STR("public") : STR("confidential"));
+    json_write_name(&out, STR("scope"));
+    json_write_str(&out, client->scopes);
+    printf("%.*s}\n", (int)out.len, out.at);
+    mem_wipe(room, sizeof room);
+    arena_release(&arena);
+}
+
+static int add(struct app *app, const struct add_options *options)
+{
+    char random[SECRET_BYTES], secret[SECRET_TEXT + 1] = { 0 };
+    struct client client = { .id = str_of(options->id),
+                             .name = str_of(options->name[0] ? options->name : options->id),
+                             .is_public = options->is_public,
+                             .scopes = str_of(options->scope),
+                             .access_ttl_s = options->access_ttl_s,
+                             .refresh_ttl_s = options->refresh_ttl_s,
+                             .id_ttl_s = options->id_ttl_s,
+                             .is_active = true,
+                             .created_at = (int64_t)time(NULL) };
+    random_bytes(random, sizeof random);
+    b64url_encode((struct str){ random, sizeof random }, secret);
+    if (!client.is_public)
+        sha256(str_of(secret), client.secret_hash);
+    struct err err = app->service.store->ops->add_client(app->service.store, &client);
+    if (!err.code)
+        print_added(&client, secret, options->json);
+    mem_wipe(random, sizeof random);
+    mem_wipe(secret, sizeof secret);
+    return report(err.code == ERR_CONFLICT ? failed(ERR_CONFLICT, "there is a client of this id already") : err);
+}
+
+static void print_json(const struct client *clients, size_t count, struct arena *arena)
+{
+    struct buf out;
+    buf_init(&out, arena, 4096, 64 * 1024 * 1024);
+    buf_add_char(&out, '[');
+    for (size_t i = 0; i < count; i++) {
+        buf_add(&out, i > 0 ? STR(",\n {") : STR("{"));
+        json_write_name(&out, STR("client_id"));
+        json_write_str(&out, clients[i].id);
+        json_write_name(&out, STR("client_name"));
+        json_write_str(&out, clients[i].name);
+        json_write_name(&out, STR("client_type"));
+        json_write_str(&out, clients[i].is_public ? STR("public") : STR("confidential"));
+        json_write_name(&out, STR("scope"));
+        json_write_str(&out, clients[i].scopes);
+        json_write_name(&out, STR("is_active"));
+        buf_add(&out, clients[i].is_active ? STR("true") : STR("false"));
+        json_write_name(&out, STR("created_at"));
+        buf_add_int(&out, clients[i].created_at);
+        buf_add_char(&out, '}');
+    }
+    printf("%.*s]\n", (int)out.len, out.at);
+}
+
+static int list(struct app *app, bool json)
+{
+    struct arena arena;
+    struct client *clients = NULL;
+    size_t count = 0;
+    arena_init(&arena, NULL, 0);
+    struct err err = app->service.store->ops->list_clients(app->service.store, &arena, LIST_MAX, &clients, &count);
+    if (!err.code && json) {
+        print_json(clients, count, &arena);
+    } else if (!err.code) {
+        printf("%-32s %-12s %-8s %s\n", "CLIENT", "TYPE", "STATE", "SCOPE");
+        for (size_t i = 0; i < count; i++)
+            printf("%-32.*s %-12s %-8s %.*s\n", (int)clients[i].id.len, clients[i].id.at,
+                   clients[i].is_public ? "public" : "confidential", clients[i].is_active ? "active" : "disabled",
+                   (int)clients[i].scopes.len, clients[i].scopes.at);
+    }
+    arena_release(&arena);
+    return report(err);
+}
+
+static int set_active(struct app *app, const char *id, bool active)
+{
+    if (!id)
+        return report(failed(ERR_INVALID_REQUEST, "name the client: clients disable ID"));
+    struct err err = app->service.store->ops->set_client_active(app->service.store, str_of(id), active);
+    if (!err.code)
+        printf("%s is %s; running servers follow within seconds\n", id, active ? "active" : "disabled");
+    return report(err.code == ERR_NOT_FOUND ? failed(ERR_NOT_FOUND, "there is no client of this id") : err);
+}
+
+int command_clients(int argc, char **argv)
+{
+    struct add_options options = { .id = "", .name = "", .scope = "" };
+    const struct option_row rows[] = {
+        { "--id", OPTION_TEXT, &options.id },
+        { "--name", OPTION_TEXT, &options.name },
+        { "--scope", OPTION_TEXT, &options.scope },
+        { "--access-ttl", OPTION_SECONDS, &options.access_ttl_s },
+        { "--refresh-ttl", OPTION_SECONDS, &options.refresh_ttl_s },
+        { "--id-ttl", OPTION_SECONDS, &options.id_ttl_s },
+        { "--public", OPTION_SWITCH, &options.is_public },
+        { "--json", OPTION_SWITCH, &options.json },
+    };
+    const char *words[2] = { NULL, NULL };
+    struct app app = { 0 };
+    if (!options_read(argc, argv, rows, sizeof rows / sizeof *rows, words, 2, &app.settings))
+        return EXIT_USAGE;
+    const char *verb = words[0] ? words[0] : "";
+    bool adds = strcmp(verb, "add") == 0, lists = strcmp(verb, "list") == 0;
+    bool enables = strcmp(verb, "enable") == 0, disables = strcmp(verb, "disable") == 0;
+    struct err err = adds || lists || enables || disables
+                         ? OK
+                         : failed(ERR_INVALID_REQUEST, "clients takes add, list, disable or enable");
+    if (!err.code && adds)
+        err = check_options(&options);
+    if (!err.code)
+        err = app_open_store(&app);
+    int code = err.code ? report(err)
+               : adds   ? add(&app, &options)
+               : lists  ? list(&app, options.json)
+                        : set_active(&app, words[1], enables);
+    app_close(&app);
+    settings_release(&app.settings);
+    return code;
+}

@@ -1,0 +1,109 @@
+/* cli/doctor.c: token-service doctor: tries every part that serving needs, and says of each whether it works. */
+#include "cli/cli.h"
+#include "jose/jws.h"
+#include "observe/log.h"
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { CLOCK_EARLIEST = 1767225600 /* 2026-01-01: an earlier clock is wrong, and its tokens would be born expired */ };
+
+struct finding {
+    const char *part;
+    struct err err;
+    const char *note; /* said when all is well */
+};
+
+static struct err check_sign(struct app *app)
+{
+    struct arena arena;
+    struct buf token;
+    struct jws_parts parts;
+    struct jws_header header;
+    arena_init(&arena, NULL, 0);
+    buf_init(&token, &arena, 1024, 4096);
+    const struct keyring_view *view = keyring_acquire(app->service.keyring);
+    struct err err = keyring_sign(app->service.keyring, view, STR("JWT"), STR("{\"doctor\":true}"), &token);
+    if (!err.code)
+        err = jws_split(buf_str(&token), &parts);
+    if (!err.code)
+        err = jws_read_header(&arena, parts.header, &header);
+    if (!err.code)
+        err = jws_verify(view->active->jwk, &parts, &header);
+    keyring_release(view);
+    arena_release(&arena);
+    return err;
+}
+
+static struct err check_dir(const struct settings *settings)
+{
+    struct stat about;
+    if (stat(settings->data_dir, &about) != 0 || !S_ISDIR(about.st_mode))
+        return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR is no directory that can be reached");
+    if (about.st_mode & (S_IRWXG | S_IRWXO))
+        return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR is open to others: chmod 700 it");
+    return OK;
+}
+
+static struct err check_clock(void)
+{
+    return time(NULL) > CLOCK_EARLIEST ? OK : failed(ERR_UNAVAILABLE, "the system's clock is wrong");
+}
+
+static struct err check_files(const struct settings *settings)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < (rlim_t)settings->connections + 64)
+        return failed(ERR_UNAVAILABLE, "fewer files may be open than TOKEN_CONNECTIONS needs: raise ulimit -n");
+    return OK;
+}
+
+static int print_findings(const struct finding *findings, size_t count, bool json)
+{
+    int bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct finding *each = &findings[i];
+        const char *says = each->err.code ? each->err.why : each->note;
+        bad += each->err.code != ERR_OK;
+        if (json)
+            printf("%s{\"check\":\"%s\",\"ok\":%s,\"detail\":\"%s\"}", i > 0 ? ",\n " : "[", each->part,
+                   each->err.code ? "false" : "true", says);
+        else
+            printf("%-8s %-7s %s\n", each->part, each->err.code ? "FAILS" : "ok", says);
+    }
+    if (json)
+        printf("]\n");
+    return bad ? EXIT_FAILED : EXIT_OK;
+}
+
+static int examine(struct app *app, bool json)
+{
+    struct err opened = app_open(app);
+    const struct service *service = &app->service;
+    const struct err unopened = failed(ERR_UNAVAILABLE, "not tried, since the service could not be opened");
+    const struct finding findings[] = {
+        { "clock", check_clock(), "after 2026-01-01" },
+        { "files", check_files(&app->settings), "enough may be open" },
+        { "open", opened, "settings, store, keys and revocations could be read" },
+        { "data", check_dir(&app->settings), "the data directory is the service's alone" },
+        { "store", opened.code ? unopened : service->store->ops->check(service->store), "reads and writes" },
+        { "signer", opened.code ? unopened : service->signer->ops->check(service->signer), "holds the active key" },
+        { "sign", opened.code ? unopened : check_sign(app), "a signature verifies against the published key" },
+    };
+    return print_findings(findings, sizeof findings / sizeof *findings, json);
+}
+
+int command_doctor(int argc, char **argv)
+{
+    bool json = false;
+    const struct option_row rows[] = { { "--json", OPTION_SWITCH, &json } };
+    struct app app = { 0 };
+    if (!options_read(argc, argv, rows, 1, NULL, 0, &app.settings))
+        return EXIT_USAGE;
+    log_configure(LOG_WARN, (enum log_format)app.settings.log_format);
+    int code = examine(&app, json);
+    app_close(&app);
+    settings_release(&app.settings);
+    return code;
+}

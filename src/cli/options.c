@@ -1,0 +1,126 @@
+/* cli/options.c: what all commands share: reading arguments, calling the service from within, reporting. */
+#include "cli/cli.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ARGS_MAX = 128, STDIN_MAX = 64 * 1024 };
+
+static const struct option_row *row_of(const struct option_row *rows, size_t count, const char *arg)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].flag, arg) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+static bool take_value(const struct option_row *row, char *value)
+{
+    char *end = NULL;
+    if (row->kind == OPTION_TEXT) {
+        *(const char **)row->to = value;
+        return true;
+    }
+    errno = 0;
+    long long seconds = strtoll(value, &end, 10);
+    *(int64_t *)row->to = seconds;
+    return errno == 0 && end != value && *end == '\0' && seconds > 0 && seconds <= INT32_MAX;
+}
+
+static bool usage(const char *what, const char *arg)
+{
+    fprintf(stderr, "token-service: %s: %s (see token-service --help)\n", what, arg);
+    return false;
+}
+
+bool options_read(int argc, char **argv, const struct option_row *rows, size_t count, const char **words,
+                  size_t words_max, struct settings *settings)
+{
+    char *rest[ARGS_MAX + 1] = { argv[0] };
+    int rest_count = 1, next = 1;
+    size_t words_count = 0;
+    if (argc > ARGS_MAX)
+        return usage("too many arguments", argv[0]);
+    for (int i = 1; i < argc; i++) {
+        const struct option_row *row = row_of(rows, count, argv[i]);
+        if (row && row->kind == OPTION_SWITCH)
+            *(bool *)row->to = true;
+        else if (row && i + 1 == argc)
+            return usage("the option needs a value", argv[i]);
+        else if (row && !take_value(row, argv[++i]))
+            return usage("not a number of seconds", argv[i]);
+        else if (!row && strncmp(argv[i], "--", 2) != 0 && words_count < words_max)
+            words[words_count++] = argv[i];
+        else if (!row) {
+            rest[rest_count++] = argv[i];
+            /* a setting's value, when it stands apart: "--data-dir DIR" */
+            if (!strchr(argv[i], '=') && i + 1 < argc)
+                rest[rest_count++] = argv[++i];
+        }
+    }
+    struct err err = settings_read(rest_count, rest, &next, settings);
+    if (err.code) {
+        fprintf(stderr, "token-service: %s\n", err.why);
+        return false;
+    }
+    if (next < rest_count) {
+        settings_release(settings);
+        return usage("unknown argument", rest[next]);
+    }
+    return true;
+}
+
+int local_call(struct app *app, struct arena *arena, const char *path, struct str body, struct str *answer)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const struct request request = { .arena = arena,
+                                     .method = METHOD_POST,
+                                     .path = str_of(path),
+                                     .content_type = STR("application/json"),
+                                     .body = body,
+                                     .peer = STR("local"),
+                                     .is_local_operator = true,
+                                     .now_s = now.tv_sec,
+                                     .now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                                     .id = STR("command-line") };
+    struct response response;
+    (void)service_answer(&app->service, &request, true, &response);
+    if (response.records) {
+        struct err err = commit_wait(app->service.commit, response.records);
+        if (err.code)
+            response_fail(&response, arena, err);
+    }
+    *answer = buf_str(&response.body);
+    return response.status;
+}
+
+bool read_stdin(struct arena *arena, struct str *out)
+{
+    char *text = arena_alloc(arena, STDIN_MAX);
+    size_t len = fread(text, 1, STDIN_MAX, stdin);
+    if (len == STDIN_MAX || ferror(stdin))
+        return false;
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+        len--;
+    *out = (struct str){ text, len };
+    return len > 0;
+}
+
+int report(struct err err)
+{
+    if (!err.code)
+        return EXIT_OK;
+    fprintf(stderr, "token-service: %s\n", err.why);
+    switch (err.code) {
+    case ERR_INVALID_REQUEST:
+        return EXIT_USAGE;
+    case ERR_UNAVAILABLE:
+    case ERR_INTERNAL:
+        return EXIT_FAILED;
+    default:
+        return EXIT_NO;
+    }
+}

@@ -1,0 +1,217 @@
+/* cli/token.c: token-service token issue | verify | inspect | revoke. Tokens come from standard input, since arguments can
+ * be seen by every process. */
+#include "cli/cli.h"
+#include "jose/jws.h"
+#include "observe/log.h"
+#include <stdio.h>
+
+enum { KEY_FILE_MAX = 64 * 1024 };
+
+struct token_options {
+    const char *subject, *client, *scope, *type, *audience, *nonce, *claims, *reason, *key, *issuer;
+    int64_t expires_in_s;
+    bool json;
+};
+
+static void write_member(struct buf *body, struct str name, const char *value)
+{
+    if (!value)
+        return;
+    json_write_name(body, name);
+    json_write_str(body, str_of(value));
+}
+
+/* Prints a member of an answer that is a string. */
+static bool print_member(struct arena *arena, struct str answer, struct str name)
+{
+    const struct json *json;
+    if (json_parse(arena, answer, &json).code)
+        return false;
+    const struct json *member = json_member(json, name);
+    if (member && member->kind == JSON_STRING)
+        printf("%.*s\n", (int)member->text.len, member->text.at);
+    return member != NULL;
+}
+
+/* Runs one call and prints its answer: whole with --json, else by `plain`. */
+static int call_and_print(struct token_options *options, struct settings *settings, struct arena *arena,
+                          const char *path, struct buf *body, struct str plain_member)
+{
+    struct app app = { .settings = *settings };
+    struct str answer = { 0, 0 };
+    if (body->overflowed)
+        return report(failed(ERR_INVALID_REQUEST, "the arguments are too long"));
+    struct err err = app_open(&app);
+    if (err.code) {
+        app_close(&app);
+        return report(err);
+    }
+    int status = local_call(&app, arena, path, buf_str(body), &answer);
+    app_close(&app);
+    if (status != 200 && !options->json && print_member(arena, answer, STR("error_description")))
+        return status >= 500 ? EXIT_FAILED : EXIT_NO;
+    if (options->json || !plain_member.at || !print_member(arena, answer, plain_member))
+        printf("%.*s\n", (int)answer.len, answer.at);
+    return status == 200 ? EXIT_OK : status >= 500 ? EXIT_FAILED : EXIT_NO;
+}
+
+static int issue(struct token_options *options, struct settings *settings, struct arena *arena)
+{
+    struct buf body;
+    if (!options->client)
+        return report(failed(ERR_INVALID_REQUEST, "token issue needs --client ID"));
+    buf_init(&body, arena, 1024, KEY_FILE_MAX);
+    buf_add_char(&body, '{');
+    write_member(&body, STR("clientId"), options->client);
+    write_member(&body, STR("subject"), options->subject ? options->subject : options->client);
+    write_member(&body, STR("scope"), options->scope ? options->scope : "");
+    write_member(&body, STR("tokenType"), options->type ? options->type : "access");
+    write_member(&body, STR("audience"), options->audience);
+    write_member(&body, STR("nonce"), options->nonce);
+    if (options->expires_in_s) {
+        json_write_name(&body, STR("expiresIn"));
+        buf_add_int(&body, options->expires_in_s);
+    }
+    if (options->claims) {
+        json_write_name(&body, STR("claims"));
+        buf_add(&body, str_of(options->claims));
+    }
+    buf_add_char(&body, '}');
+    return call_and_print(options, settings, arena, "/token", &body, STR("token"));
+}
+
+static bool read_file(const char *path, struct arena *arena, struct str *out)
+{
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return false;
+    char *text = arena_alloc(arena, KEY_FILE_MAX);
+    size_t len = fread(text, 1, KEY_FILE_MAX, file);
+    bool good = !ferror(file) && len < KEY_FILE_MAX;
+    fclose(file);
+    *out = (struct str){ text, len };
+    return good;
+}
+
+/* token verify --key: the signature alone, against one public JWK; no server, no claims. */
+static int verify_with_key(const char *path, struct arena *arena, struct str token)
+{
+    AUTO(jwk_freep) struct jwk *key = NULL;
+    struct str text;
+    struct jws_parts parts;
+    struct jws_header header;
+    if (!read_file(path, arena, &text))
+        return report(failed(ERR_INVALID_REQUEST, "the key file can't be read"));
+    struct err err = jwk_parse_public(arena, text, &key);
+    if (err.code)
+        return report(failed(ERR_INVALID_REQUEST, err.why));
+    err = jws_split(token, &parts);
+    if (!err.code)
+        err = jws_read_header(arena, parts.header, &header);
+    if (!err.code)
+        err = jws_verify(key, &parts, &header);
+    jws_thread_end();
+    if (!err.code)
+        puts("valid");
+    return report(err);
+}
+
+static int verify(struct token_options *options, struct settings *settings, struct arena *arena, struct str token)
+{
+    struct buf body;
+    if (options->key)
+        return verify_with_key(options->key, arena, token);
+    buf_init(&body, arena, 2048, 2 * KEY_FILE_MAX);
+    buf_add(&body, STR("{\"token\":"));
+    json_write_str(&body, token);
+    buf_add(&body, STR(",\"options\":{"));
+    write_member(&body, STR("audience"), options->audience);
+    write_member(&body, STR("issuer"), options->issuer);
+    write_member(&body, STR("subject"), options->subject);
+    write_member(&body, STR("nonce"), options->nonce);
+    write_member(&body, STR("tokenType"), options->type);
+    buf_add(&body, STR("}}"));
+    return call_and_print(options, settings, arena, "/token/verify", &body, (struct str){ 0, 0 });
+}
+
+static int revoke(struct token_options *options, struct settings *settings, struct arena *arena, struct str token)
+{
+    struct buf body;
+    buf_init(&body, arena, 2048, 2 * KEY_FILE_MAX);
+    buf_add(&body, STR("{\"token\":"));
+    json_write_str(&body, token);
+    write_member(&body, STR("reason"), options->reason);
+    buf_add_char(&body, '}');
+    return call_and_print(options, settings, arena, "/token/revoke", &body, (struct str){ 0, 0 });
+}
+
+/* What a token says, unchecked. */
+static int inspect(struct arena *arena, struct str token)
+{
+    struct jws_parts parts;
+    struct jws_header header;
+    struct str text, payload;
+    struct err err = jws_split(token, &parts);
+    if (!err.code)
+        err = jws_read_header(arena, parts.header, &header);
+    if (!err.code)
+        err = jws_read_payload(arena, parts.header, &text);
+    if (!err.code)
+        err = jws_read_payload(arena, parts.payload, &payload);
+    if (err.code)
+        return report(err);
+    const struct json *json;
+    struct buf out;
+    buf_init(&out, arena, payload.len + text.len + 64, 4 * KEY_FILE_MAX);
+    buf_add(&out, STR("{\"header\":"));
+    buf_add(&out, text);
+    if (!json_parse(arena, payload, &json).code) {
+        buf_add(&out, STR(",\n \"claims\":"));
+        json_write(&out, json);
+    }
+    printf("%.*s,\n \"verified\":false}\n", (int)out.len, out.at);
+    return EXIT_OK;
+}
+
+static int run(const char *verb, struct token_options *options, struct settings *settings, struct arena *arena)
+{
+    struct str token;
+    bool issues = strcmp(verb, "issue") == 0, verifies = strcmp(verb, "verify") == 0;
+    bool inspects = strcmp(verb, "inspect") == 0, revokes = strcmp(verb, "revoke") == 0;
+    if (issues)
+        return issue(options, settings, arena);
+    if (!verifies && !inspects && !revokes)
+        return report(failed(ERR_INVALID_REQUEST, "token takes issue, verify, inspect or revoke"));
+    if (!read_stdin(arena, &token))
+        return report(failed(ERR_INVALID_REQUEST, "standard input must hold one token, at most 64 KiB"));
+    if (!utf8_valid(token))
+        return report(failed(ERR_TOKEN_MALFORMED, "standard input is no token"));
+    return inspects ? inspect(arena, token)
+           : verifies ? verify(options, settings, arena, token)
+                      : revoke(options, settings, arena, token);
+}
+
+int command_token(int argc, char **argv)
+{
+    struct token_options options = { 0 };
+    const struct option_row rows[] = {
+        { "--subject", OPTION_TEXT, &options.subject },   { "--client", OPTION_TEXT, &options.client },
+        { "--scope", OPTION_TEXT, &options.scope },       { "--type", OPTION_TEXT, &options.type },
+        { "--audience", OPTION_TEXT, &options.audience }, { "--nonce", OPTION_TEXT, &options.nonce },
+        { "--claims", OPTION_TEXT, &options.claims },     { "--reason", OPTION_TEXT, &options.reason },
+        { "--key", OPTION_TEXT, &options.key },           { "--require-issuer", OPTION_TEXT, &options.issuer },
+        { "--expires-in", OPTION_SECONDS, &options.expires_in_s },
+        { "--json", OPTION_SWITCH, &options.json },
+    };
+    const char *words[1] = { NULL };
+    struct settings settings;
+    struct arena arena;
+    if (!options_read(argc, argv, rows, sizeof rows / sizeof *rows, words, 1, &settings))
+        return EXIT_USAGE;
+    log_configure(LOG_WARN, (enum log_format)settings.log_format);
+    arena_init(&arena, NULL, 0);
+    int code = run(words[0] ? words[0] : "", &options, &settings, &arena);
+    arena_release(&arena);
+    settings_release(&settings);
+    return code;
+}

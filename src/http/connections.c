@@ -1,0 +1,81 @@
+/* http/connections.c: a list, and the reaper that walks it. */
+#include "http/connections.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+int64_t clock_coarse_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void name_peer(struct connection *connection, const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, address, sizeof v4);
+        inet_ntop(AF_INET, &v4.sin_addr, connection->peer, sizeof connection->peer);
+        connection->peer_is_loopback = (ntohl(v4.sin_addr.s_addr) >> 24) == 127;
+    } else if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof v6);
+        const unsigned char *bytes = v6.sin6_addr.s6_addr;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr);
+        inet_ntop(mapped ? AF_INET : AF_INET6, mapped ? bytes + 12 : bytes, connection->peer, sizeof connection->peer);
+        connection->peer_is_loopback = mapped ? bytes[12] == 127 : IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+    }
+}
+
+struct connection *connection_add(struct connections *all, int fd, const struct sockaddr *address)
+{
+    struct connection *connection = mem_alloc(sizeof *connection);
+    *connection = (struct connection){ .fd = fd, .is_fresh = true, .next = all->first, .link = &all->first };
+    name_peer(connection, address);
+    if (all->first)
+        all->first->link = &connection->next;
+    all->first = connection;
+    all->count++;
+    connection->deadline_ms = clock_coarse_ms() + all->request_ms;
+    return connection;
+}
+
+void connection_remove(struct connections *all, struct connection *connection)
+{
+    *connection->link = connection->next;
+    if (connection->next)
+        connection->next->link = connection->link;
+    if (connection->phase == PHASE_WORKING)
+        all->working--;
+    all->count--;
+    free(connection);
+}
+
+void connection_enter(struct connections *all, struct connection *connection, enum phase phase)
+{
+    if (connection->phase == PHASE_WORKING)
+        all->working--;
+    if (phase == PHASE_WORKING)
+        all->working++;
+    else if (phase == PHASE_IDLE)
+        connection->is_fresh = false;
+    connection->phase = phase;
+    connection->deadline_ms = clock_coarse_ms() + (phase == PHASE_IDLE ? all->idle_ms : all->request_ms);
+}
+
+size_t connections_cut(struct connections *all, int64_t now_ms, bool idle_too)
+{
+    size_t cut = 0;
+    for (struct connection *each = all->first; each; each = each->next) {
+        bool leave = each->phase == PHASE_WORKING || each->is_cut;
+        if (leave || (now_ms < each->deadline_ms && !(idle_too && each->phase == PHASE_IDLE)))
+            continue;
+        shutdown(each->fd, SHUT_RDWR);
+        each->is_cut = true;
+        if (each->phase != PHASE_IDLE || each->is_fresh)
+            cut++;
+    }
+    return cut;
+}

@@ -1,0 +1,17 @@
+/* http/server.h: the daemon's front: libmicrohttpd on one event loop a core, requests to service_answer() and back. */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "service/service.h"
+
+struct server;
+
+/* Binds settings->listen, starts the loops and the workers. ERR_INVALID_REQUEST with a sentence when the address can't be
+ * had or a TLS file can't be read. *port gets the port that was bound (it matters for port 0). */
+MUST_USE struct err server_open(struct service *service, struct server **out, int *port);
+
+/* Stops accepting, answers what is in flight (at most settings->drain_timeout_s), then ends loops and workers. NULL
+ * allowed. */
+void server_close(struct server *server);
+
+#endif

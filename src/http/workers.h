@@ -1,0 +1,24 @@
+/* http/workers.h: a fixed pool of threads for whatever may wait or costs a signature. Bounded: a full queue is the caller's
+ * to answer, at once. */
+#ifndef HTTP_WORKERS_H
+#define HTTP_WORKERS_H
+
+#include "base/mem.h"
+#include <stdatomic.h>
+
+/* Embedded in what is to be done. The submitter owns it until `run` has been called. */
+struct job {
+    void (*run)(struct job *);
+    struct job *next; /* the queue's own */
+};
+
+struct workers;
+
+/* `threads` of them, at most `queue_max` jobs waiting; *waiting is kept at their number. */
+MUST_USE struct err workers_open(size_t threads, size_t queue_max, atomic_size_t *waiting, struct workers **out);
+/* False when the queue is full. Never blocks. */
+MUST_USE bool workers_submit(struct workers *workers, struct job *job);
+/* Runs what is queued, then ends the threads. NULL allowed. */
+void workers_close(struct workers *workers);
+
+#endif

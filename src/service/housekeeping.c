@@ -1,0 +1,174 @@
+/* service/housekeeping.c: a round a second; each task has its own interval. */
+#include "service/housekeeping.h"
+#include "observe/log.h"
+#include "service/clients.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    CHECK_INTERVAL_S = 5,
+    FOLLOW_BATCH = 1000,     /* revocations read at once */
+    PURGE_BATCH = 500,       /* rows deleted in one transaction: a few ms of the writer's time */
+    PURGE_BATCHES_MAX = 20,  /* a round */
+};
+
+struct housekeeping {
+    struct service *service;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool stopping, nudged;
+    int64_t position;        /* of the last revocation read */
+    int64_t check_at, refresh_at, purge_at; /* s */
+};
+
+static int64_t now_s(void)
+{
+    return (int64_t)time(NULL);
+}
+
+/* Reads on from the last position until the store has no more. */
+static struct err follow_revocations(struct housekeeping *housekeeping)
+{
+    struct store *store = housekeeping->service->store;
+    for (size_t count = FOLLOW_BATCH; count == FOLLOW_BATCH;) {
+        struct arena arena;
+        struct revocation *found = NULL;
+        arena_init(&arena, NULL, 0);
+        struct err err = store->ops->revocations_since(store, &arena, housekeeping->position, now_s(), FOLLOW_BATCH,
+                                                       &found, &count);
+        for (size_t i = 0; !err.code && i < count; i++) {
+            revocations_add(housekeeping->service->revocations, found[i].token_hash, found[i].expires_at);
+            housekeeping->position = found[i].position;
+        }
+        arena_release(&arena);
+        TRY(err);
+    }
+    return OK;
+}
+
+static void check_dependencies(struct service *service)
+{
+    struct err store = service->store->ops->check(service->store);
+    struct err signer = service->signer->ops->check(service->signer);
+    bool was_ok = atomic_exchange(&service->store_ok, !store.code);
+    if (was_ok != !store.code)
+        LOG(store.code ? LOG_ERROR : LOG_INFO, store.code ? "store_failing" : "store_recovered",
+            LOG_TEXT_("why", store.code ? store.why : "it answers again"));
+    was_ok = atomic_exchange(&service->keys_ok, !signer.code);
+    if (was_ok != !signer.code)
+        LOG(signer.code ? LOG_ERROR : LOG_INFO, signer.code ? "signer_failing" : "signer_recovered",
+            LOG_TEXT_("why", signer.code ? signer.why : "it answers again"));
+}
+
+/* In small steps, so that no request waits for the writer. */
+static void purge(struct service *service)
+{
+    size_t deleted = PURGE_BATCH;
+    for (int i = 0; i < PURGE_BATCHES_MAX && deleted == PURGE_BATCH; i++) {
+        deleted = 0;
+        if (service->store->ops->purge(service->store, now_s(), PURGE_BATCH, &deleted).code)
+            break;
+        metrics_count(COUNT_PURGED, deleted);
+    }
+    revocations_purge(service->revocations, now_s());
+}
+
+static bool is_due(int64_t *at, int64_t now, int64_t interval, bool nudged)
+{
+    if (now < *at && !nudged)
+        return false;
+    *at = now + interval;
+    return true;
+}
+
+static void round_of_work(struct housekeeping *housekeeping, bool nudged)
+{
+    struct service *service = housekeeping->service;
+    const struct settings *settings = service->settings;
+    int64_t now = now_s();
+    if (follow_revocations(housekeeping).code || keyring_reload(service->keyring).code)
+        housekeeping->check_at = now; /* the store failed: find out what to tell */
+    if (is_due(&housekeeping->check_at, now, CHECK_INTERVAL_S, nudged))
+        check_dependencies(service);
+    if (is_due(&housekeeping->refresh_at, now, settings->client_cache_s / 3, nudged))
+        clients_refresh(service->clients, now);
+    if (is_due(&housekeeping->purge_at, now, settings->purge_interval_s, false))
+        purge(service);
+}
+
+static void *run(void *arg)
+{
+    struct housekeeping *housekeeping = arg;
+    pthread_mutex_lock(&housekeeping->lock);
+    while (!housekeeping->stopping) {
+        bool nudged = housekeeping->nudged;
+        housekeeping->nudged = false;
+        pthread_mutex_unlock(&housekeeping->lock);
+        round_of_work(housekeeping, nudged);
+        pthread_mutex_lock(&housekeeping->lock);
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += 1;
+        if (!housekeeping->stopping && !housekeeping->nudged)
+            pthread_cond_timedwait(&housekeeping->wake, &housekeeping->lock, &until);
+    }
+    pthread_mutex_unlock(&housekeeping->lock);
+    jws_thread_end();
+    return NULL;
+}
+
+static void release(struct housekeeping *housekeeping)
+{
+    pthread_cond_destroy(&housekeeping->wake);
+    pthread_mutex_destroy(&housekeeping->lock);
+    free(housekeeping);
+}
+
+struct err housekeeping_open(struct service *service, struct housekeeping **out)
+{
+    struct housekeeping *housekeeping = mem_alloc(sizeof *housekeeping);
+    *housekeeping = (struct housekeeping){ .service = service };
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&housekeeping->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&housekeeping->lock, NULL);
+    struct err err = follow_revocations(housekeeping);
+    if (!err.code) {
+        check_dependencies(service);
+        housekeeping->check_at = now_s() + CHECK_INTERVAL_S;
+        if (pthread_create(&housekeeping->thread, NULL, run, housekeeping) != 0)
+            err = failed(ERR_INTERNAL, "the housekeeping thread could not be started");
+    }
+    if (err.code) {
+        release(housekeeping);
+        return err;
+    }
+    *out = housekeeping;
+    return OK;
+}
+
+static void wake(struct housekeeping *housekeeping, bool *what)
+{
+    pthread_mutex_lock(&housekeeping->lock);
+    *what = true;
+    pthread_cond_signal(&housekeeping->wake);
+    pthread_mutex_unlock(&housekeeping->lock);
+}
+
+void housekeeping_nudge(struct housekeeping *housekeeping)
+{
+    wake(housekeeping, &housekeeping->nudged);
+}
+
+void housekeeping_close(struct housekeeping *housekeeping)
+{
+    if (!housekeeping)
+        return;
+    wake(housekeeping, &housekeeping->stopping);
+    pthread_join(housekeeping->thread, NULL);
+    release(housekeeping);
+}

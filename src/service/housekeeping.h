@@ -1,0 +1,17 @@
+/* service/housekeeping.h: the one place for periodic work, on a thread of its own: revocations and keys that other
+ * processes made, clients that changed, expired rows, and what /health/ready tells. */
+#ifndef SERVICE_HOUSEKEEPING_H
+#define SERVICE_HOUSEKEEPING_H
+
+#include "service/service.h"
+
+struct housekeeping;
+
+/* Reads every revocation that still matters, so that nothing is verified before they are known, then starts the thread.
+ * ERR_UNAVAILABLE when the store can't be read. */
+MUST_USE struct err housekeeping_open(struct service *service, struct housekeeping **out);
+/* Does a round now (SIGHUP). */
+void housekeeping_nudge(struct housekeeping *housekeeping);
+void housekeeping_close(struct housekeeping *housekeeping); /* NULL allowed */
+
+#endif
