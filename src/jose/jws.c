@@ -1,0 +1,325 @@
+/* jose/jws.c: compact JWS.
+ *
+ * The signature is checked over a digest that is computed here, with one EVP_PKEY_CTX for each thread and key: OpenSSL 3
+ * spends more on setting a context up than on hashing. A context is found by the key's serial, which is never used twice,
+ * so one that outlives its key can never be taken for another key's. */
+#include "jose/jws.h"
+#include "jose/b64.h"
+#include <openssl/bn.h>
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { CONTEXTS = 8, HALF = 32 /* of an ES256 signature */, PSS_SALT = 32 };
+
+struct context {
+    uint64_t serial; /* 0: free */
+    bool signs;
+    EVP_PKEY *own;   /* a private key's copy: OpenSSL's RSA blinding takes a lock on a key that threads share */
+    EVP_PKEY_CTX *ctx;
+    uint64_t used;
+};
+
+static _Thread_local struct {
+    struct context contexts[CONTEXTS];
+    uint64_t clock;
+    EVP_MD_CTX *digest;
+} mine;
+
+/* --- digests ----------------------------------------------------------------------------------------------------- */
+
+static EVP_MD *sha256_md;
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+
+static void fetch_sha256(void)
+{
+    sha256_md = EVP_MD_fetch(NULL, "SHA256", NULL); /* once: a fetch for each digest costs more than the digest */
+    if (!sha256_md)
+        abort();
+}
+
+void sha256(struct str in, unsigned char out[32])
+{
+    pthread_once(&sha256_once, fetch_sha256);
+    if (!mine.digest && !(mine.digest = EVP_MD_CTX_new()))
+        abort();
+    if (EVP_DigestInit_ex2(mine.digest, sha256_md, NULL) != 1 || EVP_DigestUpdate(mine.digest, in.at, in.len) != 1 ||
+        EVP_DigestFinal_ex(mine.digest, out, NULL) != 1)
+        abort(); /* a hash that is not made must never be compared */
+}
+
+/* --- contexts ---------------------------------------------------------------------------------------------------- */
+
+static void context_free(struct context *context)
+{
+    EVP_PKEY_CTX_free(context->ctx);
+    EVP_PKEY_free(context->own);
+    *context = (struct context){ 0 };
+}
+
+void jws_thread_end(void)
+{
+    for (size_t i = 0; i < CONTEXTS; i++)
+        context_free(&mine.contexts[i]);
+    EVP_MD_CTX_free(mine.digest);
+    mine.digest = NULL;
+}
+
+/* RFC 7518: the padding and digest that an algorithm fixes. Nothing here comes from a token. */
+static bool set_parameters(EVP_PKEY_CTX *ctx, enum jwa alg)
+{
+    switch (alg) {
+    case JWA_RS256:
+        return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) > 0 &&
+               EVP_PKEY_CTX_set_signature_md(ctx, sha256_md) > 0;
+    case JWA_PS256:
+        return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
+               EVP_PKEY_CTX_set_signature_md(ctx, sha256_md) > 0 && EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, sha256_md) > 0 &&
+               EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, PSS_SALT) > 0;
+    case JWA_ES256:
+        return EVP_PKEY_CTX_set_signature_md(ctx, sha256_md) > 0;
+    case JWA_EDDSA:
+        break;
+    }
+    return false;
+}
+
+static bool context_fill(struct context *context, const struct jwk *key, bool signs)
+{
+    pthread_once(&sha256_once, fetch_sha256);
+    if (signs && !(context->own = EVP_PKEY_dup(key->pkey)))
+        return false;
+    context->ctx = EVP_PKEY_CTX_new_from_pkey(NULL, signs ? context->own : key->pkey, NULL);
+    if (!context->ctx)
+        return false;
+    int begun = signs ? EVP_PKEY_sign_init(context->ctx) : EVP_PKEY_verify_init(context->ctx);
+    if (begun <= 0 || !set_parameters(context->ctx, key->alg))
+        return false;
+    context->serial = key->serial;
+    context->signs = signs;
+    return true;
+}
+
+static EVP_PKEY_CTX *context_of(const struct jwk *key, bool signs)
+{
+    struct context *oldest = &mine.contexts[0];
+    for (size_t i = 0; i < CONTEXTS; i++) {
+        struct context *each = &mine.contexts[i];
+        if (each->serial == key->serial && each->signs == signs) {
+            each->used = ++mine.clock;
+            return each->ctx;
+        }
+        if (each->used < oldest->used)
+            oldest = each;
+    }
+    context_free(oldest);
+    if (!context_fill(oldest, key, signs)) {
+        context_free(oldest);
+        return NULL;
+    }
+    oldest->used = ++mine.clock;
+    return oldest->ctx;
+}
+
+/* --- the token's parts ------------------------------------------------------------------------------------------- */
+
+struct err jws_split(struct str token, struct jws_parts *out)
+{
+    struct str rest = token, header, payload;
+    if (!str_cut(&rest, '.', &header) || !str_cut(&rest, '.', &payload) || str_has(rest, '.'))
+        return failed(ERR_TOKEN_MALFORMED, "the token is not three parts divided by dots");
+    if (!header.len || !payload.len || !rest.len) /* no signature means "alg": "none": RFC 8725 section 3.2 */
+        return failed(ERR_TOKEN_MALFORMED, "the token has an empty part");
+    *out = (struct jws_parts){ header, payload, rest, { token.at, token.len - rest.len - 1 } };
+    return OK;
+}
+
+static struct err decode(struct arena *arena, struct str part, struct str *out)
+{
+    char *to = arena_alloc(arena, part.len / 4 * 3 + 2);
+    size_t len;
+    if (!b64url_decode(part, to, &len))
+        return failed(ERR_TOKEN_MALFORMED, "the token is not base64url");
+    *out = (struct str){ to, len };
+    return OK;
+}
+
+/* A member that must be a string if it is there. */
+static struct err header_text(const struct json *header, struct str name, size_t max, struct str *out)
+{
+    const struct json *member = json_member(header, name);
+    if (!member)
+        return OK;
+    if (member->kind != JSON_STRING || member->text.len > max)
+        return failed(ERR_TOKEN_MALFORMED, "the token's header has a member of a wrong form");
+    *out = member->text;
+    return OK;
+}
+
+struct err jws_read_header(struct arena *arena, struct str header, struct jws_header *out)
+{
+    struct str text;
+    const struct json *json;
+    struct jws_header read = { { 0, 0 }, { 0, 0 }, { 0, 0 } };
+    if (header.len > JWS_HEADER_MAX)
+        return failed(ERR_TOKEN_MALFORMED, "the token's header is too long");
+    TRY(decode(arena, header, &text));
+    if (json_parse(arena, text, &json).code || json->kind != JSON_OBJECT)
+        return failed(ERR_TOKEN_MALFORMED, "the token's header is not a JSON object");
+    if (json_member(json, STR("crit")) || json_member(json, STR("b64")) || json_member(json, STR("zip")))
+        return failed(ERR_TOKEN_MALFORMED, "the token's header asks for an extension"); /* RFC 7515 section 4.1.11 */
+    TRY(header_text(json, STR("alg"), 16, &read.alg));
+    TRY(header_text(json, STR("kid"), JWS_KID_MAX, &read.kid));
+    TRY(header_text(json, STR("typ"), 64, &read.typ));
+    if (!read.alg.at)
+        return failed(ERR_TOKEN_MALFORMED, "the token's header has no alg");
+    *out = read;
+    return OK;
+}
+
+struct err jws_read_payload(struct arena *arena, struct str payload, struct str *out)
+{
+    return decode(arena, payload, out);
+}
+
+/* --- ES256: r||s and DER ----------------------------------------------------------------------------------------- */
+
+/* RFC 7518 section 3.4: 64 bytes to the DER that OpenSSL takes. r and s of 0 or of the order and above are refused by
+ * OpenSSL itself; the encoding is strict because it is made here. Returns its length. */
+static size_t der_of_raw(const unsigned char *raw, unsigned char der[72])
+{
+    size_t len = 2;
+    for (int half = 0; half < 2; half++) {
+        const unsigned char *at = raw + half * HALF;
+        size_t left = HALF;
+        while (left > 1 && at[0] == 0) {
+            at++;
+            left--;
+        }
+        bool pad = at[0] & 0x80;
+        der[len++] = 0x02;
+        der[len++] = (unsigned char)(left + pad);
+        if (pad)
+            der[len++] = 0;
+        memcpy(der + len, at, left);
+        len += left;
+    }
+    der[0] = 0x30;
+    der[1] = (unsigned char)(len - 2);
+    return len;
+}
+
+static bool raw_of_der(const unsigned char *der, size_t len, unsigned char raw[2 * HALF])
+{
+    const unsigned char *at = der;
+    ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &at, (long)len);
+    bool good = signature && at == der + len &&
+                BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, HALF) == HALF &&
+                BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw + HALF, HALF) == HALF;
+    ECDSA_SIG_free(signature);
+    return good;
+}
+
+/* --- verify ------------------------------------------------------------------------------------------------------ */
+
+static bool verify_eddsa(const struct jwk *key, const unsigned char *signature, size_t len, struct str input)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool good = ctx && EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, key->pkey, NULL) == 1 &&
+                EVP_DigestVerify(ctx, signature, len, (const unsigned char *)input.at, input.len) == 1;
+    EVP_MD_CTX_free(ctx);
+    return good;
+}
+
+static bool verify_digest(const struct jwk *key, const unsigned char *signature, size_t len, struct str input)
+{
+    unsigned char digest[32], der[72];
+    EVP_PKEY_CTX *ctx = context_of(key, false);
+    if (!ctx)
+        return false;
+    sha256(input, digest);
+    if (key->alg == JWA_ES256) {
+        if (len != 2 * HALF)
+            return false;
+        len = der_of_raw(signature, der);
+        signature = der;
+    }
+    return EVP_PKEY_verify(ctx, signature, len, digest, sizeof digest) == 1;
+}
+
+struct err jws_verify(const struct jwk *key, const struct jws_parts *parts, const struct jws_header *header)
+{
+    char signature[JWK_SIGNATURE_MAX + 2];
+    size_t len;
+    if (!str_eq(header->alg, str_of(jwa_name(key->alg)))) /* RFC 8725 section 3.1 */
+        return failed(ERR_TOKEN_ALGORITHM, "the token's alg is not its key's");
+    if (parts->signature.len > b64url_encoded_len(JWK_SIGNATURE_MAX) ||
+        !b64url_decode(parts->signature, signature, &len))
+        return failed(ERR_TOKEN_MALFORMED, "the token's signature is not base64url, or too long");
+    const unsigned char *bytes = (const unsigned char *)signature;
+    bool good = key->alg == JWA_EDDSA ? verify_eddsa(key, bytes, len, parts->signed_part)
+                                      : verify_digest(key, bytes, len, parts->signed_part);
+    return good ? OK : failed(ERR_TOKEN_SIGNATURE, "the token's signature is wrong");
+}
+
+/* --- sign -------------------------------------------------------------------------------------------------------- */
+
+void jws_write_signing_input(struct buf *out, enum jwa alg, struct str typ, struct str kid, struct str payload)
+{
+    char room[512];
+    struct arena arena;
+    struct buf header;
+    arena_init(&arena, room, sizeof room);
+    buf_init(&header, &arena, 192, JWS_HEADER_MAX);
+    buf_add_char(&header, '{');
+    json_write_name(&header, STR("alg"));
+    json_write_str(&header, str_of(jwa_name(alg)));
+    json_write_name(&header, STR("typ"));
+    json_write_str(&header, typ);
+    json_write_name(&header, STR("kid"));
+    json_write_str(&header, kid);
+    buf_add_char(&header, '}');
+    b64url_add(out, buf_str(&header));
+    buf_add_char(out, '.');
+    b64url_add(out, payload);
+    arena_release(&arena);
+}
+
+static bool sign_eddsa(const struct jwk *key, struct str input, unsigned char *out, size_t *len)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    *len = JWK_SIGNATURE_MAX;
+    bool good = ctx && EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, key->pkey, NULL) == 1 &&
+                EVP_DigestSign(ctx, out, len, (const unsigned char *)input.at, input.len) == 1;
+    EVP_MD_CTX_free(ctx);
+    return good;
+}
+
+static bool sign_digest(const struct jwk *key, struct str input, unsigned char *out, size_t *len)
+{
+    unsigned char digest[32], raw[2 * HALF];
+    EVP_PKEY_CTX *ctx = context_of(key, true);
+    *len = JWK_SIGNATURE_MAX;
+    if (!ctx)
+        return false;
+    sha256(input, digest);
+    if (EVP_PKEY_sign(ctx, out, len, digest, sizeof digest) <= 0)
+        return false;
+    if (key->alg != JWA_ES256)
+        return true;
+    if (!raw_of_der(out, *len, raw))
+        return false;
+    memcpy(out, raw, sizeof raw);
+    *len = sizeof raw;
+    return true;
+}
+
+struct err jws_sign(const struct jwk *key, struct str input, char *out, size_t *len)
+{
+    bool good = key->has_private &&
+                (key->alg == JWA_EDDSA ? sign_eddsa(key, input, (unsigned char *)out, len)
+                                       : sign_digest(key, input, (unsigned char *)out, len));
+    return good ? OK : failed(ERR_INTERNAL, "the token could not be signed");
+}
