@@ -36,6 +36,7 @@ struct record {
     unsigned char token_hash[32];     /* SHA-256 of the token */
     struct str jti, subject, client_id, scope, audience; /* audience: JSON list. RECORD_TOKEN */
     int64_t issued_at, expires_at;    /* s. Of a revocation: when it was made, and until when it must be kept */
+    int64_t token_expires_at;         /* s; RECORD_REVOCATION: the token's own exp, which finds its row */
     struct str reason, revoked_by;    /* RECORD_REVOCATION; revoked_by: the calling client's id */
     struct record *next;              /* of the same request: committed together or not at all */
 };

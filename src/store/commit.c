@@ -1,0 +1,203 @@
+/* store/commit.c: one thread, one queue, one transaction after the other.
+ *
+ * While a transaction runs, the next batch gathers by itself. When it would be small although more requests are on workers
+ * (commit_expect), it waits up to WAIT_MS for them: under load that turns some thousand flushes a second into a few
+ * hundred, and a request that is alone never waits. */
+#include "store/commit.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { BATCH_MAX = 256, BATCH_GOOD = 32, WAIT_MS = 4, STACK_BYTES = 512 * 1024 };
+
+struct commit {
+    struct store *store;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct commit_item *first, **last;
+    size_t waiting;        /* in the queue */
+    int expected;          /* requests on workers that may still submit */
+    bool stopping;
+    atomic_size_t depth;   /* queue and running transaction */
+};
+
+/* Under the lock. */
+static bool is_worth_waiting(const struct commit *commit)
+{
+    return commit->waiting < BATCH_GOOD && commit->expected > 0 && !commit->stopping;
+}
+
+/* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up. */
+static void gather(struct commit *commit)
+{
+    while (!commit->first && !commit->stopping)
+        pthread_cond_wait(&commit->wake, &commit->lock);
+    if (!is_worth_waiting(commit))
+        return;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += WAIT_MS * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    while (is_worth_waiting(commit) && pthread_cond_timedwait(&commit->wake, &commit->lock, &until) == 0)
+        ;
+}
+
+/* Under the lock: takes up to BATCH_MAX items off the queue. */
+static struct commit_item *take(struct commit *commit, const struct record *lists[BATCH_MAX], size_t *count)
+{
+    struct commit_item *batch = commit->first, **end = &commit->first;
+    for (*count = 0; *end && *count < BATCH_MAX; end = &(*end)->next)
+        lists[(*count)++] = (*end)->records;
+    commit->first = *end;
+    *end = NULL;
+    if (!commit->first)
+        commit->last = &commit->first;
+    commit->waiting -= *count;
+    return batch;
+}
+
+static void finish(struct commit *commit, struct commit_item *batch, struct err failure)
+{
+    while (batch) {
+        struct commit_item *item = batch;
+        batch = item->next; /* first: after `done` the item is the submitter's again */
+        atomic_fetch_sub(&commit->depth, 1);
+        item->done(item, failure);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct commit *commit = arg;
+    pthread_mutex_lock(&commit->lock);
+    for (;;) {
+        const struct record *lists[BATCH_MAX];
+        size_t count = 0;
+        gather(commit);
+        if (!commit->first)
+            break; /* stopping, and nothing is left */
+        struct commit_item *batch = take(commit, lists, &count);
+        pthread_mutex_unlock(&commit->lock);
+        struct err err = commit->store->ops->record(commit->store, lists, count);
+        if (!err.code) {
+            metrics_count(COUNT_COMMITS, 1);
+            metrics_count(COUNT_COMMITTED_RECORDS, count);
+        }
+        finish(commit, batch, err.code ? failed(ERR_UNAVAILABLE, "the store did not take the record; try again") : OK);
+        pthread_mutex_lock(&commit->lock);
+    }
+    pthread_mutex_unlock(&commit->lock);
+    return NULL;
+}
+
+static void release(struct commit *commit)
+{
+    pthread_cond_destroy(&commit->wake);
+    pthread_mutex_destroy(&commit->lock);
+    free(commit);
+}
+
+struct err commit_open(struct store *store, struct commit **out)
+{
+    struct commit *commit = mem_alloc(sizeof *commit);
+    *commit = (struct commit){ .store = store };
+    commit->last = &commit->first;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&commit->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&commit->lock, NULL);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    bool started = pthread_create(&commit->thread, &attributes, run, commit) == 0;
+    pthread_attr_destroy(&attributes);
+    if (!started) {
+        release(commit);
+        return failed(ERR_INTERNAL, "the commit thread could not be started");
+    }
+    *out = commit;
+    return OK;
+}
+
+void commit_submit(struct commit *commit, struct commit_item *item)
+{
+    item->next = NULL;
+    atomic_fetch_add(&commit->depth, 1);
+    pthread_mutex_lock(&commit->lock);
+    *commit->last = item;
+    commit->last = &item->next;
+    commit->waiting++;
+    if (commit->waiting == 1 || !is_worth_waiting(commit))
+        pthread_cond_signal(&commit->wake);
+    pthread_mutex_unlock(&commit->lock);
+}
+
+void commit_expect(struct commit *commit, int delta)
+{
+    pthread_mutex_lock(&commit->lock);
+    commit->expected += delta;
+    if (commit->waiting > 0 && !is_worth_waiting(commit))
+        pthread_cond_signal(&commit->wake);
+    pthread_mutex_unlock(&commit->lock);
+}
+
+size_t commit_depth(const struct commit *commit)
+{
+    return atomic_load(&commit->depth);
+}
+
+void commit_close(struct commit *commit)
+{
+    if (!commit)
+        return;
+    pthread_mutex_lock(&commit->lock);
+    commit->stopping = true;
+    pthread_cond_signal(&commit->wake);
+    pthread_mutex_unlock(&commit->lock);
+    pthread_join(commit->thread, NULL);
+    release(commit);
+}
+
+/* --- waiting for one --------------------------------------------------------------------------------------------- */
+
+struct waiter {
+    struct commit_item item; /* first: `done` is given its address */
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool is_over;
+    struct err failure;
+};
+
+static void wake_waiter(struct commit_item *item, struct err failure)
+{
+    struct waiter *waiter = (struct waiter *)item;
+    pthread_mutex_lock(&waiter->lock);
+    waiter->failure = failure;
+    waiter->is_over = true;
+    pthread_cond_signal(&waiter->over);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+struct err commit_wait(struct commit *commit, const struct record *records)
+{
+    struct waiter waiter = { .item = { .records = records, .done = wake_waiter } };
+    pthread_mutex_init(&waiter.lock, NULL);
+    pthread_cond_init(&waiter.over, NULL);
+    commit_submit(commit, &waiter.item);
+    pthread_mutex_lock(&waiter.lock);
+    while (!waiter.is_over)
+        pthread_cond_wait(&waiter.over, &waiter.lock);
+    pthread_mutex_unlock(&waiter.lock);
+    pthread_cond_destroy(&waiter.over);
+    pthread_mutex_destroy(&waiter.lock);
+    return waiter.failure;
+}

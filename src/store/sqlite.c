@@ -1,0 +1,172 @@
+/* store/sqlite.c: one SQLite connection. */
+#include "store/sqlite.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BUSY_MS = 5000, WAL_TRIES = 50, WAL_PAUSE_MS = 100 };
+
+struct err sqlite_failed(struct sqlite *sqlite, const char *what)
+{
+    metrics_count(COUNT_STORE_ERRORS, 1);
+    LOG(LOG_ERROR, "store_failed", LOG_TEXT_("what", what),
+        LOG_INT("code", sqlite->db ? sqlite3_extended_errcode(sqlite->db) : 0),
+        LOG_TEXT_("why", sqlite->db ? sqlite3_errmsg(sqlite->db) : "out of memory"));
+    return failed(ERR_UNAVAILABLE, "the store failed; see the log");
+}
+
+struct err sqlite_run(struct sqlite *sqlite, const char *sql)
+{
+    return sqlite3_exec(sqlite->db, sql, NULL, NULL, NULL) == SQLITE_OK ? OK : sqlite_failed(sqlite, "run");
+}
+
+struct err sqlite_do(struct sqlite *sqlite, sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement);
+    struct err err = code == SQLITE_DONE ? OK : sqlite_failed(sqlite, "write");
+    sqlite3_reset(statement);
+    return err;
+}
+
+bool sqlite_next(struct sqlite *sqlite, sqlite3_stmt *statement, struct err *failure)
+{
+    int code = sqlite3_step(statement);
+    *failure = code == SQLITE_ROW || code == SQLITE_DONE ? OK : sqlite_failed(sqlite, "read");
+    if (code == SQLITE_ROW)
+        return true;
+    sqlite3_reset(statement);
+    return false;
+}
+
+void sqlite_bind_str(sqlite3_stmt *statement, int at, struct str text)
+{
+    sqlite3_bind_text(statement, at, text.at ? text.at : "", (int)text.len, SQLITE_STATIC);
+}
+
+void sqlite_bind_bytes(sqlite3_stmt *statement, int at, const void *bytes, size_t len)
+{
+    sqlite3_bind_blob(statement, at, bytes, (int)len, SQLITE_STATIC);
+}
+
+struct str sqlite_column_str(struct arena *arena, sqlite3_stmt *statement, int at)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, at);
+    return arena_copy(arena, (struct str){ text, text ? (size_t)sqlite3_column_bytes(statement, at) : 0 });
+}
+
+void sqlite_column_bytes(sqlite3_stmt *statement, int at, void *out, size_t len)
+{
+    const void *bytes = sqlite3_column_blob(statement, at);
+    if (bytes && (size_t)sqlite3_column_bytes(statement, at) == len)
+        memcpy(out, bytes, len);
+    else
+        memset(out, 0, len);
+}
+
+/* --- opening ----------------------------------------------------------------------------------------------------- */
+
+/* Made here, so that no umask opens it to others; SQLite gives its side files the same mode. */
+static struct err make_file(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    if (fd < 0)
+        return failed(ERR_UNAVAILABLE, "the database file in TOKEN_DATA_DIR can't be opened");
+    close(fd);
+    return OK;
+}
+
+/* The switch to WAL needs the file for itself, and does not wait for it as other statements do. */
+static struct err use_wal(struct sqlite *sqlite)
+{
+    const struct timespec pause = { .tv_nsec = WAL_PAUSE_MS * 1000000 };
+    for (int i = 0; i < WAL_TRIES; i++) {
+        int code = sqlite3_exec(sqlite->db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
+        if (code == SQLITE_OK)
+            return OK;
+        if ((code & 0xff) != SQLITE_BUSY && (code & 0xff) != SQLITE_LOCKED)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    return sqlite_failed(sqlite, "open");
+}
+
+struct err sqlite_open(const char *path, struct sqlite *out)
+{
+    *out = (struct sqlite){ 0 };
+    TRY(make_file(path));
+    if (sqlite3_open_v2(path, &out->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL) !=
+        SQLITE_OK)
+        return sqlite_failed(out, "open");
+    sqlite3_extended_result_codes(out->db, 1);
+    sqlite3_busy_timeout(out->db, BUSY_MS);
+    TRY(use_wal(out));
+    return sqlite_run(out, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
+                           "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024");
+}
+
+static struct err read_version(struct sqlite *sqlite, size_t *out)
+{
+    sqlite3_stmt *statement = NULL;
+    bool good = sqlite3_prepare_v2(sqlite->db, "PRAGMA user_version", -1, &statement, NULL) == SQLITE_OK &&
+                sqlite3_step(statement) == SQLITE_ROW;
+    if (good)
+        *out = (size_t)sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return good ? OK : sqlite_failed(sqlite, "migrate");
+}
+
+/* Within the transaction. */
+static struct err migrate(struct sqlite *sqlite, const char *const *migrations, size_t count)
+{
+    size_t version = 0;
+    char text[64];
+    TRY(read_version(sqlite, &version)); /* again: another process may have been faster */
+    if (version > count)
+        return failed(ERR_UNAVAILABLE, "the database in TOKEN_DATA_DIR is of a newer version than this program");
+    for (; version < count; version++) {
+        TRY(sqlite_run(sqlite, migrations[version]));
+        LOG(LOG_INFO, "store_migrated", LOG_INT("version", (int64_t)version + 1));
+    }
+    snprintf(text, sizeof text, "PRAGMA user_version=%zu", count);
+    return sqlite_run(sqlite, text);
+}
+
+struct err sqlite_migrate(struct sqlite *sqlite, const char *const *migrations, size_t count)
+{
+    size_t version = 0;
+    TRY(read_version(sqlite, &version));
+    if (version == count)
+        return OK;
+    TRY(sqlite_run(sqlite, "BEGIN EXCLUSIVE"));
+    struct err err = migrate(sqlite, migrations, count);
+    if (!err.code)
+        return sqlite_run(sqlite, "COMMIT");
+    (void)sqlite3_exec(sqlite->db, "ROLLBACK", NULL, NULL, NULL);
+    return err;
+}
+
+struct err sqlite_prepare(struct sqlite *sqlite, const char *const *texts, size_t count)
+{
+    sqlite->statements = mem_alloc(count * sizeof(sqlite3_stmt *));
+    for (sqlite->count = 0; sqlite->count < count; sqlite->count++) {
+        sqlite->statements[sqlite->count] = NULL;
+        if (sqlite3_prepare_v3(sqlite->db, texts[sqlite->count], -1, SQLITE_PREPARE_PERSISTENT,
+                               &sqlite->statements[sqlite->count], NULL) != SQLITE_OK)
+            return sqlite_failed(sqlite, "prepare");
+    }
+    return OK;
+}
+
+void sqlite_close(struct sqlite *sqlite)
+{
+    for (size_t i = 0; i < sqlite->count; i++)
+        sqlite3_finalize(sqlite->statements[i]);
+    free(sqlite->statements);
+    sqlite3_close(sqlite->db);
+    *sqlite = (struct sqlite){ 0 };
+}
