@@ -224,17 +224,19 @@ static bool raw_of_der(const unsigned char *der, size_t len, unsigned char raw[2
 
 /* --- verify ------------------------------------------------------------------------------------------------------ */
 
-static bool verify_eddsa(const struct jwk *key, const unsigned char *signature, size_t len, struct str input)
+static bool verify_eddsa(const struct jwk *key, struct str input, struct str signature)
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     bool good = ctx && EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, key->pkey, NULL) == 1 &&
-                EVP_DigestVerify(ctx, signature, len, (const unsigned char *)input.at, input.len) == 1;
+                EVP_DigestVerify(ctx, (const unsigned char *)signature.at, signature.len, (const unsigned char *)input.at, input.len) == 1;
     EVP_MD_CTX_free(ctx);
     return good;
 }
 
-static bool verify_digest(const struct jwk *key, const unsigned char *signature, size_t len, struct str input)
+static bool verify_digest(const struct jwk *key, struct str input, struct str signature)
 {
+    const unsigned char *bytes = (const unsigned char *)signature.at;
+    size_t len = signature.len;
     unsigned char digest[32], der[72];
     EVP_PKEY_CTX *ctx = context_of(key, false);
     if (!ctx)
@@ -243,10 +245,15 @@ static bool verify_digest(const struct jwk *key, const unsigned char *signature,
     if (key->alg == JWA_ES256) {
         if (len != 2 * HALF)
             return false;
-        len = der_of_raw(signature, der);
-        signature = der;
+        len = der_of_raw(bytes, der);
+        bytes = der;
     }
-    return EVP_PKEY_verify(ctx, signature, len, digest, sizeof digest) == 1;
+    return EVP_PKEY_verify(ctx, bytes, len, digest, sizeof digest) == 1;
+}
+
+bool jws_check(const struct jwk *key, struct str input, struct str signature)
+{
+    return key->alg == JWA_EDDSA ? verify_eddsa(key, input, signature) : verify_digest(key, input, signature);
 }
 
 struct err jws_verify(const struct jwk *key, const struct jws_parts *parts, const struct jws_header *header)
@@ -258,10 +265,9 @@ struct err jws_verify(const struct jwk *key, const struct jws_parts *parts, cons
     if (parts->signature.len > b64url_encoded_len(JWK_SIGNATURE_MAX) ||
         !b64url_decode(parts->signature, signature, &len))
         return failed(ERR_TOKEN_MALFORMED, "the token's signature is not base64url, or too long");
-    const unsigned char *bytes = (const unsigned char *)signature;
-    bool good = key->alg == JWA_EDDSA ? verify_eddsa(key, bytes, len, parts->signed_part)
-                                      : verify_digest(key, bytes, len, parts->signed_part);
-    return good ? OK : failed(ERR_TOKEN_SIGNATURE, "the token's signature is wrong");
+    return jws_check(key, parts->signed_part, (struct str){ signature, len })
+               ? OK
+               : failed(ERR_TOKEN_SIGNATURE, "the token's signature is wrong");
 }
 
 /* --- sign -------------------------------------------------------------------------------------------------------- */

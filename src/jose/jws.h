@@ -33,6 +33,9 @@ MUST_USE struct err jws_read_payload(struct arena *arena, struct str payload, st
  * 64 bytes r||s with r and s in [1, n-1] (RFC 7518 section 3.4); PS256 a salt of 32 bytes (section 3.5). */
 MUST_USE struct err jws_verify(const struct jwk *key, const struct jws_parts *parts, const struct jws_header *header);
 
+/* Whether `signature`, raw bytes, is `key`'s over `input`; the algorithm is the one that the key is pinned to. */
+MUST_USE bool jws_check(const struct jwk *key, struct str input, struct str signature);
+
 /* Appends `base64url(header) "." base64url(payload)`, with header {"alg","typ","kid"}: what is to be signed. */
 void jws_write_signing_input(struct buf *out, enum jwa alg, struct str typ, struct str kid, struct str payload);
 

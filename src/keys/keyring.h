@@ -27,10 +27,12 @@ struct keyring_view {
 struct keyring;
 
 /* Reads the store's keys and has the signer load the active one; makes the first key when there is none (and accepts
- * another instance's when that was faster). Store and signer must outlive the ring. */
+ * another instance's when that was faster). Store and signer must outlive the ring. An error's sentence may lie in
+ * `arena`. */
 MUST_USE struct err keyring_open(struct store *store, struct signer *signer, enum jwa alg, int64_t now_s,
-                                 struct keyring **out);
-/* Reads the store again and swaps the view when something changed. May wait. */
+                                 struct arena *arena, struct keyring **out);
+/* Reads the store again and swaps the view when something changed; when it can't, the view stays, and the log says why.
+ * May wait. */
 MUST_USE struct err keyring_reload(struct keyring *ring);
 void keyring_close(struct keyring *ring); /* NULL allowed */
 

@@ -1,0 +1,311 @@
+/* keys/keyring.c: the view in force, and how the next one comes to be.
+ *
+ * A view is never changed. Whoever acquires it counts as a reader; the ring itself counts as one. A reload builds the next
+ * view and swaps the pointer under a short lock; the old view is freed by whoever gives back its last reference. Public
+ * keys are shared between views, so a key keeps its serial, and what the cache of verified tokens knows stays true. */
+#include "keys/keyring.h"
+#include "jose/b64.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* A public key that several views may hold. */
+struct shared_key {
+    struct jwk *jwk;
+    atomic_uint refs;
+};
+
+struct view {
+    struct keyring_view public; /* first: keyring_acquire hands out its address */
+    struct shared_key *shared[KEYRING_MAX];
+    struct str fingerprint;     /* of what the store said: kids, states and times */
+    atomic_uint refs;
+    struct arena arena;
+};
+
+struct keyring {
+    struct store *store;
+    struct signer *signer;
+    pthread_mutex_t lock;       /* of `view` alone: the pointer, and its first new reference */
+    struct view *view;
+};
+
+/* --- views ------------------------------------------------------------------------------------------------------- */
+
+static void shared_release(struct shared_key *shared)
+{
+    if (atomic_fetch_sub(&shared->refs, 1) != 1)
+        return;
+    jwk_free(shared->jwk);
+    free(shared);
+}
+
+static void view_release(struct view *view)
+{
+    if (!view || atomic_fetch_sub(&view->refs, 1) != 1)
+        return;
+    for (size_t i = 0; i < view->public.count; i++)
+        shared_release(view->shared[i]);
+    arena_release(&view->arena);
+    free(view);
+}
+
+static void view_releasep(struct view **view)
+{
+    view_release(*view);
+}
+
+const struct keyring_view *keyring_acquire(struct keyring *ring)
+{
+    pthread_mutex_lock(&ring->lock);
+    struct view *view = ring->view;
+    atomic_fetch_add_explicit(&view->refs, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&ring->lock);
+    return &view->public;
+}
+
+void keyring_release(const struct keyring_view *public)
+{
+    view_release((struct view *)(uintptr_t)public);
+}
+
+const struct keyring_key *keyring_find(const struct keyring_view *view, struct str kid)
+{
+    for (size_t i = 0; i < view->count; i++)
+        if (str_eq(view->keys[i].kid, kid))
+            return &view->keys[i];
+    return NULL;
+}
+
+/* --- building the next view -------------------------------------------------------------------------------------- */
+
+/* A key of the store as a public key: shared with the present view when it is there already. */
+static struct err share_key(const struct view *now, struct arena *arena, const struct key *key,
+                            struct shared_key **out)
+{
+    for (size_t i = 0; now && i < now->public.count; i++)
+        if (str_eq(now->public.keys[i].kid, key->kid)) {
+            atomic_fetch_add(&now->shared[i]->refs, 1);
+            *out = now->shared[i];
+            return OK;
+        }
+    AUTO(jwk_freep) struct jwk *jwk = NULL;
+    struct err err = jwk_parse_public(arena, key->public_jwk, &jwk);
+    if (err.code || !str_eq(str_of(jwk->kid), key->kid) || !str_eq(str_of(jwa_name(jwk->alg)), key->alg)) {
+        LOG(LOG_ERROR, "key_unusable", LOG_STR("kid", key->kid),
+            LOG_TEXT_("why", err.code ? err.why : "its JWK is not the key that its row names"));
+        return failed(ERR_UNAVAILABLE, "the store holds a signing key that can't be used");
+    }
+    struct shared_key *shared = mem_alloc(sizeof *shared);
+    *shared = (struct shared_key){ .jwk = jwk, .refs = 1 };
+    jwk = NULL;
+    *out = shared;
+    return OK;
+}
+
+/* A revoked or retired key verifies nothing and is not published. */
+static bool may_verify(enum key_state state)
+{
+    return state == KEY_PENDING || state == KEY_ACTIVE || state == KEY_RETIRING;
+}
+
+static struct err add_key(const struct view *now, struct view *next, const struct key *key)
+{
+    struct keyring_view *public = &next->public;
+    struct shared_key *shared = NULL;
+    if (public->count == KEYRING_MAX)
+        return failed(ERR_UNAVAILABLE, "the store holds more signing keys than the service takes");
+    TRY(share_key(now, &next->arena, key, &shared));
+    next->shared[public->count] = shared;
+    struct keyring_key *to = &public->keys[public->count++];
+    *to = (struct keyring_key){ .jwk = shared->jwk,
+                                .kid = str_of(shared->jwk->kid),
+                                .state = key->state,
+                                .created_at = key->created_at,
+                                .activated_at = key->activated_at };
+    if (key->state == KEY_ACTIVE)
+        public->active = to;
+    return OK;
+}
+
+/* RFC 7517 section 5. The entity tag is a hash of the document, so that all instances give the same one. */
+static void render_jwks(struct view *view)
+{
+    struct buf out;
+    unsigned char hash[32];
+    buf_init(&out, &view->arena, 1024, (size_t)64 * 1024);
+    buf_add(&out, STR("{\"keys\":["));
+    for (size_t i = 0; i < view->public.count; i++) {
+        if (i > 0)
+            buf_add_char(&out, ',');
+        jwk_write_public(view->public.keys[i].jwk, &out);
+    }
+    buf_add(&out, STR("]}"));
+    view->public.jwks = buf_str(&out);
+    sha256(view->public.jwks, hash);
+    buf_init(&out, &view->arena, 32, 32);
+    buf_add_char(&out, '"');
+    b64url_add(&out, (struct str){ (const char *)hash, 12 });
+    buf_add_char(&out, '"');
+    view->public.etag = buf_str(&out);
+}
+
+static struct str fingerprint_of(struct arena *arena, const struct key *keys, size_t count)
+{
+    struct buf out;
+    buf_init(&out, arena, 256, (size_t)64 * 1024);
+    for (size_t i = 0; i < count; i++) {
+        buf_add(&out, keys[i].kid);
+        buf_add_char(&out, ' ');
+        buf_add_int(&out, (int64_t)keys[i].state);
+        buf_add_char(&out, ' ');
+        buf_add_int(&out, keys[i].activated_at);
+        buf_add_char(&out, '\n');
+    }
+    return buf_str(&out);
+}
+
+/* *out has the ring's own reference. ERR_NOT_FOUND when no key is active. */
+static struct err build_view(const struct view *now, const struct key *keys, size_t count, struct view **out)
+{
+    AUTO(view_releasep) struct view *next = mem_alloc(sizeof *next);
+    memset(next, 0, sizeof *next);
+    atomic_init(&next->refs, 1);
+    arena_init(&next->arena, NULL, 0);
+    for (size_t i = 0; i < count; i++)
+        if (may_verify(keys[i].state))
+            TRY(add_key(now, next, &keys[i]));
+    if (!next->public.active)
+        return failed(ERR_NOT_FOUND, "no signing key is active");
+    render_jwks(next);
+    next->fingerprint = fingerprint_of(&next->arena, keys, count);
+    *out = next;
+    next = NULL;
+    return OK;
+}
+
+/* The keys that sign, or will, are loaded before any request can meet them; those that no longer do are wiped. */
+static struct err load_signers(struct signer *signer, struct arena *arena, const struct key *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i].state == KEY_ACTIVE || keys[i].state == KEY_PENDING)
+            TRY(signer->ops->load(signer, arena, &keys[i]));
+        else
+            signer->ops->unload(signer, keys[i].kid);
+    }
+    return OK;
+}
+
+static void swap_view(struct keyring *ring, struct view *next)
+{
+    pthread_mutex_lock(&ring->lock);
+    struct view *old = ring->view;
+    ring->view = next;
+    pthread_mutex_unlock(&ring->lock);
+    LOG(LOG_INFO, old ? "keys_changed" : "keys_read", LOG_STR("active", next->public.active->kid),
+        LOG_TEXT_("alg", jwa_name(next->public.active->jwk->alg)), LOG_INT("keys", (int64_t)next->public.count));
+    view_release(old);
+}
+
+static struct err reload(struct keyring *ring, struct arena *arena)
+{
+    struct key *keys = NULL;
+    struct view *next = NULL;
+    size_t count = 0;
+    TRY(ring->store->ops->list_keys(ring->store, arena, &keys, &count));
+    if (ring->view && str_eq(ring->view->fingerprint, fingerprint_of(arena, keys, count)))
+        return OK;
+    TRY(load_signers(ring->signer, arena, keys, count));
+    TRY(build_view(ring->view, keys, count, &next));
+    swap_view(ring, next);
+    return OK;
+}
+
+struct err keyring_reload(struct keyring *ring)
+{
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct err err = reload(ring, &arena);
+    if (err.code)
+        LOG(LOG_ERROR, "keys_not_reread", LOG_TEXT_("why", err.why));
+    arena_release(&arena);
+    return err.code ? failed(ERR_UNAVAILABLE, "the signing keys can't be read") : OK;
+}
+
+/* --- opening ----------------------------------------------------------------------------------------------------- */
+
+/* The first key. Two instances may do this at once: the store takes one, and the other reads it. */
+static struct err make_first_key(struct keyring *ring, struct arena *arena, enum jwa alg, int64_t now_s)
+{
+    struct key key = { 0 };
+    struct err err = ring->signer->ops->adopt(ring->signer, arena, alg, &key);
+    if (err.code == ERR_NOT_FOUND)
+        err = ring->signer->ops->create(ring->signer, arena, alg, &key);
+    TRY(err);
+    key.state = KEY_ACTIVE;
+    key.created_at = key.activated_at = now_s;
+    err = ring->store->ops->add_first_key(ring->store, &key);
+    return err.code == ERR_CONFLICT ? OK : err;
+}
+
+static struct err open_ring(struct keyring *ring, struct arena *arena, enum jwa alg, int64_t now_s)
+{
+    struct err err = reload(ring, arena);
+    if (err.code == ERR_NOT_FOUND) {
+        TRY(make_first_key(ring, arena, alg, now_s));
+        err = reload(ring, arena);
+    }
+    TRY(err);
+    if (ring->view->public.active->jwk->alg != alg)
+        LOG(LOG_WARN, "signing_alg_differs", LOG_TEXT_("active", jwa_name(ring->view->public.active->jwk->alg)),
+            LOG_TEXT_("TOKEN_SIGNING_ALG", jwa_name(alg)), LOG_TEXT_("why", "it is the algorithm of the next key"));
+    return OK;
+}
+
+struct err keyring_open(struct store *store, struct signer *signer, enum jwa alg, int64_t now_s, struct arena *arena,
+                        struct keyring **out)
+{
+    struct keyring *ring = mem_alloc(sizeof *ring);
+    *ring = (struct keyring){ .store = store, .signer = signer };
+    pthread_mutex_init(&ring->lock, NULL);
+    struct err err = open_ring(ring, arena, alg, now_s);
+    if (err.code) {
+        keyring_close(ring);
+        return err.code == ERR_NOT_FOUND ? failed(ERR_UNAVAILABLE, err.why) : err;
+    }
+    *out = ring;
+    return OK;
+}
+
+void keyring_close(struct keyring *ring)
+{
+    if (!ring)
+        return;
+    view_release(ring->view);
+    pthread_mutex_destroy(&ring->lock);
+    free(ring);
+}
+
+/* --- signing ----------------------------------------------------------------------------------------------------- */
+
+struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, struct str typ, struct str payload,
+                        struct buf *out)
+{
+    char signature[JWK_SIGNATURE_MAX];
+    size_t len = 0, start = out->len;
+    const struct jwk *jwk = view->active->jwk;
+    jws_write_signing_input(out, jwk->alg, typ, view->active->kid, payload);
+    if (out->overflowed)
+        return OK; /* the caller looks at it: the claims were too large */
+    const struct str input = { out->at + start, out->len - start };
+    struct err err = ring->signer->ops->sign(ring->signer, view->active->kid, jwk->alg, input, signature, &len);
+    if (err.code) {
+        metrics_count(COUNT_SIGNER_ERRORS, 1);
+        return err;
+    }
+    buf_add_char(out, '.');
+    b64url_add(out, (struct str){ signature, len });
+    return OK;
+}
