@@ -28,7 +28,7 @@ struct err app_open(struct app *app)
     service->audience = str_of(settings->audience);
     TRY(app_open_store(app));
     TRY(signer_local_open(settings, &service->signer));
-    TRY(keyring_open(service->store, service->signer, (enum jwa)settings->signing_alg, (int64_t)time(NULL),
+    TRY(keyring_open(service->store, service->signer, (enum jwa)settings->signing_alg, (int64_t)time(NULL), &app->arena,
                      &service->keyring));
     TRY(commit_open(service->store, &service->commit));
     service->revocations = revocations_new();
@@ -51,6 +51,7 @@ void app_close(struct app *app)
     if (service->signer)
         service->signer->ops->close(service->signer);
     store_closep(&service->store);
+    arena_release(&app->arena);
     if (app->lock > 0)
         close(app->lock);
     *service = (struct service){ 0 };

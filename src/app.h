@@ -8,6 +8,7 @@ struct app {
     struct settings settings;
     struct service service;
     struct housekeeping *housekeeping;
+    struct arena arena; /* sentences of errors at start-up */
     int lock; /* the data directory's, while serving; 0: none */
 };
 
@@ -17,7 +18,7 @@ MUST_USE struct err app_open_store(struct app *app);
 MUST_USE struct err app_open(struct app *app);
 /* Opens everything and serves until SIGTERM or SIGINT; SIGHUP does a round of housekeeping at once. */
 MUST_USE struct err app_serve(struct app *app);
-/* Closes what is open; safe on a zeroed struct. */
+/* Closes what is open, and frees what an error's sentence may lie in: report it first. Safe on a zeroed struct. */
 void app_close(struct app *app);
 
 #endif

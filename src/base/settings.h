@@ -1,5 +1,5 @@
-/* base/settings.h: every setting of the service, one row each in settings.c: variable, flag, kind, default, range, help.
- * --help, the man page and docs/configuration.md are printed from those rows. */
+/* base/settings.h: every setting of the service, one row each in settings.c: variable, flag, kind, default, range,
+ * help. --help, the man page and docs/configuration.md are printed from those rows. */
 #ifndef BASE_SETTINGS_H
 #define BASE_SETTINGS_H
 
@@ -10,6 +10,8 @@ enum records_kept { RECORDS_ALL, RECORDS_GRANTS };
 enum metrics_access { METRICS_LOOPBACK, METRICS_ANY, METRICS_OFF };
 enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+enum { SETTINGS_AUDIENCE_MAX = 15 }; /* names in TOKEN_AUDIENCE: a token's aud (CLAIMS_AUD_MAX) without its client */
 
 /* Strings and lists are NUL-terminated and live as long as the struct. Units are in the names. */
 struct settings {
@@ -39,21 +41,29 @@ struct settings {
     int64_t metrics;               /* TOKEN_METRICS: an enum metrics_access */
     int64_t log_level, log_format; /* TOKEN_LOG_LEVEL, TOKEN_LOG_FORMAT */
     int64_t purge_interval_s;      /* TOKEN_PURGE_INTERVAL */
+    uint64_t from_environment, from_flags; /* a bit for each row of the table: where its value came from */
     char *owned;                   /* what the strings above point into; settings_release frees it */
 };
 
-/* Fills *out: defaults, then the environment, then flags (`--listen 0.0.0.0:80` or `--listen=…`) from argv[*next] on;
- * stops at the first argument that is no setting's flag and leaves *next there. On a bad value: ERR_INVALID_REQUEST with
- * one sentence that names the variable, the value's fault and what is allowed (never a secret's value); the sentence is
- * static until the next call. */
+/* Fills *out: defaults, then the environment (an empty variable counts as absent), then flags (`--listen 0.0.0.0:80` or
+ * `--listen=…`) from argv[*next] on; stops at the first argument that is no setting's flag and leaves *next there. On a
+ * bad value: ERR_INVALID_REQUEST with one sentence that names the variable, the value's fault and what is allowed; the
+ * sentence is static until the next call; *next and *out are untouched. */
 MUST_USE struct err settings_read(int argc, char **argv, int *next, struct settings *out);
 void settings_release(struct settings *settings);
 
-/* The table as the options part of --help, as roff for the man page, as Markdown for docs/configuration.md; and the
- * values in force (secrets shown as "set"), for --check-config. */
+/* A line for every environment variable that begins with TOKEN_ and is no setting's, with the setting that was probably
+ * meant; and for every one that names a backend which this version can't use. Never a value. */
+void settings_warn_unknown(FILE *out);
+
+/* The table as the settings' part of --help (at most 100 columns), as sections of a man page, as the tables of
+ * docs/configuration.md; and the values in force with their origin, for --check-config. No setting holds a secret. */
 void settings_print_help(FILE *out);
 void settings_print_man(FILE *out);
 void settings_print_markdown(FILE *out);
 void settings_print_values(const struct settings *settings, FILE *out);
+
+/* A text with what roff would read as its own escaped, for the rest of the man page. */
+void roff_print(FILE *out, const char *text);
 
 #endif

@@ -43,8 +43,9 @@ static int call_and_print(struct token_options *options, struct settings *settin
         return report(failed(ERR_INVALID_REQUEST, "the arguments are too long"));
     struct err err = app_open(&app);
     if (err.code) {
+        int code = report(err);
         app_close(&app);
-        return report(err);
+        return code;
     }
     int status = local_call(&app, arena, path, buf_str(body), &answer);
     app_close(&app);
@@ -104,7 +105,7 @@ static int verify_with_key(const char *path, struct arena *arena, struct str tok
         return report(failed(ERR_INVALID_REQUEST, "the key file can't be read"));
     struct err err = jwk_parse_public(arena, text, &key);
     if (err.code)
-        return report(failed(ERR_INVALID_REQUEST, err.why));
+        return report(failed(ERR_TOKEN_KEY, err.why)); /* nothing is valid under a key that may not be used */
     err = jws_split(token, &parts);
     if (!err.code)
         err = jws_read_header(arena, parts.header, &header);
@@ -183,7 +184,7 @@ static int run(const char *verb, struct token_options *options, struct settings 
     if (!verifies && !inspects && !revokes)
         return report(failed(ERR_INVALID_REQUEST, "token takes issue, verify, inspect or revoke"));
     if (!read_stdin(arena, &token))
-        return report(failed(ERR_INVALID_REQUEST, "standard input must hold one token, at most 64 KiB"));
+        return report(failed(ERR_TOKEN_MALFORMED, "standard input holds no token, or more than 64 KiB"));
     if (!utf8_valid(token))
         return report(failed(ERR_TOKEN_MALFORMED, "standard input is no token"));
     return inspects ? inspect(arena, token)

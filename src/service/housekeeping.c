@@ -138,6 +138,8 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
     pthread_mutex_init(&housekeeping->lock, NULL);
     struct err err = follow_revocations(housekeeping);
     if (!err.code) {
+        atomic_store(&service->store_ok, true); /* so that the first check logs only what fails */
+        atomic_store(&service->keys_ok, true);
         check_dependencies(service);
         housekeeping->check_at = now_s() + CHECK_INTERVAL_S;
         if (pthread_create(&housekeeping->thread, NULL, run, housekeeping) != 0)

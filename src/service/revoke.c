@@ -52,6 +52,7 @@ static void revoke_and_record(struct call *call, const struct verified *entry, s
                                .issued_at = call->request->now_s,
                                /* as long as any caller may still accept it, its tolerance included */
                                .expires_at = entry->claims.exp + settings->clock_tolerance_max_s + 1,
+                               .token_expires_at = entry->claims.exp,
                                .reason = reason.len > 0 ? reason : STR("revoked"),
                                .revoked_by = call->caller.client_id };
     memcpy(record->token_hash, entry->hash, sizeof record->token_hash);

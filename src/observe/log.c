@@ -1,0 +1,264 @@
+/* observe/log.c: one event, one line, one write(2). The line is built on the caller's stack, so threads share nothing
+ * but a few atomics: level, format, the rate limit's second, the number of lines lost. What doesn't fit is cut inside a
+ * value, never inside a character or an escape, and the line is closed all the same. */
+#include "observe/log.h"
+#include "base/json.h"
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    LINE_ROOM = 4096,      /* PIPE_BUF as well: a pipe takes such a line whole or not at all */
+    TAIL_ROOM = 32,        /* kept free for a closing quote, the mark of a cut line, brace and line break */
+    NUMBER_ROOM = 24,      /* the longest int64_t */
+    ESCAPE_ROOM = 6,       /* \u001f; also the longest that one character becomes */
+    LINES_A_SECOND = 1000,
+    LINES_BITS = 24,        /* of the rate limit's word: lines of this second; above them the second itself */
+};
+
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
+
+static atomic_int wanted_level = LOG_INFO;
+static atomic_bool writes_json = true;
+static _Atomic uint64_t window; /* second << LINES_BITS | lines in it */
+static _Atomic uint64_t lost;   /* lines not written since the last line that said so */
+
+void log_configure(enum log_level level, enum log_format format)
+{
+    bool json = format == LOG_JSON || (format == LOG_AUTO && !isatty(STDERR_FILENO));
+    atomic_store_explicit(&wanted_level, (int)level, memory_order_relaxed);
+    atomic_store_explicit(&writes_json, json, memory_order_relaxed);
+}
+
+bool log_wants(enum log_level level)
+{
+    return (int)level <= atomic_load_explicit(&wanted_level, memory_order_relaxed);
+}
+
+/* --- the line ---------------------------------------------------------------------------------------------------- */
+
+struct line {
+    char at[LINE_ROOM];
+    size_t len;
+    bool json, cut;
+};
+
+static bool has_room(const struct line *line, size_t size)
+{
+    return !line->cut && size <= (size_t)(LINE_ROOM - TAIL_ROOM) - line->len;
+}
+
+/* The caller has asked has_room(), or writes into the tail. */
+static void put(struct line *line, struct str s)
+{
+    memcpy(line->at + line->len, s.at, s.len);
+    line->len += s.len;
+}
+
+static void put_int(struct line *line, int64_t value)
+{
+    char text[NUMBER_ROOM];
+    int len = snprintf(text, sizeof text, "%lld", (long long)value);
+    put(line, (struct str){ text, len > 0 ? (size_t)len : 0 });
+}
+
+/* The character at the beginning of `s`: its length, 0 when it is no UTF-8 (RFC 3629), and its code point. */
+static size_t read_char(struct str s, uint32_t *point)
+{
+    for (size_t len = 1; len <= 4 && len <= s.len; len++) {
+        if (!utf8_valid((struct str){ s.at, len }))
+            continue;
+        unsigned char first = (unsigned char)s.at[0];
+        *point = len == 1 ? first : first & (0x7fU >> len);
+        for (size_t i = 1; i < len; i++)
+            *point = *point << 6 | ((unsigned char)s.at[i] & 0x3fU);
+        return len;
+    }
+    return 0;
+}
+
+/* What could end a line, steer a terminal (C0, DEL, C1) or reorder what is read (the bidirectional marks). */
+static bool must_escape(uint32_t point)
+{
+    return point < 0x20 || (point >= 0x7f && point < 0xa0) || (point >= 0x2028 && point <= 0x202e) ||
+           (point >= 0x2066 && point <= 0x2069);
+}
+
+/* One character as both formats have it inside quotes; `to` has ESCAPE_ROOM bytes. */
+static struct str escape_char(struct str character, uint32_t point, char to[ESCAPE_ROOM])
+{
+    static const char digits[] = "0123456789abcdef";
+    if (point == '"' || point == '\\') {
+        to[0] = '\\';
+        to[1] = (char)point;
+        return (struct str){ to, 2 };
+    }
+    if (!must_escape(point))
+        return character;
+    to[0] = '\\';
+    to[1] = 'u';
+    for (unsigned i = 0; i < 4; i++)
+        to[2 + i] = digits[point >> (12 - 4 * i) & 15];
+    return (struct str){ to, ESCAPE_ROOM };
+}
+
+static void put_escaped(struct line *line, struct str s)
+{
+    while (s.len > 0) {
+        char room[ESCAPE_ROOM];
+        uint32_t point = 0;
+        size_t len = read_char(s, &point);
+        struct str one = STR("\xef\xbf\xbd"); /* U+FFFD */
+        if (len > 0)
+            one = escape_char((struct str){ s.at, len }, point, room);
+        if (!has_room(line, one.len)) {
+            line->cut = true;
+            return;
+        }
+        put(line, one);
+        len = len > 0 ? len : 1;
+        s = (struct str){ s.at + len, s.len - len };
+    }
+}
+
+/* Whether a value can stand in the text format without quotes. */
+static bool is_plain(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] <= ' ' || s.at[i] > '~' || s.at[i] == '"' || s.at[i] == '=' || s.at[i] == '\\')
+            return false;
+    return s.len > 0;
+}
+
+static void put_text(struct line *line, struct str s)
+{
+    bool quoted = line->json || !is_plain(s);
+    if (quoted)
+        put(line, STR("\""));
+    put_escaped(line, s);
+    if (quoted)
+        put(line, STR("\"")); /* from the tail, when the value was cut */
+}
+
+/* A field begins only when its name and a number, or the beginning of a text, have room. */
+static void put_field(struct line *line, struct log_field field)
+{
+    struct str name = str_of(field.name);
+    if (!has_room(line, name.len + NUMBER_ROOM)) {
+        line->cut = true;
+        return;
+    }
+    put(line, line->json ? STR(",\"") : STR(" "));
+    put(line, name);
+    put(line, line->json ? STR("\":") : STR("="));
+    if (field.text.at)
+        put_text(line, field.text);
+    else
+        put_int(line, field.number);
+}
+
+static void put_time(struct line *line, struct timespec now)
+{
+    struct tm tm = { 0 };
+    char text[64];
+    gmtime_r(&now.tv_sec, &tm);
+    size_t len = strftime(text, sizeof text, line->json ? "%Y-%m-%dT%H:%M:%S" : "%H:%M:%S", &tm);
+    put(line, (struct str){ text, len });
+    int more = snprintf(text, sizeof text, ".%03ld", now.tv_nsec / 1000000);
+    put(line, (struct str){ text, more > 0 ? (size_t)more : 0 });
+}
+
+static void put_head(struct line *line, struct timespec now, enum log_level level, const char *event)
+{
+    if (line->json) {
+        put(line, STR("{\"time\":\""));
+        put_time(line, now);
+        put(line, STR("Z\",\"level\":\""));
+        put(line, str_of(level_names[level]));
+        put(line, STR("\",\"event\":"));
+        put_text(line, str_of(event));
+    } else {
+        char padded[8];
+        put_time(line, now);
+        int len = snprintf(padded, sizeof padded, " %-5s ", level_names[level]);
+        put(line, (struct str){ padded, len > 0 ? (size_t)len : 0 });
+        put_text(line, str_of(event));
+        put(line, STR(" "));
+    }
+}
+
+static void put_tail(struct line *line)
+{
+    if (line->cut)
+        put(line, line->json ? STR(",\"cut\":true") : STR(" cut=true"));
+    else if (!line->json && line->at[line->len - 1] == ' ')
+        line->len--;
+    put(line, line->json ? STR("}\n") : STR("\n"));
+}
+
+/* A line that the kernel doesn't take counts as lost; nothing here may stop the service. */
+static void write_line(struct timespec now, enum log_level level, const char *event, const struct log_field *fields,
+                       size_t count)
+{
+    struct line line; /* not cleared: 4 KiB */
+    ssize_t written;
+    line.len = 0;
+    line.cut = false;
+    line.json = atomic_load_explicit(&writes_json, memory_order_relaxed);
+    put_head(&line, now, level, event);
+    for (size_t i = 0; i < count && !line.cut; i++)
+        put_field(&line, fields[i]);
+    put_tail(&line);
+    do
+        written = write(STDERR_FILENO, line.at, line.len);
+    while (written < 0 && errno == EINTR);
+    if (written < 0)
+        atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
+}
+
+/* --- the rate limit ---------------------------------------------------------------------------------------------- */
+
+/* Counts one line of `second` and says whether it is within the limit; *is_first: it opens a new second. */
+static bool take_room(uint64_t second, bool limited, bool *is_first)
+{
+    uint64_t seen = atomic_load_explicit(&window, memory_order_relaxed), next;
+    do {
+        *is_first = seen >> LINES_BITS != second;
+        uint64_t lines = *is_first ? 0 : seen & ((UINT64_C(1) << LINES_BITS) - 1);
+        if (limited && lines >= LINES_A_SECOND)
+            return false;
+        next = second << LINES_BITS | (limited ? lines + 1 : lines);
+    } while (!atomic_compare_exchange_weak_explicit(&window, &seen, next, memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t count)
+{
+    struct timespec now;
+    bool is_first;
+    int kept_errno = errno;
+    if (!log_wants(level))
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (!take_room((uint64_t)now.tv_sec, level > LOG_WARN, &is_first)) {
+        atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
+        return;
+    }
+    uint64_t dropped = is_first ? atomic_exchange_explicit(&lost, 0, memory_order_relaxed) : 0;
+    if (dropped > 0)
+        write_line(now, LOG_WARN, "log_lines_dropped", &LOG_INT("lines", (int64_t)dropped), 1);
+    write_line(now, level, event, fields, count);
+    errno = kept_errno;
+}
+
+void log_token_id(const unsigned char sha256[32], char out[13])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < 6; i++) {
+        out[2 * i] = digits[sha256[i] >> 4];
+        out[2 * i + 1] = digits[sha256[i] & 15];
+    }
+    out[12] = '\0';
+}

@@ -1,0 +1,329 @@
+/* observe/metrics.c: counters and latency histograms. Only its own thread writes a block, so an addition is a plain
+ * load and store (no locked instruction); a scrape reads all blocks. Blocks are linked once and stay for good, also
+ * after their thread's end: nothing that was counted is ever uncounted. Threads are started with the service and not
+ * later, so the list doesn't grow. */
+#include "observe/metrics.h"
+#include "version.h"
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const operation_names[] = {
+    [OP_ISSUE] = "issue", [OP_VERIFY] = "verify", [OP_INTROSPECT] = "introspect", [OP_REVOKE] = "revoke",
+    [OP_JWKS] = "jwks",   [OP_HEALTH] = "health", [OP_METRICS] = "metrics",       [OP_OTHER] = "other",
+};
+_Static_assert(sizeof operation_names / sizeof *operation_names == OP_COUNT, "every operation needs a name");
+
+/* A row without a name is one more of the name above it. */
+static const struct {
+    const char *labels, *name, *help;
+} counters[] = {
+    [COUNT_ISSUED_ACCESS] = { "type=\"access\"", "token_service_tokens_issued_total", "Tokens issued" },
+    [COUNT_ISSUED_REFRESH] = { "type=\"refresh\"", NULL, NULL },
+    [COUNT_ISSUED_ID] = { "type=\"id\"", NULL, NULL },
+    [COUNT_VERIFY_VALID] = { "result=\"valid\"", "token_service_verifications_total", "Tokens verified" },
+    [COUNT_VERIFY_INVALID] = { "result=\"invalid\"", NULL, NULL },
+    [COUNT_INTROSPECT_ACTIVE] = { "result=\"active\"", "token_service_introspections_total", "Tokens introspected" },
+    [COUNT_INTROSPECT_INACTIVE] = { "result=\"inactive\"", NULL, NULL },
+    [COUNT_REVOKED] = { "result=\"revoked\"", "token_service_revocations_total", "Revocations asked for" },
+    [COUNT_REVOKED_UNKNOWN] = { "result=\"unknown\"", NULL, NULL },
+    [COUNT_VERIFIED_HIT] = { "result=\"hit\"", "token_service_verified_cache_total", "Look-ups of verified tokens" },
+    [COUNT_VERIFIED_MISS] = { "result=\"miss\"", NULL, NULL },
+    [COUNT_AUTH_BASIC] = { "method=\"client_secret_basic\",result=\"ok\"", "token_service_authentications_total",
+                           "Authentications of callers" },
+    [COUNT_AUTH_POST] = { "method=\"client_secret_post\",result=\"ok\"", NULL, NULL },
+    [COUNT_AUTH_BEARER] = { "method=\"bearer\",result=\"ok\"", NULL, NULL },
+    [COUNT_AUTH_FAILED] = { "method=\"any\",result=\"failed\"", NULL, NULL },
+    [COUNT_AUTH_LIMITED] = { "method=\"any\",result=\"limited\"", NULL, NULL },
+    [COUNT_QUEUE_FULL] = { "", "token_service_queue_full_total", "Requests refused: the workers' queue was full" },
+    [COUNT_COMMITS] = { "", "token_service_commits_total", "Transactions of the group commit" },
+    [COUNT_COMMITTED_RECORDS] = { "", "token_service_committed_records_total", "Records made durable by commits" },
+    [COUNT_STORE_ERRORS] = { "dependency=\"store\"", "token_service_dependency_errors_total",
+                             "Failures of dependencies" },
+    [COUNT_SIGNER_ERRORS] = { "dependency=\"signer\"", NULL, NULL },
+    [COUNT_PURGED] = { "", "token_service_purged_rows_total", "Expired rows deleted from the store" },
+    [COUNT_TIMEOUTS] = { "", "token_service_request_timeouts_total", "Connections cut: the request took too long" },
+};
+_Static_assert(sizeof counters / sizeof *counters == COUNT_COUNT, "every counter needs a row");
+
+/* Upper bounds of the histograms; one more bucket has no bound. `le` is the same in seconds. */
+static const struct {
+    int64_t up_to_ns;
+    const char *le;
+} buckets[] = {
+    { 10000, "0.00001" },  { 25000, "0.000025" }, { 50000, "0.00005" },      { 100000, "0.0001" },
+    { 250000, "0.00025" }, { 500000, "0.0005" },  { 1000000, "0.001" },      { 2500000, "0.0025" },
+    { 5000000, "0.005" },  { 10000000, "0.01" },  { 25000000, "0.025" },     { 50000000, "0.05" },
+    { 100000000, "0.1" },  { 250000000, "0.25" }, { 500000000, "0.5" },      { 1000000000, "1" },
+    { 2500000000, "2.5" }, { 5000000000, "5" },   { 10000000000, "10" },
+};
+
+/* Where each count lies in a block. */
+enum {
+    BUCKETS = sizeof buckets / sizeof *buckets,
+    CELL_COUNTERS = 0,
+    CELL_OUTCOMES = CELL_COUNTERS + COUNT_COUNT,                 /* [operation][err_code] */
+    CELL_BUCKETS = CELL_OUTCOMES + (int)OP_COUNT * ERR_CODE_COUNT, /* [operation][BUCKETS + 1] */
+    CELL_SUMS = CELL_BUCKETS + (int)OP_COUNT * (BUCKETS + 1),      /* [operation], nanoseconds: 584 years of them */
+    CELLS = CELL_SUMS + OP_COUNT
+};
+
+static size_t outcome_cell(size_t operation, size_t outcome)
+{
+    return CELL_OUTCOMES + operation * ERR_CODE_COUNT + outcome;
+}
+
+static size_t bucket_cell(size_t operation, size_t bucket)
+{
+    return CELL_BUCKETS + operation * (BUCKETS + 1) + bucket;
+}
+
+/* --- counting ---------------------------------------------------------------------------------------------------- */
+
+struct block {
+    _Alignas(64) struct block *next; /* fixed once linked */
+    _Atomic uint64_t cells[CELLS];
+};
+
+static _Atomic(struct block *) blocks;
+static _Thread_local struct block *own;
+
+__attribute__((noinline, cold)) static struct block *link_block(void)
+{
+    struct block *block = aligned_alloc(_Alignof(struct block), sizeof *block);
+    if (!block)
+        abort(); /* as mem_alloc() does, which takes no alignment */
+    memset(block, 0, sizeof *block);
+    block->next = atomic_load_explicit(&blocks, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&blocks, &block->next, block, memory_order_release,
+                                                  memory_order_relaxed))
+        continue; /* another thread linked its block first: block->next is that one now */
+    own = block;
+    return block;
+}
+
+static struct block *own_block(void)
+{
+    return own ? own : link_block();
+}
+
+/* Not atomic_fetch_add: this thread is the only writer. */
+static void add(struct block *block, size_t cell, uint64_t by)
+{
+    _Atomic uint64_t *to = &block->cells[cell];
+    atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+void metrics_request(enum operation operation, enum err_code outcome, int64_t duration_ns)
+{
+    struct block *block = own_block();
+    size_t bucket = 0;
+    if (duration_ns < 0)
+        duration_ns = 0;
+    while (bucket < BUCKETS && duration_ns > buckets[bucket].up_to_ns) /* most answers end in one of the first */
+        bucket++;
+    add(block, outcome_cell(operation, outcome), 1);
+    add(block, bucket_cell(operation, bucket), 1);
+    add(block, CELL_SUMS + (size_t)operation, (uint64_t)duration_ns);
+}
+
+void metrics_count(enum counter counter, uint64_t by)
+{
+    add(own_block(), CELL_COUNTERS + (size_t)counter, by);
+}
+
+const char *operation_name(enum operation operation)
+{
+    return operation_names[operation];
+}
+
+static void add_up(uint64_t totals[CELLS])
+{
+    memset(totals, 0, CELLS * sizeof *totals);
+    for (struct block *block = atomic_load_explicit(&blocks, memory_order_acquire); block; block = block->next)
+        for (size_t i = 0; i < CELLS; i++)
+            totals[i] += atomic_load_explicit(&block->cells[i], memory_order_relaxed);
+}
+
+/* --- writing ----------------------------------------------------------------------------------------------------- */
+
+static void write_head(struct buf *out, const char *name, const char *help, const char *type)
+{
+    const char *const parts[] = { "# HELP ", name, " ", help, "\n# TYPE ", name, " ", type, "\n" };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        buf_add(out, str_of(parts[i]));
+}
+
+/* `name{labels} `, without braces when there are no labels. */
+static void write_name(struct buf *out, const char *name, const char *labels)
+{
+    buf_add(out, str_of(name));
+    if (labels[0]) {
+        buf_add_char(out, '{');
+        buf_add(out, str_of(labels));
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ' ');
+}
+
+static void write_count(struct buf *out, const char *name, const char *labels, uint64_t value)
+{
+    write_name(out, name, labels);
+    buf_add_int(out, (int64_t)value);
+    buf_add_char(out, '\n');
+}
+
+/* The shortest text that reads back as the same double. */
+static void write_double(struct buf *out, const char *name, const char *labels, double value)
+{
+    char text[32];
+    write_name(out, name, labels);
+    if (!isfinite(value)) {
+        buf_add(out, isnan(value) ? STR("NaN") : value > 0 ? STR("+Inf") : STR("-Inf"));
+    } else {
+        for (int digits = 15; digits <= 17; digits++) {
+            snprintf(text, sizeof text, "%.*g", digits, value);
+            if (!(strtod(text, NULL) < value) && !(strtod(text, NULL) > value))
+                break;
+        }
+        buf_add(out, str_of(text));
+    }
+    buf_add_char(out, '\n');
+}
+
+static void write_outcomes(struct buf *out, const uint64_t totals[CELLS])
+{
+    static const char name[] = "token_service_requests_total";
+    char labels[96];
+    write_head(out, name, "Answered requests", "counter");
+    for (size_t op = 0; op < OP_COUNT; op++)
+        for (size_t code = 0; code < ERR_CODE_COUNT; code++) {
+            uint64_t value = totals[outcome_cell(op, code)];
+            if (value == 0 && code != ERR_OK) /* what never happened needs no row */
+                continue;
+            snprintf(labels, sizeof labels, "operation=\"%s\",outcome=\"%s\"", operation_names[op],
+                     err_label((enum err_code)code));
+            write_count(out, name, labels, value);
+        }
+}
+
+/* _bucket is cumulative; _count is the last of them, so the two agree whatever was counted in between. */
+static void write_histogram(struct buf *out, const uint64_t totals[CELLS], size_t op)
+{
+    char labels[96];
+    uint64_t below = 0, sum_ns = totals[CELL_SUMS + op];
+    for (size_t i = 0; i <= BUCKETS; i++) {
+        below += totals[bucket_cell(op, i)];
+        snprintf(labels, sizeof labels, "operation=\"%s\",le=\"%s\"", operation_names[op],
+                 i < BUCKETS ? buckets[i].le : "+Inf");
+        write_count(out, "token_service_request_duration_seconds_bucket", labels, below);
+    }
+    snprintf(labels, sizeof labels, "operation=\"%s\"", operation_names[op]);
+    char seconds[40];
+    snprintf(seconds, sizeof seconds, "%llu.%09llu\n", (unsigned long long)(sum_ns / 1000000000),
+             (unsigned long long)(sum_ns % 1000000000));
+    write_name(out, "token_service_request_duration_seconds_sum", labels);
+    buf_add(out, str_of(seconds));
+    write_count(out, "token_service_request_duration_seconds_count", labels, below);
+}
+
+static void write_counters(struct buf *out, const uint64_t totals[CELLS])
+{
+    const char *name = NULL;
+    for (size_t i = 0; i < COUNT_COUNT; i++) {
+        if (counters[i].name) {
+            name = counters[i].name;
+            write_head(out, name, counters[i].help, "counter");
+        }
+        write_count(out, name, counters[i].labels, totals[CELL_COUNTERS + i]);
+    }
+}
+
+/* Every name once, at its first row, with all its rows. */
+static void write_gauges(struct buf *out, const struct gauge *gauges, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool seen = false;
+        for (size_t before = 0; before < i && !seen; before++)
+            seen = strcmp(gauges[before].name, gauges[i].name) == 0;
+        if (seen)
+            continue;
+        write_head(out, gauges[i].name, gauges[i].help, "gauge");
+        for (size_t j = i; j < count; j++)
+            if (strcmp(gauges[j].name, gauges[i].name) == 0)
+                write_double(out, gauges[j].name, gauges[j].labels, gauges[j].value);
+    }
+}
+
+/* --- the process ------------------------------------------------------------------------------------------------- */
+
+/* The number at `index` (from 0) of a one-line file. What stands up to the last ')' is passed over: in /proc/self/stat
+ * that is the program's name, which may hold spaces. -1 when it can't be read. */
+static long long read_proc(const char *path, int index)
+{
+    char text[1024];
+    FILE *file = fopen(path, "re");
+    size_t len = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[len] = '\0';
+    const char *at = strrchr(text, ')');
+    at = at ? at + 1 : text;
+    for (int i = 0; i < index; i++) {
+        at += strspn(at, " ");
+        at += strcspn(at, " ");
+    }
+    char *end = NULL;
+    long long value = strtoll(at, &end, 10);
+    return end != at ? value : -1;
+}
+
+/* Seconds since 1970. Reckoned at the first scrape and kept: it may not move with the clock's later corrections. */
+static double start_time(void)
+{
+    static _Atomic double known;
+    double start = atomic_load_explicit(&known, memory_order_relaxed);
+    long long ticks = start > 0 ? 0 : read_proc("/proc/self/stat", 19); /* proc(5): field 22, starttime */
+    if (start > 0 || ticks < 0)
+        return start;
+    struct timespec now, up;
+    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    start = (double)(now.tv_sec - up.tv_sec) + (double)(now.tv_nsec - up.tv_nsec) / 1e9 +
+            (double)ticks / (double)sysconf(_SC_CLK_TCK);
+    start = round(start * 100) / 100; /* a tick is no finer */
+    double none = 0;
+    return atomic_compare_exchange_strong(&known, &none, start) ? start : none;
+}
+
+static void write_process(struct buf *out)
+{
+    const long long pages = read_proc("/proc/self/statm", 1);
+    const double start = start_time();
+    const struct gauge build = { "token_service_build_info", "The version that is running",
+                                 "version=\"" TOKEN_SERVICE_VERSION "\"", 1 };
+    const struct gauge resident = { "process_resident_memory_bytes", "Resident memory, in bytes", "",
+                                    (double)pages * (double)sysconf(_SC_PAGESIZE) };
+    const struct gauge started = { "process_start_time_seconds", "Start of the process, in seconds since 1970", "",
+                                   start };
+    write_gauges(out, &build, 1);
+    write_gauges(out, &resident, pages >= 0 ? 1 : 0);
+    write_gauges(out, &started, start > 0 ? 1 : 0);
+}
+
+void metrics_write(struct buf *out, const struct gauge *gauges, size_t count)
+{
+    uint64_t totals[CELLS];
+    add_up(totals);
+    write_outcomes(out, totals);
+    write_head(out, "token_service_request_duration_seconds", "Time from a request's headers to its answer",
+               "histogram");
+    for (size_t op = 0; op < OP_COUNT; op++)
+        write_histogram(out, totals, op);
+    write_counters(out, totals);
+    write_gauges(out, gauges, count);
+    write_process(out);
+}
