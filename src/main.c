@@ -118,16 +118,18 @@ static void print_man(void)
     print_man_commands();
     puts(".SH OPTIONS AND ENVIRONMENT\n"
          "Every command takes these settings as flags\n"
-         "(\\fB\\-\\-flag\\fR \\fIvalue\\fR or \\fB\\-\\-flag=\\fIvalue\\fR) and as environment variables; a flag wins. A command's own option of the same\n"
-         "name comes before the setting. An empty variable counts as absent. A bad value stops the start.");
+         "(\\fB\\-\\-flag\\fR \\fIvalue\\fR or \\fB\\-\\-flag=\\fIvalue\\fR)\n"
+         "and as environment variables; a flag wins.\n"
+         "A command's own option of the same name comes before the setting. An empty variable counts as\n"
+         "absent. A bad value stops the start.");
     settings_print_man(stdout);
     puts(".SH EXIT STATUS");
     for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
         printf(".TP\n.B %d\n%s\n", (int)exits[i].code, exits[i].means);
     puts(".SH FILES\nIn the directory of TOKEN_DATA_DIR, mode 0700:\n"
+         ".TP\n.I token-service.db\nSQLite: clients, records of tokens, revocations, keys' public halves.\n"
          ".TP\n.I signing-key-KID.pem\nThe signing keys, PKCS#8, mode 0600; refused when others can read them.\n"
          ".TP\n.I serve.lock\nHeld by the server, so that there is one for a directory.\n"
-         ".PP\nThe SQLite database lies beside them.\n"
          ".SH EXAMPLES\n.nf\ntoken-service clients add \\-\\-id agent \\-\\-scope \"token:issue token:verify\"\n"
          "token-service serve \\-\\-listen 127.0.0.1:9000\n"
          "echo \"$TOKEN\" | token-service token verify \\-\\-json\n.fi");

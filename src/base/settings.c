@@ -565,7 +565,7 @@ void settings_warn_unknown(FILE *out)
 
 /* --- printing ---------------------------------------------------------------------------------------------------- */
 
-/* Words of `text`, in lines of at most `width` columns that begin at column `indent`; the cursor stands there already. */
+/* Words of `text`, in lines of at most `width` columns that begin at column `indent`, where the cursor stands. */
 static void print_wrapped(FILE *out, const char *text, size_t indent, size_t width)
 {
     struct str rest = str_of(text), word;

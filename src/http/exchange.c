@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { EXCHANGE_ROOM = 15 * 1024, SPARE_MAX = 64, HEADERS_MAX = 64, REQUEST_ID_MAX = 64 };
 
@@ -338,8 +339,14 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *data, si
 /* From here on the loop may have the exchange again: nothing may touch it after. */
 static void resume(struct exchange *exchange)
 {
+    const uint64_t one = 1;
+    struct loop *loop = exchange->loop;
+    atomic_fetch_add(&loop->waking, 1);
     exchange->is_answered = true;
     MHD_resume_connection(exchange->handle);
+    if (!atomic_exchange(&loop->is_woken, true) && write(loop->wake_fd, &one, sizeof one) != sizeof one)
+        atomic_store(&loop->is_woken, false); /* can't be; the loop would find it at its next turn */
+    atomic_fetch_sub(&loop->waking, 1);
 }
 
 /* On the commit thread. */

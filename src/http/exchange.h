@@ -15,12 +15,16 @@ enum {
 
 struct exchange;
 
-/* An event loop. Everything but `stopping` and the service belongs to its thread. */
+/* An event loop. Everything but the atomics, wake_fd and the service belongs to its thread. libmicrohttpd has no wake-up
+ * of its own for a loop that somebody else runs, so whoever resumes a connection writes to wake_fd. */
 struct loop {
     struct service *service;
     struct workers *workers;
     const atomic_bool *stopping;
     struct MHD_Daemon *daemon;
+    int daemon_fd, wake_fd;               /* libmicrohttpd's epoll; an eventfd */
+    atomic_bool is_woken;                 /* wake_fd has been written to and not yet read: once is enough */
+    atomic_int waking;                    /* threads that are just waking it; it may not be freed under them */
     pthread_t thread;
     struct connections connections;
     struct exchange *spare;               /* ended ones, to be used again */

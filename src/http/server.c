@@ -12,10 +12,13 @@
 #include "http/tls.h"
 #include "http/workers.h"
 #include "observe/log.h"
-#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -73,7 +76,7 @@ static size_t keep_as_sent(void *cls, struct MHD_Connection *handle, char *text)
 static struct MHD_Daemon *daemon_start(struct loop *loop, const struct server *server, int listen_fd)
 {
     const struct settings *settings = loop->service->settings;
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_TURBO | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG;
     const struct MHD_OptionItem tls[] = {
         { server->tls.cert.at ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, server->tls.cert.at },
         { MHD_OPTION_HTTPS_MEM_KEY, 0, server->tls.key.at },
@@ -113,6 +116,21 @@ static void cut_overdue(struct loop *loop, bool idle_too)
         metrics_count(COUNT_TIMEOUTS, cut);
 }
 
+/* One turn: waits for libmicrohttpd's events or for a resumed connection, at most `wait_ms`, then does what is due. */
+static void run_turn(struct loop *loop, int wait_ms)
+{
+    uint64_t times;
+    MHD_UNSIGNED_LONG_LONG due_ms = 0;
+    struct pollfd fds[] = { { .fd = loop->daemon_fd, .events = POLLIN }, { .fd = loop->wake_fd, .events = POLLIN } };
+    if (MHD_get_timeout(loop->daemon, &due_ms) == MHD_YES && due_ms < (MHD_UNSIGNED_LONG_LONG)wait_ms)
+        wait_ms = (int)due_ms;
+    if (poll(fds, 2, wait_ms) > 0 && fds[1].revents) {
+        if (read(loop->wake_fd, &times, sizeof times) == sizeof times)
+            atomic_store(&loop->is_woken, false); /* before MHD_run looks: who resumes after that writes again */
+    }
+    MHD_run(loop->daemon);
+}
+
 /* Answers what is in flight. What a worker has is always waited for: its answer may already be durable. */
 static void drain(struct loop *loop)
 {
@@ -120,7 +138,7 @@ static void drain(struct loop *loop)
     int64_t end_ms = now_ms + loop->service->settings->drain_timeout_s * 1000;
     stop_listening(loop);
     while (loop->connections.count > 0 && (now_ms < end_ms || loop->connections.working > 0)) {
-        MHD_run_wait(loop->daemon, 20);
+        run_turn(loop, 20);
         now_ms = clock_coarse_ms();
         cut_overdue(loop, now_ms >= grace_ms);
     }
@@ -131,7 +149,7 @@ static void *run_loop(void *arg)
     struct loop *loop = arg;
     int64_t cut_at_ms = 0;
     while (!atomic_load_explicit(loop->stopping, memory_order_relaxed)) {
-        MHD_run_wait(loop->daemon, LOOP_WAIT_MS);
+        run_turn(loop, LOOP_WAIT_MS);
         int64_t now_ms = clock_coarse_ms();
         if (now_ms < cut_at_ms)
             continue;
@@ -139,7 +157,10 @@ static void *run_loop(void *arg)
         cut_at_ms = now_ms + CUT_INTERVAL_MS;
     }
     drain(loop);
+    while (atomic_load(&loop->waking) > 0)
+        sched_yield();
     MHD_stop_daemon(loop->daemon);
+    close(loop->wake_fd);
     exchanges_free(loop);
     jws_thread_end();
     return NULL;
@@ -157,13 +178,17 @@ static struct err start_loop(struct server *server, int listen_fd)
                            .connections = { .idle_ms = settings->idle_timeout_s * 1000,
                                             .request_ms = settings->request_timeout_s * 1000 } };
     random_bytes(&loop->next_id, sizeof loop->next_id);
-    loop->daemon = daemon_start(loop, server, listen_fd);
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->daemon = loop->wake_fd < 0 ? NULL : daemon_start(loop, server, listen_fd);
     if (!loop->daemon) {
+        close(loop->wake_fd);
         close(listen_fd);
         return failed(ERR_INVALID_REQUEST, "the HTTP server could not be started; see the log");
     }
+    loop->daemon_fd = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     if (pthread_create(&loop->thread, NULL, run_loop, loop) != 0) {
         MHD_stop_daemon(loop->daemon);
+        close(loop->wake_fd);
         return failed(ERR_INTERNAL, "an event loop's thread could not be started");
     }
     server->started++;
