@@ -35,6 +35,19 @@ MUST_USE bool read_stdin(struct arena *arena, struct str *out);
 /* Says an error on standard error and returns the exit code that fits it. */
 int report(struct err err);
 
+/* A command: what it is called and does, and what may follow its name, a form a line. */
+enum { COMMAND_FORMS_MAX = 4 };
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *about;
+    const char *forms[COMMAND_FORMS_MAX];
+};
+
+/* --help, and the man page in roff, on standard output. */
+void print_help(const struct command *commands, size_t count);
+void print_man(const struct command *commands, size_t count);
+
 /* The commands: argv[0] is the command's own name. They return an exit code. */
 int command_token(int argc, char **argv);
 int command_clients(int argc, char **argv);

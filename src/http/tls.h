@@ -14,7 +14,7 @@ struct tls_files {
     struct secret cert, key;
 };
 
-/* Reads both, or neither when the paths are empty. The key file may not be readable by others. */
+/* Reads both, or neither when the paths are empty. The key file may not be readable by everybody. */
 MUST_USE struct err tls_files_read(const char *cert_path, const char *key_path, struct tls_files *out);
 void tls_files_release(struct tls_files *files);
 

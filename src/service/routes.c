@@ -150,7 +150,8 @@ enum answered service_answer(struct service *service, const struct request *requ
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns)
 {
     metrics_request(response->operation, response->outcome, duration_ns);
-    enum log_level level = response->status >= 500 ? LOG_WARN : response->status >= 400 ? LOG_INFO : LOG_DEBUG;
+    /* a 503 is info: whoever finds a dependency failing warns once, and a full queue must not fill the log as well */
+    enum log_level level = response->outcome == ERR_INTERNAL ? LOG_WARN : response->status >= 400 ? LOG_INFO : LOG_DEBUG;
     if (!log_wants(level))
         return;
     struct str path = request->path;
