@@ -111,13 +111,21 @@ static const struct {
 #undef WANTED
 };
 
+/* RFC 9110 section 5.6.2, tchar: a bit for each ASCII character. */
+static bool is_token_char(unsigned char c)
+{
+    static const uint64_t allowed[2] = {
+        UINT64_C(0x03ff6cfa00000000), /* ! # $ % & ' * + - . 0-9 */
+        UINT64_C(0x57ffffffc7fffffe), /* A-Z ^ _ ` a-z | ~ */
+    };
+    return c < 0x80 && (allowed[c >> 6] >> (c & 63) & 1);
+}
+
 static bool is_header_name(struct str name)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        unsigned char c = (unsigned char)name.at[i];
-        if (c <= ' ' || c >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", c))
+    for (size_t i = 0; i < name.len; i++)
+        if (!is_token_char((unsigned char)name.at[i]))
             return false;
-    }
     return name.len > 0;
 }
 

@@ -148,6 +148,7 @@ static void *run_loop(void *arg)
 {
     struct loop *loop = arg;
     int64_t cut_at_ms = 0;
+    pthread_setname_np(pthread_self(), "loop");
     while (!atomic_load_explicit(loop->stopping, memory_order_relaxed)) {
         run_turn(loop, LOOP_WAIT_MS);
         int64_t now_ms = clock_coarse_ms();

@@ -39,6 +39,7 @@ static struct job *take(struct workers *workers)
 static void *work(void *arg)
 {
     struct workers *workers = arg;
+    pthread_setname_np(pthread_self(), "worker");
     /* Linux keeps a nice value for each thread; without the right to change it things only get slower */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE);
     for (struct job *job; (job = take(workers));)

@@ -101,6 +101,7 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
 static void *run(void *arg)
 {
     struct housekeeping *housekeeping = arg;
+    pthread_setname_np(pthread_self(), "housekeeping");
     pthread_mutex_lock(&housekeeping->lock);
     while (!housekeeping->stopping) {
         bool nudged = housekeeping->nudged;

@@ -76,6 +76,7 @@ static void finish(struct commit *commit, struct commit_item *batch, struct err 
 static void *run(void *arg)
 {
     struct commit *commit = arg;
+    pthread_setname_np(pthread_self(), "commit");
     pthread_mutex_lock(&commit->lock);
     for (;;) {
         const struct record *lists[BATCH_MAX];
