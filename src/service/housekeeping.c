@@ -92,7 +92,8 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
         housekeeping->check_at = now; /* the store failed: find out what to tell */
     if (is_due(&housekeeping->check_at, now, CHECK_INTERVAL_S, nudged))
         check_dependencies(service);
-    if (is_due(&housekeeping->refresh_at, now, settings->client_cache_s / 3, nudged))
+    bool changed = service->store->ops->has_changed(service->store); /* perhaps a client was disabled */
+    if (is_due(&housekeeping->refresh_at, now, settings->client_cache_s / 3, nudged || changed))
         clients_refresh(service->clients, now);
     if (is_due(&housekeeping->purge_at, now, settings->purge_interval_s, false))
         purge(service);

@@ -71,6 +71,8 @@ struct store_ops {
                                     struct revocation **out, size_t *count);
     /* Deletes at most `max` rows that expired before `now_s`; *deleted says how many. A short transaction. */
     struct err (*purge)(struct store *, int64_t now_s, size_t max, size_t *deleted);
+    /* Whether another process has written since the last call. Cheap; false where a store can't tell. */
+    bool (*has_changed)(struct store *);
     /* Readiness and `doctor`: reads and writes work. */
     struct err (*check)(struct store *);
     void (*close)(struct store *);

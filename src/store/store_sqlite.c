@@ -58,7 +58,7 @@ enum statement {
     FIND_CLIENT, LIST_CLIENTS, ADD_CLIENT, SET_CLIENT_ACTIVE,
     LIST_KEYS, ADD_KEY,
     ADD_ACCESS, ADD_REFRESH, FORGET_REVOCATION, ADD_REVOCATION, REVOKE_ACCESS, REVOKE_REFRESH,
-    REVOCATIONS_SINCE, PURGE_ACCESS, PURGE_REFRESH, PURGE_REVOCATIONS, CHECK,
+    REVOCATIONS_SINCE, PURGE_ACCESS, PURGE_REFRESH, PURGE_REVOCATIONS, CHECK, DATA_VERSION,
     BEGIN, COMMIT, ROLLBACK,
     STATEMENTS
 };
@@ -95,6 +95,7 @@ static const char *const texts[STATEMENTS] = {
     [PURGE_REVOCATIONS] = "DELETE FROM revocations WHERE position IN "
                           "(SELECT position FROM revocations WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     [CHECK] = "UPDATE checks SET count = count + 1 WHERE id = 1",
+    [DATA_VERSION] = "PRAGMA data_version",
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
@@ -108,6 +109,7 @@ struct connection {
 struct store_sqlite {
     struct store store;
     struct connection writer, reader;
+    int64_t data_version; /* under the writer's lock */
 };
 
 static struct store_sqlite *sqlite_of(struct store *store)
@@ -368,6 +370,21 @@ static struct err purge(struct store *store, int64_t now_s, size_t max, size_t *
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
+/* Asked on the connection that writes, the version counts the commits of other processes alone. */
+static bool has_changed(struct store *store)
+{
+    struct store_sqlite *sqlite = sqlite_of(store);
+    sqlite3_stmt *read = statement_of(&sqlite->writer, DATA_VERSION);
+    struct err err;
+    HOLD(&sqlite->writer);
+    if (!sqlite_next(&sqlite->writer.sqlite, read, &err))
+        return false;
+    int64_t before = sqlite->data_version;
+    sqlite->data_version = sqlite3_column_int64(read, 0);
+    sqlite3_reset(read);
+    return sqlite->data_version != before;
+}
+
 static struct err check(struct store *store)
 {
     struct arena arena;
@@ -407,6 +424,7 @@ static const struct store_ops sqlite_ops = {
     .record = record_all,
     .revocations_since = revocations_since,
     .purge = purge,
+    .has_changed = has_changed,
     .check = check,
     .close = close_sqlite,
 };
