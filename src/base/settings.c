@@ -120,7 +120,7 @@ static const struct row rows[] = {
       "A longer token is neither issued nor looked at." },
     { "TOKEN_BODY_MAX", SECTION_LIMITS, BYTES(body_max_bytes, "65536", 1024, 16777216),
       "Largest request body; a larger one is answered 413." },
-    { "TOKEN_HEADER_MAX", SECTION_LIMITS, BYTES(header_max_bytes, "16384", 1024, 262144),
+    { "TOKEN_HEADER_MAX", SECTION_LIMITS, BYTES(header_max_bytes, "8192", 1024, 262144),
       "Largest request line and headers together; larger ones are answered 431." },
     { "TOKEN_CONNECTIONS", SECTION_LIMITS, NUMBER(connections, "4096", 1, 1048576),
       "Connections open at once, over all loops." },

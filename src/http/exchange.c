@@ -387,8 +387,10 @@ static enum MHD_Result dispatch(struct exchange *exchange)
     struct loop *loop = exchange->loop;
     if (exchange->is_too_large)
         return refuse(exchange, too_large);
-    if (service_answer(loop->service, &exchange->request, false, &exchange->response) == ANSWERED)
+    if (service_answer(loop->service, &exchange->request, false, &exchange->response) == ANSWERED) {
+        loop->gather_from_ms = clock_coarse_ms() + GATHER_PAUSE_MS;
         return send_answer(exchange);
+    }
     connection_enter(&loop->connections, exchange->connection, PHASE_WORKING);
     MHD_suspend_connection(exchange->handle);
     exchange->job.run = work;

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 enum {
+    GATHER_PAUSE_MS = 200,                /* after an answer of its own, how long a loop does not gather */
     CONNECTION_ROOM = 8 * 1024,           /* of a connection's memory: for the answer's headers and a piece of the body */
     DISCARD_MAX = 16 * 1024 * 1024,       /* a body that is too long is read up to here, so that its 413 is not lost */
 };
@@ -27,6 +28,7 @@ struct loop {
     atomic_int waking;                    /* threads that are just waking it; it may not be freed under them */
     pthread_t thread;
     struct connections connections;
+    int64_t gather_from_ms;               /* see gather() in server.c */
     struct exchange *spare;               /* ended ones, to be used again */
     size_t spare_count;
     uint64_t next_id;

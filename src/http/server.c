@@ -20,11 +20,14 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     LOOP_WAIT_MS = 250,         /* how soon a loop sees a signal to stop */
     CUT_INTERVAL_MS = 500,      /* how exact deadlines are */
+    GATHER_JOBS = 16,           /* waiting for workers: then they have plenty */
+    GATHER_NS = 1000000,
     LISTEN_GRACE_MS = 250,      /* after the signal, what was on its way is still taken */
     LISTEN_ADDRESS_LEN = sizeof(struct sockaddr_storage),
 };
@@ -116,11 +119,26 @@ static void cut_overdue(struct loop *loop, bool idle_too)
         metrics_count(COUNT_TIMEOUTS, cut);
 }
 
+/* When all that is asked for is work for the workers, and they have plenty, waking for each request alone would only take
+ * the processor from them: the loop sleeps a moment, and then takes many at once. Not while it has answers of its own to
+ * give, whose callers would notice; and not for a second after the workers ran dry meanwhile. */
+static void gather(struct loop *loop)
+{
+    const struct timespec moment = { .tv_nsec = GATHER_NS };
+    if (atomic_load_explicit(&loop->service->jobs_waiting, memory_order_relaxed) < GATHER_JOBS ||
+        clock_coarse_ms() < loop->gather_from_ms)
+        return;
+    nanosleep(&moment, NULL);
+    if (atomic_load_explicit(&loop->service->jobs_waiting, memory_order_relaxed) == 0)
+        loop->gather_from_ms = clock_coarse_ms() + 1000;
+}
+
 /* One turn: waits for libmicrohttpd's events or for a resumed connection, at most `wait_ms`, then does what is due. */
 static void run_turn(struct loop *loop, int wait_ms)
 {
     uint64_t times;
     MHD_UNSIGNED_LONG_LONG due_ms = 0;
+    gather(loop);
     struct pollfd fds[] = { { .fd = loop->daemon_fd, .events = POLLIN }, { .fd = loop->wake_fd, .events = POLLIN } };
     if (MHD_get_timeout(loop->daemon, &due_ms) == MHD_YES && due_ms < (MHD_UNSIGNED_LONG_LONG)wait_ms)
         wait_ms = (int)due_ms;
