@@ -1,6 +1,7 @@
 /* jose/jwk.c: keys to and from JWK. */
 #include "jose/jwk.h"
 #include "jose/b64.h"
+#include "jose/ed25519_point.h"
 #include "jose/jws.h"
 #include <openssl/bio.h>
 #include <openssl/bn.h>
@@ -222,6 +223,8 @@ static struct err parse_rsa(struct arena *arena, const struct json *jwk, EVP_PKE
     struct str n, e;
     TRY(bytes_member(arena, jwk, "n", RSA_BITS_MIN / 8, RSA_BITS_MAX / 8, &n));
     TRY(bytes_member(arena, jwk, "e", 1, RSA_EXPONENT_BYTES_MAX, &e));
+    if (!(n.at[n.len - 1] & 1))
+        return failed(ERR_INVALID_REQUEST, "the JWK's modulus is even");
     if (n.at[0] == 0 || e.at[0] == 0) /* RFC 7518 section 2: no leading zero octets in a Base64urlUInt */
         return failed(ERR_INVALID_REQUEST, "a number of the JWK has leading zeros");
     AUTO(bn_freep) BIGNUM *modulus = BN_bin2bn((const unsigned char *)n.at, (int)n.len, NULL);
@@ -259,6 +262,8 @@ static struct err parse_okp(struct arena *arena, const struct json *jwk, EVP_PKE
 {
     struct str x;
     TRY(bytes_member(arena, jwk, "x", COORDINATE, COORDINATE, &x));
+    if (!ed25519_point_is_sound((const unsigned char *)x.at))
+        return failed(ERR_INVALID_REQUEST, "the JWK's point is not on its curve, or of small order");
     *out = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, (const unsigned char *)x.at, x.len);
     return OK;
 }

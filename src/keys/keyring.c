@@ -1,8 +1,9 @@
 /* keys/keyring.c: the view in force, and how the next one comes to be.
  *
  * A view is never changed. Whoever acquires it counts as a reader; the ring itself counts as one. A reload builds the next
- * view and swaps the pointer under a short lock; the old view is freed by whoever gives back its last reference. Public
- * keys are shared between views, so a key keeps its serial, and what the cache of verified tokens knows stays true. */
+ * view and swaps the pointer under a short lock. The old view stays until a later reload finds that no request holds it;
+ * only then is a private key that it signed with forgotten, so a rotation fails no request that has begun. Public keys are
+ * shared between views, so a key keeps its serial, and what the cache of verified tokens knows stays true. */
 #include "keys/keyring.h"
 #include "jose/b64.h"
 #include "observe/log.h"
@@ -21,6 +22,7 @@ struct view {
     struct keyring_view public; /* first: keyring_acquire hands out its address */
     struct shared_key *shared[KEYRING_MAX];
     struct str fingerprint;     /* of what the store said: kids, states and times */
+    struct view *older;         /* a former view that requests may still hold */
     atomic_uint refs;
     struct arena arena;
 };
@@ -186,27 +188,47 @@ static struct err build_view(const struct view *now, const struct key *keys, siz
     return OK;
 }
 
-/* The keys that sign, or will, are loaded before any request can meet them; those that no longer do are wiped. */
+static bool may_sign(enum key_state state)
+{
+    return state == KEY_ACTIVE || state == KEY_PENDING;
+}
+
+/* The keys that sign, or will, are loaded before any request can meet them. */
 static struct err load_signers(struct signer *signer, struct arena *arena, const struct key *keys, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (keys[i].state == KEY_ACTIVE || keys[i].state == KEY_PENDING)
+    for (size_t i = 0; i < count; i++)
+        if (may_sign(keys[i].state))
             TRY(signer->ops->load(signer, arena, &keys[i]));
-        else
-            signer->ops->unload(signer, keys[i].kid);
-    }
     return OK;
+}
+
+/* Former views that no request holds any more: what they signed with and the present one does not is wiped. */
+static void drop_older(struct keyring *ring)
+{
+    for (struct view **place = &ring->view->older; *place;) {
+        struct view *old = *place;
+        if (atomic_load(&old->refs) > 1) {
+            place = &old->older;
+            continue;
+        }
+        for (size_t i = 0; i < old->public.count; i++) {
+            const struct keyring_key *now = keyring_find(&ring->view->public, old->public.keys[i].kid);
+            if (may_sign(old->public.keys[i].state) && !(now && may_sign(now->state)))
+                ring->signer->ops->unload(ring->signer, old->public.keys[i].kid);
+        }
+        *place = old->older;
+        view_release(old);
+    }
 }
 
 static void swap_view(struct keyring *ring, struct view *next)
 {
     pthread_mutex_lock(&ring->lock);
-    struct view *old = ring->view;
+    struct view *old = next->older = ring->view;
     ring->view = next;
     pthread_mutex_unlock(&ring->lock);
     LOG(LOG_INFO, old ? "keys_changed" : "keys_read", LOG_STR("active", next->public.active->kid),
         LOG_TEXT_("alg", jwa_name(next->public.active->jwk->alg)), LOG_INT("keys", (int64_t)next->public.count));
-    view_release(old);
 }
 
 static struct err reload(struct keyring *ring, struct arena *arena)
@@ -215,6 +237,8 @@ static struct err reload(struct keyring *ring, struct arena *arena)
     struct view *next = NULL;
     size_t count = 0;
     TRY(ring->store->ops->list_keys(ring->store, arena, &keys, &count));
+    if (ring->view)
+        drop_older(ring);
     if (ring->view && str_eq(ring->view->fingerprint, fingerprint_of(arena, keys, count)))
         return OK;
     TRY(load_signers(ring->signer, arena, keys, count));
@@ -283,7 +307,11 @@ void keyring_close(struct keyring *ring)
 {
     if (!ring)
         return;
-    view_release(ring->view);
+    for (struct view *view = ring->view; view;) {
+        struct view *older = view->older;
+        view_release(view);
+        view = older;
+    }
     pthread_mutex_destroy(&ring->lock);
     free(ring);
 }

@@ -73,7 +73,7 @@ static void closep(int *fd)
 static struct err read_file(struct arena *arena, int dir, const char *name, struct secret *out)
 {
     size_t size = 0, got = 0;
-    AUTO(closep) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    AUTO(closep) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a pipe must not hang it */
     if (fd < 0)
         return file_failed(arena, name, "can't be opened");
     TRY(check_file(arena, fd, name, &size));
@@ -243,11 +243,11 @@ static struct err local_load(struct signer *signer, struct arena *arena, const s
 {
     struct signer_local *local = local_of(signer);
     enum jwa alg;
-    if (is_loaded(local, key->kid))
-        return OK;
     struct str name = key->private_ref;
     if (!str_has_prefix(name, ref_prefix) || str_has(name, '/') || str_has(name, '\0') || !jwa_find(key->alg, &alg))
         return failed(ERR_UNAVAILABLE, "the store names a signing key that no local key file holds");
+    if (is_loaded(local, key->kid))
+        return OK;
     AUTO(jwk_freep) struct jwk *jwk = NULL;
     AUTO(secret_releasep) struct secret pem = { 0 };
     name = arena_copy(arena, (struct str){ name.at + ref_prefix.len, name.len - ref_prefix.len });

@@ -2,6 +2,7 @@
 #include "store/sqlite.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,13 +71,16 @@ void sqlite_column_bytes(sqlite3_stmt *statement, int at, void *out, size_t len)
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
-/* Made here, so that no umask opens it to others; SQLite gives its side files the same mode. */
+/* Made here, so that no umask opens it to others; SQLite gives its side files the same mode. A file that is there already
+ * is not touched: closing any descriptor of it would drop the locks that this process's other connections hold, and
+ * then another process would take itself for the last one, and the write-ahead log with what is in it away. */
 static struct err make_file(const char *path)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
-    if (fd < 0)
-        return failed(ERR_UNAVAILABLE, "the database file in TOKEN_DATA_DIR can't be opened");
-    close(fd);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (fd < 0 && errno != EEXIST)
+        return failed(ERR_UNAVAILABLE, "the database file in TOKEN_DATA_DIR can't be made");
+    if (fd >= 0)
+        close(fd);
     return OK;
 }
 

@@ -6,6 +6,7 @@
 #include "store/sqlite.h"
 #include "store/store.h"
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -450,11 +451,14 @@ static struct err open_both(struct store_sqlite *sqlite, const char *path)
 
 struct err store_sqlite_open(const struct settings *settings, struct store **out)
 {
-    char path[4096];
-    int len = snprintf(path, sizeof path, "%s/token-service.db", settings->data_dir);
+    char dir[PATH_MAX], path[PATH_MAX];
+    TRY(make_dir(settings->data_dir));
+    /* SQLite follows no symbolic link, so that nobody puts one in the file's place; links on the way are the operator's */
+    if (!realpath(settings->data_dir, dir))
+        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be reached");
+    int len = snprintf(path, sizeof path, "%s/token-service.db", dir);
     if (len < 0 || (size_t)len >= sizeof path)
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is too long");
-    TRY(make_dir(settings->data_dir));
     struct store_sqlite *sqlite = mem_alloc(sizeof *sqlite);
     *sqlite = (struct store_sqlite){ .store.ops = &sqlite_ops };
     pthread_mutex_init(&sqlite->writer.lock, NULL);
