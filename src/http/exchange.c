@@ -1,16 +1,13 @@
-/* http/exchange.c: one request and its answer.
- *
- * libmicrohttpd 0.9.75 is lenient where a proxy in front may not be, and lenience between two parsers is what request
- * smuggling lives on (CWE-444). So check_framing() refuses whatever leaves the length of a body open to argument, and the
- * connection is closed after it: RFC 9112 sections 5.1, 6.1 and 6.3. */
+/* http/exchange.c: one request and its answer. */
 #include "http/exchange.h"
+#include "http/headers.h"
 #include "observe/log.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EXCHANGE_ROOM = 15 * 1024, SPARE_MAX = 64, HEADERS_MAX = 64, REQUEST_ID_MAX = 64 };
+enum { EXCHANGE_ROOM = 15 * 1024, SPARE_MAX = 64, REQUEST_ID_MAX = 64 };
 
 struct exchange {
     struct job job;                 /* for the workers; first, so that a job is its exchange */
@@ -24,7 +21,8 @@ struct exchange {
     int64_t started_ns;
     char *body;                     /* request.body's bytes, in the arena */
     size_t body_room, discarded;
-    bool is_too_large, is_answered; /* answered: response is final */
+    bool is_chunked, is_too_large;
+    bool is_answered;               /* response is final */
     char id[17];
     struct arena arena;
     _Alignas(max_align_t) char room[EXCHANGE_ROOM];
@@ -85,85 +83,7 @@ void exchanges_free(struct loop *loop)
     }
 }
 
-/* --- headers ----------------------------------------------------------------------------------------------------- */
-
-struct headers {
-    struct str host, content_type, authorization, content_length, transfer_encoding, expect, if_none_match, origin,
-        request_id;
-    size_t count;
-    bool is_bad; /* a name that is no token (RFC 9110 section 5.1), one twice that may come once, or too many */
-};
-
-static const struct {
-    struct str name;
-    size_t offset;
-} wanted[] = {
-#define WANTED(text, member) { { text, sizeof text - 1 }, offsetof(struct headers, member) }
-    WANTED("Host", host),
-    WANTED("Content-Type", content_type),
-    WANTED("Authorization", authorization),
-    WANTED("Content-Length", content_length),
-    WANTED("Transfer-Encoding", transfer_encoding),
-    WANTED("Expect", expect),
-    WANTED("If-None-Match", if_none_match),
-    WANTED("Origin", origin),
-    WANTED("X-Request-Id", request_id),
-#undef WANTED
-};
-
-/* RFC 9110 section 5.6.2, tchar: a bit for each ASCII character. */
-static bool is_token_char(unsigned char c)
-{
-    static const uint64_t allowed[2] = {
-        UINT64_C(0x03ff6cfa00000000), /* ! # $ % & ' * + - . 0-9 */
-        UINT64_C(0x57ffffffc7fffffe), /* A-Z ^ _ ` a-z | ~ */
-    };
-    return c < 0x80 && (allowed[c >> 6] >> (c & 63) & 1);
-}
-
-static bool is_header_name(struct str name)
-{
-    for (size_t i = 0; i < name.len; i++)
-        if (!is_token_char((unsigned char)name.at[i]))
-            return false;
-    return name.len > 0;
-}
-
-static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_len,
-                                   const char *value, size_t value_len)
-{
-    struct headers *headers = cls;
-    struct str name = { key, key_len };
-    (void)kind;
-    if (++headers->count > HEADERS_MAX || !is_header_name(name))
-        headers->is_bad = true;
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        if (!str_eq_nocase(name, wanted[i].name))
-            continue;
-        struct str *to = (struct str *)((char *)headers + wanted[i].offset);
-        if (to->at)
-            headers->is_bad = true;
-        *to = (struct str){ value ? value : "", value ? value_len : 0 };
-    }
-    return headers->is_bad ? MHD_NO : MHD_YES;
-}
-
-/* Whether the headers leave no doubt where the request ends. */
-static struct err check_framing(const struct headers *headers)
-{
-    if (headers->is_bad)
-        return failed(ERR_INVALID_REQUEST, "a header is malformed, comes twice, or is one too many");
-    if (headers->content_length.at && headers->transfer_encoding.at)
-        return failed(ERR_INVALID_REQUEST, "the request has both Content-Length and Transfer-Encoding");
-    if (headers->transfer_encoding.at && !str_eq_nocase(headers->transfer_encoding, STR("chunked")))
-        return failed(ERR_INVALID_REQUEST, "the request's Transfer-Encoding is not chunked");
-    for (size_t i = 0; i < headers->content_length.len; i++)
-        if (headers->content_length.at[i] < '0' || headers->content_length.at[i] > '9')
-            return failed(ERR_INVALID_REQUEST, "the request's Content-Length is not a number");
-    if (headers->content_length.at && (headers->content_length.len == 0 || headers->content_length.len > 18))
-        return failed(ERR_INVALID_REQUEST, "the request's Content-Length is not a number");
-    return OK;
-}
+/* --- the request -------------------------------------------------------------------------------------------------- */
 
 static enum method method_of(const char *method)
 {
@@ -253,7 +173,9 @@ static void add_headers(struct MHD_Response *to, const struct exchange *exchange
         MHD_add_response_header(to, "Retry-After", text);
     }
     add_cors(to, response);
-    if (response->close || atomic_load_explicit(exchange->loop->stopping, memory_order_relaxed))
+    /* libmicrohttpd reads chunks leniently: nothing that follows them is taken for a request */
+    if (response->close || exchange->is_chunked ||
+        atomic_load_explicit(exchange->loop->stopping, memory_order_relaxed))
         MHD_add_response_header(to, "Connection", "close");
 }
 
@@ -284,13 +206,13 @@ static enum MHD_Result refuse(struct exchange *exchange, struct err err)
 
 static const struct err too_large = { ERR_TOO_LARGE, "the body is too large" };
 
-static enum MHD_Result begin(struct exchange *exchange, const char *url, const char *method)
+static enum MHD_Result begin(struct exchange *exchange, const char *url, const char *method, const char *version)
 {
     struct request *request = &exchange->request;
-    struct headers headers = { .count = 0 };
+    struct headers headers;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    MHD_get_connection_values_n(exchange->handle, MHD_HEADER_KIND, take_header, &headers);
+    struct err err = headers_read(exchange->handle, version, &headers);
     *request = (struct request){ .arena = &exchange->arena,
                                  .method = method_of(method),
                                  .path = str_of(url),
@@ -304,12 +226,10 @@ static enum MHD_Result begin(struct exchange *exchange, const char *url, const c
                                  .now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
                                  .id = request_id(exchange, headers.request_id) };
     connection_enter(&exchange->loop->connections, exchange->connection, PHASE_RECEIVING);
-    struct err err = check_framing(&headers);
     if (err.code)
         return refuse(exchange, err);
-    size_t length = 0;
-    for (size_t i = 0; i < headers.content_length.len; i++)
-        length = length * 10 + (size_t)(headers.content_length.at[i] - '0');
+    size_t length = headers.length;
+    exchange->is_chunked = headers.is_chunked;
     exchange->is_too_large = length > (size_t)exchange->loop->service->settings->body_max_bytes;
     /* a client that waits for "100 Continue", or would send more than we are ready to drop, hears it now */
     if (exchange->is_too_large && (headers.expect.at || length > DISCARD_MAX))
@@ -409,10 +329,9 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *handle, const 
                                 const char *version, const char *data, size_t *size, void **context)
 {
     struct exchange *exchange = *context;
-    (void)version;
     if (!exchange) {
         *context = exchange = exchange_new(cls, handle);
-        return begin(exchange, url, method);
+        return begin(exchange, url, method, version);
     }
     if (*size > 0) {
         enum MHD_Result result = take_body(exchange, data, *size);

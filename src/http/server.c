@@ -76,6 +76,12 @@ static size_t keep_as_sent(void *cls, struct MHD_Connection *handle, char *text)
     return strlen(text);
 }
 
+#if MHD_VERSION >= 0x00097600
+#define STRICTNESS MHD_OPTION_CLIENT_DISCIPLINE_LVL, 2
+#else
+#define STRICTNESS MHD_OPTION_STRICT_FOR_CLIENT, 1 /* what it lets through all the same is refused in headers.c */
+#endif
+
 static struct MHD_Daemon *daemon_start(struct loop *loop, const struct server *server, int listen_fd)
 {
     const struct settings *settings = loop->service->settings;
@@ -90,7 +96,7 @@ static struct MHD_Daemon *daemon_start(struct loop *loop, const struct server *s
     return MHD_start_daemon(flags | (server->tls.cert.at ? MHD_USE_TLS : 0), 0, NULL, NULL, exchange_handle, loop,
                             MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop,
                             MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, loop, MHD_OPTION_EXTERNAL_LOGGER, on_log,
-                            NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_as_sent, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                            NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_as_sent, NULL, STRICTNESS,
                             MHD_OPTION_CONNECTION_LIMIT, limit > 0 ? limit : 1U, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                             (size_t)settings->header_max_bytes + CONNECTION_ROOM, MHD_OPTION_CONNECTION_TIMEOUT,
                             (unsigned)(settings->idle_timeout_s + settings->request_timeout_s), MHD_OPTION_ARRAY, tls,

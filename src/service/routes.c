@@ -38,14 +38,27 @@ static const struct route *route_of_path(struct str path)
     return NULL;
 }
 
-/* A path may carry one leading segment, the stage of an API gateway (contract.md): /prod/token. */
+/* The name of an API gateway's stage: letters, digits, - and _, or "$default". */
+static bool is_stage(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.at[i];
+        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+                    (c == '$' && i == 0);
+        if (!good)
+            return false;
+    }
+    return name.len > 0 && name.len <= 128;
+}
+
+/* A path may carry one leading segment, the stage of an API gateway: /prod/token. */
 static const struct route *route_find(struct str path)
 {
     const struct route *route = route_of_path(path);
     if (route || path.len < 2 || path.at[0] != '/')
         return route;
     const char *second = memchr(path.at + 1, '/', path.len - 1);
-    if (!second || second == path.at + 1)
+    if (!second || !is_stage((struct str){ path.at + 1, (size_t)(second - path.at) - 1 }))
         return NULL;
     return route_of_path((struct str){ second, path.len - (size_t)(second - path.at) });
 }
