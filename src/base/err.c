@@ -25,6 +25,7 @@ static const struct {
     [ERR_METHOD_NOT_ALLOWED] = { 405, "method_not_allowed", "method_not_allowed" },
     [ERR_CONFLICT] = { 409, "conflict", "conflict" },
     [ERR_TOO_LARGE] = { 413, "request_too_large", "request_too_large" },
+    [ERR_HEADERS_TOO_LARGE] = { 431, "request_header_fields_too_large", "request_header_fields_too_large" },
     [ERR_MEDIA_TYPE] = { 415, "unsupported_media_type", "unsupported_media_type" },
     [ERR_TOO_MANY_REQUESTS] = { 429, "too_many_requests", "too_many_requests" },
     [ERR_UNAVAILABLE] = { 503, "temporarily_unavailable", "temporarily_unavailable" },

@@ -25,6 +25,7 @@ enum err_code {
     ERR_METHOD_NOT_ALLOWED,
     ERR_CONFLICT,               /* it exists already */
     ERR_TOO_LARGE,
+    ERR_HEADERS_TOO_LARGE,      /* RFC 6585 section 5 */
     ERR_MEDIA_TYPE,
     ERR_TOO_MANY_REQUESTS,
     ERR_UNAVAILABLE,            /* a dependency failed or a queue is full: a retry may mend it */

@@ -212,7 +212,8 @@ static enum MHD_Result begin(struct exchange *exchange, const char *url, const c
     struct headers headers;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    struct err err = headers_read(exchange->handle, version, &headers);
+    struct err err = headers_read(exchange->handle, url, version,
+                                  (size_t)exchange->loop->service->settings->header_max_bytes, &headers);
     *request = (struct request){ .arena = &exchange->arena,
                                  .method = method_of(method),
                                  .path = str_of(url),

@@ -56,6 +56,14 @@ static bool is_value(struct str value)
     return bad == 0;
 }
 
+/* RFC 3986: visible ASCII alone. */
+static bool is_target(const char *url)
+{
+    while (*url > ' ' && *url < 0x7f)
+        url++;
+    return *url == '\0';
+}
+
 static bool leaves_gaps(void)
 {
     return strcmp(MHD_get_version(), "0.9.75") == 0;
@@ -73,6 +81,7 @@ static enum MHD_Result take(void *cls, enum MHD_ValueKind kind, const char *key,
     struct headers *headers = cls;
     struct str name = { key, key_len }, text = { value ? value : "", value ? value_len : 0 };
     (void)kind;
+    headers->size += key_len + value_len + 4; /* colon, space, CR LF */
     if (++headers->count > HEADERS_MAX || !is_name(name) || !is_value(text))
         headers->is_bad = true;
     if (headers->next) {
@@ -104,15 +113,23 @@ static struct err read_length(struct headers *headers)
     return good ? OK : failed(ERR_INVALID_REQUEST, "the request's Content-Length is not a number");
 }
 
-struct err headers_read(struct MHD_Connection *handle, const char *version, struct headers *out)
+struct err headers_read(struct MHD_Connection *handle, const char *url, const char *version, size_t size_max,
+                        struct headers *out)
 {
     bool gaps = leaves_gaps();
-    *out = (struct headers){ .next = gaps ? line_after(version + strlen(version)) : NULL };
+    *out = (struct headers){ .next = gaps ? line_after(version + strlen(version)) : NULL,
+                             .size = strlen(url) + strlen(version) + 8 };
     out->is_bad = gaps && !out->next;
     if (!out->is_bad)
         MHD_get_connection_values_n(handle, MHD_HEADER_KIND, take, out);
     if (out->is_bad || (gaps && !line_after(out->next)))
         return failed(ERR_INVALID_REQUEST, "a header is malformed, comes twice, or is one too many");
+    if (!is_target(url) || (strcmp(version, MHD_HTTP_VERSION_1_1) != 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0))
+        return failed(ERR_INVALID_REQUEST, "the request line is malformed");
+    if (out->size > size_max)
+        return failed(ERR_HEADERS_TOO_LARGE, "the request line and headers are too large");
+    if (!out->host.at && strcmp(version, MHD_HTTP_VERSION_1_1) == 0)
+        return failed(ERR_INVALID_REQUEST, "an HTTP/1.1 request needs a Host");
     if (out->content_length.at && out->transfer_encoding.at)
         return failed(ERR_INVALID_REQUEST, "the request has both Content-Length and Transfer-Encoding");
     out->is_chunked = out->transfer_encoding.at != NULL;

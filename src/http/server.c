@@ -79,7 +79,7 @@ static size_t keep_as_sent(void *cls, struct MHD_Connection *handle, char *text)
 #if MHD_VERSION >= 0x00097600
 #define STRICTNESS MHD_OPTION_CLIENT_DISCIPLINE_LVL, 2
 #else
-#define STRICTNESS MHD_OPTION_STRICT_FOR_CLIENT, 1 /* what it lets through all the same is refused in headers.c */
+#define STRICTNESS MHD_OPTION_STRICT_FOR_CLIENT, 0 /* headers.c is stricter, and answers better */
 #endif
 
 static struct MHD_Daemon *daemon_start(struct loop *loop, const struct server *server, int listen_fd)
