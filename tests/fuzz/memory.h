@@ -1,0 +1,118 @@
+/* tests/fuzz/memory.h: a store and a signer in memory, so that a fuzz target can run the whole service some thousand
+ * times a second, without a file. Two clients: "agent" (no privileged scope) and "admin" (all); both with the secret
+ * "secret". */
+#ifndef MEMORY_H
+#define MEMORY_H
+
+#include "fuzz.h"
+#include "keys/signer.h"
+
+#define AGENT_SCOPES "token:issue token:verify token:introspect api"
+#define ADMIN_SCOPES AGENT_SCOPES " token:issue:any token:issue:privileged token:revoke:any keys:rotate"
+
+struct memory_store {
+    struct store store;
+    struct key key;
+};
+
+static inline struct err memory_find_client(struct store *store, struct arena *arena, struct str id, struct client *out)
+{
+    static const char *const names[] = { "agent", "admin", "public", "disabled" };
+    (void)store;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!str_eq(id, str_of(names[i])))
+            continue;
+        *out = (struct client){ .id = arena_copy(arena, id),
+                                .name = STR("A client"),
+                                .is_public = i == 2,
+                                .is_active = i != 3,
+                                .scopes = i == 1 ? STR(ADMIN_SCOPES) : STR(AGENT_SCOPES),
+                                .created_at = 1 };
+        if (i != 2)
+            sha256(STR("secret"), out->secret_hash);
+        return OK;
+    }
+    return failed(ERR_NOT_FOUND, "there is no such client");
+}
+
+static inline struct err memory_list_keys(struct store *store, struct arena *arena, struct key **out, size_t *count)
+{
+    struct memory_store *self = (struct memory_store *)store;
+    *count = self->key.kid.len > 0;
+    *out = arena_alloc(arena, sizeof **out);
+    **out = self->key;
+    return OK;
+}
+
+static inline struct err memory_add_first_key(struct store *store, const struct key *key)
+{
+    ((struct memory_store *)store)->key = *key; /* its views lie in the arena given to keyring_open, which stays */
+    return OK;
+}
+
+static const struct store_ops memory_store_ops = {
+    .name = "memory",
+    .find_client = memory_find_client,
+    .list_keys = memory_list_keys,
+    .add_first_key = memory_add_first_key,
+};
+
+struct memory_signer {
+    struct signer signer;
+    struct jwk *key;
+};
+
+static inline struct err memory_adopt(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+{
+    (void)signer;
+    (void)arena;
+    (void)alg;
+    (void)out;
+    return failed(ERR_NOT_FOUND, "nothing was left behind");
+}
+
+static inline struct err memory_create(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+{
+    struct memory_signer *self = (struct memory_signer *)signer;
+    struct buf public;
+    TRY(jwk_generate(alg, &self->key));
+    buf_init(&public, arena, 512, 4096);
+    jwk_write_public(self->key, &public);
+    out->kid = str_of(self->key->kid);
+    out->alg = str_of(jwa_name(alg));
+    out->public_jwk = buf_str(&public);
+    return OK;
+}
+
+static inline struct err memory_load(struct signer *signer, struct arena *arena, const struct key *key)
+{
+    (void)signer;
+    (void)arena;
+    (void)key;
+    return OK;
+}
+
+static inline struct err memory_sign(struct signer *signer, struct str kid, enum jwa alg, struct str input, char *out,
+                                     size_t *len)
+{
+    struct memory_signer *self = (struct memory_signer *)signer;
+    PROMISE(str_eq(kid, str_of(self->key->kid)) && alg == self->key->alg);
+    return jws_sign(self->key, input, out, len);
+}
+
+static inline void memory_unload(struct signer *signer, struct str kid)
+{
+    (void)signer;
+    (void)kid;
+}
+
+static const struct signer_ops memory_signer_ops = {
+    .name = "memory",
+    .create = memory_create,
+    .adopt = memory_adopt,
+    .load = memory_load,
+    .sign = memory_sign,
+    .unload = memory_unload,
+};
+
+#endif

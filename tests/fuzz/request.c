@@ -1,0 +1,263 @@
+/* fuzz/request.c: whole requests through the service's table of routes, over a store and a signer in memory.
+ *
+ * An input is a request as text: `METHOD PATH`, then lines `A:` (Authorization), `C:` (Content-Type), `I:`
+ * (If-None-Match), `O:` (Origin), an empty line, the body. `$A`, `$R`, `$I`, `$V`, `$X` stand for a good access,
+ * refresh and id token of the client "agent", a revoked and an expired one, since no fuzzer can sign. */
+#include "memory.h"
+#include "observe/log.h"
+#include "service/clients.h"
+#include "service/failures.h"
+#include "service/service.h"
+#include "service/verify.h"
+
+#define ISSUER "https://auth.test"
+enum { NOW = 1800000000, REQUEST_MAX = 1 << 18 };
+
+static const struct settings settings = {
+    .issuer = ISSUER,
+    .audience = "api",
+    .signing_alg = JWA_ES256,
+    .records = RECORDS_ALL,
+    .access_ttl_s = 3600,
+    .access_ttl_max_s = 86400,
+    .refresh_ttl_s = 2592000,
+    .refresh_ttl_max_s = 31536000,
+    .id_ttl_s = 3600,
+    .id_ttl_max_s = 86400,
+    .privileged_claims = "email_verified, groups",
+    .clock_skew_s = 5,
+    .clock_tolerance_max_s = 60,
+    .token_max_bytes = 8192,
+    .client_cache_s = 60,
+    .jwks_max_age_s = 300,
+    .cors_origins = "https://app.test",
+    .metrics = METRICS_LOOPBACK,
+};
+static struct memory_store store = { .store.ops = &memory_store_ops };
+static struct memory_signer signer = { .signer.ops = &memory_signer_ops };
+static struct service service;
+static struct str tokens[5]; /* $A $R $I $V $X */
+static const char token_letters[] = "ARIVX";
+static struct arena forever;
+
+static struct str make_token(size_t which)
+{
+    static const enum token_kind kinds[] = { TOKEN_ACCESS, TOKEN_REFRESH, TOKEN_ID, TOKEN_ACCESS, TOKEN_ACCESS };
+    static const struct str audience[] = { { "agent", 5 }, { "api", 3 } };
+    const struct claims_new new = {
+        .kind = kinds[which],
+        .iss = STR(ISSUER),
+        .sub = STR("somebody"),
+        .client_id = STR("agent"),
+        .scope = STR(AGENT_SCOPES),
+        .nonce = STR("n"),
+        .jti = arena_printf(&forever, "jti-%zu", which),
+        .aud = audience,
+        .aud_count = 2,
+        .iat = NOW - 1000,
+        .exp = which == 4 ? NOW - 500 : NOW + 1000,
+        .auth_time = -1,
+    };
+    struct buf payload, token;
+    buf_init(&payload, &forever, 512, 4096);
+    buf_init(&token, &forever, 1024, 8192);
+    claims_write(&payload, &new);
+    const struct keyring_view *view = keyring_acquire(service.keyring);
+    PROMISE(!keyring_sign(service.keyring, view, token_kind_typ(kinds[which]), buf_str(&payload), &token).code);
+    keyring_release(view);
+    return buf_str(&token);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    log_configure(LOG_ERROR, LOG_JSON);
+    arena_init(&forever, NULL, 0);
+    service = (struct service){ .settings = &settings,
+                                .store = &store.store,
+                                .signer = &signer.signer,
+                                .audience = str_of(settings.audience),
+                                .failures = failures_new(0),
+                                .store_ok = true,
+                                .keys_ok = true };
+    PROMISE(!keyring_open(service.store, service.signer, JWA_ES256, NOW, &forever, &service.keyring).code);
+    PROMISE(
+        !commit_open(service.store, &service.commit).code); /* /metrics asks it for its depth; nothing is submitted */
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
+        tokens[i] = make_token(i);
+    return 0;
+}
+
+/* --- from the input to a request --------------------------------------------------------------------------------- */
+
+static struct str with_tokens(struct arena *arena, struct str in)
+{
+    struct buf out;
+    buf_init(&out, arena, in.len + 1024, REQUEST_MAX);
+    for (size_t i = 0; i < in.len; i++) {
+        const char *found = in.at[i] == '$' && i + 1 < in.len ? memchr(token_letters, in.at[i + 1], 5) : NULL;
+        if (found)
+            buf_add(&out, tokens[found - token_letters]);
+        else
+            buf_add_char(&out, in.at[i]);
+        i += found != NULL;
+    }
+    if (out.overflowed)
+        out.len = 0;
+    return buf_str(&out);
+}
+
+static enum method method_of(struct str name)
+{
+    static const struct {
+        const char *name;
+        enum method method;
+    } rows[] = {
+        { "GET", METHOD_GET }, { "HEAD", METHOD_HEAD }, { "POST", METHOD_POST }, { "OPTIONS", METHOD_OPTIONS }
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (str_eq(name, str_of(rows[i].name)))
+            return rows[i].method;
+    return METHOD_OTHER;
+}
+
+static struct request request_of(struct arena *arena, struct str in)
+{
+    struct request request = { .arena = arena,
+                               .peer = STR("127.0.0.1"),
+                               .peer_is_loopback = true,
+                               .now_s = NOW,
+                               .now_ms = NOW * INT64_C(1000),
+                               .id = STR("1") };
+    struct str rest = with_tokens(arena, in), line, name;
+    if (!str_cut(&rest, '\n', &line))
+        return request;
+    if (str_cut(&line, ' ', &name)) {
+        request.method = method_of(name);
+        request.path = line;
+    }
+    while (str_cut(&rest, '\n', &line) && line.len > 0) {
+        if (line.len < 2 || line.at[1] != ':')
+            continue;
+        struct str *to = line.at[0] == 'A'   ? &request.authorization
+                         : line.at[0] == 'C' ? &request.content_type
+                         : line.at[0] == 'I' ? &request.if_none_match
+                                             : &request.origin;
+        *to = (struct str){ line.at + 2, line.len - 2 };
+    }
+    request.body = rest;
+    return request;
+}
+
+/* --- what must hold of every answer ------------------------------------------------------------------------------ */
+
+static bool contains(struct str text, struct str part)
+{
+    return part.len > 0 && text.len >= part.len && memmem(text.at, text.len, part.at, part.len) != NULL;
+}
+
+static void check_headers(const struct request *request, const struct response *response)
+{
+    const struct str headers[] = { response->etag, response->allow, response->challenge, response->cors_origin };
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        PROMISE(!str_has(headers[i], '\n') && !str_has(headers[i], '\r') && !str_has(headers[i], '\0'));
+    PROMISE(!response->cors_origin.len || str_eq(response->cors_origin, STR("*")) ||
+            str_eq(response->cors_origin, STR("https://app.test")));
+    PROMISE((response->status == 401 || response->status == 403) == (response->challenge.len > 0));
+    PROMISE((response->status == 405) <= (response->allow.len > 0));
+    PROMISE(response->status < 400 || response->max_age_s == -1 || str_has_prefix(request->path, STR("/health")));
+}
+
+static void check_failure(struct arena *arena, const struct response *response)
+{
+    const struct str body = buf_str(&response->body);
+    const struct json *json, *error, *description;
+    PROMISE(!response->records);
+    PROMISE(!json_parse(arena, body, &json).code);
+    error = json_member(json, STR("error"));
+    description = json_member(json, STR("error_description"));
+    PROMISE(error && error->kind == JSON_STRING && error->text.len > 0);
+    PROMISE(description && description->kind == JSON_STRING && description->text.len > 0);
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
+        PROMISE(!contains(body, tokens[i]));
+}
+
+/* What was issued must be good here, say who it is for, and hold nothing that its caller may not give. */
+static void check_issued(struct arena *arena, const struct request *request, const struct response *response)
+{
+    const struct token_ask ask = { .kinds = KIND_ACCESS | KIND_REFRESH | KIND_ID, .expect.max_age_s = -1 };
+    const struct json *answer, *body;
+    struct verified *entry = NULL;
+    PROMISE(!json_parse(arena, buf_str(&response->body), &answer).code &&
+            !json_parse(arena, request->body, &body).code);
+    PROMISE(!token_check(&service, json_member(answer, STR("token"))->text, &ask, NOW, &entry).code);
+    const struct claims *claims = &entry->claims;
+    PROMISE(str_eq(claims->iss, STR(ISSUER)) && str_eq(claims->sub, json_member(body, STR("subject"))->text));
+    struct str client = json_member(body, STR("clientId"))->text;
+    PROMISE(str_eq(entry->kind == TOKEN_ID ? claims->azp : claims->client_id, client));
+    PROMISE(claims->iat == NOW && claims->nbf == NOW && claims->exp > NOW && claims->exp <= NOW + 31536000);
+    if (!str_eq(response->client_id, STR("admin"))) {
+        PROMISE(!json_member(claims->all, STR("role")) && !json_member(claims->all, STR("groups")));
+        PROMISE(str_eq(claims->sub, STR("agent")) && str_eq(client, STR("agent")));
+    }
+    PROMISE(entry->kind == TOKEN_ID ? !response->records : response->records != NULL);
+    if (response->records) {
+        PROMISE(memcmp(response->records->token_hash, entry->hash, 32) == 0 &&
+                response->records->expires_at == claims->exp);
+        PROMISE(response->records->kind == RECORD_TOKEN && !response->records->next);
+    }
+    verified_release(entry);
+}
+
+static void check_success(struct arena *arena, const struct request *request, const struct response *response)
+{
+    const struct str body = buf_str(&response->body);
+    const struct json *json = NULL;
+    if (response->status == 200 && (response->content == CONTENT_JSON || response->content == CONTENT_JWKS))
+        PROMISE(!json_parse(arena, body, &json).code && json->kind == JSON_OBJECT);
+    if (response->operation == OP_ISSUE && response->status == 200)
+        check_issued(arena, request, response);
+    if (response->operation == OP_INTROSPECT && response->status == 200 && !contains(body, STR("\"active\":true")))
+        PROMISE(str_eq(body, STR("{\"active\":false}")));
+    if (response->operation == OP_REVOKE && response->records)
+        PROMISE(revocations_has(service.revocations, response->records->token_hash));
+}
+
+static void check_answer(struct arena *arena, const struct request *request, const struct response *response)
+{
+    PROMISE(response->status >= 200 && response->status < 500); /* nothing here can fail: a 5xx is a fault */
+    PROMISE(!response->body.overflowed && utf8_valid(buf_str(&response->body)));
+    check_headers(request, response);
+    if (response->status >= 400)
+        check_failure(arena, response);
+    else
+        check_success(arena, request, response);
+    bool knows_caller = response->status == 200 &&
+                        (response->operation == OP_ISSUE || response->operation == OP_VERIFY ||
+                         response->operation == OP_INTROSPECT || response->operation == OP_REVOKE);
+    PROMISE(!knows_caller || str_eq(response->client_id, STR("agent")) || str_eq(response->client_id, STR("admin")));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena arena;
+    struct response response;
+    unsigned char hash[32];
+    arena_init(&arena, NULL, 0);
+    service.revocations = revocations_new();
+    service.verified = verified_cache_new(64);
+    service.clients = clients_new(service.store, settings.client_cache_s);
+    sha256(tokens[3], hash);
+    revocations_add(service.revocations, hash, NOW + 5000);
+    const struct request request = request_of(&arena, input_of(data, size));
+    if (service_answer(&service, &request, false, &response) == NEEDS_WORKER)
+        PROMISE(service_answer(&service, &request, true, &response) == ANSWERED);
+    check_answer(&arena, &request, &response);
+    service_account(&request, &response, 1000);
+    clients_free(service.clients);
+    verified_cache_free(service.verified);
+    revocations_free(service.revocations);
+    arena_release(&arena);
+    return 0;
+}

@@ -1,0 +1,105 @@
+"""Servers for the tests, and what a skipped test means."""
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from service import BINARY, Server, sanitizer_of
+
+HERE = Path(__file__).parent
+
+
+def pytest_sessionstart():
+    if not os.access(BINARY, os.X_OK):
+        pytest.exit(f"there is no program at {BINARY}: build it, or name it in TOKEN_SERVICE_BINARY", 4)
+
+
+def pytest_report_header():
+    return f"token-service: {BINARY}, sanitizer: {sanitizer_of(BINARY) or 'none'}"
+
+
+def _skips_fail():
+    return os.environ.get("CI") == "true"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """With CI=true everything that a test needs must be there: a skipped test is a failed one."""
+    report = yield
+    if report.skipped and _skips_fail():
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, which CI does not allow: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """The same for a module that skips itself as a whole."""
+    report = yield
+    if report.skipped and _skips_fail():
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped, which CI does not allow: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def sanitizer():
+    return sanitizer_of(BINARY)
+
+
+@pytest.fixture(scope="module")
+def make_server(tmp_path_factory, request):
+    """make_server(TOKEN_X=…) is a Server not yet started. What a test leaves running is stopped, and every log is looked
+    through, when the module ends."""
+    made = []
+    numbers = itertools.count(1)
+
+    def make(**settings):
+        home = tmp_path_factory.mktemp(f"{Path(request.node.name).stem}-{next(numbers)}-")
+        made.append(Server(home, settings))
+        return made[-1]
+
+    yield make
+    faults = []
+    for server in made:
+        try:
+            server.stop()
+        except AssertionError as fault:
+            faults.append(fault)
+        finally:
+            server.kill()
+            if not os.environ.get("KEEP"): shutil.rmtree(server.home, ignore_errors=True)
+    assert not faults, "\n\n".join(map(str, faults))
+
+
+@pytest.fixture(scope="module")
+def server(make_server):
+    """The module's server, with settings as a new user has them."""
+    return make_server().start()
+
+
+@pytest.fixture(scope="module")
+def agent(server):
+    """A client of that server that may do everything."""
+    return server.add_client("agent")
+
+
+@pytest.fixture(scope="session")
+def jose_cli():
+    """jose_cli([{"job": …}, …]): npm's jose and openid-client, through jose_cli.mjs."""
+    node = shutil.which("node")
+    if not node or not (HERE / "node_modules/jose").is_dir():
+        pytest.skip("npm's jose is not installed here: `npm ci` in tests/integration")
+
+    def call(jobs):
+        done = subprocess.run([node, "jose_cli.mjs"], cwd=HERE, input=json.dumps(jobs), capture_output=True, text=True,
+                              timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return call

@@ -1,0 +1,645 @@
+"""The daemon as an HTTP server: routes and methods, CORS, limits, slow clients, signals, and the TLS listener."""
+
+import datetime
+import ipaddress
+import json
+import signal
+import socket
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from service import check_answer
+from wire import PATIENCE_S, Broken, Closed, Wire, head, post
+
+POSTS = ["/token", "/token/verify", "/token/introspect", "/token/revoke"]
+GETS = ["/.well-known/jwks.json", "/health/live", "/health/ready", "/metrics"]
+PORTAL = "https://portal.storytailor.ai"
+
+
+@pytest.fixture(scope="module")
+def server(make_server):
+    return make_server(TOKEN_CORS_ORIGINS=f"{PORTAL}, http://localhost:3000", TOKEN_SIGNING_ALG="ES256").start()
+
+
+# --- routes and methods ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/token/nothing", "/authorize", "/prod", "/prod/", "/prod/nothing"])
+def test_an_unknown_path_is_404(server, path):
+    for method in ("GET", "POST"):
+        answer = server.request(method, path)
+        assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "HEAD", "TRACE"])
+@pytest.mark.parametrize("path", POSTS)
+def test_a_wrong_method_is_405_with_allow(server, path, method):
+    answer = server.request(method, path)
+    assert answer.status_code == 405
+    assert {each.strip() for each in answer.headers["Allow"].split(",")} == {"POST", "OPTIONS"}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("path", GETS)
+def test_what_is_read_is_not_posted(server, path, method):
+    answer = server.request(method, path)
+    assert answer.status_code == 405
+    assert {each.strip() for each in answer.headers["Allow"].split(",")} == {"GET", "HEAD", "OPTIONS"}
+
+
+@pytest.mark.parametrize("path", GETS)
+def test_head_says_what_get_says_without_its_body(server, path):
+    if path == "/metrics":
+        return  # its length is another each time
+    with server.wire() as wire:
+        whole = wire.call(head("GET", path))
+        wire.send(head("HEAD", path))
+        empty = wire.read(to_head=True)
+        for each in (whole, empty):
+            del each.headers["x-request-id"], each.headers["date"]
+        assert (empty.status, empty.headers) == (whole.status, whole.headers)
+        assert wire.call(head("GET", "/health/live")).status == 200, "no body came behind the head"
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_stage_prefix_is_allowed(server, agent, path):
+    body = {"token": "x"} if path != "/token" else {"subject": "s", "clientId": "agent", "scope": "", "tokenType": "access"}
+    plain = server.post(path, auth=agent, json=body)
+    staged = server.post("/prod" + path, auth=agent, json=body)
+    assert staged.status_code == plain.status_code in (200, 401)
+    assert staged.json().keys() == plain.json().keys()
+
+
+def test_the_keys_have_a_stage_prefix_too(server):
+    assert server.get("/prod/.well-known/jwks.json").json() == server.jwks()
+
+
+# --- headers --------------------------------------------------------------------------------------------------------
+
+def test_answers_are_not_stored_but_for_the_keys(server, agent):
+    for answer in (server.issue, server.introspect):
+        assert answer  # checked on every call of the kit: service.check_answer()
+    assert server.post("/token/introspect", auth=agent, json={"token": "x"}).headers["Cache-Control"] == "no-store"
+    assert server.get("/nothing").headers["Cache-Control"] == "no-store"
+    assert server.get("/.well-known/jwks.json").headers["Cache-Control"] == "public, max-age=300"
+    assert "no-store" not in server.get("/health/live").headers.get("Cache-Control", "")
+
+
+def test_every_answer_has_a_request_id_and_a_callers_own_is_kept(server, agent):
+    ids = {server.get("/health/live").headers["X-Request-Id"] for _ in range(20)}
+    assert len(ids) == 20
+    for own in ("a", "trace-1.2_3", "0123456789abcdef" * 4):
+        answer = server.post("/token", auth=agent, headers={"X-Request-Id": own}, json={
+            "subject": "s", "clientId": "agent", "scope": "", "tokenType": "access"})
+        assert answer.headers["X-Request-Id"] == own
+        assert own in {event.get("request_id") for event in server.events("token_issued")}
+
+
+def test_connections_are_kept_and_closed_when_asked(server):
+    with server.wire() as wire:
+        for _ in range(100):
+            assert wire.call(head("GET", "/health/live")).status == 200
+        assert wire.call(head("GET", "/health/live", "Connection: close")).headers["connection"] == "close"
+        assert wire.is_closed()
+    with server.wire() as wire:
+        assert wire.call(head("GET", "/health/live", version="HTTP/1.0")).status == 200
+        assert wire.is_closed()
+
+
+# --- CORS -----------------------------------------------------------------------------------------------------------
+
+def preflight(server, path, origin=PORTAL):
+    return server.request("OPTIONS", path, headers={
+        "Origin": origin, "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type, authorization"})
+
+
+def allowed(answer):
+    return answer.headers.get("Access-Control-Allow-Origin")
+
+
+@pytest.mark.parametrize("path", POSTS + GETS)
+def test_options_is_204(server, path):
+    answer = server.request("OPTIONS", path)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["Allow"]
+    assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+
+
+@pytest.mark.parametrize("path", ["/token", "/token/revoke"])
+def test_the_settings_origins_may_call_token_and_revocation(server, agent, path):
+    for origin in (PORTAL, "http://localhost:3000"):
+        answer = preflight(server, path, origin)
+        assert answer.status_code == 204
+        assert allowed(answer) == origin
+        assert answer.headers["Access-Control-Allow-Methods"] == "GET, POST, OPTIONS"
+        assert answer.headers["Access-Control-Allow-Headers"] == "Content-Type, Authorization"
+        assert "Origin" in answer.headers["Vary"]
+        for auth in (agent, None):
+            answer = server.post(path, auth=auth, json={"token": "x"}, headers={"Origin": origin})
+            assert allowed(answer) == origin, "errors too can be read by the caller"
+
+
+@pytest.mark.parametrize("path", ["/token", "/token/revoke"])
+@pytest.mark.parametrize("origin", [
+    "https://evil.example", "null", "*", PORTAL + ".evil.example", PORTAL + "/", PORTAL.upper(), PORTAL + ":443", "https://",
+    "http://portal.storytailor.ai", "https://portal.storytailor.ai, http://localhost:3000", "https://evil.example," + PORTAL,
+    "http://localhost:3001", "", "portal.storytailor.ai"])
+def test_other_origins_may_not(server, agent, path, origin):
+    for answer in (preflight(server, path, origin), server.post(path, auth=agent, json={"token": "x"},
+                                                                headers={"Origin": origin})):
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")], origin
+
+
+@pytest.mark.parametrize("path", ["/token/verify", "/token/introspect", "/health/live", "/metrics"])
+def test_browsers_have_no_business_elsewhere(server, agent, path):
+    assert allowed(preflight(server, path)) is None
+    assert allowed(server.request("GET", path, headers={"Origin": PORTAL})) is None
+
+
+def test_the_keys_are_open_to_all(server):
+    for origin in (PORTAL, "https://evil.example", "null"):
+        assert allowed(server.get("/.well-known/jwks.json", headers={"Origin": origin})) == "*"
+        assert allowed(preflight(server, "/.well-known/jwks.json", origin)) == "*"
+
+
+def test_no_origin_may_call_by_default_and_all_may_when_asked_for(make_server):
+    with make_server(TOKEN_SIGNING_ALG="ES256") as server:
+        assert allowed(preflight(server, "/token")) is None
+        assert allowed(server.get("/.well-known/jwks.json", headers={"Origin": PORTAL})) == "*"
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CORS_ORIGINS="*") as server:
+        assert allowed(preflight(server, "/token", "https://any.example")) == "*"
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+def test_limits_are_settings(make_server):
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_BODY_MAX=1024, TOKEN_HEADER_MAX=1024) as server:
+        agent = server.add_client("agent")
+        for size, status in ((1024, 200), (1025, 413)):
+            body = ('{"token":"' + "x" * (size - 12) + '"}').encode()
+            assert len(body) == size
+            with server.wire() as wire:
+                answer = wire.call(post("/token/introspect", body, "application/json", f"Authorization: {agent.basic()}"))
+                assert answer.status == status
+        with server.wire() as wire:
+            assert wire.call(head("GET", "/health/live", "X-Any: " + "x" * 600)).status == 200
+        with server.wire() as wire:
+            assert wire.call(head("GET", "/health/live", "X-Any: " + "x" * 40000)).status == 431
+
+
+def test_more_connections_than_allowed_wait_or_are_closed_and_the_others_are_served(make_server):
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CONNECTIONS=8, TOKEN_LOOPS=1) as server:
+        server.session.close()
+        first = [server.wire() for _ in range(8)]
+        for wire in first:
+            assert wire.call(head("GET", "/health/live")).status == 200
+        more = [server.wire() for _ in range(20)]
+        for wire in more:
+            wire.send(head("GET", "/health/live"))
+        for _ in range(5):
+            for wire in first:
+                assert wire.call(head("GET", "/health/live")).status == 200
+        samples = first[0].call(head("GET", "/metrics")).body.decode().splitlines()
+        (connections,) = [line for line in samples if line.startswith("token_service_connections ")]
+        assert float(connections.split()[1]) <= 8
+        for wire in first:
+            wire.close()
+        for wire in more:
+            wire.close()
+        server.until(server.still_answers, "the places of closed connections are not given again")
+
+
+def test_a_full_queue_is_answered_503_at_once(make_server):
+    with make_server(TOKEN_WORKERS=1, TOKEN_QUEUE=1, TOKEN_LOOPS=1) as server:
+        agent = server.add_client("agent")
+        request = post("/token", json.dumps({"subject": "s", "clientId": "agent", "scope": "", "tokenType": "access"})
+                       .encode(), "application/json", f"Authorization: {agent.basic()}")
+        statuses = set()
+        for _ in range(20):
+            wires = [server.wire() for _ in range(100)]
+            for wire in wires:
+                wire.send(request)
+            for wire in wires:
+                with wire:
+                    answer = wire.read()
+                    check_answer("POST", "/token", answer.status, answer.headers, answer.body)
+                    statuses.add(answer.status)
+                    if answer.status == 503:
+                        assert answer.json()["error"] == "temporarily_unavailable"
+                        assert int(answer.headers["retry-after"]) >= 1
+            if 503 in statuses:
+                break
+        assert statuses == {200, 503}
+        assert server.metric("queue_full_total") >= 1
+        assert server.ask(agent).status_code == 200, "and goes on"
+
+
+# --- slow clients ---------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def impatient(make_server):
+    return make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_REQUEST_TIMEOUT=1, TOKEN_IDLE_TIMEOUT=1).start()
+
+
+def drip(wire, data):
+    """A byte at a time, until the server has had enough. True when it closes before the end."""
+    wire.socket.settimeout(0.1)
+    for at in range(len(data)):
+        wire.send(data[at:at + 1])
+        try:
+            if not wire._more():
+                return True
+        except TimeoutError:
+            pass
+    return False
+
+
+SLOW = {
+    "the request line": b"G" * 400,
+    "a header's name": head("GET", "/health/live")[:-2] + b"X" * 400,
+    "a header's value": head("GET", "/health/live")[:-2] + b"X: " + b"y" * 400,
+    "headers": head("GET", "/health/live")[:-2] + b"X: y\r\n" * 100,
+    "a body": head("POST", "/token/verify", "Content-Length: 400") + b"{" + b" " * 399,
+    "a body of an unknown path": head("POST", "/nothing", "Content-Length: 400") + b"{" + b" " * 399,
+    "a chunk": head("POST", "/token/verify", "Transfer-Encoding: chunked") + b"190\r\n" + b" " * 400,
+    "chunks": head("POST", "/token/verify", "Transfer-Encoding: chunked") + b"1\r\n \r\n" * 100,
+    "a body too large": head("POST", "/token/verify", "Content-Length: 1000000") + b" " * 400,
+    "blank lines": b"\r\n" * 300,
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+def test_a_client_that_drips_is_cut(impatient, what):
+    """400 bytes, a tenth of a second each: none of them gets to its end."""
+    with impatient.wire() as wire:
+        data = SLOW[what]
+        quick = min(len(data) - 350, data.find(b"\r\n\r\n") + 4) if b"\r\n\r\n" in data else 0
+        wire.send(data[:quick])
+        assert drip(wire, data[quick:])
+        assert b" 200 " not in wire.unread
+
+
+def test_a_silent_connection_is_cut_before_and_between_requests(impatient):
+    with impatient.wire() as silent, impatient.wire() as idle:
+        assert idle.call(head("GET", "/health/live")).status == 200
+        assert silent.is_closed() and silent.unread == b""
+        assert idle.is_closed() and idle.unread == b""
+
+
+def test_a_client_that_never_reads_is_cut(impatient):
+    """It asks for more than the buffers between can hold, and takes none of it."""
+    wire = Wire.__new__(Wire)
+    wire.socket, wire.unread = socket.socket(), b""
+    wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    wire.socket.settimeout(PATIENCE_S)
+    wire.socket.connect(("127.0.0.1", impatient.port))
+    before = impatient.metric("request_timeouts_total")
+    request = head("GET", "/metrics") * 50
+    wire.socket.setblocking(False)
+    end = time.monotonic() + PATIENCE_S
+    try:
+        while time.monotonic() < end:  # until neither side's buffers take any more
+            wire.socket.send(request)
+    except BlockingIOError:
+        pass
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # cut already
+    impatient.until(lambda: impatient.metric("request_timeouts_total") > before, "it is not cut")
+    wire.close()
+
+
+def test_slow_clients_keep_nobody_waiting(impatient):
+    slow = [impatient.wire() for _ in range(50)]
+    for wire in slow:
+        wire.send(b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    assert all(impatient.still_answers() for _ in range(50))
+    for wire in slow:
+        with wire:
+            assert wire.is_closed()
+    assert impatient.metric("request_timeouts_total") >= 50
+
+
+@pytest.fixture(scope="module")
+def patient(make_server):
+    """Time limits that no test waits for."""
+    return make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_REQUEST_TIMEOUT=300, TOKEN_IDLE_TIMEOUT=3600,
+                       TOKEN_DRAIN_TIMEOUT=2).start()
+
+
+@contextmanager
+def asleep(server):
+    """What comes meanwhile is all there when the server looks next, as it is under load."""
+    server.process.send_signal(signal.SIGSTOP)
+    yield
+    server.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_client_that_says_it_is_done_is_answered_and_closed(patient, is_new):
+    """It shuts its direction down with its request, as `nc -N` does; the server reads both at once."""
+    with patient.wire(patience_s=10) as wire:
+        if not is_new:
+            assert wire.call(head("GET", "/health/live")).status == 200
+        with asleep(patient):
+            wire.send(head("GET", "/health/live"))
+            wire.end()
+        assert wire.read().status == 200
+        assert wire.is_closed(), "the connection stays until its idle timeout"
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+@pytest.mark.parametrize("sent", [b"GET", head("GET", "/health/live")[:-2], head("GET", "/health/live"),
+                                  head("POST", "/token", "Content-Length: 100"),
+                                  head("POST", "/token", "Content-Length: 100") + b"{"])
+def test_a_client_that_has_gone_is_noticed(patient, sent, is_new):
+    """Else its place is taken, and a stop is held up, for as long as the time limits are."""
+    before = patient.metric("connections")
+    wires = [patient.wire() for _ in range(10)]
+    for wire in wires:
+        if not is_new:
+            assert wire.call(head("GET", "/health/live")).status == 200
+    with asleep(patient):
+        for wire in wires:
+            with wire:
+                wire.send(sent)
+    patient.until(lambda: patient.metric("connections") <= before, "their connections stay until a time limit", 5)
+
+
+# --- signals --------------------------------------------------------------------------------------------------------
+
+def test_sigterm_answers_what_is_in_flight(make_server):
+    """Requests that were sent before the signal, on connections old and new, are all answered; what was acknowledged is
+    there after the next start."""
+    server = make_server().start()
+    agent = server.add_client("agent")
+    body = json.dumps({"subject": "s", "clientId": "agent", "scope": "", "tokenType": "refresh"}).encode()
+    request = post("/token", body, "application/json", f"Authorization: {agent.basic()}")
+    old = [server.wire() for _ in range(40)]
+    for wire in old:
+        assert wire.call(head("GET", "/health/live")).status == 200
+    new = [server.wire() for _ in range(160)]
+    for wire in old + new:
+        wire.send(request)
+    server.process.send_signal(signal.SIGTERM)
+    answers = []
+    for wire in old + new:
+        with wire:
+            answers.append(wire.read())
+    assert {answer.status for answer in answers} == {200}
+    server.stop()
+
+    server.start()
+    for answer in answers:
+        assert server.is_active(agent, answer.json()["token"])
+    server.stop()
+
+
+def test_sigterm_under_load_breaks_no_answer(make_server):
+    """Callers that go on and on see each request answered in full, or their connection ended between two."""
+    server = make_server(TOKEN_SIGNING_ALG="ES256").start()
+    agent = server.add_client("agent")
+    body = json.dumps({"subject": "s", "clientId": "agent", "scope": "", "tokenType": "refresh"}).encode()
+    request = post("/token", body, "application/json", f"Authorization: {agent.basic()}")
+    acknowledged, broken = [], []
+
+    def call_on_and_on():
+        try:
+            with server.wire() as wire:
+                while True:
+                    answer = wire.call(request)
+                    assert answer.status == 200
+                    acknowledged.append(answer.json()["token"])
+        except (Closed, ConnectionRefusedError, ConnectionResetError):
+            pass
+        except (Broken, AssertionError) as fault:
+            broken.append(fault)
+
+    threads = [threading.Thread(target=call_on_and_on) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    server.until(lambda: len(acknowledged) > 200, "no load came about")
+    server.process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    assert not broken
+    server.stop()
+    server.start()
+    for token in acknowledged:
+        assert server.is_active(agent, token)
+    server.stop()
+
+
+def test_a_stop_is_not_held_up_by_idle_or_slow_connections(make_server):
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_DRAIN_TIMEOUT=1).start()
+    idle, slow, silent = server.wire(), server.wire(), server.wire()
+    assert idle.call(head("GET", "/health/live")).status == 200
+    slow.send(b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    server.stop()
+    for wire in (idle, slow, silent):
+        with wire:
+            assert wire.is_closed()
+
+
+def test_sigint_stops_as_sigterm_does(make_server):
+    server = make_server(TOKEN_SIGNING_ALG="ES256").start()
+    server.stop(signal.SIGINT)
+    (event,) = server.events("stopped")
+    assert event["port"] == server.port
+
+
+def test_sighup_rereads_the_clients_and_breaks_nothing(make_server):
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CLIENT_CACHE_TTL=3600) as server:
+        agent, other = server.add_client("agent"), server.add_client("other")
+        assert server.introspect(other, "x") == {"active": False}
+        server.run("clients", "disable", "other")
+        assert server.post("/token/introspect", auth=other, json={"token": "x"}).status_code == 200, "as cached"
+        server.process.send_signal(signal.SIGHUP)
+        server.until(lambda: server.post("/token/introspect", auth=other, json={"token": "x"}).status_code == 401,
+                     "the disabled client is still let in")
+        assert server.events("rereading")
+        for _ in range(20):
+            server.process.send_signal(signal.SIGHUP)
+            assert server.ask(agent).status_code == 200
+
+
+# --- one address, one directory -------------------------------------------------------------------------------------
+
+def refuses_to_start(server, word):
+    """One clear sentence on standard error, exit status 2, and no trace of an inside."""
+    begin = server.log_path.stat().st_size
+    assert server.spawn().wait(PATIENCE_S) == 2
+    server.process = None
+    log = server.log_path.read_bytes()
+    server.log_path.write_bytes(log[:begin])  # the sentence is no JSON, and need not be
+    said = log[begin:].decode()
+    sentences = [line for line in said.splitlines() if not line.startswith("{")]
+    assert len(sentences) == 1 and word in sentences[0], said
+
+
+def test_a_second_server_on_the_same_directory_is_refused(server, agent, make_server):
+    second = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_DATA_DIR=str(server.data_dir))
+    refuses_to_start(second, "TOKEN_DATA_DIR")
+    assert server.ask(agent).status_code == 200
+
+
+def test_a_second_server_on_the_same_port_is_refused(server, agent, make_server):
+    second = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_LISTEN=f"127.0.0.1:{server.port}")
+    refuses_to_start(second, "TOKEN_LISTEN")
+    assert server.ask(agent).status_code == 200
+
+
+def test_a_foreign_listener_on_the_port_is_respected(make_server):
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        refuses_to_start(make_server(TOKEN_LISTEN=f"127.0.0.1:{foreign.getsockname()[1]}"), "TOKEN_LISTEN")
+
+
+def test_the_port_is_free_again_at_once(make_server):
+    server = make_server(TOKEN_SIGNING_ALG="ES256").start()
+    port = server.port
+    with server.wire() as wire:
+        wire.call(head("GET", "/health/live"))
+        server.stop()
+    server.settings["TOKEN_LISTEN"] = f"127.0.0.1:{port}"
+    server.start()
+    assert server.port == port
+    server.stop()
+
+
+@pytest.mark.parametrize("listen, connect", [("[::1]:0", "::1"), (":0", "127.0.0.1"), ("localhost:0", "localhost"),
+                                             ("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "127.0.0.1")])
+def test_addresses_have_their_usual_forms(make_server, listen, connect):
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_LISTEN=listen)
+    server.spawn()
+    server.port = server._wait_for_port(0)
+    with Wire(server.port, connect) as wire:
+        assert wire.call(head("GET", "/health/live")).status == 200
+        assert wire.call(head("GET", "/metrics")).status == 200, "every one of these connects from this machine"
+    server.stop()
+
+
+# --- TLS ------------------------------------------------------------------------------------------------------------
+
+def make_certificate(folder):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "token-service test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    alternatives = x509.SubjectAlternativeName([x509.DNSName("localhost"),
+                                                x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+                   .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
+                   .not_valid_after(now + datetime.timedelta(days=1)).add_extension(alternatives, False)
+                   .add_extension(x509.BasicConstraints(ca=True, path_length=0), True).sign(key, hashes.SHA256()))
+    certificate_path, key_path = folder / "cert.pem", folder / "key.pem"
+    certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                           serialization.NoEncryption()))
+    key_path.chmod(0o600)
+    return certificate_path, key_path
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def tls(make_server, certificate):
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_TLS_CERT=str(certificate[0]), TOKEN_TLS_KEY=str(certificate[1]))
+    server.spawn()
+    server.port = server._wait_for_port(0)
+    return server
+
+
+def handshake(tls, certificate, version=None, ciphers=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificate[0])
+    if ciphers:
+        context.set_ciphers(ciphers)
+    if version:
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.maximum_version = version
+        context.minimum_version = version
+    with socket.create_connection(("127.0.0.1", tls.port), timeout=PATIENCE_S) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as secure:
+            secure.sendall(head("GET", "/health/live"))
+            return secure.version(), secure.cipher()[0], secure.recv(65536)
+
+
+@pytest.mark.parametrize("version, name", [(ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")])
+def test_tls_of_today_is_spoken(tls, certificate, version, name):
+    spoken, _, answer = handshake(tls, certificate, version)
+    assert spoken == name
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_tls_of_yesterday_is_not(tls, certificate, version):
+    """@SECLEVEL=0 makes the client willing, so that it is the server who refuses."""
+    with pytest.raises((ssl.SSLError, ConnectionResetError)) as caught:
+        handshake(tls, certificate, version, "DEFAULT@SECLEVEL=0")
+    assert "NO_PROTOCOLS_AVAILABLE" not in str(caught.value), "the client did not even ask"
+
+
+@pytest.mark.parametrize("ciphers", ["AES128-SHA", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA256",
+                                     "ECDHE-ECDSA-AES256-SHA", "ECDHE-ECDSA-AES128-CCM8"])
+def test_ciphers_without_forward_secrecy_or_authentication_are_not(tls, certificate, ciphers):
+    """RFC 9325 section 4."""
+    with pytest.raises((ssl.SSLError, ConnectionResetError)):
+        handshake(tls, certificate, ssl.TLSVersion.TLSv1_2, ciphers + ":@SECLEVEL=0")
+    handshake(tls, certificate, ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-GCM-SHA256")
+
+
+def test_the_whole_walk_over_tls(tls, certificate):
+    agent = tls.add_client("agent")
+    with requests.Session() as session:
+        session.trust_env, session.verify = False, str(certificate[0])
+        url = f"https://localhost:{tls.port}"
+        headers = {"Authorization": agent.basic()}
+        token = session.post(url + "/token", headers=headers, timeout=PATIENCE_S, json={
+            "subject": "s", "clientId": "agent", "scope": "", "tokenType": "access"}).json()["token"]
+        tls.tokens.add(token)
+        answers = [session.post(url + "/token/introspect", headers=headers, data={"token": token}, timeout=PATIENCE_S)]
+        session.post(url + "/token/revoke", headers=headers, data={"token": token}, timeout=PATIENCE_S)
+        answers += [session.post(url + "/token/introspect", headers=headers, data={"token": token}, timeout=PATIENCE_S)]
+        assert [answer.json()["active"] for answer in answers] == [True, False]
+
+
+def test_plain_http_to_the_tls_port_gets_no_answer(tls):
+    with tls.wire() as wire:
+        wire.send(head("GET", "/health/live"))
+        assert wire.is_closed()
+        assert b"HTTP/1.1 200" not in wire.unread
+
+
+def test_many_tls_clients_at_once(tls, certificate):
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: handshake(tls, certificate)[2], range(64)))
+    assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
+
+
+def test_bad_tls_files_stop_the_start_with_one_sentence(make_server, certificate, tmp_path):
+    certificate_path, key_path = map(str, certificate)
+    garbage, empty, open_key = tmp_path / "garbage.pem", tmp_path / "empty.pem", tmp_path / "open.pem"
+    garbage.write_text("no PEM")
+    garbage.chmod(0o600)
+    empty.write_text("")
+    empty.chmod(0o600)
+    open_key.write_text((tmp_path.parent / key_path).read_text())
+    open_key.chmod(0o644)
+    for cert, key in ((str(tmp_path / "absent"), key_path), (certificate_path, str(tmp_path / "absent")),
+                      (certificate_path, str(empty)), (certificate_path, str(garbage)), (str(garbage), key_path),
+                      (certificate_path, str(open_key)), (certificate_path, str(tmp_path)), (key_path, certificate_path),
+                      (certificate_path, ""), ("", key_path)):
+        refuses_to_start(make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_TLS_CERT=cert, TOKEN_TLS_KEY=key), "TLS")

@@ -1,0 +1,132 @@
+"""Everything at once, for some seconds: what a thread sanitizer is run over. Every answer is checked against what its own
+thread knows; the sanitizer's reports, lines that are no JSON and secrets are looked for in the log when it stops."""
+
+import json
+import random
+import signal
+import threading
+import time
+
+from service import check_answer
+from wire import PATIENCE_S, head, post
+
+SECONDS = 4
+THREADS = 8
+
+
+class Worker(threading.Thread):
+    def __init__(self, server, agent, end):
+        super().__init__()
+        self.server, self.end = server, end
+        self.basic = f"Authorization: {agent.basic()}"
+        self.random = random.Random()
+        self.active, self.revoked = [], []
+        self.calls, self.fault = 0, None
+
+    def call(self, path, body, statuses=(200,), authorization=None):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer = self.wire.call(post(path, data, "application/json", authorization or self.basic))
+        assert answer.status in statuses, (path, answer.status, answer.body)
+        check_answer("POST", path, answer.status, answer.headers, answer.body)
+        return answer.json()
+
+    # --- one call of each kind --------------------------------------------------------------------------------------
+
+    def issue(self):
+        kind = self.random.choice(["access", "access", "refresh"])
+        subject = f"user-{self.random.randrange(1000)}"
+        answer = self.call("/token", {"subject": subject, "clientId": "agent", "scope": "stories:read", "tokenType": kind})
+        assert answer["claims"]["sub"] == subject and answer["tokenType"] == kind
+        self.active.append(answer["token"])
+
+    def verify(self):
+        if self.active:
+            assert self.call("/token/verify", {"token": self.random.choice(self.active)})["valid"] is True
+
+    def introspect(self):
+        if self.active:
+            assert self.call("/token/introspect", {"token": self.random.choice(self.active)})["active"] is True
+        if self.revoked:
+            assert self.call("/token/introspect", {"token": self.random.choice(self.revoked)}) == {"active": False}
+
+    def revoke(self):
+        if len(self.active) > 3:
+            token = self.active.pop(self.random.randrange(len(self.active)))
+            assert self.call("/token/revoke", {"token": token}) == {"revoked": True}
+            self.revoked.append(token)
+            assert self.call("/token/verify", {"token": token}, (401,))["valid"] is False
+
+    def read(self):
+        for path in ("/.well-known/jwks.json", "/health/live", "/health/ready", "/metrics"):
+            answer = self.wire.call(head("GET", path))
+            assert answer.status == 200 and answer.body, path
+
+    def fail(self):
+        self.call("/token", b"{", (400,))
+        self.call("/token/verify", {"token": "a.b.c"}, (401,))
+        self.call("/token/introspect", {}, (400,))
+        self.call("/token/revoke", {"token": "x"}, (401,), "Authorization: Basic eDp5")
+        self.call("/token/introspect", {"token": "x"}, (401,), "Authorization: Bearer a.b.c")
+        self.call("/token", b"[" * 70_000, (413,))
+        self.wire.close()  # as the server does behind a 413
+        self.wire = self.server.wire()
+
+    def bearer(self):
+        """A client that calls with a token that it then takes back."""
+        token = self.call("/token", {"subject": "s", "clientId": "agent", "scope": "token:introspect",
+                                     "tokenType": "access"})["token"]
+        self.revoked.append(token)
+        authorization = f"Authorization: Bearer {token}"
+        assert self.call("/token/introspect", {"token": token}, authorization=authorization)["active"] is True
+        self.call("/token/revoke", {"token": token}, authorization=authorization)
+        self.call("/token/introspect", {"token": token}, (401,), authorization)
+
+    def leave(self):
+        """Goes in the middle of a request, and comes back."""
+        self.wire.send(head("POST", "/token", self.basic, "Content-Length: 100") + b"{")
+        self.wire.close()
+        self.wire = self.server.wire()
+
+    def run(self):
+        kinds = [self.issue] * 4 + [self.verify] * 3 + [self.introspect] * 3 + [self.revoke, self.read, self.fail,
+                                                                               self.bearer, self.leave]
+        self.wire = self.server.wire()
+        try:
+            while time.monotonic() < self.end:
+                self.random.choice(kinds)()
+                self.calls += 1
+        except Exception as fault:  # pylint: disable=broad-except
+            self.fault = fault
+        finally:
+            self.wire.close()
+
+
+def test_mixed_load(make_server):
+    # info: the log drops what comes too fast below warn, and debug would have a line for each call
+    server = make_server(TOKEN_LOG_LEVEL="info", TOKEN_CLIENT_CACHE_TTL=3, TOKEN_PURGE_INTERVAL=1, TOKEN_VERIFIED_CACHE=256,
+                         TOKEN_LOOPS=2, TOKEN_WORKERS=4).start()
+    agent = server.add_client("agent")
+    workers = [Worker(server, agent, time.monotonic() + SECONDS) for _ in range(THREADS)]
+    for worker in workers:
+        worker.start()
+    beside = 0
+    while any(worker.is_alive() for worker in workers):  # commands and signals come in between
+        server.add_client(f"beside-{beside}")
+        server.run("clients", "disable", f"beside-{beside}")
+        server.run("token", "revoke", stdin=server.run("token", "issue", "--client", "agent").stdout)
+        server.process.send_signal(signal.SIGHUP)
+        beside += 1
+    for worker in workers:
+        worker.join(PATIENCE_S)
+    assert not [worker.fault for worker in workers if worker.fault]
+    assert all(worker.calls > 10 for worker in workers) and beside > 0
+
+    for worker in workers:
+        for token in random.sample(worker.active, min(20, len(worker.active))):
+            assert server.is_active(agent, token)
+        for token in random.sample(worker.revoked, min(20, len(worker.revoked))):
+            assert not server.is_active(agent, token)
+        server.tokens.update(worker.active, worker.revoked)
+    assert server.metric("tokens_issued_total") >= sum(len(worker.active) for worker in workers)
+    assert server.metric("queue_depth") == server.metric("commit_queue_depth") == 0
+    server.stop()

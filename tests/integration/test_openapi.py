@@ -1,0 +1,586 @@
+"""docs/openapi.yaml and the running service say the same: paths, methods, statuses, error codes, headers, bodies, and
+what a body may be. Whatever the service answers must be described; whatever is described must have been answered."""
+
+import json
+import re
+import sqlite3
+import time
+from contextlib import closing
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+import tokens
+from service import OPEN_PATHS, ROOT, SCOPES, STORY_SCOPES
+from wire import Answer, head
+
+ORIGIN = "https://app.storytailor.ai"
+FORM = "application/x-www-form-urlencoded"
+TRANSPORT = {"date", "content-length", "content-type", "connection"}  # of any HTTP answer
+METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
+BY_NOBODY = {500: "a fault of the service: no caller can make one"}   # described, and never to be seen here
+
+
+# --- the document ---------------------------------------------------------------------------------------------------
+
+class StrictLoader(yaml.SafeLoader):
+    """A key that comes twice would hide what stands under the first."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"a key twice, line {node.start_mark.line + 1}"
+        return super().construct_mapping(node, deep)
+
+
+DOCUMENT = yaml.load((ROOT / "docs/openapi.yaml").read_text(), StrictLoader)
+REGISTRY = Registry().with_resource("urn:openapi", Resource(DOCUMENT, DRAFT202012))
+OPERATIONS = [(method, path) for path, item in DOCUMENT["paths"].items() for method in METHODS if method in item]
+POSTS = [path for method, path in OPERATIONS if method == "post"]
+
+
+def find(*path):
+    """A node and its JSON pointer; references on the way are followed, one at its end is not."""
+    node, pointer = DOCUMENT, ""
+    for step in path:
+        while "$ref" in node:
+            pointer = node["$ref"].removeprefix("#")
+            node = DOCUMENT
+            for part in pointer.split("/")[1:]:
+                node = node[part.replace("~1", "/").replace("~0", "~")]
+        node = node[step]
+        pointer += "/" + step.replace("~", "~0").replace("/", "~1")
+    return node, pointer
+
+
+def members_of(*path):
+    """The members of what is at `path`, through a reference at its end as well; nothing where it isn't there."""
+    try:
+        node, pointer = find(*path)
+    except KeyError:
+        return {}
+    return members_of(*[part.replace("~1", "/") for part in node["$ref"].split("/")[1:]]) if "$ref" in node else node
+
+
+def wrong_with(value, *path):
+    """What the schema at `path` has against a value."""
+    validator = Draft202012Validator({"$ref": "urn:openapi#" + find(*path)[1]}, registry=REGISTRY)
+    return [f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(value)]
+
+
+def schema_of_body(path, content_type="application/json"):
+    return "paths", path, "post", "requestBody", "content", content_type, "schema"
+
+
+def codes_of(schema):
+    """The error codes that a response's schema names."""
+    error = schema.get("properties", {}).get("error", {})
+    named = {error["const"]} if "const" in error else set(error.get("enum", ()))
+    return named.union(*(codes_of(each) for each in schema.get("oneOf", ())))
+
+
+def described(method, path):
+    """All (status, error code) of an operation; the code is None where the body has none, or there is no body."""
+    found = set()
+    for status in members_of("paths", path, method, "responses"):
+        content = members_of("paths", path, method, "responses", status, "content")
+        codes = set().union(*(codes_of(media["schema"]) for media in content.values()))
+        found |= {(int(status), code) for code in (codes if codes and method != "head" else {None})}
+    return found
+
+
+def test_the_document_is_openapi():
+    errors = [(error.message[:300], list(error.absolute_path)) for error in
+              OpenAPIV31SpecValidator(DOCUMENT).iter_errors()]
+    assert not errors
+    names = [find("paths", path, method)[0]["operationId"] for method, path in OPERATIONS]
+    assert len(set(names)) == len(names)
+
+
+def test_every_component_is_used():
+    text = (ROOT / "docs/openapi.yaml").read_text()
+    used = set(re.findall(r"#/components/(\w+/[\w-]+)", text)) | {"securitySchemes/basic", "securitySchemes/bearer",
+                                                                  "responses/MethodNotAllowed"}
+    assert used == {f"{kind}/{name}" for kind, named in DOCUMENT["components"].items() for name in named}
+
+
+def examples_in(node, path=()):
+    """(path of the node, value) of each example, wherever a schema stands beside it."""
+    if isinstance(node, dict):
+        if "schema" in node:
+            yield from ((path, each["value"]) for each in node.get("examples", {}).values())
+            yield from ((path, node["example"]) for _ in range("example" in node))
+        for name, child in node.items():
+            yield from examples_in(child, (*path, name))
+
+
+def test_every_example_fits_its_schema():
+    examples = list(examples_in(DOCUMENT))
+    assert len(examples) > 40
+    for path, value in examples:
+        assert not wrong_with(value, *path, "schema"), path
+
+
+# --- an answer and its description ----------------------------------------------------------------------------------
+
+def check_headers(method, path, status, headers):
+    named = members_of("paths", path, method, "responses", str(status), "headers")
+    for name in named:
+        where = ("paths", path, method, "responses", str(status), "headers", name)
+        value = headers.get(name.lower())
+        assert value is not None or not members_of(*where).get("required"), f"{path} {status} lacks {name}"
+        if value is not None:
+            number = isinstance(members_of(*where)["schema"].get("const"), int) or \
+                members_of(*where)["schema"].get("type") == "integer"
+            assert not wrong_with(int(value) if number else value, *where, "schema"), (path, status, name, value)
+    unknown = headers.keys() - {name.lower() for name in named} - TRANSPORT
+    assert not unknown, f"{method} {path} {status} has headers that are not described: {unknown}"
+
+
+def check_body(method, path, status, headers, body, empty):
+    content = members_of("paths", path, method, "responses", str(status), "content")
+    if method == "head" or not content or empty:
+        assert body == b"" and (method == "head" or "content-type" not in headers), (path, status, body)
+        return None
+    where = ("paths", path, method, "responses", str(status), "content", headers["content-type"])
+    assert headers["content-type"] in content, (path, status, headers["content-type"])
+    value = json.loads(body) if "json" in headers["content-type"] else body.decode()
+    assert not wrong_with(value, *where, "schema"), (path, status, value)
+    return value.get("error") if isinstance(value, dict) else None
+
+
+def parts_of(answer):
+    """Status, headers in lower case and body, of an answer of requests or of a Wire."""
+    if isinstance(answer, Answer):
+        return answer.status, answer.headers, answer.body
+    return answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content
+
+
+def fits(method, path, answer, empty=False):
+    """Holds an answer to its description; (status, error code). `empty`: no body, although one is described (RFC 7009
+    section 2.2)."""
+    status, headers, body = parts_of(answer)
+    named = members_of("paths", path, method, "responses")
+    assert str(status) in named, f"{method} {path} answers {status}, which is not described: {body}"
+    check_headers(method, path, status, headers)
+    return status, check_body(method, path, status, headers, body, empty)
+
+
+# --- servers --------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def server(make_server):
+    return make_server(TOKEN_CORS_ORIGINS=ORIGIN, TOKEN_AUDIENCE="https://api.storytailor.ai").start()
+
+
+@pytest.fixture(scope="module")
+def agent(server):
+    """The client of the examples."""
+    return server.add_client("story-agent")
+
+
+@pytest.fixture(scope="module")
+def nobody(server):
+    """A client that may do nothing."""
+    return server.add_client("nobody", "stories:read")
+
+
+@pytest.fixture(scope="module")
+def strict(make_server):
+    """A server that has heard enough wrong secrets from here, for a minute."""
+    server = make_server(TOKEN_FAILURE_LIMIT=1, TOKEN_SIGNING_ALG="ES256").start()
+    server.client = server.add_client("agent")
+    assert server.post("/token/verify", json={"token": "x"}, headers={"Authorization": server.client.basic("x")}
+                       ).status_code == 401
+    return server
+
+
+@pytest.fixture(scope="module")
+def broken(make_server):
+    """A server whose tables were taken away under its feet; a client that it has in memory, and one that it has not."""
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CLIENT_CACHE_TTL=3600).start()
+    server.client, server.known = server.add_client("agent"), server.add_client("known")
+    server.token(server.known)
+    with closing(sqlite3.connect(server.database_path, timeout=30)) as database, database:
+        for table in ("oauth_clients", "oauth_access_tokens", "checks"):
+            database.execute(f"ALTER TABLE {table} RENAME TO away_{table}")
+    server.until(lambda: server.get("/health/ready").status_code == 503, "a store without its tables is called ready")
+    return server
+
+
+@pytest.fixture(scope="module")
+def closed(make_server):
+    return make_server(TOKEN_METRICS="off", TOKEN_SIGNING_ALG="ES256").start()
+
+
+# --- the answers of each operation ----------------------------------------------------------------------------------
+
+GOOD = {"/token": {"subject": "user-1", "clientId": "story-agent", "scope": "", "tokenType": "access"},
+        "/token/verify": {"token": "a.b.c"}, "/token/introspect": {"token": "a.b.c"},
+        "/token/revoke": {"token": "a.b.c"}}
+
+
+def answers_to_anyone(server, method, path):
+    """Whatever the operation: headers that are in doubt or too large, and a body that is too large."""
+    for header in ("Host: another", "X-Any: " + "x" * 10_000):
+        with server.wire() as wire:
+            wire.send(head(method.upper(), path, header))
+            yield wire.read(to_head=method == "head")
+    yield server.request(method.upper(), path, data=b"x" * 70_000)
+
+
+def answers_to_get(world, method, path):
+    server, broken, closed = (world[name] for name in ("server", "broken", "closed"))
+    yield server.request(method.upper(), path)
+    yield server.request(method.upper(), path, headers={"Origin": ORIGIN, "X-Request-Id": "req-1"})
+    if path.endswith("jwks.json"):
+        etag = server.get(path).headers["ETag"]
+        yield server.request(method.upper(), path, headers={"If-None-Match": etag})
+    if path == "/health/ready":
+        yield broken.request(method.upper(), path)
+    if path == "/metrics":
+        yield closed.request(method.upper(), path)
+
+
+def answers_to_options(world, method, path):
+    for headers in ({}, {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"},
+                    {"Origin": "https://other.example"}):
+        yield world["server"].request("OPTIONS", path, headers=headers)
+
+
+def answers_to_callers(world, path):
+    """What all calls by clients have in common."""
+    server, agent, nobody, strict, broken = (world[name] for name in ("server", "agent", "nobody", "strict", "broken"))
+    good = GOOD[path]
+    for origin in ({}, {"Origin": ORIGIN}):
+        yield server.post(path, json=good, headers=origin)
+        yield server.post(path, json=good, headers={"Authorization": agent.basic("wrong")} | origin)
+        yield server.post(path, json=good, headers={"Authorization": "Digest x"} | origin)
+        yield server.post(path, json=good, auth="a.b.c", headers=origin)
+        for data, kind in (("{", "application/json"), ("{}", "application/json"), ("", "application/json"),
+                           ("token=%", FORM), ("x", "text/plain"), ("<x/>", "application/xml")):
+            yield server.post(path, auth=agent, data=data, headers={"Content-Type": kind} | origin)
+        yield server.post(path, auth=agent, form=agent.post() | {"token": "x"}, headers=origin)
+        yield strict.post(path, json=good, auth=strict.client, headers=origin)
+        yield broken.post(path, json=good, auth=broken.client, headers=origin)
+    yield server.post(path, auth=nobody, json={"token": server.token(agent)} if path == "/token/revoke" else good)
+    yield server.post(path, auth=server.token(agent, scope="stories:read"),
+                      json={"token": server.token(agent, clientId="nobody")} if path == "/token/revoke" else good)
+
+
+def answers_to_issue(world):
+    server, agent, broken = world["server"], world["agent"], world["broken"]
+    yield broken.ask(broken.known)
+    for members in ({}, {"tokenType": "refresh"}, {"tokenType": "id", "nonce": "n", "authTime": 1700000000},
+                    {"authTime": 1}, {"claims": {"role": "admin", "a": [1]}}, {"audience": ["a", "b"]},
+                    {"scope": "a:b"}, {"scope": "ä"}, {"tokenType": "refresh", "audience": "x"}, {"expiresIn": 10**6},
+                    {"clientId": "no-such-client"}, {"claims": {"iss": "x"}}):
+        yield server.ask(agent, **members)
+    yield server.post("/token", auth=agent, form={"grant_type": "client_credentials"})
+
+
+def answers_to_verify(world):
+    server, agent = world["server"], world["agent"]
+    issued = server.issue(agent, expiresIn=1)
+    server.until(lambda: time.time() >= issued["claims"]["exp"], "time stands still")
+    yield server.verify(issued["token"], "a.b.c")
+    for kind in ("access", "refresh", "id"):
+        token = server.token(agent, tokenType=kind)
+        yield server.verify(agent, token)
+        yield server.verify(agent, token, tokenType=kind, audience="story-agent", maxAge=60)
+        yield server.verify(agent, token, audience="other")
+        yield server.verify(server.token(agent, scope=SCOPES), token, clockTolerance=301)
+    yield server.verify(agent, "a.b.c")
+
+
+def answers_to_introspect(world):
+    server, agent = world["server"], world["agent"]
+    for members in ({}, {"tokenType": "refresh"}, {"tokenType": "id"}, {"claims": {"username": "zoe"}}):
+        token = server.token(agent, **members)
+        yield server.post("/token/introspect", auth=agent, json={"token": token})
+        yield server.post("/token/introspect", form={"token": token, "token_type_hint": "x"} | agent.post())
+
+
+def answers_to_revoke(world):
+    server, agent = world["server"], world["agent"]
+    for token in (server.token(agent), "a.b.c"):
+        yield server.revoke(agent, token, reason="logout")
+        yield server.revoke(agent, token)
+        yield server.post("/token/revoke", json={"token": token}, auth=agent, headers={"Origin": ORIGIN})
+
+
+SPECIAL = {"/token": answers_to_issue, "/token/verify": answers_to_verify, "/token/introspect": answers_to_introspect,
+           "/token/revoke": answers_to_revoke}
+
+
+def answers(world, method, path):
+    yield from answers_to_anyone(world["server"], method, path)
+    if method == "options":
+        yield from answers_to_options(world, method, path)
+    elif method == "post":
+        yield from answers_to_callers(world, path)
+        yield from SPECIAL[path](world)
+    else:
+        yield from answers_to_get(world, method, path)
+
+
+@pytest.fixture(scope="module")
+def world(server, agent, nobody, strict, broken, closed):
+    return {"server": server, "agent": agent, "nobody": nobody, "strict": strict, "broken": broken, "closed": closed}
+
+
+@pytest.fixture(scope="module")
+def heard(world):
+    """All the answers to each operation."""
+    return {(method, path): list(answers(world, method, path)) for method, path in OPERATIONS}
+
+
+@pytest.mark.parametrize("method, path", OPERATIONS)
+def test_every_answer_is_described_and_every_description_is_answered(heard, method, path):
+    seen = {fits(method, path, answer) for answer in heard[method, path]}
+    expected = {(status, code) for status, code in described(method, path) if status not in BY_NOBODY}
+    assert seen == expected
+
+
+def test_the_two_kinds_of_401_are_told_apart(server, agent):
+    """To the check of a token: whose fault it is."""
+    assert "valid" not in server.verify("a.b.c", "x").json()
+    assert server.verify(agent, "x").json()["valid"] is False
+
+
+def test_a_form_is_answered_to_a_revocation_with_nothing(server, agent):
+    for form in ({"token": server.token(agent)}, {"token": "x", "token_type_hint": "access_token"}):
+        assert fits("post", "/token/revoke", server.post("/token/revoke", auth=agent, form=form), True) == (200, None)
+        answer = server.post("/token/revoke", form=form | agent.post(), headers={"Origin": ORIGIN})
+        assert fits("post", "/token/revoke", answer, True) == (200, None)
+
+
+def test_a_draining_server_says_so(make_server):
+    """On a request that was under way when the signal came."""
+    server = make_server(TOKEN_SIGNING_ALG="ES256").start()
+    with server.wire() as wire:
+        wire.send(head("GET", "/health/ready", "Content-Length: 2") + b"x")
+        server.until(lambda: server.metric("connections") >= 2, "the request has not arrived")
+        time.sleep(0.2)  # for its head to be read: what has not begun may be cut
+        server.process.terminate()
+        server.until(lambda: is_deaf(server), "the server still listens")
+        wire.send(b"x")
+        answer = wire.read()
+    assert fits("get", "/health/ready", answer) == (503, None)
+    assert answer.json()["status"] == "draining"
+    server.stop()
+
+
+def is_deaf(server):
+    try:
+        server.wire().close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("alg", tokens.ALGORITHMS)
+def test_the_keys_of_each_algorithm_are_described(make_server, alg):
+    with make_server(TOKEN_SIGNING_ALG=alg) as server:
+        answer = server.get("/.well-known/jwks.json")
+        assert fits("get", "/.well-known/jwks.json", answer) == (200, None)
+        assert answer.json()["keys"][0]["alg"] == alg
+
+
+# --- paths and methods ----------------------------------------------------------------------------------------------
+
+def fits_component(name, answer, method="get"):
+    """An answer that no operation has: against the response of that name."""
+    DOCUMENT["paths"]["urn:any"] = {method: {"responses": {str(answer.status_code): {
+        "$ref": f"#/components/responses/{name}"}}}}
+    try:
+        return fits(method, "urn:any", answer)
+    finally:
+        del DOCUMENT["paths"]["urn:any"]
+
+
+def routes():
+    """The table of routes as the source has it: path, methods, who may call."""
+    source = (ROOT / "src/service/routes.c").read_text()
+    table = source[source.index("static const struct route routes[]"):]
+    rows = re.findall(r'\{\s*"([^"]+)",\s*(\w+),\s*OP_\w+,\s*(\w+),', table[:table.index("\n};")])
+    assert len(rows) == table[:table.index("\n};")].count("OP_"), "a row of the table was not understood"
+    return {path: ({"GET_ONLY": {"get", "head"}, "METHOD_POST": {"post"}}[methods], access)
+            for path, methods, access in rows}
+
+
+def test_the_table_of_routes_and_the_document_have_the_same_calls():
+    listed = {(method, path) for path, (methods, _) in routes().items() for method in methods | {"options"}}
+    assert listed == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("prefix", ["", "/prod"])
+@pytest.mark.parametrize("path", DOCUMENT["paths"])
+def test_a_described_path_knows_its_methods_and_no_others(server, path, prefix):
+    known = {method.upper() for method, each in OPERATIONS if each == path}
+    for method in [*map(str.upper, METHODS), "PROPFIND"]:
+        answer = server.session.request(method, server.url + prefix + path)
+        assert answer.status_code != 404
+        assert (answer.status_code == 405) == (method not in known)
+        if answer.status_code == 405 or method == "OPTIONS":
+            assert set(answer.headers["Allow"].split(", ")) == known
+        if answer.status_code == 405:
+            code = None if method == "HEAD" else "method_not_allowed"
+            assert fits_component("MethodNotAllowed", answer, method.lower()) == (405, code)
+
+
+@pytest.mark.parametrize("path", ["/", "/toke", "/token/", "/admin/rotate-keys", "/authorize", "/userinfo",
+                                  "/a/b/token", "/.well-known/openid-configuration",
+                                  "/.well-known/oauth-authorization-server"])
+def test_a_path_that_is_not_described_answers_404(server, path):
+    for method in ("GET", "POST", "OPTIONS", "DELETE"):
+        answer = server.request(method, path, headers={"Origin": ORIGIN})
+        assert fits_component("NotFound", answer) == (404, "not_found")
+
+
+def test_security_is_described_where_it_is_asked_for(server):
+    """The service asks those for credentials, and the table of routes says so, where the document does."""
+    for method, path in OPERATIONS:
+        schemes = {name for each in find("paths", path, method)[0].get("security", []) for name in each}
+        asked = server.request(method.upper(), path).status_code == 401
+        assert asked == (schemes == {"basic", "bearer"}) == (method != "options" and routes()[path][1] == "CALLER")
+        assert asked or not schemes
+    assert set(DOCUMENT["components"]["securitySchemes"]) == {"basic", "bearer"}
+
+
+def test_cors_is_described_where_it_is_answered(server, agent):
+    for method, path in OPERATIONS:
+        status = {"get": "200", "head": "200", "post": "200", "options": "204"}[method]
+        allowed = "Access-Control-Allow-Origin" in members_of("paths", path, method, "responses", status, "headers")
+        answer = server.request(method.upper(), path, headers={"Origin": ORIGIN})
+        assert ("Access-Control-Allow-Origin" in answer.headers) == allowed, (method, path)
+        other = server.request(method.upper(), path, headers={"Origin": "https://other.example"})
+        assert ("Access-Control-Allow-Origin" in other.headers) == path.endswith("jwks.json"), (method, path)
+
+
+def test_what_may_be_cached_is_described(server):
+    for path in (path for method, path in OPERATIONS if method == "get"):
+        headers = members_of("paths", path, "get", "responses", "200", "headers")
+        reference = headers.get("Cache-Control", {}).get("$ref", "")
+        assert reference.endswith("MaxAge") == path.endswith("jwks.json")
+        assert (reference == "") == path.startswith("/health/")
+        assert (path in OPEN_PATHS) != reference.endswith("NoStore")
+
+
+# --- bodies ---------------------------------------------------------------------------------------------------------
+
+VALUES = [None, True, 0, 1, -1, 1.5, 60, 300, 301, 86400, 2147483647, 2147483648, 253402300799, 253402300800, 10**30,
+          "", "x", "access", "story-agent", "x" * 64, "x" * 65, "x" * 255, "x" * 256, "x" * 1024, "x" * 1025, "a\nb",
+          'a"b', "a\\b", "ä", [], ["x"], [""], [1], ["x", None], ["x"] * 16, ["x"] * 17, [["x"]], ["x" * 256], {},
+          {"a": 1}, {"iss": "x"}, {"a": 1, "cnf": {}}, {"": 1}, {"audience": "x"}, {"unknown": 1}]
+
+# Refusals that no schema can foretell: they depend on what the service knows, or on the other members.
+KNOWING = re.compile(r"clientId names no client|expiresIn is at most|client may not have a scope|only an access token")
+
+
+def refused_for_its_form(answer):
+    """Whether the body was refused as one that is never good."""
+    if answer.status_code != 400:
+        assert answer.status_code == 200 or answer.json().get("valid") is False, answer.text
+        return False
+    return not KNOWING.search(answer.json()["error_description"])
+
+
+def bodies(path):
+    """A good body, and all that differ from one in one member."""
+    good = dict(GOOD[path])
+    schema = members_of(*schema_of_body(path))
+    yield good
+    yield good | {"unknown": 1}
+    for name in schema["properties"]:
+        yield {key: value for key, value in good.items() if key != name}
+        yield from (good | {name: value} for value in VALUES)
+    for name in schema["properties"].get("options", {}).get("properties", {}):
+        yield from (good | {"options": {name: value}} for value in VALUES)
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_body_is_refused_exactly_where_its_schema_refuses_it(server, agent, path):
+    counts = {True: 0, False: 0}
+    for body in bodies(path):
+        wrong = wrong_with(body, *schema_of_body(path))
+        answer = server.post(path, auth=agent, json=body)
+        fits("post", path, answer)
+        assert refused_for_its_form(answer) == bool(wrong), (body, wrong, answer.text)
+        counts[bool(wrong)] += 1
+    assert min(counts.values()) > 10, counts
+
+
+@pytest.mark.parametrize("path", ["/token/introspect", "/token/revoke"])
+def test_a_form_is_refused_exactly_where_its_schema_refuses_it(server, agent, path):
+    for form in ({"token": "x"}, {}, {"token": ""}, {"token_type_hint": "x"}, {"token": "x", "token_type_hint": ""},
+                 {"token": "x", "anything": "y"}, {"token": "x", "client_id": "story-agent"}):
+        wrong = wrong_with(form, *schema_of_body(path, FORM))
+        answer = server.post(path, auth=agent, data=urlencode(form), headers={"Content-Type": FORM})
+        assert (answer.status_code == 400) == bool(wrong), (form, wrong)
+
+
+# --- examples -------------------------------------------------------------------------------------------------------
+
+def shape_of(value):
+    """Members and types; what an example and a real answer have in common."""
+    if isinstance(value, dict):
+        return {name: shape_of(each) for name, each in value.items()}
+    return [shape_of(each) for each in value] if isinstance(value, list) else type(value).__name__
+
+
+def request_examples():
+    return [(path, kind, name) for path in POSTS for kind, media in members_of(
+        "paths", path, "post", "requestBody", "content").items() for name in media["examples"]]
+
+
+@pytest.mark.parametrize("path, kind, name", request_examples())
+def test_an_example_is_answered_as_its_example_says(server, agent, path, kind, name):
+    """An answer's example has its request's name. Where the example has a shortened token, a real one is sent."""
+    body = dict(members_of("paths", path, "post", "requestBody", "content", kind, "examples", name)["value"])
+    if body.get("token", "").startswith("eyJ"):
+        body["token"] = server.token(agent, subject="user-1", scope="stories:read")
+    if "client_secret" in body:
+        body["client_secret"] = agent.secret
+    sent = {"form": body} if kind == FORM else {"json": body}
+    answer = server.post(path, auth=None if "client_secret" in body else agent, **sent)
+    if answer.content == b"":
+        assert fits("post", path, answer, empty=True) == (200, None)
+        return
+    fits("post", path, answer)
+    example = members_of("paths", path, "post", "responses", str(answer.status_code), "content", "application/json",
+                         "examples").get(name)
+    assert example, f"no example of {answer.status_code} is called {name}"
+    assert shape_of(answer.json()) == shape_of(example["value"])
+    if answer.status_code >= 400:
+        assert answer.json() == example["value"]
+
+
+def test_every_example_of_an_error_was_heard(server, heard):
+    told = [answer for each in heard.values() for answer in each]
+    told += [server.get("/"), server.request("DELETE", "/token")]
+    said = [json.loads(body) for body in {parts_of(answer)[2] for answer in told} if body.startswith(b'{"')]
+    examples = [value for _, value in examples_in(DOCUMENT) if isinstance(value, dict) and "error" in value]
+    assert len(examples) > 15
+    assert not [example for example in examples if example not in said]
+
+
+def test_the_scopes_that_the_document_names_are_the_services():
+    named = set(re.findall(r"`(token:[a-z:]+|keys:[a-z]+)`", json.dumps(DOCUMENT)))
+    assert named == set(SCOPES.split()) - {"keys:rotate"}
+    assert not named & set(STORY_SCOPES.split())
+
+
+def test_the_settings_that_the_document_names_exist():
+    table = (ROOT / "src/base/settings.c").read_text()
+    named = set(re.findall(r"`(TOKEN_[A-Z_]+)`", json.dumps(DOCUMENT)))
+    assert len(named) > 5
+    assert not [name for name in named if f'{{ "{name}",' not in table]
+
+
+def test_the_documents_version_is_the_programs(server):
+    assert DOCUMENT["info"]["version"] in server.run("version").stdout

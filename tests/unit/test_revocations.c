@@ -1,0 +1,204 @@
+/* test_revocations.c: the set of revoked tokens: nothing that was added is ever missed before its time. */
+#include "cache/revocations.h"
+#include "unit.h"
+#include <pthread.h>
+
+/* A hash as evenly spread as SHA-256 is (splitmix64). */
+static void hash_of(uint64_t number, unsigned char hash[32])
+{
+    uint64_t state = number * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    for (size_t i = 0; i < 4; i++) {
+        state += UINT64_C(0x9e3779b97f4a7c15);
+        uint64_t z = (state ^ state >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+        z ^= z >> 31;
+        memcpy(hash + 8 * i, &z, sizeof z);
+    }
+}
+
+static bool has(struct revocations *set, uint64_t number)
+{
+    unsigned char hash[32];
+    hash_of(number, hash);
+    return revocations_has(set, hash);
+}
+
+static void add(struct revocations *set, uint64_t number, int64_t expires_at)
+{
+    unsigned char hash[32];
+    hash_of(number, hash);
+    revocations_add(set, hash, expires_at);
+}
+
+static void an_empty_set_has_nothing(void **state)
+{
+    struct revocations *set = revocations_new();
+    (void)state;
+    assert_false(has(set, 1));
+    assert_int_equal(revocations_count(set), 0);
+    assert_int_equal(revocations_purge(set, INT64_MAX), 0);
+    assert_true(revocations_bytes(set) > 0);
+    revocations_free(set);
+    revocations_free(NULL);
+}
+
+static void what_was_added_is_there_and_nothing_else(void **state)
+{
+    enum { MANY = 100000 };
+    struct revocations *set = revocations_new();
+    (void)state;
+    for (uint64_t i = 0; i < MANY; i++) {
+        add(set, i, 2000);
+        if (i % 4096 == 0)
+            for (uint64_t j = 0; j <= i; j += 97)
+                assert_true(has(set, j)); /* also while it grows */
+    }
+    assert_int_equal(revocations_count(set), MANY);
+    for (uint64_t i = 0; i < MANY; i++) {
+        assert_true(has(set, i));
+        assert_false(has(set, i + MANY));
+    }
+    size_t bytes = revocations_bytes(set);
+    assert_in_range(bytes, 20 * MANY, 54 * MANY + 100000); /* what revocations.h promises */
+    revocations_free(set);
+}
+
+static void hashes_that_differ_in_one_of_their_first_16_bytes_are_two(void **state)
+{
+    unsigned char hash[32] = { 0 };
+    struct revocations *set = revocations_new();
+    (void)state;
+    revocations_add(set, hash, 2000);
+    assert_true(revocations_has(set, hash));
+    for (size_t i = 0; i < 16; i++)
+        for (int bit = 0; bit < 8; bit++) {
+            hash[i] = (unsigned char)(hash[i] ^ 1 << bit);
+            assert_false(revocations_has(set, hash));
+            hash[i] = (unsigned char)(hash[i] ^ 1 << bit);
+        }
+    assert_true(revocations_has(set, hash));
+    revocations_free(set);
+}
+
+/* All in one shard, all wanting one place: the longest chain there can be. */
+static void hashes_that_want_the_same_place_are_all_kept(void **state)
+{
+    enum { MANY = 300 };
+    struct revocations *set = revocations_new();
+    unsigned char hash[32] = { 0 };
+    (void)state;
+    for (int i = 0; i < MANY; i++) {
+        hash[9] = (unsigned char)i;
+        hash[10] = (unsigned char)(i >> 8);
+        revocations_add(set, hash, i < MANY / 2 ? 1000 : 2000);
+    }
+    assert_int_equal(revocations_count(set), MANY);
+    assert_int_equal(revocations_purge(set, 1500), MANY / 2);
+    for (int i = 0; i < MANY; i++) {
+        hash[9] = (unsigned char)i;
+        hash[10] = (unsigned char)(i >> 8);
+        assert_int_equal(revocations_has(set, hash), i >= MANY / 2);
+    }
+    revocations_free(set);
+}
+
+static void the_later_expiry_stays(void **state)
+{
+    struct revocations *set = revocations_new();
+    (void)state;
+    add(set, 1, 2000);
+    add(set, 1, 1000); /* earlier: changes nothing */
+    assert_int_equal(revocations_count(set), 1);
+    assert_int_equal(revocations_purge(set, 1500), 0);
+    assert_true(has(set, 1));
+    add(set, 1, 3000);
+    assert_int_equal(revocations_count(set), 1);
+    assert_int_equal(revocations_purge(set, 2500), 0);
+    assert_true(has(set, 1));
+    assert_int_equal(revocations_purge(set, 3001), 1);
+    assert_false(has(set, 1));
+    revocations_free(set);
+}
+
+static void a_purge_drops_what_expired_before_and_nothing_that_did_not(void **state)
+{
+    struct revocations *set = revocations_new();
+    (void)state;
+    for (uint64_t i = 0; i < 10000; i++)
+        add(set, i, (int64_t)(1000 + i));
+    size_t before = revocations_bytes(set);
+    assert_int_equal(revocations_purge(set, 1000), 0);
+    assert_int_equal(revocations_purge(set, 10000), 9000);
+    for (uint64_t i = 0; i < 10000; i++)
+        assert_int_equal(has(set, i), i >= 9000);
+    assert_int_equal(revocations_count(set), 1000);
+    assert_true(revocations_bytes(set) < before / 2); /* memory comes back */
+    assert_int_equal(revocations_purge(set, 11000), 1000);
+    assert_int_equal(revocations_count(set), 0);
+    add(set, 5, 99999); /* and the set goes on */
+    assert_true(has(set, 5));
+    revocations_free(set);
+}
+
+static void times_beyond_any_clock_are_kept_and_not_wrapped_round(void **state)
+{
+    static const int64_t times[] = { INT64_C(4294967295), INT64_C(4294967296), INT64_C(4294967297),
+                                     INT64_C(253402300799), INT64_MAX };
+    struct revocations *set = revocations_new();
+    (void)state;
+    for (size_t i = 0; i < COUNT(times); i++)
+        add(set, i, times[i]);
+    add(set, 100, 0);
+    add(set, 101, -1);
+    add(set, 102, INT64_MIN);
+    assert_true(has(set, 100) && has(set, 101) && has(set, 102));
+    assert_int_equal(revocations_purge(set, 1800000000), 3);
+    for (size_t i = 0; i < COUNT(times); i++)
+        assert_true(has(set, i));
+    revocations_free(set);
+}
+
+/* One thread purges what is long past while others add and look: a look must never miss what its own thread added. */
+struct worker {
+    struct revocations *set;
+    uint64_t first;
+    size_t missed;
+};
+
+static void *add_and_look(void *arg)
+{
+    struct worker *worker = arg;
+    for (uint64_t i = 0; i < 20000; i++) {
+        add(worker->set, worker->first + i, 5000);
+        add(worker->set, worker->first + 500000 + i, 10);
+        worker->missed += !has(worker->set, worker->first + i / 2);
+        worker->missed += has(worker->set, worker->first + 900000 + i);
+    }
+    return NULL;
+}
+
+static void threads_never_miss_what_is_there(void **state)
+{
+    struct worker workers[3];
+    pthread_t threads[COUNT(workers)];
+    struct revocations *set = revocations_new();
+    (void)state;
+    for (size_t i = 0; i < COUNT(workers); i++) {
+        workers[i] = (struct worker){ .set = set, .first = i * 1000000 };
+        assert_int_equal(pthread_create(&threads[i], NULL, add_and_look, &workers[i]), 0);
+    }
+    for (int i = 0; i < 200; i++)
+        (void)revocations_purge(set, 1000);
+    for (size_t i = 0; i < COUNT(workers); i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(workers[i].missed, 0);
+    }
+    (void)revocations_purge(set, 1000);
+    assert_int_equal(revocations_count(set), COUNT(workers) * 20000);
+    revocations_free(set);
+}
+
+RUN(TEST(an_empty_set_has_nothing), TEST(what_was_added_is_there_and_nothing_else),
+    TEST(hashes_that_differ_in_one_of_their_first_16_bytes_are_two), TEST(hashes_that_want_the_same_place_are_all_kept),
+    TEST(the_later_expiry_stays), TEST(a_purge_drops_what_expired_before_and_nothing_that_did_not),
+    TEST(times_beyond_any_clock_are_kept_and_not_wrapped_round), TEST(threads_never_miss_what_is_there))

@@ -1,0 +1,590 @@
+/* tests/unit/test_settings.c: where a value comes from, what is refused and in which words, what is printed. */
+#include "base/settings.h"
+#include "jose/claims.h"
+#include "jose/jwk.h"
+#include "unit.h"
+#include <unistd.h>
+
+static struct settings settings;
+
+static void forget_environment(void)
+{
+    char name[64];
+    for (char **at = environ; *at;) {
+        size_t len = strcspn(*at, "=");
+        bool is_ours = strncmp(*at, "TOKEN_", 6) == 0 && len < sizeof name;
+        if (!is_ours) {
+            at++;
+            continue;
+        }
+        memcpy(name, *at, len);
+        name[len] = '\0';
+        unsetenv(name); /* moves the rest up */
+    }
+    unsetenv("KMS_KEY_ID");
+    unsetenv("SUPABASE_URL");
+    unsetenv("SUPABASE_SERVICE_KEY");
+    unsetenv("REDIS_URL");
+    unsetenv("EVENT_BUS_NAME");
+}
+
+static int begin(void **state)
+{
+    forget_environment();
+    return arena_begin(state);
+}
+
+static int finish(void **state)
+{
+    settings_release(&settings);
+    forget_environment();
+    return arena_finish(state);
+}
+
+/* Reads with the flags given; the last is NULL. */
+static struct err read_with(int *next, ...)
+{
+    char *argv[16] = { (char *)"serve" };
+    int argc = 1;
+    va_list args;
+    va_start(args, next);
+    for (char *one; argc < 16 && (one = va_arg(args, char *)); argc++)
+        argv[argc] = one;
+    va_end(args);
+    settings_release(&settings);
+    *next = 1;
+    return settings_read(argc, argv, next, &settings);
+}
+
+static struct err read_environment(const char *name, const char *value)
+{
+    int next;
+    setenv(name, value, 1);
+    struct err err = read_with(&next, NULL);
+    unsetenv(name);
+    return err;
+}
+
+/* What settings_print_values says of a variable, without its origin. */
+static const char *value_of(const char *name)
+{
+    char *text = NULL, *found = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    settings_print_values(&settings, out);
+    fclose(out);
+    struct str rest = { text, size }, line, prefix = arena_printf(&arena, "%s=", name);
+    while (str_cut(&rest, '\n', &line))
+        if (str_has_prefix(line, prefix)) {
+            const char *end = memmem(line.at, line.len, "  # ", 4);
+            found = (char *)arena_copy(&arena, (struct str){ line.at + prefix.len,
+                                                             (size_t)(end - line.at) - prefix.len }).at;
+        }
+    free(text);
+    assert_row(found != NULL, name);
+    return found;
+}
+
+static struct str printed(void (*print)(FILE *))
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    print(out);
+    fclose(out);
+    struct str copy = arena_copy(&arena, (struct str){ text, size });
+    free(text);
+    return copy;
+}
+
+static bool has(struct str text, const char *part)
+{
+    return memmem(text.at, text.len, part, strlen(part)) != NULL;
+}
+
+/* --- where values come from -------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name, *preset;
+} presets[] = {
+    { "TOKEN_LISTEN", "127.0.0.1:8080" },
+    { "TOKEN_DATA_DIR", "data" },
+    { "TOKEN_ISSUER", "https://auth.storytailor.ai" },
+    { "TOKEN_AUDIENCE", "" },
+    { "TOKEN_SIGNING_ALG", "RS256" },
+    { "TOKEN_RECORDS", "all" },
+    { "TOKEN_ACCESS_TTL", "3600" },
+    { "TOKEN_ACCESS_TTL_MAX", "86400" },
+    { "TOKEN_REFRESH_TTL", "2592000" },
+    { "TOKEN_REFRESH_TTL_MAX", "31536000" },
+    { "TOKEN_ID_TTL", "3600" },
+    { "TOKEN_ID_TTL_MAX", "86400" },
+    { "TOKEN_PRIVILEGED_CLAIMS", "" },
+    { "TOKEN_CLOCK_SKEW", "30" },
+    { "TOKEN_CLOCK_TOLERANCE_MAX", "300" },
+    { "TOKEN_MAX_BYTES", "16384" },
+    { "TOKEN_FAILURE_LIMIT", "10" },
+    { "TOKEN_CLIENT_CACHE_TTL", "60" },
+    { "TOKEN_VERIFIED_CACHE", "4096" },
+    { "TOKEN_JWKS_MAX_AGE", "300" },
+    { "TOKEN_CORS_ORIGINS", "" },
+    { "TOKEN_LOOPS", "0" },
+    { "TOKEN_WORKERS", "0" },
+    { "TOKEN_QUEUE", "1024" },
+    { "TOKEN_BODY_MAX", "65536" },
+    { "TOKEN_HEADER_MAX", "8192" },
+    { "TOKEN_CONNECTIONS", "4096" },
+    { "TOKEN_IDLE_TIMEOUT", "60" },
+    { "TOKEN_REQUEST_TIMEOUT", "10" },
+    { "TOKEN_DRAIN_TIMEOUT", "20" },
+    { "TOKEN_TLS_CERT", "" },
+    { "TOKEN_TLS_KEY", "" },
+    { "TOKEN_METRICS", "loopback" },
+    { "TOKEN_LOG_LEVEL", "info" },
+    { "TOKEN_LOG_FORMAT", "auto" },
+    { "TOKEN_PURGE_INTERVAL", "60" },
+};
+
+static void without_environment_and_flags_the_defaults_are_in_force(void **state)
+{
+    int next;
+    assert_ok(read_with(&next, NULL));
+    assert_int_equal(next, 1);
+    for (size_t i = 0; i < COUNT(presets); i++) {
+        if (strcmp(value_of(presets[i].name), presets[i].preset) != 0)
+            print_error("%s\n", presets[i].name);
+        assert_string_equal(value_of(presets[i].name), presets[i].preset);
+    }
+    assert_string_equal(settings.listen, "127.0.0.1:8080");
+    assert_string_equal(settings.issuer, "https://auth.storytailor.ai");
+    assert_string_equal(settings.tls_cert, "");
+    assert_int_equal(settings.access_ttl_s, 3600);
+    assert_int_equal(settings.refresh_ttl_s, 2592000);
+    assert_int_equal(settings.id_ttl_s, 3600);
+    assert_int_equal(settings.body_max_bytes, 65536);
+    assert_int_equal(settings.failure_limit, 10);
+    (void)state;
+}
+
+static void a_flag_wins_over_the_environment_and_that_over_the_default(void **state)
+{
+    int next;
+    setenv("TOKEN_ISSUER", "https://environment.example", 1);
+    setenv("TOKEN_QUEUE", "7", 1);
+    assert_ok(read_with(&next, "--issuer", "https://flag.example", "--data-dir=/srv/tokens", NULL));
+    assert_int_equal(next, 4);
+    assert_string_equal(settings.issuer, "https://flag.example");
+    assert_string_equal(settings.data_dir, "/srv/tokens");
+    assert_int_equal(settings.queue, 7);
+    (void)state;
+}
+
+static void an_empty_variable_is_absent_but_an_empty_flag_is_empty(void **state)
+{
+    int next;
+    setenv("TOKEN_QUEUE", "", 1);
+    setenv("TOKEN_AUDIENCE", "from-the-environment", 1);
+    assert_ok(read_with(&next, "--audience=", NULL));
+    assert_int_equal(settings.queue, 1024);
+    assert_string_equal(settings.audience, "");
+    assert_code(read_with(&next, "--queue=", NULL), ERR_INVALID_REQUEST, "--queue=");
+    assert_code(read_with(&next, "--issuer", "", NULL), ERR_INVALID_REQUEST, "--issuer ''");
+    (void)state;
+}
+
+static void reading_stops_at_the_first_argument_that_is_no_settings_flag(void **state)
+{
+    static const char *const strangers[] = { "--listening", "--liste", "-listen", "listen", "--LISTEN", "--data_dir",
+                                             "--token-listen", "--", "", "--listen:1" };
+    for (size_t i = 0; i < COUNT(strangers); i++) {
+        int next;
+        assert_code(read_with(&next, "--queue", "5", strangers[i], "--queue", "6", NULL), ERR_OK, strangers[i]);
+        assert_int_equal(next, 3);
+        assert_int_equal(settings.queue, 5);
+    }
+    (void)state;
+}
+
+static void the_last_of_two_equal_flags_wins(void **state)
+{
+    int next;
+    assert_ok(read_with(&next, "--queue=5", "--queue", "6", NULL));
+    assert_int_equal(settings.queue, 6);
+    (void)state;
+}
+
+static void a_flag_at_the_end_needs_its_value(void **state)
+{
+    int next;
+    struct err err = read_with(&next, "--queue=5", "--listen", NULL);
+    assert_code(err, ERR_INVALID_REQUEST, "--listen");
+    assert_true(has(str_of(err.why), "TOKEN_LISTEN") && has(str_of(err.why), "--listen"));
+    (void)state;
+}
+
+static void a_failure_leaves_everything_as_it_was(void **state)
+{
+    char *argv[] = { (char *)"serve", (char *)"--queue=5", (char *)"--loops=x" };
+    struct settings untouched = { .queue = 77 };
+    int next = 1;
+    assert_code(settings_read(3, argv, &next, &untouched), ERR_INVALID_REQUEST, "--loops=x");
+    assert_int_equal(next, 1);
+    assert_int_equal(untouched.queue, 77);
+    assert_null(untouched.owned);
+    (void)state;
+}
+
+/* --- what is refused, and its neighbours that are not ------------------------------------------------------------ */
+
+static const struct {
+    const char *name, *value;
+} good[] = {
+    { "TOKEN_QUEUE", "1" }, { "TOKEN_QUEUE", "65536" },
+    { "TOKEN_LOOPS", "0" }, { "TOKEN_LOOPS", "64" },
+    { "TOKEN_FAILURE_LIMIT", "0" },
+    { "TOKEN_LISTEN", ":0" }, { "TOKEN_LISTEN", ":65535" }, { "TOKEN_LISTEN", "[::]:80" },
+    { "TOKEN_LISTEN", "[::1]:8080" }, { "TOKEN_LISTEN", "localhost:80" }, { "TOKEN_LISTEN", "[fe80::1%eth0]:80" },
+    { "TOKEN_ISSUER", "https://a.example" }, { "TOKEN_ISSUER", "http://127.0.0.1:8080" },
+    { "TOKEN_ISSUER", "https://a.example/tenant/1" }, { "TOKEN_ISSUER", "https://[::1]:8443/x" },
+    { "TOKEN_AUDIENCE", "one" }, { "TOKEN_AUDIENCE", "one, two" }, { "TOKEN_AUDIENCE", "https://api.example" },
+    { "TOKEN_AUDIENCE", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15" },
+    { "TOKEN_CORS_ORIGINS", "*" }, { "TOKEN_CORS_ORIGINS", "https://a.example, http://localhost:3000" },
+    { "TOKEN_CORS_ORIGINS", "capacitor://localhost" }, { "TOKEN_CORS_ORIGINS", "https://a.example:80" },
+    { "TOKEN_CORS_ORIGINS", "https://[::1]:8443" },
+    { "TOKEN_PRIVILEGED_CLAIMS", "tier,permissions" },
+    { "TOKEN_DATA_DIR", "/srv/t\xc3\xb6ken s" },
+    { "TOKEN_SIGNING_ALG", "EdDSA" }, { "TOKEN_RECORDS", "grants" }, { "TOKEN_METRICS", "off" },
+    { "TOKEN_LOG_LEVEL", "debug" }, { "TOKEN_LOG_FORMAT", "text" },
+    { "TOKEN_ACCESS_TTL", "86400" }, { "TOKEN_ACCESS_TTL_MAX", "3600" },
+};
+
+static const struct {
+    const char *name, *value, *says;
+} bad[] = {
+    { "TOKEN_QUEUE", "0", "out of range (allowed: 1 to 65536)" },
+    { "TOKEN_QUEUE", "65537", "out of range (allowed: 1 to 65536)" },
+    { "TOKEN_QUEUE", "-1", "no whole number" },
+    { "TOKEN_QUEUE", "+1", "no whole number" },
+    { "TOKEN_QUEUE", " 1", "no whole number" },
+    { "TOKEN_QUEUE", "1 ", "no whole number" },
+    { "TOKEN_QUEUE", "1k", "no whole number" },
+    { "TOKEN_QUEUE", "0x10", "no whole number" },
+    { "TOKEN_QUEUE", "010", "no whole number" },
+    { "TOKEN_QUEUE", "1.0", "no whole number" },
+    { "TOKEN_QUEUE", "1e3", "no whole number" },
+    { "TOKEN_QUEUE", "many", "no whole number" },
+    { "TOKEN_QUEUE", "18446744073709551617", "out of range" },          /* 1 modulo 2^64 */
+    { "TOKEN_QUEUE", "999999999999999999999999999999", "out of range" },
+    { "TOKEN_QUEUE", "\xd9\xa1", "no whole number" },                    /* an Arabic-Indic one */
+    { "TOKEN_LOOPS", "65", "out of range (allowed: 0 to 64)" },
+    { "TOKEN_CLIENT_CACHE_TTL", "2", "out of range (allowed: 3 to 3600 seconds)" },
+    { "TOKEN_BODY_MAX", "1023", "out of range (allowed: 1024 to 16777216 bytes)" },
+    { "TOKEN_LISTEN", "8080", "no port" },
+    { "TOKEN_LISTEN", "localhost", "no port" },
+    { "TOKEN_LISTEN", "localhost:", "port" },
+    { "TOKEN_LISTEN", "[::1]", "no port" },
+    { "TOKEN_LISTEN", "::1:8080", "host" },
+    { "TOKEN_LISTEN", "[]:8080", "host" },
+    { "TOKEN_LISTEN", "[localhost]:8080", "host" },
+    { "TOKEN_LISTEN", "a b:80", "host" },
+    { "TOKEN_LISTEN", "http://a:80", "host" },
+    { "TOKEN_LISTEN", "a:65536", "port" },
+    { "TOKEN_LISTEN", "a:-1", "port" },
+    { "TOKEN_LISTEN", "a:080", "port" },
+    { "TOKEN_LISTEN", "a:http", "port" },
+    { "TOKEN_LISTEN", "a:80 ", "port" },
+    { "TOKEN_ISSUER", "auth.example", "https://" },
+    { "TOKEN_ISSUER", "HTTPS://a.example", "https://" },
+    { "TOKEN_ISSUER", "ftp://a.example", "https://" },
+    { "TOKEN_ISSUER", " https://a.example", "https://" },
+    { "TOKEN_ISSUER", "https://a.example ", "characters that no URL has" },
+    { "TOKEN_ISSUER", "https://a.example/\xc3\xbc", "characters that no URL has" },
+    { "TOKEN_ISSUER", "https://a.example/\"", "characters that no URL has" },
+    { "TOKEN_ISSUER", "https://a.example?", "query or a fragment" },
+    { "TOKEN_ISSUER", "https://a.example/x?y=1", "query or a fragment" },
+    { "TOKEN_ISSUER", "https://a.example#", "query or a fragment" },
+    { "TOKEN_ISSUER", "https://", "host" },
+    { "TOKEN_ISSUER", "https:///x", "host" },
+    { "TOKEN_ISSUER", "https://:443", "host" },
+    { "TOKEN_ISSUER", "https://user@a.example", "host" },
+    { "TOKEN_ISSUER", "https://a.example:0", "port" },
+    { "TOKEN_ISSUER", "https://a.example:", "port" },
+    { "TOKEN_AUDIENCE", ",", "empty" },
+    { "TOKEN_AUDIENCE", "a,", "empty" },
+    { "TOKEN_AUDIENCE", ",a", "empty" },
+    { "TOKEN_AUDIENCE", "a,,b", "empty" },
+    { "TOKEN_AUDIENCE", "a, ,b", "empty" },
+    { "TOKEN_AUDIENCE", " ", "empty" },
+    { "TOKEN_AUDIENCE", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16", "too long" },
+    { "TOKEN_PRIVILEGED_CLAIMS", "tier,,x", "empty" },
+    { "TOKEN_CORS_ORIGINS", "https://a.example/", "path" },
+    { "TOKEN_CORS_ORIGINS", "https://a.example,https://b.example/x", "path" },
+    { "TOKEN_CORS_ORIGINS", "a.example", "scheme" },
+    { "TOKEN_CORS_ORIGINS", "null", "scheme" },
+    { "TOKEN_CORS_ORIGINS", "://a.example", "scheme" },
+    { "TOKEN_CORS_ORIGINS", "1x://a.example", "scheme" },
+    { "TOKEN_CORS_ORIGINS", "https://", "host" },
+    { "TOKEN_CORS_ORIGINS", "https://*.example", "host" },
+    { "TOKEN_CORS_ORIGINS", "https://A.example", "lower case" },
+    { "TOKEN_CORS_ORIGINS", "https://a.example:443", "own port" },
+    { "TOKEN_CORS_ORIGINS", "http://a.example:80", "own port" },
+    { "TOKEN_CORS_ORIGINS", "https://a.example:99999", "port" },
+    { "TOKEN_CORS_ORIGINS", "*,", "empty" },
+    { "TOKEN_SIGNING_ALG", "none", "(allowed: RS256, PS256, ES256, EdDSA)" },
+    { "TOKEN_SIGNING_ALG", "rs256", "no such choice" },
+    { "TOKEN_SIGNING_ALG", "HS256", "no such choice" },
+    { "TOKEN_SIGNING_ALG", "RS256 ", "no such choice" },
+    { "TOKEN_RECORDS", "none", "(allowed: all, grants)" },
+    { "TOKEN_METRICS", "on", "(allowed: loopback, any, off)" },
+    { "TOKEN_LOG_LEVEL", "warning", "(allowed: error, warn, info, debug)" },
+    { "TOKEN_LOG_FORMAT", "xml", "(allowed: auto, json, text)" },
+    { "TOKEN_DATA_DIR", "a\nb", "control characters" },
+    { "TOKEN_DATA_DIR", "a\x7f", "control characters" },
+    { "TOKEN_DATA_DIR", "\xc2\x9b", "control characters" },
+    { "TOKEN_DATA_DIR", "\xff", "not UTF-8" },
+    { "TOKEN_DATA_DIR", "\xc0\xaf", "not UTF-8" },
+    { "TOKEN_ACCESS_TTL", "86401", "above TOKEN_ACCESS_TTL_MAX" },
+    { "TOKEN_ACCESS_TTL_MAX", "3599", "above TOKEN_ACCESS_TTL_MAX" },
+    { "TOKEN_REFRESH_TTL", "31536001", "above TOKEN_REFRESH_TTL_MAX" },
+    { "TOKEN_ID_TTL", "86401", "above TOKEN_ID_TTL_MAX" },
+    { "TOKEN_TLS_CERT", "cert.pem", "both or none" },
+    { "TOKEN_TLS_KEY", "key.pem", "both or none" },
+};
+
+static void what_is_allowed_is_taken_as_it_stands(void **state)
+{
+    for (size_t i = 0; i < COUNT(good); i++) {
+        assert_code(read_environment(good[i].name, good[i].value), ERR_OK, good[i].value);
+        assert_string_equal(value_of(good[i].name), good[i].value);
+    }
+    (void)state;
+}
+
+static void a_bad_value_is_refused_in_one_sentence_that_names_its_variable(void **state)
+{
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct err err = read_environment(bad[i].name, bad[i].value);
+        const char *row = arena_printf(&arena, "%s=%s: %s", bad[i].name, bad[i].value, err.why ? err.why : "-").at;
+        bool is_maximum = strstr(bad[i].name, "_MAX") && strstr(bad[i].says, "above"); /* the other one is blamed */
+        assert_code(err, ERR_INVALID_REQUEST, row);
+        assert_row(is_maximum || strncmp(bad[i].says, "both", 4) == 0 ||
+                       str_has_prefix(str_of(err.why), arena_printf(&arena, "%s is ", bad[i].name)), row);
+        assert_row(has(str_of(err.why), bad[i].name), row);
+        assert_row(has(str_of(err.why), bad[i].says), row);
+        assert_row(has(str_of(err.why), "(allowed: "), row);
+        assert_row(utf8_valid(str_of(err.why)) && !strpbrk(err.why, "\n\x1b\x7f"), row);
+    }
+    (void)state;
+}
+
+static void a_value_that_is_long_or_odd_is_not_repeated(void **state)
+{
+    char value[8192];
+    memset(value, 'z', sizeof value);
+    value[sizeof value - 1] = '\0';
+    struct err err = read_environment("TOKEN_DATA_DIR", value);
+    assert_code(err, ERR_INVALID_REQUEST, "8191 bytes");
+    assert_true(has(str_of(err.why), "TOKEN_DATA_DIR") && has(str_of(err.why), "too long"));
+    assert_false(has(str_of(err.why), "zz"));
+    value[3072] = '\0';
+    assert_ok(read_environment("TOKEN_DATA_DIR", value));
+    value[100] = '\0';
+    assert_false(has(str_of(read_environment("TOKEN_QUEUE", value).why), "zz"));
+    (void)state;
+}
+
+static void certificate_and_key_together_are_taken(void **state)
+{
+    int next;
+    assert_ok(read_with(&next, "--tls-cert", "c.pem", "--tls-key", "k.pem", NULL));
+    assert_string_equal(settings.tls_cert, "c.pem");
+    assert_string_equal(settings.tls_key, "k.pem");
+    (void)state;
+}
+
+/* base knows nothing of jose, so two facts are written in both. */
+static void the_table_agrees_with_jose(void **state)
+{
+    static const enum jwa algorithms[] = { JWA_RS256, JWA_PS256, JWA_ES256, JWA_EDDSA };
+    for (size_t i = 0; i < COUNT(algorithms); i++) {
+        assert_ok(read_environment("TOKEN_SIGNING_ALG", jwa_name(algorithms[i])));
+        assert_int_equal(settings.signing_alg, algorithms[i]);
+    }
+    assert_int_equal(SETTINGS_AUDIENCE_MAX, CLAIMS_AUD_MAX - 1);
+    assert_ok(read_environment("TOKEN_METRICS", "any"));
+    assert_int_equal(settings.metrics, METRICS_ANY);
+    assert_ok(read_environment("TOKEN_RECORDS", "grants"));
+    assert_int_equal(settings.records, RECORDS_GRANTS);
+    assert_ok(read_environment("TOKEN_LOG_LEVEL", "error"));
+    assert_int_equal(settings.log_level, LOG_ERROR);
+    assert_ok(read_environment("TOKEN_LOG_FORMAT", "json"));
+    assert_int_equal(settings.log_format, LOG_JSON);
+    (void)state;
+}
+
+/* --- variables that nobody reads --------------------------------------------------------------------------------- */
+
+static void a_misspelt_variable_is_named_with_what_was_meant(void **state)
+{
+    static const struct {
+        const char *name, *says;
+    } rows[] = {
+        { "TOKEN_LISTNE", "TOKEN_LISTNE is no setting; did you mean TOKEN_LISTEN?\n" },
+        { "TOKEN_ISUER", "TOKEN_ISUER is no setting; did you mean TOKEN_ISSUER?\n" },
+        { "TOKEN_DATADIR", "TOKEN_DATADIR is no setting; did you mean TOKEN_DATA_DIR?\n" },
+        { "TOKEN_Queue", "TOKEN_Queue is no setting\n" },
+        { "TOKEN_SOMETHING_ELSE", "TOKEN_SOMETHING_ELSE is no setting\n" },
+        { "TOKEN_", "TOKEN_ is no setting\n" },
+        { "TOKEN_\x1b[31m", "TOKEN_?[31m is no setting\n" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        setenv(rows[i].name, "hunter2", 1);
+        struct str text = printed(settings_warn_unknown);
+        unsetenv(rows[i].name);
+        assert_str(text, arena_printf(&arena, "token-service: %s", rows[i].says).at);
+    }
+    (void)state;
+}
+
+static void settings_and_strangers_are_not_warned_of(void **state)
+{
+    setenv("TOKENIZER", "x", 1);
+    setenv("MY_TOKEN_LISTNE", "x", 1);
+    setenv("TOKEN_LISTNE", "", 1); /* empty counts as absent here too */
+    for (size_t i = 0; i < COUNT(presets); i++)
+        setenv(presets[i].name, "x", 1);
+    assert_str(printed(settings_warn_unknown), "");
+    (void)state;
+}
+
+static void a_backend_of_a_later_version_is_named_and_its_value_is_not(void **state)
+{
+    static const char *const names[] = { "KMS_KEY_ID", "SUPABASE_URL", "REDIS_URL", "EVENT_BUS_NAME" };
+    for (size_t i = 0; i < COUNT(names); i++) {
+        setenv(names[i], "redis://user:hunter2@host", 1);
+        struct str text = printed(settings_warn_unknown);
+        unsetenv(names[i]);
+        assert_row(has(text, names[i]) && has(text, "does not use it yet") && has(text, "embedded default"), names[i]);
+        assert_row(!has(text, "hunter2"), names[i]);
+        assert_row(memchr(text.at, '\n', text.len) == text.at + text.len - 1, names[i]);
+    }
+    (void)state;
+}
+
+/* --- printing ---------------------------------------------------------------------------------------------------- */
+
+static struct str flag_of(const char *name)
+{
+    struct str flag = arena_printf(&arena, "--%s", name + strlen("TOKEN_"));
+    for (char *at = (char *)flag.at; *at; at++)
+        *at = *at == '_' ? '-' : *at >= 'A' && *at <= 'Z' ? (char)(*at + 32) : *at;
+    return flag;
+}
+
+static void help_shows_every_flag_in_at_most_100_columns(void **state)
+{
+    struct str text = printed(settings_print_help), rest = text, line;
+    for (size_t i = 0; i < COUNT(presets); i++)
+        assert_row(has(text, arena_printf(&arena, "\n  %s  ", flag_of(presets[i].name).at).at), presets[i].name);
+    while (str_cut(&rest, '\n', &line)) {
+        const char *row = arena_copy(&arena, line).at;
+        assert_row(line.len <= 100, row);
+        assert_row(line.len == 0 || line.at[line.len - 1] != ' ', row);
+    }
+    assert_int_equal(rest.len, 0);
+    (void)state;
+}
+
+static void markdown_has_a_row_of_five_cells_for_each_setting(void **state)
+{
+    struct str rest = printed(settings_print_markdown), line;
+    size_t rows = 0;
+    while (str_cut(&rest, '\n', &line)) {
+        size_t bars = 0;
+        if (!str_has_prefix(line, STR("| `TOKEN_")))
+            continue;
+        for (size_t i = 0; i < line.len; i++)
+            bars += line.at[i] == '|' && line.at[i - (i > 0)] != '\\';
+        assert_row(bars == 6, arena_copy(&arena, line).at);
+        rows++;
+    }
+    assert_int_equal(rows, COUNT(presets));
+    (void)state;
+}
+
+static void the_man_page_names_every_variable_and_knows_only_its_own_requests(void **state)
+{
+    static const char *const requests[] = { ".SS ", ".TP", ".BI ", ".br" };
+    struct str text = printed(settings_print_man), rest = text, line;
+    for (size_t i = 0; i < COUNT(presets); i++)
+        assert_row(has(text, presets[i].name), presets[i].name);
+    while (str_cut(&rest, '\n', &line)) {
+        bool known = line.len > 0 && line.at[0] != '.' && line.at[0] != '\'';
+        for (size_t i = 0; i < COUNT(requests); i++)
+            known = known || str_has_prefix(line, str_of(requests[i]));
+        assert_row(known, arena_copy(&arena, line).at);
+    }
+    (void)state;
+}
+
+static void roff_never_reads_a_text_as_its_own(void **state)
+{
+    static const char *const rows[][2] = {
+        { "plain", "plain" }, { ".TH", "\\&.TH" }, { "'br", "\\&'br" }, { "a\\fB", "a\\efB" }, { "--x", "\\-\\-x" },
+        { "a.b", "a.b" },     { "", "" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char text[64] = "";
+        FILE *out = fmemopen(text, sizeof text, "w");
+        roff_print(out, rows[i][0]);
+        fclose(out);
+        assert_string_equal(text, rows[i][1]);
+    }
+    (void)state;
+}
+
+static void values_are_printed_a_line_each_with_their_origin(void **state)
+{
+    char *text = NULL;
+    size_t size = 0, lines = 0;
+    int next;
+    setenv("TOKEN_QUEUE", "7", 1);
+    setenv("TOKEN_LOG_LEVEL", "warn", 1);
+    assert_ok(read_with(&next, "--signing-alg", "ES256", "--log-level=debug", NULL));
+    FILE *out = open_memstream(&text, &size);
+    settings_print_values(&settings, out);
+    fclose(out);
+    struct str all = arena_copy(&arena, (struct str){ text, size });
+    free(text);
+    for (size_t i = 0; i < all.len; i++)
+        lines += all.at[i] == '\n';
+    assert_int_equal(lines, COUNT(presets));
+    assert_true(has(all, "\nTOKEN_QUEUE=7  # environment\n"));
+    assert_true(has(all, "\nTOKEN_SIGNING_ALG=ES256  # flag\n"));
+    assert_true(has(all, "\nTOKEN_LOG_LEVEL=debug  # flag\n"));
+    assert_true(has(all, "\nTOKEN_RECORDS=all  # default\n"));
+    (void)state;
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, begin, finish)
+
+RUN(CASE(without_environment_and_flags_the_defaults_are_in_force),
+    CASE(a_flag_wins_over_the_environment_and_that_over_the_default),
+    CASE(an_empty_variable_is_absent_but_an_empty_flag_is_empty),
+    CASE(reading_stops_at_the_first_argument_that_is_no_settings_flag),
+    CASE(the_last_of_two_equal_flags_wins),
+    CASE(a_flag_at_the_end_needs_its_value),
+    CASE(a_failure_leaves_everything_as_it_was),
+    CASE(what_is_allowed_is_taken_as_it_stands),
+    CASE(a_bad_value_is_refused_in_one_sentence_that_names_its_variable),
+    CASE(a_value_that_is_long_or_odd_is_not_repeated),
+    CASE(certificate_and_key_together_are_taken),
+    CASE(the_table_agrees_with_jose),
+    CASE(a_misspelt_variable_is_named_with_what_was_meant),
+    CASE(settings_and_strangers_are_not_warned_of),
+    CASE(a_backend_of_a_later_version_is_named_and_its_value_is_not),
+    CASE(help_shows_every_flag_in_at_most_100_columns),
+    CASE(markdown_has_a_row_of_five_cells_for_each_setting),
+    CASE(the_man_page_names_every_variable_and_knows_only_its_own_requests),
+    CASE(roff_never_reads_a_text_as_its_own),
+    CASE(values_are_printed_a_line_each_with_their_origin))

@@ -1,0 +1,947 @@
+/* test_store.c: one suite for every store: what store.h promises, through its interface alone. A new store is added to
+ * `kinds` and is done when it passes. What only SQLite has (its file, its schema) comes after that. */
+#include "folder.h"
+#include "observe/log.h"
+#include "store/store.h"
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+static const struct {
+    const char *name;
+    struct err (*open)(const struct settings *, struct store **);
+} kinds[] = { { "sqlite", store_sqlite_open } };
+
+static size_t kind; /* that the suite runs over now */
+
+static struct store *open_store(void)
+{
+    const struct settings settings = { .data_dir = folder };
+    struct store *store = NULL;
+    assert_ok(kinds[kind].open(&settings, &store));
+    assert_string_equal(store->ops->name, kinds[kind].name);
+    return store;
+}
+
+#define OPEN(handle) AUTO(store_closep) struct store *handle = open_store()
+
+static struct client client_of(const char *id)
+{
+    struct client client = { .id = str_of(id),
+                             .name = STR("A name"),
+                             .scopes = STR("token:issue token:verify"),
+                             .access_ttl_s = 60,
+                             .refresh_ttl_s = 70,
+                             .id_ttl_s = 80,
+                             .is_active = true,
+                             .created_at = 1800000000 };
+    memset(client.secret_hash, 0x5a, sizeof client.secret_hash);
+    return client;
+}
+
+static void hash_of(uint64_t number, unsigned char hash[32])
+{
+    memset(hash, 0xab, 32);
+    memcpy(hash, &number, sizeof number);
+}
+
+static struct record token_of(uint64_t number, enum token_kind token_kind, int64_t expires_at)
+{
+    struct record record = { .kind = RECORD_TOKEN,
+                             .token_kind = token_kind,
+                             .jti = STR("jti"),
+                             .subject = STR("sub"),
+                             .client_id = STR("client"),
+                             .scope = STR("a b"),
+                             .audience = STR("[\"client\"]"),
+                             .issued_at = 1000,
+                             .expires_at = expires_at };
+    hash_of(number, record.token_hash);
+    return record;
+}
+
+static struct record revocation_of(uint64_t number, enum token_kind token_kind, int64_t expires_at)
+{
+    struct record record = { .kind = RECORD_REVOCATION,
+                             .token_kind = token_kind,
+                             .reason = STR("lost"),
+                             .revoked_by = STR("client"),
+                             .issued_at = 1500,
+                             .expires_at = expires_at,
+                             .token_expires_at = expires_at };
+    hash_of(number, record.token_hash);
+    return record;
+}
+
+static struct err record_one(struct store *store, const struct record *record)
+{
+    return store->ops->record(store, &record, 1);
+}
+
+static size_t since(struct store *store, int64_t after, int64_t now_s, size_t max, struct revocation **out)
+{
+    size_t count = 12345;
+    assert_ok(store->ops->revocations_since(store, &arena, after, now_s, max, out, &count));
+    assert_true(count <= max);
+    return count;
+}
+
+/* --- clients ----------------------------------------------------------------------------------------------------- */
+
+static void a_client_is_found_as_it_was_added(void **state)
+{
+    OPEN(store);
+    struct client got, wanted = client_of("one");
+    (void)state;
+    assert_ok(store->ops->add_client(store, &wanted));
+    assert_ok(store->ops->find_client(store, &arena, STR("one"), &got));
+    assert_str(got.id, "one");
+    assert_str(got.name, "A name");
+    assert_str(got.scopes, "token:issue token:verify");
+    assert_int_equal(got.access_ttl_s, 60);
+    assert_int_equal(got.refresh_ttl_s, 70);
+    assert_int_equal(got.id_ttl_s, 80);
+    assert_int_equal(got.created_at, 1800000000);
+    assert_true(got.is_active);
+    assert_false(got.is_public);
+    assert_memory_equal(got.secret_hash, wanted.secret_hash, 32);
+}
+
+static void only_that_very_client_is_found(void **state)
+{
+    static const struct str others[] = { ROW(""),       ROW("On"),          ROW("one"),
+                                         ROW("ONE"),    ROW("One "),        ROW("One\0"),
+                                         ROW("One\0x"), ROW("%"),           ROW("O_e"),
+                                         ROW("O*"),     ROW("' OR 1=1 --"), ROW("One'; DROP TABLE oauth_clients; --") };
+    OPEN(store);
+    struct client got, wanted = client_of("One");
+    (void)state;
+    assert_code(store->ops->find_client(store, &arena, STR("One"), &got), ERR_NOT_FOUND, "none yet");
+    assert_ok(store->ops->add_client(store, &wanted));
+    for (size_t i = 0; i < COUNT(others); i++)
+        assert_code(store->ops->find_client(store, &arena, others[i], &got), ERR_NOT_FOUND, others[i].at);
+    assert_code(store->ops->find_client(store, &arena, (struct str){ NULL, 0 }, &got), ERR_NOT_FOUND, "NULL");
+    assert_ok(store->ops->find_client(store, &arena, STR("One"), &got));
+}
+
+static void any_text_comes_back_byte_by_byte(void **state)
+{
+    static const struct str texts[] = { ROW("'; DROP TABLE oauth_clients; --"),
+                                        ROW("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"),
+                                        ROW("a\0b"),
+                                        ROW("\"\\\r\n\t"),
+                                        ROW(" "),
+                                        ROW("%_*?") };
+    OPEN(store);
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct client got, wanted = client_of("x");
+        wanted.id = wanted.name = wanted.scopes = texts[i];
+        assert_code(store->ops->add_client(store, &wanted), ERR_OK, texts[i].at);
+        assert_code(store->ops->find_client(store, &arena, texts[i], &got), ERR_OK, texts[i].at);
+        assert_row(str_eq(got.id, texts[i]) && str_eq(got.name, texts[i]) && str_eq(got.scopes, texts[i]), texts[i].at);
+    }
+}
+
+static void a_clients_id_is_taken_once(void **state)
+{
+    OPEN(store);
+    struct client got, first = client_of("one"), second = client_of("one");
+    (void)state;
+    second.name = STR("Another");
+    memset(second.secret_hash, 1, 32);
+    assert_ok(store->ops->add_client(store, &first));
+    assert_code(store->ops->add_client(store, &second), ERR_CONFLICT, "the same id");
+    assert_ok(store->ops->find_client(store, &arena, STR("one"), &got));
+    assert_str(got.name, "A name");
+    assert_memory_equal(got.secret_hash, first.secret_hash, 32);
+    assert_ok(store->ops->set_client_active(store, STR("one"), false));
+    assert_code(store->ops->add_client(store, &second), ERR_CONFLICT, "a disabled one's id");
+}
+
+static void a_public_client_has_no_secret(void **state)
+{
+    OPEN(store);
+    struct client got, client = client_of("pub");
+    (void)state;
+    client.is_public = true;
+    memset(client.secret_hash, 0, 32);
+    assert_ok(store->ops->add_client(store, &client));
+    assert_ok(store->ops->find_client(store, &arena, STR("pub"), &got));
+    assert_true(got.is_public);
+    assert_memory_equal(got.secret_hash, client.secret_hash, 32);
+}
+
+static void a_disabled_client_is_found_and_says_so(void **state)
+{
+    OPEN(store);
+    struct client got, client = client_of("one");
+    (void)state;
+    assert_code(store->ops->set_client_active(store, STR("one"), false), ERR_NOT_FOUND, "none yet");
+    assert_ok(store->ops->add_client(store, &client));
+    assert_ok(store->ops->set_client_active(store, STR("one"), false));
+    assert_ok(store->ops->find_client(store, &arena, STR("one"), &got));
+    assert_false(got.is_active);
+    assert_ok(store->ops->set_client_active(store, STR("one"), false)); /* a second time is no error */
+    assert_ok(store->ops->set_client_active(store, STR("one"), true));
+    assert_ok(store->ops->find_client(store, &arena, STR("one"), &got));
+    assert_true(got.is_active);
+}
+
+static void clients_are_listed_by_id_up_to_a_maximum(void **state)
+{
+    OPEN(store);
+    struct client *list = NULL;
+    size_t count = 77;
+    (void)state;
+    assert_ok(store->ops->list_clients(store, &arena, 10, &list, &count));
+    assert_int_equal(count, 0);
+    for (int i = 49; i >= 0; i--) {
+        struct client client = client_of(arena_printf(&arena, "c%02d", i).at);
+        assert_ok(store->ops->add_client(store, &client));
+    }
+    assert_ok(store->ops->list_clients(store, &arena, 1000, &list, &count));
+    assert_int_equal(count, 50);
+    for (size_t i = 0; i < count; i++)
+        assert_str(list[i].id, arena_printf(&arena, "c%02zu", i).at);
+    assert_ok(store->ops->list_clients(store, &arena, 7, &list, &count));
+    assert_int_equal(count, 7);
+    assert_str(list[6].id, "c06");
+}
+
+/* --- keys -------------------------------------------------------------------------------------------------------- */
+
+static struct key key_of(const char *kid)
+{
+    return (struct key){ .kid = str_of(kid),
+                         .alg = STR("RS256"),
+                         .public_jwk = STR("{\"kty\":\"RSA\"}"),
+                         .private_ref = STR("file:x"),
+                         .state = KEY_ACTIVE,
+                         .created_at = 1000,
+                         .activated_at = 1001 };
+}
+
+static void the_first_key_is_kept_and_a_second_is_a_conflict(void **state)
+{
+    OPEN(store);
+    struct key *keys = NULL, first = key_of("one"), second = key_of("two");
+    size_t count = 77;
+    (void)state;
+    assert_ok(store->ops->list_keys(store, &arena, &keys, &count));
+    assert_int_equal(count, 0);
+    assert_ok(store->ops->add_first_key(store, &first));
+    assert_code(store->ops->add_first_key(store, &second), ERR_CONFLICT, "another");
+    assert_code(store->ops->add_first_key(store, &first), ERR_CONFLICT, "the same");
+    assert_ok(store->ops->list_keys(store, &arena, &keys, &count));
+    assert_int_equal(count, 1);
+    assert_str(keys[0].kid, "one");
+    assert_str(keys[0].alg, "RS256");
+    assert_str(keys[0].public_jwk, "{\"kty\":\"RSA\"}");
+    assert_str(keys[0].private_ref, "file:x");
+    assert_int_equal(keys[0].state, KEY_ACTIVE);
+    assert_int_equal(keys[0].created_at, 1000);
+    assert_int_equal(keys[0].activated_at, 1001);
+    assert_int_equal(keys[0].retired_at, 0);
+}
+
+struct racer {
+    struct store *store;
+    char id[8];
+    struct err err;
+};
+
+static void *race_for_the_key(void *arg)
+{
+    struct racer *racer = arg;
+    const struct key key = key_of(racer->id);
+    racer->err = racer->store->ops->add_first_key(racer->store, &key);
+    return NULL;
+}
+
+static void *race_for_the_client(void *arg)
+{
+    struct racer *racer = arg;
+    const struct client client = client_of("contested");
+    racer->err = racer->store->ops->add_client(racer->store, &client);
+    return NULL;
+}
+
+/* Many instances at once: each with its own handle, as if each were another process. */
+static void of_many_who_are_first_one_wins_and_the_others_are_told(void **state)
+{
+    enum { RACERS = 6 };
+    struct racer racers[RACERS];
+    pthread_t threads[RACERS];
+    void *(*const races[])(void *) = { race_for_the_key, race_for_the_client };
+    (void)state;
+    for (size_t race = 0; race < COUNT(races); race++) {
+        size_t won = 0, lost = 0;
+        for (size_t i = 0; i < RACERS; i++) {
+            racers[i].store = open_store();
+            snprintf(racers[i].id, sizeof racers[i].id, "k%zu", i);
+        }
+        for (size_t i = 0; i < RACERS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, races[race], &racers[i]), 0);
+        for (size_t i = 0; i < RACERS; i++) {
+            pthread_join(threads[i], NULL);
+            won += racers[i].err.code == ERR_OK;
+            lost += racers[i].err.code == ERR_CONFLICT;
+        }
+        for (size_t i = 0; i < RACERS; i++)
+            store_closep(&racers[i].store);
+        assert_int_equal(won, 1);
+        assert_int_equal(lost, RACERS - 1);
+    }
+}
+
+/* --- records ----------------------------------------------------------------------------------------------------- */
+
+static void revocations_come_back_in_order_from_a_position_on(void **state)
+{
+    enum { MANY = 100 };
+    OPEN(store);
+    struct revocation *found = NULL;
+    unsigned char hash[32];
+    (void)state;
+    assert_int_equal(since(store, 0, 1000, 10, &found), 0);
+    for (uint64_t i = 0; i < MANY; i++) {
+        const struct record record = revocation_of(i * 7 % MANY, TOKEN_ACCESS, 5000 - (int64_t)i);
+        assert_ok(record_one(store, &record));
+    }
+    assert_int_equal(since(store, 0, 1000, 1000, &found), MANY);
+    const struct revocation *all = found;
+    for (uint64_t i = 0; i < MANY; i++) {
+        hash_of(i * 7 % MANY, hash);
+        assert_memory_equal(all[i].token_hash, hash, 32);
+        assert_int_equal(all[i].expires_at, 5000 - (int64_t)i);
+        assert_true(i == 0 ? all[i].position > 0 : all[i].position > all[i - 1].position);
+    }
+    int64_t position = 0;
+    for (size_t seen = 0; seen < MANY;) { /* page by page: nothing twice, nothing left out */
+        size_t count = since(store, position, 1000, 7, &found);
+        assert_true(count > 0);
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(found[i].position, all[seen++].position);
+        position = found[count - 1].position;
+    }
+    assert_int_equal(since(store, position, 1000, 7, &found), 0);
+    assert_int_equal(since(store, INT64_MAX, 1000, 7, &found), 0);
+}
+
+static void expired_revocations_are_left_out(void **state)
+{
+    OPEN(store);
+    struct revocation *found = NULL;
+    const struct record early = revocation_of(1, TOKEN_ACCESS, 2000), late = revocation_of(2, TOKEN_REFRESH, 3000);
+    (void)state;
+    assert_ok(record_one(store, &early));
+    assert_ok(record_one(store, &late));
+    assert_int_equal(since(store, 0, 1999, 10, &found), 2);
+    assert_int_equal(since(store, 0, 2001, 10, &found), 1);
+    assert_int_equal(found[0].expires_at, 3000);
+    assert_int_equal(since(store, 0, 3001, 10, &found), 0);
+}
+
+static void the_same_token_may_be_revoked_again_and_keeps_the_later_expiry(void **state)
+{
+    OPEN(store);
+    struct revocation *found = NULL;
+    struct record record = revocation_of(1, TOKEN_REFRESH, 2000);
+    (void)state;
+    assert_ok(record_one(store, &record));
+    assert_ok(record_one(store, &record));
+    assert_int_equal(since(store, 0, 1000, 10, &found), 1);
+    int64_t position = found[0].position;
+    record.expires_at = 1500; /* earlier */
+    assert_ok(record_one(store, &record));
+    assert_int_equal(since(store, 0, 1000, 10, &found), 1);
+    assert_int_equal(found[0].expires_at, 2000);
+    record.expires_at = 3000; /* later: and those who have read on already must hear of it */
+    assert_ok(record_one(store, &record));
+    assert_int_equal(since(store, 0, 1000, 10, &found), 1);
+    assert_int_equal(found[0].expires_at, 3000);
+    assert_int_equal(since(store, position, 1000, 10, &found), 1);
+}
+
+static void the_same_token_may_be_recorded_again(void **state)
+{
+    static const enum token_kind token_kinds[] = { TOKEN_ACCESS, TOKEN_REFRESH };
+    OPEN(store);
+    size_t deleted = 0;
+    (void)state;
+    for (size_t i = 0; i < COUNT(token_kinds); i++) {
+        const struct record record = token_of(1, token_kinds[i], 2000);
+        assert_ok(record_one(store, &record));
+        assert_ok(record_one(store, &record));
+        assert_ok(store->ops->purge(store, 2001, 100, &deleted));
+        assert_int_equal(deleted, 1);
+    }
+}
+
+static void a_token_may_be_revoked_that_was_never_recorded(void **state)
+{
+    static const enum token_kind token_kinds[] = { TOKEN_ACCESS, TOKEN_REFRESH, TOKEN_ID };
+    OPEN(store);
+    struct revocation *found = NULL;
+    (void)state;
+    for (size_t i = 0; i < COUNT(token_kinds); i++) {
+        const struct record record = revocation_of(i, token_kinds[i], 2000);
+        assert_ok(record_one(store, &record));
+    }
+    assert_int_equal(since(store, 0, 1000, 10, &found), COUNT(token_kinds));
+}
+
+static void many_requests_and_their_lists_are_one_batch(void **state)
+{
+    enum { LISTS = 300, EACH = 3 };
+    OPEN(store);
+    static struct record records[LISTS][EACH];
+    const struct record *lists[LISTS];
+    struct revocation *found = NULL;
+    size_t deleted = 0;
+    (void)state;
+    for (size_t i = 0; i < LISTS; i++) {
+        records[i][0] = token_of(i, TOKEN_ACCESS, 2000);
+        records[i][1] = token_of(i + LISTS, TOKEN_REFRESH, 2000);
+        records[i][2] = revocation_of(i, TOKEN_ACCESS, 2000);
+        records[i][0].next = &records[i][1];
+        records[i][1].next = &records[i][2];
+        lists[i] = &records[i][0];
+    }
+    assert_ok(store->ops->record(store, lists, LISTS));
+    assert_int_equal(since(store, 0, 1000, 1000, &found), LISTS);
+    assert_ok(store->ops->purge(store, 3000, 10000, &deleted));
+    assert_int_equal(deleted, LISTS * EACH);
+    assert_ok(store->ops->record(store, lists, 0)); /* none is fine too */
+}
+
+/* --- purge ------------------------------------------------------------------------------------------------------- */
+
+static void a_purge_deletes_what_expired_in_steps_of_at_most_so_many_rows(void **state)
+{
+    OPEN(store);
+    size_t deleted = 77, total = 0;
+    struct revocation *found = NULL;
+    (void)state;
+    assert_ok(store->ops->purge(store, 5000, 10, &deleted));
+    assert_int_equal(deleted, 0);
+    for (uint64_t i = 0; i < 60; i++) {
+        const struct record access = token_of(i, TOKEN_ACCESS, 1000 + (int64_t)i),
+                            refresh = token_of(i + 100, TOKEN_REFRESH, 1000 + (int64_t)i),
+                            revocation = revocation_of(i + 200, TOKEN_ID, 1000 + (int64_t)i);
+        assert_ok(record_one(store, &access));
+        assert_ok(record_one(store, &refresh));
+        assert_ok(record_one(store, &revocation));
+    }
+    assert_ok(store->ops->purge(store, 1000, 10, &deleted));
+    assert_int_equal(deleted, 0); /* expires_at 1000 is not before 1000 */
+    do {
+        assert_ok(store->ops->purge(store, 1030, 7, &deleted));
+        assert_true(deleted <= 7);
+        total += deleted;
+    } while (deleted > 0);
+    assert_int_equal(total, 3 * 30);
+    assert_int_equal(since(store, 0, 0, 1000, &found), 30);
+    for (size_t i = 0; i < 30; i++)
+        assert_true(found[i].expires_at >= 1030);
+    assert_ok(store->ops->purge(store, INT64_MAX, 1000, &deleted));
+    assert_int_equal(deleted, 3 * 30);
+}
+
+/* Whoever follows continues after a position: were one used twice, a revocation might never be heard of. */
+static void a_position_is_never_given_twice(void **state)
+{
+    struct revocation *found = NULL;
+    size_t deleted = 0;
+    int64_t last = 0;
+    (void)state;
+    for (uint64_t i = 0; i < 5; i++) {
+        OPEN(store); /* opened anew each time: a restart must not forget it */
+        const struct record record = revocation_of(i, TOKEN_ACCESS, 2000);
+        assert_ok(record_one(store, &record));
+        assert_int_equal(since(store, last, 1000, 10, &found), 1);
+        assert_true(found[0].position > last);
+        last = found[0].position;
+        assert_ok(store->ops->purge(store, 3000, 100, &deleted));
+        assert_int_equal(since(store, 0, 1000, 10, &found), 0);
+    }
+}
+
+/* --- several handles --------------------------------------------------------------------------------------------- */
+
+static void what_one_handle_wrote_another_reads(void **state)
+{
+    OPEN(a);
+    OPEN(b);
+    struct client got, client = client_of("one");
+    struct key *keys = NULL, key = key_of("one");
+    struct revocation *found = NULL;
+    size_t count = 0;
+    const struct record record = revocation_of(1, TOKEN_ACCESS, 2000);
+    (void)state;
+    assert_ok(a->ops->add_client(a, &client));
+    assert_ok(b->ops->find_client(b, &arena, STR("one"), &got));
+    assert_ok(b->ops->set_client_active(b, STR("one"), false));
+    assert_ok(a->ops->find_client(a, &arena, STR("one"), &got));
+    assert_false(got.is_active);
+    assert_ok(a->ops->add_first_key(a, &key));
+    assert_ok(b->ops->list_keys(b, &arena, &keys, &count));
+    assert_int_equal(count, 1);
+    assert_ok(b->ops->record(b, &(const struct record *){ &record }, 1));
+    assert_int_equal(since(a, 0, 1000, 10, &found), 1);
+    assert_ok(a->ops->check(a));
+    assert_ok(b->ops->check(b));
+}
+
+static void a_handle_hears_of_others_writes_once_and_not_of_its_own(void **state)
+{
+    OPEN(a);
+    OPEN(b);
+    struct client client = client_of("one");
+    const struct record record = revocation_of(1, TOKEN_ACCESS, 2000);
+    (void)state;
+    (void)a->ops->has_changed(a);
+    assert_false(a->ops->has_changed(a));
+    assert_ok(record_one(a, &record));
+    assert_ok(a->ops->check(a));
+    assert_false(a->ops->has_changed(a));
+    for (int i = 0; i < 2; i++) {
+        assert_ok(i ? b->ops->set_client_active(b, STR("one"), false) : b->ops->add_client(b, &client));
+        assert_true(a->ops->has_changed(a));
+        assert_false(a->ops->has_changed(a));
+    }
+}
+
+static void *record_many(void *arg)
+{
+    struct racer *racer = arg;
+    uint64_t first = (uint64_t)racer->id[0] * 1000;
+    for (uint64_t i = 0; i < 50 && !racer->err.code; i++) {
+        const struct record record = revocation_of(first + i, TOKEN_ACCESS, 2000);
+        racer->err = record_one(racer->store, &record);
+    }
+    return NULL;
+}
+
+/* One follower reads on while others write, on their own handles and on one that they share. */
+static void a_follower_misses_nothing_while_others_write(void **state)
+{
+    enum { WRITERS = 4, ALL = WRITERS * 50 };
+    OPEN(shared);
+    OPEN(own);
+    OPEN(follower);
+    struct racer racers[WRITERS];
+    pthread_t threads[WRITERS];
+    struct revocation *found = NULL;
+    size_t seen = 0;
+    int64_t position = 0;
+    (void)state;
+    for (size_t i = 0; i < WRITERS; i++) {
+        racers[i] = (struct racer){ .store = i < 2 ? shared : i == 2 ? own : follower, .id = { (char)(i + 1) } };
+        assert_int_equal(pthread_create(&threads[i], NULL, record_many, &racers[i]), 0);
+    }
+    for (int tries = 0; seen < ALL && tries < 20000; tries++) {
+        size_t count = since(follower, position, 1000, 1000, &found);
+        for (size_t i = 0; i < count; i++) {
+            assert_true(found[i].position > position);
+            position = found[i].position;
+        }
+        seen += count;
+        if (count == 0)
+            usleep(500);
+    }
+    for (size_t i = 0; i < WRITERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_ok(racers[i].err);
+    }
+    assert_int_equal(seen, ALL);
+}
+
+static void everything_is_there_again_after_a_restart(void **state)
+{
+    struct client got, client = client_of("one");
+    struct key *keys = NULL, key = key_of("one");
+    struct revocation *found = NULL;
+    size_t count = 0;
+    const struct record record = revocation_of(1, TOKEN_ACCESS, 2000);
+    (void)state;
+    struct store *store = open_store();
+    assert_ok(store->ops->add_client(store, &client));
+    assert_ok(store->ops->add_first_key(store, &key));
+    assert_ok(record_one(store, &record));
+    store_closep(&store);
+    assert_null(store);
+    store_closep(&store);
+    OPEN(again);
+    assert_ok(again->ops->find_client(again, &arena, STR("one"), &got));
+    assert_ok(again->ops->list_keys(again, &arena, &keys, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(since(again, 0, 1000, 10, &found), 1);
+}
+
+/* --- SQLite alone ------------------------------------------------------------------------------------------------ */
+
+#define DATABASE "token-service.db"
+
+static int64_t sql(const char *text)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    int64_t result = -1;
+    assert_int_equal(sqlite3_open_v2(in_folder(DATABASE), &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    sqlite3_busy_timeout(db, 2000);
+    if (sqlite3_prepare_v2(db, text, -1, &statement, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", text, sqlite3_errmsg(db));
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        result = sqlite3_column_int64(statement, 0);
+    else if (code != SQLITE_DONE)
+        fail_msg("%s: %s", text, sqlite3_errmsg(db));
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return result;
+}
+
+static void the_files_are_their_owners_alone(void **state)
+{
+    mode_t before = umask(0);
+    (void)state;
+    snprintf(folder + strlen(folder), sizeof folder - strlen(folder), "/data");
+    OPEN(store);
+    struct client client = client_of("one");
+    assert_ok(store->ops->add_client(store, &client));
+    umask(before);
+    assert_int_equal(mode_of(folder), 0700);
+    assert_int_equal(mode_of(in_folder(DATABASE)), 0600);
+    assert_int_equal(mode_of(in_folder(DATABASE "-wal")), 0600);
+    assert_int_equal(mode_of(in_folder(DATABASE "-shm")), 0600);
+    *strrchr(folder, '/') = '\0';
+}
+
+static void the_schema_has_a_version_and_a_second_start_changes_nothing(void **state)
+{
+    (void)state;
+    struct store *store = open_store();
+    store_closep(&store);
+    int64_t version = sql("PRAGMA user_version"), schema = sql("PRAGMA schema_version");
+    assert_true(version >= 1);
+    assert_int_equal(sql("SELECT count(*) FROM sqlite_schema WHERE name IN ('oauth_clients', 'oauth_jwks', "
+                         "'oauth_access_tokens', 'oauth_refresh_tokens', 'revocations')"),
+                     5);
+    store = open_store();
+    store_closep(&store);
+    assert_int_equal(sql("PRAGMA user_version"), version);
+    assert_int_equal(sql("PRAGMA schema_version"), schema);
+}
+
+static void a_database_of_a_newer_version_is_refused_and_left_as_it_is(void **state)
+{
+    const struct settings settings = { .data_dir = folder };
+    (void)state;
+    struct store *store = open_store();
+    struct client client = client_of("one");
+    assert_ok(store->ops->add_client(store, &client));
+    store_closep(&store);
+    sql("PRAGMA user_version = 9999");
+    struct err err = store_sqlite_open(&settings, &store);
+    assert_code(err, ERR_UNAVAILABLE, "a newer version");
+    assert_non_null(strstr(err.why, "newer"));
+    assert_null(store);
+    assert_int_equal(sql("PRAGMA user_version"), 9999);
+    assert_int_equal(sql("SELECT count(*) FROM oauth_clients"), 1);
+}
+
+static void what_is_no_database_is_refused_and_left_as_it_is(void **state)
+{
+    const struct settings settings = { .data_dir = folder };
+    struct store *store = NULL;
+    char text[8192];
+    (void)state;
+    memset(text, 'x', sizeof text);
+    write_text(DATABASE, (struct str){ text, sizeof text }, 0600);
+    assert_code(store_sqlite_open(&settings, &store), ERR_UNAVAILABLE, "no database");
+    assert_null(store);
+    assert_true(str_eq(read_text(DATABASE), (struct str){ text, sizeof text }));
+}
+
+static void a_data_directory_that_cannot_be_is_an_error_that_names_it(void **state)
+{
+    char longest[5000];
+    const char *const bad[] = { in_folder("no/such/parent"), in_folder("file"), longest };
+    struct store *store = NULL;
+    (void)state;
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    write_text("file", STR("x"), 0600);
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        const struct settings settings = { .data_dir = bad[i] };
+        struct err err = store_sqlite_open(&settings, &store);
+        assert_code(err, ERR_INVALID_REQUEST, bad[i]);
+        assert_non_null(strstr(err.why, "TOKEN_DATA_DIR"));
+    }
+}
+
+/* A data directory on another disk, or below /var/run, is often reached through a link. */
+static void a_data_directory_may_be_reached_through_a_symbolic_link(void **state)
+{
+    const struct settings settings = { .data_dir = in_folder("link") };
+    AUTO(store_closep) struct store *store = NULL;
+    (void)state;
+    assert_int_equal(mkdir(in_folder("real"), 0700), 0);
+    assert_int_equal(symlink("real", in_folder("link")), 0);
+    assert_ok(store_sqlite_open(&settings, &store));
+    assert_true(exists("real/" DATABASE));
+}
+
+static void a_database_that_is_itself_a_link_is_refused(void **state)
+{
+    const struct settings settings = { .data_dir = folder };
+    struct store *store = NULL;
+    (void)state;
+    assert_int_equal(symlink("elsewhere", in_folder(DATABASE)), 0);
+    assert_code(store_sqlite_open(&settings, &store), ERR_UNAVAILABLE, "a link");
+    assert_false(exists("elsewhere"));
+}
+
+static void a_batch_of_which_one_record_fails_is_undone_whole(void **state)
+{
+    OPEN(store);
+    struct record records[4] = { token_of(1, TOKEN_ACCESS, 2000), token_of(2, TOKEN_REFRESH, 2000),
+                                 revocation_of(3, TOKEN_ACCESS, 2000), token_of(4, TOKEN_ACCESS, 2000) };
+    const struct record *lists[] = { &records[0], &records[1], &records[2], &records[3] };
+    (void)state;
+    records[3].jti = STR("poison");
+    sql("CREATE TRIGGER poison BEFORE INSERT ON oauth_access_tokens WHEN NEW.jti = 'poison' "
+        "BEGIN SELECT RAISE(ABORT, 'poisoned'); END");
+    assert_code(store->ops->record(store, lists, COUNT(lists)), ERR_UNAVAILABLE, "poison");
+    assert_int_equal(
+        sql("SELECT (SELECT count(*) FROM oauth_access_tokens) + (SELECT count(*) FROM oauth_refresh_tokens) "
+            "+ (SELECT count(*) FROM revocations)"),
+        0);
+    records[3].jti = STR("good");
+    assert_ok(store->ops->record(store, lists, COUNT(lists))); /* and the store goes on */
+    assert_int_equal(
+        sql("SELECT (SELECT count(*) FROM oauth_access_tokens) + (SELECT count(*) FROM oauth_refresh_tokens) "
+            "+ (SELECT count(*) FROM revocations)"),
+        4);
+}
+
+static void a_revocation_marks_the_tokens_own_row_once(void **state)
+{
+    OPEN(store);
+    const struct record access = token_of(1, TOKEN_ACCESS, 2000), other = token_of(2, TOKEN_ACCESS, 2000),
+                        refresh = token_of(3, TOKEN_REFRESH, 2000);
+    struct record revocations[] = { revocation_of(1, TOKEN_ACCESS, 2061), revocation_of(3, TOKEN_REFRESH, 2061) };
+    (void)state;
+    assert_ok(record_one(store, &access));
+    assert_ok(record_one(store, &other));
+    assert_ok(record_one(store, &refresh));
+    for (size_t i = 0; i < COUNT(revocations); i++) {
+        revocations[i].token_expires_at = 2000;
+        assert_ok(record_one(store, &revocations[i]));
+        revocations[i].issued_at = 1900; /* again, later and with another reason: the first stays */
+        revocations[i].reason = STR("again");
+        assert_ok(record_one(store, &revocations[i]));
+    }
+    assert_int_equal(sql("SELECT count(*) FROM oauth_access_tokens WHERE revoked_at IS NULL"), 1);
+    assert_int_equal(
+        sql("SELECT count(*) FROM oauth_access_tokens WHERE revoked_at = 1500 AND revoked_by = 'client' AND "
+            "revocation_reason = 'lost'"),
+        1);
+    assert_int_equal(
+        sql("SELECT count(*) FROM oauth_refresh_tokens WHERE revoked_at = 1500 AND revocation_reason = 'lost'"), 1);
+}
+
+/* No write goes through while a file may not grow: what a full disk does. */
+static void a_full_disk_is_an_error_and_the_store_recovers(void **state)
+{
+    OPEN(store);
+    const struct record first = revocation_of(1, TOKEN_ACCESS, 2000), second = revocation_of(2, TOKEN_ACCESS, 2000);
+    struct rlimit limit, none;
+    struct revocation *found = NULL;
+    (void)state;
+    assert_ok(record_one(store, &first));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 1;
+    void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    struct err err = record_one(store, &second), check = store->ops->check(store);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    (void)signal(SIGXFSZ, before);
+    assert_code(err, ERR_UNAVAILABLE, "a full disk");
+    assert_code(check, ERR_UNAVAILABLE, "a full disk, checked");
+    assert_int_equal(since(store, 0, 1000, 10, &found), 1);
+    assert_ok(record_one(store, &second));
+    assert_ok(store->ops->check(store));
+    assert_int_equal(since(store, 0, 1000, 10, &found), 2);
+}
+
+static void *hold_the_file(void *arg)
+{
+    sqlite3 *db = NULL;
+    if (sqlite3_open_v2(in_folder(DATABASE), &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+        sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK) {
+        atomic_store((atomic_bool *)arg, true);
+        usleep(700000);
+        (void)sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    }
+    sqlite3_close(db);
+    return NULL;
+}
+
+static void a_write_waits_for_another_processs_write(void **state)
+{
+    OPEN(store);
+    const struct record record = revocation_of(1, TOKEN_ACCESS, 2000);
+    struct revocation *found = NULL;
+    struct client got;
+    pthread_t thread;
+    static atomic_bool held;
+    (void)state;
+    atomic_store(&held, false);
+    assert_int_equal(pthread_create(&thread, NULL, hold_the_file, &held), 0);
+    while (!atomic_load(&held))
+        usleep(1000);
+    assert_code(store->ops->find_client(store, &arena, STR("one"), &got), ERR_NOT_FOUND, "reads don't wait");
+    assert_ok(record_one(store, &record));
+    pthread_join(thread, NULL);
+    assert_int_equal(since(store, 0, 1000, 10, &found), 1);
+}
+
+/* --- other processes --------------------------------------------------------------------------------------------- */
+
+/* This program again, as the command line beside a running server: `add ID` adds a client, `count` exits with the
+ * number of revocations it sees. */
+static int be_another_process(char **argv)
+{
+    snprintf(folder, sizeof folder, "%s", argv[2]);
+    const struct settings settings = { .data_dir = folder };
+    struct store *store = NULL;
+    struct revocation *found = NULL;
+    size_t count = 0;
+    arena_init(&arena, NULL, 0);
+    struct err err = store_sqlite_open(&settings, &store);
+    if (!err.code && strcmp(argv[1], "add") == 0) {
+        const struct client client = client_of(argv[3]);
+        err = store->ops->add_client(store, &client);
+    } else if (!err.code) {
+        err = store->ops->revocations_since(store, &arena, 0, 1000, 100, &found, &count);
+    }
+    store_closep(&store);
+    arena_release(&arena);
+    return err.code ? 120 : (int)count;
+}
+
+static int run_another_process(const char *what, const char *id)
+{
+    char *argv[] = { (char *)(uintptr_t) "test_store", (char *)(uintptr_t)what, folder, (char *)(uintptr_t)id, NULL };
+    pid_t child = 0;
+    int status = 0;
+    assert_int_equal(posix_spawn(&child, "/proc/self/exe", NULL, NULL, argv, environ), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static ino_t inode_of(const char *name)
+{
+    struct stat about;
+    return stat(in_folder(name), &about) == 0 ? about.st_ino : 0;
+}
+
+/* SQLite holds a POSIX lock on its file for as long as it is open. A process loses all its locks on a file when it
+ * closes any descriptor of it; then another process that ends takes itself for the last one and deletes the write-ahead
+ * log under the first one's hands, and what is committed after that is lost. */
+static void another_process_that_comes_and_goes_takes_nothing_away(void **state)
+{
+    OPEN(store);
+    struct client got;
+    (void)state;
+    for (uint64_t i = 0; i < 3; i++) {
+        const struct record record = revocation_of(i, TOKEN_ACCESS, 2000);
+        assert_ok(record_one(store, &record));
+        ino_t log = inode_of(DATABASE "-wal");
+        assert_true(log != 0);
+        struct str id = arena_printf(&arena, "c%d", (int)i);
+        assert_int_equal(run_another_process("add", id.at), 0);
+        assert_ok(store->ops->find_client(store, &arena, id, &got));
+        assert_int_equal(inode_of(DATABASE "-wal"), log);
+        assert_int_equal(run_another_process("count", ""), (int)i + 1);
+    }
+}
+
+/* The same with a second handle opened and closed in this process, as a command within a server might do. */
+static void a_handle_of_this_process_that_is_closed_takes_nothing_away(void **state)
+{
+    OPEN(store);
+    const struct record first = revocation_of(1, TOKEN_ACCESS, 2000), second = revocation_of(2, TOKEN_ACCESS, 2000);
+    (void)state;
+    assert_ok(record_one(store, &first));
+    struct store *other = open_store();
+    store_closep(&other);
+    assert_int_equal(run_another_process("add", "one"), 0);
+    assert_ok(record_one(store, &second));
+    assert_int_equal(run_another_process("count", ""), 2);
+}
+
+static int begin(void **state)
+{
+    log_configure(LOG_ERROR, LOG_JSON); /* the failures here are wanted, but their lines may help */
+    return folder_begin(state);
+}
+#define IN_EACH(function) cmocka_unit_test_setup_teardown(function, begin, folder_finish)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest conformance[] = {
+        IN_EACH(a_client_is_found_as_it_was_added),
+        IN_EACH(only_that_very_client_is_found),
+        IN_EACH(any_text_comes_back_byte_by_byte),
+        IN_EACH(a_clients_id_is_taken_once),
+        IN_EACH(a_public_client_has_no_secret),
+        IN_EACH(a_disabled_client_is_found_and_says_so),
+        IN_EACH(clients_are_listed_by_id_up_to_a_maximum),
+        IN_EACH(the_first_key_is_kept_and_a_second_is_a_conflict),
+        IN_EACH(of_many_who_are_first_one_wins_and_the_others_are_told),
+        IN_EACH(revocations_come_back_in_order_from_a_position_on),
+        IN_EACH(expired_revocations_are_left_out),
+        IN_EACH(the_same_token_may_be_revoked_again_and_keeps_the_later_expiry),
+        IN_EACH(the_same_token_may_be_recorded_again),
+        IN_EACH(a_token_may_be_revoked_that_was_never_recorded),
+        IN_EACH(many_requests_and_their_lists_are_one_batch),
+        IN_EACH(a_purge_deletes_what_expired_in_steps_of_at_most_so_many_rows),
+        IN_EACH(a_position_is_never_given_twice),
+        IN_EACH(what_one_handle_wrote_another_reads),
+        IN_EACH(a_handle_hears_of_others_writes_once_and_not_of_its_own),
+        IN_EACH(a_follower_misses_nothing_while_others_write),
+        IN_EACH(everything_is_there_again_after_a_restart),
+    };
+    const struct CMUnitTest sqlite[] = {
+        IN_EACH(the_files_are_their_owners_alone),
+        IN_EACH(the_schema_has_a_version_and_a_second_start_changes_nothing),
+        IN_EACH(a_database_of_a_newer_version_is_refused_and_left_as_it_is),
+        IN_EACH(what_is_no_database_is_refused_and_left_as_it_is),
+        IN_EACH(a_data_directory_that_cannot_be_is_an_error_that_names_it),
+        IN_EACH(a_data_directory_may_be_reached_through_a_symbolic_link),
+        IN_EACH(a_database_that_is_itself_a_link_is_refused),
+        IN_EACH(a_batch_of_which_one_record_fails_is_undone_whole),
+        IN_EACH(a_revocation_marks_the_tokens_own_row_once),
+        IN_EACH(a_full_disk_is_an_error_and_the_store_recovers),
+        IN_EACH(a_write_waits_for_another_processs_write),
+        IN_EACH(another_process_that_comes_and_goes_takes_nothing_away),
+        IN_EACH(a_handle_of_this_process_that_is_closed_takes_nothing_away),
+    };
+    int bad = 0;
+    if (argc == 4)
+        return be_another_process(argv);
+    for (kind = 0; kind < COUNT(kinds); kind++)
+        bad += cmocka_run_group_tests(conformance, NULL, NULL);
+    kind = 0; /* sqlite's row */
+    return bad + cmocka_run_group_tests(sqlite, NULL, NULL);
+}
