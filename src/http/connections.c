@@ -65,6 +65,21 @@ void connection_enter(struct connections *all, struct connection *connection, en
     connection->deadline_ms = clock_coarse_ms() + (phase == PHASE_IDLE ? all->idle_ms : all->request_ms);
 }
 
+static bool has_ended(int fd)
+{
+    char next;
+    return recv(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+void connections_drop_ended(struct connections *all)
+{
+    for (struct connection *each = all->first; each; each = each->next)
+        if ((each->phase == PHASE_IDLE || each->phase == PHASE_RECEIVING) && !each->is_cut && has_ended(each->fd)) {
+            shutdown(each->fd, SHUT_RDWR);
+            each->is_cut = true;
+        }
+}
+
 size_t connections_cut(struct connections *all, int64_t now_ms, bool idle_too)
 {
     size_t cut = 0;

@@ -41,6 +41,10 @@ void connection_remove(struct connections *all, struct connection *connection);
 /* Moves to another phase and sets the deadline that goes with it. */
 void connection_enter(struct connections *all, struct connection *connection, enum phase phase);
 
+/* Shuts down what the client has ended: libmicrohttpd 0.9.75 misses an end that comes together with the last data, and would
+ * keep the place until a time limit. A system call a connection; to be called every few seconds. */
+void connections_drop_ended(struct connections *all);
+
 /* Shuts down what is overdue, so that libmicrohttpd sees the end and cleans up; with `idle_too`, also what stands between
  * requests. Returns how many were cut in the middle of a request. To be called about once a second. */
 size_t connections_cut(struct connections *all, int64_t now_ms, bool idle_too);

@@ -26,6 +26,7 @@
 enum {
     LOOP_WAIT_MS = 250,         /* how soon a loop sees a signal to stop */
     CUT_INTERVAL_MS = 500,      /* how exact deadlines are */
+    ENDED_INTERVAL_MS = 2000,   /* how soon a client's end is noticed that libmicrohttpd missed */
     GATHER_JOBS = 16,           /* waiting for workers: then they have plenty */
     GATHER_NS = 1000000,
     LISTEN_GRACE_MS = 250,      /* after the signal, what was on its way is still taken */
@@ -94,9 +95,8 @@ static struct MHD_Daemon *daemon_start(struct loop *loop, const struct server *s
     };
     unsigned limit = (unsigned)(settings->connections / settings->loops);
     return MHD_start_daemon(flags | (server->tls.cert.at ? MHD_USE_TLS : 0), 0, NULL, NULL, exchange_handle, loop,
-                            MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop,
-                            MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, loop, MHD_OPTION_EXTERNAL_LOGGER, on_log,
-                            NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_as_sent, NULL, STRICTNESS,
+                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop,
+                            MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, loop, MHD_OPTION_UNESCAPE_CALLBACK, keep_as_sent, NULL, STRICTNESS,
                             MHD_OPTION_CONNECTION_LIMIT, limit > 0 ? limit : 1U, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                             (size_t)settings->header_max_bytes + CONNECTION_ROOM, MHD_OPTION_CONNECTION_TIMEOUT,
                             (unsigned)(settings->idle_timeout_s + settings->request_timeout_s), MHD_OPTION_ARRAY, tls,
@@ -171,7 +171,7 @@ static void drain(struct loop *loop)
 static void *run_loop(void *arg)
 {
     struct loop *loop = arg;
-    int64_t cut_at_ms = 0;
+    int64_t cut_at_ms = 0, ended_at_ms = 0;
     pthread_setname_np(pthread_self(), "loop");
     while (!atomic_load_explicit(loop->stopping, memory_order_relaxed)) {
         run_turn(loop, LOOP_WAIT_MS);
@@ -180,6 +180,10 @@ static void *run_loop(void *arg)
             continue;
         cut_overdue(loop, false);
         cut_at_ms = now_ms + CUT_INTERVAL_MS;
+        if (now_ms >= ended_at_ms) {
+            connections_drop_ended(&loop->connections);
+            ended_at_ms = now_ms + ENDED_INTERVAL_MS;
+        }
     }
     drain(loop);
     while (atomic_load(&loop->waking) > 0)
@@ -208,7 +212,10 @@ static struct err start_loop(struct server *server, int listen_fd)
     if (!loop->daemon) {
         close(loop->wake_fd);
         close(listen_fd);
-        return failed(ERR_INVALID_REQUEST, "the HTTP server could not be started; see the log");
+        return failed(ERR_INVALID_REQUEST,
+                      server->tls.cert.at ? "the TLS listener could not be started: TOKEN_TLS_CERT and TOKEN_TLS_KEY must be "
+                                            "a certificate and its key in PEM"
+                                          : "the HTTP server could not be started; see the log at level debug");
     }
     loop->daemon_fd = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     if (pthread_create(&loop->thread, NULL, run_loop, loop) != 0) {

@@ -39,7 +39,7 @@ STORY_SCOPES = "stories:read stories:write openid profile"
 # A sanitizer's words, whichever it is. UBSan's come without a heading.
 SANITIZER = re.compile(r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|: runtime error: ")
 TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-TOKEN_START = re.compile(r"eyJ[A-Za-z0-9_-]{8,}")
+TOKEN_START = re.compile(r"eyJ(hbGci|0eXAi|raWQi|pc3Mi)O")  # {"alg":, {"typ":, {"kid":, {"iss":
 OPEN_PATHS = ("/.well-known/jwks.json", "/health/live", "/health/ready")
 
 
