@@ -54,8 +54,8 @@ def sanitizer():
 
 @pytest.fixture(scope="module")
 def make_server(tmp_path_factory, request):
-    """make_server(TOKEN_X=…) is a Server not yet started. What a test leaves running is stopped, and every log is looked
-    through, when the module ends."""
+    """make_server(TOKEN_X=…) is a Server not yet started. When the module ends, what still runs is stopped, and every log
+    is looked through."""
     made = []
     numbers = itertools.count(1)
 
@@ -73,7 +73,7 @@ def make_server(tmp_path_factory, request):
             faults.append(fault)
         finally:
             server.kill()
-            if not os.environ.get("KEEP"): shutil.rmtree(server.home, ignore_errors=True)
+            shutil.rmtree(server.home, ignore_errors=True)
     assert not faults, "\n\n".join(map(str, faults))
 
 

@@ -1,5 +1,5 @@
-// npm's `jose` and `openid-client` for the Python tests: a JSON list of jobs on standard input, a JSON list of outcomes on
-// standard output, each {"ok": true, …} or {"ok": false, "code": …}. Many jobs share one process, since node starts slowly.
+// npm's `jose` and `openid-client` for the Python tests: a JSON list of jobs on standard input, a JSON list of outcomes
+// on standard output, each {"ok": true, …} or {"ok": false, "code": …}. Many jobs share a process: node starts slowly.
 import { webcrypto } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 

@@ -123,7 +123,7 @@ def check_answer(method, path, status, headers, body):
 
 
 class Server:
-    """`token-service serve` on a data directory of its own and a free port. As a context: started, and stopped cleanly."""
+    """`token-service serve` on a data directory of its own and a free port. As a context: started, and stopped."""
 
     def __init__(self, home, settings=None):
         self.home = Path(home)
@@ -333,7 +333,8 @@ class Server:
 
     def row(self, table, token, columns):
         """What the store holds of a token, by its hash; None when it holds nothing."""
-        found = self.rows(f"SELECT {columns} FROM {table} WHERE token_hash = ?", hashlib.sha256(token.encode()).digest())
+        found = self.rows(f"SELECT {columns} FROM {table} WHERE token_hash = ?",
+                          hashlib.sha256(token.encode()).digest())
         return found[0] if found else None
 
     def signing_key(self):

@@ -1,5 +1,5 @@
-"""What hostile or broken callers send, by raw sockets: every operation answers each with a 4xx, a code and a sentence, or
-closes the connection where nothing can be answered; and goes on as before, with the memory it had before."""
+"""What hostile or broken callers send, by raw sockets: every operation answers each with a 4xx, a code and a sentence,
+or closes the connection where nothing can be answered; and goes on as before, with the memory it had before."""
 
 import json
 import re
@@ -66,7 +66,8 @@ def not_json(path):
     good = members(path)
     first = next(iter(GOOD[path]))
     yield from (b"", b" ", b"\n", b"x", b"{", b"}", b"[", b"]", b'"', b"{}x", b"{} {}", b"nul", b"True", b"NaN", b"'x'")
-    yield from (b"null", b"true", b"1", b'"x"', b"[]", f"[{{{good}}}]".encode(), b"[[]]", b"{}")  # JSON, but no good body
+    yield from (b"null", b"true", b"1", b'"x"', b"[]", f"[{{{good}}}]".encode(), b"[[]]",
+                b"{}")  # JSON, but no good body
     for text in (f"{{{good}", f"{good}}}", f"{{{good}}}x", f"{{{good}}}{{{good}}}", f"{{{good},}}", f"{{,{good}}}",
                  f"{{{good}}},", f"{{{good} \"a\":1}}", f"{{{good},\"a\"}}", f"{{{good},\"a\":}}", f"{{{good},a:1}}",
                  f"{{{good},'a':1}}", f"{{{good},\"a\":.5}}", f"{{{good},\"a\":5.}}", f"{{{good},\"a\":01}}",
@@ -81,7 +82,8 @@ def not_json(path):
                  f"{{{good},\"\\u00{ord(first[0]):02x}{first[1:]}\":\"x\"}}"):
         yield text.encode()
     raw = good.encode()
-    for junk in (b"\0", b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf0\x80\x80\xaf", b"\xc3", b"\x80"):
+    for junk in (b"\0", b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf0\x80\x80\xaf", b"\xc3",
+                 b"\x80"):
         yield b"{" + raw + b',"a":"' + junk + b'"}'
         yield b"{" + raw + b',"' + junk + b'":1}'
         yield b"{" + raw + b"}" + junk
@@ -150,7 +152,8 @@ def test_expect_is_answered_for_a_body_that_fits(server, basic):
 
 # --- members --------------------------------------------------------------------------------------------------------
 
-WRONG_TYPES = ["null", "true", "false", "0", "1", "-1", "1.5", "1e400", "[]", "{}", '["x"]', '{"x":1}', "[[]]", '[null]']
+WRONG_TYPES = ["null", "true", "false", "0", "1", "-1", "1.5", "1e400", "[]", "{}", '["x"]', '{"x":1}', "[[]]",
+               '[null]']
 NO_INTEGERS = ["null", "true", '"60"', '""', "1.5", "1.0", "6e1", "-1", "9223372036854775808", "18446744073709551616",
                "1e400", "1e18", "4294967296000000", "[]", "{}", "[60]"]
 NO_TEXTS = ['""', '"\\u0000"', '"a\\u0000b"', '"\\ud800"']
@@ -211,14 +214,17 @@ def test_missing_unknown_and_duplicate_members_are_refused(server, basic, path):
 @pytest.mark.parametrize("path", GOOD)
 @pytest.mark.parametrize("content_type", [
     None, "", "text/plain", "text/json", "application/xml", "application/json-patch+json", "application/jsonx",
-    "application", "/json", "application/json; charset=latin-1", "application/json;charset=utf-16", "multipart/form-data",
+    "application", "/json", "application/json; charset=latin-1", "application/json;charset=utf-16",
+    "multipart/form-data",
     "multipart/form-data; boundary=x", "application/json, text/plain", "application/json application/json", "*/*",
     "application/octet-stream", "application/jwt", "a" * 5000, "application/x-www-form-urlencoded; charset=latin-1",
     "application/json; x=y", "\xff\xfe",
 ])
 def test_a_wrong_content_type_is_refused(server, basic, path, content_type):
     body = json.dumps(GOOD[path]).encode()
-    lines = [basic, f"Content-Length: {len(body)}"] + ([] if content_type is None else [f"Content-Type: {content_type}"])
+    lines = [basic, f"Content-Length: {len(body)}"]
+    if content_type is not None:
+        lines.append(f"Content-Type: {content_type}")
     answer = refused(server, head("POST", path, *lines) + body, path, [415])
     assert answer.json()["error"] == "unsupported_media_type"
 
@@ -236,8 +242,10 @@ def test_the_content_type_of_json_has_its_usual_forms(server, basic, path):
 
 @pytest.mark.parametrize("path", FORMS)
 def test_a_bad_form_is_refused(server, basic, path):
-    for body in (b"", b"&", b"=", b"&&&&", b"token", b"token=", b"=x", b"token=%", b"token=%4", b"token=%zz", b"token=%00",
-                 b"token=a%00b", b"token=\0", b"%00=x", b"token=%ff", b"token=\xff", b"token=%c0%af", b"token=%ed%a0%80",
+    for body in (b"", b"&", b"=", b"&&&&", b"token", b"token=", b"=x", b"token=%", b"token=%4", b"token=%zz",
+                 b"token=%00",
+                 b"token=a%00b", b"token=\0", b"%00=x", b"token=%ff", b"token=\xff", b"token=%c0%af",
+                 b"token=%ed%a0%80",
                  b"token=x&token=x", b"token=x&%74oken=x", b"token=x&token_type_hint=a&token_type_hint=b",
                  b"&".join(b"p%d=x" % i for i in range(200)), b"token=x&" + b"&".join(b"p%d=x" % i for i in range(200)),
                  b'{"token":"x"}', b"tok\0en=x", b"token=x&grant_type=\xff", b"\xef\xbb\xbftoken=x", b"a=%" * 5000):
@@ -266,8 +274,8 @@ N = len(BODY)
 
 
 def framings(basic):
-    """Requests whose end two parsers could see in different places (RFC 9112 sections 2.2, 5, 6.1, 6.3, 7.1), and such as
-    are no HTTP at all. Each must be refused and its connection closed: what follows is never a second request."""
+    """Requests whose end two parsers could see in different places (RFC 9112 sections 2.2, 5, 6.1, 6.3, 7.1), and such
+    as are no HTTP at all. Each must be refused and its connection closed: what follows is never a second request."""
     def made(*lines, body=BODY, first="POST /token/introspect HTTP/1.1", end="\r\n"):
         fixed = ["Host: localhost", basic, "Content-Type: application/json"]
         return end.join([first, *fixed, *lines, "", ""]).encode("latin-1") + body
@@ -278,7 +286,8 @@ def framings(basic):
     yield "a list of lengths", made(f"Content-Length: {N}, {N}")
     yield "length and chunked", made(f"Content-Length: {N}", "Transfer-Encoding: chunked", body=chunked)
     yield "chunked and length", made("Transfer-Encoding: chunked", f"Content-Length: {N}", body=chunked)
-    for bad in ("", "+17", "-1", "-17", "0x11", "17 ", "1 7", "17,", "17;x", "a", "17a", "1e1", "17.0", "9" * 19, "9" * 40,
+    for bad in ("", "+17", "-1", "-17", "0x11", "17 ", "1 7", "17,", "17;x", "a", "17a", "1e1", "17.0", "9" * 19,
+                "9" * 40,
                 "18446744073709551633", "\t", "\xb9"):
         if bad != "17 ":
             yield f"length {bad!r}", made(f"Content-Length: {bad}")
@@ -312,7 +321,8 @@ def framings(basic):
     yield "a long path", made(f"Content-Length: {N}", first=f"POST /{'x' * 100_000} HTTP/1.1")
     yield "a long query", made(f"Content-Length: {N}", first=f"POST /token/introspect?{'x' * 100_000} HTTP/1.1")
     yield "a long method", made(f"Content-Length: {N}", first=f"{'X' * 100_000} / HTTP/1.1")
-    for version in ("HTTP/0.9", "HTTP/1", "HTTP/2.0", "HTTP/9.9", "HTTP/1.1x", "http/1.1", "HTTP/11", "HTTP", "ICY", "HTTP/1.10"):
+    for version in ("HTTP/0.9", "HTTP/1", "HTTP/2.0", "HTTP/9.9", "HTTP/1.1x", "http/1.1", "HTTP/11", "HTTP", "ICY",
+                    "HTTP/1.10"):
         yield f"version {version}", made(f"Content-Length: {N}", first=f"POST /token/introspect {version}")
     yield "no version", made(f"Content-Length: {N}", first="POST /token/introspect")
     yield "method alone", made(f"Content-Length: {N}", first="POST")
@@ -324,7 +334,8 @@ def framings(basic):
         "a sign": b"+" + size + b"\r\n" + BODY + b"\r\n0\r\n\r\n",
         "a minus": b"-1\r\n" + BODY + b"\r\n0\r\n\r\n",
         "too large a number": b"f" * 17 + b"\r\n" + BODY, "a huge number": b"7fffffffffffffff\r\n" + BODY,
-        "a longer number": b"f" * 200 + b"\r\n" + BODY, "a space before": b" " + size + b"\r\n" + BODY + b"\r\n0\r\n\r\n",
+        "a longer number": b"f" * 200 + b"\r\n" + BODY,
+        "a space before": b" " + size + b"\r\n" + BODY + b"\r\n0\r\n\r\n",
         "more than it says": b"5\r\n" + BODY + b"\r\n0\r\n\r\n",
         "no line break behind": size + b"\r\n" + BODY + b"0\r\n\r\n",
         "bare LF": size + b"\n" + BODY + b"\n0\n\n",
@@ -444,7 +455,8 @@ def test_a_body_is_never_the_next_request(server, basic):
 
 # --- methods and paths ----------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", "Post", "X", "X" * 100,
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", "Post", "X",
+                                    "X" * 100,
                                     "GET/", "POST\x01", "P\xd6ST"])
 def test_unknown_methods_are_refused(server, basic, method):
     for path in (*GOOD, "/health/live", "/.well-known/jwks.json", "/metrics"):
@@ -457,12 +469,18 @@ def test_unknown_methods_are_refused(server, basic, method):
 
 
 @pytest.mark.parametrize("path", [
-    "/", "//", "/.", "/..", "/token/", "//token", "/token//verify", "/token/verify/", "/./token", "/x/../token", "/token/.",
-    "/token/../token", "/../token", "/%74oken", "/token%2fverify", "/token%00", "/token%0d%0aX: y", "/Token", "/TOKEN/VERIFY", "token",
-    "*", "http://localhost/token", "http://other.example/token", "/prod/prod/token", "/prod//token", "/a/b/token/verify",
-    "/token/verify/x", "/token;x=y", "/token/verify;x", "\\token", "/token\\verify", "/%", "/%zz", "/\xff", "/token\x7f",
-    "/token#x", "/../../../etc/passwd", "/..%2f..%2fetc/passwd", "/.git/config", "/.well-known/", "/.well-known/jwks.json/",
-    "/.well-known/JWKS.json", "/health", "/health/", "/metrics/", "/admin", "/.env", "/prod/../token", "/" + "a/" * 2000,
+    "/", "//", "/.", "/..", "/token/", "//token", "/token//verify", "/token/verify/", "/./token", "/x/../token",
+    "/token/.",
+    "/token/../token", "/../token", "/%74oken", "/token%2fverify", "/token%00", "/token%0d%0aX: y", "/Token",
+    "/TOKEN/VERIFY", "token",
+    "*", "http://localhost/token", "http://other.example/token", "/prod/prod/token", "/prod//token",
+    "/a/b/token/verify",
+    "/token/verify/x", "/token;x=y", "/token/verify;x", "\\token", "/token\\verify", "/%", "/%zz", "/\xff",
+    "/token\x7f",
+    "/token#x", "/../../../etc/passwd", "/..%2f..%2fetc/passwd", "/.git/config", "/.well-known/",
+    "/.well-known/jwks.json/",
+    "/.well-known/JWKS.json", "/health", "/health/", "/metrics/", "/admin", "/.env", "/prod/../token",
+    "/" + "a/" * 2000,
 ])
 def test_only_the_routes_own_paths_are_routes(server, basic, path):
     for request in (post(path, BODY, "application/json", basic), head("GET", path)):

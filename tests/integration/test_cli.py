@@ -22,7 +22,8 @@ COMMANDS = ["serve", "token", "clients", "keys", "doctor", "version", "help"]
 @pytest.fixture
 def settings(tmp_path):
     """A data directory that does not exist yet."""
-    return DEFAULTS | {"TOKEN_DATA_DIR": str(tmp_path / "data"), "TOKEN_SIGNING_ALG": "ES256", "TOKEN_LOG_LEVEL": "info"}
+    return DEFAULTS | {"TOKEN_DATA_DIR": str(tmp_path / "data"), "TOKEN_SIGNING_ALG": "ES256",
+                       "TOKEN_LOG_LEVEL": "info"}
 
 
 @pytest.fixture
@@ -85,8 +86,10 @@ def test_the_settings_as_markdown_have_a_row_each():
 @pytest.mark.parametrize("arguments", [
     ["nonsense"], ["--nonsense"], ["Serve"], ["serve", "extra"], ["serve", "--nonsense"], ["serve", "--nonsense=1"],
     ["serve", "--listen"], ["token"], ["token", "nonsense"], ["token", "issue"], ["token", "verify", "extra"],
-    ["token", "issue", "--client", "x", "--expires-in", "soon"], ["token", "issue", "--client", "x", "--expires-in", "0"],
-    ["token", "issue", "--client", "x", "--expires-in", "-1"], ["token", "issue", "--client", "x", "--expires-in", "99999999999"],
+    ["token", "issue", "--client", "x", "--expires-in", "soon"],
+    ["token", "issue", "--client", "x", "--expires-in", "0"],
+    ["token", "issue", "--client", "x", "--expires-in", "-1"],
+    ["token", "issue", "--client", "x", "--expires-in", "99999999999"],
     ["token", "issue", "--client"], ["clients"], ["clients", "nonsense"], ["clients", "add"], ["clients", "disable"],
     ["clients", "add", "--id", ""], ["clients", "add", "--id", "x" * 256], ["clients", "add", "--id", "é"],
     ["clients", "add", "--id", "a\nb"], ["clients", "add", "--id", "a", "--scope", 'a"b'],
@@ -101,21 +104,25 @@ def test_a_wrong_argument_is_one_sentence_and_status_2(settings, arguments):
 # --- settings -------------------------------------------------------------------------------------------------------
 
 BAD_SETTINGS = {
-    "TOKEN_LISTEN": ["8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", "a b:80", "::1:80",
+    "TOKEN_LISTEN": ["8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", "a b:80",
+                     "::1:80",
                      "[::1:80", "[]:80", "127.0.0.1:80:80", "http://127.0.0.1:80"],
-    "TOKEN_ISSUER": ["auth.storytailor.ai", "ftp://x", "https://", "https://a b", "https://x/?y", "https://x/#y", "https:///x",
+    "TOKEN_ISSUER": ["auth.storytailor.ai", "ftp://x", "https://", "https://a b", "https://x/?y", "https://x/#y",
+                     "https:///x",
                      "HTTPS://x\n", "javascript:alert(1)", "https://x:99999"],
     "TOKEN_AUDIENCE": [",", "a,", ",a", "a,,b", "a, ,b", ",".join("abcdefghijklmnopqrst")],
     "TOKEN_SIGNING_ALG": ["none", "HS256", "rs256", "RS512", "ES384", "RS256 ", "RS256,ES256"],
     "TOKEN_RECORDS": ["none", "All", "grant", "0"],
-    "TOKEN_ACCESS_TTL": ["0", "-1", "1h", "3600.0", "1e3", " 3600", "3600 ", "0x10", "010", "99999999999999999999", "86401"],
+    "TOKEN_ACCESS_TTL": ["0", "-1", "1h", "3600.0", "1e3", " 3600", "3600 ", "0x10", "010", "99999999999999999999",
+                         "86401"],
     "TOKEN_REFRESH_TTL": ["0", "x"], "TOKEN_ID_TTL": ["0", "x"],
     "TOKEN_FAILURE_LIMIT": ["-1", "ten", "1000001"],
     "TOKEN_CLIENT_CACHE_TTL": ["0", "3601"],
     "TOKEN_BODY_MAX": ["0", "64K", "65536.5", "-65536"], "TOKEN_HEADER_MAX": ["0", "x"], "TOKEN_MAX_BYTES": ["0", "x"],
     "TOKEN_LOOPS": ["-1", "65", "x"], "TOKEN_WORKERS": ["257"], "TOKEN_QUEUE": ["0"], "TOKEN_CONNECTIONS": ["0"],
     "TOKEN_METRICS": ["on", "true", "public"], "TOKEN_LOG_LEVEL": ["verbose", "INFO"], "TOKEN_LOG_FORMAT": ["xml"],
-    "TOKEN_CORS_ORIGINS": ["portal.storytailor.ai", "https://x/", "https://X", "https://x:443", "http://x:80", "https://",
+    "TOKEN_CORS_ORIGINS": ["portal.storytailor.ai", "https://x/", "https://X", "https://x:443", "http://x:80",
+                           "https://",
                            "https://x,", "https://x y", "://x", "https://x,,https://y", "**"],
     "TOKEN_TLS_CERT": ["only-this-one.pem"], "TOKEN_TLS_KEY": ["only-this-one.pem"],
     "TOKEN_PRIVILEGED_CLAIMS": [",", "a,,b"], "TOKEN_CLOCK_SKEW": ["301", "-1"], "TOKEN_JWKS_MAX_AGE": ["-1", "86401"],
@@ -151,7 +158,8 @@ def test_check_config_shows_what_is_in_force_and_from_where(settings, tmp_path):
     shown = values(settings=settings | {"TOKEN_ACCESS_TTL": "60"})
     assert shown["TOKEN_ACCESS_TTL"] == ("60", "environment")
     assert shown["TOKEN_ISSUER"] == (ISSUER, "default")
-    assert values("--access-ttl", "90", settings=settings | {"TOKEN_ACCESS_TTL": "60"})["TOKEN_ACCESS_TTL"] == ("90", "flag")
+    assert values("--access-ttl", "90", settings=settings | {"TOKEN_ACCESS_TTL": "60"})["TOKEN_ACCESS_TTL"] == ("90",
+                                                                                                                "flag")
     assert values("--access-ttl=90", settings=settings)["TOKEN_ACCESS_TTL"] == ("90", "flag")
     assert values(settings=settings | {"TOKEN_ISSUER": ""})["TOKEN_ISSUER"] == (ISSUER, "default"), "empty is absent"
     assert not (tmp_path / "data").exists(), "it only looks"
@@ -160,8 +168,10 @@ def test_check_config_shows_what_is_in_force_and_from_where(settings, tmp_path):
 def test_the_contracts_defaults(settings):
     """contract.md: the lifetimes, the issuer; issue 2: the address."""
     shown = values()
-    expected = {"TOKEN_LISTEN": "127.0.0.1:8080", "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": "", "TOKEN_ACCESS_TTL": "3600",
-                "TOKEN_REFRESH_TTL": "2592000", "TOKEN_ID_TTL": "3600", "TOKEN_SIGNING_ALG": "RS256", "TOKEN_RECORDS": "all",
+    expected = {"TOKEN_LISTEN": "127.0.0.1:8080", "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": "",
+                "TOKEN_ACCESS_TTL": "3600",
+                "TOKEN_REFRESH_TTL": "2592000", "TOKEN_ID_TTL": "3600", "TOKEN_SIGNING_ALG": "RS256",
+                "TOKEN_RECORDS": "all",
                 "TOKEN_BODY_MAX": "65536", "TOKEN_CORS_ORIGINS": ""}
     assert {name: shown[name][0] for name in expected} == expected
 
@@ -218,7 +228,8 @@ def test_no_clients_are_an_empty_list(settings):
 
 
 def test_a_public_client_has_no_secret(settings):
-    added = json.loads(run("clients", "add", "--id", "app", "--scope", "a", "--public", "--json", settings=settings).stdout)
+    added = json.loads(run("clients", "add", "--id", "app", "--scope", "a", "--public", "--json",
+                           settings=settings).stdout)
     assert "client_secret" not in added and added["client_type"] == "public"
 
 
@@ -263,7 +274,8 @@ def test_a_token_is_issued_verified_inspected_and_revoked(settings, client):
 
 @pytest.mark.parametrize("kind", ["access", "refresh", "id"])
 def test_every_kind_and_option(settings, client, kind):
-    answer = json.loads(issue(settings, "--type", kind, "--subject", "user-1", "--claims", '{"role":"admin","n":[1]}', "--json",
+    answer = json.loads(issue(settings, "--type", kind, "--subject", "user-1", "--claims", '{"role":"admin","n":[1]}',
+                              "--json",
                               *(["--nonce", "n-1"] if kind == "id" else [])))
     assert answer["tokenType"] == kind and answer["claims"]["role"] == "admin" and answer["claims"]["n"] == [1]
     assert answer["claims"].get("nonce") == ("n-1" if kind == "id" else None)
@@ -271,7 +283,8 @@ def test_every_kind_and_option(settings, client, kind):
 
 @pytest.mark.parametrize("good, bad", [
     (["--type", "access"], ["--type", "refresh"]), (["--audience", "web"], ["--audience", "app"]),
-    (["--subject", "user-1"], ["--subject", "user-2"]), (["--require-issuer", ISSUER], ["--require-issuer", "https://x"]),
+    (["--subject", "user-1"], ["--subject", "user-2"]), (["--require-issuer", ISSUER],
+                                                         ["--require-issuer", "https://x"]),
     ([], ["--nonce", "x"]),
 ])
 def test_what_verify_asks_of_a_token(settings, client, good, bad):
@@ -283,7 +296,8 @@ def test_what_verify_asks_of_a_token(settings, client, good, bad):
 
 @pytest.mark.parametrize("arguments", [
     ["--client", "nobody"], ["--client", "web", "--scope", "other"], ["--client", "web", "--type", "other"],
-    ["--client", "web", "--claims", '{"iss":"x"}'], ["--client", "web", "--claims", "[]"], ["--client", "web", "--claims", "x"],
+    ["--client", "web", "--claims", '{"iss":"x"}'], ["--client", "web", "--claims", "[]"],
+    ["--client", "web", "--claims", "x"],
     ["--client", "web", "--claims", '{"a":1},"subject":"x"'], ["--client", "web", "--expires-in", "99999999"],
 ])
 def test_a_token_that_may_not_be_issued_is_not(settings, client, arguments):
@@ -293,7 +307,8 @@ def test_a_token_that_may_not_be_issued_is_not(settings, client, arguments):
     assert not re.search("eyJ", done.stdout + done.stderr)
 
 
-@pytest.mark.parametrize("text", ["", "\n", "x", "a.b.c", "..", "é", "\x00", "x" * 70000, "a.b.c d.e.f", "eyJhbGciOiJub25lIn0.e30."])
+@pytest.mark.parametrize("text", ["", "\n", "x", "a.b.c", "..", "é", "\x00", "x" * 70000, "a.b.c d.e.f",
+                                  "eyJhbGciOiJub25lIn0.e30."])
 def test_what_is_no_token_is_not_valid(settings, client, text):
     for verb in ("verify", "inspect"):
         done = run("token", verb, settings=settings, stdin=text, expect=1)
@@ -387,7 +402,8 @@ def test_a_data_directory_is_made_and_kept_closed(settings, tmp_path):
     assert mode_of(tmp_path / "data") == 0o700
     for umask in (0o000, 0o077):
         folder = tmp_path / f"data-{umask:o}"
-        subprocess.run([BINARY, "doctor"], env=environment(settings | {"TOKEN_DATA_DIR": folder}), check=True, umask=umask,
+        subprocess.run([BINARY, "doctor"], env=environment(settings | {"TOKEN_DATA_DIR": folder}), check=True,
+                       umask=umask,
                        capture_output=True, timeout=60)
         assert mode_of(folder) == 0o700
         assert {mode_of(path) for path in folder.iterdir()} == {0o600}

@@ -1,5 +1,5 @@
-"""What was acknowledged is there after any end: kill -9 under load, at the first start, a store that fails. The answers are
-compared with what a fresh start says, and with the rows of the SQLite file, read past the program."""
+"""What was acknowledged is there after any end: kill -9 under load, at the first start, a store that fails. The answers
+are compared with what a fresh start says, and with the rows of the SQLite file, read past the program."""
 
 import hashlib
 import json
@@ -111,7 +111,7 @@ def test_a_first_start_that_is_killed_is_finished_or_undone_by_the_next(make_ser
         agent = server.add_client("agent")
         (key,) = server.jwks()["keys"]
         assert server.verify(agent, server.token(agent)).status_code == 200
-        assert [row[0] for row in server.rows("SELECT kid FROM oauth_jwks")] == [key["kid"]], "one key, and it is active"
+        assert [row[0] for row in server.rows("SELECT kid FROM oauth_jwks")] == [key["kid"]], "the one that is active"
         assert {path.name for path in server.data_dir.iterdir()} - {"serve.lock"} == {
             f"signing-key-{key['kid']}.pem", server.database_path.name,
             *(server.database_path.name + end for end in ("-wal", "-shm"))}, "no private key lies about half made"

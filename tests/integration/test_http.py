@@ -72,7 +72,8 @@ def test_head_says_what_get_says_without_its_body(server, path):
 
 @pytest.mark.parametrize("path", POSTS)
 def test_a_stage_prefix_is_allowed(server, agent, path):
-    body = {"token": "x"} if path != "/token" else {"subject": "s", "clientId": "agent", "scope": "", "tokenType": "access"}
+    body = {"token": "x"} if path != "/token" else {"subject": "s", "clientId": "agent", "scope": "",
+                                                    "tokenType": "access"}
     plain = server.post(path, auth=agent, json=body)
     staged = server.post("/prod" + path, auth=agent, json=body)
     assert staged.status_code == plain.status_code in (200, 401)
@@ -151,8 +152,10 @@ def test_the_settings_origins_may_call_token_and_revocation(server, agent, path)
 
 @pytest.mark.parametrize("path", ["/token", "/token/revoke"])
 @pytest.mark.parametrize("origin", [
-    "https://evil.example", "null", "*", PORTAL + ".evil.example", PORTAL + "/", PORTAL.upper(), PORTAL + ":443", "https://",
-    "http://portal.storytailor.ai", "https://portal.storytailor.ai, http://localhost:3000", "https://evil.example," + PORTAL,
+    "https://evil.example", "null", "*", PORTAL + ".evil.example", PORTAL + "/", PORTAL.upper(), PORTAL + ":443",
+    "https://",
+    "http://portal.storytailor.ai", "https://portal.storytailor.ai, http://localhost:3000",
+    "https://evil.example," + PORTAL,
     "http://localhost:3001", "", "portal.storytailor.ai"])
 def test_other_origins_may_not(server, agent, path, origin):
     for answer in (preflight(server, path, origin), server.post(path, auth=agent, json={"token": "x"},
@@ -189,7 +192,8 @@ def test_limits_are_settings(make_server):
             body = ('{"token":"' + "x" * (size - 12) + '"}').encode()
             assert len(body) == size
             with server.wire() as wire:
-                answer = wire.call(post("/token/introspect", body, "application/json", f"Authorization: {agent.basic()}"))
+                answer = wire.call(post("/token/introspect", body, "application/json",
+                                        f"Authorization: {agent.basic()}"))
                 assert answer.status == status
         with server.wire() as wire:
             assert wire.call(head("GET", "/health/live", "X-Any: " + "x" * 600)).status == 200
@@ -555,7 +559,8 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tls(make_server, certificate):
-    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_TLS_CERT=str(certificate[0]), TOKEN_TLS_KEY=str(certificate[1]))
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_TLS_CERT=str(certificate[0]),
+                         TOKEN_TLS_KEY=str(certificate[1]))
     server.spawn()
     server.port = server._wait_for_port(0)
     return server
@@ -640,6 +645,7 @@ def test_bad_tls_files_stop_the_start_with_one_sentence(make_server, certificate
     open_key.chmod(0o644)
     for cert, key in ((str(tmp_path / "absent"), key_path), (certificate_path, str(tmp_path / "absent")),
                       (certificate_path, str(empty)), (certificate_path, str(garbage)), (str(garbage), key_path),
-                      (certificate_path, str(open_key)), (certificate_path, str(tmp_path)), (key_path, certificate_path),
+                      (certificate_path, str(open_key)), (certificate_path, str(tmp_path)),
+                      (key_path, certificate_path),
                       (certificate_path, ""), ("", key_path)):
         refuses_to_start(make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_TLS_CERT=cert, TOKEN_TLS_KEY=key), "TLS")

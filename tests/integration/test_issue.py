@@ -120,7 +120,8 @@ def test_a_subject_comes_back_as_it_was_given(server, agent, subject):
 def test_custom_claims_are_added_as_given(server, agent, kind):
     custom = {"email": "zoe@example.org", "email_verified": True, "age": 12, "ratio": 0.5, "big": 9007199254740991,
               "tags": ["a", ["b", {}], None, False], "nested": {"a": {"b": {"c": "d"}}}, "": "empty name",
-              "Zoë \"q\"": "\u2028\u0001\U0001f600", "https://storytailor.ai/role": "x", "ISS": "not the registered one"}
+              "Zoë \"q\"": "\u2028\u0001\U0001f600", "https://storytailor.ai/role": "x",
+              "ISS": "not the registered one"}
     answer = server.issue(agent, tokenType=kind, claims=custom)
     for claims in (answer["claims"], tokens.claims_of(answer["token"]),
                    server.verify(agent, answer["token"]).json()["claims"]):

@@ -190,7 +190,7 @@ def test_a_key_without_alg_is_pinned_to_the_one_of_its_type(keys, jwk_file, alg)
 
 
 def neighbours(key, alg):
-    """What is one step away from a good token, and must be refused: RFC 8725 section 3.1 to 3.4, RFC 7515 section 7.1."""
+    """What is one step away from a good token, and must be refused: RFC 8725 section 3.1 to 3.4, RFC 7515 7.1."""
     good = sign_pyjwt(key, alg)
     header, payload, signature = good.split(".")
     signed = f"{header}.{payload}"

@@ -1,5 +1,5 @@
-"""Everything at once, for some seconds: what a thread sanitizer is run over. Every answer is checked against what its own
-thread knows; the sanitizer's reports, lines that are no JSON and secrets are looked for in the log when it stops."""
+"""Everything at once, for some seconds: what a thread sanitizer is run over. Every answer is checked against what its
+own thread knows; the sanitizer's reports, lines that are no JSON and secrets are looked for in the log when it stops."""
 
 import json
 import random
@@ -35,7 +35,8 @@ class Worker(threading.Thread):
     def issue(self):
         kind = self.random.choice(["access", "access", "refresh"])
         subject = f"user-{self.random.randrange(1000)}"
-        answer = self.call("/token", {"subject": subject, "clientId": "agent", "scope": "stories:read", "tokenType": kind})
+        answer = self.call("/token", {"subject": subject, "clientId": "agent", "scope": "stories:read",
+                                      "tokenType": kind})
         assert answer["claims"]["sub"] == subject and answer["tokenType"] == kind
         self.active.append(answer["token"])
 
@@ -103,7 +104,8 @@ class Worker(threading.Thread):
 
 def test_mixed_load(make_server):
     # info: the log drops what comes too fast below warn, and debug would have a line for each call
-    server = make_server(TOKEN_LOG_LEVEL="info", TOKEN_CLIENT_CACHE_TTL=3, TOKEN_PURGE_INTERVAL=1, TOKEN_VERIFIED_CACHE=256,
+    server = make_server(TOKEN_LOG_LEVEL="info", TOKEN_CLIENT_CACHE_TTL=3, TOKEN_PURGE_INTERVAL=1,
+                         TOKEN_VERIFIED_CACHE=256,
                          TOKEN_LOOPS=2, TOKEN_WORKERS=4).start()
     agent = server.add_client("agent")
     workers = [Worker(server, agent, time.monotonic() + SECONDS) for _ in range(THREADS)]

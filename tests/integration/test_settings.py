@@ -98,7 +98,8 @@ def test_the_issuer(start):
     server.stop()
 
 
-@pytest.mark.parametrize("audience, expected", [("", []), ("a", ["a"]), ("a,b", ["a", "b"]), (" a , https://b ", ["a", "https://b"]),
+@pytest.mark.parametrize("audience, expected", [("", []), ("a", ["a"]), ("a,b", ["a", "b"]),
+                                                (" a , https://b ", ["a", "https://b"]),
                                                 ("agent,a", ["a"]), ("a,a", ["a"])])
 def test_the_audience(start, audience, expected):
     server, agent = start(TOKEN_AUDIENCE=audience)
@@ -129,7 +130,7 @@ def test_flags_come_before_the_environment(start):
 
 
 def test_another_algorithm_leaves_the_old_tokens_good(make_server):
-    """Every published key verifies the tokens that carry its kid (contract.md, what the old service got wrong, 1 and 4)."""
+    """Every published key verifies the tokens that carry its kid (contract.md, "What the old service got wrong")."""
     server = make_server(TOKEN_SIGNING_ALG="ES256").start()
     agent = server.add_client("agent")
     old = server.token(agent, tokenType="refresh")
@@ -197,7 +198,8 @@ def test_the_skew_and_the_greatest_tolerance(start):
 def test_who_may_read_the_metrics(start, access, status):
     server, _ = start(TOKEN_METRICS=access)
     assert server.get("/metrics").status_code == status
-    assert server.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}).status_code \
+    assert server.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9",
+                                           "Forwarded": "for=203.0.113.9"}).status_code \
         == status, "who connects counts, not what it says"
     server.stop()
 

@@ -1,5 +1,5 @@
-"""POST /token/verify: the one decision whether a token is good, asked in every way; and what must never pass. The hostile
-tokens are signed with the service's own key, so that nothing but the rule under test can refuse them."""
+"""POST /token/verify: the one decision whether a token is good, asked in every way; and what must never pass. The
+hostile tokens are signed with the service's own key, so that nothing but the rule under test can refuse them."""
 
 import hashlib
 import hmac
@@ -141,7 +141,8 @@ def test_max_age_without_auth_time_is_that_of_iat(server, agent, forge):
     {"clockTolerance": -1}, {"clockTolerance": 301}, {"clockTolerance": "60"}, {"clockTolerance": 1.5},
     {"clockTolerance": None}, {"maxAge": -1}, {"maxAge": "60"}, {"maxAge": 2**63}, {"audience": []}, {"audience": ""},
     {"audience": [""]}, {"audience": [1]}, {"audience": {}}, {"audience": ["x"] * 100}, {"issuer": ""}, {"issuer": 1},
-    {"subject": ""}, {"nonce": ""}, {"tokenType": "bearer"}, {"tokenType": ""}, {"unknown": 1}, {"algorithms": ["none"]},
+    {"subject": ""}, {"nonce": ""}, {"tokenType": "bearer"}, {"tokenType": ""}, {"unknown": 1},
+    {"algorithms": ["none"]},
     {"ignoreExpiration": True},
 ])
 def test_a_wrong_option_is_a_bad_request_and_never_a_good_token(server, agent, options):
@@ -197,7 +198,8 @@ def test_a_time_that_is_no_sane_integer_is_refused(server, agent, forge, name, w
 
 @pytest.mark.parametrize("claims", [
     {"iss": "https://auth.storytailor.ai/"}, {"iss": "https://AUTH.storytailor.ai"}, {"iss": ""}, {"iss": 1},
-    {"iss": [ISSUER]}, {"iss": ISSUER + "\u0001"}, {"sub": 1}, {"sub": ["user-1"]}, {"aud": []}, {"aud": 1}, {"aud": {}},
+    {"iss": [ISSUER]}, {"iss": ISSUER + "\u0001"}, {"sub": 1}, {"sub": ["user-1"]}, {"aud": []}, {"aud": 1},
+    {"aud": {}},
     {"aud": [1]}, {"aud": [["agent"]]}, {"aud": ["agent", 1]}, {"aud": ["x"] * 1000}, {"jti": 1}, {"scope": 1},
     {"scope": ["a"]}, {"client_id": 1}, {"nonce": 1}, {"azp": []}, {"token_type": 1},
 ])
@@ -290,7 +292,8 @@ def broken(token):
     header, payload, signature = token.split(".")
     yield from ("x", ".", "..", "...", "a.b.c", "null", "\u00e9.\u00e9.\u00e9", "Bearer " + token)
     yield from (token + " ", " " + token, token + "\n", "\t" + token, token + "=", token + "==", token + ".",
-                "." + token, token + "." + signature, token[:-1], token[1:], token + "A", token + "AAAA", token + "\u0001")
+                "." + token, token + "." + signature, token[:-1], token[1:], token + "A", token + "AAAA",
+                token + "\u0001")
     yield from (f"{header}.{payload}", f"{header}.{payload}.", f"{header}..{signature}", f".{payload}.{signature}",
                 f"{payload}.{header}.{signature}", f"{header}.{payload}.{payload}", f"{header}.{header}.{signature}",
                 f"{header} .{payload}.{signature}", f"{header}.{payload[:9]} {payload[9:]}.{signature}",

@@ -49,11 +49,12 @@ static inline struct key pending(enum jwa alg)
 {
     struct key key = { 0 };
     assert_ok(signer->ops->create(signer, &arena, alg, &key));
-    struct str text = arena_printf(
-        &arena,
-        "INSERT INTO oauth_jwks(alg, public_key, private_key_ref, state, created_at, activated_at, "
-        "retired_at, kid) SELECT '%s', '%.*s', '%.*s', 1, 2000, 0, 0, ",
-        jwa_name(alg), (int)key.public_jwk.len, key.public_jwk.at, (int)key.private_ref.len, key.private_ref.at);
+    struct str text =
+        arena_printf(&arena,
+                     "INSERT INTO oauth_jwks(alg, public_key, private_key_ref, state, created_at, activated_at, "
+                     "retired_at, kid) SELECT '%s', '%.*s', '%.*s', 1, 2000, 0, 0, ",
+                     jwa_name(alg), (int)key.public_jwk.len, key.public_jwk.at, (int)key.private_ref.len,
+                     key.private_ref.at);
     sql(text.at, key.kid);
     return key;
 }

@@ -197,8 +197,9 @@ static void members_are_read_by_their_rows(void **state)
 {
     struct target got = { .number = 42 };
     (void)state;
-    assert_ok(read_fields(
-        "{\"strings\":[\"a\",\"bcd\"],\"object\":{\"x\":1},\"number\":-5,\"text\":\"\",\"name\":\"abcd\"}", &got));
+    assert_ok(
+        read_fields("{\"strings\":[\"a\",\"bcd\"],\"object\":{\"x\":1},\"number\":-5,\"text\":\"\",\"name\":\"abcd\"}",
+                    &got));
     assert_str(got.name, "abcd");
     assert_non_null(got.text.at);
     assert_int_equal(got.text.len, 0);

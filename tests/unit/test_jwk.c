@@ -484,8 +484,9 @@ static void a_key_behind_a_passphrase_is_refused_without_asking_for_it(void **st
     assert_ok(jwk_generate(JWA_EDDSA, &pair));
     for (size_t len = 0; len < 5; len += 4) { /* also an empty one */
         BIO *bio = BIO_new(BIO_s_mem());
-        assert_int_equal(
-            PEM_write_bio_PKCS8PrivateKey(bio, pair->pkey, EVP_aes_128_cbc(), "pass", (int)len, NULL, NULL), 1);
+        assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, pair->pkey, EVP_aes_128_cbc(), "pass", (int)len, NULL,
+                                                       NULL),
+                         1);
         long size = BIO_get_mem_data(bio, &at);
         assert_code(jwk_read_private_pem((struct str){ at, (size_t)size }, JWA_EDDSA, &key), ERR_INVALID_REQUEST, at);
         BIO_free(bio);

@@ -55,8 +55,8 @@ static void secrets_are_equal_only_when_every_byte_is(void **state)
         assert_false(str_eq_secret(left, right));
         b[bit / 8] = (char)(b[bit / 8] ^ 1 << bit % 8);
     }
-    b[0] = (char)(b[0] ^ 1); /* two differences that an addition would cancel out */
-    b[1] = (char)(b[1] ^ 1);
+    b[0] = (char)(b[0] ^ 0x80); /* two differences that a sum of bytes would lose, and an exclusive or */
+    b[1] = (char)(b[1] ^ 0x80);
     assert_false(str_eq_secret(left, right));
 }
 

@@ -719,16 +719,16 @@ static void a_batch_of_which_one_record_fails_is_undone_whole(void **state)
     sql("CREATE TRIGGER poison BEFORE INSERT ON oauth_access_tokens WHEN NEW.jti = 'poison' "
         "BEGIN SELECT RAISE(ABORT, 'poisoned'); END");
     assert_code(store->ops->record(store, lists, COUNT(lists)), ERR_UNAVAILABLE, "poison");
-    assert_int_equal(
-        sql("SELECT (SELECT count(*) FROM oauth_access_tokens) + (SELECT count(*) FROM oauth_refresh_tokens) "
-            "+ (SELECT count(*) FROM revocations)"),
-        0);
+    assert_int_equal(sql("SELECT (SELECT count(*) FROM oauth_access_tokens) + (SELECT count(*) FROM "
+                         "oauth_refresh_tokens) "
+                         "+ (SELECT count(*) FROM revocations)"),
+                     0);
     records[3].jti = STR("good");
     assert_ok(store->ops->record(store, lists, COUNT(lists))); /* and the store goes on */
-    assert_int_equal(
-        sql("SELECT (SELECT count(*) FROM oauth_access_tokens) + (SELECT count(*) FROM oauth_refresh_tokens) "
-            "+ (SELECT count(*) FROM revocations)"),
-        4);
+    assert_int_equal(sql("SELECT (SELECT count(*) FROM oauth_access_tokens) + (SELECT count(*) FROM "
+                         "oauth_refresh_tokens) "
+                         "+ (SELECT count(*) FROM revocations)"),
+                     4);
 }
 
 static void a_revocation_marks_the_tokens_own_row_once(void **state)
@@ -749,10 +749,10 @@ static void a_revocation_marks_the_tokens_own_row_once(void **state)
         assert_ok(record_one(store, &revocations[i]));
     }
     assert_int_equal(sql("SELECT count(*) FROM oauth_access_tokens WHERE revoked_at IS NULL"), 1);
-    assert_int_equal(
-        sql("SELECT count(*) FROM oauth_access_tokens WHERE revoked_at = 1500 AND revoked_by = 'client' AND "
-            "revocation_reason = 'lost'"),
-        1);
+    assert_int_equal(sql("SELECT count(*) FROM oauth_access_tokens WHERE revoked_at = 1500 AND revoked_by = 'client' "
+                         "AND "
+                         "revocation_reason = 'lost'"),
+                     1);
     assert_int_equal(
         sql("SELECT count(*) FROM oauth_refresh_tokens WHERE revoked_at = 1500 AND revocation_reason = 'lost'"), 1);
 }

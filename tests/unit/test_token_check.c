@@ -120,10 +120,10 @@ static struct str header_of(const struct jwk *key, const char *typ)
 
 /* Good from NOW - 100 to NOW + 100; `more` is added. */
 #define PAYLOAD_OF(iss, sub, more)                                                                                     \
-    text_of(                                                                                                           \
-        "{\"iss\":\"%s\",\"sub\":\"%s\",\"aud\":[\"client\",\"api\"],\"exp\":%d,\"iat\":%d,\"nbf\":%d,\"jti\":\"j\","  \
-        "\"client_id\":\"client\",\"scope\":\"a b\"%s}",                                                               \
-        iss, sub, NOW + 100, NOW - 100, NOW - 100, more)
+    text_of("{\"iss\":\"%s\",\"sub\":\"%s\",\"aud\":[\"client\",\"api\"],\"exp\":%d,\"iat\":%d,\"nbf\":%d,\"jti\":"    \
+            "\"j\","                                                                                                   \
+            "\"client_id\":\"client\",\"scope\":\"a b\"%s}",                                                           \
+            iss, sub, NOW + 100, NOW - 100, NOW - 100, more)
 #define PAYLOAD PAYLOAD_OF(ISSUER, "subject", "")
 
 static struct str good(void)
