@@ -281,7 +281,7 @@ static void resume(struct exchange *exchange)
 /* On the commit thread. */
 static void committed(struct commit_item *item, struct err failure)
 {
-    struct exchange *exchange = (struct exchange *)((char *)item - offsetof(struct exchange, item));
+    struct exchange *exchange = (void *)((char *)item - offsetof(struct exchange, item));
     if (failure.code)
         response_fail(&exchange->response, &exchange->arena, failure);
     resume(exchange);
@@ -290,7 +290,7 @@ static void committed(struct commit_item *item, struct err failure)
 /* On a worker. */
 static void work(struct job *job)
 {
-    struct exchange *exchange = (struct exchange *)job;
+    struct exchange *exchange = (void *)job;
     struct service *service = exchange->loop->service;
     (void)service_answer(service, &exchange->request, true, &exchange->response);
     if (exchange->response.records) {

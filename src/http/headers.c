@@ -92,7 +92,7 @@ static enum MHD_Result take(void *cls, enum MHD_ValueKind kind, const char *key,
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         if (!str_eq_nocase(name, wanted[i].name))
             continue;
-        struct str *to = (struct str *)((char *)headers + wanted[i].offset);
+        struct str *to = (void *)((char *)headers + wanted[i].offset);
         if (to->at)
             headers->is_bad = true;
         *to = text;
