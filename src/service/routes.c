@@ -67,10 +67,10 @@ static const struct route *route_find(struct str path)
 static struct str cors_allowed(const struct service *service, const struct route *route, struct str origin)
 {
     struct str rest = str_of(service->settings->cors_origins), one;
+    if (route->cors == CORS_ANY)
+        return STR("*"); /* to whoever asks, with an Origin or without: the answer may lie in a shared cache */
     if (route->cors == CORS_NONE || !origin.at)
         return (struct str){ 0, 0 };
-    if (route->cors == CORS_ANY)
-        return STR("*");
     while (str_next_item(&rest, ',', &one)) {
         one = str_trim(one);
         if (str_eq(one, STR("*")) || str_eq(one, origin))
