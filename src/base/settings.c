@@ -106,7 +106,7 @@ static const struct row rows[] = {
       "How far nbf and iat may lie ahead: other machines' clocks. exp is exact." },
     { "TOKEN_CLOCK_TOLERANCE_MAX", SECTION_CHECKS, SECONDS(clock_tolerance_max_s, "300", 0, 3600),
       "The largest clockTolerance that a verification may ask for." },
-    { "TOKEN_VERIFIED_CACHE", SECTION_CHECKS, NUMBER(verified_cache, "4096", 0, 1048576),
+    { "TOKEN_VERIFIED_CACHE", SECTION_CHECKS, NUMBER(verified_cache, "2048", 0, 1048576),
       "Verified tokens kept in memory, so that a second check costs a hash alone. 0: none." },
     { "TOKEN_JWKS_MAX_AGE", SECTION_CHECKS, SECONDS(jwks_max_age_s, "300", 0, 86400),
       "How long others may keep the published keys (max-age of the JWKS)." },

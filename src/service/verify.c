@@ -7,23 +7,43 @@
 #include "service/introspect.h"
 #include <stddef.h>
 
-/* The signature and the form of a token never seen before; *out is a new entry with a reference for the caller. */
-static struct err verify_new(const struct keyring_view *view, struct str token,
-                             struct verified **out)
+/* The signature of a token never seen before: which key made it, and what kind of token it says it is. */
+static struct err verify_signature(const struct keyring_view *view, const struct jws_parts *parts,
+                                   enum token_kind *kind, uint64_t *key_serial)
 {
-    AUTO(verified_releasep) struct verified *entry = verified_new(token.len + 2048);
-    struct arena *arena = &entry->arena;
-    struct jws_parts parts;
+    char room[1024]; /* enough for the headers that this service writes */
+    AUTO(arena_release) struct arena arena;
     struct jws_header header;
-    struct str payload;
-    TRY(jws_split(token, &parts));
-    TRY(jws_read_header(arena, parts.header, &header));
-    if (!token_kind_of_typ(header.typ, &entry->kind))
+    arena_init(&arena, room, sizeof room);
+    TRY(jws_read_header(&arena, parts->header, &header));
+    if (!token_kind_of_typ(header.typ, kind))
         return failed(ERR_TOKEN_KIND, "the token's typ is not one that this service issues");
     const struct keyring_key *key = keyring_find(view, header.kid);
     if (!key)
         return failed(ERR_TOKEN_KEY, "the token's key is not known here");
-    TRY(jws_verify(key->jwk, &parts, &header));
+    *key_serial = key->jwk->serial;
+    return jws_verify(key->jwk, parts, &header);
+}
+
+/* Room for the payload's bytes, its members (one in some 20 bytes), and the answer made of them. */
+static size_t room_for(struct str payload)
+{
+    return payload.len / 2 * 7 + 256;
+}
+
+/* The signature and the form of a token never seen before; *out is a new entry with a reference for the caller. */
+static struct err verify_new(const struct keyring_view *view, struct str token, struct verified **out)
+{
+    struct jws_parts parts;
+    struct str payload;
+    enum token_kind kind;
+    uint64_t key_serial;
+    TRY(jws_split(token, &parts));
+    TRY(verify_signature(view, &parts, &kind, &key_serial));
+    AUTO(verified_releasep) struct verified *entry = verified_new(room_for(parts.payload));
+    struct arena *arena = &entry->arena;
+    entry->kind = kind;
+    entry->key_serial = key_serial;
     TRY(jws_read_payload(arena, parts.payload, &payload));
     TRY(claims_read(arena, payload, &entry->claims));
     struct buf answer;
@@ -32,7 +52,6 @@ static struct err verify_new(const struct keyring_view *view, struct str token,
     if (answer.overflowed)
         return failed(ERR_TOKEN_MALFORMED, "the token is too large");
     entry->introspection = buf_str(&answer);
-    entry->key_serial = key->jwk->serial;
     *out = entry;
     entry = NULL;
     return OK;
