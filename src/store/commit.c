@@ -25,10 +25,11 @@ struct commit {
     atomic_size_t depth;   /* queue and running transaction */
 };
 
-/* Under the lock. */
+/* Under the lock. No more than half of what is under way is waited for: the workers sign the other half while this half is
+ * flushed. To wait for all would leave them idle at each flush. */
 static bool is_worth_waiting(const struct commit *commit)
 {
-    return commit->waiting < BATCH_GOOD && commit->expected > 0 && !commit->stopping;
+    return commit->waiting < BATCH_GOOD && commit->expected > (int)commit->waiting && !commit->stopping;
 }
 
 /* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up. */
