@@ -9,7 +9,7 @@ struct app {
     struct service service;
     struct housekeeping *housekeeping;
     struct arena arena; /* sentences of errors at start-up */
-    int lock; /* the data directory's, while serving; 0: none */
+    int lock;           /* the data directory's, while serving; 0: none */
 };
 
 /* Opens the store alone: what managing clients needs. app->settings is filled by the caller and stays the caller's. */

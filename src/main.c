@@ -35,15 +35,21 @@ static int command_version(int argc, char **argv)
 static int command_help(int argc, char **argv);
 
 static const struct command commands[] = {
-    { "serve", command_serve, "Listens and answers until SIGTERM. --check-config prints the settings and ends.",
+    { "serve",
+      command_serve,
+      "Listens and answers until SIGTERM. --check-config prints the settings and ends.",
       { "[--check-config]" } },
-    { "token", command_token, "Does to a token what the service would. Tokens are read from standard input.",
+    { "token",
+      command_token,
+      "Does to a token what the service would. Tokens are read from standard input.",
       { "issue --client ID [--subject SUB] [--scope \"A B\"] [--type access|refresh|id]\n"
         "[--audience AUD] [--expires-in S] [--claims JSON] [--nonce N] [--json]",
         "verify [--key JWK_FILE | --type KIND --audience AUD --subject SUB --nonce N\n"
         "--require-issuer ISS] [--json]",
         "inspect", "revoke [--reason TEXT] [--json]" } },
-    { "clients", command_clients, "Says who may call. add prints client_id and client_secret, once.",
+    { "clients",
+      command_clients,
+      "Says who may call. add prints client_id and client_secret, once.",
       { "add --id ID --scope \"A B\" [--name NAME] [--public] [--access-ttl S]\n"
         "[--refresh-ttl S] [--id-ttl S] [--json]",
         "list [--json]", "disable ID", "enable ID" } },

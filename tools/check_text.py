@@ -63,7 +63,7 @@ def line_findings(path, line):
         yield "a path of one machine"
     if path.name != "LICENSE" and "tests" not in path.parts:  # tests name strange hosts on purpose
         yield from (f"the host {host} has no place here" for host in HOST.findall(line)
-                    if not HOSTS.fullmatch(host.lower()))
+                    if not HOSTS.fullmatch(host.lower().rstrip(".")))
     if path.name == "package-lock.json" and '"resolved"' in line:
         yield "the address of a registry: npm config set omit-lockfile-registry-resolved true, and npm install again"
 

@@ -8,28 +8,28 @@ enum err_code {
     ERR_OK = 0,
     ERR_INVALID_REQUEST,
     ERR_INVALID_SCOPE,
-    ERR_INVALID_TARGET,         /* RFC 8707: an audience that may not be asked for */
+    ERR_INVALID_TARGET, /* RFC 8707: an audience that may not be asked for */
     ERR_UNSUPPORTED_GRANT_TYPE,
-    ERR_INVALID_CLIENT,         /* the caller did not prove who it is */
-    ERR_TOKEN_MALFORMED,        /* from here to ERR_TOKEN_REVOKED: one RFC 6750 invalid_token, told apart in metrics */
-    ERR_TOKEN_ALGORITHM,        /* its alg is not the one that its key is pinned to */
-    ERR_TOKEN_KEY,              /* no such kid, or a key that is no longer good */
+    ERR_INVALID_CLIENT,  /* the caller did not prove who it is */
+    ERR_TOKEN_MALFORMED, /* from here to ERR_TOKEN_REVOKED: one RFC 6750 invalid_token, told apart in metrics */
+    ERR_TOKEN_ALGORITHM, /* its alg is not the one that its key is pinned to */
+    ERR_TOKEN_KEY,       /* no such kid, or a key that is no longer good */
     ERR_TOKEN_SIGNATURE,
-    ERR_TOKEN_KIND,             /* its typ is not the kind of token that was asked for */
-    ERR_TOKEN_CLAIM,            /* issuer, audience, subject, nonce or a member's form */
+    ERR_TOKEN_KIND,  /* its typ is not the kind of token that was asked for */
+    ERR_TOKEN_CLAIM, /* issuer, audience, subject, nonce or a member's form */
     ERR_TOKEN_EXPIRED,
     ERR_TOKEN_NOT_YET,
     ERR_TOKEN_REVOKED,
     ERR_INSUFFICIENT_SCOPE,
     ERR_NOT_FOUND,
     ERR_METHOD_NOT_ALLOWED,
-    ERR_CONFLICT,               /* it exists already */
+    ERR_CONFLICT, /* it exists already */
     ERR_TOO_LARGE,
-    ERR_HEADERS_TOO_LARGE,      /* RFC 6585 section 5 */
+    ERR_HEADERS_TOO_LARGE, /* RFC 6585 section 5 */
     ERR_MEDIA_TYPE,
     ERR_TOO_MANY_REQUESTS,
-    ERR_UNAVAILABLE,            /* a dependency failed or a queue is full: a retry may mend it */
-    ERR_INTERNAL,               /* a fault of ours; `why` says nothing of the inside */
+    ERR_UNAVAILABLE, /* a dependency failed or a queue is full: a retry may mend it */
+    ERR_INTERNAL,    /* a fault of ours; `why` says nothing of the inside */
     ERR_CODE_COUNT
 };
 

@@ -1,8 +1,8 @@
 /* base/json.c: a strict JSON reader and a writer.
  *
  * The reader makes one pass over the text, with a stack of open arrays and objects of JSON_DEPTH_MAX, so no input can
- * exhaust the machine's stack. Strings are first scanned eight bytes at a time for the end; only those with an escape are
- * rebuilt, the others are views into the text. */
+ * exhaust the machine's stack. Strings are first scanned eight bytes at a time for the end; only those with an escape
+ * are rebuilt, the others are views into the text. */
 #include "base/json.h"
 #include <errno.h>
 #include <math.h>
@@ -38,11 +38,14 @@ static size_t utf8_len(const unsigned char *at, size_t left)
     unsigned char first = at[0];
     if (first < 0x80)
         return 1;
-    size_t len = first >= 0xc2 && first <= 0xdf ? 2 : (first & 0xf0) == 0xe0 ? 3 : first >= 0xf0 && first <= 0xf4 ? 4 : 0;
+    size_t len = first >= 0xc2 && first <= 0xdf   ? 2
+                 : (first & 0xf0) == 0xe0         ? 3
+                 : first >= 0xf0 && first <= 0xf4 ? 4
+                                                  : 0;
     if (len == 0 || len > left)
         return 0;
-    unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;   /* no overlong forms */
-    unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;  /* no surrogates, at most U+10FFFF */
+    unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;  /* no overlong forms */
+    unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf; /* no surrogates, at most U+10FFFF */
     if (at[1] < low || at[1] > high)
         return 0;
     for (size_t i = 2; i < len; i++)
@@ -58,9 +61,9 @@ static bool plain8(const char *at)
     uint64_t word;
     memcpy(&word, at, sizeof word);
     uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
-    uint64_t found = (quote - ones) & ~quote;  /* a zero byte, or a false alarm above one, which only costs time */
+    uint64_t found = (quote - ones) & ~quote; /* a zero byte, or a false alarm above one, which only costs time */
     found |= (slash - ones) & ~slash;
-    found |= word - ones * 0x20;               /* below 0x20 */
+    found |= word - ones * 0x20; /* below 0x20 */
     return ((found | word) & high) == 0;
 }
 
@@ -83,7 +86,10 @@ static int hex4(const char *at)
     int value = 0;
     for (int i = 0; i < 4; i++) {
         char c = at[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0)
             return -1;
         value = value * 16 + digit;

@@ -1,7 +1,7 @@
 /* base/json.h: strict JSON (RFC 8259) into an arena, and an escaping writer. Written here because this service needs
  * three things at once that no library of Debian's has: duplicate members refused, every bound explicit (depth, nodes,
- * number range), and a cost far below that of a signature check. Numbers keep their text, so what is passed on is passed
- * on exactly. Compared with jansson on every run of its fuzz target. */
+ * number range), and a cost far below that of a signature check. Numbers keep their text, so what is passed on is
+ * passed on exactly. Compared with jansson on every run of its fuzz target. */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 
@@ -13,11 +13,11 @@ enum json_kind { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSO
 
 struct json {
     enum json_kind kind;
-    unsigned count;            /* members of an object, elements of an array */
-    struct str text;           /* a string's content, decoded; a number's text as it stood; for the rest, as it stood */
-    struct str name;           /* its decoded name, when it is a member */
-    const struct json *child;  /* first member or element */
-    const struct json *next;   /* next member or element of the same parent */
+    unsigned count;           /* members of an object, elements of an array */
+    struct str text;          /* a string's content, decoded; a number's text as it stood; for the rest, as it stood */
+    struct str name;          /* its decoded name, when it is a member */
+    const struct json *child; /* first member or element */
+    const struct json *next;  /* next member or element of the same parent */
 };
 
 /* Parses exactly one value with nothing but white space around it. Refuses with ERR_INVALID_REQUEST and a sentence:

@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A view of `len` bytes that somebody else owns. May hold NUL bytes; is not terminated. at may be NULL when len is 0. */
+/* A view of `len` bytes that somebody else owns. May hold NUL bytes; is not terminated. at may be NULL when len is 0.
+ */
 struct str {
     const char *at;
     size_t len;
@@ -59,8 +60,8 @@ void *mem_alloc(size_t size) __attribute__((returns_nonnull, malloc, alloc_size(
 
 struct arena_chunk;
 struct arena {
-    char *at, *end;              /* free room in the current chunk */
-    struct arena_chunk *chunks;  /* heap chunks, newest first; none while the first room suffices */
+    char *at, *end;             /* free room in the current chunk */
+    struct arena_chunk *chunks; /* heap chunks, newest first; none while the first room suffices */
 };
 
 /* Starts on `room` of `size` bytes that the caller owns and keeps alive (may be NULL, 0). */
@@ -78,10 +79,10 @@ struct str arena_printf(struct arena *arena, const char *format, ...) __attribut
 /* --- buf: a growing text with a hard upper size ------------------------------------------------------------------ */
 
 struct buf {
-    struct arena *arena;  /* where it grows */
+    struct arena *arena; /* where it grows */
     char *at;
     size_t len, room, max;
-    bool overflowed;      /* sticky: something did not fit below max; the content is cut short and must not be used */
+    bool overflowed; /* sticky: something did not fit below max; the content is cut short and must not be used */
 };
 
 /* Empty; grows in `arena` up to `max` bytes, beginning with room for `first`. */

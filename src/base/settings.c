@@ -28,15 +28,15 @@ static const char *fault_of_audience(struct str text);
 static const char *fault_of_origins(struct str text);
 
 struct row {
-    const char *name;          /* the variable; its flag is made from it */
+    const char *name; /* the variable; its flag is made from it */
     enum section section;
     enum kind kind;
-    size_t offset;             /* in struct settings: of an int64_t, or for KIND_TEXT of a const char * */
-    const char *preset;        /* the default, written as a user would */
-    int64_t min, max;          /* of a number, or of a text's length in bytes */
-    const char *const *words;  /* KIND_WORD */
+    size_t offset;            /* in struct settings: of an int64_t, or for KIND_TEXT of a const char * */
+    const char *preset;       /* the default, written as a user would */
+    int64_t min, max;         /* of a number, or of a text's length in bytes */
+    const char *const *words; /* KIND_WORD */
     const char *(*fault_of)(struct str text);
-    const char *form;          /* KIND_TEXT: what is allowed, in words */
+    const char *form; /* KIND_TEXT: what is allowed, in words */
     const char *help;
 };
 
@@ -364,8 +364,8 @@ static const char *fault_of_origin(struct str origin)
         if (isupper((unsigned char)origin.at[i]))
             return "an origin is not in lower case";
     for (size_t i = 0; i < scheme.len; i++)
-        if (!islower((unsigned char)scheme.at[i]) && (i == 0 || !(isdigit((unsigned char)scheme.at[i]) ||
-                                                                  strchr("+-.", scheme.at[i]))))
+        if (!islower((unsigned char)scheme.at[i]) &&
+            (i == 0 || !(isdigit((unsigned char)scheme.at[i]) || strchr("+-.", scheme.at[i]))))
             return "an origin's scheme is malformed";
     if (!is_authority(authority, &port))
         return "an origin's host or port is malformed, or it has a path";
@@ -552,8 +552,9 @@ void settings_warn_unknown(FILE *out)
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         const char *value = getenv(later[i][0]);
         if (value && value[0])
-            fprintf(out, "token-service: %s is set, but this version does not use it yet: it runs on the embedded "
-                         "default and %s\n",
+            fprintf(out,
+                    "token-service: %s is set, but this version does not use it yet: it runs on the embedded "
+                    "default and %s\n",
                     later[i][0], later[i][1]);
     }
     for (char **at = environ; at && *at; at++) {
@@ -646,7 +647,7 @@ static void print_cell(FILE *out, const char *text)
 
 void settings_print_markdown(FILE *out)
 {
-    char flag[FLAG_ROOM], allowed[128];
+    char flag[FLAG_ROOM] = "", allowed[128] = "";
     for (size_t i = 0; i < ROWS; i++) {
         const char *tick = rows[i].preset[0] ? "`" : "";
         if (opens_section(i))
@@ -677,8 +678,9 @@ void settings_print_values(const struct settings *settings, FILE *out)
             else
                 fprintf(out, "%lld", (long long)number);
         }
-        fprintf(out, "  # %s\n", settings->from_flags & bit         ? "flag"
-                                 : settings->from_environment & bit ? "environment"
-                                                                    : "default");
+        fprintf(out, "  # %s\n",
+                settings->from_flags & bit         ? "flag"
+                : settings->from_environment & bit ? "environment"
+                                                   : "default");
     }
 }

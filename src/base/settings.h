@@ -15,12 +15,12 @@ enum { SETTINGS_AUDIENCE_MAX = 15 }; /* names in TOKEN_AUDIENCE: a token's aud (
 
 /* Strings and lists are NUL-terminated and live as long as the struct. Units are in the names. */
 struct settings {
-    const char *listen;            /* TOKEN_LISTEN: host:port, [v6]:port, or :port */
-    const char *data_dir;          /* TOKEN_DATA_DIR */
-    const char *issuer;            /* TOKEN_ISSUER */
-    const char *audience;          /* TOKEN_AUDIENCE: comma-separated */
-    int64_t signing_alg;           /* TOKEN_SIGNING_ALG: an enum jwa */
-    int64_t records;               /* TOKEN_RECORDS: an enum records_kept */
+    const char *listen;   /* TOKEN_LISTEN: host:port, [v6]:port, or :port */
+    const char *data_dir; /* TOKEN_DATA_DIR */
+    const char *issuer;   /* TOKEN_ISSUER */
+    const char *audience; /* TOKEN_AUDIENCE: comma-separated */
+    int64_t signing_alg;  /* TOKEN_SIGNING_ALG: an enum jwa */
+    int64_t records;      /* TOKEN_RECORDS: an enum records_kept */
     int64_t access_ttl_s, access_ttl_max_s, refresh_ttl_s, refresh_ttl_max_s, id_ttl_s, id_ttl_max_s;
     const char *privileged_claims; /* TOKEN_PRIVILEGED_CLAIMS: comma-separated, added to "role" */
     int64_t clock_skew_s;          /* TOKEN_CLOCK_SKEW: for nbf and iat */
@@ -36,13 +36,13 @@ struct settings {
     int64_t header_max_bytes;      /* TOKEN_HEADER_MAX: request line and headers together */
     int64_t connections;           /* TOKEN_CONNECTIONS */
     int64_t idle_timeout_s, request_timeout_s; /* TOKEN_IDLE_TIMEOUT, TOKEN_REQUEST_TIMEOUT */
-    int64_t drain_timeout_s;       /* TOKEN_DRAIN_TIMEOUT */
-    const char *tls_cert, *tls_key; /* TOKEN_TLS_CERT, TOKEN_TLS_KEY: PEM files; both or none */
-    int64_t metrics;               /* TOKEN_METRICS: an enum metrics_access */
-    int64_t log_level, log_format; /* TOKEN_LOG_LEVEL, TOKEN_LOG_FORMAT */
-    int64_t purge_interval_s;      /* TOKEN_PURGE_INTERVAL */
-    uint64_t from_environment, from_flags; /* a bit for each row of the table: where its value came from */
-    char *owned;                   /* what the strings above point into; settings_release frees it */
+    int64_t drain_timeout_s;                   /* TOKEN_DRAIN_TIMEOUT */
+    const char *tls_cert, *tls_key;            /* TOKEN_TLS_CERT, TOKEN_TLS_KEY: PEM files; both or none */
+    int64_t metrics;                           /* TOKEN_METRICS: an enum metrics_access */
+    int64_t log_level, log_format;             /* TOKEN_LOG_LEVEL, TOKEN_LOG_FORMAT */
+    int64_t purge_interval_s;                  /* TOKEN_PURGE_INTERVAL */
+    uint64_t from_environment, from_flags;     /* a bit for each row of the table: where its value came from */
+    char *owned;                               /* what the strings above point into; settings_release frees it */
 };
 
 /* Fills *out: defaults, then the environment (an empty variable counts as absent), then flags (`--listen 0.0.0.0:80` or

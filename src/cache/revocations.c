@@ -1,6 +1,6 @@
-/* cache/revocations.c: 64 shards, each an open-addressed table of its own. The hash is SHA-256 of a token that this service
- * signed, so its bytes are as good as random and serve as they are. Entries only ever leave by a rebuild, so a probe
- * needs no tombstones: it ends at the first free place. */
+/* cache/revocations.c: 64 shards, each an open-addressed table of its own. The hash is SHA-256 of a token that this
+ * service signed, so its bytes are as good as random and serve as they are. Entries only ever leave by a rebuild, so a
+ * probe needs no tombstones: it ends at the first free place. */
 #include "cache/revocations.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,9 +15,9 @@ struct key {
 struct shard {
     pthread_mutex_t lock;
     atomic_size_t count;
-    size_t places;       /* a power of two, or 0 */
+    size_t places; /* a power of two, or 0 */
     struct key *keys;
-    uint32_t *expires;   /* s; 0: the place is free */
+    uint32_t *expires; /* s; 0: the place is free */
 };
 
 struct revocations {

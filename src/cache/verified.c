@@ -1,5 +1,5 @@
-/* cache/verified.c: a set-associative table: a hash may stand in any of the WAYS places of its set, and pushes out the one
- * that was used least recently. So memory is bounded by the number of places, and nothing ever has to be swept. */
+/* cache/verified.c: a set-associative table: a hash may stand in any of the WAYS places of its set, and pushes out the
+ * one that was used least recently. So memory is bounded by the number of places, and nothing ever has to be swept. */
 #include "cache/verified.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@ struct set {
 };
 
 struct verified_cache {
-    size_t sets;                   /* 0: nothing is kept */
+    size_t sets; /* 0: nothing is kept */
     struct {
         _Alignas(64) pthread_mutex_t mutex; /* a cache line each, so that loops don't share one */
         uint32_t clock;
@@ -82,15 +82,15 @@ struct verified *verified_new(size_t size)
     return entry;
 }
 
-/* Under the lock: the place of this hash, else a free one, else the least recently used. The clock may wrap round: ages are
- * compared as differences. */
+/* Under the lock: the place of this hash, else a free one, else the least recently used. The clock may wrap round: ages
+ * are compared as differences. */
 static struct verified **place_of(struct verified_cache *cache, size_t at, const unsigned char hash[32])
 {
     struct verified **best = NULL;
     uint32_t now = cache->locks[at % LOCKS].clock;
     for (size_t way = 0; way < WAYS; way++) {
         struct verified **place = &cache->table[at].places[way];
-        if (*place && memcmp((*place)->hash, hash, sizeof (*place)->hash) == 0)
+        if (*place && memcmp((*place)->hash, hash, sizeof(*place)->hash) == 0)
             return place;
         if (!best || (*best && (!*place || now - (*place)->used > now - (*best)->used)))
             best = place;

@@ -1,6 +1,6 @@
-/* cache/verified.h: tokens whose signature has been checked: SHA-256 of the token -> its claims. Bounded in entries and in
- * bytes an entry. An entry says only what is true of a token for ever: that key signed these claims, of this kind. Time,
- * revocation, the key's own state, and all that a caller asks are checked on every use (service/verify.c). */
+/* cache/verified.h: tokens whose signature has been checked: SHA-256 of the token -> its claims. Bounded in entries and
+ * in bytes an entry. An entry says only what is true of a token for ever: that key signed these claims, of this kind.
+ * Time, revocation, the key's own state, and all that a caller asks are checked on every use (service/verify.c). */
 #ifndef CACHE_VERIFIED_H
 #define CACHE_VERIFIED_H
 
@@ -10,8 +10,8 @@ enum { VERIFIED_ENTRY_MAX = 8192 }; /* bytes; a larger entry is handed out but n
 
 /* Immutable once put. Everything it points to lies in its own memory. */
 struct verified {
-    unsigned char hash[32];   /* SHA-256 of the token's text */
-    uint64_t key_serial;      /* of the struct jwk that verified it */
+    unsigned char hash[32]; /* SHA-256 of the token's text */
+    uint64_t key_serial;    /* of the struct jwk that verified it */
     enum token_kind kind;
     struct claims claims;
     struct str introspection; /* the RFC 7662 answer of this token while it is active, ready to send */

@@ -7,9 +7,9 @@
 /* What a command ends with; in the man page and docs too. */
 enum exit_code {
     EXIT_OK = 0,
-    EXIT_NO = 1,      /* asked and denied: a token that isn't valid, a client that doesn't exist */
-    EXIT_USAGE = 2,   /* a wrong argument or setting */
-    EXIT_FAILED = 3,  /* the store, a file or the system failed */
+    EXIT_NO = 1,     /* asked and denied: a token that isn't valid, a client that doesn't exist */
+    EXIT_USAGE = 2,  /* a wrong argument or setting */
+    EXIT_FAILED = 3, /* the store, a file or the system failed */
 };
 
 /* A command's own option. Settings' flags may stand beside them. */
@@ -17,11 +17,11 @@ enum option_kind { OPTION_TEXT, OPTION_SWITCH, OPTION_SECONDS };
 struct option_row {
     const char *flag; /* "--id" */
     enum option_kind kind;
-    void *to;         /* const char **, bool *, int64_t * */
+    void *to; /* const char **, bool *, int64_t * */
 };
 
-/* Reads argv: the command's own options, the settings' flags, and at most `words_max` plain words. Says what is wrong on
- * standard error and returns false. *settings is filled (environment, then flags) and the caller's to release. */
+/* Reads argv: the command's own options, the settings' flags, and at most `words_max` plain words. Says what is wrong
+ * on standard error and returns false. *settings is filled (environment, then flags) and the caller's to release. */
 MUST_USE bool options_read(int argc, char **argv, const struct option_row *rows, size_t count, const char **words,
                            size_t words_max, struct settings *settings);
 

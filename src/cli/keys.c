@@ -56,7 +56,7 @@ int command_keys(int argc, char **argv)
     if (!options_read(argc, argv, rows, 1, words, 1, &app.settings))
         return EXIT_USAGE;
     struct err err = words[0] && strcmp(words[0], "list") == 0 ? list(&app, json)
-                                                              : failed(ERR_INVALID_REQUEST, "keys takes list");
+                                                               : failed(ERR_INVALID_REQUEST, "keys takes list");
     app_close(&app);
     settings_release(&app.settings);
     return report(err);

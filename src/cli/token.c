@@ -1,5 +1,5 @@
-/* cli/token.c: token-service token issue | verify | inspect | revoke. Tokens come from standard input, since arguments can
- * be seen by every process. */
+/* cli/token.c: token-service token issue | verify | inspect | revoke. Tokens come from standard input, since arguments
+ * can be seen by every process. */
 #include "cli/cli.h"
 #include "jose/jws.h"
 #include "observe/log.h"
@@ -187,7 +187,7 @@ static int run(const char *verb, struct token_options *options, struct settings 
         return report(failed(ERR_TOKEN_MALFORMED, "standard input holds no token, or more than 64 KiB"));
     if (!utf8_valid(token))
         return report(failed(ERR_TOKEN_MALFORMED, "standard input is no token"));
-    return inspects ? inspect(arena, token)
+    return inspects   ? inspect(arena, token)
            : verifies ? verify(options, settings, arena, token)
                       : revoke(options, settings, arena, token);
 }
@@ -196,11 +196,16 @@ int command_token(int argc, char **argv)
 {
     struct token_options options = { 0 };
     const struct option_row rows[] = {
-        { "--subject", OPTION_TEXT, &options.subject },   { "--client", OPTION_TEXT, &options.client },
-        { "--scope", OPTION_TEXT, &options.scope },       { "--type", OPTION_TEXT, &options.type },
-        { "--audience", OPTION_TEXT, &options.audience }, { "--nonce", OPTION_TEXT, &options.nonce },
-        { "--claims", OPTION_TEXT, &options.claims },     { "--reason", OPTION_TEXT, &options.reason },
-        { "--key", OPTION_TEXT, &options.key },           { "--require-issuer", OPTION_TEXT, &options.issuer },
+        { "--subject", OPTION_TEXT, &options.subject },
+        { "--client", OPTION_TEXT, &options.client },
+        { "--scope", OPTION_TEXT, &options.scope },
+        { "--type", OPTION_TEXT, &options.type },
+        { "--audience", OPTION_TEXT, &options.audience },
+        { "--nonce", OPTION_TEXT, &options.nonce },
+        { "--claims", OPTION_TEXT, &options.claims },
+        { "--reason", OPTION_TEXT, &options.reason },
+        { "--key", OPTION_TEXT, &options.key },
+        { "--require-issuer", OPTION_TEXT, &options.issuer },
         { "--expires-in", OPTION_SECONDS, &options.expires_in_s },
         { "--json", OPTION_SWITCH, &options.json },
     };

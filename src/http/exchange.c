@@ -10,8 +10,8 @@
 enum { EXCHANGE_ROOM = 15 * 1024, SPARE_MAX = 64, REQUEST_ID_MAX = 64 };
 
 struct exchange {
-    struct job job;                 /* for the workers; first, so that a job is its exchange */
-    struct commit_item item;        /* for the group commit */
+    struct job job;          /* for the workers; first, so that a job is its exchange */
+    struct commit_item item; /* for the group commit */
     struct exchange *spare_next;
     struct loop *loop;
     struct MHD_Connection *handle;
@@ -19,10 +19,10 @@ struct exchange {
     struct request request;
     struct response response;
     int64_t started_ns;
-    char *body;                     /* request.body's bytes, in the arena */
+    char *body; /* request.body's bytes, in the arena */
     size_t body_room, discarded;
     bool is_chunked, is_too_large;
-    bool is_answered;               /* response is final */
+    bool is_answered; /* response is final */
     char id[17];
     struct arena arena;
     _Alignas(max_align_t) char room[EXCHANGE_ROOM];
@@ -174,8 +174,7 @@ static void add_headers(struct MHD_Response *to, const struct exchange *exchange
     }
     add_cors(to, response);
     /* libmicrohttpd reads chunks leniently: nothing that follows them is taken for a request */
-    if (response->close || exchange->is_chunked ||
-        atomic_load_explicit(exchange->loop->stopping, memory_order_relaxed))
+    if (response->close || exchange->is_chunked || atomic_load_explicit(exchange->loop->stopping, memory_order_relaxed))
         MHD_add_response_header(to, "Connection", "close");
 }
 
@@ -184,7 +183,8 @@ static enum MHD_Result send_answer(struct exchange *exchange)
     const struct response *response = &exchange->response;
     connection_enter(&exchange->loop->connections, exchange->connection, PHASE_SENDING);
     /* the body lies in the exchange's arena, which lives until the request has ended */
-    struct MHD_Response *to = MHD_create_response_from_buffer(response->body.len, response->body.at, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *to = MHD_create_response_from_buffer(response->body.len, response->body.at,
+                                                              MHD_RESPMEM_PERSISTENT);
     if (!to)
         return MHD_NO;
     add_headers(to, exchange);

@@ -9,27 +9,27 @@
 #include <pthread.h>
 
 enum {
-    GATHER_PAUSE_MS = 200,                /* after an answer of its own, how long a loop does not gather */
-    CONNECTION_ROOM = 8 * 1024,           /* of a connection's memory: for the answer's headers and a piece of the body */
-    DISCARD_MAX = 16 * 1024 * 1024,       /* a body that is too long is read up to here, so that its 413 is not lost */
+    GATHER_PAUSE_MS = 200,          /* after an answer of its own, how long a loop does not gather */
+    CONNECTION_ROOM = 8 * 1024,     /* of a connection's memory: for the answer's headers and a piece of the body */
+    DISCARD_MAX = 16 * 1024 * 1024, /* a body that is too long is read up to here, so that its 413 is not lost */
 };
 
 struct exchange;
 
-/* An event loop. Everything but the atomics, wake_fd and the service belongs to its thread. libmicrohttpd has no wake-up
- * of its own for a loop that somebody else runs, so whoever resumes a connection writes to wake_fd. */
+/* An event loop. Everything but the atomics, wake_fd and the service belongs to its thread. libmicrohttpd has no
+ * wake-up of its own for a loop that somebody else runs, so whoever resumes a connection writes to wake_fd. */
 struct loop {
     struct service *service;
     struct workers *workers;
     const atomic_bool *stopping;
     struct MHD_Daemon *daemon;
-    int daemon_fd, wake_fd;               /* libmicrohttpd's epoll; an eventfd */
-    atomic_bool is_woken;                 /* wake_fd has been written to and not yet read: once is enough */
-    atomic_int waking;                    /* threads that are just waking it; it may not be freed under them */
+    int daemon_fd, wake_fd; /* libmicrohttpd's epoll; an eventfd */
+    atomic_bool is_woken;   /* wake_fd has been written to and not yet read: once is enough */
+    atomic_int waking;      /* threads that are just waking it; it may not be freed under them */
     pthread_t thread;
     struct connections connections;
-    int64_t gather_from_ms;               /* see gather() in server.c */
-    struct exchange *spare;               /* ended ones, to be used again */
+    int64_t gather_from_ms; /* see gather() in server.c */
+    struct exchange *spare; /* ended ones, to be used again */
     size_t spare_count;
     uint64_t next_id;
 };

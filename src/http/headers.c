@@ -1,10 +1,10 @@
 /* http/headers.c: reads headers strictly out of a lenient parser.
  *
- * Lenience between two parsers is what request smuggling lives on (CWE-444), and libmicrohttpd 0.9.75 takes bare LF, folded
- * lines, NUL in a value and lines without a name for good. It leaves its views in the bytes as they came, with each CR and
- * LF overwritten by NUL; so what it forgave can be seen: between the end of one line and the next name must lie exactly two
- * NULs, and behind the last line four. Later versions refuse all that by themselves (server.c asks them to), and may lay
- * their memory out in another way: there the gaps are not looked at. */
+ * Lenience between two parsers is what request smuggling lives on (CWE-444), and libmicrohttpd 0.9.75 takes bare LF,
+ * folded lines, NUL in a value and lines without a name for good. It leaves its views in the bytes as they came, with
+ * each CR and LF overwritten by NUL; so what it forgave can be seen: between the end of one line and the next name must
+ * lie exactly two NULs, and behind the last line four. Later versions refuse all that by themselves (server.c asks them
+ * to), and may lay their memory out in another way: there the gaps are not looked at. */
 #include "http/headers.h"
 #include <stdint.h>
 
@@ -14,7 +14,10 @@ static const struct {
     struct str name;
     size_t offset;
 } wanted[] = {
-#define WANTED(text, member) { { text, sizeof text - 1 }, offsetof(struct headers, member) }
+#define WANTED(text, member)                                                                                           \
+    {                                                                                                                  \
+        { text, sizeof text - 1 }, offsetof(struct headers, member)                                                    \
+    }
     WANTED("Host", host),
     WANTED("Content-Type", content_type),
     WANTED("Authorization", authorization),

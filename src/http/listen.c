@@ -1,5 +1,5 @@
-/* http/listen.c: one socket a loop, all on one address (SO_REUSEPORT). That option would also let a second server, started
- * by mistake, share the port in silence; so the address is bound once without it before. */
+/* http/listen.c: one socket a loop, all on one address (SO_REUSEPORT). That option would also let a second server,
+ * started by mistake, share the port in silence; so the address is bound once without it before. */
 #include "http/listen.h"
 #include <netdb.h>
 #include <netinet/in.h>

@@ -1,9 +1,9 @@
 /* http/server.c: libmicrohttpd to message and back. Each loop is a thread with a daemon, a listening socket and the
  * connections that the kernel gave it; nothing is shared between loops but the service.
  *
- * The way of a request: begin() at its headers, take_body() for each piece, dispatch() when it is complete. What the loop
- * can answer, it answers; the rest is suspended, goes to a worker, and, when it has something to record, from there to the
- * group commit; whoever ends it resumes the connection, and the loop sends the answer. */
+ * The way of a request: begin() at its headers, take_body() for each piece, dispatch() when it is complete. What the
+ * loop can answer, it answers; the rest is suspended, goes to a worker, and, when it has something to record, from
+ * there to the group commit; whoever ends it resumes the connection, and the loop sends the answer. */
 #include "http/server.h"
 #include "base/random.h"
 #include "http/connections.h"
@@ -24,12 +24,12 @@
 #include <unistd.h>
 
 enum {
-    LOOP_WAIT_MS = 250,         /* how soon a loop sees a signal to stop */
-    CUT_INTERVAL_MS = 500,      /* how exact deadlines are */
-    ENDED_INTERVAL_MS = 2000,   /* how soon a client's end is noticed that libmicrohttpd missed */
-    GATHER_JOBS = 16,           /* waiting for workers: then they have plenty */
+    LOOP_WAIT_MS = 250,       /* how soon a loop sees a signal to stop */
+    CUT_INTERVAL_MS = 500,    /* how exact deadlines are */
+    ENDED_INTERVAL_MS = 2000, /* how soon a client's end is noticed that libmicrohttpd missed */
+    GATHER_JOBS = 16,         /* waiting for workers: then they have plenty */
     GATHER_NS = 1000000,
-    LISTEN_GRACE_MS = 250,      /* after the signal, what was on its way is still taken */
+    LISTEN_GRACE_MS = 250, /* after the signal, what was on its way is still taken */
     LISTEN_ADDRESS_LEN = sizeof(struct sockaddr_storage),
 };
 
@@ -44,7 +44,8 @@ struct server {
 
 /* --- one loop ---------------------------------------------------------------------------------------------------- */
 
-static void on_connection(void *cls, struct MHD_Connection *handle, void **context, enum MHD_ConnectionNotificationCode code)
+static void on_connection(void *cls, struct MHD_Connection *handle, void **context,
+                          enum MHD_ConnectionNotificationCode code)
 {
     struct loop *loop = cls;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
@@ -95,8 +96,9 @@ static struct MHD_Daemon *daemon_start(struct loop *loop, const struct server *s
     };
     unsigned limit = (unsigned)(settings->connections / settings->loops);
     return MHD_start_daemon(flags | (server->tls.cert.at ? MHD_USE_TLS : 0), 0, NULL, NULL, exchange_handle, loop,
-                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop,
-                            MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, loop, MHD_OPTION_UNESCAPE_CALLBACK, keep_as_sent, NULL, STRICTNESS,
+                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop, MHD_OPTION_NOTIFY_COMPLETED,
+                            exchange_completed, loop, MHD_OPTION_UNESCAPE_CALLBACK, keep_as_sent, NULL, STRICTNESS,
                             MHD_OPTION_CONNECTION_LIMIT, limit > 0 ? limit : 1U, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                             (size_t)settings->header_max_bytes + CONNECTION_ROOM, MHD_OPTION_CONNECTION_TIMEOUT,
                             (unsigned)(settings->idle_timeout_s + settings->request_timeout_s), MHD_OPTION_ARRAY, tls,
@@ -125,9 +127,9 @@ static void cut_overdue(struct loop *loop, bool idle_too)
         metrics_count(COUNT_TIMEOUTS, cut);
 }
 
-/* When all that is asked for is work for the workers, and they have plenty, waking for each request alone would only take
- * the processor from them: the loop sleeps a moment, and then takes many at once. Not while it has answers of its own to
- * give, whose callers would notice; and not for a second after the workers ran dry meanwhile. */
+/* When all that is asked for is work for the workers, and they have plenty, waking for each request alone would only
+ * take the processor from them: the loop sleeps a moment, and then takes many at once. Not while it has answers of its
+ * own to give, whose callers would notice; and not for a second after the workers ran dry meanwhile. */
 static void gather(struct loop *loop)
 {
     const struct timespec moment = { .tv_nsec = GATHER_NS };
@@ -163,6 +165,7 @@ static void drain(struct loop *loop)
     stop_listening(loop);
     while (loop->connections.count > 0 && (now_ms < end_ms || loop->connections.working > 0)) {
         run_turn(loop, 20);
+        connections_drop_ended(&loop->connections);
         now_ms = clock_coarse_ms();
         cut_overdue(loop, now_ms >= grace_ms);
     }
@@ -213,9 +216,10 @@ static struct err start_loop(struct server *server, int listen_fd)
         close(loop->wake_fd);
         close(listen_fd);
         return failed(ERR_INVALID_REQUEST,
-                      server->tls.cert.at ? "the TLS listener could not be started: TOKEN_TLS_CERT and TOKEN_TLS_KEY must be "
-                                            "a certificate and its key in PEM"
-                                          : "the HTTP server could not be started; see the log at level debug");
+                      server->tls.cert.at
+                          ? "the TLS listener could not be started: TOKEN_TLS_CERT and TOKEN_TLS_KEY must be "
+                            "a certificate and its key in PEM"
+                          : "the HTTP server could not be started; see the log at level debug");
     }
     loop->daemon_fd = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     if (pthread_create(&loop->thread, NULL, run_loop, loop) != 0) {

@@ -6,8 +6,8 @@
 
 struct server;
 
-/* Binds settings->listen, starts the loops and the workers. ERR_INVALID_REQUEST with a sentence when the address can't be
- * had or a TLS file can't be read. *port gets the port that was bound (it matters for port 0). */
+/* Binds settings->listen, starts the loops and the workers. ERR_INVALID_REQUEST with a sentence when the address can't
+ * be had or a TLS file can't be read. *port gets the port that was bound (it matters for port 0). */
 MUST_USE struct err server_open(struct service *service, struct server **out, int *port);
 
 /* Stops accepting, answers what is in flight (at most settings->drain_timeout_s), then ends loops and workers. NULL

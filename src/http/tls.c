@@ -12,7 +12,7 @@ static struct err read_pem(const char *path, bool is_private, struct secret *out
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return failed(ERR_INVALID_REQUEST, "the file of TOKEN_TLS_CERT or TOKEN_TLS_KEY can't be opened");
-    struct err err = OK;
+    struct err err;
     if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size <= 0 || about.st_size > PEM_MAX)
         err = failed(ERR_INVALID_REQUEST, "the file of TOKEN_TLS_CERT or TOKEN_TLS_KEY is empty, too large or no file");
     else if (is_private && about.st_mode & (S_IROTH | S_IWOTH))

@@ -1,5 +1,5 @@
-/* http/workers.c: one queue, one lock, plain blocking threads. They run at a lower priority than the event loops, so that
- * a loop with an answer to give needn't wait for signatures to end. */
+/* http/workers.c: one queue, one lock, plain blocking threads. They run at a lower priority than the event loops, so
+ * that a loop with an answer to give needn't wait for signatures to end. */
 #include "http/workers.h"
 #include "jose/jws.h"
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* http/workers.h: a fixed pool of threads for whatever may wait or costs a signature. Bounded: a full queue is the caller's
- * to answer, at once. */
+/* http/workers.h: a fixed pool of threads for whatever may wait or costs a signature. Bounded: a full queue is the
+ * caller's to answer, at once. */
 #ifndef HTTP_WORKERS_H
 #define HTTP_WORKERS_H
 

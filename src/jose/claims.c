@@ -55,7 +55,10 @@ static const struct row {
     bool required;
     size_t offset;
 } rows[] = {
-#define ROW(text, member, form_, required_) { { text, sizeof text - 1 }, form_, required_, offsetof(struct claims, member) }
+#define ROW(text, member, form_, required_)                                                                            \
+    {                                                                                                                  \
+        { text, sizeof text - 1 }, form_, required_, offsetof(struct claims, member)                                   \
+    }
     ROW("iss", iss, TEXT, true),
     ROW("sub", sub, TEXT, true),
     ROW("aud", aud, AUDIENCE, true),

@@ -26,13 +26,13 @@ struct claims {
     int64_t exp, iat, nbf; /* seconds since 1970 */
     int64_t auth_time;     /* -1: absent */
     const struct json *all;
-    struct str text;       /* the payload itself: one JSON object */
+    struct str text; /* the payload itself: one JSON object */
 };
 
-/* Reads a payload. ERR_TOKEN_MALFORMED unless it is one JSON object without duplicates; ERR_TOKEN_CLAIM unless iss, sub,
- * aud, exp, iat, nbf, jti are there and every registered claim has its type: times are integers in [0, CLAIMS_TIME_MAX],
- * aud a string or a list of 1 to CLAIMS_AUD_MAX strings. Views live as long as `payload` and the arena.
- * Fuzzed: tests/fuzz/claims.c. */
+/* Reads a payload. ERR_TOKEN_MALFORMED unless it is one JSON object without duplicates; ERR_TOKEN_CLAIM unless iss,
+ * sub, aud, exp, iat, nbf, jti are there and every registered claim has its type: times are integers in [0,
+ * CLAIMS_TIME_MAX], aud a string or a list of 1 to CLAIMS_AUD_MAX strings. Views live as long as `payload` and the
+ * arena. Fuzzed: tests/fuzz/claims.c. */
 MUST_USE struct err claims_read(struct arena *arena, struct str payload, struct claims *out);
 
 /* What a caller asks of a token. Zeroed strings and -1 ages ask nothing. */
@@ -45,7 +45,8 @@ struct claims_expect {
     int64_t max_age_s;   /* of auth_time, else of iat; -1: any (OpenID Connect Core section 3.1.3.7 rule 13) */
 };
 
-/* ERR_TOKEN_EXPIRED (now >= exp + tolerance), ERR_TOKEN_NOT_YET, ERR_TOKEN_CLAIM with a sentence that names the claim. */
+/* ERR_TOKEN_EXPIRED (now >= exp + tolerance), ERR_TOKEN_NOT_YET, ERR_TOKEN_CLAIM with a sentence that names the claim.
+ */
 MUST_USE struct err claims_check(const struct claims *claims, const struct claims_expect *expect, int64_t now_s);
 
 /* Whether a custom claim of this name would replace a registered one (contract.md, "Claims"). */
@@ -56,11 +57,11 @@ struct claims_new {
     enum token_kind kind;
     struct str iss, sub, client_id, scope, nonce, jti; /* nonce empty: left out */
     const struct str *aud;
-    size_t aud_count;             /* one: written as a string, unless aud_as_list */
+    size_t aud_count; /* one: written as a string, unless aud_as_list */
     bool aud_as_list;
-    int64_t iat, exp;             /* nbf = iat */
-    int64_t auth_time;            /* -1: left out */
-    const struct json *custom;    /* an object or NULL; already refused if it has a registered name */
+    int64_t iat, exp;          /* nbf = iat */
+    int64_t auth_time;         /* -1: left out */
+    const struct json *custom; /* an object or NULL; already refused if it has a registered name */
 };
 
 /* Appends the payload as one JSON object. access: scope, token_type Bearer, client_id; refresh: scope, token_type

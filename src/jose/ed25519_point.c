@@ -1,5 +1,5 @@
-/* jose/ed25519_point.c: decodes y and asks whether x exists: x^2 = (y^2 - 1) / (d y^2 + 1) over 2^255 - 19. The point is
- * public, so nothing here needs constant time. */
+/* jose/ed25519_point.c: decodes y and asks whether x exists: x^2 = (y^2 - 1) / (d y^2 + 1) over 2^255 - 19. The point
+ * is public, so nothing here needs constant time. */
 #include "jose/ed25519_point.h"
 #include <openssl/bn.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@ static bool has_x(BN_CTX *ctx, const BIGNUM *y)
     BIGNUM *p = NULL, *d = NULL, *u = BN_CTX_get(ctx), *v = BN_CTX_get(ctx), *half = BN_CTX_get(ctx);
     bool sound = half && BN_hex2bn(&p, "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed") &&
                  BN_hex2bn(&d, "52036cee2b6ffe738cc740797779e89800700a4d4141d8ab75eb4dca135978a3") &&
-                 BN_cmp(y, p) < 0 &&                                   /* canonical */
+                 BN_cmp(y, p) < 0 && /* canonical */
                  BN_mod_sqr(u, y, p, ctx) && BN_mod_mul(v, d, u, p, ctx) && BN_add_word(v, 1) && BN_sub_word(u, 1) &&
                  BN_mod_mul(u, u, v, p, ctx) && BN_rshift1(half, p) && /* (p - 1) / 2 */
                  BN_mod_exp(u, u, half, p, ctx) && BN_is_one(u);

@@ -72,8 +72,8 @@ static struct err check_key(EVP_PKEY *pkey, enum jwa alg)
     if (alg == JWA_RS256 || alg == JWA_PS256)
         return check_rsa(pkey);
     char group[32] = { 0 };
-    if (alg == JWA_ES256 && (EVP_PKEY_get_group_name(pkey, group, sizeof group, NULL) != 1 ||
-                             !str_eq(str_of(group), STR("prime256v1"))))
+    if (alg == JWA_ES256 &&
+        (EVP_PKEY_get_group_name(pkey, group, sizeof group, NULL) != 1 || !str_eq(str_of(group), STR("prime256v1"))))
         return failed(ERR_INVALID_REQUEST, "the key is not on the curve P-256");
     return OK;
 }
@@ -150,7 +150,8 @@ struct err jwk_of_pkey(EVP_PKEY *pkey, enum jwa alg, bool has_private, struct jw
     AUTO(pkey_freep) EVP_PKEY *owned = pkey;
     TRY(check_key(owned, alg));
     struct jwk *key = mem_alloc(sizeof *key);
-    *key = (struct jwk){ .alg = alg, .pkey = owned, .serial = atomic_fetch_add(&serials, 1), .has_private = has_private };
+    *key =
+        (struct jwk){ .alg = alg, .pkey = owned, .serial = atomic_fetch_add(&serials, 1), .has_private = has_private };
     owned = NULL;
     write_thumbprint(key);
     *out = key;

@@ -1,5 +1,6 @@
 /* jose/jwk.h: keys to and from JWK (RFC 7517, RFC 7518 section 6, RFC 8037), thumbprints (RFC 7638), and the table of
- * algorithms. A key is pinned to exactly one algorithm when it is made (RFC 8725 section 3.1); no token can change it. */
+ * algorithms. A key is pinned to exactly one algorithm when it is made (RFC 8725 section 3.1); no token can change it.
+ */
 #ifndef JOSE_JWK_H
 #define JOSE_JWK_H
 
@@ -7,7 +8,7 @@
 
 enum jwa { JWA_RS256 = 1, JWA_PS256, JWA_ES256, JWA_EDDSA };
 
-enum { JWK_THUMBPRINT_LEN = 43, JWK_SIGNATURE_MAX = 1024 };  /* SHA-256 in base64url; RSA 8192 bits */
+enum { JWK_THUMBPRINT_LEN = 43, JWK_SIGNATURE_MAX = 1024 }; /* SHA-256 in base64url; RSA 8192 bits */
 
 /* The JOSE name ("RS256"), static. */
 const char *jwa_name(enum jwa alg);
@@ -17,8 +18,8 @@ MUST_USE bool jwa_find(struct str name, enum jwa *out);
 /* A key and what it is pinned to. Owned by whoever made it; immutable after that and safe to share between threads. */
 struct jwk {
     enum jwa alg;
-    struct evp_pkey_st *pkey;  /* OpenSSL's; public, or both halves */
-    uint64_t serial;           /* never used twice in a process: names the key in per-thread contexts (jws.c) */
+    struct evp_pkey_st *pkey; /* OpenSSL's; public, or both halves */
+    uint64_t serial;          /* never used twice in a process: names the key in per-thread contexts (jws.c) */
     bool has_private;
     char kid[JWK_THUMBPRINT_LEN + 1]; /* RFC 7638 thumbprint */
 };
@@ -29,8 +30,8 @@ MUST_USE struct err jwk_of_pkey(struct evp_pkey_st *pkey, enum jwa alg, bool has
 
 /* Parses a public JWK. The algorithm is its `alg` member, or without one the only one that its type leaves (EC P-256:
  * ES256; Ed25519: EdDSA; RSA: RS256). Refuses symmetric and private keys, unknown curves, points off the curve, `use`
- * other than sig, key_ops without verify, members of a wrong type, and an `alg` of another family. The kid of the result
- * is always the thumbprint; the JWK's own `kid` is the caller's to read. Fuzzed: tests/fuzz/jwk.c. */
+ * other than sig, key_ops without verify, members of a wrong type, and an `alg` of another family. The kid of the
+ * result is always the thumbprint; the JWK's own `kid` is the caller's to read. Fuzzed: tests/fuzz/jwk.c. */
 MUST_USE struct err jwk_parse_public(struct arena *arena, struct str text, struct jwk **out);
 
 /* Makes a fresh pair: RSA 2048 (e = 65537), P-256 or Ed25519. */

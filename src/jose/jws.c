@@ -1,8 +1,8 @@
 /* jose/jws.c: compact JWS.
  *
- * The signature is checked over a digest that is computed here, with one EVP_PKEY_CTX for each thread and key: OpenSSL 3
- * spends more on setting a context up than on hashing. A context is found by the key's serial, which is never used twice,
- * so one that outlives its key can never be taken for another key's. */
+ * The signature is checked over a digest that is computed here, with one EVP_PKEY_CTX for each thread and key: OpenSSL
+ * 3 spends more on setting a context up than on hashing. A context is found by the key's serial, which is never used
+ * twice, so one that outlives its key can never be taken for another key's. */
 #include "jose/jws.h"
 #include "jose/b64.h"
 #include <openssl/bn.h>
@@ -17,7 +17,7 @@ enum { CONTEXTS = 8, HALF = 32 /* of an ES256 signature */, PSS_SALT = 32 };
 struct context {
     uint64_t serial; /* 0: free */
     bool signs;
-    EVP_PKEY *own;   /* a private key's copy: OpenSSL's RSA blinding takes a lock on a key that threads share */
+    EVP_PKEY *own; /* a private key's copy: OpenSSL's RSA blinding takes a lock on a key that threads share */
     EVP_PKEY_CTX *ctx;
     uint64_t used;
 };
@@ -215,8 +215,7 @@ static bool raw_of_der(const unsigned char *der, size_t len, unsigned char raw[2
 {
     const unsigned char *at = der;
     ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &at, (long)len);
-    bool good = signature && at == der + len &&
-                BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, HALF) == HALF &&
+    bool good = signature && at == der + len && BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, HALF) == HALF &&
                 BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw + HALF, HALF) == HALF;
     ECDSA_SIG_free(signature);
     return good;
@@ -228,7 +227,8 @@ static bool verify_eddsa(const struct jwk *key, struct str input, struct str sig
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     bool good = ctx && EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, key->pkey, NULL) == 1 &&
-                EVP_DigestVerify(ctx, (const unsigned char *)signature.at, signature.len, (const unsigned char *)input.at, input.len) == 1;
+                EVP_DigestVerify(ctx, (const unsigned char *)signature.at, signature.len,
+                                 (const unsigned char *)input.at, input.len) == 1;
     EVP_MD_CTX_free(ctx);
     return good;
 }
@@ -324,8 +324,7 @@ static bool sign_digest(const struct jwk *key, struct str input, unsigned char *
 
 struct err jws_sign(const struct jwk *key, struct str input, char *out, size_t *len)
 {
-    bool good = key->has_private &&
-                (key->alg == JWA_EDDSA ? sign_eddsa(key, input, (unsigned char *)out, len)
-                                       : sign_digest(key, input, (unsigned char *)out, len));
+    bool good = key->has_private && (key->alg == JWA_EDDSA ? sign_eddsa(key, input, (unsigned char *)out, len)
+                                                           : sign_digest(key, input, (unsigned char *)out, len));
     return good ? OK : failed(ERR_INTERNAL, "the token could not be signed");
 }

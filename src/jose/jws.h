@@ -1,6 +1,6 @@
 /* jose/jws.h: compact JWS, RFC 7515 section 7.1. Pure functions on bytes. The algorithm is always the key's, never the
- * token's; `none` has no row in any table. OpenSSL contexts are kept per thread and key, since a fresh one costs 15 % of
- * an RS256 verification: call jws_thread_end() before a thread that verified or signed ends. */
+ * token's; `none` has no row in any table. OpenSSL contexts are kept per thread and key, since a fresh one costs 15 %
+ * of an RS256 verification: call jws_thread_end() before a thread that verified or signed ends. */
 #ifndef JOSE_JWS_H
 #define JOSE_JWS_H
 
@@ -29,8 +29,8 @@ MUST_USE struct err jws_read_header(struct arena *arena, struct str header, stru
 MUST_USE struct err jws_read_payload(struct arena *arena, struct str payload, struct str *out);
 
 /* Checks the signature over parts->signed_part with `key`, and that the header's alg is exactly the one the key is
- * pinned to. ERR_TOKEN_ALGORITHM, ERR_TOKEN_SIGNATURE, ERR_TOKEN_MALFORMED (signature not strict base64url). ES256 takes
- * 64 bytes r||s with r and s in [1, n-1] (RFC 7518 section 3.4); PS256 a salt of 32 bytes (section 3.5). */
+ * pinned to. ERR_TOKEN_ALGORITHM, ERR_TOKEN_SIGNATURE, ERR_TOKEN_MALFORMED (signature not strict base64url). ES256
+ * takes 64 bytes r||s with r and s in [1, n-1] (RFC 7518 section 3.4); PS256 a salt of 32 bytes (section 3.5). */
 MUST_USE struct err jws_verify(const struct jwk *key, const struct jws_parts *parts, const struct jws_header *header);
 
 /* Whether `signature`, raw bytes, is `key`'s over `input`; the algorithm is the one that the key is pinned to. */

@@ -1,9 +1,10 @@
 /* keys/keyring.c: the view in force, and how the next one comes to be.
  *
- * A view is never changed. Whoever acquires it counts as a reader; the ring itself counts as one. A reload builds the next
- * view and swaps the pointer under a short lock. The old view stays until a later reload finds that no request holds it;
- * only then is a private key that it signed with forgotten, so a rotation fails no request that has begun. Public keys are
- * shared between views, so a key keeps its serial, and what the cache of verified tokens knows stays true. */
+ * A view is never changed. Whoever acquires it counts as a reader; the ring itself counts as one. A reload builds the
+ * next view and swaps the pointer under a short lock. The old view stays until a later reload finds that no request
+ * holds it; only then is a private key that it signed with forgotten, so a rotation fails no request that has begun.
+ * Public keys are shared between views, so a key keeps its serial, and what the cache of verified tokens knows stays
+ * true. */
 #include "keys/keyring.h"
 #include "jose/b64.h"
 #include "observe/log.h"
@@ -19,10 +20,10 @@ struct shared_key {
 };
 
 struct view {
-    struct keyring_view public; /* first: keyring_acquire hands out its address */
+    struct keyring_view shown; /* first: keyring_acquire hands out its address */
     struct shared_key *shared[KEYRING_MAX];
-    struct str fingerprint;     /* of what the store said: kids, states and times */
-    struct view *older;         /* a former view that requests may still hold */
+    struct str fingerprint; /* of what the store said: kids, states and times */
+    struct view *older;     /* a former view that requests may still hold */
     atomic_uint refs;
     struct arena arena;
 };
@@ -30,7 +31,7 @@ struct view {
 struct keyring {
     struct store *store;
     struct signer *signer;
-    pthread_mutex_t lock;       /* of `view` alone: the pointer, and its first new reference */
+    pthread_mutex_t lock; /* of `view` alone: the pointer, and its first new reference */
     struct view *view;
 };
 
@@ -48,7 +49,7 @@ static void view_release(struct view *view)
 {
     if (!view || atomic_fetch_sub(&view->refs, 1) != 1)
         return;
-    for (size_t i = 0; i < view->public.count; i++)
+    for (size_t i = 0; i < view->shown.count; i++)
         shared_release(view->shared[i]);
     arena_release(&view->arena);
     free(view);
@@ -65,12 +66,12 @@ const struct keyring_view *keyring_acquire(struct keyring *ring)
     struct view *view = ring->view;
     atomic_fetch_add_explicit(&view->refs, 1, memory_order_relaxed);
     pthread_mutex_unlock(&ring->lock);
-    return &view->public;
+    return &view->shown;
 }
 
-void keyring_release(const struct keyring_view *public)
+void keyring_release(const struct keyring_view *shown)
 {
-    view_release((struct view *)(uintptr_t)public);
+    view_release((struct view *)(uintptr_t)shown);
 }
 
 const struct keyring_key *keyring_find(const struct keyring_view *view, struct str kid)
@@ -84,11 +85,10 @@ const struct keyring_key *keyring_find(const struct keyring_view *view, struct s
 /* --- building the next view -------------------------------------------------------------------------------------- */
 
 /* A key of the store as a public key: shared with the present view when it is there already. */
-static struct err share_key(const struct view *now, struct arena *arena, const struct key *key,
-                            struct shared_key **out)
+static struct err share_key(const struct view *now, struct arena *arena, const struct key *key, struct shared_key **out)
 {
-    for (size_t i = 0; now && i < now->public.count; i++)
-        if (str_eq(now->public.keys[i].kid, key->kid)) {
+    for (size_t i = 0; now && i < now->shown.count; i++)
+        if (str_eq(now->shown.keys[i].kid, key->kid)) {
             atomic_fetch_add(&now->shared[i]->refs, 1);
             *out = now->shared[i];
             return OK;
@@ -115,20 +115,20 @@ static bool may_verify(enum key_state state)
 
 static struct err add_key(const struct view *now, struct view *next, const struct key *key)
 {
-    struct keyring_view *public = &next->public;
+    struct keyring_view *shown = &next->shown;
     struct shared_key *shared = NULL;
-    if (public->count == KEYRING_MAX)
+    if (shown->count == KEYRING_MAX)
         return failed(ERR_UNAVAILABLE, "the store holds more signing keys than the service takes");
     TRY(share_key(now, &next->arena, key, &shared));
-    next->shared[public->count] = shared;
-    struct keyring_key *to = &public->keys[public->count++];
+    next->shared[shown->count] = shared;
+    struct keyring_key *to = &shown->keys[shown->count++];
     *to = (struct keyring_key){ .jwk = shared->jwk,
                                 .kid = str_of(shared->jwk->kid),
                                 .state = key->state,
                                 .created_at = key->created_at,
                                 .activated_at = key->activated_at };
     if (key->state == KEY_ACTIVE)
-        public->active = to;
+        shown->active = to;
     return OK;
 }
 
@@ -139,19 +139,19 @@ static void render_jwks(struct view *view)
     unsigned char hash[32];
     buf_init(&out, &view->arena, 1024, (size_t)64 * 1024);
     buf_add(&out, STR("{\"keys\":["));
-    for (size_t i = 0; i < view->public.count; i++) {
+    for (size_t i = 0; i < view->shown.count; i++) {
         if (i > 0)
             buf_add_char(&out, ',');
-        jwk_write_public(view->public.keys[i].jwk, &out);
+        jwk_write_public(view->shown.keys[i].jwk, &out);
     }
     buf_add(&out, STR("]}"));
-    view->public.jwks = buf_str(&out);
-    sha256(view->public.jwks, hash);
+    view->shown.jwks = buf_str(&out);
+    sha256(view->shown.jwks, hash);
     buf_init(&out, &view->arena, 32, 32);
     buf_add_char(&out, '"');
     b64url_add(&out, (struct str){ (const char *)hash, 12 });
     buf_add_char(&out, '"');
-    view->public.etag = buf_str(&out);
+    view->shown.etag = buf_str(&out);
 }
 
 static struct str fingerprint_of(struct arena *arena, const struct key *keys, size_t count)
@@ -179,7 +179,7 @@ static struct err build_view(const struct view *now, const struct key *keys, siz
     for (size_t i = 0; i < count; i++)
         if (may_verify(keys[i].state))
             TRY(add_key(now, next, &keys[i]));
-    if (!next->public.active)
+    if (!next->shown.active)
         return failed(ERR_NOT_FOUND, "no signing key is active");
     render_jwks(next);
     next->fingerprint = fingerprint_of(&next->arena, keys, count);
@@ -211,10 +211,10 @@ static void drop_older(struct keyring *ring)
             place = &old->older;
             continue;
         }
-        for (size_t i = 0; i < old->public.count; i++) {
-            const struct keyring_key *now = keyring_find(&ring->view->public, old->public.keys[i].kid);
-            if (may_sign(old->public.keys[i].state) && !(now && may_sign(now->state)))
-                ring->signer->ops->unload(ring->signer, old->public.keys[i].kid);
+        for (size_t i = 0; i < old->shown.count; i++) {
+            const struct keyring_key *now = keyring_find(&ring->view->shown, old->shown.keys[i].kid);
+            if (may_sign(old->shown.keys[i].state) && !(now && may_sign(now->state)))
+                ring->signer->ops->unload(ring->signer, old->shown.keys[i].kid);
         }
         *place = old->older;
         view_release(old);
@@ -227,8 +227,8 @@ static void swap_view(struct keyring *ring, struct view *next)
     struct view *old = next->older = ring->view;
     ring->view = next;
     pthread_mutex_unlock(&ring->lock);
-    LOG(LOG_INFO, old ? "keys_changed" : "keys_read", LOG_STR("active", next->public.active->kid),
-        LOG_TEXT_("alg", jwa_name(next->public.active->jwk->alg)), LOG_INT("keys", (int64_t)next->public.count));
+    LOG(LOG_INFO, old ? "keys_changed" : "keys_read", LOG_STR("active", next->shown.active->kid),
+        LOG_TEXT_("alg", jwa_name(next->shown.active->jwk->alg)), LOG_INT("keys", (int64_t)next->shown.count));
 }
 
 static struct err reload(struct keyring *ring, struct arena *arena)
@@ -282,8 +282,8 @@ static struct err open_ring(struct keyring *ring, struct arena *arena, enum jwa 
         err = reload(ring, arena);
     }
     TRY(err);
-    if (ring->view->public.active->jwk->alg != alg)
-        LOG(LOG_WARN, "signing_alg_differs", LOG_TEXT_("active", jwa_name(ring->view->public.active->jwk->alg)),
+    if (ring->view->shown.active->jwk->alg != alg)
+        LOG(LOG_WARN, "signing_alg_differs", LOG_TEXT_("active", jwa_name(ring->view->shown.active->jwk->alg)),
             LOG_TEXT_("TOKEN_SIGNING_ALG", jwa_name(alg)), LOG_TEXT_("why", "it is the algorithm of the next key"));
     return OK;
 }

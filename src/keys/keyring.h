@@ -1,6 +1,6 @@
-/* keys/keyring.h: the keys in force. Readers hold an immutable view: the public keys by kid, the one that signs now, and
- * the JWKS already rendered. A reload builds a new view and swaps it; the old one dies with its last reader. Nothing here
- * waits except keyring_open and keyring_reload. */
+/* keys/keyring.h: the keys in force. Readers hold an immutable view: the public keys by kid, the one that signs now,
+ * and the JWKS already rendered. A reload builds a new view and swaps it; the old one dies with its last reader.
+ * Nothing here waits except keyring_open and keyring_reload. */
 #ifndef KEYS_KEYRING_H
 #define KEYS_KEYRING_H
 
@@ -11,7 +11,7 @@
 enum { KEYRING_MAX = 32 };
 
 struct keyring_key {
-    struct jwk *jwk;            /* the public half, pinned to its algorithm */
+    struct jwk *jwk; /* the public half, pinned to its algorithm */
     struct str kid;
     enum key_state state;
     int64_t created_at, activated_at; /* s */
@@ -21,7 +21,7 @@ struct keyring_view {
     struct keyring_key keys[KEYRING_MAX];
     size_t count;
     const struct keyring_key *active; /* never NULL */
-    struct str jwks, etag;      /* the JWKS document, and its quoted entity tag (RFC 9110 section 8.8.3) */
+    struct str jwks, etag;            /* the JWKS document, and its quoted entity tag (RFC 9110 section 8.8.3) */
 };
 
 struct keyring;

@@ -1,5 +1,6 @@
-/* keys/signer.h: who holds the private keys. One interface, a file a kind (local; later kms and envelope). Operations are
- * thread-safe; create, adopt, load and sign may wait, so they run on workers. An error's sentence may lie in the arena given. */
+/* keys/signer.h: who holds the private keys. One interface, a file a kind (local; later kms and envelope). Operations
+ * are thread-safe; create, adopt, load and sign may wait, so they run on workers. An error's sentence may lie in the
+ * arena given. */
 #ifndef KEYS_SIGNER_H
 #define KEYS_SIGNER_H
 
@@ -12,8 +13,8 @@ struct signer_ops {
     /* Makes a key pair, durably kept by the signer, and fills kid, alg, public_jwk, private_ref of *out (in the arena).
      * The key's state is the store's business. */
     struct err (*create)(struct signer *, struct arena *, enum jwa alg, struct key *out);
-    /* Finds a key pair of that algorithm which an interrupted first start left behind, so that it is finished instead of
-     * forgotten; fills *out as create does. ERR_NOT_FOUND when there is none. */
+    /* Finds a key pair of that algorithm which an interrupted first start left behind, so that it is finished instead
+     * of forgotten; fills *out as create does. ERR_NOT_FOUND when there is none. */
     struct err (*adopt)(struct signer *, struct arena *, enum jwa alg, struct key *out);
     /* Makes a key of the store ready to sign: reads the file, asks KMS. Checks that the private half belongs to
      * key->public_jwk by signing and verifying a test message. Idempotent. */

@@ -1,14 +1,17 @@
 /* keys/signer_local.c: private keys in files of the data directory: the embedded default.
  *
- * A file appears under its name only when it is whole and on disk (temporary name, fsync, rename, fsync of the directory),
- * and before the store names it; so a crash can leave a file that no row names, but never a row without its file. */
+ * A file appears under its name only when it is whole and on disk (temporary name, fsync, rename, fsync of the
+ * directory), and before the store names it; so a crash can leave a file that no row names, but never a row without its
+ * file. */
 #include "jose/jws.h"
 #include "keys/signer.h"
 #include "observe/log.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -49,7 +52,8 @@ static struct err check_file(struct arena *arena, int fd, const char *name, size
 {
     struct stat about;
     if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size <= 0 || about.st_size > PEM_MAX)
-        return failed(ERR_INVALID_REQUEST, arena_printf(arena, "the key file %s is empty, too large or no file", name).at);
+        return failed(ERR_INVALID_REQUEST,
+                      arena_printf(arena, "the key file %s is empty, too large or no file", name).at);
     if (about.st_mode & (S_IRWXG | S_IRWXO))
         return failed(ERR_INVALID_REQUEST,
                       arena_printf(arena, "the key file %s can be reached by others: chmod 600 it", name).at);
@@ -73,7 +77,8 @@ static void closep(int *fd)
 static struct err read_file(struct arena *arena, int dir, const char *name, struct secret *out)
 {
     size_t size = 0, got = 0;
-    AUTO(closep) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a pipe must not hang it */
+    AUTO(closep)
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a pipe must not hang it */
     if (fd < 0)
         return file_failed(arena, name, "can't be opened");
     TRY(check_file(arena, fd, name, &size));
@@ -164,8 +169,8 @@ static void describe(struct arena *arena, const struct jwk *jwk, struct key *out
     out->private_ref = arena_printf(arena, "file:signing-key-%s.pem", jwk->kid);
 }
 
-/* A signature made with the private half must verify with the public one that the store publishes: the old service signed
- * with one key and published another. */
+/* A signature made with the private half must verify with the public one that the store publishes: the old service
+ * signed with one key and published another. */
 static struct err check_pair(struct arena *arena, const struct jwk *private, struct str public_jwk)
 {
     AUTO(jwk_freep) struct jwk *public = NULL;
@@ -222,17 +227,23 @@ static bool try_adopt(struct signer_local *local, struct arena *arena, const cha
     return true;
 }
 
+/* To be read from its beginning, and closed by the caller; NULL when that can't be. */
+static DIR *open_dir(int dir_fd)
+{
+    int again = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = again >= 0 ? fdopendir(again) : NULL;
+    if (!dir && again >= 0)
+        close(again);
+    return dir;
+}
+
 static struct err local_adopt(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
 {
     struct signer_local *local = local_of(signer);
-    int again = openat(local->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = again >= 0 ? fdopendir(again) : NULL;
+    DIR *dir = open_dir(local->dir);
     bool found = false;
-    if (!dir) {
-        if (again >= 0)
-            close(again);
+    if (!dir)
         return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR can't be read");
-    }
     for (const struct dirent *entry; !found && (entry = readdir(dir));) /* NOLINT(concurrency-mt-unsafe): dir is ours */
         found = is_key_name(str_of(entry->d_name)) && try_adopt(local, arena, entry->d_name, alg, out);
     closedir(dir);
@@ -332,11 +343,37 @@ static const struct signer_ops local_ops = {
     .close = local_close,
 };
 
+/* The process that a temporary key file's name ends in; 0 for any other name. */
+static pid_t maker_of(struct str name)
+{
+    const char *dot = name.len > 0 ? memrchr(name.at, '.', name.len) : NULL;
+    if (!dot || name.at[0] != '.' || !is_key_name((struct str){ name.at + 1, (size_t)(dot - name.at - 1) }))
+        return 0;
+    char *end = NULL;
+    long pid = strtol(dot + 1, &end, 10);
+    return *end == '\0' && pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0;
+}
+
+/* A process that was killed while it wrote a key file left a private key behind that nobody will ever use. */
+static void remove_leftovers(int dir_fd)
+{
+    DIR *dir = open_dir(dir_fd);
+    if (!dir)
+        return;
+    for (const struct dirent *entry; (entry = readdir(dir));) { /* NOLINT(concurrency-mt-unsafe): dir is ours */
+        pid_t maker = maker_of(str_of(entry->d_name));
+        if (maker > 0 && kill(maker, 0) != 0 && errno == ESRCH && unlinkat(dir_fd, entry->d_name, 0) == 0)
+            LOG(LOG_WARN, "key_file_leftover_removed", LOG_TEXT_("file", entry->d_name));
+    }
+    closedir(dir);
+}
+
 struct err signer_local_open(const struct settings *settings, struct signer **out)
 {
     int dir = open(settings->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be opened");
+    remove_leftovers(dir);
     struct signer_local *local = mem_alloc(sizeof *local);
     *local = (struct signer_local){ .signer.ops = &local_ops, .dir = dir };
     pthread_rwlock_init(&local->lock, NULL);

@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 enum {
-    LINE_ROOM = 4096,      /* PIPE_BUF as well: a pipe takes such a line whole or not at all */
-    TAIL_ROOM = 32,        /* kept free for a closing quote, the mark of a cut line, brace and line break */
-    NUMBER_ROOM = 24,      /* the longest int64_t */
-    ESCAPE_ROOM = 6,       /* \u001f; also the longest that one character becomes */
+    LINE_ROOM = 4096, /* PIPE_BUF as well: a pipe takes such a line whole or not at all */
+    TAIL_ROOM = 32,   /* kept free for a closing quote, the mark of a cut line, brace and line break */
+    NUMBER_ROOM = 24, /* the longest int64_t */
+    ESCAPE_ROOM = 6,  /* \u001f; also the longest that one character becomes */
     LINES_A_SECOND = 1000,
-    LINES_BITS = 24,        /* of the rate limit's word: lines of this second; above them the second itself */
+    LINES_BITS = 24, /* of the rate limit's word: lines of this second; above them the second itself */
 };
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };

@@ -1,5 +1,6 @@
-/* observe/log.h: one event a line to standard error: a JSON object, or readable text on a terminal. Values are escaped, so
- * no input can forge a line. Never give it a token, key or secret: log_token_id() makes the 12 digits that may be shown. */
+/* observe/log.h: one event a line to standard error: a JSON object, or readable text on a terminal. Values are escaped,
+ * so no input can forge a line. Never give it a token, key or secret: log_token_id() makes the 12 digits that may be
+ * shown. */
 #ifndef OBSERVE_LOG_H
 #define OBSERVE_LOG_H
 
@@ -8,7 +9,7 @@
 
 struct log_field {
     const char *name;
-    struct str text;  /* used when text.at is not NULL */
+    struct str text; /* used when text.at is not NULL */
     int64_t number;
 };
 #define LOG_STR(name, value) ((struct log_field){ (name), (value), 0 })

@@ -54,18 +54,17 @@ static const struct {
     int64_t up_to_ns;
     const char *le;
 } buckets[] = {
-    { 10000, "0.00001" },  { 25000, "0.000025" }, { 50000, "0.00005" },      { 100000, "0.0001" },
-    { 250000, "0.00025" }, { 500000, "0.0005" },  { 1000000, "0.001" },      { 2500000, "0.0025" },
-    { 5000000, "0.005" },  { 10000000, "0.01" },  { 25000000, "0.025" },     { 50000000, "0.05" },
-    { 100000000, "0.1" },  { 250000000, "0.25" }, { 500000000, "0.5" },      { 1000000000, "1" },
-    { 2500000000, "2.5" }, { 5000000000, "5" },   { 10000000000, "10" },
+    { 10000, "0.00001" },  { 25000, "0.000025" }, { 50000, "0.00005" },  { 100000, "0.0001" },  { 250000, "0.00025" },
+    { 500000, "0.0005" },  { 1000000, "0.001" },  { 2500000, "0.0025" }, { 5000000, "0.005" },  { 10000000, "0.01" },
+    { 25000000, "0.025" }, { 50000000, "0.05" },  { 100000000, "0.1" },  { 250000000, "0.25" }, { 500000000, "0.5" },
+    { 1000000000, "1" },   { 2500000000, "2.5" }, { 5000000000, "5" },   { 10000000000, "10" },
 };
 
 /* Where each count lies in a block. */
 enum {
     BUCKETS = sizeof buckets / sizeof *buckets,
     CELL_COUNTERS = 0,
-    CELL_OUTCOMES = CELL_COUNTERS + COUNT_COUNT,                 /* [operation][err_code] */
+    CELL_OUTCOMES = CELL_COUNTERS + COUNT_COUNT,                   /* [operation][err_code] */
     CELL_BUCKETS = CELL_OUTCOMES + (int)OP_COUNT * ERR_CODE_COUNT, /* [operation][BUCKETS + 1] */
     CELL_SUMS = CELL_BUCKETS + (int)OP_COUNT * (BUCKETS + 1),      /* [operation], nanoseconds: 584 years of them */
     CELLS = CELL_SUMS + OP_COUNT

@@ -6,7 +6,13 @@
 #include "base/mem.h"
 
 enum operation {
-    OP_ISSUE, OP_VERIFY, OP_INTROSPECT, OP_REVOKE, OP_JWKS, OP_HEALTH, OP_METRICS,
+    OP_ISSUE,
+    OP_VERIFY,
+    OP_INTROSPECT,
+    OP_REVOKE,
+    OP_JWKS,
+    OP_HEALTH,
+    OP_METRICS,
     OP_OTHER, /* unknown paths, preflights */
     OP_COUNT
 };
@@ -15,18 +21,29 @@ enum operation {
 const char *operation_name(enum operation operation);
 
 enum counter {
-    COUNT_ISSUED_ACCESS, COUNT_ISSUED_REFRESH, COUNT_ISSUED_ID,        /* token_service_tokens_issued_total{type} */
-    COUNT_VERIFY_VALID, COUNT_VERIFY_INVALID,                          /* token_service_verifications_total{result} */
-    COUNT_INTROSPECT_ACTIVE, COUNT_INTROSPECT_INACTIVE,                /* token_service_introspections_total{result} */
-    COUNT_REVOKED, COUNT_REVOKED_UNKNOWN,                              /* token_service_revocations_total{result} */
-    COUNT_VERIFIED_HIT, COUNT_VERIFIED_MISS,                           /* token_service_verified_cache_total{result} */
-    COUNT_AUTH_BASIC, COUNT_AUTH_POST, COUNT_AUTH_BEARER,              /* token_service_authentications_total{method,…} */
-    COUNT_AUTH_FAILED, COUNT_AUTH_LIMITED,
-    COUNT_QUEUE_FULL,                                                  /* token_service_queue_full_total */
-    COUNT_COMMITS, COUNT_COMMITTED_RECORDS,                            /* token_service_commits_total, …_records_total */
-    COUNT_STORE_ERRORS, COUNT_SIGNER_ERRORS,                           /* token_service_dependency_errors_total{dependency} */
-    COUNT_PURGED,                                                      /* token_service_purged_rows_total */
-    COUNT_TIMEOUTS,                                                    /* token_service_request_timeouts_total */
+    COUNT_ISSUED_ACCESS,
+    COUNT_ISSUED_REFRESH,
+    COUNT_ISSUED_ID, /* token_service_tokens_issued_total{type} */
+    COUNT_VERIFY_VALID,
+    COUNT_VERIFY_INVALID, /* token_service_verifications_total{result} */
+    COUNT_INTROSPECT_ACTIVE,
+    COUNT_INTROSPECT_INACTIVE, /* token_service_introspections_total{result} */
+    COUNT_REVOKED,
+    COUNT_REVOKED_UNKNOWN, /* token_service_revocations_total{result} */
+    COUNT_VERIFIED_HIT,
+    COUNT_VERIFIED_MISS, /* token_service_verified_cache_total{result} */
+    COUNT_AUTH_BASIC,
+    COUNT_AUTH_POST,
+    COUNT_AUTH_BEARER, /* token_service_authentications_total{method,…} */
+    COUNT_AUTH_FAILED,
+    COUNT_AUTH_LIMITED,
+    COUNT_QUEUE_FULL, /* token_service_queue_full_total */
+    COUNT_COMMITS,
+    COUNT_COMMITTED_RECORDS, /* token_service_commits_total, …_records_total */
+    COUNT_STORE_ERRORS,
+    COUNT_SIGNER_ERRORS, /* token_service_dependency_errors_total{dependency} */
+    COUNT_PURGED,        /* token_service_purged_rows_total */
+    COUNT_TIMEOUTS,      /* token_service_request_timeouts_total */
     COUNT_COUNT
 };
 

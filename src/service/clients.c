@@ -1,5 +1,5 @@
-/* service/clients.c: a chained table of copies under one reader-writer lock. Bounded: when it is full, a new client takes
- * the place of the oldest reading. */
+/* service/clients.c: a chained table of copies under one reader-writer lock. Bounded: when it is full, a new client
+ * takes the place of the oldest reading. */
 #include "service/clients.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -8,8 +8,8 @@ enum { BUCKETS = 1024, CLIENTS_MAX = 8192 };
 
 struct entry {
     struct entry *next;
-    struct client client;   /* its strings lie in the arena below */
-    int64_t read_at;        /* s */
+    struct client client; /* its strings lie in the arena below */
+    int64_t read_at;      /* s */
     struct arena arena;
 };
 
@@ -23,7 +23,8 @@ struct clients {
 
 static size_t bucket_of(struct str id)
 {
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a: only clients that exist are kept, so nobody can flood it */
+    uint64_t hash = UINT64_C(
+        14695981039346656037); /* FNV-1a: only clients that exist are kept, so nobody can flood it */
     for (size_t i = 0; i < id.len; i++)
         hash = (hash ^ (unsigned char)id.at[i]) * UINT64_C(1099511628211);
     return (size_t)(hash % BUCKETS);

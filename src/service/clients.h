@@ -1,5 +1,5 @@
-/* service/clients.h: clients in memory, so that the loops can authenticate without the store. Only clients that exist are
- * kept; whoever is not found here is looked up by a worker. */
+/* service/clients.h: clients in memory, so that the loops can authenticate without the store. Only clients that exist
+ * are kept; whoever is not found here is looked up by a worker. */
 #ifndef SERVICE_CLIENTS_H
 #define SERVICE_CLIENTS_H
 
@@ -17,8 +17,8 @@ MUST_USE bool clients_get(struct clients *clients, struct arena *arena, struct s
 /* From the store, and kept in memory. May wait. ERR_NOT_FOUND, ERR_UNAVAILABLE. */
 MUST_USE struct err clients_find(struct clients *clients, struct arena *arena, struct str id, int64_t now_s,
                                  struct client *out);
-/* Reads every client in memory again from the store, so that busy ones never age out and a disabled one is refused soon.
- * May wait. */
+/* Reads every client in memory again from the store, so that busy ones never age out and a disabled one is refused
+ * soon. May wait. */
 void clients_refresh(struct clients *clients, int64_t now_s);
 size_t clients_count(struct clients *clients);
 

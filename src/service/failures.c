@@ -1,6 +1,6 @@
-/* service/failures.c: a leaky bucket for each address that failed lately, in a table of fixed size. Addresses that share
- * a slot displace each other by emptiness: the fuller bucket stays, so an attacker can't wash out a full one with a few
- * failures from elsewhere. */
+/* service/failures.c: a leaky bucket for each address that failed lately, in a table of fixed size. Addresses that
+ * share a slot displace each other by emptiness: the fuller bucket stays, so an attacker can't wash out a full one with
+ * a few failures from elsewhere. */
 #include "service/failures.h"
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -11,13 +11,13 @@ enum { SLOTS = 4096, WAYS = 4, MINUTE_MS = 60000 };
 
 struct slot {
     unsigned char address[16];
-    int64_t level;  /* failures times MINUTE_MS, as of `at_ms`; it drains by limit units a millisecond */
+    int64_t level; /* failures times MINUTE_MS, as of `at_ms`; it drains by limit units a millisecond */
     int64_t at_ms;
 };
 
 struct failures {
     int64_t limit;
-    atomic_bool any;  /* spares the good callers the lock while nobody has ever failed */
+    atomic_bool any; /* spares the good callers the lock while nobody has ever failed */
     pthread_mutex_t lock;
     struct slot slots[SLOTS];
 };

@@ -1,6 +1,6 @@
 /* service/failures.h: failed authentications by address, so that guessing is slow (RFC 6749 section 2.3.1 asks for
- * it). An address may fail `limit` times at once and then `limit` times a minute; while it is over, nothing that carries
- * credentials is looked at. IPv6 addresses count by their /64. */
+ * it). An address may fail `limit` times at once and then `limit` times a minute; while it is over, nothing that
+ * carries credentials is looked at. IPv6 addresses count by their /64. */
 #ifndef SERVICE_FAILURES_H
 #define SERVICE_FAILURES_H
 

@@ -42,11 +42,16 @@ struct err health_ready(struct call *call, struct response *response)
 static const char *state_label(enum key_state state)
 {
     switch (state) {
-    case KEY_PENDING: return "pending";
-    case KEY_ACTIVE: return "active";
-    case KEY_RETIRING: return "retiring";
-    case KEY_RETIRED: return "retired";
-    case KEY_REVOKED: return "revoked";
+    case KEY_PENDING:
+        return "pending";
+    case KEY_ACTIVE:
+        return "active";
+    case KEY_RETIRING:
+        return "retiring";
+    case KEY_RETIRED:
+        return "retired";
+    case KEY_REVOKED:
+        return "revoked";
     }
     return "unknown";
 }
@@ -71,8 +76,8 @@ struct err publish_metrics(struct call *call, struct response *response)
     for (size_t i = 0; i < view->count; i++)
         gauges[count++] = (struct gauge){
             "token_service_key_age_seconds", "Age of each published key, in seconds",
-            arena_printf(arena, "kid=\"%.*s\",alg=\"%s\",state=\"%s\"", (int)view->keys[i].kid.len, view->keys[i].kid.at,
-                         jwa_name(view->keys[i].jwk->alg), state_label(view->keys[i].state))
+            arena_printf(arena, "kid=\"%.*s\",alg=\"%s\",state=\"%s\"", (int)view->keys[i].kid.len,
+                         view->keys[i].kid.at, jwa_name(view->keys[i].jwk->alg), state_label(view->keys[i].state))
                 .at,
             (double)(call->request->now_s - view->keys[i].created_at)
         };

@@ -8,9 +8,9 @@
 
 enum {
     CHECK_INTERVAL_S = 5,
-    FOLLOW_BATCH = 1000,     /* revocations read at once */
-    PURGE_BATCH = 500,       /* rows deleted in one transaction: a few ms of the writer's time */
-    PURGE_BATCHES_MAX = 20,  /* a round */
+    FOLLOW_BATCH = 1000,    /* revocations read at once */
+    PURGE_BATCH = 500,      /* rows deleted in one transaction: a few ms of the writer's time */
+    PURGE_BATCHES_MAX = 20, /* a round */
 };
 
 struct housekeeping {
@@ -19,7 +19,7 @@ struct housekeeping {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping, nudged;
-    int64_t position;        /* of the last revocation read */
+    int64_t position;                       /* of the last revocation read */
     int64_t check_at, refresh_at, purge_at; /* s */
 };
 

@@ -1,5 +1,6 @@
-/* service/issue.c: POST /token (JSON): authorise, check what is asked against the client, build the claims, sign, record,
- * answer. The record is durable before the answer goes out: the front that sends it sees to that (response->records). */
+/* service/issue.c: POST /token (JSON): authorise, check what is asked against the client, build the claims, sign,
+ * record, answer. The record is durable before the answer goes out: the front that sends it sees to that
+ * (response->records). */
 #include "base/random.h"
 #include "jose/b64.h"
 #include "observe/log.h"
@@ -172,8 +173,8 @@ static void add_audience(struct audience *audience, struct str one)
         audience->list[audience->count++] = one;
 }
 
-/* contract.md, "Claims": an access token is for its client and the configured audiences, unless others were asked for; an
- * id token for its client; a refresh token comes back here, so it is for the issuer too. */
+/* contract.md, "Claims": an access token is for its client and the configured audiences, unless others were asked for;
+ * an id token for its client; a refresh token comes back here, so it is for the issuer too. */
 static void decide_audience(const struct call *call, const struct issue *issue, struct audience *out)
 {
     const struct json *asked = issue->audience;
@@ -261,7 +262,8 @@ static void log_issued(const struct call *call, const struct issue *issue, const
     log_token_id(hash, id);
     LOG(LOG_INFO, "token_issued", LOG_STR("request_id", call->request->id), LOG_TEXT_("token", id),
         LOG_STR("type", token_kind_name(issue->kind)), LOG_STR("client_id", claims->client_id),
-        LOG_STR("sub", claims->sub), LOG_STR("caller", call->caller.client_id), LOG_INT("expires_in", issue->expires_in));
+        LOG_STR("sub", claims->sub), LOG_STR("caller", call->caller.client_id),
+        LOG_INT("expires_in", issue->expires_in));
 }
 
 struct err issue_token(struct call *call, struct response *response)

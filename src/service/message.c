@@ -94,8 +94,8 @@ static bool type_is(struct str content_type, struct str type)
     if (!str_cut(&rest, ';', &before))
         return str_eq_nocase(str_trim(content_type), type);
     rest = str_trim(rest);
-    return str_eq_nocase(str_trim(before), type) &&
-           (rest.len == 0 || str_eq_nocase(rest, STR("charset=utf-8")) || str_eq_nocase(rest, STR("charset=\"utf-8\"")));
+    return str_eq_nocase(str_trim(before), type) && (rest.len == 0 || str_eq_nocase(rest, STR("charset=utf-8")) ||
+                                                     str_eq_nocase(rest, STR("charset=\"utf-8\"")));
 }
 
 bool request_is_json(const struct request *request)
@@ -130,8 +130,8 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* Whether there is nothing to decode, as in most values, and tokens above all. Looks at every byte without leaving early,
- * so that the compiler can take many at once. */
+/* Whether there is nothing to decode, as in most values, and tokens above all. Looks at every byte without leaving
+ * early, so that the compiler can take many at once. */
 static bool is_plain(struct str in)
 {
     unsigned char found = 0;
@@ -234,7 +234,8 @@ void response_fail(struct response *response, struct arena *arena, struct err er
     if (response->status == 401 || response->status == 403) /* RFC 6750 section 3, RFC 6749 section 5.2 */
         response->challenge = err.code == ERR_INVALID_CLIENT
                                   ? STR("Basic realm=\"token-service\", charset=\"UTF-8\"")
-                                  : arena_printf(arena, "Bearer realm=\"token-service\", error=\"%s\"", err_name(err.code));
+                                  : arena_printf(arena, "Bearer realm=\"token-service\", error=\"%s\"",
+                                                 err_name(err.code));
     if ((response->status == 503 || response->status == 429) && response->retry_after_s == 0)
         response->retry_after_s = 1;
 }

@@ -13,39 +13,40 @@ enum method { METHOD_OTHER = 0, METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4
 struct request {
     struct arena *arena;
     enum method method;
-    struct str path;                       /* without query, as sent */
+    struct str path; /* without query, as sent */
     struct str authorization, content_type, if_none_match, origin;
     struct str body;
-    struct str peer;                       /* the caller's address as text; "" for the command line */
+    struct str peer; /* the caller's address as text; "" for the command line */
     bool peer_is_loopback;
-    bool is_local_operator;                /* the command line: may do everything */
-    int64_t now_s, now_ms;                 /* wall clock when the request was read */
-    struct str id;                         /* request id, for the log and X-Request-Id */
+    bool is_local_operator; /* the command line: may do everything */
+    int64_t now_s, now_ms;  /* wall clock when the request was read */
+    struct str id;          /* request id, for the log and X-Request-Id */
 };
 
 enum content { CONTENT_JSON = 0, CONTENT_JWKS, CONTENT_PROMETHEUS, CONTENT_NONE };
 
 struct response {
     int status;
-    enum err_code outcome;                 /* for metrics and the log */
-    enum operation operation;              /* likewise */
-    struct str client_id;                  /* who called, once known; for the log */
+    enum err_code outcome;    /* for metrics and the log */
+    enum operation operation; /* likewise */
+    struct str client_id;     /* who called, once known; for the log */
     enum content content;
     struct buf body;
-    struct str etag;                       /* "" : none */
-    int64_t max_age_s;                     /* >= 0: public, max-age; -1: no-store; -2: no Cache-Control */
-    struct str allow;                      /* 405 and 204; "" : none */
-    struct str challenge;                  /* WWW-Authenticate; "" : none */
-    int64_t retry_after_s;                 /* 0: none */
-    struct str cors_origin;                /* Access-Control-Allow-Origin: "*" or one origin; "" : none */
-    bool cors_preflight;                   /* with the methods and headers that are allowed */
-    bool close;                            /* the connection is not fit for another request */
-    const struct record *records;          /* must be durable before this response goes out; NULL: nothing */
+    struct str etag;              /* "" : none */
+    int64_t max_age_s;            /* >= 0: public, max-age; -1: no-store; -2: no Cache-Control */
+    struct str allow;             /* 405 and 204; "" : none */
+    struct str challenge;         /* WWW-Authenticate; "" : none */
+    int64_t retry_after_s;        /* 0: none */
+    struct str cors_origin;       /* Access-Control-Allow-Origin: "*" or one origin; "" : none */
+    bool cors_preflight;          /* with the methods and headers that are allowed */
+    bool close;                   /* the connection is not fit for another request */
+    const struct record *records; /* must be durable before this response goes out; NULL: nothing */
 };
 
 /* --- bodies ------------------------------------------------------------------------------------------------------ */
 
-/* A member of a JSON body. What a row names is written at `offset` of the target; absent optional ones leave it as is. */
+/* A member of a JSON body. What a row names is written at `offset` of the target; absent optional ones leave it as is.
+ */
 enum field_kind {
     FIELD_STR,     /* struct str: a non-empty string */
     FIELD_TEXT,    /* struct str: a string, may be empty */
@@ -63,8 +64,8 @@ struct field {
 
 /* Reads a JSON object by its rows. ERR_INVALID_REQUEST, with a sentence that names the member: not an object, a member
  * that no row names, a required one absent, a wrong type or range. */
-MUST_USE struct err fields_read(struct arena *arena, const struct json *object, const struct field *fields, size_t count,
-                                void *target);
+MUST_USE struct err fields_read(struct arena *arena, const struct json *object, const struct field *fields,
+                                size_t count, void *target);
 
 /* Whether the body is application/json / application/x-www-form-urlencoded (parameters allowed, only charset=utf-8). */
 bool request_is_json(const struct request *request);

@@ -1,6 +1,6 @@
-/* service/revoke.c: POST /token/revoke, RFC 7009. A revoked token is refused here from this moment on, before its record is
- * durable: should the commit fail, the caller hears 503 and may repeat it, and nobody was let in meanwhile. So a repeated
- * revocation is recorded again: that it is in memory does not say that it is on disk. */
+/* service/revoke.c: POST /token/revoke, RFC 7009. A revoked token is refused here from this moment on, before its
+ * record is durable: should the commit fail, the caller hears 503 and may repeat it, and nobody was let in meanwhile.
+ * So a repeated revocation is recorded again: that it is in memory does not say that it is on disk. */
 #include "observe/log.h"
 #include "service/authn.h"
 #include "service/verify.h"

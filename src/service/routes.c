@@ -1,5 +1,6 @@
-/* service/routes.c: the table of routes, and the way of every call through it: route, method, body, caller, operation. A
- * row says who may call and whether the operation may wait; shared steps belong here, so no operation can forget one. */
+/* service/routes.c: the table of routes, and the way of every call through it: route, method, body, caller, operation.
+ * A row says who may call and whether the operation may wait; shared steps belong here, so no operation can forget one.
+ */
 #include "observe/log.h"
 #include "service/authn.h"
 #include "service/service.h"
@@ -12,9 +13,9 @@ struct route {
     unsigned methods;
     enum operation operation;
     enum access access;
-    const char *scope;  /* that a CALLER needs; NULL: the operation decides */
+    const char *scope; /* that a CALLER needs; NULL: the operation decides */
     enum cors cors;
-    bool waits;         /* runs on a worker */
+    bool waits; /* runs on a worker */
     struct err (*run)(struct call *, struct response *);
 };
 
@@ -43,8 +44,8 @@ static bool is_stage(struct str name)
 {
     for (size_t i = 0; i < name.len; i++) {
         char c = name.at[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-                    (c == '$' && i == 0);
+        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                    c == '_' || (c == '$' && i == 0);
         if (!good)
             return false;
     }
@@ -164,14 +165,17 @@ void service_account(const struct request *request, const struct response *respo
 {
     metrics_request(response->operation, response->outcome, duration_ns);
     /* a 503 is info: whoever finds a dependency failing warns once, and a full queue must not fill the log as well */
-    enum log_level level = response->outcome == ERR_INTERNAL ? LOG_WARN : response->status >= 400 ? LOG_INFO : LOG_DEBUG;
+    enum log_level level = response->outcome == ERR_INTERNAL ? LOG_WARN
+                           : response->status >= 400         ? LOG_INFO
+                                                             : LOG_DEBUG;
     if (!log_wants(level))
         return;
     struct str path = request->path;
     if (path.len > 128)
         path.len = 128;
-    LOG(level, "request", LOG_STR("request_id", request->id), LOG_TEXT_("operation", operation_name(response->operation)),
-        LOG_STR("path", path), LOG_INT("status", response->status), LOG_TEXT_("outcome", err_label(response->outcome)),
+    LOG(level, "request", LOG_STR("request_id", request->id),
+        LOG_TEXT_("operation", operation_name(response->operation)), LOG_STR("path", path),
+        LOG_INT("status", response->status), LOG_TEXT_("outcome", err_label(response->outcome)),
         LOG_STR("client_id", response->client_id.at ? response->client_id : STR("")), LOG_STR("peer", request->peer),
         LOG_INT("duration_us", duration_ns / 1000));
 }

@@ -21,31 +21,31 @@ struct service {
     struct keyring *keyring;
     struct revocations *revocations;
     struct verified_cache *verified;
-    struct clients *clients;      /* clients in memory (clients.h) */
-    struct failures *failures;    /* failed authentications by address (failures.h) */
-    struct str audience;          /* TOKEN_AUDIENCE as given: comma-separated */
+    struct clients *clients;   /* clients in memory (clients.h) */
+    struct failures *failures; /* failed authentications by address (failures.h) */
+    struct str audience;       /* TOKEN_AUDIENCE as given: comma-separated */
 
     /* What /health/ready and /metrics tell; written by housekeeping and by the front that serves. */
     atomic_bool store_ok, keys_ok, draining;
-    atomic_size_t jobs_waiting;   /* in the workers' queue */
-    atomic_size_t connections;    /* open */
+    atomic_size_t jobs_waiting; /* in the workers' queue */
+    atomic_size_t connections;  /* open */
 };
 
 /* Who calls, and what it may do. */
 struct caller {
     struct str client_id;
-    struct str scopes;        /* the client's allowed scopes */
-    struct str token_scopes;  /* of its bearer token; the same as scopes when it came with a secret */
-    bool is_admin;            /* bearer token with role "admin": has keys:rotate and token:revoke:any */
-    bool is_operator;         /* the command line: may do everything */
+    struct str scopes;       /* the client's allowed scopes */
+    struct str token_scopes; /* of its bearer token; the same as scopes when it came with a secret */
+    bool is_admin;           /* bearer token with role "admin": has keys:rotate and token:revoke:any */
+    bool is_operator;        /* the command line: may do everything */
 };
 
 struct call {
     struct service *service;
     const struct request *request;
-    struct form form;         /* read when the body is a form; else empty */
+    struct form form; /* read when the body is a form; else empty */
     struct caller caller;
-    bool may_wait;            /* on a worker: stores and signers may be asked */
+    bool may_wait; /* on a worker: stores and signers may be asked */
 };
 
 enum answered { ANSWERED, NEEDS_WORKER };
@@ -59,7 +59,8 @@ enum answered service_answer(struct service *service, const struct request *requ
 /* Counts and logs an answered request; to be called once, when the answer is final. */
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns);
 
-/* --- the operations, a file each. They return an error to be rendered, or OK with *response filled -------------------- */
+/* --- the operations, a file each. They return an error to be rendered, or OK with *response filled
+ * -------------------- */
 
 struct err issue_token(struct call *call, struct response *response);
 struct err verify_token(struct call *call, struct response *response);

@@ -1,8 +1,9 @@
 /* service/verify.c: the one decision whether a token is good, and POST /token/verify.
  *
- * What is true of a token for ever (this key signed these claims) is found once and kept in the cache of verified tokens.
- * What can change (time, revocation, the key's state) or differs by caller (audience, kind, age, …) is checked on every
- * call, whether the token was in the cache or not. So the cache can make an answer faster, but never another one. */
+ * What is true of a token for ever (this key signed these claims) is found once and kept in the cache of verified
+ * tokens. What can change (time, revocation, the key's state) or differs by caller (audience, kind, age, …) is checked
+ * on every call, whether the token was in the cache or not. So the cache can make an answer faster, but never another
+ * one. */
 #include "service/verify.h"
 #include "service/introspect.h"
 #include <stddef.h>
@@ -28,7 +29,7 @@ static struct err verify_signature(const struct keyring_view *view, const struct
 /* Room for the payload's bytes, its members (one in some 20 bytes), and the answer made of them. */
 static size_t room_for(struct str payload)
 {
-    return payload.len / 2 * 7 + 256;
+    return payload.len * 4 + 512;
 }
 
 /* The signature and the form of a token never seen before; *out is a new entry with a reference for the caller. */
@@ -73,11 +74,9 @@ static struct err find_verified(struct service *service, struct str token, const
     *out = verified_get(service->verified, hash);
     metrics_count(*out ? COUNT_VERIFIED_HIT : COUNT_VERIFIED_MISS, 1);
     if (*out)
-        return key_is_good(view, (*out)->key_serial)
-                   ? OK
-                   : failed(ERR_TOKEN_KEY, "the token's key is no longer good");
+        return key_is_good(view, (*out)->key_serial) ? OK : failed(ERR_TOKEN_KEY, "the token's key is no longer good");
     TRY(verify_new(view, token, out));
-    memcpy((*out)->hash, hash, sizeof (*out)->hash);
+    memcpy((*out)->hash, hash, sizeof(*out)->hash);
     verified_put(service->verified, *out);
     return OK;
 }
@@ -139,10 +138,9 @@ static struct err read_ask(struct call *call, const struct json *options, struct
     struct verify_options read = { .max_age_s = -1 };
     TRY(fields_read(arena, options, option_fields, sizeof option_fields / sizeof *option_fields, &read));
     if (read.tolerance_s > call->service->settings->clock_tolerance_max_s)
-        return failed(ERR_INVALID_REQUEST,
-                      arena_printf(arena, "clockTolerance is at most %lld seconds",
-                                   (long long)call->service->settings->clock_tolerance_max_s)
-                          .at);
+        return failed(ERR_INVALID_REQUEST, arena_printf(arena, "clockTolerance is at most %lld seconds",
+                                                        (long long)call->service->settings->clock_tolerance_max_s)
+                                               .at);
     enum token_kind kind;
     if (read.token_type.at) {
         if (!token_kind_find(read.token_type, &kind))

@@ -1,8 +1,8 @@
 /* store/commit.c: one thread, one queue, one transaction after the other.
  *
- * While a transaction runs, the next batch gathers by itself. When it would be small although more requests are on workers
- * (commit_expect), it waits up to WAIT_MS for them: under load that turns some thousand flushes a second into a few
- * hundred, and a request that is alone never waits. */
+ * While a transaction runs, the next batch gathers by itself. When it would be small although more requests are on
+ * workers (commit_expect), it waits up to WAIT_MS for them: under load that turns some thousand flushes a second into a
+ * few hundred, and a request that is alone never waits. */
 #include "store/commit.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -19,20 +19,21 @@ struct commit {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct commit_item *first, **last;
-    size_t waiting;        /* in the queue */
-    int expected;          /* requests on workers that may still submit */
+    size_t waiting; /* in the queue */
+    int expected;   /* requests on workers that may still submit */
     bool stopping;
-    atomic_size_t depth;   /* queue and running transaction */
+    atomic_size_t depth; /* queue and running transaction */
 };
 
-/* Under the lock. No more than half of what is under way is waited for: the workers sign the other half while this half is
- * flushed. To wait for all would leave them idle at each flush. */
+/* Under the lock. No more than half of what is under way is waited for: the workers sign the other half while this half
+ * is flushed. To wait for all would leave them idle at each flush. */
 static bool is_worth_waiting(const struct commit *commit)
 {
     return commit->waiting < BATCH_GOOD && commit->expected > (int)commit->waiting && !commit->stopping;
 }
 
-/* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up. */
+/* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up.
+ */
 static void gather(struct commit *commit)
 {
     while (!commit->first && !commit->stopping)

@@ -71,9 +71,9 @@ void sqlite_column_bytes(sqlite3_stmt *statement, int at, void *out, size_t len)
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
-/* Made here, so that no umask opens it to others; SQLite gives its side files the same mode. A file that is there already
- * is not touched: closing any descriptor of it would drop the locks that this process's other connections hold, and
- * then another process would take itself for the last one, and the write-ahead log with what is in it away. */
+/* Made here, so that no umask opens it to others; SQLite gives its side files the same mode. A file that is there
+ * already is not touched: closing any descriptor of it would drop the locks that this process's other connections hold,
+ * and then another process would take itself for the last one, and the write-ahead log with what is in it away. */
 static struct err make_file(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);

@@ -1,6 +1,7 @@
-/* store/store.h: the records: clients, keys, tokens, revocations. One interface, a file a kind. Every operation may wait,
- * so none runs on an event loop; all are thread-safe. Results are in the caller's arena. Failures of the store itself are
- * ERR_UNAVAILABLE, with the detail logged. Column names are the platform's (contract.md, "Supabase tables"). */
+/* store/store.h: the records: clients, keys, tokens, revocations. One interface, a file a kind. Every operation may
+ * wait, so none runs on an event loop; all are thread-safe. Results are in the caller's arena. Failures of the store
+ * itself are ERR_UNAVAILABLE, with the detail logged. Column names are the platform's (contract.md, "Supabase tables").
+ */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -10,20 +11,20 @@
 
 struct client {
     struct str id, name;
-    bool is_public;                   /* client_type: no secret, may not authenticate here */
-    unsigned char secret_hash[32];    /* SHA-256 of the secret; zero for public clients */
-    struct str scopes;                /* allowed_scopes, space-separated */
+    bool is_public;                                /* client_type: no secret, may not authenticate here */
+    unsigned char secret_hash[32];                 /* SHA-256 of the secret; zero for public clients */
+    struct str scopes;                             /* allowed_scopes, space-separated */
     int64_t access_ttl_s, refresh_ttl_s, id_ttl_s; /* 0: the service's default */
     bool is_active;
-    int64_t created_at;               /* s */
+    int64_t created_at; /* s */
 };
 
 enum key_state { KEY_PENDING = 1, KEY_ACTIVE, KEY_RETIRING, KEY_RETIRED, KEY_REVOKED };
 
 struct key {
-    struct str kid, alg;              /* RFC 7638 thumbprint; "RS256" */
-    struct str public_jwk;            /* JSON */
-    struct str private_ref;           /* where the signer finds the private half: "file:signing-key-<kid>.pem" */
+    struct str kid, alg;    /* RFC 7638 thumbprint; "RS256" */
+    struct str public_jwk;  /* JSON */
+    struct str private_ref; /* where the signer finds the private half: "file:signing-key-<kid>.pem" */
     enum key_state state;
     int64_t created_at, activated_at, retired_at; /* s; 0: not yet */
 };
@@ -33,18 +34,18 @@ enum record_kind { RECORD_TOKEN = 1, RECORD_REVOCATION };
 struct record {
     enum record_kind kind;
     enum token_kind token_kind;
-    unsigned char token_hash[32];     /* SHA-256 of the token */
+    unsigned char token_hash[32];                        /* SHA-256 of the token */
     struct str jti, subject, client_id, scope, audience; /* audience: JSON list. RECORD_TOKEN */
-    int64_t issued_at, expires_at;    /* s. Of a revocation: when it was made, and until when it must be kept */
-    int64_t token_expires_at;         /* s; RECORD_REVOCATION: the token's own exp, which finds its row */
-    struct str reason, revoked_by;    /* RECORD_REVOCATION; revoked_by: the calling client's id */
-    struct record *next;              /* of the same request: committed together or not at all */
+    int64_t issued_at, expires_at; /* s. Of a revocation: when it was made, and until when it must be kept */
+    int64_t token_expires_at;      /* s; RECORD_REVOCATION: the token's own exp, which finds its row */
+    struct str reason, revoked_by; /* RECORD_REVOCATION; revoked_by: the calling client's id */
+    struct record *next;           /* of the same request: committed together or not at all */
 };
 
 struct revocation {
-    int64_t position;                 /* ever growing: `revocations_since` continues after it */
+    int64_t position; /* ever growing: `revocations_since` continues after it */
     unsigned char token_hash[32];
-    int64_t expires_at;               /* s */
+    int64_t expires_at; /* s */
 };
 
 struct store;

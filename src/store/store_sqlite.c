@@ -1,8 +1,9 @@
 /* store/store_sqlite.c: the embedded store: one SQLite file in the data directory.
  *
- * Two connections: one writes, one reads, so that looking a client up never waits for a commit. Access tokens lie in one
- * tree ordered by expiry (WITHOUT ROWID): a new one goes where its neighbours of the last second are, a purge takes from
- * the old end, and a revocation finds its row by the token's exp and hash; one insert a token, and no second index. */
+ * Two connections: one writes, one reads, so that looking a client up never waits for a commit. Access tokens lie in
+ * one tree ordered by expiry (WITHOUT ROWID): a new one goes where its neighbours of the last second are, a purge takes
+ * from the old end, and a revocation finds its row by the token's exp and hash; one insert a token, and no second
+ * index. */
 #include "store/sqlite.h"
 #include "store/store.h"
 #include <errno.h>
@@ -56,11 +57,27 @@ static const char *const migrations[] = {
 #define REVOKE_ROW " SET revoked_at = ?1, revoked_by = ?2, revocation_reason = ?3 "
 
 enum statement {
-    FIND_CLIENT, LIST_CLIENTS, ADD_CLIENT, SET_CLIENT_ACTIVE,
-    LIST_KEYS, ADD_KEY,
-    ADD_ACCESS, ADD_REFRESH, FORGET_REVOCATION, ADD_REVOCATION, REVOKE_ACCESS, REVOKE_REFRESH,
-    REVOCATIONS_SINCE, PURGE_ACCESS, PURGE_REFRESH, PURGE_REVOCATIONS, CHECK, DATA_VERSION,
-    BEGIN, COMMIT, ROLLBACK,
+    FIND_CLIENT,
+    LIST_CLIENTS,
+    ADD_CLIENT,
+    SET_CLIENT_ACTIVE,
+    LIST_KEYS,
+    ADD_KEY,
+    ADD_ACCESS,
+    ADD_REFRESH,
+    FORGET_REVOCATION,
+    ADD_REVOCATION,
+    REVOKE_ACCESS,
+    REVOKE_REFRESH,
+    REVOCATIONS_SINCE,
+    PURGE_ACCESS,
+    PURGE_REFRESH,
+    PURGE_REVOCATIONS,
+    CHECK,
+    DATA_VERSION,
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
     STATEMENTS
 };
 
@@ -72,8 +89,9 @@ static const char *const texts[STATEMENTS] = {
     [SET_CLIENT_ACTIVE] = "UPDATE oauth_clients SET is_active = ?2 WHERE client_id = ?1",
     [LIST_KEYS] = "SELECT kid, alg, public_key, private_key_ref, state, created_at, activated_at, retired_at "
                   "FROM oauth_jwks WHERE state <> 4 ORDER BY created_at DESC, kid LIMIT ?1",
-    [ADD_KEY] = "INSERT INTO oauth_jwks(kid, alg, public_key, private_key_ref, state, created_at, activated_at, retired_at)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+    [ADD_KEY] =
+        "INSERT INTO oauth_jwks(kid, alg, public_key, private_key_ref, state, created_at, activated_at, retired_at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
     [ADD_ACCESS] = "INSERT INTO oauth_access_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
                    "expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
     [ADD_REFRESH] = "INSERT INTO oauth_refresh_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
@@ -453,7 +471,8 @@ struct err store_sqlite_open(const struct settings *settings, struct store **out
 {
     char dir[PATH_MAX], path[PATH_MAX];
     TRY(make_dir(settings->data_dir));
-    /* SQLite follows no symbolic link, so that nobody puts one in the file's place; links on the way are the operator's */
+    /* SQLite follows no symbolic link, so that nobody puts one in the file's place; links on the way are the operator's
+     */
     if (!realpath(settings->data_dir, dir))
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be reached");
     int len = snprintf(path, sizeof path, "%s/token-service.db", dir);

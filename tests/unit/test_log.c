@@ -93,14 +93,18 @@ static void no_value_can_forge_a_line_or_steer_a_terminal(void **state)
         { ROW("\x1b[31mred"), "\"\\u001b[31mred\"" },
         { ROW("nul\0byte"), "\"nul\\u0000byte\"" },
         { ROW("del\x7f"), "\"del\\u007f\"" },
-        { ROW("\xc2\x9b" "31m"), "\"\\u009b31m\"" },                        /* C1: CSI */
-        { ROW("\xc2\xa0"), "\"\xc2\xa0\"" },                                 /* the first behind C1 */
-        { ROW("\xe2\x80\xa8"), "\"\\u2028\"" },                              /* a line separator */
-        { ROW("\xe2\x80\xae" "txt.exe"), "\"\\u202etxt.exe\"" },             /* right-to-left override */
-        { ROW("\xe2\x80\xaf"), "\"\xe2\x80\xaf\"" },                         /* the first behind the overrides */
+        { ROW("\xc2\x9b"
+              "31m"),
+          "\"\\u009b31m\"" },                   /* C1: CSI */
+        { ROW("\xc2\xa0"), "\"\xc2\xa0\"" },    /* the first behind C1 */
+        { ROW("\xe2\x80\xa8"), "\"\\u2028\"" }, /* a line separator */
+        { ROW("\xe2\x80\xae"
+              "txt.exe"),
+          "\"\\u202etxt.exe\"" },                    /* right-to-left override */
+        { ROW("\xe2\x80\xaf"), "\"\xe2\x80\xaf\"" }, /* the first behind the overrides */
         { ROW("gr\xc3\xbc\xc3\x9f \xf0\x9f\x94\x91"), "\"gr\xc3\xbc\xc3\x9f \xf0\x9f\x94\x91\"" },
         { ROW("\xff"), "\"\xef\xbf\xbd\"" },
-        { ROW("\xc3"), "\"\xef\xbf\xbd\"" },                                 /* cut short */
+        { ROW("\xc3"), "\"\xef\xbf\xbd\"" }, /* cut short */
         { ROW("\xc3("), "\"\xef\xbf\xbd(\"" },
         { ROW("\xc0\xaf"), "\"\xef\xbf\xbd\xef\xbf\xbd\"" },                 /* overlong */
         { ROW("\xed\xa0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" }, /* a surrogate */
@@ -122,8 +126,8 @@ static void no_value_can_forge_a_line_or_steer_a_terminal(void **state)
 
 static void a_line_too_long_is_cut_and_still_one_json_object(void **state)
 {
-    static const struct str units[] = { ROW("a"), ROW("\""), ROW("\n"), ROW("\xc3\xbc"),
-                                        ROW("\xf0\x9f\x94\x91"), ROW("\xff") };
+    static const struct str units[] = { ROW("a"),   ROW("\""), ROW("\n"), ROW("\xc3\xbc"), ROW("\xf0\x9f\x94\x91"),
+                                        ROW("\xff") };
     log_configure(LOG_INFO, LOG_JSON);
     for (size_t unit = 0; unit < COUNT(units); unit++)
         for (size_t times = 650; times < 5200; times += 7) {
@@ -163,9 +167,15 @@ static void text_is_for_people_and_quotes_what_is_odd(void **state)
     static const struct {
         const char *value, *shown;
     } rows[] = {
-        { "/token/verify", "/token/verify" }, { "127.0.0.1:80", "127.0.0.1:80" }, { "", "\"\"" },
-        { "two words", "\"two words\"" },     { "a=b", "\"a=b\"" },               { "a\"b", "\"a\\\"b\"" },
-        { "a\nb", "\"a\\u000ab\"" },          { "\xff", "\"\xef\xbf\xbd\"" },     { "\xc3\xbc", "\"\xc3\xbc\"" },
+        { "/token/verify", "/token/verify" },
+        { "127.0.0.1:80", "127.0.0.1:80" },
+        { "", "\"\"" },
+        { "two words", "\"two words\"" },
+        { "a=b", "\"a=b\"" },
+        { "a\"b", "\"a\\\"b\"" },
+        { "a\nb", "\"a\\u000ab\"" },
+        { "\xff", "\"\xef\xbf\xbd\"" },
+        { "\xc3\xbc", "\"\xc3\xbc\"" },
     };
     log_configure(LOG_INFO, LOG_TEXT);
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -338,13 +348,9 @@ static void a_token_is_named_by_twelve_digits_of_its_hash(void **state)
 }
 
 RUN(TEST(a_line_is_one_json_object_with_time_level_event_and_fields),
-    TEST(no_value_can_forge_a_line_or_steer_a_terminal),
-    TEST(a_line_too_long_is_cut_and_still_one_json_object),
-    TEST(fields_that_have_no_room_are_left_out_whole),
-    TEST(text_is_for_people_and_quotes_what_is_odd),
-    TEST(text_too_long_is_cut_as_well),
-    TEST(a_level_that_is_not_wanted_costs_nothing_and_writes_nothing),
+    TEST(no_value_can_forge_a_line_or_steer_a_terminal), TEST(a_line_too_long_is_cut_and_still_one_json_object),
+    TEST(fields_that_have_no_room_are_left_out_whole), TEST(text_is_for_people_and_quotes_what_is_odd),
+    TEST(text_too_long_is_cut_as_well), TEST(a_level_that_is_not_wanted_costs_nothing_and_writes_nothing),
     TEST(a_flood_is_limited_and_what_was_dropped_is_counted),
-    TEST(a_line_that_the_kernel_refuses_is_counted_and_errno_kept),
-    TEST(lines_of_threads_never_mix),
+    TEST(a_line_that_the_kernel_refuses_is_counted_and_errno_kept), TEST(lines_of_threads_never_mix),
     TEST(a_token_is_named_by_twelve_digits_of_its_hash))

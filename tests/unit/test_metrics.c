@@ -135,9 +135,9 @@ static void the_text_is_well_formed_with_every_outcome_of_every_operation(void *
     check_form(text);
     for (int op = 0; op < OP_COUNT; op++)
         for (int code = 0; code < ERR_CODE_COUNT; code++) {
-            const char *series =
-                arena_printf(&arena, "token_service_requests_total{operation=\"%s\",outcome=\"%s\"}",
-                             operation_name((enum operation)op), err_label((enum err_code)code)).at;
+            const char *series = arena_printf(&arena, "token_service_requests_total{operation=\"%s\",outcome=\"%s\"}",
+                                              operation_name((enum operation)op), err_label((enum err_code)code))
+                                     .at;
             assert_row(value_of(text, series) >= 1, series);
         }
     (void)state;
@@ -201,10 +201,10 @@ static void a_duration_falls_into_the_first_bucket_that_holds_it(void **state)
         int64_t duration_ns;
         const char *first; /* le of the first bucket that counts it */
     } rows[] = {
-        { INT64_MIN, "0.00001" },   { -1, "0.00001" },         { 0, "0.00001" },           { 10000, "0.00001" },
-        { 10001, "0.000025" },      { 25000, "0.000025" },     { 25001, "0.00005" },       { 999999, "0.001" },
-        { 1000000, "0.001" },       { 1000001, "0.0025" },     { 1000000000, "1" },        { 1000000001, "2.5" },
-        { 10000000000, "10" },      { 10000000001, "+Inf" },   { 86400000000000, "+Inf" },
+        { INT64_MIN, "0.00001" }, { -1, "0.00001" },       { 0, "0.00001" },           { 10000, "0.00001" },
+        { 10001, "0.000025" },    { 25000, "0.000025" },   { 25001, "0.00005" },       { 999999, "0.001" },
+        { 1000000, "0.001" },     { 1000001, "0.0025" },   { 1000000000, "1" },        { 1000000001, "2.5" },
+        { 10000000000, "10" },    { 10000000001, "+Inf" }, { 86400000000000, "+Inf" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct str before = scrape();
@@ -283,14 +283,10 @@ static void threads_lose_nothing_and_a_scrape_never_sees_less_than_before(void *
 static void gauges_of_one_name_stand_together_whatever_their_order(void **state)
 {
     const struct gauge gauges[] = {
-        { "test_age", "Age", "kid=\"a\"", 1 },
-        { "test_depth", "Depth", "", 0.1 },
-        { "test_age", "Age", "kid=\"b\"", -2.5 },
-        { "test_ratio", "Ratio", "", 1.0 / 3 },
-        { "test_high", "High", "", HUGE_VAL },
-        { "test_low", "Low", "", -HUGE_VAL },
-        { "test_none", "None", "", (double)NAN },
-        { "test_large", "Large", "", 1e300 },
+        { "test_age", "Age", "kid=\"a\"", 1 },        { "test_depth", "Depth", "", 0.1 },
+        { "test_age", "Age", "kid=\"b\"", -2.5 },     { "test_ratio", "Ratio", "", 1.0 / 3 },
+        { "test_high", "High", "", HUGE_VAL },        { "test_low", "Low", "", -HUGE_VAL },
+        { "test_none", "None", "", (double)NAN },     { "test_large", "Large", "", 1e300 },
         { "test_bytes", "Bytes", "", 12345678901.0 },
     };
     struct str text = scrape_with(gauges, COUNT(gauges));
@@ -321,10 +317,8 @@ static void the_process_tells_its_memory_its_start_and_its_version(void **state)
     (void)state;
 }
 
-RUN(TEST(the_text_is_well_formed_with_every_outcome_of_every_operation),
-    TEST(every_counter_has_a_series_of_its_own),
-    TEST(a_duration_falls_into_the_first_bucket_that_holds_it),
-    TEST(the_sum_is_exact_to_the_nanosecond),
+RUN(TEST(the_text_is_well_formed_with_every_outcome_of_every_operation), TEST(every_counter_has_a_series_of_its_own),
+    TEST(a_duration_falls_into_the_first_bucket_that_holds_it), TEST(the_sum_is_exact_to_the_nanosecond),
     TEST(threads_lose_nothing_and_a_scrape_never_sees_less_than_before),
     TEST(gauges_of_one_name_stand_together_whatever_their_order),
     TEST(the_process_tells_its_memory_its_start_and_its_version))

@@ -77,8 +77,9 @@ static const char *value_of(const char *name)
     while (str_cut(&rest, '\n', &line))
         if (str_has_prefix(line, prefix)) {
             const char *end = memmem(line.at, line.len, "  # ", 4);
-            found = (char *)arena_copy(&arena, (struct str){ line.at + prefix.len,
-                                                             (size_t)(end - line.at) - prefix.len }).at;
+            found = (char *)arena_copy(&arena,
+                                       (struct str){ line.at + prefix.len, (size_t)(end - line.at) - prefix.len })
+                        .at;
         }
     free(text);
     assert_row(found != NULL, name);
@@ -194,8 +195,8 @@ static void an_empty_variable_is_absent_but_an_empty_flag_is_empty(void **state)
 
 static void reading_stops_at_the_first_argument_that_is_no_settings_flag(void **state)
 {
-    static const char *const strangers[] = { "--listening", "--liste", "-listen", "listen", "--LISTEN", "--data_dir",
-                                             "--token-listen", "--", "", "--listen:1" };
+    static const char *const strangers[] = { "--listening", "--liste",        "-listen", "listen", "--LISTEN",
+                                             "--data_dir",  "--token-listen", "--",      "",       "--listen:1" };
     for (size_t i = 0; i < COUNT(strangers); i++) {
         int next;
         assert_code(read_with(&next, "--queue", "5", strangers[i], "--queue", "6", NULL), ERR_OK, strangers[i]);
@@ -239,23 +240,39 @@ static void a_failure_leaves_everything_as_it_was(void **state)
 static const struct {
     const char *name, *value;
 } good[] = {
-    { "TOKEN_QUEUE", "1" }, { "TOKEN_QUEUE", "65536" },
-    { "TOKEN_LOOPS", "0" }, { "TOKEN_LOOPS", "64" },
+    { "TOKEN_QUEUE", "1" },
+    { "TOKEN_QUEUE", "65536" },
+    { "TOKEN_LOOPS", "0" },
+    { "TOKEN_LOOPS", "64" },
     { "TOKEN_FAILURE_LIMIT", "0" },
-    { "TOKEN_LISTEN", ":0" }, { "TOKEN_LISTEN", ":65535" }, { "TOKEN_LISTEN", "[::]:80" },
-    { "TOKEN_LISTEN", "[::1]:8080" }, { "TOKEN_LISTEN", "localhost:80" }, { "TOKEN_LISTEN", "[fe80::1%eth0]:80" },
-    { "TOKEN_ISSUER", "https://a.example" }, { "TOKEN_ISSUER", "http://127.0.0.1:8080" },
-    { "TOKEN_ISSUER", "https://a.example/tenant/1" }, { "TOKEN_ISSUER", "https://[::1]:8443/x" },
-    { "TOKEN_AUDIENCE", "one" }, { "TOKEN_AUDIENCE", "one, two" }, { "TOKEN_AUDIENCE", "https://api.example" },
+    { "TOKEN_LISTEN", ":0" },
+    { "TOKEN_LISTEN", ":65535" },
+    { "TOKEN_LISTEN", "[::]:80" },
+    { "TOKEN_LISTEN", "[::1]:8080" },
+    { "TOKEN_LISTEN", "localhost:80" },
+    { "TOKEN_LISTEN", "[fe80::1%eth0]:80" },
+    { "TOKEN_ISSUER", "https://a.example" },
+    { "TOKEN_ISSUER", "http://127.0.0.1:8080" },
+    { "TOKEN_ISSUER", "https://a.example/tenant/1" },
+    { "TOKEN_ISSUER", "https://[::1]:8443/x" },
+    { "TOKEN_AUDIENCE", "one" },
+    { "TOKEN_AUDIENCE", "one, two" },
+    { "TOKEN_AUDIENCE", "https://api.example" },
     { "TOKEN_AUDIENCE", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15" },
-    { "TOKEN_CORS_ORIGINS", "*" }, { "TOKEN_CORS_ORIGINS", "https://a.example, http://localhost:3000" },
-    { "TOKEN_CORS_ORIGINS", "capacitor://localhost" }, { "TOKEN_CORS_ORIGINS", "https://a.example:80" },
+    { "TOKEN_CORS_ORIGINS", "*" },
+    { "TOKEN_CORS_ORIGINS", "https://a.example, http://localhost:3000" },
+    { "TOKEN_CORS_ORIGINS", "capacitor://localhost" },
+    { "TOKEN_CORS_ORIGINS", "https://a.example:80" },
     { "TOKEN_CORS_ORIGINS", "https://[::1]:8443" },
     { "TOKEN_PRIVILEGED_CLAIMS", "tier,permissions" },
     { "TOKEN_DATA_DIR", "/srv/t\xc3\xb6ken s" },
-    { "TOKEN_SIGNING_ALG", "EdDSA" }, { "TOKEN_RECORDS", "grants" }, { "TOKEN_METRICS", "off" },
-    { "TOKEN_LOG_LEVEL", "debug" }, { "TOKEN_LOG_FORMAT", "text" },
-    { "TOKEN_ACCESS_TTL", "86400" }, { "TOKEN_ACCESS_TTL_MAX", "3600" },
+    { "TOKEN_SIGNING_ALG", "EdDSA" },
+    { "TOKEN_RECORDS", "grants" },
+    { "TOKEN_METRICS", "off" },
+    { "TOKEN_LOG_LEVEL", "debug" },
+    { "TOKEN_LOG_FORMAT", "text" },
+    { "TOKEN_ACCESS_TTL", "86400" },
+    { "TOKEN_ACCESS_TTL_MAX", "3600" },
 };
 
 static const struct {
@@ -273,9 +290,9 @@ static const struct {
     { "TOKEN_QUEUE", "1.0", "no whole number" },
     { "TOKEN_QUEUE", "1e3", "no whole number" },
     { "TOKEN_QUEUE", "many", "no whole number" },
-    { "TOKEN_QUEUE", "18446744073709551617", "out of range" },          /* 1 modulo 2^64 */
+    { "TOKEN_QUEUE", "18446744073709551617", "out of range" }, /* 1 modulo 2^64 */
     { "TOKEN_QUEUE", "999999999999999999999999999999", "out of range" },
-    { "TOKEN_QUEUE", "\xd9\xa1", "no whole number" },                    /* an Arabic-Indic one */
+    { "TOKEN_QUEUE", "\xd9\xa1", "no whole number" }, /* an Arabic-Indic one */
     { "TOKEN_LOOPS", "65", "out of range (allowed: 0 to 64)" },
     { "TOKEN_CLIENT_CACHE_TTL", "2", "out of range (allowed: 3 to 3600 seconds)" },
     { "TOKEN_BODY_MAX", "1023", "out of range (allowed: 1024 to 16777216 bytes)" },
@@ -368,7 +385,8 @@ static void a_bad_value_is_refused_in_one_sentence_that_names_its_variable(void 
         bool is_maximum = strstr(bad[i].name, "_MAX") && strstr(bad[i].says, "above"); /* the other one is blamed */
         assert_code(err, ERR_INVALID_REQUEST, row);
         assert_row(is_maximum || strncmp(bad[i].says, "both", 4) == 0 ||
-                       str_has_prefix(str_of(err.why), arena_printf(&arena, "%s is ", bad[i].name)), row);
+                       str_has_prefix(str_of(err.why), arena_printf(&arena, "%s is ", bad[i].name)),
+                   row);
         assert_row(has(str_of(err.why), bad[i].name), row);
         assert_row(has(str_of(err.why), bad[i].says), row);
         assert_row(has(str_of(err.why), "(allowed: "), row);
@@ -530,8 +548,8 @@ static void the_man_page_names_every_variable_and_knows_only_its_own_requests(vo
 static void roff_never_reads_a_text_as_its_own(void **state)
 {
     static const char *const rows[][2] = {
-        { "plain", "plain" }, { ".TH", "\\&.TH" }, { "'br", "\\&'br" }, { "a\\fB", "a\\efB" }, { "--x", "\\-\\-x" },
-        { "a.b", "a.b" },     { "", "" },
+        { "plain", "plain" }, { ".TH", "\\&.TH" }, { "'br", "\\&'br" }, { "a\\fB", "a\\efB" },
+        { "--x", "\\-\\-x" }, { "a.b", "a.b" },    { "", "" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char text[64] = "";
@@ -571,20 +589,12 @@ static void values_are_printed_a_line_each_with_their_origin(void **state)
 RUN(CASE(without_environment_and_flags_the_defaults_are_in_force),
     CASE(a_flag_wins_over_the_environment_and_that_over_the_default),
     CASE(an_empty_variable_is_absent_but_an_empty_flag_is_empty),
-    CASE(reading_stops_at_the_first_argument_that_is_no_settings_flag),
-    CASE(the_last_of_two_equal_flags_wins),
-    CASE(a_flag_at_the_end_needs_its_value),
-    CASE(a_failure_leaves_everything_as_it_was),
-    CASE(what_is_allowed_is_taken_as_it_stands),
-    CASE(a_bad_value_is_refused_in_one_sentence_that_names_its_variable),
-    CASE(a_value_that_is_long_or_odd_is_not_repeated),
-    CASE(certificate_and_key_together_are_taken),
-    CASE(the_table_agrees_with_jose),
-    CASE(a_misspelt_variable_is_named_with_what_was_meant),
-    CASE(settings_and_strangers_are_not_warned_of),
-    CASE(a_backend_of_a_later_version_is_named_and_its_value_is_not),
-    CASE(help_shows_every_flag_in_at_most_100_columns),
-    CASE(markdown_has_a_row_of_five_cells_for_each_setting),
-    CASE(the_man_page_names_every_variable_and_knows_only_its_own_requests),
-    CASE(roff_never_reads_a_text_as_its_own),
+    CASE(reading_stops_at_the_first_argument_that_is_no_settings_flag), CASE(the_last_of_two_equal_flags_wins),
+    CASE(a_flag_at_the_end_needs_its_value), CASE(a_failure_leaves_everything_as_it_was),
+    CASE(what_is_allowed_is_taken_as_it_stands), CASE(a_bad_value_is_refused_in_one_sentence_that_names_its_variable),
+    CASE(a_value_that_is_long_or_odd_is_not_repeated), CASE(certificate_and_key_together_are_taken),
+    CASE(the_table_agrees_with_jose), CASE(a_misspelt_variable_is_named_with_what_was_meant),
+    CASE(settings_and_strangers_are_not_warned_of), CASE(a_backend_of_a_later_version_is_named_and_its_value_is_not),
+    CASE(help_shows_every_flag_in_at_most_100_columns), CASE(markdown_has_a_row_of_five_cells_for_each_setting),
+    CASE(the_man_page_names_every_variable_and_knows_only_its_own_requests), CASE(roff_never_reads_a_text_as_its_own),
     CASE(values_are_printed_a_line_each_with_their_origin))
