@@ -137,6 +137,7 @@ void arena_release(struct arena *arena)
         free(chunk);
     }
     arena->at = arena->end = NULL;
+    arena->heap = 0;
 }
 
 /* A chunk of its own for what is large, so that the room that is left in the current one is not lost. */
@@ -150,6 +151,7 @@ static void *alloc_chunk(struct arena *arena, size_t size)
     chunk->next = arena->chunks;
     chunk->size = is_large ? CHUNK_FIRST / 2 : room; /* what the next chunk's size is reckoned from */
     arena->chunks = chunk;
+    arena->heap += sizeof *chunk + room;
     if (!is_large) {
         arena->at = chunk->room + size;
         arena->end = chunk->room + room;

@@ -62,6 +62,7 @@ struct arena_chunk;
 struct arena {
     char *at, *end;             /* free room in the current chunk */
     struct arena_chunk *chunks; /* heap chunks, newest first; none while the first room suffices */
+    size_t heap;                /* bytes of all heap chunks */
 };
 
 /* Starts on `room` of `size` bytes that the caller owns and keeps alive (may be NULL, 0). */

@@ -100,8 +100,8 @@ static struct verified **place_of(struct verified_cache *cache, size_t at, const
 
 void verified_put(struct verified_cache *cache, struct verified *entry)
 {
-    /* what outgrew its first room is of unusual size: handing it out is enough */
-    if (cache->sets == 0 || entry->bytes > VERIFIED_ENTRY_MAX || entry->arena.chunks)
+    entry->bytes += entry->arena.heap; /* what outgrew its first room */
+    if (cache->sets == 0 || entry->bytes > VERIFIED_ENTRY_MAX)
         return;
     size_t at = set_of(cache, entry->hash), lock = at % LOCKS;
     __atomic_fetch_add(&entry->refs, 1, __ATOMIC_RELAXED);
