@@ -132,7 +132,7 @@ struct err app_serve(struct app *app)
     if (app->settings.loops == 0)
         app->settings.loops = cores > 0 ? cores : 1;
     if (app->settings.workers == 0)
-        app->settings.workers = 2 * (cores > 1 ? cores : 2);
+        app->settings.workers = cores > 1 ? cores : 2;
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

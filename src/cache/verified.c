@@ -6,7 +6,11 @@
 
 enum { WAYS = 8, LOCKS = 64 };
 
+/* Two cache lines. What a look-up compares lies here and not in the entries: those are cold, and a token that is not in
+ * the cache would otherwise cost a miss of the processor's cache for each of them. */
 struct set {
+    _Alignas(64) uint32_t tags[WAYS]; /* the first bytes of each entry's hash */
+    uint32_t used[WAYS];              /* recency, by the lock's clock */
     struct verified *places[WAYS];
 };
 
@@ -52,6 +56,19 @@ static size_t set_of(const struct verified_cache *cache, const unsigned char has
     return (size_t)(bits % cache->sets);
 }
 
+static uint32_t tag_of(const unsigned char hash[32])
+{
+    uint32_t tag;
+    memcpy(&tag, hash, sizeof tag);
+    return tag;
+}
+
+/* Whether this hash stands at that place. */
+static bool holds(const struct set *set, size_t way, const unsigned char hash[32])
+{
+    return set->places[way] && set->tags[way] == tag_of(hash) && memcmp(set->places[way]->hash, hash, 32) == 0;
+}
+
 struct verified *verified_get(struct verified_cache *cache, const unsigned char hash[32])
 {
     struct verified *found = NULL;
@@ -59,13 +76,13 @@ struct verified *verified_get(struct verified_cache *cache, const unsigned char 
         return NULL;
     size_t at = set_of(cache, hash), lock = at % LOCKS;
     pthread_mutex_lock(&cache->locks[lock].mutex);
-    for (size_t way = 0; way < WAYS && !found; way++) {
-        struct verified *entry = cache->table[at].places[way];
-        if (entry && memcmp(entry->hash, hash, sizeof entry->hash) == 0)
-            found = entry;
-    }
-    if (found) {
-        found->used = ++cache->locks[lock].clock;
+    struct set *set = &cache->table[at];
+    size_t way = 0;
+    while (way < WAYS && !holds(set, way, hash))
+        way++;
+    if (way < WAYS) {
+        found = set->places[way];
+        set->used[way] = ++cache->locks[lock].clock;
         __atomic_fetch_add(&found->refs, 1, __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&cache->locks[lock].mutex);
@@ -82,18 +99,16 @@ struct verified *verified_new(size_t size)
     return entry;
 }
 
-/* Under the lock: the place of this hash, else a free one, else the least recently used. The clock may wrap round: ages
- * are compared as differences. */
-static struct verified **place_of(struct verified_cache *cache, size_t at, const unsigned char hash[32])
+/* Under the lock: the place of this hash, else a free one, else the least recently used. The clock may wrap round: ages are
+ * compared as differences. */
+static size_t way_of(const struct set *set, uint32_t now, const unsigned char hash[32])
 {
-    struct verified **best = NULL;
-    uint32_t now = cache->locks[at % LOCKS].clock;
+    size_t best = 0;
     for (size_t way = 0; way < WAYS; way++) {
-        struct verified **place = &cache->table[at].places[way];
-        if (*place && memcmp((*place)->hash, hash, sizeof(*place)->hash) == 0)
-            return place;
-        if (!best || (*best && (!*place || now - (*place)->used > now - (*best)->used)))
-            best = place;
+        if (holds(set, way, hash))
+            return way;
+        if (set->places[best] && (!set->places[way] || now - set->used[way] > now - set->used[best]))
+            best = way;
     }
     return best;
 }
@@ -106,9 +121,12 @@ void verified_put(struct verified_cache *cache, struct verified *entry)
     size_t at = set_of(cache, entry->hash), lock = at % LOCKS;
     __atomic_fetch_add(&entry->refs, 1, __ATOMIC_RELAXED);
     pthread_mutex_lock(&cache->locks[lock].mutex);
-    struct verified **place = place_of(cache, at, entry->hash), *out = *place;
-    entry->used = ++cache->locks[lock].clock;
-    *place = entry;
+    struct set *set = &cache->table[at];
+    size_t way = way_of(set, cache->locks[lock].clock, entry->hash);
+    struct verified *out = set->places[way];
+    set->tags[way] = tag_of(entry->hash);
+    set->used[way] = ++cache->locks[lock].clock;
+    set->places[way] = entry;
     pthread_mutex_unlock(&cache->locks[lock].mutex);
     if (out)
         verified_release(out);

@@ -17,7 +17,6 @@ struct verified {
     struct str introspection; /* the RFC 7662 answer of this token while it is active, ready to send */
     struct arena arena;       /* what the above lies in */
     unsigned refs;            /* atomic */
-    uint32_t used;            /* cache's own: recency */
     size_t bytes;             /* memory it holds */
 };
 

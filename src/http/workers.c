@@ -3,6 +3,7 @@
 #include "http/workers.h"
 #include "jose/jws.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -42,8 +43,10 @@ static void *work(void *arg)
     pthread_setname_np(pthread_self(), "worker");
     /* Linux keeps a nice value for each thread; without the right to change it things only get slower */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE);
-    for (struct job *job; (job = take(workers));)
+    for (struct job *job; (job = take(workers));) {
         job->run(job);
+        sched_yield(); /* else a kernel that preempts at ticks alone lets a loop wait for several signatures */
+    }
     jws_thread_end();
     return NULL;
 }

@@ -137,7 +137,7 @@ static bool is_plain(struct str in)
     unsigned char found = 0;
     for (size_t i = 0; i < in.len; i++) {
         unsigned char c = (unsigned char)in.at[i];
-        found |= (unsigned char)((c == '%') | (c == '+') | (c == '\0') | (c >> 7));
+        found |= c == '%' || c == '+' || c == '\0' || c >= 0x80; /* as gcc likes it best */
     }
     return found == 0;
 }

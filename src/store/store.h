@@ -65,7 +65,7 @@ struct store_ops {
      * is kept by the store itself (a partial unique index). */
     struct err (*add_first_key)(struct store *, const struct key *);
     /* One transaction: every request's records (lists through ->next) or none. Revocations also mark the token's own
-     * row. Recording the same token or revocation twice is no error, and keeps the later expires_at. */
+     * row. Recording the same refresh token or revocation twice is no error, and keeps the later expires_at. */
     struct err (*record)(struct store *, const struct record *const *lists, size_t count);
     /* Up to `max` revocations with a position above `after` that have not expired at `now_s`, in order. */
     struct err (*revocations_since)(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,
