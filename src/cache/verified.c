@@ -99,8 +99,8 @@ struct verified *verified_new(size_t size)
     return entry;
 }
 
-/* Under the lock: the place of this hash, else a free one, else the least recently used. The clock may wrap round: ages are
- * compared as differences. */
+/* Under the lock: the place of this hash, else a free one, else the least recently used. The clock may wrap round: ages
+ * are compared as differences. */
 static size_t way_of(const struct set *set, uint32_t now, const unsigned char hash[32])
 {
     size_t best = 0;

@@ -1,9 +1,9 @@
 /* store/store_sqlite.c: the embedded store: one SQLite file in the data directory.
  *
- * Two connections: one writes, one reads, so that looking a client up never waits for a commit. Access tokens lie in the
- * order in which they were issued, with an index on their expiry and none on their hash: a new one goes to the end of
- * both trees, where its neighbours are, and dirties no page of its own, as a random hash would. A revocation finds its row
- * among those that expire in the same second. */
+ * Two connections: one writes, one reads, so that looking a client up never waits for a commit. Access tokens lie in
+ * the order in which they were issued, with an index on their expiry and none on their hash: a new one goes to the end
+ * of both trees, where its neighbours are, and dirties no page of its own, as a random hash would. A revocation finds
+ * its row among those that expire in the same second. */
 #include "store/sqlite.h"
 #include "store/store.h"
 #include <errno.h>
