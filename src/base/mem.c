@@ -109,7 +109,8 @@ enum { CHUNK_FIRST = 4 * 1024, CHUNK_LARGEST = 64 * 1024 };
 
 struct arena_chunk {
     struct arena_chunk *next;
-    size_t size; /* of what follows */
+    size_t size;  /* of what follows */
+    size_t usual; /* what the next chunk's size is reckoned from */
     _Alignas(max_align_t) char room[];
 };
 
@@ -129,6 +130,14 @@ void arena_init(struct arena *arena, void *room, size_t size)
     *arena = (struct arena){ .at = fits ? at + skip : NULL, .end = fits ? at + size : NULL };
 }
 
+void arena_wipe(struct arena *arena, void *room, size_t size)
+{
+    bool in_room = !arena->chunks && arena->at; /* then nothing behind `at` has been used */
+    mem_wipe(room, in_room ? (size_t)(arena->at - (char *)room) : size);
+    for (struct arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->next)
+        mem_wipe(chunk->room, chunk->size);
+}
+
 void arena_release(struct arena *arena)
 {
     while (arena->chunks) {
@@ -143,13 +152,14 @@ void arena_release(struct arena *arena)
 /* A chunk of its own for what is large, so that the room that is left in the current one is not lost. */
 static void *alloc_chunk(struct arena *arena, size_t size)
 {
-    size_t last = arena->chunks ? arena->chunks->size : CHUNK_FIRST / 2;
+    size_t last = arena->chunks ? arena->chunks->usual : CHUNK_FIRST / 2;
     size_t usual = last * 2 < CHUNK_LARGEST ? last * 2 : CHUNK_LARGEST;
     bool is_large = size > usual / 2;
     size_t room = is_large ? size : usual;
     struct arena_chunk *chunk = mem_alloc(sizeof *chunk + room);
     chunk->next = arena->chunks;
-    chunk->size = is_large ? CHUNK_FIRST / 2 : room; /* what the next chunk's size is reckoned from */
+    chunk->size = room;
+    chunk->usual = is_large ? CHUNK_FIRST / 2 : room;
     arena->chunks = chunk;
     arena->heap += sizeof *chunk + room;
     if (!is_large) {

@@ -67,6 +67,8 @@ struct arena {
 
 /* Starts on `room` of `size` bytes that the caller owns and keeps alive (may be NULL, 0). */
 void arena_init(struct arena *arena, void *room, size_t size);
+/* Overwrites what has been made in it, in `room` (as given to arena_init) and on the heap; release it after that. */
+void arena_wipe(struct arena *arena, void *room, size_t size);
 /* Frees all heap chunks; every view into the arena dies. */
 void arena_release(struct arena *arena);
 /* `size` bytes, aligned for any type, not cleared. */

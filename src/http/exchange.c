@@ -63,7 +63,7 @@ void exchange_completed(void *cls, struct MHD_Connection *handle, void **context
         return;
     *context = NULL;
     connection_enter(&loop->connections, exchange->connection, PHASE_IDLE);
-    mem_wipe(exchange->body, exchange->body_room); /* it may hold a token or a secret */
+    arena_wipe(&exchange->arena, exchange->room, sizeof exchange->room); /* it may hold tokens and secrets */
     arena_release(&exchange->arena);
     if (loop->spare_count >= SPARE_MAX) {
         free(exchange);

@@ -368,6 +368,31 @@ static void wiping_takes_nothing_and_null(void **state)
         assert_int_equal(text[i], 0);
 }
 
+static void a_wiped_arena_holds_nothing_of_what_was_made_in_it(void **state)
+{
+    char room[256];
+    struct arena wiped;
+    (void)state;
+    memset(room, 'x', sizeof room);
+    arena_init(&wiped, room, sizeof room);
+    const struct str small = arena_copy(&wiped, STR("a secret in the room"));
+    arena_wipe(&wiped, room, sizeof room);
+    for (size_t i = 0; i < small.len; i++)
+        assert_int_equal(small.at[i], 0);
+    assert_int_equal(room[sizeof room - 1], 'x'); /* what was never used costs nothing */
+    arena_init(&wiped, room, sizeof room);
+    const struct str inside = arena_copy(&wiped, STR("another"));
+    char *large = arena_alloc(&wiped, 100000);
+    const struct str later = arena_copy(&wiped, STR("and one more"));
+    memset(large, 's', 100000);
+    arena_wipe(&wiped, room, sizeof room);
+    for (size_t i = 0; i < 100000; i++)
+        assert_int_equal(large[i], 0);
+    assert_int_equal(inside.at[0], 0);
+    assert_int_equal(later.at[0], 0);
+    arena_release(&wiped);
+}
+
 RUN(TEST(equal_strings_have_equal_lengths_and_bytes), TEST(comparison_without_case_knows_ascii_letters_alone),
     TEST(secrets_are_equal_only_when_every_byte_is), TEST(cut_takes_what_stands_before_the_first_separator),
     TEST(trim_takes_spaces_and_tabs_alone), TEST(lists_are_walked_item_by_item_and_word_by_word),
@@ -377,4 +402,5 @@ RUN(TEST(equal_strings_have_equal_lengths_and_bytes), TEST(comparison_without_ca
     TEST(copies_end_in_a_nul_that_is_not_counted), TEST(a_buffer_takes_exactly_its_maximum_and_not_a_byte_more),
     TEST(an_overflowed_buffer_says_so_for_ever), TEST(reserving_more_than_any_size_is_an_overflow),
     TEST(numbers_are_written_over_their_whole_range), TEST(a_secret_is_zeroed_room_of_its_size_until_it_is_released),
-    TEST(a_secret_stays_out_of_core_dumps_and_forks), TEST(wiping_takes_nothing_and_null))
+    TEST(a_secret_stays_out_of_core_dumps_and_forks), TEST(wiping_takes_nothing_and_null),
+    TEST(a_wiped_arena_holds_nothing_of_what_was_made_in_it))
