@@ -1,0 +1,135 @@
+/* base/settings_forms.c: what numbers and texts of settings must look like. */
+#include "base/settings_rows.h"
+#include <ctype.h>
+
+/* Digits alone: no sign, space, leading zero or unit; 18 of them can't overflow. */
+bool settings_is_number(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] < '0' || text.at[i] > '9')
+            return false;
+    return text.len > 0 && (text.at[0] != '0' || text.len == 1);
+}
+
+bool settings_number(struct str text, int64_t min, int64_t max, int64_t *out)
+{
+    int64_t value = 0;
+    if (!settings_is_number(text) || text.len > 18)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        value = value * 10 + (text.at[i] - '0');
+    *out = value;
+    return value >= min && value <= max;
+}
+
+/* host[:port] with an IPv6 address in brackets; *port has at == NULL when there is none. */
+static bool split_authority(struct str text, struct str *host, struct str *port)
+{
+    const char *colon = text.len > 0 ? memrchr(text.at, ':', text.len) : NULL;
+    *host = text;
+    *port = (struct str){ 0, 0 };
+    if (colon && !memchr(colon, ']', text.len - (size_t)(colon - text.at))) {
+        *host = (struct str){ text.at, (size_t)(colon - text.at) };
+        *port = (struct str){ colon + 1, text.len - host->len - 1 };
+    }
+    bool bracketed = host->len > 2 && host->at[0] == '[' && host->at[host->len - 1] == ']';
+    struct str inner = bracketed ? (struct str){ host->at + 1, host->len - 2 } : *host;
+    for (size_t i = 0; i < inner.len; i++)
+        if (!isalnum((unsigned char)inner.at[i]) && !strchr(bracketed ? ":.%" : "-._", inner.at[i]))
+            return false;
+    return inner.len < 256 && (!bracketed || str_has(inner, ':'));
+}
+
+const char *settings_fault_of_listen(struct str text)
+{
+    struct str host, port;
+    int64_t number;
+    if (!split_authority(text, &host, &port))
+        return "its host is no name or address";
+    if (!port.at)
+        return "it has no port";
+    return settings_number(port, 0, 65535, &number) ? NULL : "its port is no number from 0 to 65535";
+}
+
+/* After "scheme://" and before a path. */
+static bool is_authority(struct str text, struct str *port)
+{
+    struct str host;
+    int64_t number;
+    return split_authority(text, &host, port) && host.len > 0 &&
+           (!port->at || settings_number(*port, 1, 65535, &number));
+}
+
+const char *settings_fault_of_issuer(struct str text)
+{
+    const struct str schemes[] = { STR("https://"), STR("http://") };
+    struct str rest = { 0, 0 }, authority, port;
+    for (size_t i = 0; i < 2 && !rest.at; i++)
+        if (str_has_prefix(text, schemes[i]))
+            rest = (struct str){ text.at + schemes[i].len, text.len - schemes[i].len };
+    if (!rest.at)
+        return "it does not begin with https:// or http://";
+    for (size_t i = 0; i < rest.len; i++)
+        if (rest.at[i] <= ' ' || rest.at[i] > '~' || strchr("\"<>\\^`{|}", rest.at[i])) /* RFC 3986 section 2 */
+            return "it holds characters that no URL has";
+    if (str_has(rest, '?') || str_has(rest, '#'))
+        return "it has a query or a fragment";
+    if (!str_cut(&rest, '/', &authority))
+        authority = rest;
+    return is_authority(authority, &port) ? NULL : "its host or port is malformed";
+}
+
+const char *settings_fault_of_list(struct str text)
+{
+    struct str one;
+    if (text.at[text.len - 1] == ',')
+        return "an item of the list is empty";
+    while (str_next_item(&text, ',', &one))
+        if (str_trim(one).len == 0)
+            return "an item of the list is empty";
+    return NULL;
+}
+
+const char *settings_fault_of_audience(struct str text)
+{
+    size_t commas = 0;
+    for (size_t i = 0; i < text.len; i++)
+        commas += text.at[i] == ',';
+    return commas >= SETTINGS_AUDIENCE_MAX ? "the list is too long" : settings_fault_of_list(text);
+}
+
+/* As a browser sends it (RFC 6454 section 6.2): lower case, the scheme's own port left out, no path. They are compared
+ * as texts, so any other form would never match and nobody would be told. */
+static const char *fault_of_origin(struct str origin)
+{
+    const char *end = memmem(origin.at, origin.len, "://", 3);
+    struct str port;
+    if (str_eq(origin, STR("*")))
+        return NULL;
+    if (!end || end == origin.at)
+        return "an origin has no scheme";
+    struct str scheme = { origin.at, (size_t)(end - origin.at) };
+    struct str authority = { end + 3, origin.len - scheme.len - 3 };
+    for (size_t i = 0; i < origin.len; i++)
+        if (isupper((unsigned char)origin.at[i]))
+            return "an origin is not in lower case";
+    for (size_t i = 0; i < scheme.len; i++)
+        if (!islower((unsigned char)scheme.at[i]) &&
+            (i == 0 || !(isdigit((unsigned char)scheme.at[i]) || strchr("+-.", scheme.at[i]))))
+            return "an origin's scheme is malformed";
+    if (!is_authority(authority, &port))
+        return "an origin's host or port is malformed, or it has a path";
+    if ((str_eq(scheme, STR("https")) && str_eq(port, STR("443"))) ||
+        (str_eq(scheme, STR("http")) && str_eq(port, STR("80"))))
+        return "an origin names its scheme's own port, which browsers leave out";
+    return NULL;
+}
+
+const char *settings_fault_of_origins(struct str text)
+{
+    struct str one;
+    const char *fault = settings_fault_of_list(text);
+    while (!fault && str_next_item(&text, ',', &one))
+        fault = fault_of_origin(str_trim(one));
+    return fault;
+}

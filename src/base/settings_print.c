@@ -1,0 +1,203 @@
+/* base/settings_print.c: the table of settings for people: --help, the man page, the documentation, --check-config, and
+ * a word about variables that look like settings and are none. */
+#include "base/settings_rows.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *const section_names[] = { "Server", "Issuing", "Checking", "Callers", "Limits", "Log and metrics" };
+
+/* --- variables that nobody reads --------------------------------------------------------------------------------- */
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+    size_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+/* Levenshtein's distance: insertions, deletions and replacements. */
+static size_t distance(struct str a, struct str b)
+{
+    size_t row[64];
+    if (a.len >= 64 || b.len >= 64)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t above_left = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t above = row[j];
+            row[j] = smallest(above + 1, row[j - 1] + 1, above_left + (a.at[i - 1] != b.at[j - 1]));
+            above_left = above;
+        }
+    }
+    return row[b.len];
+}
+
+static void warn_if_unknown(struct str name, FILE *out)
+{
+    const char *nearest = NULL;
+    size_t least = 3; /* two slips are a typo, more are another word */
+    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+        size_t apart = distance(name, str_of(settings_rows[i].name));
+        if (apart == 0)
+            return;
+        if (apart < least) {
+            least = apart;
+            nearest = settings_rows[i].name;
+        }
+    }
+    fputs("token-service: ", out);
+    for (size_t i = 0; i < name.len && i < 64; i++)
+        fputc(name.at[i] > ' ' && name.at[i] <= '~' ? name.at[i] : '?', out);
+    if (nearest)
+        fprintf(out, " is no setting; did you mean %s?\n", nearest);
+    else
+        fputs(" is no setting\n", out);
+}
+
+void settings_warn_unknown(FILE *out)
+{
+    static const char *const later[][2] = {
+        { "KMS_KEY_ID", "signs with a key file" },
+        { "SUPABASE_URL", "keeps its records in SQLite" },
+        { "REDIS_URL", "keeps its caches in memory" },
+        { "EVENT_BUS_NAME", "sends no events" },
+    };
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        const char *value = getenv(later[i][0]);
+        if (value && value[0])
+            fprintf(out,
+                    "token-service: %s is set, but this version does not use it yet: it runs on the embedded "
+                    "default and %s\n",
+                    later[i][0], later[i][1]);
+    }
+    for (char **at = environ; at && *at; at++) {
+        struct str rest = str_of(*at), name;
+        if (str_cut(&rest, '=', &name) && rest.len > 0 && str_has_prefix(name, STR("TOKEN_")))
+            warn_if_unknown(name, out);
+    }
+}
+
+/* --- printing ---------------------------------------------------------------------------------------------------- */
+
+/* Words of `text`, in lines of at most `width` columns that begin at column `indent`, where the cursor stands. */
+static void print_wrapped(FILE *out, const char *text, size_t indent, size_t width)
+{
+    struct str rest = str_of(text), word;
+    size_t column = indent;
+    for (bool first = true; str_next_word(&rest, &word); first = false) {
+        if (!first && column + 1 + word.len > width) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            column = indent;
+        } else if (!first) {
+            fputc(' ', out);
+            column++;
+        }
+        fwrite(word.at, 1, word.len, out);
+        column += word.len;
+    }
+    fputc('\n', out);
+}
+
+static bool opens_section(size_t i)
+{
+    return i == 0 || settings_rows[i].section != settings_rows[i - 1].section;
+}
+
+void settings_print_help(FILE *out)
+{
+    enum { INDENT = 30, WIDTH = 100 };
+    char flag[SETTINGS_FLAG_ROOM], allowed[128], about[384];
+    fputs("settings of every command (each is an environment variable too: --data-dir is TOKEN_DATA_DIR):\n", out);
+    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+        if (opens_section(i))
+            fprintf(out, "\n%s:\n", section_names[settings_rows[i].section]);
+        fprintf(out, "  %-*s", INDENT - 2, settings_flag(&settings_rows[i], flag));
+        snprintf(about, sizeof about, "%s [%s; default %s]", settings_rows[i].help,
+                 settings_allowed(&settings_rows[i], allowed),
+                 settings_rows[i].preset[0] ? settings_rows[i].preset : "none");
+        print_wrapped(out, about, INDENT, WIDTH);
+    }
+}
+
+void roff_print(FILE *out, const char *text)
+{
+    if (*text == '.' || *text == '\'')
+        fputs("\\&", out);
+    for (; *text; text++) {
+        if (*text == '\\')
+            fputs("\\e", out);
+        else if (*text == '-')
+            fputs("\\-", out);
+        else
+            fputc(*text, out);
+    }
+}
+
+void settings_print_man(FILE *out)
+{
+    char flag[SETTINGS_FLAG_ROOM], allowed[128];
+    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+        if (opens_section(i))
+            fprintf(out, ".SS %s\n", section_names[settings_rows[i].section]);
+        fputs(".TP\n.BI ", out);
+        roff_print(out, settings_flag(&settings_rows[i], flag));
+        fputs(" \" value\" \", \" ", out);
+        fprintf(out, "%s\n", settings_rows[i].name);
+        roff_print(out, settings_rows[i].help);
+        fputs("\n.br\nAllowed: ", out);
+        roff_print(out, settings_allowed(&settings_rows[i], allowed));
+        fputs(". Default: ", out);
+        roff_print(out, settings_rows[i].preset[0] ? settings_rows[i].preset : "none");
+        fputs(".\n", out);
+    }
+}
+
+/* A pipe would end the table's cell. */
+static void print_cell(FILE *out, const char *text)
+{
+    for (; *text; text++)
+        fprintf(out, *text == '|' ? "\\%c" : "%c", *text);
+}
+
+void settings_print_markdown(FILE *out)
+{
+    char flag[SETTINGS_FLAG_ROOM] = "", allowed[128] = "";
+    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+        const char *tick = settings_rows[i].preset[0] ? "`" : "";
+        if (opens_section(i))
+            fprintf(out, "%s## %s\n\n| variable | flag | default | allowed | meaning |\n|---|---|---|---|---|\n",
+                    i > 0 ? "\n" : "", section_names[settings_rows[i].section]);
+        fprintf(out, "| `%s` | `%s` | %s%s%s | ", settings_rows[i].name, settings_flag(&settings_rows[i], flag), tick,
+                settings_rows[i].preset, tick);
+        print_cell(out, settings_allowed(&settings_rows[i], allowed));
+        fputs(" | ", out);
+        print_cell(out, settings_rows[i].help);
+        fputs(" |\n", out);
+    }
+}
+
+void settings_print_values(const struct settings *settings, FILE *out)
+{
+    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+        const char *member = (const char *)settings + settings_rows[i].offset, *text = "";
+        const uint64_t bit = UINT64_C(1) << i;
+        int64_t number = 0;
+        fprintf(out, "%s=", settings_rows[i].name);
+        if (settings_rows[i].kind == KIND_TEXT) {
+            memcpy(&text, member, sizeof text);
+            fputs(text, out);
+        } else {
+            memcpy(&number, member, sizeof number);
+            if (settings_rows[i].kind == KIND_WORD)
+                fputs(settings_rows[i].words[number - settings_rows[i].min], out);
+            else
+                fprintf(out, "%lld", (long long)number);
+        }
+        fprintf(out, "  # %s\n",
+                settings->from_flags & bit         ? "flag"
+                : settings->from_environment & bit ? "environment"
+                                                   : "default");
+    }
+}

@@ -1,0 +1,42 @@
+/* base/settings_rows.h: the table of settings, for the files that read it (settings.c), check texts (settings_forms.c)
+ * and print it (settings_print.c). Everybody else includes settings.h. */
+#ifndef BASE_SETTINGS_ROWS_H
+#define BASE_SETTINGS_ROWS_H
+
+#include "base/settings.h"
+
+enum kind { KIND_TEXT, KIND_WORD, KIND_NUMBER, KIND_SECONDS, KIND_BYTES };
+enum section { SECTION_SERVER, SECTION_TOKENS, SECTION_CHECKS, SECTION_CALLERS, SECTION_LIMITS, SECTION_OBSERVE };
+
+struct settings_row {
+    const char *name; /* the variable; its flag is made from it */
+    enum section section;
+    enum kind kind;
+    size_t offset;            /* in struct settings: of an int64_t, or for KIND_TEXT of a const char * */
+    const char *preset;       /* the default, written as a user would */
+    int64_t min, max;         /* of a number, or of a text's length in bytes */
+    const char *const *words; /* KIND_WORD */
+    const char *(*fault_of)(struct str text);
+    const char *form; /* KIND_TEXT: what is allowed, in words */
+    const char *help;
+};
+
+enum { SETTINGS_ROWS = 36, SETTINGS_FLAG_ROOM = 40, SETTINGS_ALLOWED_ROOM = 128 };
+extern const struct settings_row settings_rows[SETTINGS_ROWS];
+
+/* A row's flag, TOKEN_DATA_DIR -> --data-dir, and what it allows, "1 to 86400 seconds": written to `to`, and returned.
+ */
+const char *settings_flag(const struct settings_row *row, char to[SETTINGS_FLAG_ROOM]);
+const char *settings_allowed(const struct settings_row *row, char to[SETTINGS_ALLOWED_ROOM]);
+
+/* A whole number: digits alone, no sign, space, leading zero or unit; and one within [min, max] (settings_forms.c). */
+bool settings_is_number(struct str text);
+bool settings_number(struct str text, int64_t min, int64_t max, int64_t *out);
+/* What is wrong with a text, or NULL; static (settings_forms.c). */
+const char *settings_fault_of_listen(struct str text);
+const char *settings_fault_of_issuer(struct str text);
+const char *settings_fault_of_list(struct str text);
+const char *settings_fault_of_audience(struct str text);
+const char *settings_fault_of_origins(struct str text);
+
+#endif
