@@ -10,7 +10,7 @@
 
 enum {
     GATHER_PAUSE_MS = 200,          /* after an answer of its own, how long a loop does not gather */
-    CONNECTION_ROOM = 8 * 1024,     /* of a connection's memory: for the answer's headers and a piece of the body */
+    CONNECTION_ROOM = 4 * 1024,     /* of a connection's memory: for the answer's headers and a piece of the body */
     DISCARD_MAX = 16 * 1024 * 1024, /* a body that is too long is read up to here, so that its 413 is not lost */
 };
 

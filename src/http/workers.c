@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { WORKER_NICE = 10, STACK_BYTES = 512 * 1024 };
+enum { WORKER_NICE = 10, STACK_BYTES = 512 * 1024, JOBS_A_YIELD = 2 };
 
 struct workers {
     pthread_mutex_t lock;
@@ -43,9 +43,11 @@ static void *work(void *arg)
     pthread_setname_np(pthread_self(), "worker");
     /* Linux keeps a nice value for each thread; without the right to change it things only get slower */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE);
+    unsigned done = 0;
     for (struct job *job; (job = take(workers));) {
         job->run(job);
-        sched_yield(); /* else a kernel that preempts at ticks alone lets a loop wait for several signatures */
+        if (++done % JOBS_A_YIELD == 0) /* a kernel that preempts at ticks alone lets a loop wait for many signatures */
+            sched_yield();
     }
     jws_thread_end();
     return NULL;

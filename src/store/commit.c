@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { BATCH_MAX = 256, BATCH_GOOD = 64, WAIT_MS = 8, STACK_BYTES = 512 * 1024 };
+enum { BATCH_MAX = 256, BATCH_GOOD = 64, WAIT_MS = 16, STACK_BYTES = 512 * 1024 };
 
 struct commit {
     struct store *store;
