@@ -62,8 +62,9 @@ static void check_dependencies(struct service *service)
             LOG_TEXT_("why", signer.code ? signer.why : "it answers again"));
 }
 
-/* In small steps, so that no request waits for the writer. */
-static void purge(struct service *service)
+/* In small steps, so that no request waits for the writer. True when there is more to do: then the next round goes on,
+ * so that rows go faster than they can come. */
+static bool purge(struct service *service)
 {
     size_t deleted = PURGE_BATCH;
     for (int i = 0; i < PURGE_BATCHES_MAX && deleted == PURGE_BATCH; i++) {
@@ -73,6 +74,7 @@ static void purge(struct service *service)
         metrics_count(COUNT_PURGED, deleted);
     }
     revocations_purge(service->revocations, now_s());
+    return deleted == PURGE_BATCH;
 }
 
 static bool is_due(int64_t *at, int64_t now, int64_t interval, bool nudged)
@@ -95,8 +97,8 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     bool changed = service->store->ops->has_changed(service->store); /* perhaps a client was disabled */
     if (is_due(&housekeeping->refresh_at, now, settings->client_cache_s / 3, nudged || changed))
         clients_refresh(service->clients, now);
-    if (is_due(&housekeeping->purge_at, now, settings->purge_interval_s, false))
-        purge(service);
+    if (is_due(&housekeeping->purge_at, now, settings->purge_interval_s, false) && purge(service))
+        housekeeping->purge_at = now;
 }
 
 static void *run(void *arg)

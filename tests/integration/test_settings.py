@@ -1,9 +1,11 @@
 """What the settings change in the running service: records, purging, issuer, lifetimes, metrics, log, algorithm."""
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+import sqlite3
 import time
 
 import pytest
@@ -82,6 +84,19 @@ def test_expired_rows_are_purged_and_the_others_stay(start):
     assert not server.is_active(agent, revoked)
     server.until(lambda: server.metric("revocations") == 1, "expired revocations stay in memory")
     assert server.metric("purged_rows_total") >= 20
+    server.stop()
+
+
+def test_a_backlog_of_expired_rows_does_not_wait_for_the_next_interval(make_server):
+    """Rows must go faster than they can come: some thousand tokens a second."""
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_PURGE_INTERVAL=3600)
+    server.add_client("agent")
+    with contextlib.closing(sqlite3.connect(server.database_path)) as database, database:
+        database.executemany("INSERT INTO oauth_access_tokens(token_hash, jti, subject, client_id, scope, audience, "
+                             "issued_at, expires_at) VALUES (?, 'j', 's', 'agent', '', '[]', 1, 2)",
+                             ((os.urandom(32),) for _ in range(25_000)))
+    server.start()
+    server.until(lambda: server.rows("SELECT count(*) FROM oauth_access_tokens") == [(0,)], "a part of them stays", 60)
     server.stop()
 
 
