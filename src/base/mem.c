@@ -86,6 +86,15 @@ bool str_next_word(struct str *rest, struct str *word)
     return false;
 }
 
+bool str_has_item(struct str list, struct str item)
+{
+    struct str one;
+    while (str_next_item(&list, ',', &one))
+        if (str_eq(str_trim(one), item))
+            return true;
+    return false;
+}
+
 bool str_has_word(struct str list, struct str word)
 {
     struct str one;

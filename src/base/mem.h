@@ -50,6 +50,9 @@ bool str_next_item(struct str *rest, char sep, struct str *item);
 /* The next word of a space-separated list (RFC 6749 section 3.3 scope); false at the end. */
 bool str_next_word(struct str *rest, struct str *word);
 
+/* Whether `item` is one of the comma-separated items of `list`, without the spaces around them. */
+bool str_has_item(struct str list, struct str item);
+
 /* Whether `word` is one of the space-separated words of `list`. */
 bool str_has_word(struct str list, struct str word);
 

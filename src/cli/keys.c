@@ -3,16 +3,6 @@
 #include <stdio.h>
 #include <time.h>
 
-static const char *state_name(enum key_state state)
-{
-    static const char *const names[] = { [KEY_PENDING] = "pending",
-                                         [KEY_ACTIVE] = "active",
-                                         [KEY_RETIRING] = "retiring",
-                                         [KEY_RETIRED] = "retired",
-                                         [KEY_REVOKED] = "revoked" };
-    return names[state];
-}
-
 static void print_key(const struct key *key, bool json, bool first)
 {
     struct tm tm;
@@ -21,10 +11,10 @@ static void print_key(const struct key *key, bool json, bool first)
     strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
     if (json)
         printf("%s{\"kid\":\"%.*s\",\"alg\":\"%.*s\",\"state\":\"%s\",\"created_at\":\"%s\"}", first ? "" : ",\n ",
-               (int)key->kid.len, key->kid.at, (int)key->alg.len, key->alg.at, state_name(key->state), created);
+               (int)key->kid.len, key->kid.at, (int)key->alg.len, key->alg.at, key_state_name(key->state), created);
     else
         printf("%-44.*s %-6.*s %-9s %s\n", (int)key->kid.len, key->kid.at, (int)key->alg.len, key->alg.at,
-               state_name(key->state), created);
+               key_state_name(key->state), created);
 }
 
 static struct err list(struct app *app, bool json)

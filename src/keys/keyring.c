@@ -35,6 +35,16 @@ struct keyring {
     struct view *view;
 };
 
+const char *key_state_name(enum key_state state)
+{
+    static const char *const names[] = { [KEY_PENDING] = "pending",
+                                         [KEY_ACTIVE] = "active",
+                                         [KEY_RETIRING] = "retiring",
+                                         [KEY_RETIRED] = "retired",
+                                         [KEY_REVOKED] = "revoked" };
+    return names[state];
+}
+
 /* --- views ------------------------------------------------------------------------------------------------------- */
 
 static void shared_release(struct shared_key *shared)

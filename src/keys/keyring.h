@@ -10,6 +10,9 @@
 
 enum { KEYRING_MAX = 32 };
 
+/* "pending", "active", "retiring", "retired", "revoked": static. */
+const char *key_state_name(enum key_state state);
+
 struct keyring_key {
     struct jwk *jwk; /* the public half, pinned to its algorithm */
     struct str kid;

@@ -73,12 +73,10 @@ static enum answered check_secret(struct call *call, struct str id, struct str s
 static bool audience_is_ours(const struct service *service, const struct claims *claims)
 {
     for (size_t i = 0; i < claims->aud_count; i++) {
-        if (str_eq(claims->aud[i], str_of(service->settings->issuer)) || str_eq(claims->aud[i], claims->client_id))
+        struct str aud = claims->aud[i];
+        if (str_eq(aud, str_of(service->settings->issuer)) || str_eq(aud, claims->client_id) ||
+            str_has_item(service->audience, aud))
             return true;
-        struct str rest = service->audience, one;
-        while (str_next_item(&rest, ',', &one))
-            if (str_eq(str_trim(one), claims->aud[i]))
-                return true;
     }
     return false;
 }

@@ -39,23 +39,6 @@ struct err health_ready(struct call *call, struct response *response)
     return OK;
 }
 
-static const char *state_label(enum key_state state)
-{
-    switch (state) {
-    case KEY_PENDING:
-        return "pending";
-    case KEY_ACTIVE:
-        return "active";
-    case KEY_RETIRING:
-        return "retiring";
-    case KEY_RETIRED:
-        return "retired";
-    case KEY_REVOKED:
-        return "revoked";
-    }
-    return "unknown";
-}
-
 struct err publish_metrics(struct call *call, struct response *response)
 {
     struct service *service = call->service;
@@ -77,7 +60,7 @@ struct err publish_metrics(struct call *call, struct response *response)
         gauges[count++] = (struct gauge){
             "token_service_key_age_seconds", "Age of each published key, in seconds",
             arena_printf(arena, "kid=\"%.*s\",alg=\"%s\",state=\"%s\"", (int)view->keys[i].kid.len,
-                         view->keys[i].kid.at, jwa_name(view->keys[i].jwk->alg), state_label(view->keys[i].state))
+                         view->keys[i].kid.at, jwa_name(view->keys[i].jwk->alg), key_state_name(view->keys[i].state))
                 .at,
             (double)(call->request->now_s - view->keys[i].created_at)
         };

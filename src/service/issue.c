@@ -47,16 +47,6 @@ static struct err check_scope(struct str allowed, struct str scope)
     return OK;
 }
 
-/* Whether `name` stands in the comma-separated `list`. */
-static bool list_has(struct str list, struct str name)
-{
-    struct str one;
-    while (str_next_item(&list, ',', &one))
-        if (str_eq(str_trim(one), name))
-            return true;
-    return false;
-}
-
 static struct err check_custom_claims(struct call *call, const struct json *claims)
 {
     struct arena *arena = call->request->arena;
@@ -67,7 +57,7 @@ static struct err check_custom_claims(struct call *call, const struct json *clai
                                        (int)claim->name.len, claim->name.at)
                               .at);
         bool privileged = str_eq(claim->name, STR("role")) ||
-                          list_has(str_of(call->service->settings->privileged_claims), claim->name);
+                          str_has_item(str_of(call->service->settings->privileged_claims), claim->name);
         if (privileged && !caller_may(&call->caller, STR("token:issue:privileged")))
             return failed(ERR_INSUFFICIENT_SCOPE, "a privileged claim needs the scope token:issue:privileged");
     }
@@ -113,7 +103,7 @@ static struct err check_audience(struct call *call, const struct issue *issue)
     const struct json *each = list->kind == JSON_ARRAY ? list->child : list;
     for (; each; each = list->kind == JSON_ARRAY ? each->next : NULL)
         if (!str_eq(each->text, issue->client_id) && !str_eq(each->text, str_of(call->service->settings->issuer)) &&
-            !list_has(call->service->audience, each->text))
+            !str_has_item(call->service->audience, each->text))
             return failed(ERR_INVALID_TARGET, "the audience is not one that the client may ask for");
     return OK;
 }
