@@ -30,7 +30,6 @@ BELOW = {
 
 # The libraries, by the start of their headers' names, and the rooms that know them: each is swapped by changing those.
 LIBRARIES = {
-    "microhttpd": "http",
     "sqlite3": "store",
     "openssl/": "jose base net aws http",
     "curl/": "net",

@@ -23,6 +23,7 @@ static const struct {
     [ERR_INSUFFICIENT_SCOPE] = { 403, "insufficient_scope", "insufficient_scope" },
     [ERR_NOT_FOUND] = { 404, "not_found", "not_found" },
     [ERR_METHOD_NOT_ALLOWED] = { 405, "method_not_allowed", "method_not_allowed" },
+    [ERR_TIMEOUT] = { 408, "request_timeout", "request_timeout" },
     [ERR_CONFLICT] = { 409, "conflict", "conflict" },
     [ERR_TOO_LARGE] = { 413, "request_too_large", "request_too_large" },
     [ERR_HEADERS_TOO_LARGE] = { 431, "request_header_fields_too_large", "request_header_fields_too_large" },

@@ -23,6 +23,7 @@ enum err_code {
     ERR_INSUFFICIENT_SCOPE,
     ERR_NOT_FOUND,
     ERR_METHOD_NOT_ALLOWED,
+    ERR_TIMEOUT,  /* a request did not arrive in time */
     ERR_CONFLICT, /* it exists already */
     ERR_TOO_LARGE,
     ERR_HEADERS_TOO_LARGE, /* RFC 6585 section 5 */

@@ -1,7 +1,6 @@
-/* http/connections.c: a list, and the reaper that walks it. */
+/* http/connections.c: a list, and the deadlines in it. */
 #include "http/connections.h"
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -29,10 +28,14 @@ static void name_peer(struct connection *connection, const struct sockaddr *addr
     }
 }
 
-struct connection *connection_add(struct connections *all, int fd, const struct sockaddr *address)
+struct connection *connection_add(struct connections *all, int fd, SSL_CTX *context, const struct sockaddr *address)
 {
+    struct transport transport;
+    if (!transport_open(&transport, fd, context))
+        return NULL;
     struct connection *connection = mem_alloc(sizeof *connection);
-    *connection = (struct connection){ .fd = fd, .is_fresh = true, .next = all->first, .link = &all->first };
+    *connection =
+        (struct connection){ .transport = transport, .is_fresh = true, .next = all->first, .link = &all->first };
     name_peer(connection, address);
     if (all->first)
         all->first->link = &connection->next;
@@ -50,6 +53,7 @@ void connection_remove(struct connections *all, struct connection *connection)
     if (connection->phase == PHASE_WORKING)
         all->working--;
     all->count--;
+    transport_close(&connection->transport);
     free(connection);
 }
 
@@ -65,32 +69,10 @@ void connection_enter(struct connections *all, struct connection *connection, en
     connection->deadline_ms = clock_coarse_ms() + (phase == PHASE_IDLE ? all->idle_ms : all->request_ms);
 }
 
-static bool has_ended(int fd)
+bool connection_is_overdue(const struct connection *connection, int64_t now_ms, bool idle_too)
 {
-    char next;
-    return recv(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
-void connections_drop_ended(struct connections *all)
-{
-    for (struct connection *each = all->first; each; each = each->next)
-        if ((each->phase == PHASE_IDLE || each->phase == PHASE_RECEIVING) && !each->is_cut && has_ended(each->fd)) {
-            shutdown(each->fd, SHUT_RDWR);
-            each->is_cut = true;
-        }
-}
-
-size_t connections_cut(struct connections *all, int64_t now_ms, bool idle_too)
-{
-    size_t cut = 0;
-    for (struct connection *each = all->first; each; each = each->next) {
-        bool leave = each->phase == PHASE_WORKING || each->is_cut;
-        if (leave || (now_ms < each->deadline_ms && !(idle_too && each->phase == PHASE_IDLE)))
-            continue;
-        shutdown(each->fd, SHUT_RDWR);
-        each->is_cut = true;
-        if (each->phase != PHASE_IDLE || each->is_fresh)
-            cut++;
-    }
-    return cut;
+    enum phase phase = connection->phase;
+    if (phase == PHASE_WORKING)
+        return false;
+    return now_ms >= connection->deadline_ms || (idle_too && (phase == PHASE_IDLE || phase == PHASE_ENDING));
 }

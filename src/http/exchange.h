@@ -1,46 +1,74 @@
-/* http/exchange.h: one request and its answer on a connection, from its headers to the last byte sent. */
+/* http/exchange.h: one request and its answer: from bytes to struct request, from struct response to bytes. It belongs
+ * to its loop's thread, but for the time that a worker or the group commit has it. */
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
 
+#include "http/answer.h"
+#include "http/chunks.h"
 #include "http/connections.h"
+#include "http/head.h"
 #include "http/workers.h"
 #include "service/service.h"
-#include <microhttpd.h>
-#include <pthread.h>
 
-enum {
-    GATHER_PAUSE_MS = 200,          /* after an answer of its own, how long a loop does not gather */
-    CONNECTION_ROOM = 4 * 1024,     /* of a connection's memory: for the answer's headers and a piece of the body */
-    DISCARD_MAX = 16 * 1024 * 1024, /* a body that is too long is read up to here, so that its 413 is not lost */
+enum { EXCHANGE_ROOM = 15 * 1024, BODY_IN_PLACE_MAX = 8 * 1024 };
+
+struct loop;
+
+struct exchange {
+    struct job job;          /* for the workers; first, so that a job is its exchange */
+    struct commit_item item; /* for the group commit */
+    struct exchange *next;   /* in the list where it waits: spare, or answered */
+    struct loop *loop;
+    struct connection *connection;
+    struct head head;
+    struct chunks chunks;
+    struct request request;
+    struct response response;
+    int64_t started_ns;
+    size_t received, used; /* bytes in `in`; of them, those that belong to this request and are dealt with */
+    size_t touched;        /* bytes in `in` that have ever been written to */
+    size_t searched;       /* for the head's end, in vain */
+    bool has_skipped;      /* an empty line before the request */
+    size_t head_len;       /* 0: not read yet */
+    char *body;            /* when it is longer than `in` holds, or chunked: its bytes, in the arena */
+    size_t body_len, body_room;
+    struct buf out; /* the answer */
+    size_t sent;
+    bool close; /* the connection ends with this answer */
+    char id[17];
+    struct arena arena;
+    _Alignas(max_align_t) char room[EXCHANGE_ROOM];
+    char in[]; /* what was received; the head lies here as long as the request */
 };
 
-struct exchange;
-
-/* An event loop. Everything but the atomics, wake_fd and the service belongs to its thread. libmicrohttpd has no
- * wake-up of its own for a loop that somebody else runs, so whoever resumes a connection writes to wake_fd. */
-struct loop {
-    struct service *service;
-    struct workers *workers;
-    const atomic_bool *stopping;
-    struct MHD_Daemon *daemon;
-    int daemon_fd, wake_fd; /* libmicrohttpd's epoll; an eventfd */
-    atomic_bool is_woken;   /* wake_fd has been written to and not yet read: once is enough */
-    atomic_int waking;      /* threads that are just waking it; it may not be freed under them */
-    pthread_t thread;
-    struct connections connections;
-    int64_t gather_from_ms; /* see gather() in server.c */
-    struct exchange *spare; /* ended ones, to be used again */
-    size_t spare_count;
-    uint64_t next_id;
+/* Ended ones, kept to be used again: the room of a request is not asked of the system each time. */
+struct exchange_pool {
+    struct exchange *spare;
+    size_t count, in_room, head_max, body_max;
 };
 
-/* libmicrohttpd's handler: called at the headers, for each piece of the body, and when the request is complete. */
-enum MHD_Result exchange_handle(void *loop, struct MHD_Connection *handle, const char *url, const char *method,
-                                const char *version, const char *data, size_t *size, void **context);
-/* Called when a request has ended, however it did. */
-void exchange_completed(void *loop, struct MHD_Connection *handle, void **context,
-                        enum MHD_RequestTerminationCode code);
-/* Frees the spare ones. */
-void exchanges_free(struct loop *loop);
+/* Limits in bytes: of a head, of a body. */
+void exchange_pool_init(struct exchange_pool *pool, size_t head_max, size_t body_max);
+void exchange_pool_release(struct exchange_pool *pool);
+
+struct exchange *exchange_take(struct exchange_pool *pool);
+/* Wipes it: it may have held tokens and secrets. */
+void exchange_give_back(struct exchange_pool *pool, struct exchange *exchange);
+/* Begins the next request with the bytes that came after this one's; false when there are none. */
+bool exchange_begin_next(struct exchange_pool *pool, struct exchange *exchange);
+
+enum exchange_state {
+    EXCHANGE_PARTIAL,
+    EXCHANGE_EXPECTING, /* partial, and the client waits for "100 Continue": once */
+    EXCHANGE_WHOLE,
+    EXCHANGE_BAD, /* *failure says why; the connection must end with the answer */
+};
+
+/* Room for the next bytes, which belong at exchange->in + exchange->received; never 0 while the request is partial. */
+size_t exchange_room_left(const struct exchange_pool *pool, const struct exchange *exchange);
+/* So many bytes have been put there. */
+void exchange_received(struct exchange *exchange, size_t count);
+/* Reads on in what has been received. */
+enum exchange_state exchange_read(const struct exchange_pool *pool, struct exchange *exchange, struct err *failure);
 
 #endif

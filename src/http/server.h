@@ -1,4 +1,4 @@
-/* http/server.h: the daemon's front: libmicrohttpd on one event loop a core, requests to service_answer() and back. */
+/* http/server.h: the daemon's front: HTTP/1.1 on one event loop a core, requests to service_answer() and back. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 

@@ -1,6 +1,8 @@
-/* http/tls.c: reads certificate and key into memory that is locked and wiped. */
+/* http/tls.c: reads certificate and key by way of memory that is locked and wiped. */
 #include "http/tls.h"
 #include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,16 +32,79 @@ static struct err read_pem(const char *path, bool is_private, struct secret *out
     return err;
 }
 
-struct err tls_files_read(const char *cert_path, const char *key_path, struct tls_files *out)
+static struct err refused(void)
 {
-    if (!cert_path || !cert_path[0])
-        return OK;
-    TRY(read_pem(cert_path, false, &out->cert));
-    return read_pem(key_path, true, &out->key);
+    ERR_clear_error();
+    return failed(ERR_INVALID_REQUEST,
+                  "the TLS listener could not be started: TOKEN_TLS_CERT and TOKEN_TLS_KEY must be "
+                  "a certificate and its key in PEM");
 }
 
-void tls_files_release(struct tls_files *files)
+/* The first certificate is the server's, the others are its chain. */
+static bool use_certificates(SSL_CTX *context, BIO *pem)
 {
-    secret_release(&files->cert);
-    secret_release(&files->key);
+    X509 *one = PEM_read_bio_X509(pem, NULL, NULL, NULL);
+    bool good = one && SSL_CTX_use_certificate(context, one) == 1;
+    X509_free(one);
+    while (good && (one = PEM_read_bio_X509(pem, NULL, NULL, NULL))) {
+        good = SSL_CTX_add0_chain_cert(context, one) == 1;
+        if (!good)
+            X509_free(one);
+    }
+    ERR_clear_error(); /* the end of the file counts as an error */
+    return good;
+}
+
+/* A key under a pass phrase is refused, instead of a question at the terminal. */
+static int no_pass_phrase(char *to, int size, int is_writing, void *data)
+{
+    (void)to, (void)size, (void)is_writing, (void)data;
+    return -1;
+}
+
+static bool use_key(SSL_CTX *context, BIO *pem)
+{
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(pem, NULL, no_pass_phrase, NULL);
+    bool good = key && SSL_CTX_use_PrivateKey(context, key) == 1 && SSL_CTX_check_private_key(context) == 1;
+    EVP_PKEY_free(key);
+    return good;
+}
+
+static bool use(SSL_CTX *context, const struct secret *text, bool (*read)(SSL_CTX *, BIO *))
+{
+    BIO *pem = BIO_new_mem_buf(text->at, (int)text->len - 1);
+    bool good = pem && read(context, pem);
+    BIO_free(pem);
+    return good;
+}
+
+static bool set_rules(SSL_CTX *context)
+{
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                     SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets resume without memory here */
+    return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK") == 1;
+}
+
+struct err tls_open(const char *cert_path, const char *key_path, SSL_CTX **out)
+{
+    struct secret cert = { 0 }, key = { 0 };
+    *out = NULL;
+    if (!cert_path || !cert_path[0])
+        return OK;
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    struct err err = context ? read_pem(cert_path, false, &cert) : refused();
+    if (!err.code)
+        err = read_pem(key_path, true, &key);
+    if (!err.code && !(set_rules(context) && use(context, &cert, use_certificates) && use(context, &key, use_key)))
+        err = refused();
+    secret_release(&cert);
+    secret_release(&key);
+    if (err.code)
+        SSL_CTX_free(context);
+    else
+        *out = context;
+    return err;
 }

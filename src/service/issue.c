@@ -245,13 +245,14 @@ static void write_answer(struct buf *body, const struct issue *issue, const stru
     buf_add_char(body, '}');
 }
 
+/* A refresh token is a grant, and worth a line; of the others there are thousands a second. */
 static void log_issued(const struct call *call, const struct issue *issue, const struct claims_new *claims,
                        const unsigned char hash[32])
 {
     char id[13];
     log_token_id(hash, id);
-    LOG(LOG_INFO, "token_issued", LOG_STR("request_id", call->request->id), LOG_TEXT_("token", id),
-        LOG_STR("type", token_kind_name(issue->kind)), LOG_STR("client_id", claims->client_id),
+    LOG(issue->kind == TOKEN_REFRESH ? LOG_INFO : LOG_DEBUG, "token_issued", LOG_STR("request_id", call->request->id),
+        LOG_TEXT_("token", id), LOG_STR("type", token_kind_name(issue->kind)), LOG_STR("client_id", claims->client_id),
         LOG_STR("sub", claims->sub), LOG_STR("caller", call->caller.client_id),
         LOG_INT("expires_in", issue->expires_in));
 }

@@ -346,7 +346,7 @@ def framings(basic):
     yield "bare LF between headers", made(f"Content-Length: {N}", end="\n")
     yield "bare CR between headers", made(f"Content-Length: {N}", end="\r")
     yield "CR CR LF between headers", made(f"Content-Length: {N}", end="\r\r\n")
-    for garbage in (b"\0" * 100, b"\xff" * 1000, b"\r\r\r\r", bytes(range(256)) * 8, b"GET", b"x" * 200_000,
+    for garbage in (b"\0" * 100, b"\xff" * 1000, b"\r\r\r\r", bytes(range(256)) * 8, b"GET ", b"x" * 200_000,
                     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 200, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
                     b"SSH-2.0-OpenSSH_9.2\r\n", b"*1\r\n$4\r\nPING\r\n", b"HELP\r\n\r\n", b"GET / HTTP/1.1\0\r\n\r\n",
                     b"GET /health/live\r\n\r\n", b"GET /health/live \r\n\r\n"):
@@ -354,7 +354,6 @@ def framings(basic):
 
 
 SECOND = head("PUT", "/health/live")  # its 405 is what must not be heard on the same connection
-CLOSED_IS_ENOUGH = ("garbage", "chunk", "folded header", "method alone", "bare CR")  # nothing there can be answered
 
 
 @pytest.fixture(scope="module")
@@ -374,22 +373,19 @@ def heard(server, basic):
 
 @pytest.mark.parametrize("what", [what for what, _ in framings("Authorization: Basic eDp5")])
 def test_broken_framing_is_refused_and_nothing_follows(heard, what):
-    answers = heard[what]
-    statuses = [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)]
-    if not statuses and what.startswith(CLOSED_IS_ENOUGH):
-        return
-    if what == "chunk: bare LF" and statuses == [200]:
-        return  # forgiven, and the connection was closed behind it
-    # libmicrohttpd's own refusals come with their head twice; so what counts is that they all say the same, and that
-    # the service answered once at most
-    assert len(set(statuses)) == 1 and statuses[0] in (400, 405, 411, 413, 414, 417, 431, 501, 505), answers
-    assert answers.count(b"X-Request-Id: ") <= 1, answers
-    assert b"the path does not know this method" not in answers or what.startswith("garbage"), answers
+    """One answer, with a code and a sentence, and then the end."""
+    head_, _, body = heard[what].partition(b"\r\n\r\n")
+    status = int(re.match(rb"HTTP/1\.1 (\d{3}) ", head_)[1])
+    assert status in (400, 413, 431), heard[what]
+    assert b"\r\nConnection: close" in head_ and b"\r\nContent-Type: application/json" in head_, head_
+    answer = json.loads(body)  # and nothing behind it
+    assert answer["error"] and answer["error_description"], answer
 
 
 def test_good_requests_by_raw_sockets_are_answered(server, basic):
     """What the broken ones above differ from."""
-    for request in (post("/token/introspect", BODY, "application/json", basic),
+    absolute = post("http://localhost/token/introspect?x", BODY, "application/json", basic)
+    for request in (absolute, b"\r\n" + absolute, post("/token/introspect", BODY, "application/json", basic),
                     head("POST", "/token/introspect", basic, "Content-Type: application/json",
                          "Transfer-Encoding: chunked") + b"5\r\n" + BODY[:5] + b"\r\n%x;x=y\r\n" % (N - 5) + BODY[5:]
                     + b"\r\n0\r\n\r\n",
@@ -397,13 +393,10 @@ def test_good_requests_by_raw_sockets_are_answered(server, basic):
                          "X-Empty:", "X-Tab:\tx\t") + BODY):
         with server.wire() as wire:
             assert wire.call(request).body == b'{"active":false}'
-            if b"chunked" in request:  # libmicrohttpd reads chunks leniently: nothing may follow them
-                assert wire.is_closed()
-            else:
-                assert wire.call(request).body == b'{"active":false}', "and the connection is good for another"
+            assert wire.call(request).body == b'{"active":false}', "and the connection is good for another"
 
 
-def test_truncated_requests_are_dropped(server, basic):
+def test_truncated_requests_are_told_so_or_dropped(server, basic):
     whole = post("/token/introspect", BODY, "application/json", basic)
     chunked = head("POST", "/token/introspect", basic, "Content-Type: application/json",
                    "Transfer-Encoding: chunked") + b"%x\r\n" % N + BODY + b"\r\n0\r\n\r\n"
@@ -421,7 +414,9 @@ def test_truncated_requests_are_dropped(server, basic):
     for wire in waiting:
         with wire:
             assert wire.is_closed()
-            assert wire.unread == b"" or wire.unread.startswith(b"HTTP/1.1 4"), wire.unread
+            status, error = (400, "invalid_request") if wire.has_ended else (408, "request_timeout")
+            assert wire.unread.startswith(b"HTTP/1.1 %d " % status), wire.unread
+            assert json.loads(wire.unread.partition(b"\r\n\r\n")[2])["error"] == error
 
 
 def test_pipelined_requests_are_answered_in_their_order(server, basic):
@@ -473,7 +468,8 @@ def test_unknown_methods_are_refused(server, basic, method):
     "/token/.",
     "/token/../token", "/../token", "/%74oken", "/token%2fverify", "/token%00", "/token%0d%0aX: y", "/Token",
     "/TOKEN/VERIFY", "token",
-    "*", "http://localhost/token", "http://other.example/token", "/prod/prod/token", "/prod//token",
+    "*", "http://localhost/token/", "http://other.example", "ftp://localhost/token",
+        "/prod/prod/token", "/prod//token",
     "/a/b/token/verify",
     "/token/verify/x", "/token;x=y", "/token/verify;x", "\\token", "/token\\verify", "/%", "/%zz", "/\xff",
     "/token\x7f",
@@ -494,7 +490,7 @@ def test_only_the_routes_own_paths_are_routes(server, basic, path):
             assert answer.status in (400, 404, 414, 431), (path, answer.status, answer.body)
 
 
-@pytest.mark.parametrize("query", ["?", "?x=y", "?token=a&token=b", "?%00", "?" + "x" * 5000, "?a?b", "?\xff"])
+@pytest.mark.parametrize("query", ["?", "?x=y", "?token=a&token=b", "?%00", "?" + "x" * 5000, "?a?b"])
 def test_a_query_is_not_looked_at(server, basic, query):
     with server.wire() as wire:
         answer = wire.call(post("/token/introspect" + query, BODY, "application/json", basic))
@@ -511,21 +507,20 @@ def test_a_request_id_that_could_harm_is_not_taken(server):
 
 # --- memory ---------------------------------------------------------------------------------------------------------
 
-def test_thousands_of_bad_requests_leave_no_memory_behind(server, basic, heard, sanitizer):
+def test_thousands_of_bad_requests_leave_no_memory_behind(server, basic, sanitizer):
     """Every kind of the above, again and again. A sanitizer's own memory says nothing, but its report would."""
-    requests = [(request + SECOND, bool(heard[what])) for what, request in framings(basic) if len(request) < 50_000]
+    requests = [request + SECOND for _, request in framings(basic) if len(request) < 50_000]
     for path in GOOD:
         bodies = [*list(not_json(path))[::6], b"[" * 60_000]
-        requests += [(post(path, body, "application/json", basic), True) for body in bodies]
-        requests.append((post(path, b"%" * 1000, FORM, basic), True))
+        requests += [post(path, body, "application/json", basic) for body in bodies]
+        requests.append(post(path, b"%" * 1000, FORM, basic))
     times = 1 if sanitizer else 8
 
     def memory_after_all():
-        for request, is_answered in requests * times:
+        for request in requests * times:
             with server.wire() as wire:
                 wire.send(request)
-                if is_answered:
-                    wire.read_some()
+                wire.read_some()
         server.until(lambda: server.metric("connections") <= 1, "connections are left open")
         return server.resident_kib()
 

@@ -41,6 +41,7 @@ class Wire:
         self.socket = socket.create_connection((host, port), timeout=patience_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.unread = b""
+        self.has_ended = False
 
     def __enter__(self):
         return self
@@ -60,6 +61,7 @@ class Wire:
 
     def end(self):
         """Says that nothing follows, and leaves the other direction open."""
+        self.has_ended = True
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:

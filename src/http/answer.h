@@ -1,0 +1,24 @@
+/* http/answer.h: a response as the bytes of an HTTP/1.1 answer (RFC 9112). */
+#ifndef HTTP_ANSWER_H
+#define HTTP_ANSWER_H
+
+#include "service/message.h"
+
+enum { HTTP_DATE_ROOM = 32 };
+
+struct answer_frame {
+    struct str date;       /* the Date header's value (RFC 9110 section 6.6.1) */
+    struct str request_id; /* for X-Request-Id */
+    bool to_head;          /* the request was HEAD: the body is announced and not sent */
+    bool close;            /* Connection: close */
+    bool keep_alive;       /* Connection: keep-alive, which HTTP/1.0 wants to hear */
+};
+
+/* Head and body, appended to `out`. A header value with a control character in it is left out, so none can add a
+ * header. */
+void answer_write(const struct response *response, const struct answer_frame *frame, struct buf *out);
+
+/* IMF-fixdate (RFC 9110 section 5.6.7). */
+void answer_date(int64_t at_s, char to[HTTP_DATE_ROOM]);
+
+#endif

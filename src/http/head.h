@@ -1,0 +1,35 @@
+/* http/head.h: the head of an HTTP/1.1 request, its request line and headers (RFC 9112). Pure functions on bytes.
+ *
+ * As strict as the standard allows: lenience between two parsers is what request smuggling lives on (CWE-444). No bare
+ * LF, no folded line, no space before a colon, one meaning of where the body ends, or none. Fuzzed: tests/fuzz/head.c.
+ */
+#ifndef HTTP_HEAD_H
+#define HTTP_HEAD_H
+
+#include "base/mem.h"
+
+/* Views into the bytes that were read. Headers that are absent have at == NULL. */
+struct head {
+    struct str method, path; /* path: without query, and without scheme and host of the absolute form */
+    bool is_http_1_0;
+    struct str host, content_type, authorization, content_length, transfer_encoding, expect, if_none_match, origin,
+        request_id;
+    bool is_chunked;
+    size_t length;                      /* Content-Length, or 0 */
+    bool wants_close, wants_keep_alive; /* Connection */
+    bool wants_continue;                /* Expect: 100-continue (RFC 9110 section 10.1.1) */
+};
+
+/* The size of the head that `bytes` begins with, its empty line included; 0: not all of it is there. `searched` are
+ * bytes that an earlier call has seen, so that a dripping client costs nothing. */
+size_t head_size(struct str bytes, size_t searched);
+
+/* Reads a whole head, as head_size measured it. ERR_INVALID_REQUEST for anything that RFC 9112 does not allow, a header
+ * twice that may come once, more than 64 headers, HTTP/1.1 without Host, both Content-Length and Transfer-Encoding, or
+ * an encoding other than chunked (sections 2.2, 3, 5, 6.1, 6.3); the connection must be closed after it. */
+MUST_USE struct err head_read(struct str bytes, struct head *out);
+
+/* One header line without its end: name and value without the spaces around it. False when it is malformed. */
+bool head_read_line(struct str line, struct str *name, struct str *value);
+
+#endif

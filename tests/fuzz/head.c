@@ -1,0 +1,74 @@
+/* fuzz/head.c: HTTP requests from bytes, head and body. However the bytes are cut on their way, the same request comes
+ * of them, or the same refusal; and a request that is taken says where it ends. */
+#include "fuzz.h"
+#include "http/exchange.h"
+
+enum { HEAD_MAX = 1024, BODY_MAX = 20000 };
+
+struct outcome {
+    enum exchange_state state;
+    enum err_code code;
+    struct head head;
+    struct str path, body; /* copies */
+    size_t taken;          /* bytes of the input that were given by then */
+    size_t left;           /* of them, behind the request */
+};
+
+static struct outcome read_in_steps(struct exchange_pool *pool, struct arena *arena, struct str input, size_t step)
+{
+    struct exchange *exchange = exchange_take(pool);
+    struct outcome outcome = { .state = EXCHANGE_PARTIAL };
+    bool expected = false;
+    while (outcome.state == EXCHANGE_PARTIAL && outcome.taken < input.len) {
+        struct err failure;
+        size_t room = exchange_room_left(pool, exchange), more = input.len - outcome.taken;
+        PROMISE(room > 0);
+        more = more < step ? more : step;
+        more = more < room ? more : room;
+        memcpy(exchange->in + exchange->received, input.at + outcome.taken, more);
+        exchange_received(exchange, more);
+        outcome.taken += more;
+        outcome.state = exchange_read(pool, exchange, &failure);
+        outcome.code = failure.code;
+        PROMISE((outcome.state == EXCHANGE_BAD) == (failure.code != ERR_OK));
+        PROMISE(exchange->used <= exchange->received && exchange->received <= pool->in_room);
+        if (outcome.state == EXCHANGE_EXPECTING) {
+            PROMISE(!expected && exchange->head.wants_continue);
+            expected = true;
+            outcome.state = EXCHANGE_PARTIAL;
+        }
+    }
+    outcome.head = exchange->head;
+    if (outcome.state == EXCHANGE_WHOLE) {
+        outcome.path = arena_copy(arena, exchange->head.path);
+        outcome.body = arena_copy(arena, exchange->request.body);
+        outcome.left = exchange->received - exchange->used;
+        PROMISE(outcome.body.len <= BODY_MAX && exchange->head_len <= HEAD_MAX);
+        PROMISE(exchange->head.is_chunked || outcome.body.len == exchange->head.length);
+        PROMISE(!exchange->head.is_chunked || !exchange->head.content_length.at);
+        PROMISE(exchange->head.is_http_1_0 || exchange->head.host.at);
+    }
+    exchange_give_back(pool, exchange);
+    return outcome;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct exchange_pool pool;
+    struct arena arena;
+    if (size < 1)
+        return 0;
+    const struct str input = input_of(data + 1, size - 1);
+    exchange_pool_init(&pool, HEAD_MAX, BODY_MAX);
+    arena_init(&arena, NULL, 0);
+    const struct outcome whole = read_in_steps(&pool, &arena, input, SIZE_MAX);
+    const struct outcome cut = read_in_steps(&pool, &arena, input, (size_t)data[0] + 1);
+    PROMISE(whole.state == cut.state && whole.code == cut.code);
+    if (whole.state == EXCHANGE_WHOLE) {
+        PROMISE(str_eq(whole.path, cut.path) && str_eq(whole.body, cut.body));
+        PROMISE(whole.taken - whole.left == cut.taken - cut.left);
+    }
+    exchange_pool_release(&pool);
+    arena_release(&arena);
+    return 0;
+}

@@ -1,0 +1,247 @@
+/* test_head.c: the head of a request as http/head.c reads it, and bodies in chunks as http/chunks.c does. */
+#include "http/chunks.h"
+#include "http/head.h"
+#include "unit.h"
+
+#define BEGIN "POST /token HTTP/1.1\r\nHost: a\r\n"
+
+/* Read from a copy of exactly its length, so that a sanitizer sees any byte read beyond. */
+static struct err read(struct str text, struct head *out)
+{
+    char *copy = exactly(text);
+    struct head seen;
+    struct err err = head_read((struct str){ copy, text.len }, &seen);
+    free(copy);
+    struct err again = head_read(text, out);
+    assert_int_equal(err.code, again.code);
+    return again;
+}
+
+static void the_end_is_found_wherever_it_was_cut(void **state)
+{
+    const struct str text = STR("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET ");
+    const size_t size = text.len - 4;
+    (void)state;
+    for (size_t cut = 0; cut < size; cut++) {
+        assert_int_equal(head_size((struct str){ text.at, cut }, 0), 0);
+        assert_int_equal(head_size(text, cut), size);
+    }
+    assert_int_equal(head_size((struct str){ NULL, 0 }, 0), 0);
+}
+
+static void the_headers_that_count_are_read(void **state)
+{
+    struct head head;
+    (void)state;
+    assert_ok(read(STR("POST /token?x=y HTTP/1.1\r\nhOST:\tlocalhost:80 \r\nContent-type: text/plain\r\n"
+                       "authorization: Basic eDp5\r\nContent-Length: 017\r\nExpect: 100-Continue\r\nX-Any:\r\n"
+                       "If-None-Match: \"a\"\r\nOrigin: null\r\nX-Request-Id: 7\r\nConnection: x\r\n"
+                       "Connection: Keep-Alive , CLOSE\r\n\r\n"),
+                   &head));
+    assert_str(head.method, "POST");
+    assert_str(head.path, "/token");
+    assert_str(head.host, "localhost:80");
+    assert_str(head.content_type, "text/plain");
+    assert_str(head.authorization, "Basic eDp5");
+    assert_str(head.if_none_match, "\"a\"");
+    assert_str(head.origin, "null");
+    assert_str(head.request_id, "7");
+    assert_int_equal(head.length, 17);
+    assert_true(head.wants_close && head.wants_keep_alive && head.wants_continue);
+    assert_false(head.is_chunked || head.is_http_1_0);
+}
+
+static void a_target_has_the_forms_of_rfc_9112_section_3_2(void **state)
+{
+    static const char *const rows[][2] = {
+        { "/", "/" },
+        { "/token", "/token" },
+        { "/token?a?b", "/token" },
+        { "*", "*" },
+        { "http://other.example/token?x", "/token" },
+        { "HTTPS://other.example/token", "/token" },
+        { "http://other.example", "/" },
+        { "http:///token", "/token" },
+        { "ftp://other.example/token", "ftp://other.example/token" },
+        { "token", "token" },
+        { "/%74oken", "/%74oken" }, /* as sent: a percent code never means a route's name */
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct head head;
+        assert_ok(read(arena_printf(&arena, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", rows[i][0]), &head));
+        assert_str(head.path, rows[i][1]);
+    }
+}
+
+static void what_rfc_9112_does_not_allow_is_refused(void **state)
+{
+    static const struct str bad[] = {
+        ROW("\r\n\r\n"),
+        ROW("GET\r\n\r\n"),
+        ROW("GET /\r\nHost: a\r\n\r\n"),
+        ROW("GET  / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ROW("GET /  HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ROW("GET / HTTP/1.1 \r\nHost: a\r\n\r\n"),
+        ROW(" GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ROW("GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ROW("G(T / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ROW("GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ROW("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ROW("GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
+        ROW("GET / http/1.1\r\nHost: a\r\n\r\n"),
+        ROW("GET / HTTP/1.1\r\n\r\n"), /* no Host */
+        ROW("GET / HTTP/1.1\r\nHost: a b\r\n\r\n"),
+        ROW("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),
+        ROW("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n"),
+        ROW("GET / HTTP/1.1\r\nHost: \xc3\xa4\r\n\r\n"),
+        ROW("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
+        ROW("GET / HTTP/1.1\nHost: a\r\n\r\n"),
+        ROW("GET / HTTP/1.1\r\nHost: a\n\r\n\r\n"),
+        ROW("GET / HTTP/1.1\r\r\nHost: a\r\n\r\n"),
+        ROW(BEGIN " X: y\r\n\r\n"), /* folded */
+        ROW(BEGIN "X: y\r\n z\r\n\r\n"),
+        ROW(BEGIN "X : y\r\n\r\n"),
+        ROW(BEGIN "X\t: y\r\n\r\n"),
+        ROW(BEGIN "X\r\n\r\n"),
+        ROW(BEGIN ": y\r\n\r\n"),
+        ROW(BEGIN "X: a\0b\r\n\r\n"),
+        ROW(BEGIN "X: a\rb\r\n\r\n"),
+        ROW(BEGIN "X: a\x7f\r\n\r\n"),
+        ROW(BEGIN "X\xe4: a\r\n\r\n"),
+        ROW(BEGIN "Content-Length: 1\r\nContent-Length: 1\r\n\r\n"),
+        ROW(BEGIN "Content-Length: 1, 1\r\n\r\n"),
+        ROW(BEGIN "Content-Length: +1\r\n\r\n"),
+        ROW(BEGIN "Content-Length: 0x1\r\n\r\n"),
+        ROW(BEGIN "Content-Length:\r\n\r\n"),
+        ROW(BEGIN "Content-Length: 1234567890123456789\r\n\r\n"),
+        ROW(BEGIN "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ROW(BEGIN "Transfer-Encoding: chunked, chunked\r\n\r\n"),
+        ROW(BEGIN "Transfer-Encoding: gzip\r\n\r\n"),
+        ROW(BEGIN "Transfer-Encoding:\r\n\r\n"),
+        ROW("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    };
+    struct head head;
+    (void)state;
+    for (size_t i = 0; i < COUNT(bad); i++)
+        if (!read(bad[i], &head).code)
+            fail_msg("row %zu was taken", i);
+    assert_ok(read(STR("GET / HTTP/1.0\r\n\r\n"), &head)); /* their neighbours */
+    assert_ok(read(STR(BEGIN "X:\r\nX: \xe4\r\n\r\n"), &head));
+    assert_ok(read(STR(BEGIN "Transfer-Encoding: Chunked\r\n\r\n"), &head));
+    assert_true(head.is_chunked);
+}
+
+static void at_most_64_headers_are_taken(void **state)
+{
+    (void)state;
+    for (size_t count = 63; count <= 65; count++) {
+        struct buf text;
+        struct head head;
+        buf_init(&text, &arena, 1024, 4096);
+        buf_add(&text, STR(BEGIN));
+        for (size_t i = 1; i < count; i++)
+            buf_add(&text, STR("X: y\r\n"));
+        buf_add(&text, STR("\r\n"));
+        assert_int_equal(!read(buf_str(&text), &head).code, count <= 64);
+    }
+}
+
+/* --- chunks ------------------------------------------------------------------------------------------------------ */
+
+/* The body of `text` given in pieces of `step` bytes, as the connection gives it; what is not taken is given again. */
+static struct err decode(struct str text, size_t step, struct buf *body, size_t *rest)
+{
+    struct chunks chunks = { 0 };
+    struct str in = { text.at, 0 };
+    buf_init(body, &arena, 64, 4096);
+    while (chunks.state != CHUNK_END && in.at + in.len < text.at + text.len) {
+        size_t more = (size_t)(text.at + text.len - in.at) - in.len;
+        in.len += more < step ? more : step;
+        for (size_t before = in.len + 1; in.len < before && chunks.state != CHUNK_END;) {
+            struct str piece;
+            before = in.len;
+            TRY(chunks_read(&chunks, &in, &piece));
+            buf_add(body, piece);
+        }
+    }
+    *rest = (size_t)(text.at + text.len - in.at);
+    return chunks.state == CHUNK_END ? OK : failed(ERR_TIMEOUT, "there is more to come");
+}
+
+static void chunks_are_one_body_wherever_they_are_cut(void **state)
+{
+    const struct str text = STR(
+        "5\r\nhello\r\n00a;x=\"y\"; z\r\n, chunked \r\n5 ;\r\nworld\r\n0\r\nX: y\r\nZ:\r\n\r\nGET ");
+    const struct str plain = STR(
+        "5\r\nhello\r\n00A;x=\"y\"; z\r\n, chunked \r\n5\r\nworld\r\n0\r\nX: y\r\nZ:\r\n\r\nGET ");
+    struct buf body;
+    size_t rest;
+    (void)state;
+    assert_int_equal(decode(text, text.len, &body, &rest).code, ERR_INVALID_REQUEST); /* a space before ';' */
+    for (size_t step = 1; step <= plain.len; step++) {
+        assert_ok(decode(plain, step, &body, &rest));
+        assert_str(buf_str(&body), "hello, chunked world");
+        assert_true(rest >= 4);
+    }
+    assert_ok(decode(plain, plain.len, &body, &rest));
+    assert_int_equal(rest, 4);
+}
+
+static void nonsense_in_chunks_is_refused(void **state)
+{
+    static const struct str bad[] = {
+        ROW("\r\n"),
+        ROW("x\r\n"),
+        ROW("-1\r\n"),
+        ROW("+1\r\n"),
+        ROW("0x1\r\n"),
+        ROW(" 1\r\n"),
+        ROW("1 \r\n"),
+        ROW("123456789\r\n"),
+        ROW("1\n"),
+        ROW("1\ra\r\n"),
+        ROW("1\r\nab\r\n"),
+        ROW("1\r\na\n"),
+        ROW("1\r\nab"
+            "\n"),
+        ROW("1;\x01\r\n"),
+        ROW("1;x\ty\r\n"),
+        ROW("0\r\nX\r\n\r\n"),
+        ROW("0\r\n x\r\n\r\n"),
+        ROW("0\r\nX : y\r\n"),
+        ROW("0\r\nX: \x7f\r\n"),
+        ROW("0\r\n\n"),
+    };
+    struct buf body;
+    size_t rest;
+    (void)state;
+    for (size_t i = 0; i < COUNT(bad); i++)
+        for (size_t step = 1; step <= bad[i].len; step++)
+            if (decode(bad[i], step, &body, &rest).code != ERR_INVALID_REQUEST)
+                fail_msg("row %zu was taken in steps of %zu", i, step);
+    assert_ok(decode(STR("0\r\n\r\n"), 1, &body, &rest));
+    assert_int_equal(body.len, 0);
+}
+
+static void lines_and_trailers_in_chunks_have_a_limit(void **state)
+{
+    struct buf text, body;
+    size_t rest;
+    (void)state;
+    buf_init(&text, &arena, 8192, 8192);
+    buf_add(&text, STR("1;"));
+    for (int i = 0; i < 300; i++)
+        buf_add_char(&text, 'x');
+    assert_int_equal(decode(buf_str(&text), 7, &body, &rest).code, ERR_INVALID_REQUEST);
+    text.len = 0;
+    buf_add(&text, STR("0\r\n"));
+    for (int i = 0; i < 500; i++)
+        buf_add(&text, STR("X: y\r\n"));
+    assert_int_equal(decode(buf_str(&text), 7, &body, &rest).code, ERR_INVALID_REQUEST);
+}
+
+RUN(TEST(the_end_is_found_wherever_it_was_cut), TEST(the_headers_that_count_are_read),
+    TEST(a_target_has_the_forms_of_rfc_9112_section_3_2), TEST(what_rfc_9112_does_not_allow_is_refused),
+    TEST(at_most_64_headers_are_taken), TEST(chunks_are_one_body_wherever_they_are_cut),
+    TEST(nonsense_in_chunks_is_refused), TEST(lines_and_trailers_in_chunks_have_a_limit))
