@@ -92,7 +92,7 @@ static void set_limits(void)
     mallopt(M_ARENA_MAX, 2); /* an arena a thread would cost megabytes; the hot path hardly allocates */
 }
 
-static void wait_for_the_end(struct housekeeping *housekeeping, const sigset_t *signals)
+static void wait_for_the_end(struct housekeeping *housekeeping, struct server *server, const sigset_t *signals)
 {
     for (int signal = 0;;) {
         if (sigwait(signals, &signal) != 0)
@@ -103,6 +103,7 @@ static void wait_for_the_end(struct housekeeping *housekeeping, const sigset_t *
         }
         LOG(LOG_INFO, "rereading", LOG_INT("signal", signal));
         housekeeping_nudge(housekeeping);
+        server_reload(server);
     }
 }
 
@@ -117,7 +118,7 @@ static struct err serve(struct app *app, const sigset_t *signals)
         LOG_TEXT_("issuer", app->settings.issuer), LOG_TEXT_("store", app->service.store->ops->name),
         LOG_TEXT_("signer", app->service.signer->ops->name), LOG_INT("loops", app->settings.loops),
         LOG_INT("workers", app->settings.workers));
-    wait_for_the_end(app->housekeeping, signals);
+    wait_for_the_end(app->housekeeping, server, signals);
     server_close(server);
     LOG(LOG_INFO, "stopped", LOG_INT("port", port));
     return OK;

@@ -28,10 +28,10 @@ static void name_peer(struct connection *connection, const struct sockaddr *addr
     }
 }
 
-struct connection *connection_add(struct connections *all, int fd, SSL_CTX *context, const struct sockaddr *address)
+struct connection *connection_add(struct connections *all, int fd, struct tls *tls, const struct sockaddr *address)
 {
     struct transport transport;
-    if (!transport_open(&transport, fd, context))
+    if (!transport_open(&transport, fd, tls))
         return NULL;
     struct connection *connection = mem_alloc(sizeof *connection);
     *connection =

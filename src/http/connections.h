@@ -39,8 +39,8 @@ struct connections {
 int64_t clock_coarse_ms(void);
 
 /* A new connection, just accepted: its first request has request_ms to arrive. NULL, with the socket closed, when TLS
- * (context not NULL) can't be set up for it. */
-struct connection *connection_add(struct connections *all, int fd, SSL_CTX *context, const struct sockaddr *address);
+ * (not NULL) can't be set up for it. */
+struct connection *connection_add(struct connections *all, int fd, struct tls *tls, const struct sockaddr *address);
 /* Closes and frees it. Its exchange must be gone. */
 void connection_remove(struct connections *all, struct connection *connection);
 /* Moves to another phase and sets the deadline that goes with it. */

@@ -3,9 +3,9 @@
 #ifndef HTTP_LOOP_H
 #define HTTP_LOOP_H
 
+#include "http/tls.h"
 #include "http/workers.h"
 #include "service/service.h"
-#include <openssl/ssl.h>
 
 struct loop;
 
@@ -13,7 +13,7 @@ struct loop_options {
     struct service *service;
     struct workers *workers;
     const atomic_bool *stopping; /* set: accept no more, answer what is in flight, end */
-    SSL_CTX *tls;                /* NULL: plain HTTP */
+    struct tls *tls;             /* NULL: plain HTTP */
     size_t connections_max;
 };
 

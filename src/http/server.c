@@ -4,6 +4,7 @@
 #include "http/loop.h"
 #include "http/tls.h"
 #include "http/workers.h"
+#include "observe/log.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,7 +13,7 @@ enum { LOOPS_MAX = 64 };
 struct server {
     struct service *service;
     struct workers *workers;
-    SSL_CTX *tls;
+    struct tls *tls;
     atomic_bool stopping;
     size_t count, started;
     struct loop *loops[];
@@ -64,6 +65,13 @@ struct err server_open(struct service *service, struct server **out, int *port)
     return OK;
 }
 
+void server_reload(struct server *server)
+{
+    struct err err = server->tls ? tls_reload(server->tls) : OK;
+    if (err.code)
+        LOG(LOG_ERROR, "tls_not_reread", LOG_TEXT_("why", err.why));
+}
+
 void server_close(struct server *server)
 {
     if (!server)
@@ -73,6 +81,6 @@ void server_close(struct server *server)
     for (size_t i = 0; i < server->started; i++)
         loop_join(server->loops[i]);
     workers_close(server->workers); /* last: the loops wait for what the workers have */
-    SSL_CTX_free(server->tls);
+    tls_close(server->tls);
     free(server);
 }

@@ -10,6 +10,9 @@ struct server;
  * be had or a TLS file can't be read. *port gets the port that was bound (it matters for port 0). */
 MUST_USE struct err server_open(struct service *service, struct server **out, int *port);
 
+/* Reads the TLS files again, for the connections to come; the log says when they can't be used. */
+void server_reload(struct server *server);
+
 /* Stops accepting, answers what is in flight (at most settings->drain_timeout_s), then ends loops and workers. NULL
  * allowed. */
 void server_close(struct server *server);

@@ -3,10 +3,18 @@
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { PEM_MAX = 256 * 1024 };
+
+struct tls {
+    const char *cert_path, *key_path;
+    pthread_mutex_t lock; /* of the pointer, and the references taken by it */
+    SSL_CTX *context;
+};
 
 static struct err read_pem(const char *path, bool is_private, struct secret *out)
 {
@@ -88,16 +96,14 @@ static bool set_rules(SSL_CTX *context)
            SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK") == 1;
 }
 
-struct err tls_open(const char *cert_path, const char *key_path, SSL_CTX **out)
+/* *out has one reference, the caller's. */
+static struct err read_context(const struct tls *tls, SSL_CTX **out)
 {
     struct secret cert = { 0 }, key = { 0 };
-    *out = NULL;
-    if (!cert_path || !cert_path[0])
-        return OK;
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    struct err err = context ? read_pem(cert_path, false, &cert) : refused();
+    struct err err = context ? read_pem(tls->cert_path, false, &cert) : refused();
     if (!err.code)
-        err = read_pem(key_path, true, &key);
+        err = read_pem(tls->key_path, true, &key);
     if (!err.code && !(set_rules(context) && use(context, &cert, use_certificates) && use(context, &key, use_key)))
         err = refused();
     secret_release(&cert);
@@ -107,4 +113,55 @@ struct err tls_open(const char *cert_path, const char *key_path, SSL_CTX **out)
     else
         *out = context;
     return err;
+}
+
+struct err tls_open(const char *cert_path, const char *key_path, struct tls **out)
+{
+    *out = NULL;
+    if (!cert_path || !cert_path[0])
+        return OK;
+    struct tls *tls = mem_alloc(sizeof *tls);
+    *tls = (struct tls){ .cert_path = cert_path, .key_path = key_path };
+    struct err err = read_context(tls, &tls->context);
+    if (err.code) {
+        free(tls);
+        return err;
+    }
+    pthread_mutex_init(&tls->lock, NULL);
+    *out = tls;
+    return OK;
+}
+
+struct err tls_reload(struct tls *tls)
+{
+    SSL_CTX *context = NULL;
+    TRY(read_context(tls, &context));
+    pthread_mutex_lock(&tls->lock);
+    SSL_CTX *old = tls->context;
+    tls->context = context;
+    pthread_mutex_unlock(&tls->lock);
+    SSL_CTX_free(old); /* open connections have references of their own */
+    return OK;
+}
+
+void tls_close(struct tls *tls)
+{
+    if (!tls)
+        return;
+    SSL_CTX_free(tls->context);
+    pthread_mutex_destroy(&tls->lock);
+    free(tls);
+}
+
+SSL *tls_accept(struct tls *tls, int fd)
+{
+    pthread_mutex_lock(&tls->lock);
+    SSL *ssl = SSL_new(tls->context);
+    pthread_mutex_unlock(&tls->lock);
+    if (ssl && SSL_set_fd(ssl, fd) == 1) {
+        SSL_set_accept_state(ssl);
+        return ssl;
+    }
+    SSL_free(ssl);
+    return NULL;
 }

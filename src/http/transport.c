@@ -6,17 +6,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-bool transport_open(struct transport *transport, int fd, SSL_CTX *context)
+bool transport_open(struct transport *transport, int fd, struct tls *tls)
 {
     *transport = (struct transport){ .fd = fd, .readable = true, .writable = true };
-    if (!context)
+    if (!tls || (transport->ssl = tls_accept(tls, fd)))
         return true;
-    transport->ssl = SSL_new(context);
-    if (transport->ssl && SSL_set_fd(transport->ssl, fd) == 1) {
-        SSL_set_accept_state(transport->ssl);
-        return true;
-    }
-    transport_close(transport);
+    close(fd);
     return false;
 }
 

@@ -2,7 +2,7 @@
 #ifndef HTTP_TRANSPORT_H
 #define HTTP_TRANSPORT_H
 
-#include <openssl/ssl.h>
+#include "http/tls.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -21,8 +21,8 @@ enum transport_result {
     TRANSPORT_BROKEN, /* reset, or no TLS: only transport_close is left */
 };
 
-/* Takes over an accepted socket. False, with the socket closed, when TLS (context not NULL) can't be set up. */
-bool transport_open(struct transport *transport, int fd, SSL_CTX *context);
+/* Takes over an accepted socket. False, with the socket closed, when TLS (not NULL) can't be set up. */
+bool transport_open(struct transport *transport, int fd, struct tls *tls);
 enum transport_result transport_receive(struct transport *transport, char *to, size_t room, size_t *done);
 enum transport_result transport_send(struct transport *transport, const char *from, size_t len, size_t *done);
 /* Says that nothing follows; what the other side still sends can be read and dropped with transport_discard. */

@@ -656,6 +656,40 @@ def test_many_tls_clients_at_once(tls, certificate):
     assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
 
 
+def test_a_renewed_certificate_is_taken_at_sighup_and_a_broken_one_is_not(make_server, tmp_path):
+    served = make_certificate(tmp_path)
+    (tmp_path / "next").mkdir()
+    renewed = make_certificate(tmp_path / "next")
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_TLS_CERT=str(served[0]), TOKEN_TLS_KEY=str(served[1]))
+    server.spawn()
+    server.port = server._wait_for_port(0)
+
+    def is_served(certificate):
+        try:
+            return handshake(server, certificate)[2].startswith(b"HTTP/1.1 200 ")
+        except ssl.SSLError:
+            return False
+
+    first = tmp_path / "first.pem"
+    first.write_bytes(served[0].read_bytes())
+    assert is_served((first,)) and not is_served(renewed)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as plain:
+        context = ssl.create_default_context(cafile=first)
+        with context.wrap_socket(plain, server_hostname="localhost") as kept:
+            for old, new in zip(served, renewed):
+                old.write_bytes(new.read_bytes())
+            server.process.send_signal(signal.SIGHUP)
+            server.until(lambda: is_served(renewed), "the renewed certificate is not served")
+            kept.sendall(head("GET", "/health/live"))
+            assert kept.recv(65536).startswith(b"HTTP/1.1 200 "), "a connection outlives its certificate"
+    assert not is_served((first,))
+    served[0].write_text("no PEM")
+    server.process.send_signal(signal.SIGHUP)
+    server.until(lambda: server.events("tls_not_reread"), "a broken certificate goes unnoticed")
+    assert is_served(renewed)
+    server.stop()
+
+
 def test_bad_tls_files_stop_the_start_with_one_sentence(make_server, certificate, tmp_path):
     certificate_path, key_path = map(str, certificate)
     garbage, empty, open_key = tmp_path / "garbage.pem", tmp_path / "empty.pem", tmp_path / "open.pem"
