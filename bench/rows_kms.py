@@ -1,0 +1,118 @@
+"""The rows of signing keys in AWS KMS. kms.c stands for KMS, as far away as one likes."""
+import contextlib
+import json
+import statistics
+import subprocess
+import time
+
+from harness import (ACTIVE, FORM, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, RECORDED, Bench, Row, Unmeasured, await_port, end,
+                     end_load, free_port, in_turn, pinned, rates)
+
+LATENCY_MS = 10
+IN_FLIGHT = 200
+THROTTLED_RATE = 100 # calls a second
+
+
+@contextlib.contextmanager
+def kms(bench, cores, latency_ms=LATENCY_MS, rate=0):
+    """Its address."""
+    port = free_port()
+    with pinned(cores):
+        process = subprocess.Popen([bench.build / "bench/bench_kms", str(port), str(int(latency_ms * 1000)), str(rate)])
+    try:
+        await_port(process, port, "bench_kms")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        end(process)
+
+
+def beside(bench, name):
+    """Another data folder with a client of its own: keys of one signer don't meet those of another."""
+    folder = bench.folder / name
+    folder.mkdir(exist_ok=True)
+    return Bench(bench.build, folder, bench.plan)
+
+
+def settings(url, key_id, **more):
+    return {"KMS_KEY_ID": key_id, "AWS_ENDPOINT_URL_KMS": url, "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_EC2_METADATA_DISABLED": "true",
+            "TOKEN_KMS_RATE": "1000000", **more}
+
+
+def sign_directly(bench, url):
+    """Calls of Sign without the service, one after the other."""
+    body = bench.file("sign", json.dumps({"KeyId": "es256", "Message": "A" * 43 + "=", "MessageType": "DIGEST",
+                                          "SigningAlgorithm": "ECDSA_SHA_256"}))
+    return bench.load("kms_sign.lua", url + "/", [body], bench.plan.latency_s, connections=1, awake=False)
+
+
+def by_kms(bench):
+    """ES256, since nothing here could sign RS256 as often as KMS does."""
+    bench = beside(bench, "kms")
+    issue = bench.file("issue", json.dumps(ISSUE))
+
+    def issue_by(service, connections):
+        return service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [issue], bench.plan.window_s,
+                                                  content_type=JSON, connections=connections, awake=False),
+                               ISSUED, RECORDED)
+
+    with kms(bench, bench.cores) as url, \
+            bench.service(bench.cores, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256")) as service:
+        introspect = bench.file("body", f"token={service.issue()}")
+
+        def ask():
+            return service.checked(lambda: bench.load("repeat.lua", service.url + "/token/introspect", [introspect],
+                                                      bench.plan.latency_s, connections=4, awake=False), ACTIVE)
+
+        def ask_meanwhile():
+            load = bench.start_load("repeat.lua", service.url + "/token", [issue], content_type=JSON,
+                                    connections=IN_FLIGHT, awake=False)
+            try:
+                time.sleep(0.2)
+                result = ask()
+                end_load(load)
+                return result
+            finally:
+                end(load)
+        alone, one = in_turn(bench.plan.turns, lambda: sign_directly(bench, url), lambda: issue_by(service, 1))
+        many = [issue_by(service, IN_FLIGHT) for _ in range(bench.plan.turns)]
+        idle, meanwhile = in_turn(bench.plan.turns, ask, ask_meanwhile)
+    limit = IN_FLIGHT / (LATENCY_MS / 1000)
+    return [Row(f"issue by KMS at {LATENCY_MS} ms, {IN_FLIGHT} at once", "/s", rates(many), [limit],
+                f"{IN_FLIGHT} / {LATENCY_MS} ms", 0.9, ">="),
+            Row("p50 of issuing by KMS, one at a time", "ms", [load["p50_us"] / 1000 for load in one],
+                [load["p50_us"] / 1000 for load in alone], "p50 of Sign alone", 1, "+"),
+            Row("p99 of introspect while KMS signs", "ms", [load["p99_us"] / 1000 for load in meanwhile],
+                [load["p99_us"] / 1000 for load in idle], "p99 alone", 2, "<=")]
+
+
+def by_envelope(bench):
+    """RS256 with a wrapped key against a key in a file."""
+    issue = bench.file("issue", json.dumps(ISSUE))
+    local, wrapped = beside(bench, "local"), beside(bench, "envelope")
+
+    def rate(bench, more):
+        with bench.service(bench.server_core, TOKEN_LOOPS="1", **more) as service:
+            return service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [issue],
+                                                      bench.plan.window_s, content_type=JSON,
+                                                      connections=ISSUE_CONNECTIONS), ISSUED, RECORDED)
+
+    with kms(bench, bench.load_core) as url:
+        references, services = in_turn(bench.plan.turns, lambda: rate(local, {}),
+                                       lambda: rate(wrapped, settings(url, "wrap")))
+    return [Row("issue with a wrapped key, RS256", "/s", rates(services), rates(references), "a key in a file", 0.97,
+                ">=")]
+
+
+def throttled(bench):
+    """As many at once as can be served in time: none may fail. Then far more: 503 with Retry-After, at once or in time."""
+    bench = beside(bench, "throttled")
+    issue = bench.file("issue", json.dumps(ISSUE))
+    with kms(bench, bench.load_core, rate=THROTTLED_RATE) as url, \
+            bench.service(bench.server_core, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256",
+                                                        TOKEN_KMS_RATE=str(THROTTLED_RATE))) as service:
+        time.sleep(1)
+        load = service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [issue], 5, content_type=JSON,
+                                                  connections=THROTTLED_RATE, awake=False), ISSUED, RECORDED)
+    return [Row(f"issue by KMS that takes {THROTTLED_RATE}/s, none refused", "/s", [load["rate"]], [THROTTLED_RATE],
+                "its limit", 0.8, ">=")]
