@@ -24,7 +24,8 @@ static struct err check_sign(struct app *app)
     arena_init(&arena, NULL, 0);
     buf_init(&token, &arena, 1024, 4096);
     const struct keyring_view *view = keyring_acquire(app->service.keyring);
-    struct err err = keyring_sign(app->service.keyring, view, STR("JWT"), STR("{\"doctor\":true}"), &token);
+    struct err err = keyring_sign(app->service.keyring, view, SIGN_BACKGROUND, STR("JWT"), STR("{\"doctor\":true}"),
+                                  &token);
     if (!err.code)
         err = jws_split(buf_str(&token), &parts);
     if (!err.code)

@@ -328,8 +328,8 @@ void keyring_close(struct keyring *ring)
 
 /* --- signing ----------------------------------------------------------------------------------------------------- */
 
-struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, struct str typ, struct str payload,
-                        struct buf *out)
+struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, enum sign_priority priority,
+                        struct str typ, struct str payload, struct buf *out)
 {
     char signature[JWK_SIGNATURE_MAX];
     size_t len = 0, start = out->len;
@@ -338,7 +338,8 @@ struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, s
     if (out->overflowed)
         return OK; /* the caller looks at it: the claims were too large */
     const struct str input = { out->at + start, out->len - start };
-    struct err err = ring->signer->ops->sign(ring->signer, view->active->kid, jwk->alg, input, signature, &len);
+    struct err err = ring->signer->ops->sign(ring->signer, view->active->kid, jwk->alg, priority, input, signature,
+                                             &len);
     if (err.code) {
         metrics_count(COUNT_SIGNER_ERRORS, 1);
         return err;

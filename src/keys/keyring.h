@@ -52,7 +52,7 @@ static inline void keyring_releasep(const struct keyring_view **view)
 const struct keyring_key *keyring_find(const struct keyring_view *view, struct str kid);
 
 /* Signs `payload` with the view's active key: the whole compact token, appended to `out`. May wait. */
-MUST_USE struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, struct str typ,
-                                 struct str payload, struct buf *out);
+MUST_USE struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, enum sign_priority priority,
+                                 struct str typ, struct str payload, struct buf *out);
 
 #endif

@@ -7,9 +7,12 @@
 #include "jose/jws.h"
 #include "store/store.h"
 
+/* Who goes first when signatures are scarce (KMS's quota). */
+enum sign_priority { SIGN_INTERACTIVE, SIGN_CLIENT_CREDENTIALS, SIGN_BACKGROUND };
+
 struct signer;
 struct signer_ops {
-    const char *name; /* "local" */
+    const char *name; /* "local", "kms", "envelope" */
     /* Makes a key pair, durably kept by the signer, and fills kid, alg, public_jwk, private_ref of *out (in the arena).
      * The key's state is the store's business. */
     struct err (*create)(struct signer *, struct arena *, enum jwa alg, struct key *out);
@@ -20,9 +23,13 @@ struct signer_ops {
      * key->public_jwk by signing and verifying a test message. Idempotent. */
     struct err (*load)(struct signer *, struct arena *, const struct key *key);
     /* Signs with a loaded key: raw JWS signature bytes into `out` of JWK_SIGNATURE_MAX bytes. */
-    struct err (*sign)(struct signer *, struct str kid, enum jwa alg, struct str input, char *out, size_t *len);
-    /* Forgets a key and wipes what is held of it; the file stays. */
+    struct err (*sign)(struct signer *, struct str kid, enum jwa alg, enum sign_priority, struct str input, char *out,
+                       size_t *len);
+    /* Forgets a key and wipes what is held of it in memory. */
     void (*unload)(struct signer *, struct str kid);
+    /* A key is retired or revoked, and that is recorded: it will never sign again. local deletes its file, kms disables
+     * the key (never deletes it), envelope has nothing to do. Idempotent. */
+    struct err (*dispose)(struct signer *, struct arena *, const struct key *key);
     /* Readiness and `doctor`. */
     struct err (*check)(struct signer *);
     void (*close)(struct signer *); /* wipes what it holds */

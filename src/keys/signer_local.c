@@ -270,10 +270,11 @@ static struct err local_load(struct signer *signer, struct arena *arena, const s
     return OK;
 }
 
-static struct err local_sign(struct signer *signer, struct str kid, enum jwa alg, struct str input, char *out,
-                             size_t *len)
+static struct err local_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
+                             struct str input, char *out, size_t *len)
 {
     struct signer_local *local = local_of(signer);
+    (void)priority; /* a processor is not rationed */
     struct err err = failed(ERR_UNAVAILABLE, "the signing key is not loaded");
     pthread_rwlock_rdlock(&local->lock);
     const struct jwk *jwk = find(local, kid);
@@ -296,6 +297,19 @@ static void local_unload(struct signer *signer, struct str kid)
             break;
         }
     pthread_rwlock_unlock(&local->lock);
+}
+
+static struct err local_dispose(struct signer *signer, struct arena *arena, const struct key *key)
+{
+    struct signer_local *local = local_of(signer);
+    struct str name = key->private_ref;
+    local_unload(signer, key->kid);
+    if (!str_has_prefix(name, ref_prefix) || str_has(name, '/') || str_has(name, '\0'))
+        return OK; /* made by another kind of signer */
+    name = arena_copy(arena, (struct str){ name.at + ref_prefix.len, name.len - ref_prefix.len });
+    if (!is_key_name(name) || (unlinkat(local->dir, name.at, 0) != 0 && errno != ENOENT))
+        return file_failed(arena, name.at, "can't be removed");
+    return fsync(local->dir) == 0 ? OK : file_failed(arena, name.at, "can't be removed");
 }
 
 /* Keys in memory go on signing when their files are gone; but the next start would fail, so that is said now. */
@@ -339,6 +353,7 @@ static const struct signer_ops local_ops = {
     .load = local_load,
     .sign = local_sign,
     .unload = local_unload,
+    .dispose = local_dispose,
     .check = local_check,
     .close = local_close,
 };

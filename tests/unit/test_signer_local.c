@@ -33,7 +33,7 @@ static bool signs(struct signer *signer, const struct key *key, enum jwa alg)
     AUTO(jwk_freep) struct jwk *public = NULL;
     char signature[JWK_SIGNATURE_MAX];
     size_t len = 0;
-    if (signer->ops->sign(signer, key->kid, alg, STR("a.b"), signature, &len).code)
+    if (signer->ops->sign(signer, key->kid, alg, SIGN_INTERACTIVE, STR("a.b"), signature, &len).code)
         return false;
     assert_ok(jwk_parse_public(&arena, key->public_jwk, &public));
     assert_str(key->kid, public->kid);

@@ -202,7 +202,7 @@ static void what_the_ring_signs_is_good(void **state)
     (void)state;
     ACQUIRE(view);
     buf_init(&token, &arena, 512, 4096);
-    assert_ok(keyring_sign(ring, view, STR("at+jwt"), PAYLOAD, &token));
+    assert_ok(keyring_sign(ring, view, SIGN_INTERACTIVE, STR("at+jwt"), PAYLOAD, &token));
     check(buf_str(&token), &any, ERR_OK, "signed by the ring");
 }
 
