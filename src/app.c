@@ -46,11 +46,13 @@ static struct err open_signer(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct service *service = &app->service;
-    if (settings->kms_key_id[0] && settings->signer != SIGNER_LOCAL)
+    enum signer_kind kind = SIGNER_LOCAL;
+    if (settings->kms_key_id[0]) {
         TRY(kms_open(settings, &app->kms));
-    TRY(signer_open(settings, app->kms, service->store, &app->arena, &service->signer));
-    if (str_eq(str_of(service->signer->ops->name), STR("envelope")))
         protect_memory();
+    }
+    TRY(signer_open(settings, app->kms, service->store, &app->arena, &service->signer, &kind));
+    app->settings.signer = (int64_t)kind; /* auto is decided */
     return OK;
 }
 
@@ -151,7 +153,7 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     int port = 0;
     TRY(app_open(app));
     if (app->settings.workers == 0)
-        app->settings.workers = signer_waits(app->service.signer) ? WORKERS_THAT_WAIT : cores > 1 ? cores : 2;
+        app->settings.workers = app->settings.signer == SIGNER_KMS ? WORKERS_THAT_WAIT : cores > 1 ? cores : 2;
     TRY(lock_data_dir(&app->settings, &app->lock));
     TRY(server_open(&app->service, &server, &port));
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),

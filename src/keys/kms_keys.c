@@ -4,8 +4,6 @@
 
 enum { ASK_INTERVAL_MS = 30 * 1000, FAULT_INTERVAL_MS = 5 * 1000 };
 
-const struct str kms_ref_prefix = { "kms:", 4 };
-
 /* --- kinds and states -------------------------------------------------------------------------------------------- */
 
 static const struct {

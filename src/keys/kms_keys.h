@@ -7,9 +7,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* A private_ref of KMS's: "kms:<ARN>", "envelope:<ARN>:<wrapped key>". */
-extern const struct str kms_ref_prefix;
-
 /* The spec of a fresh key pair for an algorithm, and whether a key of `spec` can make its signatures: RSA_2048 to
  * RSA_4096 for RS256 and PS256, ECC_NIST_P256 for ES256, ECC_NIST_EDWARDS25519 for EdDSA. */
 struct str kms_spec_for(enum jwa alg);

@@ -2,13 +2,24 @@
 #include "keys/pair.h"
 #include "observe/log.h"
 
-const struct str pair_envelope_prefix = { "envelope:", 9 };
+struct str pair_prefix(enum signer_kind kind)
+{
+    static const char *const prefixes[] = {
+        [SIGNER_AUTO] = "", [SIGNER_LOCAL] = "file:", [SIGNER_KMS] = "kms:", [SIGNER_ENVELOPE] = "envelope:"
+    };
+    return str_of(prefixes[kind]);
+}
+
+bool pair_is_of(const struct key *row, enum signer_kind kind)
+{
+    return str_has_prefix(row->private_ref, pair_prefix(kind));
+}
 
 /* An envelope key has the kid that its JWK says; the wrapped private half is bound to it by its encryption context. */
 static struct err name_key(struct arena *arena, const struct key *row, struct jwk *key)
 {
     const struct json *jwk;
-    if (!str_has_prefix(row->private_ref, pair_envelope_prefix))
+    if (!pair_is_of(row, SIGNER_ENVELOPE))
         return OK;
     TRY(json_parse(arena, row->public_jwk, &jwk));
     const struct json *kid = json_member(jwk, STR("kid"));

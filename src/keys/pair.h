@@ -6,11 +6,14 @@
 #include "jose/jws.h"
 #include "store/store.h"
 
-/* "envelope:": the private_ref of keys whose kid is no thumbprint (signer_envelope.c says why). */
-extern const struct str pair_envelope_prefix;
+/* What the private_ref of a signer's keys begins with: "file:", "kms:", "envelope:"; and whether that signer made it.
+ */
+struct str pair_prefix(enum signer_kind kind);
+bool pair_is_of(const struct key *row, enum signer_kind kind);
 
 /* The published half of the store's row, under the row's kid. ERR_UNAVAILABLE, logged, when the JWK is unusable, or not
- * the key that the row names: its kid must be its thumbprint, or for an envelope key what its own kid member says. */
+ * the key that the row names: its kid must be its thumbprint, or for an envelope key (signer_envelope.c says why) what
+ * its own kid member says. */
 MUST_USE struct err pair_read_public(struct arena *arena, const struct key *row, struct jwk **out);
 
 /* Fills kid, alg and public_jwk of *out; the rest is the caller's. */

@@ -15,14 +15,17 @@ struct signer;
 struct signer_ops {
     const char *name; /* "local", "kms", "envelope" */
     /* Makes a key pair, durably kept by the signer, and fills kid, alg, public_jwk, private_ref of *out (in the arena).
-     * The key's state is the store's business. */
+     * The key's state is the store's business. ERR_NOT_FOUND, with a sentence: this signer has no further key (a fixed
+     * list that is used up). */
     struct err (*create)(struct signer *, struct arena *, enum jwa alg, struct key *out);
-    /* Finds a key pair of that algorithm which an interrupted first start left behind, so that it is finished instead
-     * of forgotten; fills *out as create does. ERR_NOT_FOUND when there is none. */
-    struct err (*adopt)(struct signer *, struct arena *, enum jwa alg, struct key *out);
+    /* Finds a key pair of that algorithm which create made and no key of `known` is: its maker was interrupted, or
+     * another one was faster. So it is put to use instead of forgotten; fills *out as create does. ERR_NOT_FOUND when
+     * there is none. */
+    struct err (*adopt)(struct signer *, struct arena *, enum jwa alg, const struct key *known, size_t count,
+                        struct key *out);
     /* Makes a key of the store ready to sign: reads the file, asks KMS. Checks that the private half belongs to
      * key->public_jwk by signing and verifying a test message. Idempotent. ERR_NOT_FOUND when the key is of another
-     * kind of signer (TOKEN_SIGNER changed): it verifies, but can't sign. A key is loaded again when it becomes active:
+     * kind of signer that isn't open: it verifies, but can't sign. A key is loaded again when it becomes active:
      * then kms moves the alias KMS_KEY_ID to it. */
     struct err (*load)(struct signer *, struct arena *, const struct key *key);
     /* Signs with a loaded key: raw JWS signature bytes into `out` of JWK_SIGNATURE_MAX bytes. */
@@ -42,13 +45,12 @@ struct signer {
     const struct signer_ops *ops;
 };
 
-/* The signer that the settings ask for: TOKEN_SIGNER, or what KMS_KEY_ID is. `kms` (NULL without KMS_KEY_ID), `store`
- * and settings must outlive it. With KMS_KEY_ID it asks KMS; ERR_INVALID_REQUEST when the key there is not of the kind
- * that TOKEN_SIGNER or TOKEN_SIGNING_ALG needs. */
+/* The signer that the settings ask for: TOKEN_SIGNER, or what KMS_KEY_ID is; *kind says which. With `kms` (NULL without
+ * KMS_KEY_ID) it also loads, signs with and disposes of the keys that the others made, so that after a change of
+ * signers the old key signs until verifiers know the new one. `kms`, `store` and settings must outlive it. It asks KMS
+ * for the key; ERR_INVALID_REQUEST when that is not of the kind that TOKEN_SIGNER or TOKEN_SIGNING_ALG needs. */
 MUST_USE struct err signer_open(const struct settings *settings, struct kms *kms, struct store *store,
-                                struct arena *arena, struct signer **out);
-/* Whether signatures are made by waiting for somebody, not by computing: then many workers are needed. */
-bool signer_waits(const struct signer *signer);
+                                struct arena *arena, struct signer **out, enum signer_kind *kind);
 
 /* Key files in settings->data_dir: signing-key-<kid>.pem, PKCS#8, mode 0600; a file that group or others can read, or
  * that is not the process's user's (or root's), is refused with a sentence that names it. Written to a temporary name,

@@ -38,7 +38,8 @@ static void secret_releasep(struct secret *secret)
 static struct err read_ref(struct arena *arena, struct str ref, struct str *arn, struct str *wrapped)
 {
     const struct err malformed = { ERR_UNAVAILABLE, "the store's wrapped signing key is malformed" };
-    struct str rest = { ref.at + pair_envelope_prefix.len, ref.len - pair_envelope_prefix.len };
+    const size_t before = pair_prefix(SIGNER_ENVELOPE).len;
+    struct str rest = { ref.at + before, ref.len - before };
     const char *colon = rest.len > 0 ? memrchr(rest.at, ':', rest.len) : NULL;
     size_t len = 0;
     if (!colon || colon == rest.at || ref.len > 2 * WRAPPED_MAX)
@@ -97,7 +98,7 @@ static struct err load_key(struct signer_envelope *self, struct arena *arena, co
 static struct err envelope_load(struct signer *signer, struct arena *arena, const struct key *key)
 {
     struct signer_envelope *self = envelope_of(signer);
-    if (!str_has_prefix(key->private_ref, pair_envelope_prefix))
+    if (!pair_is_of(key, SIGNER_ENVELOPE))
         return failed(ERR_NOT_FOUND, "the store's signing key is of another signer: KMS has not wrapped it");
     return loaded_has(self->keys, key->kid) ? OK : load_key(self, arena, key);
 }
@@ -127,7 +128,7 @@ static struct str ref_of(struct arena *arena, struct str arn, struct str wrapped
 {
     struct buf ref;
     buf_init(&ref, arena, 4096, (size_t)2 * WRAPPED_MAX);
-    buf_add(&ref, pair_envelope_prefix);
+    buf_add(&ref, pair_prefix(SIGNER_ENVELOPE));
     buf_add(&ref, arn);
     buf_add_char(&ref, ':');
     b64url_add(&ref, wrapped);
@@ -154,11 +155,14 @@ static struct err envelope_create(struct signer *signer, struct arena *arena, en
 }
 
 /* A pair lies nowhere before the store has it. */
-static struct err envelope_adopt(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+static struct err envelope_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
+                                 size_t count, struct key *out)
 {
     (void)signer;
     (void)arena;
     (void)alg;
+    (void)known;
+    (void)count;
     (void)out;
     return failed(ERR_NOT_FOUND, "a wrapped key lies in the store alone");
 }
@@ -182,7 +186,7 @@ static struct err envelope_dispose(struct signer *signer, struct arena *arena, c
 {
     (void)arena;
     envelope_unload(signer, key->kid);
-    return str_has_prefix(key->private_ref, pair_envelope_prefix) ? OK : pair_leave(key);
+    return pair_is_of(key, SIGNER_ENVELOPE) ? OK : pair_leave(key);
 }
 
 /* Keys in memory go on signing when KMS is away; but a wrapping key that is disabled fails the next start, so that is

@@ -29,12 +29,13 @@ static struct signer_kms *kms_of(struct signer *signer)
 
 static struct str arn_of(const struct key *key)
 {
-    return (struct str){ key->private_ref.at + kms_ref_prefix.len, key->private_ref.len - kms_ref_prefix.len };
+    const size_t before = pair_prefix(SIGNER_KMS).len;
+    return (struct str){ key->private_ref.at + before, key->private_ref.len - before };
 }
 
 static bool is_ours(const struct key *key)
 {
-    return str_has_prefix(key->private_ref, kms_ref_prefix);
+    return pair_is_of(key, SIGNER_KMS);
 }
 
 /* --- loading ----------------------------------------------------------------------------------------------------- */
@@ -218,11 +219,14 @@ static struct err signer_kms_create(struct signer *signer, struct arena *arena, 
 }
 
 /* A first start takes the key behind KMS_KEY_ID, cut off or not; what a rotation left, `create` finds. */
-static struct err signer_kms_adopt(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+static struct err signer_kms_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
+                                   size_t count, struct key *out)
 {
     (void)signer;
     (void)arena;
     (void)alg;
+    (void)known;
+    (void)count;
     (void)out;
     return failed(ERR_NOT_FOUND, "no first start leaves anything behind in AWS KMS");
 }

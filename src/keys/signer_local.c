@@ -18,13 +18,20 @@
 #include <unistd.h>
 
 enum { PEM_MAX = 16 * 1024 };
-static const struct str name_prefix = { "signing-key-", 12 }, name_suffix = { ".pem", 4 }, ref_prefix = { "file:", 5 };
+static const struct str name_prefix = { "signing-key-", 12 }, name_suffix = { ".pem", 4 };
 
 struct signer_local {
     struct signer signer;
     int dir;
     struct loaded *keys; /* each with its file's name */
 };
+
+/* The file's name, of a key that is of this signer. */
+static struct str file_of(const struct key *key)
+{
+    const size_t before = pair_prefix(SIGNER_LOCAL).len;
+    return (struct str){ key->private_ref.at + before, key->private_ref.len - before };
+}
 
 static struct signer_local *local_of(struct signer *signer)
 {
@@ -127,11 +134,6 @@ static void describe(struct arena *arena, const struct jwk *jwk, struct key *out
     out->private_ref = arena_printf(arena, "file:signing-key-%s.pem", jwk->kid);
 }
 
-static struct str after(struct str text, size_t len)
-{
-    return (struct str){ text.at + len, text.len - len };
-}
-
 static struct err local_create(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
 {
     struct signer_local *local = local_of(signer);
@@ -141,9 +143,9 @@ static struct err local_create(struct signer *signer, struct arena *arena, enum 
     TRY(jwk_write_private_pem(jwk, &pem));
     describe(arena, jwk, out);
     TRY(pair_test(arena, out, jwk));
-    TRY(write_file(arena, local->dir, out->private_ref.at + ref_prefix.len, &pem));
+    TRY(write_file(arena, local->dir, file_of(out).at, &pem));
     LOG(LOG_INFO, "key_created", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg));
-    loaded_keep(local->keys, jwk, after(out->private_ref, ref_prefix.len));
+    loaded_keep(local->keys, jwk, file_of(out));
     jwk = NULL;
     return OK;
 }
@@ -152,6 +154,19 @@ static bool is_key_name(struct str name)
 {
     return name.len > name_prefix.len + name_suffix.len && str_has_prefix(name, name_prefix) &&
            str_eq((struct str){ name.at + name.len - name_suffix.len, name_suffix.len }, name_suffix);
+}
+
+static struct str kid_of_name(struct str name)
+{
+    return (struct str){ name.at + name_prefix.len, name.len - name_prefix.len - name_suffix.len };
+}
+
+static bool is_known(const struct key *known, size_t count, struct str kid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(known[i].kid, kid))
+            return true;
+    return false;
 }
 
 /* A file of the wrong algorithm, or one whose name is not its key's, is passed over. */
@@ -163,7 +178,7 @@ static bool try_adopt(struct signer_local *local, struct arena *arena, const cha
         jwk_read_private_pem((struct str){ pem.at, pem.len }, alg, &jwk).code)
         return false;
     describe(arena, jwk, out);
-    if (strcmp(out->private_ref.at + ref_prefix.len, name) != 0 || pair_test(arena, out, jwk).code)
+    if (strcmp(file_of(out).at, name) != 0 || pair_test(arena, out, jwk).code)
         return false;
     LOG(LOG_INFO, "key_adopted", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg));
     loaded_keep(local->keys, jwk, str_of(name));
@@ -181,7 +196,8 @@ static DIR *open_dir(int dir_fd)
     return dir;
 }
 
-static struct err local_adopt(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+static struct err local_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
+                              size_t count, struct key *out)
 {
     struct signer_local *local = local_of(signer);
     DIR *dir = open_dir(local->dir);
@@ -189,7 +205,8 @@ static struct err local_adopt(struct signer *signer, struct arena *arena, enum j
     if (!dir)
         return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR can't be read");
     for (const struct dirent *entry; !found && (entry = readdir(dir));) /* NOLINT(concurrency-mt-unsafe): dir is ours */
-        found = is_key_name(str_of(entry->d_name)) && try_adopt(local, arena, entry->d_name, alg, out);
+        found = is_key_name(str_of(entry->d_name)) && !is_known(known, count, kid_of_name(str_of(entry->d_name))) &&
+                try_adopt(local, arena, entry->d_name, alg, out);
     closedir(dir);
     return found ? OK : failed(ERR_NOT_FOUND, "there is no key file");
 }
@@ -198,16 +215,16 @@ static struct err local_load(struct signer *signer, struct arena *arena, const s
 {
     struct signer_local *local = local_of(signer);
     enum jwa alg;
-    struct str name = key->private_ref;
-    if (!str_has_prefix(name, ref_prefix))
+    if (!pair_is_of(key, SIGNER_LOCAL))
         return failed(ERR_NOT_FOUND, "the store's signing key is of another signer: no local key file holds it");
+    struct str name = file_of(key);
     if (str_has(name, '/') || str_has(name, '\0') || !jwa_find(key->alg, &alg))
         return failed(ERR_UNAVAILABLE, "the store names a signing key that no local key file holds");
     if (loaded_has(local->keys, key->kid))
         return OK;
     AUTO(jwk_freep) struct jwk *jwk = NULL;
     AUTO(secret_releasep) struct secret pem = { 0 };
-    name = arena_copy(arena, after(name, ref_prefix.len));
+    name = arena_copy(arena, name);
     TRY(read_file(arena, local->dir, name.at, &pem));
     TRY(jwk_read_private_pem((struct str){ pem.at, pem.len }, alg, &jwk));
     TRY(pair_test(arena, key, jwk));
@@ -231,11 +248,12 @@ static void local_unload(struct signer *signer, struct str kid)
 static struct err local_dispose(struct signer *signer, struct arena *arena, const struct key *key)
 {
     struct signer_local *local = local_of(signer);
-    struct str name = key->private_ref;
     local_unload(signer, key->kid);
-    if (!str_has_prefix(name, ref_prefix) || str_has(name, '/') || str_has(name, '\0'))
+    if (!pair_is_of(key, SIGNER_LOCAL))
         return pair_leave(key);
-    name = arena_copy(arena, after(name, ref_prefix.len));
+    struct str name = arena_copy(arena, file_of(key));
+    if (str_has(name, '/') || str_has(name, '\0'))
+        return pair_leave(key); /* no name that was ever given here */
     if (!is_key_name(name) || (unlinkat(local->dir, name.at, 0) != 0 && errno != ENOENT))
         return file_failed(arena, name.at, "can't be removed");
     return fsync(local->dir) == 0 ? OK : file_failed(arena, name.at, "can't be removed");

@@ -21,10 +21,12 @@ static struct settings settings;
 static struct signer *open_kind(enum signer_kind kind, enum jwa alg)
 {
     struct signer *signer = NULL;
+    enum signer_kind opened;
     settings.signer = kind;
     settings.signing_alg = (int64_t)alg;
-    struct err err = signer_open(&settings, (struct kms *)&fake, &fake_store, &arena, &signer);
-    assert_code(err, ERR_OK, names[kind]);
+    struct kms *kms = settings.kms_key_id[0] ? (struct kms *)&fake : NULL;
+    assert_code(signer_open(&settings, kms, &fake_store, &arena, &signer, &opened), ERR_OK, names[kind]);
+    assert_int_equal(opened, kind);
     assert_string_equal(signer->ops->name, names[kind]);
     return signer;
 }
@@ -202,34 +204,71 @@ static void a_private_half_that_is_not_the_published_ones_is_refused(void **stat
     }
 }
 
-/* Moving from one signer to another: the old key verifies, but this signer can't sign with it, and leaves it alone. */
-static void another_signers_key_is_told_from_a_broken_one(void **state)
+/* Moving from one signer to another: the old key signs until the new one is known, and then goes as it should. */
+static void after_a_change_of_signers_each_key_goes_to_its_own(void **state)
 {
-    struct key keys[COUNT(kinds)] = { { { 0, 0 }, { 0, 0 }, { 0, 0 }, { 0, 0 }, 0, 0, 0, 0 } };
+    struct key keys[COUNT(kinds)] = { { .kid = { 0, 0 } } };
     (void)state;
-    begin(SIGNER_LOCAL, 2);
+    begin(SIGNER_KMS, 2);
+    const char *const ids[] = { settings.kms_key_id, settings.kms_key_id, fake_add("SYMMETRIC_DEFAULT") };
     for (size_t i = 0; i < COUNT(kinds); i++) {
-        settings.kms_key_id = kinds[i] == SIGNER_LOCAL
-                                  ? ""
-                                  : fake_add(kinds[i] == SIGNER_KMS ? specs[2] : "SYMMETRIC_DEFAULT");
+        settings.kms_key_id = ids[i];
         OPEN(signer, kinds[i], JWA_ES256);
         assert_ok(signer->ops->create(signer, &arena, JWA_ES256, &keys[i]));
-        remember(&keys[i]);
     }
     for (size_t i = 0; i < COUNT(kinds); i++)
         for (size_t k = 0; k < COUNT(kinds); k++) {
-            settings.kms_key_id = kinds[i] == SIGNER_LOCAL ? "" : fake.keys[i - 1].arn;
+            settings.kms_key_id = ids[i];
             OPEN(signer, kinds[i], JWA_ES256);
-            assert_code(signer->ops->load(signer, &arena, &keys[k]), i == k ? ERR_OK : ERR_NOT_FOUND, names[kinds[i]]);
-            if (i != k)
-                assert_ok(signer->ops->dispose(signer, &arena, &keys[k]));
+            assert_false(signs(signer, &keys[k], JWA_ES256));
+            assert_ok(signer->ops->load(signer, &arena, &keys[k]));
+            assert_true(signs(signer, &keys[k], JWA_ES256));
+            assert_ok(signer->ops->check(signer));
+            signer->ops->unload(signer, keys[k].kid);
+            assert_false(signs(signer, &keys[k], JWA_ES256));
         }
-    for (size_t i = 0; i < COUNT(kinds); i++) { /* disposing of it elsewhere did it no harm */
-        settings.kms_key_id = kinds[i] == SIGNER_LOCAL ? "" : fake.keys[i - 1].arn;
-        OPEN(signer, kinds[i], JWA_ES256);
-        assert_ok(signer->ops->load(signer, &arena, &keys[i]));
-        assert_true(signs(signer, &keys[i], JWA_ES256));
+    settings.kms_key_id = ids[2];
+    OPEN(signer, SIGNER_ENVELOPE, JWA_ES256);
+    assert_ok(signer->ops->load(signer, &arena, &keys[2]));
+    for (size_t k = 0; k < 2; k++) {
+        assert_ok(signer->ops->load(signer, &arena, &keys[k]));
+        assert_ok(signer->ops->dispose(signer, &arena, &keys[k]));
+        assert_false(signs(signer, &keys[k], JWA_ES256));
     }
+    assert_false(exists(arena_printf(&arena, "signing-key-%.*s.pem", (int)keys[0].kid.len, keys[0].kid.at).at));
+    assert_int_equal(fake.keys[0].state, KMS_DISABLED);
+    assert_int_equal(fake.keys[1].state, KMS_ENABLED);
+    assert_true(signs(signer, &keys[2], JWA_ES256));
+    assert_ok(signer->ops->check(signer)); /* what is done with is asked for no more */
+}
+
+/* Without KMS its keys can't sign, and are left alone; that is told from a key that is broken. */
+static void without_kms_its_keys_are_of_another_signer(void **state)
+{
+    struct key keys[COUNT(kinds)] = { { .kid = { 0, 0 } } };
+    struct signer *bare = NULL;
+    enum signer_kind kind;
+    (void)state;
+    begin(SIGNER_KMS, 2);
+    const char *const ids[] = { "", settings.kms_key_id, fake_add("SYMMETRIC_DEFAULT") };
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        settings.kms_key_id = ids[i];
+        OPEN(signer, kinds[i], JWA_ES256);
+        assert_ok(signer->ops->create(signer, &arena, JWA_ES256, &keys[i]));
+    }
+    settings.kms_key_id = "";
+    settings.signer = SIGNER_AUTO;
+    assert_ok(signer_open(&settings, NULL, &fake_store, &arena, &bare, &kind));
+    assert_int_equal(kind, SIGNER_LOCAL);
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        assert_code(bare->ops->load(bare, &arena, &keys[i]), i == 0 ? ERR_OK : ERR_NOT_FOUND, names[kinds[i]]);
+    for (size_t i = 1; i < COUNT(kinds); i++)
+        assert_ok(bare->ops->dispose(bare, &arena, &keys[i]));
+    bare->ops->close(bare);
+    settings.kms_key_id = ids[2];
+    OPEN(signer, SIGNER_ENVELOPE, JWA_ES256);
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        assert_ok(signer->ops->load(signer, &arena, &keys[i]));
 }
 
 static void a_key_that_is_disposed_of_signs_no_more(void **state)
@@ -323,6 +362,7 @@ RUN_WITH(quiet, end, TEST_IN_FOLDER(a_made_key_signs_what_its_published_half_ver
          TEST_IN_FOLDER(a_key_signs_with_its_own_algorithm_alone), TEST_IN_FOLDER(an_es256_signature_is_r_and_s),
          TEST_IN_FOLDER(a_long_message_is_signed_but_with_eddsa_in_kms),
          TEST_IN_FOLDER(a_private_half_that_is_not_the_published_ones_is_refused),
-         TEST_IN_FOLDER(another_signers_key_is_told_from_a_broken_one),
+         TEST_IN_FOLDER(after_a_change_of_signers_each_key_goes_to_its_own),
+         TEST_IN_FOLDER(without_kms_its_keys_are_of_another_signer),
          TEST_IN_FOLDER(a_key_that_is_disposed_of_signs_no_more),
          TEST_IN_FOLDER(threads_sign_while_the_key_comes_and_goes))
