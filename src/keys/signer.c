@@ -135,7 +135,7 @@ static struct err all_check(struct signer *signer)
         any = holds[each->kind] = true;
     pthread_rwlock_unlock(&all->lock);
     holds[all->chosen] = holds[all->chosen] || !any;
-    for (enum signer_kind kind = SIGNER_LOCAL; kind < KINDS; kind++)
+    for (enum signer_kind kind = SIGNER_LOCAL; kind <= SIGNER_ENVELOPE; kind++)
         if (holds[kind])
             TRY(all->kinds[kind]->ops->check(all->kinds[kind]));
     return OK;
@@ -144,7 +144,7 @@ static struct err all_check(struct signer *signer)
 static void all_close(struct signer *signer)
 {
     struct signers *all = signers_of(signer);
-    for (enum signer_kind kind = SIGNER_LOCAL; kind < KINDS; kind++)
+    for (enum signer_kind kind = SIGNER_LOCAL; kind <= SIGNER_ENVELOPE; kind++)
         if (all->kinds[kind])
             all->kinds[kind]->ops->close(all->kinds[kind]);
     while (all->places) {
