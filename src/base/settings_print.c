@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const section_names[] = { "Server", "Issuing", "Checking", "Callers", "Limits", "Log and metrics" };
+static const char *const section_names[] = { "Server",  "Issuing", "Checking",       "Keys",
+                                             "Callers", "Limits",  "Log and metrics" };
 
 /* --- variables that nobody reads --------------------------------------------------------------------------------- */
 

@@ -14,11 +14,14 @@ struct signer;
 struct signer_ops {
     const char *name; /* "local", "kms", "envelope" */
     /* Makes a key pair, durably kept by the signer, and fills kid, alg, public_jwk, private_ref of *out (in the arena).
-     * The key's state is the store's business. */
+     * The key's state is the store's business. ERR_NOT_FOUND, with a sentence: this signer has no further key (a fixed
+     * list that is used up). */
     struct err (*create)(struct signer *, struct arena *, enum jwa alg, struct key *out);
-    /* Finds a key pair of that algorithm which an interrupted first start left behind, so that it is finished instead
-     * of forgotten; fills *out as create does. ERR_NOT_FOUND when there is none. */
-    struct err (*adopt)(struct signer *, struct arena *, enum jwa alg, struct key *out);
+    /* Finds a key pair of that algorithm which create made and no key of `known` is: its maker was interrupted, or
+     * another one was faster. So it is put to use instead of forgotten; fills *out as create does. ERR_NOT_FOUND when
+     * there is none. */
+    struct err (*adopt)(struct signer *, struct arena *, enum jwa alg, const struct key *known, size_t count,
+                        struct key *out);
     /* Makes a key of the store ready to sign: reads the file, asks KMS. Checks that the private half belongs to
      * key->public_jwk by signing and verifying a test message. Idempotent. */
     struct err (*load)(struct signer *, struct arena *, const struct key *key);

@@ -210,6 +210,19 @@ static bool is_key_name(struct str name)
            str_eq((struct str){ name.at + name.len - name_suffix.len, name_suffix.len }, name_suffix);
 }
 
+static struct str kid_of_name(struct str name)
+{
+    return (struct str){ name.at + name_prefix.len, name.len - name_prefix.len - name_suffix.len };
+}
+
+static bool is_known(const struct key *known, size_t count, struct str kid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(known[i].kid, kid))
+            return true;
+    return false;
+}
+
 /* A file of the wrong algorithm, or one whose name is not its key's, is passed over. */
 static bool try_adopt(struct signer_local *local, struct arena *arena, const char *name, enum jwa alg, struct key *out)
 {
@@ -237,7 +250,8 @@ static DIR *open_dir(int dir_fd)
     return dir;
 }
 
-static struct err local_adopt(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+static struct err local_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
+                              size_t count, struct key *out)
 {
     struct signer_local *local = local_of(signer);
     DIR *dir = open_dir(local->dir);
@@ -245,7 +259,8 @@ static struct err local_adopt(struct signer *signer, struct arena *arena, enum j
     if (!dir)
         return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR can't be read");
     for (const struct dirent *entry; !found && (entry = readdir(dir));) /* NOLINT(concurrency-mt-unsafe): dir is ours */
-        found = is_key_name(str_of(entry->d_name)) && try_adopt(local, arena, entry->d_name, alg, out);
+        found = is_key_name(str_of(entry->d_name)) && !is_known(known, count, kid_of_name(str_of(entry->d_name))) &&
+                try_adopt(local, arena, entry->d_name, alg, out);
     closedir(dir);
     return found ? OK : failed(ERR_NOT_FOUND, "there is no key file");
 }
