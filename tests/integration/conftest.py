@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kms import LOCAL_KMS, Kms
 from service import BINARY, Server, sanitizer_of
 
 HERE = Path(__file__).parent
@@ -103,3 +104,20 @@ def jose_cli():
         return json.loads(done.stdout)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def kms_session():
+    if not os.access(LOCAL_KMS, os.X_OK):
+        pytest.skip(f"there is no {LOCAL_KMS.name}: `./dev test integration` builds it, where Go's modules can be had")
+    made = Kms()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def kms(kms_session):
+    """A KMS (kms.py): no faults and no record at the start of each test; the keys of all tests."""
+    kms_session.reset()
+    yield kms_session
+    kms_session.reset()
