@@ -121,3 +121,30 @@ def kms(kms_session):
     kms_session.reset()
     yield kms_session
     kms_session.reset()
+
+
+@pytest.fixture
+def start(kms, tmp_path_factory):
+    """start(key, TOKEN_X=…): a server whose keys are in this KMS, ready, with a client in its `agent`. It is stopped
+    when the test ends, and its log looked through for AWS's secrets too. start(…, ready=False) only makes it."""
+    made = []
+
+    def begin(key_id=None, credentials=None, ready=True, **settings):
+        server = Server(tmp_path_factory.mktemp("kms-"), kms.environment(key_id, credentials) | settings)
+        made.append(server)
+        if ready:
+            server.start()
+            server.agent = server.add_client("agent")
+            server.until(lambda: server.ask(server.agent).status_code == 200, "its client is not known")
+            kms.forget_calls()
+        return server
+
+    yield begin
+    try:
+        for server in made:
+            for credentials in list(kms.accounts.known.values()):
+                server.secrets |= credentials.secrets
+            server.stop()
+    finally:
+        for server in made:
+            server.kill()

@@ -103,7 +103,7 @@ class Kms:
         """What the service needs to know of it. credentials=False: none, so that they come from another source."""
         found = {"AWS_ENDPOINT_URL_KMS": self.url, "AWS_REGION": REGION}
         if credentials is not False:
-            found |= (credentials or self.credentials).environment()
+            found |= {"AWS_EC2_METADATA_DISABLED": "true"} | (credentials or self.credentials).environment()
         return found | ({"KMS_KEY_ID": key_id} if key_id else {}) | settings
 
     # --- keys -------------------------------------------------------------------------------------------------------
