@@ -2,16 +2,22 @@
 
 import os
 import re
+import ssl
 import subprocess
 import tempfile
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import boto3
 from botocore.config import Config
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from aws_auth import Accounts
-from kms_mends import Pool
+from kms_mends import Pool, pkcs8
 from kms_proxy import Fault, KmsProxy
 from service import ROOT
 from wire import PATIENCE_S
@@ -21,6 +27,27 @@ REGION = "eu-central-1"  # not the service's default: a region that is not taken
 KEY_SPECS = {"RS256": "RSA_2048", "PS256": "RSA_2048", "ES256": "ECC_NIST_P256", "EdDSA": "ECC_NIST_EDWARDS25519"}
 SIGNING_ALGORITHMS = {"RS256": "RSASSA_PKCS1_V1_5_SHA_256", "PS256": "RSASSA_PSS_SHA_256", "ES256": "ECDSA_SHA_256",
                       "EdDSA": "ED25519_SHA_512"}
+
+
+def certificate_chain(name, path):
+    """Writes a key and a certificate for that name to `path`; returns the certificate of who issued it. All in PEM."""
+    now = datetime.now(timezone.utc)
+
+    def certificate(subject, key, issuer, issuer_key, *extensions):
+        made = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
+                .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
+                .not_valid_after(now + timedelta(days=1)))
+        for extension in extensions:
+            made = made.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+        return made.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    root = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "the tests' root")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    leaf = certificate(subject, key, root, root_key, x509.SubjectAlternativeName([x509.DNSName(name)]),
+                       x509.BasicConstraints(ca=False, path_length=None))
+    path.write_bytes(pkcs8(key, serialization.Encoding.PEM) + leaf)
+    return certificate(root, root_key, root, root_key, x509.BasicConstraints(ca=True, path_length=0))
 
 
 class LocalKms:
@@ -105,6 +132,14 @@ class Kms:
         if credentials is not False:
             found |= {"AWS_EC2_METADATA_DISABLED": "true"} | (credentials or self.credentials).environment()
         return found | ({"KMS_KEY_ID": key_id} if key_id else {}) | settings
+
+    def serve_tls(self, name, bundle_path):
+        """A port where KMS is spoken over TLS, with a certificate for that name; its issuer goes to the file."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.NamedTemporaryFile() as chain:
+            bundle_path.write_bytes(certificate_chain(name, Path(chain.name)))
+            context.load_cert_chain(chain.name)
+        return self.proxy.up_with_tls(context)
 
     # --- keys -------------------------------------------------------------------------------------------------------
 

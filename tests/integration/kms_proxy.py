@@ -71,10 +71,25 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 512
 
-    def __init__(self, address, proxy):
+    def __init__(self, address, proxy, context=None):
         super().__init__(address, _Handler)
-        self.proxy = proxy
+        self.proxy, self.context = proxy, context
         self.sockets = set()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def get_request(self):
+        connection, address = super().get_request()
+        if self.context:  # the handshake is the connection's own thread's
+            connection = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
+    def end(self):
+        """Nobody listens, and what was connected is cut off."""
+        self.shutdown()
+        self.server_close()
+        for connection in list(self.sockets):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request, client_address):
         """A peer that went away is what half of these tests are about."""
@@ -143,7 +158,7 @@ class KmsProxy:
         self.local = threading.local()
         self.lock = threading.Lock()
         self.mends = Mends(self._ask, pool)
-        self.server = None
+        self.server = self.secure = None
         self.port = 0
         self.released = threading.Event()
         self.record, self.faults = [], []
@@ -155,17 +170,17 @@ class KmsProxy:
         """Listens: on the same port as before, if there was one."""
         self.server = _Server(("127.0.0.1", self.port), self)
         self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def up_with_tls(self, context):
+        """Listens on another port too, until the reset: that port."""
+        self.secure = _Server(("127.0.0.1", 0), self, context)
+        return self.secure.server_address[1]
 
     def down(self):
-        """Nobody listens, and what was connected is cut off."""
+        """As if there were no such machine."""
         server, self.server = self.server, None
         self.released.set()
-        server.shutdown()
-        server.server_close()
-        for connection in list(server.sockets):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        server.end()
 
     def reset(self):
         """No fault, no record, the right time; who waits in a slow answer goes on."""
@@ -178,6 +193,9 @@ class KmsProxy:
             self.in_flight = self.most_in_flight = 0
         if self.server is None and self.port:
             self.up()
+        if self.secure:
+            self.secure.end()
+            self.secure = None
 
     def now(self):
         return time.time() + self.clock_s

@@ -338,6 +338,17 @@ def test_whoever_is_down_is_not_there(kms, client):
     assert client.list_keys()
 
 
+def test_it_speaks_tls_with_a_certificate_that_a_client_can_check(kms, tmp_path):
+    port = kms.serve_tls("localhost", tmp_path / "ca.pem")
+    call = {"url": f"https://localhost:{port}/", "data": b"{}", "timeout": 20}
+    answer = requests.post(**call, verify=str(tmp_path / "ca.pem"))
+    assert answer.json()["__type"] == "MissingAuthenticationTokenException"
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.post(**call)
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.post(**call | {"url": f"https://127.0.0.1:{port}/"}, verify=str(tmp_path / "ca.pem"))
+
+
 def test_an_answer_may_be_no_json(kms):
     kms.answer(b"<html>Bad Gateway</html>", 502, {"Content-Type": "text/html"}, times=1)
     answer = signed_request(kms)
