@@ -200,6 +200,7 @@ def test_the_endpoints_certificate_is_checked(kms, start, tmp_path, host, truste
 @pytest.mark.parametrize(("fault", "options"), [
     ("throttle", {}), ("break_inside", {}), ("drop", {"how": "before"}), ("drop", {"how": "middle"}),
     ("drop", {"how": "reset"}), ("answer", {"body": b"<html>Bad Gateway</html>", "status": 502}),
+    ("fail", {"code": "com.amazon.coral.availability#ThrottlingException"}),
     ("fail", {"code": "DependencyTimeoutException", "status": 500}),
     ("fail", {"code": "KeyUnavailableException", "status": 500})])
 def test_what_may_be_better_next_time_is_tried_again(kms, start, fault, options):
@@ -239,6 +240,28 @@ def test_what_stays_bad_for_sure_is_not_tried_again(kms, start, code):
     assert outcome(answer) == FAILED
     assert len(signs(kms)) == 1
     assert code in server.log
+
+
+def signature_answer(der):
+    return json.dumps({"KeyId": "x", "SigningAlgorithm": "ECDSA_SHA_256",
+                       "Signature": der if isinstance(der, str) else base64.b64encode(der).decode()}).encode()
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"{}", b"[]", b"null", b"{", b'{"Signature":5}', b'{"Signature":null}',
+    signature_answer(b""), signature_answer("!!!!"), signature_answer(b"\x30\x00"), signature_answer(b"\x00" * 64),
+    signature_answer(b"\x30\x06\x02\x01\x00\x02\x01\x01"),                            # r is 0
+    signature_answer(b"\x30\x06\x02\x01\x01\x02\x01\x81"),                            # s is negative
+    signature_answer(b"\x30\x07\x02\x01\x01\x02\x01\x01\x00"),                        # more behind it
+    signature_answer(b"\x30\x26\x02\x21\x01" + b"\xff" * 32 + b"\x02\x01\x01"),         # r is above 2^256
+    signature_answer(b"\x30\x44" + b"\x02\x20" + b"\x11" * 32 + b"\x02\x20" + b"\x11" * 20),   # cut off
+    signature_answer("A" * 8000), b'{"Signature":"' + b"A" * 4_000_000 + b'"}'])
+def test_an_answer_that_is_no_signature_makes_no_token(kms, start, body):
+    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1", TOKEN_KMS_TRY_TIMEOUT="1")
+    kms.answer(body, operation="Sign")
+    assert outcome(server.ask(server.agent)) == FAILED
+    kms.clear_faults()
+    server.until(lambda: server.ask(server.agent).status_code == 200, "it never recovers")
 
 
 def test_a_slow_try_is_given_up_and_the_next_one_counts(kms, start):
