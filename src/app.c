@@ -1,6 +1,7 @@
 /* app.c: the start-up list, read from top to bottom; app_close() is the same list backwards. */
 #include "app.h"
 #include "http/server.h"
+#include "jose/private_memory.h"
 #include "observe/log.h"
 #include "service/clients.h"
 #include "service/failures.h"
@@ -11,9 +12,49 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { WORKERS_THAT_WAIT = 256 /* 200 calls of KMS in flight, and some that sign nothing */ };
+
+void app_prepare(void)
+{
+    const struct rlimit none = { 0, 0 };
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)private_memory_open(); /* without it, keys are where OpenSSL has them anyway */
+}
+
+/* An envelope key lies unwrapped in memory alone; OpenSSL keeps parts of it in the ordinary heap. So nobody but root
+ * may look into the process, and none of it is swapped out, where the limits allow that. */
+static void protect_memory(void)
+{
+    struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)setrlimit(RLIMIT_MEMLOCK, &limit); /* where the process may; a smaller one would fail later mappings */
+    bool locked = getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY &&
+                  mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+    if (!locked)
+        LOG(LOG_WARN, "memory_not_locked",
+            LOG_TEXT_("why", "RLIMIT_MEMLOCK is below unlimited: encrypt the swap space, or have none"));
+}
+
+/* Who signs: a key file, AWS KMS, or a key that KMS wraps. */
+static struct err open_signer(struct app *app)
+{
+    const struct settings *settings = &app->settings;
+    struct service *service = &app->service;
+    enum signer_kind kind = SIGNER_LOCAL;
+    if (settings->kms_key_id[0]) {
+        TRY(kms_open(settings, &app->kms));
+        protect_memory();
+    }
+    TRY(signer_open(settings, app->kms, service->store, &app->arena, &service->signer, &kind));
+    app->settings.signer = (int64_t)kind; /* auto is decided */
+    return OK;
+}
 
 struct err app_open_store(struct app *app)
 {
@@ -27,7 +68,7 @@ struct err app_open(struct app *app)
     service->settings = settings;
     service->audience = str_of(settings->audience);
     TRY(app_open_store(app));
-    TRY(signer_local_open(settings, &service->signer));
+    TRY(open_signer(app));
     TRY(keyring_open(service->store, service->signer, (enum jwa)settings->signing_alg, (int64_t)time(NULL), &app->arena,
                      &service->keyring));
     TRY(commit_open(service->store, &service->commit));
@@ -50,12 +91,14 @@ void app_close(struct app *app)
     keyring_close(service->keyring);
     if (service->signer)
         service->signer->ops->close(service->signer);
+    kms_close(app->kms);
     store_closep(&service->store);
     arena_release(&app->arena);
     if (app->lock > 0)
         close(app->lock);
     *service = (struct service){ 0 };
     app->housekeeping = NULL;
+    app->kms = NULL;
     app->lock = 0;
 }
 
@@ -79,7 +122,7 @@ static struct err lock_data_dir(const struct settings *settings, int *out)
     return failed(ERR_INVALID_REQUEST, "another token-service serves from this TOKEN_DATA_DIR");
 }
 
-/* Room for the connections that the settings allow, and no core dump that could hold a key. */
+/* Room for the connections that the settings allow. */
 static void set_limits(void)
 {
     struct rlimit limit;
@@ -87,8 +130,6 @@ static void set_limits(void)
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
-    const struct rlimit none = { 0, 0 };
-    (void)setrlimit(RLIMIT_CORE, &none);
     mallopt(M_ARENA_MAX, 2); /* an arena a thread would cost megabytes; the hot path hardly allocates */
 }
 
@@ -106,11 +147,13 @@ static void wait_for_the_end(struct housekeeping *housekeeping, const sigset_t *
     }
 }
 
-static struct err serve(struct app *app, const sigset_t *signals)
+static struct err serve(struct app *app, const sigset_t *signals, long cores)
 {
     struct server *server = NULL;
     int port = 0;
     TRY(app_open(app));
+    if (app->settings.workers == 0)
+        app->settings.workers = app->settings.signer == SIGNER_KMS ? WORKERS_THAT_WAIT : cores > 1 ? cores : 2;
     TRY(lock_data_dir(&app->settings, &app->lock));
     TRY(server_open(&app->service, &server, &port));
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),
@@ -131,8 +174,6 @@ struct err app_serve(struct app *app)
         cores = CPU_COUNT(&allowed);
     if (app->settings.loops == 0)
         app->settings.loops = cores > 0 ? cores : 1;
-    if (app->settings.workers == 0)
-        app->settings.workers = cores > 1 ? cores : 2;
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -141,5 +182,5 @@ struct err app_serve(struct app *app)
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it: wait_for_the_end() takes them all */
     (void)signal(SIGPIPE, SIG_IGN);
     set_limits();
-    return serve(app, &signals);
+    return serve(app, &signals, cores);
 }

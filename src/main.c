@@ -79,6 +79,7 @@ static bool asks_for_help(const char *arg)
 
 int main(int argc, char **argv)
 {
+    app_prepare();
     const char *name = argc > 1 ? argv[1] : "help";
     if (strcmp(name, "--version") == 0)
         name = "version";

@@ -13,6 +13,7 @@ static const char *const records[] = { "all", "grants", NULL };
 static const char *const accesses[] = { "loopback", "any", "off", NULL };
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const formats[] = { "auto", "json", "text", NULL };
+static const char *const signers[] = { "auto", "local", "kms", "envelope", NULL }; /* enum signer_kind */
 
 #define TEXT(member, preset, min, max, fault_of, form)                                                                 \
     KIND_TEXT, offsetof(struct settings, member), preset, min, max, NULL, fault_of, form
@@ -109,13 +110,21 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
       "The least important lines that are logged. debug has a line for each request." },
     { "TOKEN_LOG_FORMAT", SECTION_OBSERVE, WORD(log_format, "auto", LOG_AUTO, formats),
       "auto: text when standard error is a terminal, else a JSON object a line." },
+
+    { "KMS_KEY_ID", SECTION_KMS,
+      TEXT(kms_key_id, "", 0, 4096, settings_fault_of_list, "a key's id, ARN or alias, or several divided by commas"),
+      "The key in AWS KMS. One for signatures: of a list, the next rotation takes the next. A symmetric one wraps." },
+    { "TOKEN_SIGNER", SECTION_KMS, WORD(signer, "auto", SIGNER_AUTO, signers),
+      "Who holds the signing key. kms: AWS KMS signs each token; envelope: KMS wraps a key that signs in memory; auto: "
+      "what KMS_KEY_ID is for, or local, a key file, without it." },
 };
 _Static_assert(SETTINGS_AUDIENCE_MAX == 15, "the row of TOKEN_AUDIENCE says this number");
 _Static_assert(SETTINGS_ROWS <= 64, "struct settings notes the origin of each row in the bits of a uint64_t");
 
 const char *settings_flag(const struct settings_row *row, char to[SETTINGS_FLAG_ROOM])
 {
-    const char *name = row->name + strlen("TOKEN_");
+    const bool is_ours = str_has_prefix(str_of(row->name), STR("TOKEN_")); /* AWS's own names stay whole */
+    const char *name = row->name + (is_ours ? strlen("TOKEN_") : 0);
     size_t len = 2;
     memcpy(to, "--", 2);
     for (; *name && len < SETTINGS_FLAG_ROOM - 1; name++)
@@ -291,6 +300,10 @@ static struct err check_together(const struct settings *settings)
         return refuse("TOKEN_TLS_CERT is missing: TOKEN_TLS_KEY is set (allowed: both or none)");
     if (settings->tls_cert[0] && !settings->tls_key[0])
         return refuse("TOKEN_TLS_KEY is missing: TOKEN_TLS_CERT is set (allowed: both or none)");
+    if (settings->signer >= SIGNER_KMS && !settings->kms_key_id[0])
+        return refuse("KMS_KEY_ID is missing: TOKEN_SIGNER is \"%s\" (allowed: a key of AWS KMS, or TOKEN_SIGNER "
+                      "local)",
+                      signers[settings->signer]);
     return OK;
 }
 

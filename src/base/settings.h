@@ -11,6 +11,8 @@ enum metrics_access { METRICS_LOOPBACK, METRICS_ANY, METRICS_OFF };
 enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
+enum signer_kind { SIGNER_AUTO, SIGNER_LOCAL, SIGNER_KMS, SIGNER_ENVELOPE };
+
 enum { SETTINGS_AUDIENCE_MAX = 15 }; /* names in TOKEN_AUDIENCE: a token's aud (CLAIMS_AUD_MAX) without its client */
 
 /* Strings and lists are NUL-terminated and live as long as the struct. Units are in the names. */
@@ -41,6 +43,8 @@ struct settings {
     int64_t metrics;                           /* TOKEN_METRICS: an enum metrics_access */
     int64_t log_level, log_format;             /* TOKEN_LOG_LEVEL, TOKEN_LOG_FORMAT */
     int64_t purge_interval_s;                  /* TOKEN_PURGE_INTERVAL */
+    const char *kms_key_id;                    /* KMS_KEY_ID: id, ARN or alias, or a comma-separated list */
+    int64_t signer;                            /* TOKEN_SIGNER: an enum signer_kind */
     uint64_t from_environment, from_flags;     /* a bit for each row of the table: where its value came from */
     char *owned;                               /* what the strings above point into; settings_release frees it */
 };

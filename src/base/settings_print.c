@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const section_names[] = { "Server", "Issuing", "Checking", "Callers", "Limits", "Log and metrics" };
+static const char *const section_names[] = { "Server", "Issuing",         "Checking",       "Callers",
+                                             "Limits", "Log and metrics", "Keys in AWS KMS" };
 
 /* --- variables that nobody reads --------------------------------------------------------------------------------- */
 
@@ -59,7 +60,6 @@ static void warn_if_unknown(struct str name, FILE *out)
 void settings_warn_unknown(FILE *out)
 {
     static const char *const later[][2] = {
-        { "KMS_KEY_ID", "signs with a key file" },
         { "SUPABASE_URL", "keeps its records in SQLite" },
         { "REDIS_URL", "keeps its caches in memory" },
         { "EVENT_BUS_NAME", "sends no events" },

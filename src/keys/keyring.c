@@ -7,6 +7,7 @@
  * true. */
 #include "keys/keyring.h"
 #include "jose/b64.h"
+#include "keys/pair.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include <pthread.h>
@@ -103,16 +104,10 @@ static struct err share_key(const struct view *now, struct arena *arena, const s
             *out = now->shared[i];
             return OK;
         }
-    AUTO(jwk_freep) struct jwk *jwk = NULL;
-    struct err err = jwk_parse_public(arena, key->public_jwk, &jwk);
-    if (err.code || !str_eq(str_of(jwk->kid), key->kid) || !str_eq(str_of(jwa_name(jwk->alg)), key->alg)) {
-        LOG(LOG_ERROR, "key_unusable", LOG_STR("kid", key->kid),
-            LOG_TEXT_("why", err.code ? err.why : "its JWK is not the key that its row names"));
-        return failed(ERR_UNAVAILABLE, "the store holds a signing key that can't be used");
-    }
+    struct jwk *jwk = NULL;
+    TRY(pair_read_public(arena, key, &jwk));
     struct shared_key *shared = mem_alloc(sizeof *shared);
     *shared = (struct shared_key){ .jwk = jwk, .refs = 1 };
-    jwk = NULL;
     *out = shared;
     return OK;
 }
@@ -274,7 +269,7 @@ struct err keyring_reload(struct keyring *ring)
 static struct err make_first_key(struct keyring *ring, struct arena *arena, enum jwa alg, int64_t now_s)
 {
     struct key key = { 0 };
-    struct err err = ring->signer->ops->adopt(ring->signer, arena, alg, &key);
+    struct err err = ring->signer->ops->adopt(ring->signer, arena, alg, NULL, 0, &key);
     if (err.code == ERR_NOT_FOUND)
         err = ring->signer->ops->create(ring->signer, arena, alg, &key);
     TRY(err);

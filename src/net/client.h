@@ -18,6 +18,8 @@ struct net_request {
     struct str body;
     int64_t timeout_ms; /* of this try, connecting included */
     size_t answer_max;  /* bytes; a longer body is an error */
+    bool is_secret;     /* the answer holds a secret: no copy of it stays in a buffer of the connection */
+    bool is_direct;     /* never through a proxy: addresses of this machine or its link */
 };
 
 struct net_answer {
@@ -28,9 +30,13 @@ struct net_answer {
     struct str request_id; /* x-amzn-RequestId or the like, for the log; may be empty */
 };
 
+/* What the service at the other end must be asked with; a longer header or URL is an error of the caller. */
+enum { NET_HEADERS_MAX = 16, NET_HEADER_MAX = 16 * 1024 };
+
 struct net_client;
 
-/* `ca_file`: PEM bundle to trust instead of the system's; NULL or "" for the system's. */
+/* `ca_file`: PEM bundle to trust instead of the system's; NULL or "" for the system's. Loads libcurl at the first call
+ * in a process. ERR_INVALID_REQUEST when the bundle can't be read, ERR_UNAVAILABLE without libcurl. */
 MUST_USE struct err net_open(const char *ca_file, struct net_client **out);
 void net_close(struct net_client *client); /* NULL allowed */
 

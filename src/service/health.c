@@ -19,6 +19,21 @@ static void write_state(struct buf *body, struct str name, bool ok)
     json_write_str(body, ok ? STR("ok") : STR("failing"));
 }
 
+/* Which kind it is; and when it can't sign, why: sentences of ours, which name no key and no account. */
+static void write_signer(struct buf *body, struct service *service)
+{
+    const char *why = atomic_load(&service->keys_why);
+    json_write_name(body, STR("signer"));
+    buf_add(body, STR("{"));
+    json_write_name(body, STR("kind"));
+    json_write_str(body, str_of(service->signer->ops->name));
+    if (why) {
+        json_write_name(body, STR("why"));
+        json_write_str(body, str_of(why));
+    }
+    buf_add(body, STR("}"));
+}
+
 struct err health_ready(struct call *call, struct response *response)
 {
     struct service *service = call->service;
@@ -35,7 +50,9 @@ struct err health_ready(struct call *call, struct response *response)
     buf_add(body, STR("{"));
     write_state(body, STR("store"), store_ok);
     write_state(body, STR("keys"), keys_ok);
-    buf_add(body, STR("}}"));
+    buf_add(body, STR("}"));
+    write_signer(body, service);
+    buf_add(body, STR("}"));
     return OK;
 }
 

@@ -56,9 +56,11 @@ static void check_dependencies(struct service *service)
     if (was_ok != !store.code)
         LOG(store.code ? LOG_ERROR : LOG_INFO, store.code ? "store_failing" : "store_recovered",
             LOG_TEXT_("why", store.code ? store.why : "it answers again"));
+    atomic_store(&service->keys_why, signer.code ? signer.why : NULL);
     was_ok = atomic_exchange(&service->keys_ok, !signer.code);
     if (was_ok != !signer.code)
         LOG(signer.code ? LOG_ERROR : LOG_INFO, signer.code ? "signer_failing" : "signer_recovered",
+            LOG_TEXT_("signer", service->signer->ops->name),
             LOG_TEXT_("why", signer.code ? signer.why : "it answers again"));
 }
 

@@ -27,8 +27,9 @@ struct service {
 
     /* What /health/ready and /metrics tell; written by housekeeping and by the front that serves. */
     atomic_bool store_ok, keys_ok, draining;
-    atomic_size_t jobs_waiting; /* in the workers' queue */
-    atomic_size_t connections;  /* open */
+    _Atomic(const char *) keys_why; /* the signer's fault, static; NULL when keys_ok */
+    atomic_size_t jobs_waiting;     /* in the workers' queue */
+    atomic_size_t connections;      /* open */
 };
 
 /* Who calls, and what it may do. */

@@ -22,9 +22,10 @@ struct client {
 enum key_state { KEY_PENDING = 1, KEY_ACTIVE, KEY_RETIRING, KEY_RETIRED, KEY_REVOKED };
 
 struct key {
-    struct str kid, alg;    /* RFC 7638 thumbprint; "RS256" */
-    struct str public_jwk;  /* JSON */
-    struct str private_ref; /* where the signer finds the private half: "file:signing-key-<kid>.pem" */
+    struct str kid, alg;   /* RFC 7638 thumbprint, but of an envelope key 128 random bits in base64url; "RS256" */
+    struct str public_jwk; /* JSON */
+    /* Where the signer finds the private half: "file:signing-key-<kid>.pem", "kms:<ARN>", "envelope:<ARN>:<wrapped>" */
+    struct str private_ref;
     enum key_state state;
     int64_t created_at, activated_at, retired_at; /* s; 0: not yet */
 };

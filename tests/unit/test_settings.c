@@ -144,6 +144,8 @@ static const struct {
     { "TOKEN_LOG_LEVEL", "info" },
     { "TOKEN_LOG_FORMAT", "auto" },
     { "TOKEN_PURGE_INTERVAL", "60" },
+    { "KMS_KEY_ID", "" },
+    { "TOKEN_SIGNER", "auto" },
 };
 
 static void without_environment_and_flags_the_defaults_are_in_force(void **state)
@@ -477,7 +479,7 @@ static void settings_and_strangers_are_not_warned_of(void **state)
 
 static void a_backend_of_a_later_version_is_named_and_its_value_is_not(void **state)
 {
-    static const char *const names[] = { "KMS_KEY_ID", "SUPABASE_URL", "REDIS_URL", "EVENT_BUS_NAME" };
+    static const char *const names[] = { "SUPABASE_URL", "REDIS_URL", "EVENT_BUS_NAME" };
     for (size_t i = 0; i < COUNT(names); i++) {
         setenv(names[i], "redis://user:hunter2@host", 1);
         struct str text = printed(settings_warn_unknown);
@@ -493,7 +495,7 @@ static void a_backend_of_a_later_version_is_named_and_its_value_is_not(void **st
 
 static struct str flag_of(const char *name)
 {
-    struct str flag = arena_printf(&arena, "--%s", name + strlen("TOKEN_"));
+    struct str flag = arena_printf(&arena, "--%s", name + (strncmp(name, "TOKEN_", 6) == 0 ? 6 : 0));
     for (char *at = (char *)flag.at; *at; at++)
         *at = *at == '_' ? '-' : *at >= 'A' && *at <= 'Z' ? (char)(*at + 32) : *at;
     return flag;
@@ -519,7 +521,7 @@ static void markdown_has_a_row_of_five_cells_for_each_setting(void **state)
     size_t rows = 0;
     while (str_cut(&rest, '\n', &line)) {
         size_t bars = 0;
-        if (!str_has_prefix(line, STR("| `TOKEN_")))
+        if (!str_has_prefix(line, STR("| `")))
             continue;
         for (size_t i = 0; i < line.len; i++)
             bars += line.at[i] == '|' && line.at[i - (i > 0)] != '\\';

@@ -122,7 +122,7 @@ static void a_file_that_others_can_reach_is_refused_by_name(void **state)
         assert_row(strstr(err.why, file_of(&key)) != NULL, err.why);
         assert_false(signs(signer, &key, JWA_EDDSA));
         struct key adopted;
-        assert_int_equal(signer->ops->adopt(signer, &arena, JWA_EDDSA, &adopted).code, ERR_NOT_FOUND);
+        assert_int_equal(signer->ops->adopt(signer, &arena, JWA_EDDSA, NULL, 0, &adopted).code, ERR_NOT_FOUND);
     }
     OPEN(signer);
     assert_int_equal(chmod(in_folder(file_of(&key)), 0400), 0);
@@ -261,7 +261,7 @@ static void an_interrupted_first_start_is_finished(void **state)
     OPEN(nothing);
     struct key key = { 0 }, found = { 0 };
     (void)state;
-    assert_int_equal(nothing->ops->adopt(nothing, &arena, JWA_RS256, &found).code, ERR_NOT_FOUND);
+    assert_int_equal(nothing->ops->adopt(nothing, &arena, JWA_RS256, NULL, 0, &found).code, ERR_NOT_FOUND);
     struct signer *first = open_signer();
     assert_ok(first->ops->create(first, &arena, JWA_RS256, &key));
     first->ops->close(first);
@@ -269,8 +269,8 @@ static void an_interrupted_first_start_is_finished(void **state)
     write_text("signing-key-.pem", STR("x"), 0600);
     write_text("signing-key-other.pem", read_text(file_of(&key)), 0600); /* its name is not its key's */
     OPEN(signer);
-    assert_int_equal(signer->ops->adopt(signer, &arena, JWA_ES256, &found).code, ERR_NOT_FOUND);
-    assert_ok(signer->ops->adopt(signer, &arena, JWA_RS256, &found));
+    assert_int_equal(signer->ops->adopt(signer, &arena, JWA_ES256, NULL, 0, &found).code, ERR_NOT_FOUND);
+    assert_ok(signer->ops->adopt(signer, &arena, JWA_RS256, NULL, 0, &found));
     assert_true(str_eq(found.kid, key.kid));
     assert_true(str_eq(found.private_ref, key.private_ref));
     assert_true(str_eq(found.public_jwk, key.public_jwk));
