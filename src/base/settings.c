@@ -14,6 +14,7 @@ static const char *const accesses[] = { "loopback", "any", "off", NULL };
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const formats[] = { "auto", "json", "text", NULL };
 static const char *const signers[] = { "auto", "local", "kms", "envelope", NULL }; /* enum signer_kind */
+static const char *const truths[] = { "false", "true", NULL };
 
 #define TEXT(member, preset, min, max, fault_of, form)                                                                 \
     KIND_TEXT, offsetof(struct settings, member), preset, min, max, NULL, fault_of, form
@@ -117,6 +118,26 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
     { "TOKEN_SIGNER", SECTION_KMS, WORD(signer, "auto", SIGNER_AUTO, signers),
       "Who holds the signing key. kms: AWS KMS signs each token; envelope: KMS wraps a key that signs in memory; auto: "
       "what KMS_KEY_ID is for, or local, a key file, without it." },
+    { "AWS_REGION", SECTION_KMS,
+      TEXT(aws_region, "us-east-1", 1, 64, settings_fault_of_region, "lower-case letters, digits and hyphens"),
+      "The region of the key in AWS KMS." },
+    { "AWS_ENDPOINT_URL", SECTION_KMS,
+      TEXT(aws_endpoint_url, "", 0, 512, settings_fault_of_issuer, "an https or http URL without query and fragment"),
+      "Where to call AWS's services, instead of their own addresses in the region." },
+    { "AWS_ENDPOINT_URL_KMS", SECTION_KMS,
+      TEXT(aws_endpoint_url_kms, "", 0, 512, settings_fault_of_issuer,
+           "an https or http URL without query and fragment"),
+      "Where to call KMS; goes before AWS_ENDPOINT_URL." },
+    { "AWS_USE_FIPS_ENDPOINT", SECTION_KMS, WORD(aws_use_fips_endpoint, "false", 0, truths),
+      "Whether KMS is called at its FIPS 140 address." },
+    { "AWS_CA_BUNDLE", SECTION_KMS, TEXT(aws_ca_bundle, "", 0, 3072, NULL, "a path, or nothing"),
+      "PEM file of the certificates to trust for AWS, instead of the system's." },
+    { "TOKEN_KMS_RATE", SECTION_KMS, NUMBER(kms_rate, "900", 1, 1000000),
+      "Signatures a second that this instance asks KMS for. KMS counts all of an account and region together, by "
+      "default 1,000 for RSA: share them out." },
+    { "TOKEN_KMS_TIMEOUT", SECTION_KMS, SECONDS(kms_timeout_s, "5", 1, 60),
+      "How long a call of KMS may take, with waiting for the quota and tries again." },
+    { "TOKEN_KMS_TRY_TIMEOUT", SECTION_KMS, SECONDS(kms_try_timeout_s, "2", 1, 60), "How long one try may take." },
 };
 _Static_assert(SETTINGS_AUDIENCE_MAX == 15, "the row of TOKEN_AUDIENCE says this number");
 _Static_assert(SETTINGS_ROWS <= 64, "struct settings notes the origin of each row in the bits of a uint64_t");
@@ -298,6 +319,9 @@ static struct err check_together(const struct settings *settings)
     TRY(check_ttl("TOKEN_ID_TTL", settings->id_ttl_s, settings->id_ttl_max_s));
     if (!settings->tls_cert[0] && settings->tls_key[0])
         return refuse("TOKEN_TLS_CERT is missing: TOKEN_TLS_KEY is set (allowed: both or none)");
+    if (settings->kms_try_timeout_s > settings->kms_timeout_s)
+        return refuse("TOKEN_KMS_TRY_TIMEOUT is \"%lld\": it is above TOKEN_KMS_TIMEOUT (allowed: 1 to %lld seconds)",
+                      (long long)settings->kms_try_timeout_s, (long long)settings->kms_timeout_s);
     if (settings->tls_cert[0] && !settings->tls_key[0])
         return refuse("TOKEN_TLS_KEY is missing: TOKEN_TLS_CERT is set (allowed: both or none)");
     if (settings->signer >= SIGNER_KMS && !settings->kms_key_id[0])

@@ -45,6 +45,13 @@ struct settings {
     int64_t purge_interval_s;                  /* TOKEN_PURGE_INTERVAL */
     const char *kms_key_id;                    /* KMS_KEY_ID: id, ARN or alias, or a comma-separated list */
     int64_t signer;                            /* TOKEN_SIGNER: an enum signer_kind */
+    const char *aws_region;                    /* AWS_REGION */
+    const char *aws_endpoint_url;              /* AWS_ENDPOINT_URL: of every AWS service; "": AWS's own */
+    const char *aws_endpoint_url_kms;          /* AWS_ENDPOINT_URL_KMS: goes before it */
+    int64_t aws_use_fips_endpoint;             /* AWS_USE_FIPS_ENDPOINT: 0 or 1 */
+    const char *aws_ca_bundle;                 /* AWS_CA_BUNDLE: PEM file; "": the system's certificates */
+    int64_t kms_rate;                          /* TOKEN_KMS_RATE: signatures a second */
+    int64_t kms_timeout_s, kms_try_timeout_s;  /* TOKEN_KMS_TIMEOUT, TOKEN_KMS_TRY_TIMEOUT */
     uint64_t from_environment, from_flags;     /* a bit for each row of the table: where its value came from */
     char *owned;                               /* what the strings above point into; settings_release frees it */
 };

@@ -12,7 +12,7 @@ static void forget_environment(void)
     char name[64];
     for (char **at = environ; *at;) {
         size_t len = strcspn(*at, "=");
-        bool is_ours = strncmp(*at, "TOKEN_", 6) == 0 && len < sizeof name;
+        bool is_ours = (strncmp(*at, "TOKEN_", 6) == 0 || strncmp(*at, "AWS_", 4) == 0) && len < sizeof name;
         if (!is_ours) {
             at++;
             continue;
@@ -146,6 +146,14 @@ static const struct {
     { "TOKEN_PURGE_INTERVAL", "60" },
     { "KMS_KEY_ID", "" },
     { "TOKEN_SIGNER", "auto" },
+    { "AWS_REGION", "us-east-1" },
+    { "AWS_ENDPOINT_URL", "" },
+    { "AWS_ENDPOINT_URL_KMS", "" },
+    { "AWS_USE_FIPS_ENDPOINT", "false" },
+    { "AWS_CA_BUNDLE", "" },
+    { "TOKEN_KMS_RATE", "900" },
+    { "TOKEN_KMS_TIMEOUT", "5" },
+    { "TOKEN_KMS_TRY_TIMEOUT", "2" },
 };
 
 static void without_environment_and_flags_the_defaults_are_in_force(void **state)
@@ -262,6 +270,12 @@ static const struct {
     { "TOKEN_AUDIENCE", "https://api.example" },
     { "TOKEN_AUDIENCE", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15" },
     { "TOKEN_CORS_ORIGINS", "*" },
+    { "AWS_REGION", "eu-west-1" },
+    { "AWS_REGION", "us-gov-east-1" },
+    { "AWS_ENDPOINT_URL", "http://127.0.0.1:4566" },
+    { "AWS_ENDPOINT_URL_KMS", "https://vpce-1.kms.eu-west-1.vpce.amazonaws.com/base" },
+    { "AWS_USE_FIPS_ENDPOINT", "true" },
+    { "TOKEN_KMS_RATE", "1000000" },
     { "TOKEN_CORS_ORIGINS", "https://a.example, http://localhost:3000" },
     { "TOKEN_CORS_ORIGINS", "capacitor://localhost" },
     { "TOKEN_CORS_ORIGINS", "https://a.example:80" },
@@ -337,6 +351,16 @@ static const struct {
     { "TOKEN_AUDIENCE", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16", "too long" },
     { "TOKEN_PRIVILEGED_CLAIMS", "tier,,x", "empty" },
     { "TOKEN_CORS_ORIGINS", "https://a.example/", "path" },
+    { "AWS_REGION", "eu-west-1.example", "characters" },
+    { "AWS_REGION", "EU-WEST-1", "characters" },
+    { "AWS_REGION", "eu/west", "characters" },
+    { "AWS_REGION", "-", "hyphen" },
+    { "AWS_ENDPOINT_URL", "127.0.0.1:4566", "https://" },
+    { "AWS_ENDPOINT_URL", "http://user:secret@host", "host" },
+    { "AWS_ENDPOINT_URL_KMS", "https://host/?x", "query" },
+    { "AWS_USE_FIPS_ENDPOINT", "yes", "no such choice" },
+    { "TOKEN_KMS_RATE", "0", "range" },
+    { "TOKEN_KMS_TRY_TIMEOUT", "6", "above TOKEN_KMS_TIMEOUT" },
     { "TOKEN_CORS_ORIGINS", "https://a.example,https://b.example/x", "path" },
     { "TOKEN_CORS_ORIGINS", "a.example", "scheme" },
     { "TOKEN_CORS_ORIGINS", "null", "scheme" },
