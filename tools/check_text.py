@@ -44,7 +44,7 @@ HOSTS = re.compile(r"(?:.+\.)?(?:example|test|invalid|localhost|example\.(?:com|
 def files():
     for folder, folders, names in os.walk(ROOT):
         folders[:] = sorted(set(folders) - SKIPPED)
-        yield from (pathlib.Path(folder, name) for name in sorted(names))
+        yield from (pathlib.Path(folder, name) for name in sorted(set(names) - SKIPPED))  # .git: a file in a worktree
 
 
 def calls_in(text):
