@@ -78,7 +78,7 @@ static void a_reference_that_was_changed_is_refused(void **state)
         arena_printf(&arena, "envelope:%s:", arn),
         arena_printf(&arena, "envelope:%s:%.*s", arn, (int)strlen(wrapped) - 3, wrapped),
         arena_printf(&arena, "envelope:%s:%s=", arn, wrapped),
-        arena_printf(&arena, "envelope:%s:A%s", arn, wrapped + 1),
+        arena_printf(&arena, "envelope:%s:B%s", arn, wrapped + 1),
         arena_printf(&arena, "envelope:%s:%s", strange, wrapped),
         arena_printf(&arena, "envelope:%s-none:%s", arn, wrapped),
         arena_printf(&arena, "envelope:%s:%.*s", arn, 30000, long_one),
