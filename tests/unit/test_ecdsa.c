@@ -61,7 +61,7 @@ static void all_others_are_refused(void **state)
         "3106020101020102",       /* a SET */
         "3006030101020102",       /* no INTEGER */
         "308106020101020102",     /* a long length */
-        "30800201010201020000",  /* an indefinite one */
+        "30800201010201020000",   /* an indefinite one */
         "30060201010201",         /* lengths beyond the end */
         "3006020101027f02",
         "3006020100020102", /* r = 0 */
