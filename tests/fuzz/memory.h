@@ -92,9 +92,10 @@ static inline struct err memory_load(struct signer *signer, struct arena *arena,
     return OK;
 }
 
-static inline struct err memory_sign(struct signer *signer, struct str kid, enum jwa alg, struct str input, char *out,
-                                     size_t *len)
+static inline struct err memory_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
+                                     struct str input, char *out, size_t *len)
 {
+    (void)priority;
     struct memory_signer *self = (struct memory_signer *)signer;
     PROMISE(str_eq(kid, str_of(self->key->kid)) && alg == self->key->alg);
     return jws_sign(self->key, input, out, len);
