@@ -131,6 +131,7 @@ def start(kms, tmp_path_factory):
 
     def begin(key_id=None, credentials=None, ready=True, **settings):
         server = Server(tmp_path_factory.mktemp("kms-"), kms.environment(key_id, credentials) | settings)
+        server.kms = kms
         made.append(server)
         if ready:
             server.start()
@@ -144,6 +145,7 @@ def start(kms, tmp_path_factory):
         for server in made:
             for credentials in list(kms.accounts.known.values()):
                 server.secrets |= credentials.secrets
+            server.session.close()  # or the server would wait for it
             server.stop()
     finally:
         for server in made:
