@@ -42,7 +42,7 @@ static void protect_memory(void)
 }
 
 /* Who signs: a key file, AWS KMS, or a key that KMS wraps. */
-static struct err open_signer(struct app *app)
+static struct err choose_signer(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct service *service = &app->service;
@@ -61,22 +61,38 @@ struct err app_open_store(struct app *app)
     return store_sqlite_open(&app->settings, &app->service.store);
 }
 
+struct err app_open_signer(struct app *app)
+{
+    const struct settings *settings = &app->settings;
+    struct service *service = &app->service;
+    TRY(lifecycle_check(&app->arena, settings));
+    TRY(app_open_store(app));
+    TRY(choose_signer(app));
+    service->rotation = rotation_new(service->store, service->signer, settings);
+    return OK;
+}
+
 struct err app_open(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct service *service = &app->service;
     service->settings = settings;
     service->audience = str_of(settings->audience);
-    TRY(app_open_store(app));
-    TRY(open_signer(app));
+    const bool is_told = settings->signer == SIGNER_LOCAL; /* before auto is decided */
+    TRY(app_open_signer(app));
+    if (is_told && app->serves)
+        TRY(rotation_take_over(service->rotation, &app->arena, (int64_t)time(NULL)));
     TRY(keyring_open(service->store, service->signer, (enum jwa)settings->signing_alg, (int64_t)time(NULL), &app->arena,
                      &service->keyring));
+    TRY(rotation_allow_lifetime(service->rotation));
     TRY(commit_open(service->store, &service->commit));
     service->revocations = revocations_new();
     service->verified = verified_cache_new((size_t)settings->verified_cache);
     service->clients = clients_new(service->store, settings->client_cache_s);
     service->failures = failures_new(settings->failure_limit);
-    return housekeeping_open(service, &app->housekeeping);
+    TRY(housekeeping_open(service, &app->housekeeping));
+    service->housekeeping = app->housekeeping;
+    return OK;
 }
 
 void app_close(struct app *app)
@@ -89,6 +105,7 @@ void app_close(struct app *app)
     revocations_free(service->revocations);
     commit_close(service->commit);
     keyring_close(service->keyring);
+    rotation_free(service->rotation);
     if (service->signer)
         service->signer->ops->close(service->signer);
     kms_close(app->kms);
@@ -151,10 +168,12 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
 {
     struct server *server = NULL;
     int port = 0;
+    app->serves = true;
     TRY(app_open(app));
     if (app->settings.workers == 0)
         app->settings.workers = app->settings.signer == SIGNER_KMS ? WORKERS_THAT_WAIT : cores > 1 ? cores : 2;
     TRY(lock_data_dir(&app->settings, &app->lock));
+    atomic_store(&app->service.moves_keys, true);
     TRY(server_open(&app->service, &server, &port));
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),
         LOG_TEXT_("issuer", app->settings.issuer), LOG_TEXT_("store", app->service.store->ops->name),

@@ -86,6 +86,17 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
       "Verified tokens kept in memory, so that a second check costs a hash alone. 0: none." },
     { "TOKEN_JWKS_MAX_AGE", SECTION_CHECKS, SECONDS(jwks_max_age_s, "300", 0, 86400),
       "How long others may keep the published keys (max-age of the JWKS)." },
+    { "TOKEN_JWKS_STALE_WHILE_REVALIDATE", SECTION_CHECKS, SECONDS(jwks_stale_while_revalidate_s, "60", 0, 86400),
+      "For how long after that others may use them while they fetch them again (RFC 5861)." },
+    { "TOKEN_JWKS_STALE_IF_ERROR", SECTION_CHECKS, SECONDS(jwks_stale_if_error_s, "3600", 0, 604800),
+      "For how long after that others may use them when this service can't be reached (RFC 5861)." },
+
+    { "TOKEN_KEY_ROTATION", SECTION_KEYS, SECONDS(key_rotation_s, "7776000", 0, 315360000),
+      "How long a key signs before the next one follows it. 0: until somebody asks for it." },
+    { "TOKEN_KEY_PENDING", SECTION_KEYS, SECONDS(key_pending_s, "7200", 0, 2592000),
+      "How long a key is published before it signs: no shorter than verifiers may keep an older key set." },
+    { "TOKEN_KEY_RETIRING", SECTION_KEYS, SECONDS(key_retiring_s, "0", 0, 630720000),
+      "How long a key stays published after it signed: no shorter than the longest token. 0: as long as that." },
 
     { "TOKEN_FAILURE_LIMIT", SECTION_CALLERS, NUMBER(failure_limit, "10", 0, 1000000),
       "Failed authentications a minute from one address before it has to wait. 0: no limit." },

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const section_names[] = { "Server", "Issuing",         "Checking",       "Callers",
-                                             "Limits", "Log and metrics", "Keys in AWS KMS" };
+static const char *const section_names[] = { "Server",  "Issuing", "Checking",        "Keys",
+                                             "Callers", "Limits",  "Log and metrics", "Keys in AWS KMS" };
 
 /* What stands below a section's name, or NULL. */
 static const char *const section_notes[] = {

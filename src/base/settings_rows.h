@@ -10,6 +10,7 @@ enum section {
     SECTION_SERVER,
     SECTION_TOKENS,
     SECTION_CHECKS,
+    SECTION_KEYS,
     SECTION_CALLERS,
     SECTION_LIMITS,
     SECTION_OBSERVE,
@@ -29,7 +30,7 @@ struct settings_row {
     const char *help;
 };
 
-enum { SETTINGS_ROWS = 46, SETTINGS_FLAG_ROOM = 40, SETTINGS_ALLOWED_ROOM = 128 };
+enum { SETTINGS_ROWS = 51, SETTINGS_FLAG_ROOM = 40, SETTINGS_ALLOWED_ROOM = 128 };
 extern const struct settings_row settings_rows[SETTINGS_ROWS];
 
 /* A row's flag, TOKEN_DATA_DIR -> --data-dir, AWS_REGION -> --aws-region, and what it allows, "1 to 86400 seconds":

@@ -128,13 +128,24 @@ static void add_header(struct MHD_Response *to, const char *name, struct str val
     MHD_add_response_header(to, name, text); /* it refuses CR and LF, so no value can add a header */
 }
 
-static void add_cache_control(struct MHD_Response *to, int64_t max_age_s)
+/* One directive with a number of seconds; a zero needs none. */
+static void add_directive(char *text, size_t size, const char *name, int64_t seconds)
 {
-    char text[64];
-    if (max_age_s >= 0) {
-        snprintf(text, sizeof text, "public, max-age=%lld", (long long)max_age_s);
+    size_t len = strlen(text);
+    if (seconds > 0)
+        snprintf(text + len, size - len, ", %s=%lld", name, (long long)seconds);
+}
+
+/* RFC 9111 section 5.2.2, RFC 5861. */
+static void add_cache_control(struct MHD_Response *to, const struct response *response)
+{
+    char text[160];
+    if (response->max_age_s >= 0) {
+        snprintf(text, sizeof text, "public, max-age=%lld", (long long)response->max_age_s);
+        add_directive(text, sizeof text, "stale-while-revalidate", response->stale_while_revalidate_s);
+        add_directive(text, sizeof text, "stale-if-error", response->stale_if_error_s);
         MHD_add_response_header(to, "Cache-Control", text);
-    } else if (max_age_s == -1) {
+    } else if (response->max_age_s == -1) {
         MHD_add_response_header(to, "Cache-Control", "no-store");
     }
 }
@@ -162,7 +173,7 @@ static void add_headers(struct MHD_Response *to, const struct exchange *exchange
     const struct response *response = &exchange->response;
     if (types[response->content])
         MHD_add_response_header(to, "Content-Type", types[response->content]);
-    add_cache_control(to, response->max_age_s);
+    add_cache_control(to, response);
     add_header(to, "X-Request-Id", exchange->request.id);
     add_header(to, "WWW-Authenticate", response->challenge);
     add_header(to, "ETag", response->etag);

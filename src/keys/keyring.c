@@ -32,19 +32,10 @@ struct view {
 struct keyring {
     struct store *store;
     struct signer *signer;
-    pthread_mutex_t lock; /* of `view` alone: the pointer, and its first new reference */
+    pthread_mutex_t lock;    /* of `view` alone: the pointer, and its first new reference */
+    pthread_mutex_t writing; /* held while the next view is made: by housekeeping, or by who has revoked a key */
     struct view *view;
 };
-
-const char *key_state_name(enum key_state state)
-{
-    static const char *const names[] = { [KEY_PENDING] = "pending",
-                                         [KEY_ACTIVE] = "active",
-                                         [KEY_RETIRING] = "retiring",
-                                         [KEY_RETIRED] = "retired",
-                                         [KEY_REVOKED] = "revoked" };
-    return names[state];
-}
 
 /* --- views ------------------------------------------------------------------------------------------------------- */
 
@@ -112,12 +103,6 @@ static struct err share_key(const struct view *now, struct arena *arena, const s
     return OK;
 }
 
-/* A revoked or retired key verifies nothing and is not published. */
-static bool may_verify(enum key_state state)
-{
-    return state == KEY_PENDING || state == KEY_ACTIVE || state == KEY_RETIRING;
-}
-
 static struct err add_key(const struct view *now, struct view *next, const struct key *key)
 {
     struct keyring_view *shown = &next->shown;
@@ -159,19 +144,39 @@ static void render_jwks(struct view *view)
     view->shown.etag = buf_str(&out);
 }
 
+/* Whatever may change of a key while it lives. */
 static struct str fingerprint_of(struct arena *arena, const struct key *keys, size_t count)
 {
     struct buf out;
     buf_init(&out, arena, 256, (size_t)64 * 1024);
     for (size_t i = 0; i < count; i++) {
+        const int64_t values[] = { (int64_t)keys[i].state, keys[i].published_at,        keys[i].activated_at,
+                                   keys[i].retiring_at,    keys[i].rotate_requested_at, keys[i].lifetime_s,
+                                   keys[i].retire_after };
         buf_add(&out, keys[i].kid);
-        buf_add_char(&out, ' ');
-        buf_add_int(&out, (int64_t)keys[i].state);
-        buf_add_char(&out, ' ');
-        buf_add_int(&out, keys[i].activated_at);
+        for (size_t j = 0; j < sizeof values / sizeof *values; j++) {
+            buf_add_char(&out, ' ');
+            buf_add_int(&out, values[j]);
+        }
         buf_add_char(&out, '\n');
     }
     return buf_str(&out);
+}
+
+/* What the store said, for as long as the view lives. */
+static const struct key *copy_records(struct arena *arena, const struct key *keys, size_t count)
+{
+    struct key *copies = arena_alloc(arena, (count + 1) * sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = keys[i];
+        copies[i].kid = arena_copy(arena, keys[i].kid);
+        copies[i].alg = arena_copy(arena, keys[i].alg);
+        copies[i].public_jwk = arena_copy(arena, keys[i].public_jwk);
+        copies[i].private_ref = arena_copy(arena, keys[i].private_ref);
+        copies[i].revocation_reason = arena_copy(arena, keys[i].revocation_reason);
+        copies[i].rotated_from_kid = arena_copy(arena, keys[i].rotated_from_kid);
+    }
+    return copies;
 }
 
 /* *out has the ring's own reference. ERR_NOT_FOUND when no key is active. */
@@ -182,10 +187,10 @@ static struct err build_view(const struct view *now, const struct key *keys, siz
     atomic_init(&next->refs, 1);
     arena_init(&next->arena, NULL, 0);
     for (size_t i = 0; i < count; i++)
-        if (may_verify(keys[i].state))
-            TRY(add_key(now, next, &keys[i]));
+        TRY(add_key(now, next, &keys[i]));
     if (!next->shown.active)
         return failed(ERR_NOT_FOUND, "no signing key is active");
+    next->shown.records = copy_records(&next->arena, keys, count);
     render_jwks(next);
     next->fingerprint = fingerprint_of(&next->arena, keys, count);
     *out = next;
@@ -198,12 +203,19 @@ static bool may_sign(enum key_state state)
     return state == KEY_ACTIVE || state == KEY_PENDING;
 }
 
-/* The keys that sign, or will, are loaded before any request can meet them. */
+/* The key that signs is loaded before any request can meet it, and the one that will sign before it must. A standby
+ * that can't be loaded stops nothing: the rotation (rotation.h) takes another one in its place. */
 static struct err load_signers(struct signer *signer, struct arena *arena, const struct key *keys, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (may_sign(keys[i].state))
-            TRY(signer->ops->load(signer, arena, &keys[i]));
+    for (size_t i = 0; i < count; i++) {
+        if (!may_sign(keys[i].state))
+            continue;
+        struct err err = signer->ops->load(signer, arena, &keys[i]);
+        if (err.code && keys[i].state == KEY_ACTIVE)
+            return err;
+        if (err.code)
+            LOG(LOG_ERROR, "standby_not_loaded", LOG_STR("kid", keys[i].kid), LOG_TEXT_("why", err.why));
+    }
     return OK;
 }
 
@@ -249,6 +261,7 @@ static struct err reload(struct keyring *ring, struct arena *arena)
     TRY(load_signers(ring->signer, arena, keys, count));
     TRY(build_view(ring->view, keys, count, &next));
     swap_view(ring, next);
+    drop_older(ring); /* at once, when no request holds it: a revoked key may not stay loaded */
     return OK;
 }
 
@@ -256,7 +269,9 @@ struct err keyring_reload(struct keyring *ring)
 {
     struct arena arena;
     arena_init(&arena, NULL, 0);
+    pthread_mutex_lock(&ring->writing);
     struct err err = reload(ring, &arena);
+    pthread_mutex_unlock(&ring->writing);
     if (err.code)
         LOG(LOG_ERROR, "keys_not_reread", LOG_TEXT_("why", err.why));
     arena_release(&arena);
@@ -274,7 +289,7 @@ static struct err make_first_key(struct keyring *ring, struct arena *arena, enum
         err = ring->signer->ops->create(ring->signer, arena, alg, &key);
     TRY(err);
     key.state = KEY_ACTIVE;
-    key.created_at = key.activated_at = now_s;
+    key.created_at = key.published_at = key.activated_at = now_s;
     err = ring->store->ops->add_first_key(ring->store, &key);
     return err.code == ERR_CONFLICT ? OK : err;
 }
@@ -299,6 +314,7 @@ struct err keyring_open(struct store *store, struct signer *signer, enum jwa alg
     struct keyring *ring = mem_alloc(sizeof *ring);
     *ring = (struct keyring){ .store = store, .signer = signer };
     pthread_mutex_init(&ring->lock, NULL);
+    pthread_mutex_init(&ring->writing, NULL);
     struct err err = open_ring(ring, arena, alg, now_s);
     if (err.code) {
         keyring_close(ring);
@@ -317,6 +333,7 @@ void keyring_close(struct keyring *ring)
         view_release(view);
         view = older;
     }
+    pthread_mutex_destroy(&ring->writing);
     pthread_mutex_destroy(&ring->lock);
     free(ring);
 }

@@ -216,7 +216,9 @@ static struct err local_load(struct signer *signer, struct arena *arena, const s
     struct signer_local *local = local_of(signer);
     enum jwa alg;
     if (!pair_is_of(key, SIGNER_LOCAL))
-        return failed(ERR_NOT_FOUND, "the store's signing key is of another signer: no local key file holds it");
+        return failed(ERR_NOT_FOUND,
+                      "the store's signing key is in AWS KMS: set KMS_KEY_ID, or TOKEN_SIGNER to local to go "
+                      "on with a key file");
     struct str name = file_of(key);
     if (str_has(name, '/') || str_has(name, '\0') || !jwa_find(key->alg, &alg))
         return failed(ERR_UNAVAILABLE, "the store names a signing key that no local key file holds");

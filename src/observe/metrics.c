@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 static const char *const operation_names[] = {
-    [OP_ISSUE] = "issue", [OP_VERIFY] = "verify", [OP_INTROSPECT] = "introspect", [OP_REVOKE] = "revoke",
-    [OP_JWKS] = "jwks",   [OP_HEALTH] = "health", [OP_METRICS] = "metrics",       [OP_OTHER] = "other",
+    [OP_ISSUE] = "issue",   [OP_VERIFY] = "verify",      [OP_INTROSPECT] = "introspect",
+    [OP_REVOKE] = "revoke", [OP_ROTATE] = "rotate_keys", [OP_JWKS] = "jwks",
+    [OP_HEALTH] = "health", [OP_METRICS] = "metrics",    [OP_OTHER] = "other",
 };
 _Static_assert(sizeof operation_names / sizeof *operation_names == OP_COUNT, "every operation needs a name");
 
@@ -44,6 +45,11 @@ static const struct {
     [COUNT_STORE_ERRORS] = { "dependency=\"store\"", "token_service_dependency_errors_total",
                              "Failures of dependencies" },
     [COUNT_SIGNER_ERRORS] = { "dependency=\"signer\"", NULL, NULL },
+    [COUNT_KEYS_PUBLISHED] = { "to=\"pending\"", "token_service_key_transitions_total",
+                               "Transitions of signing keys that this process performed" },
+    [COUNT_KEYS_ACTIVATED] = { "to=\"active\"", NULL, NULL },
+    [COUNT_KEYS_RETIRED] = { "to=\"retired\"", NULL, NULL },
+    [COUNT_KEYS_REVOKED] = { "to=\"revoked\"", NULL, NULL },
     [COUNT_PURGED] = { "", "token_service_purged_rows_total", "Expired rows deleted from the store" },
     [COUNT_TIMEOUTS] = { "", "token_service_request_timeouts_total", "Connections cut: the request took too long" },
 };

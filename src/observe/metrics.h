@@ -10,6 +10,7 @@ enum operation {
     OP_VERIFY,
     OP_INTROSPECT,
     OP_REVOKE,
+    OP_ROTATE,
     OP_JWKS,
     OP_HEALTH,
     OP_METRICS,
@@ -42,8 +43,12 @@ enum counter {
     COUNT_COMMITTED_RECORDS, /* token_service_commits_total, …_records_total */
     COUNT_STORE_ERRORS,
     COUNT_SIGNER_ERRORS, /* token_service_dependency_errors_total{dependency} */
-    COUNT_PURGED,        /* token_service_purged_rows_total */
-    COUNT_TIMEOUTS,      /* token_service_request_timeouts_total */
+    COUNT_KEYS_PUBLISHED,
+    COUNT_KEYS_ACTIVATED,
+    COUNT_KEYS_RETIRED,
+    COUNT_KEYS_REVOKED, /* token_service_key_transitions_total{to} */
+    COUNT_PURGED,       /* token_service_purged_rows_total */
+    COUNT_TIMEOUTS,     /* token_service_request_timeouts_total */
     COUNT_COUNT
 };
 

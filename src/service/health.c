@@ -73,6 +73,12 @@ struct err publish_metrics(struct call *call, struct response *response)
     GAUGE("clients_cached", "Clients held in memory", clients_count(service->clients));
     GAUGE("store_up", "Whether the store answered last", atomic_load(&service->store_ok));
     GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));
+    const struct lifecycle life = { view->records, view->count, service->settings };
+    int64_t rotation_at = lifecycle_rotation_at(&life, call->request->now_s);
+    if (rotation_at != LIFECYCLE_NEVER)
+        GAUGE("key_rotation_seconds", "Time until the next key signs, in seconds",
+              rotation_at > call->request->now_s ? rotation_at - call->request->now_s : 0);
+    GAUGE("key_standby", "Whether the next key is published already", lifecycle_standby(&life) != NULL);
     for (size_t i = 0; i < view->count; i++)
         gauges[count++] = (struct gauge){
             "token_service_key_age_seconds", "Age of each published key, in seconds",
