@@ -80,7 +80,8 @@ def test_they_are_renewed_before_they_expire(kms, start, key, endpoint):
 def test_they_are_renewed_when_aws_says_that_they_expired(kms, start, key, endpoint):
     server = start(key, False, **ES256, **endpoint.environment())
     kms.accounts.expire(endpoint.issued[-1])
-    signs_with(kms, server, endpoint.issued[-1])
+    kms.forget_calls()
+    server.token(server.agent)
     assert [call.error for call in kms.calls("Sign")] == ["ExpiredTokenException", None]
 
 
@@ -90,6 +91,7 @@ def test_the_token_file_is_read_anew(kms, start, key, kind, tmp_path):
         server = start(key, False, **ES256, **endpoint.environment())
         endpoint.rotate()
         kms.accounts.expire(endpoint.issued[-1])
+        server.token(server.agent)
         signs_with(kms, server, endpoint.issued[-1])
 
 
