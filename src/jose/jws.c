@@ -152,8 +152,8 @@ static bool set_parameters(EVP_PKEY_CTX *ctx, enum jwa alg)
 static bool context_fill(struct context *context, const struct jwk *key, bool signs)
 {
     pthread_once(&sha256_once, fetch_sha256);
-    /* RSA's threads would wait for each other (blinding). A copy of an EC key would have its number in the ordinary heap:
-     * EVP_PKEY_dup forgets that it is secret. */
+    /* RSA's threads would wait for each other (blinding). A copy of an EC key would have its number in the ordinary
+     * heap: EVP_PKEY_dup forgets that it is secret. */
     if (signs && (key->alg == JWA_RS256 || key->alg == JWA_PS256)) {
         private_memory_begin();
         context->own = EVP_PKEY_dup(key->pkey); /* without a copy: slower, and right all the same */
