@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -20,25 +19,23 @@
 
 enum { WORKERS_THAT_WAIT = 256 /* 200 calls of KMS in flight, and some that sign nothing */ };
 
+static bool is_memory_locked; /* OpenSSL's part of it, where private keys lie */
+
 void app_prepare(void)
 {
     const struct rlimit none = { 0, 0 };
     (void)setrlimit(RLIMIT_CORE, &none);
-    (void)private_memory_open(); /* without it, keys are where OpenSSL has them anyway */
+    is_memory_locked = private_memory_open();
 }
 
-/* An envelope key lies unwrapped in memory alone; OpenSSL keeps parts of it in the ordinary heap. So nobody but root
- * may look into the process, and none of it is swapped out, where the limits allow that. */
+/* An envelope key lies unwrapped in memory alone, AWS's credentials perhaps too: nobody but root may look into the
+ * process, or have the kernel write it down. A key file's owner could read the file as well. */
 static void protect_memory(void)
 {
-    struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
     (void)prctl(PR_SET_DUMPABLE, 0);
-    (void)setrlimit(RLIMIT_MEMLOCK, &limit); /* where the process may; a smaller one would fail later mappings */
-    bool locked = getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY &&
-                  mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
-    if (!locked)
+    if (!is_memory_locked)
         LOG(LOG_WARN, "memory_not_locked",
-            LOG_TEXT_("why", "RLIMIT_MEMLOCK is below unlimited: encrypt the swap space, or have none"));
+            LOG_TEXT_("why", "RLIMIT_MEMLOCK is below 5 MB: private keys could be swapped out; raise it"));
 }
 
 /* Who signs: a key file, AWS KMS, or a key that KMS wraps. */

@@ -17,7 +17,7 @@ enum { CONTEXTS = 8, HALF = 32 /* of an ES256 signature */, PSS_SALT = 32 };
 
 struct context {
     uint64_t serial; /* 0: free */
-    EVP_PKEY *own;   /* a private key's copy: OpenSSL's RSA blinding takes a lock on a key that threads share */
+    EVP_PKEY *own;   /* a private RSA key's copy: OpenSSL's blinding takes a lock on a key that threads share */
     EVP_PKEY_CTX *ctx;
     uint64_t used;
 };
@@ -152,13 +152,8 @@ static bool set_parameters(EVP_PKEY_CTX *ctx, enum jwa alg)
 static bool context_fill(struct context *context, const struct jwk *key, bool signs)
 {
     pthread_once(&sha256_once, fetch_sha256);
-    /* RSA's threads would wait for each other (blinding). A copy of an EC key would have its number in the ordinary
-     * heap: EVP_PKEY_dup forgets that it is secret. */
-    if (signs && (key->alg == JWA_RS256 || key->alg == JWA_PS256)) {
-        private_memory_begin();
+    if (signs && key->alg != JWA_ES256)
         context->own = EVP_PKEY_dup(key->pkey); /* without a copy: slower, and right all the same */
-        private_memory_end();
-    }
     context->ctx = EVP_PKEY_CTX_new_from_pkey(NULL, context->own ? context->own : key->pkey, NULL);
     if (!context->ctx)
         return false;
@@ -167,6 +162,19 @@ static bool context_fill(struct context *context, const struct jwk *key, bool si
         return false;
     context->serial = key->serial;
     return true;
+}
+
+/* A first signature makes what OpenSSL then keeps with the key: its primes in Montgomery form. */
+static bool context_fill_to_sign(struct context *context, const struct jwk *key)
+{
+    static const unsigned char nothing[32];
+    unsigned char signature[JWK_SIGNATURE_MAX];
+    size_t len = sizeof signature;
+    private_memory_begin();
+    bool filled = context_fill(context, key, true) &&
+                  EVP_PKEY_sign(context->ctx, signature, &len, nothing, sizeof nothing) > 0;
+    private_memory_end();
+    return filled;
 }
 
 /* This thread's context for the key, among `contexts`; the one that was not used for longest makes room. */
@@ -183,7 +191,7 @@ static EVP_PKEY_CTX *context_of(struct context contexts[CONTEXTS], const struct 
             oldest = each;
     }
     context_free(oldest);
-    if (!context_fill(oldest, key, signs)) {
+    if (!(signs ? context_fill_to_sign(oldest, key) : context_fill(oldest, key, false))) {
         context_free(oldest);
         return NULL;
     }
@@ -363,11 +371,13 @@ void jws_write_signing_input(struct buf *out, enum jwa alg, struct str typ, stru
 
 static bool sign_eddsa(const struct jwk *key, struct str input, unsigned char *out, size_t *len)
 {
+    private_memory_begin(); /* no context is kept: it is made and freed here */
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     *len = JWK_SIGNATURE_MAX;
     bool good = ctx && EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, key->pkey, NULL) == 1 &&
                 EVP_DigestSign(ctx, out, len, (const unsigned char *)input.at, input.len) == 1;
     EVP_MD_CTX_free(ctx);
+    private_memory_end();
     return good;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 enum {
-    SECURE_BYTES = 4 * 1024 * 1024, /* 256 threads' copies of RSA keys of 4096 bits, twice; touched pages alone count */
+    SECURE_BYTES = 4 * 1024 * 1024, /* below the usual RLIMIT_MEMLOCK; a thread's copy of an RSA key takes some 15 kB */
     SECURE_LEAST = 32,              /* a number of P-256 */
 };
 
@@ -14,15 +14,16 @@ static _Thread_local unsigned depth;
 
 static void *allocate(size_t size, const char *file, int line)
 {
-    (void)file;
-    (void)line;
-    return malloc(size); /* OpenSSL looks for NULL itself */
+    void *at = depth > 0 && CRYPTO_secure_malloc_initialized() ? CRYPTO_secure_malloc(size, file, line) : NULL;
+    return at ? at : malloc(size); /* OpenSSL looks for NULL itself */
 }
 
 static void let_go(void *at, const char *file, int line)
 {
-    (void)file;
-    (void)line;
+    if (at && CRYPTO_secure_allocated(at)) {
+        CRYPTO_secure_free(at, file, line); /* wipes */
+        return;
+    }
     if (at && depth > 0)
         mem_wipe(at, malloc_usable_size(at));
     free(at);
@@ -30,10 +31,11 @@ static void let_go(void *at, const char *file, int line)
 
 static void *reallocate(void *at, size_t size, const char *file, int line)
 {
-    if (!at || depth == 0)
-        return realloc(at, size);
-    size_t old = malloc_usable_size(at);
-    void *to = malloc(size);
+    bool is_secure = at && CRYPTO_secure_allocated(at);
+    if (!is_secure && (!at || depth == 0))
+        return at ? realloc(at, size) : allocate(size, file, line);
+    size_t old = is_secure ? CRYPTO_secure_actual_size(at) : malloc_usable_size(at);
+    void *to = allocate(size, file, line);
     if (!to)
         return NULL;
     memcpy(to, at, old < size ? old : size);
@@ -43,8 +45,8 @@ static void *reallocate(void *at, size_t size, const char *file, int line)
 
 bool private_memory_open(void)
 {
-    bool wipes = CRYPTO_set_mem_functions(allocate, reallocate, let_go) == 1;
-    return CRYPTO_secure_malloc_init(SECURE_BYTES, SECURE_LEAST) > 0 && wipes; /* 2: not locked (RLIMIT_MEMLOCK) */
+    bool ours = CRYPTO_set_mem_functions(allocate, reallocate, let_go) == 1;
+    return CRYPTO_secure_malloc_init(SECURE_BYTES, SECURE_LEAST) == 1 && ours; /* 2: it is not locked */
 }
 
 void private_memory_begin(void)

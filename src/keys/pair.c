@@ -67,7 +67,7 @@ struct err pair_check(const struct jwk *public, struct str message, struct str s
     if (jws_check(public, message, signature))
         return OK;
     LOG(LOG_ERROR, "key_pair_differs", LOG_TEXT_("kid", public->kid));
-    return failed(ERR_UNAVAILABLE, "what signs is not the private half of the published key");
+    return failed(ERR_UNAVAILABLE, "what signs is not the private half that belongs to the published key");
 }
 
 struct err pair_test(struct arena *arena, const struct key *row, const struct jwk *private)

@@ -124,7 +124,8 @@ struct block {
 
 static _Atomic(struct block *) blocks;
 static _Thread_local struct block *own;
-static _Atomic enum { BREAKER_NONE, BREAKER_CLOSED, BREAKER_OPEN } kms_breaker; /* NONE: KMS is not in use */
+enum { BREAKER_NONE, BREAKER_CLOSED, BREAKER_OPEN }; /* NONE: KMS is not in use */
+static atomic_int kms_breaker;
 
 __attribute__((noinline, cold)) static struct block *link_block(void)
 {

@@ -261,7 +261,7 @@ static inline struct err fake_list_keys(struct store *store, struct arena *to, s
 }
 
 static const struct store_ops fake_store_ops = { .name = "fake", .list_keys = fake_list_keys };
-static struct store fake_store = { .ops = &fake_store_ops };
+__attribute__((unused)) static struct store fake_store = { .ops = &fake_store_ops };
 
 /* Newest first, as the store lists them. */
 static inline void remember(const struct key *key)
