@@ -29,7 +29,9 @@ bool breaker_enter(struct breaker *breaker, int64_t now_ms)
 static void note_failure(struct breaker *breaker, int64_t now_ms)
 {
     if (breaker->pause_ms == 0) {
-        if (++breaker->failures < BREAKER_FAILURES)
+        if (breaker->failures++ == 0)
+            breaker->since_ms = now_ms;
+        if (breaker->failures < BREAKER_FAILURES || now_ms - breaker->since_ms < BREAKER_LEAST_MS)
             return;
         breaker->pause_ms = BREAKER_PAUSE_MS;
     } else if (breaker->is_probing) {

@@ -343,7 +343,7 @@ static struct err perform(struct net_client *client, struct handle *handle, cons
     if (code)
         return report(client, request, transfer, code);
     client->calls->easy_getinfo(handle->curl, CURLINFO_RESPONSE_CODE, &status);
-    time_t date = transfer->date.len > 0 ? client->calls->getdate(transfer->date.at, NULL) : 0;
+    time_t date = status != 200 && transfer->date.len > 0 ? client->calls->getdate(transfer->date.at, NULL) : 0;
     *out = (struct net_answer){ .status = (int)status,
                                 .body = buf_str(&transfer->body),
                                 .date_s = date > 0 ? (int64_t)date : 0,

@@ -25,7 +25,7 @@ struct net_request {
 struct net_answer {
     int status;            /* HTTP */
     struct str body;       /* in the caller's arena */
-    int64_t date_s;        /* the Date header, Unix time; 0: none */
+    int64_t date_s;        /* of a status other than 200: the Date header, Unix time; 0: none */
     int64_t retry_after_s; /* Retry-After in seconds; 0: none */
     struct str request_id; /* x-amzn-RequestId or the like, for the log; may be empty */
 };

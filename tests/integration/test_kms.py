@@ -48,9 +48,9 @@ def test_a_token_that_kms_signed_is_good_everywhere(kms, start, jose_cli, alg):
     assert server.is_active(server.agent, token)
 
 
-@pytest.mark.parametrize("alg", ALGORITHMS)
+@pytest.mark.parametrize("alg", ["PS256", "EdDSA"])
 def test_a_token_costs_one_call_and_all_else_none(kms, start, alg):
-    server = start(kms.create_key(alg), TOKEN_SIGNING_ALG=alg)
+    server = start(kms.create_key(alg), settled=True, TOKEN_SIGNING_ALG=alg)
     issued = [server.token(server.agent, tokenType=kind) for kind in ("access", "refresh", "id")]
     for token in issued:
         assert server.verify(server.agent, token).status_code == 200
@@ -207,7 +207,7 @@ PASSING = [
 
 
 def test_what_may_be_better_next_time_is_tried_again(kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256")
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256")
     for fault, options in PASSING:
         kms.forget_calls()
         getattr(kms, fault)(operation="Sign", times=2, **options)
@@ -220,7 +220,7 @@ def test_what_may_be_better_next_time_is_tried_again(kms, start):
 @pytest.mark.parametrize(("fault", "code"), [("throttle", "ThrottlingException"),
                                              ("break_inside", "KMSInternalException")])
 def test_what_stays_bad_is_a_503_in_time(kms, start, fault, code):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1",
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1",
                    TOKEN_KMS_TRY_TIMEOUT="1")
     getattr(kms, fault)(operation="Sign")
     begin = time.monotonic()
@@ -236,7 +236,7 @@ def test_what_stays_bad_is_a_503_in_time(kms, start, fault, code):
 
 
 def test_what_stays_bad_for_sure_is_not_tried_again(kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256")
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256")
     for code in ("AccessDeniedException", "NotFoundException", "InvalidKeyUsageException", "ValidationException",
                  "DisabledException", "KMSInvalidStateException"):
         kms.forget_calls()
@@ -272,7 +272,8 @@ def test_an_answer_that_is_no_signature_makes_no_token(kms, start):
 
 
 def test_a_slow_try_is_given_up_and_the_next_one_counts(kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="5", TOKEN_KMS_TRY_TIMEOUT="1")
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="5",
+                   TOKEN_KMS_TRY_TIMEOUT="1")
     kms.slow(30, operation="Sign", times=1)
     begin = time.monotonic()
     assert check_by_pyjwt(server, server.token(server.agent), "ES256")
@@ -302,7 +303,8 @@ def test_a_kms_that_never_answers_ends_in_time_and_holds_up_nobody_else(kms, sta
 
 
 def test_the_breaker_opens_spares_kms_and_closes_again(kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1", TOKEN_KMS_TRY_TIMEOUT="1")
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1",
+                   TOKEN_KMS_TRY_TIMEOUT="1")
     kms.break_inside(operation="Sign")
     server.until(lambda: outcome(server.ask(server.agent)) == FAILED and server.metric("kms_breaker_open") == 1,
                  "the breaker stays closed")
@@ -324,7 +326,7 @@ def test_a_wrong_clock_is_put_right(kms, start, ahead_s):
     """By the answer's Date; the tokens' own times stay this machine's."""
     key = kms.create_key("ES256")
     kms.set_clock(ahead_s)
-    server = start(key, TOKEN_SIGNING_ALG="ES256")
+    server = start(key, settled=True, TOKEN_SIGNING_ALG="ES256")
     assert not [call for call in signs(kms) if not call.trusted], "once it knows, it knows"
     claims = check_by_pyjwt(server, server.token(server.agent), "ES256")
     assert abs(claims["iat"] - time.time()) < 10
@@ -376,8 +378,8 @@ def test_a_key_that_is_taken_away_turns_it_not_ready(kms, start):
 
 
 def test_the_rate_is_kept_before_kms_has_to_say_so(kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_RATE="10", TOKEN_KMS_TIMEOUT="10")
-    time.sleep(1)  # what the bucket can hold, it holds
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_RATE="10",
+                   TOKEN_KMS_TIMEOUT="10")
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: outcome(server.ask(server.agent)), range(24)))
     assert answers == [(200, None)] * 24, "they wait for their turn"
@@ -399,7 +401,7 @@ def test_a_rate_of_kms_is_waited_for(kms, start):
 
 
 def test_each_call_is_counted_by_its_outcome(kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256")
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256")
     before = server.metric("kms_calls_total", operation="Sign")
     kms.throttle(operation="Sign", times=2)
     server.token(server.agent)
