@@ -124,7 +124,7 @@ static void report(struct kms *kms, bool answered)
 /* How a call stands after a try. */
 struct progress {
     int64_t deadline_ns;
-    unsigned tries;
+    unsigned tries, throttled; /* of them */
     bool moved_clock, changed_credentials; /* each mends a call once */
     bool again;
     struct err err;
@@ -156,6 +156,7 @@ static void judge(struct kms *kms, struct arena *arena, const struct kms_call *c
         LOG_INT("try", progress->tries));
     if (is_throttled && call->draws_on_quota)
         budget_throttled(kms->budget);
+    progress->throttled += is_throttled;
     progress->err = error.err;
     progress->again = is_throttled || (error.verdict == KMS_AGAIN && !call->is_unique);
     if (error.verdict == KMS_WRONG_CLOCK && !progress->moved_clock) {
@@ -226,14 +227,15 @@ static struct err wait_for_turn(struct kms *kms, const struct kms_call *call, in
     return err;
 }
 
-/* Waits before the next try; false when there is no time for one. */
+/* Waits before the next try; false when there is no time for one, or too many have failed. A throttled one has not: it
+ * only came too early, and is back in the queue until its time is up. */
 static bool pause_before_next(const struct progress *progress, int64_t last_start_ns)
 {
     uint64_t random;
     random_bytes(&random, sizeof random);
     bool is_mended = progress->moved_clock || progress->changed_credentials;
     int64_t delay_ms = is_mended && progress->tries == 1 ? 0 : retry_delay_ms(progress->tries, random);
-    if (progress->tries == TRIES_MAX || monotonic_ns() + delay_ms * 1000000 >= last_start_ns)
+    if (progress->tries - progress->throttled == TRIES_MAX || monotonic_ns() + delay_ms * 1000000 >= last_start_ns)
         return false;
     sleep_ms(delay_ms);
     return true;

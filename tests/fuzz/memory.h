@@ -62,11 +62,14 @@ struct memory_signer {
     struct jwk *key;
 };
 
-static inline struct err memory_adopt(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+static inline struct err memory_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
+                                      size_t count, struct key *out)
 {
     (void)signer;
     (void)arena;
     (void)alg;
+    (void)known;
+    (void)count;
     (void)out;
     return failed(ERR_NOT_FOUND, "nothing was left behind");
 }

@@ -126,16 +126,20 @@ def kms(kms_session):
 @pytest.fixture
 def start(kms, tmp_path_factory):
     """start(key, TOKEN_X=…): a server whose keys are in this KMS, ready, with a client in its `agent`. It is stopped
-    when the test ends, and its log looked through for AWS's secrets too. start(…, ready=False) only makes it."""
+    when the test ends, and its log looked through for AWS's secrets too. start(…, ready=False) only makes it;
+    start(…, settled=True) waits for the next key, whose making would be among the calls that are counted."""
     made = []
 
-    def begin(key_id=None, credentials=None, ready=True, **settings):
+    def begin(key_id=None, credentials=None, ready=True, settled=False, **settings):
         server = Server(tmp_path_factory.mktemp("kms-"), kms.environment(key_id, credentials) | settings)
+        server.kms = kms
         made.append(server)
         if ready:
             server.start()
             server.agent = server.add_client("agent")
             server.until(lambda: server.ask(server.agent).status_code == 200, "its client is not known")
+            if settled:
+                server.until(lambda: len(server.jwks()["keys"]) == 2, "there is no next key")
             kms.forget_calls()
         return server
 
@@ -144,6 +148,7 @@ def start(kms, tmp_path_factory):
         for server in made:
             for credentials in list(kms.accounts.known.values()):
                 server.secrets |= credentials.secrets
+            server.session.close()  # or the server would wait for it
             server.stop()
     finally:
         for server in made:

@@ -45,9 +45,16 @@ def kms_signature(token, alg):
 
 
 def refuses_to_serve(server, words):
-    """The server does not start, and says why; `words`: a pattern of it."""
+    """It does not start, and its last line is one sentence that says why. `words`: a pattern of what it told."""
+    begin = server.log_path.stat().st_size
     server.spawn()
     code = server.process.wait(PATIENCE_S)
     server.process = None
+    told = server.log_path.read_text()[begin:]
     assert code != 0, "it started"
-    assert re.search(words, server.log), server.log
+    *events, sentence = told.splitlines()
+    assert re.fullmatch(r"token-service: [ -~]{20,400}", sentence), told
+    assert re.search(words, told), told
+    for credentials in server.kms.accounts.known.values():
+        assert not [secret for secret in credentials.secrets if secret in told]
+    server.log_path.write_text("".join(line + "\n" for line in events))  # whose form is looked at when it stops

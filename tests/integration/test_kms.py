@@ -48,12 +48,13 @@ def test_a_token_that_kms_signed_is_good_everywhere(kms, start, jose_cli, alg):
     assert server.is_active(server.agent, token)
 
 
-@pytest.mark.parametrize("alg", ALGORITHMS)
+@pytest.mark.parametrize("alg", ["PS256", "EdDSA"])
 def test_a_token_costs_one_call_and_all_else_none(kms, start, alg):
-    server = start(kms.create_key(alg), TOKEN_SIGNING_ALG=alg)
+    server = start(kms.create_key(alg), settled=True, TOKEN_SIGNING_ALG=alg)
     issued = [server.token(server.agent, tokenType=kind) for kind in ("access", "refresh", "id")]
     for token in issued:
-        assert server.is_active(server.agent, token)
+        assert server.verify(server.agent, token).status_code == 200
+        server.introspect(server.agent, token)
     server.jwks()
     server.revoke(server.agent, issued[0])
     calls = [call for call in kms.calls() if call.operation != "DescribeKey"]  # readiness
@@ -172,7 +173,7 @@ def test_an_endpoint_that_is_not_aws_is_not_believed(kms, start):
     swapped = {"KeyId": mine, "KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY",
                "PublicKey": base64.b64encode(public["PublicKey"]).decode()}
     kms.answer(json.dumps(swapped).encode(), operation="GetPublicKey")
-    refuses_to_serve(start(mine, ready=False, TOKEN_SIGNING_ALG="ES256"), "(?i)public|belong|test message")
+    refuses_to_serve(start(mine, ready=False, TOKEN_SIGNING_ALG="ES256"), "(?i)public|published")
 
 
 @pytest.mark.parametrize(("host", "trusted", "words"), [
@@ -197,27 +198,29 @@ def test_the_endpoints_certificate_is_checked(kms, start, tmp_path, host, truste
 # --- faults while it serves ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("fault", "options"), [
+PASSING = [
     ("throttle", {}), ("break_inside", {}), ("drop", {"how": "before"}), ("drop", {"how": "middle"}),
     ("drop", {"how": "reset"}), ("answer", {"body": b"<html>Bad Gateway</html>", "status": 502}),
     ("fail", {"code": "com.amazon.coral.availability#ThrottlingException"}),
     ("fail", {"code": "DependencyTimeoutException", "status": 500}),
-    ("fail", {"code": "KeyUnavailableException", "status": 500})])
-def test_what_may_be_better_next_time_is_tried_again(kms, start, fault, options):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256")
-    getattr(kms, fault)(operation="Sign", times=2, **options)
-    token = server.token(server.agent)
-    assert check_by_pyjwt(server, token, "ES256")
-    assert len(signs(kms)) == 3
-    begin, _, last = signs(kms)
-    assert last.at - begin.at < 3
+    ("fail", {"code": "KeyUnavailableException", "status": 500})]
+
+
+def test_what_may_be_better_next_time_is_tried_again(kms, start):
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256")
+    for fault, options in PASSING:
+        kms.forget_calls()
+        getattr(kms, fault)(operation="Sign", times=2, **options)
+        assert check_by_pyjwt(server, server.token(server.agent), "ES256")
+        assert len(signs(kms)) == 3, (fault, options)
+        assert signs(kms)[-1].at - signs(kms)[0].at < 3
     assert server.get("/health/ready").status_code == 200
 
 
 @pytest.mark.parametrize(("fault", "code"), [("throttle", "ThrottlingException"),
                                              ("break_inside", "KMSInternalException")])
 def test_what_stays_bad_is_a_503_in_time(kms, start, fault, code):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1",
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1",
                    TOKEN_KMS_TRY_TIMEOUT="1")
     getattr(kms, fault)(operation="Sign")
     begin = time.monotonic()
@@ -232,14 +235,15 @@ def test_what_stays_bad_is_a_503_in_time(kms, start, fault, code):
     server.until(lambda: server.ask(server.agent).status_code == 200, "it never recovers")
 
 
-@pytest.mark.parametrize("code", ["AccessDeniedException", "NotFoundException", "InvalidKeyUsageException"])
-def test_what_stays_bad_for_sure_is_not_tried_again(kms, start, code):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256")
-    kms.fail(code, "no", operation="Sign")
-    answer = server.ask(server.agent)
-    assert outcome(answer) == FAILED
-    assert len(signs(kms)) == 1
-    assert code in server.log
+def test_what_stays_bad_for_sure_is_not_tried_again(kms, start):
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256")
+    for code in ("AccessDeniedException", "NotFoundException", "InvalidKeyUsageException", "ValidationException",
+                 "DisabledException", "KMSInvalidStateException"):
+        kms.forget_calls()
+        kms.fail(code, "no", operation="Sign", times=1)
+        assert outcome(server.ask(server.agent)) == FAILED, code
+        assert len(signs(kms)) == 1, code
+        assert code in server.log
 
 
 def signature_answer(der):
@@ -247,7 +251,7 @@ def signature_answer(der):
                        "Signature": der if isinstance(der, str) else base64.b64encode(der).decode()}).encode()
 
 
-@pytest.mark.parametrize("body", [
+NO_SIGNATURES = [
     b"", b"{}", b"[]", b"null", b"{", b'{"Signature":5}', b'{"Signature":null}',
     signature_answer(b""), signature_answer("!!!!"), signature_answer(b"\x30\x00"), signature_answer(b"\x00" * 64),
     signature_answer(b"\x30\x06\x02\x01\x00\x02\x01\x01"),                            # r is 0
@@ -255,17 +259,21 @@ def signature_answer(der):
     signature_answer(b"\x30\x07\x02\x01\x01\x02\x01\x01\x00"),                        # more behind it
     signature_answer(b"\x30\x26\x02\x21\x01" + b"\xff" * 32 + b"\x02\x01\x01"),         # r is above 2^256
     signature_answer(b"\x30\x44" + b"\x02\x20" + b"\x11" * 32 + b"\x02\x20" + b"\x11" * 20),   # cut off
-    signature_answer("A" * 8000), b'{"Signature":"' + b"A" * 4_000_000 + b'"}'])
-def test_an_answer_that_is_no_signature_makes_no_token(kms, start, body):
+    signature_answer("A" * 8000), b'{"Signature":"' + b"A" * 4_000_000 + b'"}']
+
+
+def test_an_answer_that_is_no_signature_makes_no_token(kms, start):
     server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1", TOKEN_KMS_TRY_TIMEOUT="1")
-    kms.answer(body, operation="Sign")
-    assert outcome(server.ask(server.agent)) == FAILED
-    kms.clear_faults()
-    server.until(lambda: server.ask(server.agent).status_code == 200, "it never recovers")
+    for body in NO_SIGNATURES:
+        kms.answer(body, operation="Sign")
+        assert outcome(server.ask(server.agent)) == FAILED, body[:200]
+        kms.clear_faults()
+        server.until(lambda: server.ask(server.agent).status_code == 200, "it never recovers")
 
 
 def test_a_slow_try_is_given_up_and_the_next_one_counts(kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="5", TOKEN_KMS_TRY_TIMEOUT="1")
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="5",
+                   TOKEN_KMS_TRY_TIMEOUT="1")
     kms.slow(30, operation="Sign", times=1)
     begin = time.monotonic()
     assert check_by_pyjwt(server, server.token(server.agent), "ES256")
@@ -295,7 +303,8 @@ def test_a_kms_that_never_answers_ends_in_time_and_holds_up_nobody_else(kms, sta
 
 
 def test_the_breaker_opens_spares_kms_and_closes_again(kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1", TOKEN_KMS_TRY_TIMEOUT="1")
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1",
+                   TOKEN_KMS_TRY_TIMEOUT="1")
     kms.break_inside(operation="Sign")
     server.until(lambda: outcome(server.ask(server.agent)) == FAILED and server.metric("kms_breaker_open") == 1,
                  "the breaker stays closed")
@@ -317,7 +326,7 @@ def test_a_wrong_clock_is_put_right(kms, start, ahead_s):
     """By the answer's Date; the tokens' own times stay this machine's."""
     key = kms.create_key("ES256")
     kms.set_clock(ahead_s)
-    server = start(key, TOKEN_SIGNING_ALG="ES256")
+    server = start(key, settled=True, TOKEN_SIGNING_ALG="ES256")
     assert not [call for call in signs(kms) if not call.trusted], "once it knows, it knows"
     claims = check_by_pyjwt(server, server.token(server.agent), "ES256")
     assert abs(claims["iat"] - time.time()) < 10
@@ -339,40 +348,43 @@ def test_when_kms_is_away_verifying_goes_on(kms, start):
     server.until(lambda: server.ask(server.agent).status_code == 200, "it never recovers")
 
 
-@pytest.mark.parametrize("state", ["Disabled", "PendingDeletion"])
-def test_a_key_that_is_taken_away_turns_it_not_ready(kms, start, state):
-    key = kms.create_key("ES256")
-    server = start(key, TOKEN_SIGNING_ALG="ES256")
-    token = server.token(server.agent)
-    if state == "Disabled":
-        kms.admin.disable_key(KeyId=key)
-    else:
-        kms.admin.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
-    assert outcome(server.ask(server.agent)) == FAILED
-    server.until(lambda: server.get("/health/ready").status_code == 503, "it says that it is ready")
-    told = server.get("/health/ready").json()
-    assert told["status"] == "failing" and told["checks"]["keys"] == "failing", told
-    assert ("disabled" if state == "Disabled" else "deletion") in server.get("/health/ready").text.lower()
-    assert server.get("/health/live").status_code == 200
-    assert server.is_active(server.agent, token)
-    assert server.jwks()["keys"]
-    if state == "PendingDeletion":
-        kms.admin.cancel_key_deletion(KeyId=key)
-    kms.admin.enable_key(KeyId=key)
-    server.until(lambda: server.ask(server.agent).status_code == 200, "it never recovers")
-    server.until(lambda: server.get("/health/ready").status_code == 200, "it never says that it is ready again")
+def test_a_key_that_is_taken_away_turns_it_not_ready(kms, start):
+    """Two servers, one key disabled and one to be deleted, so that the waiting is done once."""
+    keys = {"disabled": kms.create_key("ES256"), "deletion": kms.create_key("ES256")}
+    servers = {word: start(key, TOKEN_SIGNING_ALG="ES256") for word, key in keys.items()}
+    issued = {word: server.token(server.agent) for word, server in servers.items()}
+    kms.admin.disable_key(KeyId=keys["disabled"])
+    kms.admin.schedule_key_deletion(KeyId=keys["deletion"], PendingWindowInDays=7)
+    for server in servers.values():
+        assert outcome(server.ask(server.agent)) == FAILED
+    for word, server in servers.items():
+        server.until(lambda one=server: one.get("/health/ready").status_code == 503, "it says that it is ready")
+        told = server.get("/health/ready")
+        assert (told.json()["status"], told.json()["checks"]["keys"]) == ("failing", "failing")
+        assert word in told.text.lower(), "it says why"
+        assert "arn:" not in told.text, "to anyone, so without the account"
+        assert server.get("/health/live").status_code == 200
+        assert server.is_active(server.agent, issued[word])
+        assert server.jwks()["keys"]
+    kms.admin.cancel_key_deletion(KeyId=keys["deletion"])
+    for key in keys.values():
+        kms.admin.enable_key(KeyId=key)
+    for server in servers.values():
+        server.until(lambda one=server: one.ask(one.agent).status_code == 200, "it never recovers")
+        server.until(lambda one=server: one.get("/health/ready").status_code == 200, "it stays not ready")
 
 
 # --- the quota, and what is told -------------------------------------------------------------------------------------
 
 
 def test_the_rate_is_kept_before_kms_has_to_say_so(kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_RATE="10", TOKEN_KMS_TIMEOUT="10")
-    time.sleep(1)  # what the bucket can hold, it holds
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_RATE="10",
+                   TOKEN_KMS_TIMEOUT="10")
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: outcome(server.ask(server.agent)), range(24)))
+    assert answers == [(200, None)] * 24, "they wait for their turn"
+    assert [(call.status, call.error) for call in signs(kms)] == [(200, None)] * 24
     at = sorted(call.at for call in signs(kms))
-    assert len(at) == 24 and answers == [(200, None)] * 24, "they wait for their turn"
     for begin, first in enumerate(at):
         within = sum(1 for moment in at[begin:] if moment - first < 1)
         assert within <= 13, f"{within} signatures within a second"
@@ -389,7 +401,7 @@ def test_a_rate_of_kms_is_waited_for(kms, start):
 
 
 def test_each_call_is_counted_by_its_outcome(kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256")
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256")
     before = server.metric("kms_calls_total", operation="Sign")
     kms.throttle(operation="Sign", times=2)
     server.token(server.agent)
