@@ -1,6 +1,7 @@
 /* app.c: the start-up list, read from top to bottom; app_close() is the same list backwards. */
 #include "app.h"
 #include "http/server.h"
+#include "jose/private_memory.h"
 #include "observe/log.h"
 #include "service/clients.h"
 #include "service/failures.h"
@@ -11,13 +12,61 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+enum { WORKERS_THAT_WAIT = 256 /* 200 calls of KMS in flight, and some that sign nothing */ };
+
+static bool is_memory_locked; /* OpenSSL's part of it, where private keys lie */
+
+void app_prepare(void)
+{
+    const struct rlimit none = { 0, 0 };
+    (void)setrlimit(RLIMIT_CORE, &none);
+    is_memory_locked = private_memory_open();
+}
+
+/* An envelope key lies unwrapped in memory alone, AWS's credentials perhaps too: nobody but root may look into the
+ * process, or have the kernel write it down. A key file's owner could read the file as well. */
+static void protect_memory(void)
+{
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    if (!is_memory_locked)
+        LOG(LOG_WARN, "memory_not_locked",
+            LOG_TEXT_("why", "RLIMIT_MEMLOCK is below 5 MB: private keys could be swapped out; raise it"));
+}
+
+/* Who signs: a key file, AWS KMS, or a key that KMS wraps. */
+static struct err choose_signer(struct app *app)
+{
+    const struct settings *settings = &app->settings;
+    struct service *service = &app->service;
+    enum signer_kind kind = SIGNER_LOCAL;
+    if (settings->kms_key_id[0]) {
+        TRY(kms_open(settings, &app->kms));
+        protect_memory();
+    }
+    TRY(signer_open(settings, app->kms, service->store, &app->arena, &service->signer, &kind));
+    app->settings.signer = (int64_t)kind; /* auto is decided */
+    return OK;
+}
+
 struct err app_open_store(struct app *app)
 {
     return store_sqlite_open(&app->settings, &app->service.store);
+}
+
+struct err app_open_signer(struct app *app)
+{
+    const struct settings *settings = &app->settings;
+    struct service *service = &app->service;
+    TRY(lifecycle_check(&app->arena, settings));
+    TRY(app_open_store(app));
+    TRY(choose_signer(app));
+    service->rotation = rotation_new(service->store, service->signer, settings);
+    return OK;
 }
 
 struct err app_open(struct app *app)
@@ -26,16 +75,23 @@ struct err app_open(struct app *app)
     struct service *service = &app->service;
     service->settings = settings;
     service->audience = str_of(settings->audience);
-    TRY(app_open_store(app));
-    TRY(signer_local_open(settings, &service->signer));
+    const bool is_told = settings->signer == SIGNER_LOCAL; /* before auto is decided */
+    TRY(app_open_signer(app));
+    if (is_told && app->serves)
+        TRY(rotation_take_over(service->rotation, &app->arena, (int64_t)time(NULL)));
     TRY(keyring_open(service->store, service->signer, (enum jwa)settings->signing_alg, (int64_t)time(NULL), &app->arena,
                      &service->keyring));
+    TRY(rotation_allow_lifetime(service->rotation));
     TRY(commit_open(service->store, &service->commit));
+    if (settings->signer == SIGNER_KMS)
+        commit_hurry(service->commit);
     service->revocations = revocations_new();
     service->verified = verified_cache_new((size_t)settings->verified_cache);
     service->clients = clients_new(service->store, settings->client_cache_s);
     service->failures = failures_new(settings->failure_limit);
-    return housekeeping_open(service, &app->housekeeping);
+    TRY(housekeeping_open(service, &app->housekeeping));
+    service->housekeeping = app->housekeeping;
+    return OK;
 }
 
 void app_close(struct app *app)
@@ -48,14 +104,17 @@ void app_close(struct app *app)
     revocations_free(service->revocations);
     commit_close(service->commit);
     keyring_close(service->keyring);
+    rotation_free(service->rotation);
     if (service->signer)
         service->signer->ops->close(service->signer);
+    kms_close(app->kms);
     store_closep(&service->store);
     arena_release(&app->arena);
     if (app->lock > 0)
         close(app->lock);
     *service = (struct service){ 0 };
     app->housekeeping = NULL;
+    app->kms = NULL;
     app->lock = 0;
 }
 
@@ -79,7 +138,7 @@ static struct err lock_data_dir(const struct settings *settings, int *out)
     return failed(ERR_INVALID_REQUEST, "another token-service serves from this TOKEN_DATA_DIR");
 }
 
-/* Room for the connections that the settings allow, and no core dump that could hold a key. */
+/* Room for the connections that the settings allow. */
 static void set_limits(void)
 {
     struct rlimit limit;
@@ -87,8 +146,6 @@ static void set_limits(void)
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
-    const struct rlimit none = { 0, 0 };
-    (void)setrlimit(RLIMIT_CORE, &none);
     mallopt(M_ARENA_MAX, 2); /* an arena a thread would cost megabytes; the hot path hardly allocates */
 }
 
@@ -107,12 +164,16 @@ static void wait_for_the_end(struct housekeeping *housekeeping, struct server *s
     }
 }
 
-static struct err serve(struct app *app, const sigset_t *signals)
+static struct err serve(struct app *app, const sigset_t *signals, long cores)
 {
     struct server *server = NULL;
     int port = 0;
+    app->serves = true;
     TRY(app_open(app));
+    if (app->settings.workers == 0)
+        app->settings.workers = app->settings.signer == SIGNER_KMS ? WORKERS_THAT_WAIT : cores > 1 ? cores : 2;
     TRY(lock_data_dir(&app->settings, &app->lock));
+    atomic_store(&app->service.moves_keys, true);
     TRY(server_open(&app->service, &server, &port));
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),
         LOG_TEXT_("issuer", app->settings.issuer), LOG_TEXT_("store", app->service.store->ops->name),
@@ -132,8 +193,6 @@ struct err app_serve(struct app *app)
         cores = CPU_COUNT(&allowed);
     if (app->settings.loops == 0)
         app->settings.loops = cores > 0 ? cores : 1;
-    if (app->settings.workers == 0)
-        app->settings.workers = cores > 1 ? cores : 2;
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -142,5 +201,5 @@ struct err app_serve(struct app *app)
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it: wait_for_the_end() takes them all */
     (void)signal(SIGPIPE, SIG_IGN);
     set_limits();
-    return serve(app, &signals);
+    return serve(app, &signals, cores);
 }

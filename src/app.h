@@ -8,12 +8,18 @@ struct app {
     struct settings settings;
     struct service service;
     struct housekeeping *housekeeping;
+    struct kms *kms;    /* AWS KMS; NULL without KMS_KEY_ID */
     struct arena arena; /* sentences of errors at start-up */
+    bool serves;        /* not a command that looks, and ends */
     int lock;           /* the data directory's, while serving; 0: none */
 };
 
+/* First of all, in every command: keeps private keys out of core dumps and of the ordinary heap. */
+void app_prepare(void);
 /* Opens the store alone: what managing clients needs. app->settings is filled by the caller and stays the caller's. */
 MUST_USE struct err app_open_store(struct app *app);
+/* Opens the store and the signer: what moving keys needs, also when the keys themselves can't be used. */
+MUST_USE struct err app_open_signer(struct app *app);
 /* Opens everything that a call needs: store, keys, caches, group commit. Makes the first signing key. */
 MUST_USE struct err app_open(struct app *app);
 /* Opens everything and serves until SIGTERM or SIGINT; SIGHUP does a round of housekeeping at once. */

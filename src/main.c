@@ -14,7 +14,9 @@ static int command_serve(int argc, char **argv)
     int code = EXIT_OK;
     settings_warn_unknown(stderr);
     if (check_only) {
-        settings_print_values(&app.settings, stdout);
+        code = report(lifecycle_check(&app.arena, &app.settings));
+        if (code == EXIT_OK)
+            settings_print_values(&app.settings, stdout);
     } else {
         log_configure((enum log_level)app.settings.log_level, (enum log_format)app.settings.log_format);
         code = report(app_serve(&app));
@@ -53,7 +55,11 @@ static const struct command commands[] = {
       { "add --id ID --scope \"A B\" [--name NAME] [--public] [--access-ttl S]\n"
         "[--refresh-ttl S] [--id-ttl S] [--json]",
         "list [--json]", "disable ID", "enable ID" } },
-    { "keys", command_keys, "Lists the signing keys and their states.", { "list [--json]" } },
+    { "keys",
+      command_keys,
+      "Shows the signing keys and the timetable ahead; rotates them, or takes one out at once.",
+      { "list | plan [--json]", "show | explain KID [--json]", "rotate [--immediate] [--json]",
+        "revoke KID [--reason TEXT] [--json]" } },
     { "doctor", command_doctor, "Tries every part that serving needs.", { "[--json]" } },
     { "version", command_version, "Prints the version.", { "" } },
     { "help", command_help, "Prints this text, or a man page, or the settings as Markdown.", { "[man|markdown]" } },
@@ -79,6 +85,7 @@ static bool asks_for_help(const char *arg)
 
 int main(int argc, char **argv)
 {
+    app_prepare();
     const char *name = argc > 1 ? argv[1] : "help";
     if (strcmp(name, "--version") == 0)
         name = "version";

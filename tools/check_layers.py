@@ -23,7 +23,7 @@ BELOW = {
     "service": "keys store cache observe jose base",
     "http": "service observe jose base",
     "lambda": "service observe jose base",
-    "app": "http lambda service keys store cache observe jose base",
+    "app": "http lambda service keys store cache aws observe jose base",
     "cli": "app service observe jose base",
     "main": "cli app observe base",
 }

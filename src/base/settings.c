@@ -13,6 +13,8 @@ static const char *const records[] = { "all", "grants", NULL };
 static const char *const accesses[] = { "loopback", "any", "off", NULL };
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const formats[] = { "auto", "json", "text", NULL };
+static const char *const signers[] = { "auto", "local", "kms", "envelope", NULL }; /* enum signer_kind */
+static const char *const truths[] = { "false", "true", NULL };
 
 #define TEXT(member, preset, min, max, fault_of, form)                                                                 \
     KIND_TEXT, offsetof(struct settings, member), preset, min, max, NULL, fault_of, form
@@ -38,7 +40,7 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
     { "TOKEN_LOOPS", SECTION_SERVER, NUMBER(loops, "0", 0, 64),
       "Event loops, a thread each, for what needs no waiting. 0: one a core." },
     { "TOKEN_WORKERS", SECTION_SERVER, NUMBER(workers, "0", 0, 256),
-      "Threads for signatures and for whatever waits. 0: one a core." },
+      "Threads for signatures and for whatever waits. 0: one a core; 256 when AWS KMS makes the signatures." },
     { "TOKEN_QUEUE", SECTION_SERVER, NUMBER(queue, "1024", 1, 65536),
       "Requests that may wait for a worker; the next is answered 503 at once." },
     { "TOKEN_DRAIN_TIMEOUT", SECTION_SERVER, SECONDS(drain_timeout_s, "20", 0, 600),
@@ -84,6 +86,17 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
       "Verified tokens kept in memory, so that a second check costs a hash alone. 0: none." },
     { "TOKEN_JWKS_MAX_AGE", SECTION_CHECKS, SECONDS(jwks_max_age_s, "300", 0, 86400),
       "How long others may keep the published keys (max-age of the JWKS)." },
+    { "TOKEN_JWKS_STALE_WHILE_REVALIDATE", SECTION_CHECKS, SECONDS(jwks_stale_while_revalidate_s, "60", 0, 86400),
+      "For how long after that others may use them while they fetch them again (RFC 5861)." },
+    { "TOKEN_JWKS_STALE_IF_ERROR", SECTION_CHECKS, SECONDS(jwks_stale_if_error_s, "3600", 0, 604800),
+      "For how long after that others may use them when this service can't be reached (RFC 5861)." },
+
+    { "TOKEN_KEY_ROTATION", SECTION_KEYS, SECONDS(key_rotation_s, "7776000", 0, 315360000),
+      "How long a key signs before the next one follows it. 0: until somebody asks for it." },
+    { "TOKEN_KEY_PENDING", SECTION_KEYS, SECONDS(key_pending_s, "7200", 0, 2592000),
+      "How long a key is published before it signs: no shorter than verifiers may keep an older key set." },
+    { "TOKEN_KEY_RETIRING", SECTION_KEYS, SECONDS(key_retiring_s, "0", 0, 630720000),
+      "How long a key stays published after it signed: no shorter than the longest token. 0: as long as that." },
 
     { "TOKEN_FAILURE_LIMIT", SECTION_CALLERS, NUMBER(failure_limit, "10", 0, 1000000),
       "Failed authentications a minute from one address before it has to wait. 0: no limit." },
@@ -109,13 +122,41 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
       "The least important lines that are logged. debug has a line for each request." },
     { "TOKEN_LOG_FORMAT", SECTION_OBSERVE, WORD(log_format, "auto", LOG_AUTO, formats),
       "auto: text when standard error is a terminal, else a JSON object a line." },
+
+    { "KMS_KEY_ID", SECTION_KMS,
+      TEXT(kms_key_id, "", 0, 4096, settings_fault_of_list, "a key's id, ARN or alias, or several divided by commas"),
+      "The key in AWS KMS. One for signatures: of a list, the next rotation takes the next. A symmetric one wraps." },
+    { "TOKEN_SIGNER", SECTION_KMS, WORD(signer, "auto", SIGNER_AUTO, signers),
+      "Who holds the signing key. kms: AWS KMS signs each token; envelope: KMS wraps a key that signs in memory; auto: "
+      "what KMS_KEY_ID is for, or local, a key file, without it." },
+    { "AWS_REGION", SECTION_KMS,
+      TEXT(aws_region, "us-east-1", 1, 64, settings_fault_of_region, "lower-case letters, digits and hyphens"),
+      "The region of the key in AWS KMS." },
+    { "AWS_ENDPOINT_URL", SECTION_KMS,
+      TEXT(aws_endpoint_url, "", 0, 512, settings_fault_of_issuer, "an https or http URL without query and fragment"),
+      "Where to call AWS's services, instead of their own addresses in the region." },
+    { "AWS_ENDPOINT_URL_KMS", SECTION_KMS,
+      TEXT(aws_endpoint_url_kms, "", 0, 512, settings_fault_of_issuer,
+           "an https or http URL without query and fragment"),
+      "Where to call KMS; goes before AWS_ENDPOINT_URL." },
+    { "AWS_USE_FIPS_ENDPOINT", SECTION_KMS, WORD(aws_use_fips_endpoint, "false", 0, truths),
+      "Whether KMS is called at its FIPS 140 address." },
+    { "AWS_CA_BUNDLE", SECTION_KMS, TEXT(aws_ca_bundle, "", 0, 3072, NULL, "a path, or nothing"),
+      "PEM file of the certificates to trust for AWS, instead of the system's." },
+    { "TOKEN_KMS_RATE", SECTION_KMS, NUMBER(kms_rate, "900", 1, 1000000),
+      "Signatures a second that this instance asks KMS for. KMS counts all of an account and region together, by "
+      "default 1,000 for RSA: share them out." },
+    { "TOKEN_KMS_TIMEOUT", SECTION_KMS, SECONDS(kms_timeout_s, "5", 1, 60),
+      "How long a call of KMS may take, with waiting for the quota and tries again." },
+    { "TOKEN_KMS_TRY_TIMEOUT", SECTION_KMS, SECONDS(kms_try_timeout_s, "2", 1, 60), "How long one try may take." },
 };
 _Static_assert(SETTINGS_AUDIENCE_MAX == 15, "the row of TOKEN_AUDIENCE says this number");
 _Static_assert(SETTINGS_ROWS <= 64, "struct settings notes the origin of each row in the bits of a uint64_t");
 
 const char *settings_flag(const struct settings_row *row, char to[SETTINGS_FLAG_ROOM])
 {
-    const char *name = row->name + strlen("TOKEN_");
+    const bool is_ours = str_has_prefix(str_of(row->name), STR("TOKEN_")); /* AWS's own names stay whole */
+    const char *name = row->name + (is_ours ? strlen("TOKEN_") : 0);
     size_t len = 2;
     memcpy(to, "--", 2);
     for (; *name && len < SETTINGS_FLAG_ROOM - 1; name++)
@@ -289,8 +330,15 @@ static struct err check_together(const struct settings *settings)
     TRY(check_ttl("TOKEN_ID_TTL", settings->id_ttl_s, settings->id_ttl_max_s));
     if (!settings->tls_cert[0] && settings->tls_key[0])
         return refuse("TOKEN_TLS_CERT is missing: TOKEN_TLS_KEY is set (allowed: both or none)");
+    if (settings->kms_try_timeout_s > settings->kms_timeout_s)
+        return refuse("TOKEN_KMS_TRY_TIMEOUT is \"%lld\": it is above TOKEN_KMS_TIMEOUT (allowed: 1 to %lld seconds)",
+                      (long long)settings->kms_try_timeout_s, (long long)settings->kms_timeout_s);
     if (settings->tls_cert[0] && !settings->tls_key[0])
         return refuse("TOKEN_TLS_KEY is missing: TOKEN_TLS_CERT is set (allowed: both or none)");
+    if (settings->signer >= SIGNER_KMS && !settings->kms_key_id[0])
+        return refuse("KMS_KEY_ID is missing: TOKEN_SIGNER is \"%s\" (allowed: a key of AWS KMS, or TOKEN_SIGNER "
+                      "local)",
+                      signers[settings->signer]);
     return OK;
 }
 

@@ -11,6 +11,8 @@ enum metrics_access { METRICS_LOOPBACK, METRICS_ANY, METRICS_OFF };
 enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
+enum signer_kind { SIGNER_AUTO, SIGNER_LOCAL, SIGNER_KMS, SIGNER_ENVELOPE };
+
 enum { SETTINGS_AUDIENCE_MAX = 15 }; /* names in TOKEN_AUDIENCE: a token's aud (CLAIMS_AUD_MAX) without its client */
 
 /* Strings and lists are NUL-terminated and live as long as the struct. Units are in the names. */
@@ -30,7 +32,11 @@ struct settings {
     int64_t client_cache_s;        /* TOKEN_CLIENT_CACHE_TTL */
     int64_t verified_cache;        /* TOKEN_VERIFIED_CACHE: entries */
     int64_t jwks_max_age_s;        /* TOKEN_JWKS_MAX_AGE */
-    const char *cors_origins;      /* TOKEN_CORS_ORIGINS: comma-separated, or * */
+    int64_t jwks_stale_while_revalidate_s, jwks_stale_if_error_s; /* TOKEN_JWKS_STALE_… (RFC 5861) */
+    int64_t key_rotation_s;   /* TOKEN_KEY_ROTATION: an active key's time; 0: until somebody asks */
+    int64_t key_pending_s;    /* TOKEN_KEY_PENDING: published before it signs */
+    int64_t key_retiring_s;   /* TOKEN_KEY_RETIRING: published after it signed; 0: as long as its last token lives */
+    const char *cors_origins; /* TOKEN_CORS_ORIGINS: comma-separated, or * */
     int64_t loops, workers, queue; /* TOKEN_LOOPS, TOKEN_WORKERS (0: from the number of cores), TOKEN_QUEUE */
     int64_t body_max_bytes;        /* TOKEN_BODY_MAX */
     int64_t header_max_bytes;      /* TOKEN_HEADER_MAX: request line and headers together */
@@ -41,6 +47,15 @@ struct settings {
     int64_t metrics;                           /* TOKEN_METRICS: an enum metrics_access */
     int64_t log_level, log_format;             /* TOKEN_LOG_LEVEL, TOKEN_LOG_FORMAT */
     int64_t purge_interval_s;                  /* TOKEN_PURGE_INTERVAL */
+    const char *kms_key_id;                    /* KMS_KEY_ID: id, ARN or alias, or a comma-separated list */
+    int64_t signer;                            /* TOKEN_SIGNER: an enum signer_kind */
+    const char *aws_region;                    /* AWS_REGION */
+    const char *aws_endpoint_url;              /* AWS_ENDPOINT_URL: of every AWS service; "": AWS's own */
+    const char *aws_endpoint_url_kms;          /* AWS_ENDPOINT_URL_KMS: goes before it */
+    int64_t aws_use_fips_endpoint;             /* AWS_USE_FIPS_ENDPOINT: 0 or 1 */
+    const char *aws_ca_bundle;                 /* AWS_CA_BUNDLE: PEM file; "": the system's certificates */
+    int64_t kms_rate;                          /* TOKEN_KMS_RATE: signatures a second */
+    int64_t kms_timeout_s, kms_try_timeout_s;  /* TOKEN_KMS_TIMEOUT, TOKEN_KMS_TRY_TIMEOUT */
     uint64_t from_environment, from_flags;     /* a bit for each row of the table: where its value came from */
     char *owned;                               /* what the strings above point into; settings_release frees it */
 };

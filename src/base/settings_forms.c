@@ -133,3 +133,12 @@ const char *settings_fault_of_origins(struct str text)
         fault = fault_of_origin(str_trim(one));
     return fault;
 }
+
+/* It becomes part of a host's name and of what is signed. */
+const char *settings_fault_of_region(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!islower((unsigned char)text.at[i]) && !isdigit((unsigned char)text.at[i]) && text.at[i] != '-')
+            return "it holds other characters";
+    return text.at[0] == '-' || text.at[text.len - 1] == '-' ? "it begins or ends with a hyphen" : NULL;
+}

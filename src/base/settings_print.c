@@ -4,7 +4,26 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const section_names[] = { "Server", "Issuing", "Checking", "Callers", "Limits", "Log and metrics" };
+static const char *const section_names[] = { "Server",  "Issuing", "Checking",        "Keys",
+                                             "Callers", "Limits",  "Log and metrics", "Keys in AWS KMS" };
+
+/* What stands below a section's name, or NULL. */
+static const char *const section_notes[] = {
+    [SECTION_KMS] =
+        "AWS credentials are no settings. They are looked for where AWS's own tools look, in this order: the variables "
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; a web identity (AWS_WEB_IDENTITY_TOKEN_FILE, "
+        "AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME; AWS_ENDPOINT_URL_STS); keys of the profile AWS_PROFILE in "
+        "AWS_SHARED_CREDENTIALS_FILE or AWS_CONFIG_FILE; a container's address "
+        "(AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, or AWS_CONTAINER_CREDENTIALS_FULL_URI with "
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN or _FILE); the metadata of an EC2 instance (IMDSv2; "
+        "AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT).",
+};
+
+static const char *note_of(size_t i)
+{
+    size_t section = settings_rows[i].section;
+    return section < sizeof section_notes / sizeof *section_notes ? section_notes[section] : NULL;
+}
 
 /* --- variables that nobody reads --------------------------------------------------------------------------------- */
 
@@ -59,7 +78,6 @@ static void warn_if_unknown(struct str name, FILE *out)
 void settings_warn_unknown(FILE *out)
 {
     static const char *const later[][2] = {
-        { "KMS_KEY_ID", "signs with a key file" },
         { "SUPABASE_URL", "keeps its records in SQLite" },
         { "REDIS_URL", "keeps its caches in memory" },
         { "EVENT_BUS_NAME", "sends no events" },
@@ -107,12 +125,18 @@ static bool opens_section(size_t i)
 
 void settings_print_help(FILE *out)
 {
-    enum { INDENT = 30, WIDTH = 100 };
+    enum { INDENT = 33, WIDTH = 100 };
     char flag[SETTINGS_FLAG_ROOM], allowed[128], about[384];
-    fputs("settings of every command (each is an environment variable too: --data-dir is TOKEN_DATA_DIR):\n", out);
+    fputs("settings of every command (each is an environment variable too: --data-dir is TOKEN_DATA_DIR,\n"
+          "--aws-region is AWS_REGION):\n",
+          out);
     for (size_t i = 0; i < SETTINGS_ROWS; i++) {
         if (opens_section(i))
             fprintf(out, "\n%s:\n", section_names[settings_rows[i].section]);
+        if (opens_section(i) && note_of(i)) {
+            fputs("  ", out);
+            print_wrapped(out, note_of(i), 2, WIDTH);
+        }
         fprintf(out, "  %-*s", INDENT - 2, settings_flag(&settings_rows[i], flag));
         snprintf(about, sizeof about, "%s [%s; default %s]", settings_rows[i].help,
                  settings_allowed(&settings_rows[i], allowed),
@@ -141,6 +165,10 @@ void settings_print_man(FILE *out)
     for (size_t i = 0; i < SETTINGS_ROWS; i++) {
         if (opens_section(i))
             fprintf(out, ".SS %s\n", section_names[settings_rows[i].section]);
+        if (opens_section(i) && note_of(i)) {
+            roff_print(out, note_of(i));
+            fputc('\n', out);
+        }
         fputs(".TP\n.BI ", out);
         roff_print(out, settings_flag(&settings_rows[i], flag));
         fputs(" \" value\" \", \" ", out);
@@ -167,8 +195,9 @@ void settings_print_markdown(FILE *out)
     for (size_t i = 0; i < SETTINGS_ROWS; i++) {
         const char *tick = settings_rows[i].preset[0] ? "`" : "";
         if (opens_section(i))
-            fprintf(out, "%s## %s\n\n| variable | flag | default | allowed | meaning |\n|---|---|---|---|---|\n",
-                    i > 0 ? "\n" : "", section_names[settings_rows[i].section]);
+            fprintf(out, "%s## %s\n\n%s%s| variable | flag | default | allowed | meaning |\n|---|---|---|---|---|\n",
+                    i > 0 ? "\n" : "", section_names[settings_rows[i].section], note_of(i) ? note_of(i) : "",
+                    note_of(i) ? "\n\n" : "");
         fprintf(out, "| `%s` | `%s` | %s%s%s | ", settings_rows[i].name, settings_flag(&settings_rows[i], flag), tick,
                 settings_rows[i].preset, tick);
         print_cell(out, settings_allowed(&settings_rows[i], allowed));

@@ -6,7 +6,16 @@
 #include "base/settings.h"
 
 enum kind { KIND_TEXT, KIND_WORD, KIND_NUMBER, KIND_SECONDS, KIND_BYTES };
-enum section { SECTION_SERVER, SECTION_TOKENS, SECTION_CHECKS, SECTION_CALLERS, SECTION_LIMITS, SECTION_OBSERVE };
+enum section {
+    SECTION_SERVER,
+    SECTION_TOKENS,
+    SECTION_CHECKS,
+    SECTION_KEYS,
+    SECTION_CALLERS,
+    SECTION_LIMITS,
+    SECTION_OBSERVE,
+    SECTION_KMS
+};
 
 struct settings_row {
     const char *name; /* the variable; its flag is made from it */
@@ -21,10 +30,11 @@ struct settings_row {
     const char *help;
 };
 
-enum { SETTINGS_ROWS = 36, SETTINGS_FLAG_ROOM = 40, SETTINGS_ALLOWED_ROOM = 128 };
+enum { SETTINGS_ROWS = 51, SETTINGS_FLAG_ROOM = 40, SETTINGS_ALLOWED_ROOM = 128 };
 extern const struct settings_row settings_rows[SETTINGS_ROWS];
 
-/* A row's flag, TOKEN_DATA_DIR -> --data-dir, and what it allows, "1 to 86400 seconds": written to `to`, and returned.
+/* A row's flag, TOKEN_DATA_DIR -> --data-dir, AWS_REGION -> --aws-region, and what it allows, "1 to 86400 seconds":
+ * written to `to`, and returned.
  */
 const char *settings_flag(const struct settings_row *row, char to[SETTINGS_FLAG_ROOM]);
 const char *settings_allowed(const struct settings_row *row, char to[SETTINGS_ALLOWED_ROOM]);
@@ -38,5 +48,6 @@ const char *settings_fault_of_issuer(struct str text);
 const char *settings_fault_of_list(struct str text);
 const char *settings_fault_of_audience(struct str text);
 const char *settings_fault_of_origins(struct str text);
+const char *settings_fault_of_region(struct str text);
 
 #endif

@@ -24,7 +24,8 @@ static struct err check_sign(struct app *app)
     arena_init(&arena, NULL, 0);
     buf_init(&token, &arena, 1024, 4096);
     const struct keyring_view *view = keyring_acquire(app->service.keyring);
-    struct err err = keyring_sign(app->service.keyring, view, STR("JWT"), STR("{\"doctor\":true}"), &token);
+    struct err err = keyring_sign(app->service.keyring, view, SIGN_BACKGROUND, STR("JWT"), STR("{\"doctor\":true}"),
+                                  &token);
     if (!err.code)
         err = jws_split(buf_str(&token), &parts);
     if (!err.code)
@@ -34,6 +35,14 @@ static struct err check_sign(struct app *app)
     keyring_release(view);
     arena_release(&arena);
     return err;
+}
+
+static const char *note_of(const struct signer *signer)
+{
+    struct str name = str_of(signer->ops->name);
+    return str_eq(name, STR("kms"))        ? "kms: the key in AWS KMS is enabled"
+           : str_eq(name, STR("envelope")) ? "envelope: the active key is unwrapped, its wrapping key enabled"
+                                           : "local: its file is there";
 }
 
 static struct err check_dir(const struct settings *settings)
@@ -88,7 +97,8 @@ static int examine(struct app *app, bool json)
         { "open", opened, "settings, store, keys and revocations could be read" },
         { "data", check_dir(&app->settings), "the data directory is the service's alone" },
         { "store", opened.code ? unopened : service->store->ops->check(service->store), "reads and writes" },
-        { "signer", opened.code ? unopened : service->signer->ops->check(service->signer), "holds the active key" },
+        { "signer", opened.code ? unopened : service->signer->ops->check(service->signer),
+          opened.code ? "" : note_of(service->signer) },
         { "sign", opened.code ? unopened : check_sign(app), "a signature verifies against the published key" },
     };
     return print_findings(findings, sizeof findings / sizeof *findings, json);

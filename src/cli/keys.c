@@ -1,53 +1,321 @@
-/* cli/keys.c: token-service keys list. */
+/* cli/keys.c: token-service keys: on the store, beside a running server (which notices within a second) or without one.
+ */
+#include "base/json.h"
 #include "cli/cli.h"
+#include "observe/log.h"
 #include <stdio.h>
 #include <time.h>
 
-static void print_key(const struct key *key, bool json, bool first)
+enum { PAST_SHOWN = 1000, OUTPUT_MAX = 4 * 1024 * 1024 };
+
+struct keys_options {
+    bool json, immediate;
+    const char *reason;
+};
+
+struct keys_call {
+    struct app *app;
+    struct arena *arena;
+    const struct keys_options *options;
+    const char *kid; /* NULL: none was given */
+    int64_t now_s;
+};
+
+/* --- output ------------------------------------------------------------------------------------------------------ */
+
+static void write_time(struct buf *out, struct arena *arena, const char *name, int64_t at_s)
 {
-    struct tm tm;
-    char created[32];
-    time_t at = (time_t)key->created_at;
-    strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
-    if (json)
-        printf("%s{\"kid\":\"%.*s\",\"alg\":\"%.*s\",\"state\":\"%s\",\"created_at\":\"%s\"}", first ? "" : ",\n ",
-               (int)key->kid.len, key->kid.at, (int)key->alg.len, key->alg.at, key_state_name(key->state), created);
-    else
-        printf("%-44.*s %-6.*s %-9s %s\n", (int)key->kid.len, key->kid.at, (int)key->alg.len, key->alg.at,
-               key_state_name(key->state), created);
+    if (at_s == 0)
+        return;
+    json_write_name(out, str_of(name));
+    json_write_str(out, lifecycle_time(arena, at_s));
 }
 
-static struct err list(struct app *app, bool json)
+static void write_key(struct buf *out, struct arena *arena, const struct key *key, bool with_jwk)
 {
-    struct arena arena;
+    buf_add_char(out, '{');
+    json_write_name(out, STR("kid"));
+    json_write_str(out, key->kid);
+    json_write_name(out, STR("alg"));
+    json_write_str(out, key->alg);
+    json_write_name(out, STR("state"));
+    json_write_str(out, str_of(key_state_name(key->state)));
+    write_time(out, arena, "created_at", key->created_at);
+    write_time(out, arena, "published_at", key->published_at);
+    write_time(out, arena, "activated_at", key->activated_at);
+    write_time(out, arena, "rotate_requested_at", key->rotate_requested_at);
+    write_time(out, arena, "retiring_at", key->retiring_at);
+    write_time(out, arena, "retire_after", key->retire_after);
+    write_time(out, arena, "retired_at", key->retired_at);
+    write_time(out, arena, "revoked_at", key->revoked_at);
+    if (key->revocation_reason.len > 0) {
+        json_write_name(out, STR("revocation_reason"));
+        json_write_str(out, key->revocation_reason);
+    }
+    if (key->rotated_from_kid.len > 0) {
+        json_write_name(out, STR("rotated_from_kid"));
+        json_write_str(out, key->rotated_from_kid);
+    }
+    write_time(out, arena, "disposed_at", key->disposed_at);
+    if (with_jwk) {
+        json_write_name(out, STR("jwk"));
+        buf_add(out, key->public_jwk);
+    }
+    buf_add_char(out, '}');
+}
+
+static void print(const struct buf *out)
+{
+    printf("%.*s\n", (int)out->len, out->at);
+}
+
+static void print_time(struct arena *arena, const char *name, int64_t at_s)
+{
+    if (at_s > 0)
+        printf("%-14s %s\n", name, lifecycle_time(arena, at_s).at);
+}
+
+/* --- reading ----------------------------------------------------------------------------------------------------- */
+
+static struct err read_life(const struct keys_call *call, struct lifecycle *out)
+{
+    struct store *store = call->app->service.store;
     struct key *keys = NULL;
+    *out = (struct lifecycle){ .settings = &call->app->settings };
+    TRY(store->ops->list_keys(store, call->arena, &keys, &out->count));
+    out->keys = keys;
+    return OK;
+}
+
+static struct err find(const struct keys_call *call, struct key *out)
+{
+    struct store *store = call->app->service.store;
+    struct err err = store->ops->find_key(store, call->arena, str_of(call->kid), out);
+    return err.code == ERR_NOT_FOUND ? failed(ERR_NOT_FOUND, "there is no key of this kid") : err;
+}
+
+static void print_row(struct arena *arena, const struct key *key)
+{
+    printf("%-44.*s %-6.*s %-9s %s\n", (int)key->kid.len, key->kid.at, (int)key->alg.len, key->alg.at,
+           key_state_name(key->state), lifecycle_time(arena, key->created_at).at);
+}
+
+static struct err list(const struct keys_call *call)
+{
+    struct store *store = call->app->service.store;
+    struct key *past = NULL;
+    struct lifecycle life;
+    struct buf out;
     size_t count = 0;
-    TRY(app_open_store(app));
-    arena_init(&arena, NULL, 0);
-    struct err err = app->service.store->ops->list_keys(app->service.store, &arena, &keys, &count);
-    if (!err.code && json)
-        printf("[");
-    else if (!err.code)
+    TRY(read_life(call, &life));
+    TRY(store->ops->list_past_keys(store, call->arena, false, PAST_SHOWN, &past, &count));
+    if (!call->options->json)
         printf("%-44s %-6s %-9s %s\n", "KID", "ALG", "STATE", "CREATED");
-    for (size_t i = 0; !err.code && i < count; i++)
-        print_key(&keys[i], json, i == 0);
-    if (!err.code && json)
-        printf("]\n");
-    arena_release(&arena);
+    buf_init(&out, call->arena, 4096, OUTPUT_MAX);
+    buf_add_char(&out, '[');
+    for (size_t i = 0; i < life.count + count; i++) {
+        const struct key *key = i < life.count ? &life.keys[i] : &past[i - life.count];
+        if (!call->options->json)
+            print_row(call->arena, key);
+        buf_add(&out, i > 0 ? STR(",\n ") : STR(""));
+        write_key(&out, call->arena, key, false);
+    }
+    buf_add_char(&out, ']');
+    if (call->options->json)
+        print(&out);
+    return OK;
+}
+
+static struct err show(const struct keys_call *call)
+{
+    struct key key;
+    struct buf out;
+    TRY(find(call, &key));
+    if (call->options->json) {
+        buf_init(&out, call->arena, 4096, OUTPUT_MAX);
+        write_key(&out, call->arena, &key, true);
+        print(&out);
+        return OK;
+    }
+    printf("%-14s %.*s\n%-14s %.*s\n%-14s %s\n", "kid", (int)key.kid.len, key.kid.at, "alg", (int)key.alg.len,
+           key.alg.at, "state", key_state_name(key.state));
+    print_time(call->arena, "created", key.created_at);
+    print_time(call->arena, "published", key.published_at);
+    print_time(call->arena, "activated", key.activated_at);
+    print_time(call->arena, "retiring", key.retiring_at);
+    print_time(call->arena, "retires after", key.retire_after);
+    print_time(call->arena, "retired", key.retired_at);
+    print_time(call->arena, "revoked", key.revoked_at);
+    if (key.revocation_reason.len > 0)
+        printf("%-14s %.*s\n", "reason", (int)key.revocation_reason.len, key.revocation_reason.at);
+    if (key.rotated_from_kid.len > 0)
+        printf("%-14s %.*s\n", "follows", (int)key.rotated_from_kid.len, key.rotated_from_kid.at);
+    printf("%-14s %.*s\n", "jwk", (int)key.public_jwk.len, key.public_jwk.at);
+    return OK;
+}
+
+static struct err plan(const struct keys_call *call)
+{
+    struct plan_row rows[PLAN_MAX];
+    struct lifecycle life;
+    struct buf out;
+    TRY(read_life(call, &life));
+    size_t count = lifecycle_plan(&life, call->now_s, rows);
+    buf_init(&out, call->arena, 4096, OUTPUT_MAX);
+    buf_add_char(&out, '[');
+    if (!call->options->json)
+        printf("%-20s %-14s %-44s %s\n", "TIME", "IN", "KID", "EVENT");
+    for (size_t i = 0; i < count; i++) {
+        struct str kid = rows[i].kid.len > 0 ? rows[i].kid : STR("(a new key)");
+        int64_t in_s = rows[i].at_s - call->now_s;
+        if (!call->options->json)
+            printf("%-20s %-14s %-44.*s %.*s\n", lifecycle_time(call->arena, rows[i].at_s).at,
+                   in_s > 0 ? lifecycle_span(call->arena, in_s).at : "now", (int)kid.len, kid.at,
+                   (int)rows[i].event.len, rows[i].event.at);
+        buf_add(&out, i > 0 ? STR(",\n {") : STR("{"));
+        write_time(&out, call->arena, "at", rows[i].at_s);
+        if (rows[i].kid.len > 0) {
+            json_write_name(&out, STR("kid"));
+            json_write_str(&out, rows[i].kid);
+        }
+        json_write_name(&out, STR("event"));
+        json_write_str(&out, rows[i].event);
+        buf_add_char(&out, '}');
+    }
+    buf_add_char(&out, ']');
+    if (call->options->json)
+        print(&out);
+    else if (count == 0)
+        puts("Nothing happens by itself.");
+    return OK;
+}
+
+static struct err explain(const struct keys_call *call)
+{
+    struct lifecycle life;
+    struct key key;
+    struct buf out;
+    TRY(find(call, &key));
+    TRY(read_life(call, &life));
+    struct str text = lifecycle_explain(&life, call->arena, &key, call->now_s);
+    if (!call->options->json) {
+        printf("%s is %s. %.*s\n", call->kid, key_state_name(key.state), (int)text.len, text.at);
+        return OK;
+    }
+    buf_init(&out, call->arena, 4096, OUTPUT_MAX);
+    buf_add_char(&out, '{');
+    json_write_name(&out, STR("kid"));
+    json_write_str(&out, key.kid);
+    json_write_name(&out, STR("state"));
+    json_write_str(&out, str_of(key_state_name(key.state)));
+    json_write_name(&out, STR("explanation"));
+    json_write_str(&out, text);
+    buf_add_char(&out, '}');
+    print(&out);
+    return OK;
+}
+
+/* --- moving ------------------------------------------------------------------------------------------------------ */
+
+static void print_rotated(const struct keys_call *call, const struct rotated *done)
+{
+    struct buf out;
+    if (!call->options->json) {
+        printf("%s\n", done->message);
+        if (done->new_kid.len > 0)
+            printf("new key  %.*s\nold key  %.*s\n", (int)done->new_kid.len, done->new_kid.at, (int)done->old_kid.len,
+                   done->old_kid.at);
+        return;
+    }
+    buf_init(&out, call->arena, 1024, OUTPUT_MAX);
+    buf_add_char(&out, '{');
+    json_write_name(&out, STR("message"));
+    json_write_str(&out, str_of(done->message));
+    if (done->new_kid.len > 0) {
+        json_write_name(&out, STR("new_kid"));
+        json_write_str(&out, done->new_kid);
+        json_write_name(&out, STR("old_kid"));
+        json_write_str(&out, done->old_kid);
+    }
+    write_time(&out, call->arena, "rotates_at", done->at_s);
+    buf_add_char(&out, '}');
+    print(&out);
+}
+
+static struct err rotate(const struct keys_call *call)
+{
+    struct rotated done;
+    TRY(rotation_rotate(call->app->service.rotation, call->arena, call->options->immediate, call->now_s, &done));
+    print_rotated(call, &done);
+    return OK;
+}
+
+/* What the key leaves behind is removed here too: there may be no server that would. */
+static struct err revoke(const struct keys_call *call)
+{
+    struct rotation *rotation = call->app->service.rotation;
+    struct rotated done;
+    bool changed = false;
+    struct err err = rotation_revoke(rotation, call->arena, str_of(call->kid), str_of(call->options->reason),
+                                     call->now_s, &done);
+    if (err.code == ERR_NOT_FOUND)
+        return failed(ERR_NOT_FOUND, "there is no key of this kid");
+    TRY(err);
+    print_rotated(call, &done);
+    rotation_dispose(rotation, call->now_s, &changed);
+    return OK;
+}
+
+/* --- the command ------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    struct err (*run)(const struct keys_call *);
+    bool takes_kid, moves;
+} verbs[] = {
+    { "list", list, false, false },      { "show", show, true, false },     { "plan", plan, false, false },
+    { "explain", explain, true, false }, { "rotate", rotate, false, true }, { "revoke", revoke, true, true }
+};
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+static struct err run(struct app *app, const char *const words[2], const struct keys_options *options)
+{
+    size_t at = 0;
+    while (at < VERBS && (!words[0] || strcmp(verbs[at].name, words[0]) != 0))
+        at++;
+    if (at == VERBS)
+        return failed(ERR_INVALID_REQUEST, "keys takes list, show, plan, explain, rotate or revoke");
+    if (verbs[at].takes_kid != (words[1] != NULL))
+        return failed(ERR_INVALID_REQUEST, verbs[at].takes_kid ? "name the key by its kid, as keys list shows it"
+                                                               : "only show, explain and revoke take a kid");
+    if ((options->immediate && strcmp(words[0], "rotate") != 0) ||
+        (options->reason[0] && strcmp(words[0], "revoke") != 0))
+        return failed(ERR_INVALID_REQUEST, "--immediate is for rotate, --reason for revoke");
+    if (!utf8_valid(str_of(options->reason)) || strlen(options->reason) > 256)
+        return failed(ERR_INVALID_REQUEST, "--reason takes at most 256 bytes of UTF-8");
+    TRY(verbs[at].moves ? app_open_signer(app) : app_open_store(app));
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    const struct keys_call call = { app, &arena, options, words[1], (int64_t)time(NULL) };
+    struct err err = verbs[at].run(&call);
+    if (err.code) /* its sentence may lie in the arena of this scope */
+        err.why = arena_copy(&app->arena, str_of(err.why)).at;
     return err;
 }
 
 int command_keys(int argc, char **argv)
 {
-    bool json = false;
-    const struct option_row rows[] = { { "--json", OPTION_SWITCH, &json } };
-    const char *words[1] = { NULL };
+    struct keys_options options = { .reason = "" };
+    const struct option_row rows[] = { { "--json", OPTION_SWITCH, &options.json },
+                                       { "--immediate", OPTION_SWITCH, &options.immediate },
+                                       { "--reason", OPTION_TEXT, &options.reason } };
+    const char *words[2] = { NULL, NULL };
     struct app app = { 0 };
-    if (!options_read(argc, argv, rows, 1, words, 1, &app.settings))
+    if (!options_read(argc, argv, rows, sizeof rows / sizeof *rows, words, 2, &app.settings))
         return EXIT_USAGE;
-    struct err err = words[0] && strcmp(words[0], "list") == 0 ? list(&app, json)
-                                                               : failed(ERR_INVALID_REQUEST, "keys takes list");
+    log_configure(LOG_ERROR, (enum log_format)app.settings.log_format);
+    int code = report(run(&app, words, &options));
     app_close(&app);
     settings_release(&app.settings);
-    return report(err);
+    return code;
 }

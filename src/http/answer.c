@@ -77,19 +77,27 @@ static void write_content_type(struct buf *out, enum content content)
     buf_add(out, types[content]);
 }
 
-static void write_max_age(struct buf *out, int64_t max_age_s)
+/* One more directive; a zero needs none. */
+static void write_directive(struct buf *out, struct str name, int64_t seconds)
 {
-    buf_add(out, STR("Cache-Control: public, max-age="));
-    buf_add_int(out, max_age_s);
-    buf_add(out, STR("\r\n"));
+    if (seconds <= 0)
+        return;
+    buf_add(out, name);
+    buf_add_int(out, seconds);
 }
 
-static void write_cache_control(struct buf *out, int64_t max_age_s)
+/* RFC 9111 section 5.2.2, RFC 5861. */
+static void write_cache_control(struct buf *out, const struct response *response)
 {
-    if (max_age_s >= 0)
-        write_max_age(out, max_age_s);
-    else if (max_age_s == -1)
+    if (response->max_age_s >= 0) {
+        buf_add(out, STR("Cache-Control: public, max-age="));
+        buf_add_int(out, response->max_age_s);
+        write_directive(out, STR(", stale-while-revalidate="), response->stale_while_revalidate_s);
+        write_directive(out, STR(", stale-if-error="), response->stale_if_error_s);
+        buf_add(out, STR("\r\n"));
+    } else if (response->max_age_s == -1) {
         buf_add(out, STR("Cache-Control: no-store\r\n"));
+    }
 }
 
 static void write_cors(struct buf *out, const struct response *response)
@@ -112,7 +120,7 @@ void answer_write(const struct response *response, const struct answer_frame *fr
     write_status(out, response->status);
     write_header(out, STR("Date"), frame->date);
     write_content_type(out, response->content);
-    write_cache_control(out, response->max_age_s);
+    write_cache_control(out, response);
     write_header(out, STR("X-Request-Id"), frame->request_id);
     write_header(out, STR("WWW-Authenticate"), response->challenge);
     write_header(out, STR("ETag"), response->etag);

@@ -3,12 +3,15 @@
 #include "jose/b64.h"
 #include "jose/ed25519_point.h"
 #include "jose/jws.h"
+#include "jose/private_memory.h"
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/decoder.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -162,8 +165,23 @@ void jwk_free(struct jwk *key)
 {
     if (!key)
         return;
+    if (key->has_private)
+        jws_forget(key);
+    private_memory_begin();
     EVP_PKEY_free(key->pkey); /* OpenSSL wipes private numbers */
+    private_memory_end();
     free(key);
+}
+
+bool jwk_set_kid(struct jwk *key, struct str kid)
+{
+    char bytes[sizeof key->kid];
+    size_t len;
+    if (kid.len == 0 || kid.len >= sizeof key->kid || !b64url_decode(kid, bytes, &len))
+        return false;
+    memcpy(key->kid, kid.at, kid.len);
+    key->kid[kid.len] = '\0';
+    return true;
 }
 
 void jwk_write_public(const struct jwk *key, struct buf *out)
@@ -331,9 +349,11 @@ struct err jwk_parse_public(struct arena *arena, struct str text, struct jwk **o
 
 struct err jwk_generate(enum jwa alg, struct jwk **out)
 {
+    private_memory_begin();
     EVP_PKEY *pkey = alg == JWA_ES256   ? EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256")
                      : alg == JWA_EDDSA ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
                                         : EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)RSA_BITS_MIN);
+    private_memory_end();
     if (!pkey)
         return failed(ERR_INTERNAL, "a key pair could not be made");
     return jwk_of_pkey(pkey, alg, true, out);
@@ -351,16 +371,51 @@ static int no_passphrase(char *text, int size, int writing, void *cls)
 
 struct err jwk_read_private_pem(struct str pem, enum jwa alg, struct jwk **out)
 {
+    private_memory_begin();
     BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
     EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
     BIO_free(bio);
+    private_memory_end();
     if (!pkey)
         return failed(ERR_INVALID_REQUEST, "the key file is not an unencrypted private key in PEM");
     return jwk_of_pkey(pkey, alg, true, out);
 }
 
+struct err jwk_read_private_der(struct str der, enum jwa alg, struct jwk **out)
+{
+    EVP_PKEY *pkey = NULL;
+    const unsigned char *at = (const unsigned char *)der.at;
+    size_t left = der.len;
+    private_memory_begin();
+    OSSL_DECODER_CTX *decoder = OSSL_DECODER_CTX_new_for_pkey(&pkey, "DER", "PrivateKeyInfo",
+                                                              algorithms[alg - 1].openssl, EVP_PKEY_KEYPAIR, NULL,
+                                                              NULL);
+    bool whole = decoder && OSSL_DECODER_from_data(decoder, &at, &left) == 1 && left == 0;
+    OSSL_DECODER_CTX_free(decoder);
+    if (!whole) {
+        EVP_PKEY_free(pkey);
+        pkey = NULL;
+    }
+    private_memory_end();
+    if (!pkey)
+        return failed(ERR_INVALID_REQUEST, "the private key is no PKCS#8 of its algorithm");
+    return jwk_of_pkey(pkey, alg, true, out);
+}
+
+struct err jwk_read_public_der(struct str der, enum jwa alg, struct jwk **out)
+{
+    const unsigned char *at = (const unsigned char *)der.at;
+    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)der.len);
+    if (!pkey || at != (const unsigned char *)der.at + der.len) {
+        EVP_PKEY_free(pkey);
+        return failed(ERR_INVALID_REQUEST, "the public key is no SubjectPublicKeyInfo");
+    }
+    return jwk_of_pkey(pkey, alg, false, out);
+}
+
 struct err jwk_write_private_pem(const struct jwk *key, struct secret *out)
 {
+    private_memory_begin();
     BIO *bio = BIO_new(BIO_s_secmem()); /* wiped when freed */
     char *at = NULL;
     bool good = bio && key->has_private &&
@@ -370,5 +425,6 @@ struct err jwk_write_private_pem(const struct jwk *key, struct secret *out)
     if (!err.code)
         memcpy(out->at, at, (size_t)len);
     BIO_free(bio);
+    private_memory_end();
     return err;
 }

@@ -21,12 +21,16 @@ struct jwk {
     struct evp_pkey_st *pkey; /* OpenSSL's; public, or both halves */
     uint64_t serial;          /* never used twice in a process: names the key in per-thread contexts (jws.c) */
     bool has_private;
-    char kid[JWK_THUMBPRINT_LEN + 1]; /* RFC 7638 thumbprint */
+    char kid[JWK_THUMBPRINT_LEN + 1]; /* RFC 7638 thumbprint, unless jwk_set_kid gave another */
 };
 
 /* Takes `pkey` (freed with the jwk, and also on failure) and pins it to `alg`. ERR_INVALID_REQUEST when the key is not
  * of the algorithm's type, or too weak: RSA modulus below 2048 or above 8192 bits, exponent even or below 65537. */
 MUST_USE struct err jwk_of_pkey(struct evp_pkey_st *pkey, enum jwa alg, bool has_private, struct jwk **out);
+
+/* Names a key that nobody shares yet otherwise than by its thumbprint. False, with the kid as it was, when `kid` is
+ * empty, longer than a thumbprint, or has a character that base64url has not. */
+MUST_USE bool jwk_set_kid(struct jwk *key, struct str kid);
 
 /* Parses a public JWK. The algorithm is its `alg` member, or without one the only one that its type leaves (EC P-256:
  * ES256; Ed25519: EdDSA; RSA: RS256). Refuses symmetric and private keys, unknown curves, points off the curve, `use`
@@ -42,10 +46,15 @@ MUST_USE struct err jwk_generate(enum jwa alg, struct jwk **out);
 MUST_USE struct err jwk_read_private_pem(struct str pem, enum jwa alg, struct jwk **out);
 MUST_USE struct err jwk_write_private_pem(const struct jwk *key, struct secret *out);
 
+/* The same as DER: a private half as PKCS#8 (RFC 5958), which the caller wipes; a public one as SubjectPublicKeyInfo
+ * (RFC 5280 section 4.1). Nothing may follow in `der`. */
+MUST_USE struct err jwk_read_private_der(struct str der, enum jwa alg, struct jwk **out);
+MUST_USE struct err jwk_read_public_der(struct str der, enum jwa alg, struct jwk **out);
+
 /* Appends the public half as a JWK object with kid, kty, use, alg and the public members. */
 void jwk_write_public(const struct jwk *key, struct buf *out);
 
-/* Frees and wipes; NULL allowed. */
+/* Frees and wipes, the copies that threads made for signing included (jws.h); NULL allowed. */
 void jwk_free(struct jwk *key);
 static inline void jwk_freep(struct jwk **key)
 {

@@ -5,6 +5,7 @@
  * twice, so one that outlives its key can never be taken for another key's. */
 #include "jose/jws.h"
 #include "jose/b64.h"
+#include "jose/private_memory.h"
 #include <openssl/bn.h>
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
@@ -16,14 +17,24 @@ enum { CONTEXTS = 8, HALF = 32 /* of an ES256 signature */, PSS_SALT = 32 };
 
 struct context {
     uint64_t serial; /* 0: free */
-    bool signs;
-    EVP_PKEY *own; /* a private key's copy: OpenSSL's RSA blinding takes a lock on a key that threads share */
+    EVP_PKEY *own;   /* a private RSA key's copy: OpenSSL's blinding takes a lock on a key that threads share */
     EVP_PKEY_CTX *ctx;
     uint64_t used;
 };
 
-static _Thread_local struct {
+/* What a thread signs with. Listed, so that no copy of a private key outlives the key in a thread that sleeps. */
+struct signing {
+    pthread_mutex_t lock; /* held while it signs; taken by another thread only to forget a key */
     struct context contexts[CONTEXTS];
+    struct signing *next;
+};
+
+static pthread_mutex_t signing_lock = PTHREAD_MUTEX_INITIALIZER; /* of the list; taken before a member's own */
+static struct signing *signing_first;
+
+static _Thread_local struct {
+    struct context contexts[CONTEXTS]; /* for verifying */
+    struct signing *signing;           /* made with this thread's first signature */
     uint64_t clock;
     EVP_MD_CTX *digest;
 } mine;
@@ -54,15 +65,67 @@ void sha256(struct str in, unsigned char out[32])
 
 static void context_free(struct context *context)
 {
+    private_memory_begin();
     EVP_PKEY_CTX_free(context->ctx);
     EVP_PKEY_free(context->own);
+    private_memory_end();
     *context = (struct context){ 0 };
+}
+
+static struct signing *begin_signing(void)
+{
+    if (!mine.signing) {
+        mine.signing = mem_alloc(sizeof *mine.signing);
+        *mine.signing = (struct signing){ .next = NULL };
+        pthread_mutex_init(&mine.signing->lock, NULL);
+        pthread_mutex_lock(&signing_lock);
+        mine.signing->next = signing_first;
+        signing_first = mine.signing;
+        pthread_mutex_unlock(&signing_lock);
+    }
+    pthread_mutex_lock(&mine.signing->lock);
+    return mine.signing;
+}
+
+static void end_signing(void)
+{
+    pthread_mutex_unlock(&mine.signing->lock);
+}
+
+void jws_forget(const struct jwk *key)
+{
+    pthread_mutex_lock(&signing_lock);
+    for (struct signing *each = signing_first; each; each = each->next) {
+        pthread_mutex_lock(&each->lock);
+        for (size_t i = 0; i < CONTEXTS; i++)
+            if (each->contexts[i].serial == key->serial)
+                context_free(&each->contexts[i]);
+        pthread_mutex_unlock(&each->lock);
+    }
+    pthread_mutex_unlock(&signing_lock);
+}
+
+static void signing_free(struct signing *signing)
+{
+    pthread_mutex_lock(&signing_lock);
+    struct signing **place = &signing_first;
+    while (*place != signing)
+        place = &(*place)->next;
+    *place = signing->next;
+    pthread_mutex_unlock(&signing_lock);
+    for (size_t i = 0; i < CONTEXTS; i++)
+        context_free(&signing->contexts[i]);
+    pthread_mutex_destroy(&signing->lock);
+    free(signing);
 }
 
 void jws_thread_end(void)
 {
     for (size_t i = 0; i < CONTEXTS; i++)
         context_free(&mine.contexts[i]);
+    if (mine.signing)
+        signing_free(mine.signing);
+    mine.signing = NULL;
     EVP_MD_CTX_free(mine.digest);
     mine.digest = NULL;
 }
@@ -89,25 +152,38 @@ static bool set_parameters(EVP_PKEY_CTX *ctx, enum jwa alg)
 static bool context_fill(struct context *context, const struct jwk *key, bool signs)
 {
     pthread_once(&sha256_once, fetch_sha256);
-    if (signs && !(context->own = EVP_PKEY_dup(key->pkey)))
-        return false;
-    context->ctx = EVP_PKEY_CTX_new_from_pkey(NULL, signs ? context->own : key->pkey, NULL);
+    if (signs && key->alg != JWA_ES256)
+        context->own = EVP_PKEY_dup(key->pkey); /* without a copy: slower, and right all the same */
+    context->ctx = EVP_PKEY_CTX_new_from_pkey(NULL, context->own ? context->own : key->pkey, NULL);
     if (!context->ctx)
         return false;
     int begun = signs ? EVP_PKEY_sign_init(context->ctx) : EVP_PKEY_verify_init(context->ctx);
     if (begun <= 0 || !set_parameters(context->ctx, key->alg))
         return false;
     context->serial = key->serial;
-    context->signs = signs;
     return true;
 }
 
-static EVP_PKEY_CTX *context_of(const struct jwk *key, bool signs)
+/* A first signature makes what OpenSSL then keeps with the key: its primes in Montgomery form. */
+static bool context_fill_to_sign(struct context *context, const struct jwk *key)
 {
-    struct context *oldest = &mine.contexts[0];
+    static const unsigned char nothing[32];
+    unsigned char signature[JWK_SIGNATURE_MAX];
+    size_t len = sizeof signature;
+    private_memory_begin();
+    bool filled = context_fill(context, key, true) &&
+                  EVP_PKEY_sign(context->ctx, signature, &len, nothing, sizeof nothing) > 0;
+    private_memory_end();
+    return filled;
+}
+
+/* This thread's context for the key, among `contexts`; the one that was not used for longest makes room. */
+static EVP_PKEY_CTX *context_of(struct context contexts[CONTEXTS], const struct jwk *key, bool signs)
+{
+    struct context *oldest = &contexts[0];
     for (size_t i = 0; i < CONTEXTS; i++) {
-        struct context *each = &mine.contexts[i];
-        if (each->serial == key->serial && each->signs == signs) {
+        struct context *each = &contexts[i];
+        if (each->serial == key->serial) {
             each->used = ++mine.clock;
             return each->ctx;
         }
@@ -115,7 +191,7 @@ static EVP_PKEY_CTX *context_of(const struct jwk *key, bool signs)
             oldest = each;
     }
     context_free(oldest);
-    if (!context_fill(oldest, key, signs)) {
+    if (!(signs ? context_fill_to_sign(oldest, key) : context_fill(oldest, key, false))) {
         context_free(oldest);
         return NULL;
     }
@@ -238,7 +314,7 @@ static bool verify_digest(const struct jwk *key, struct str input, struct str si
     const unsigned char *bytes = (const unsigned char *)signature.at;
     size_t len = signature.len;
     unsigned char digest[32], der[72];
-    EVP_PKEY_CTX *ctx = context_of(key, false);
+    EVP_PKEY_CTX *ctx = context_of(mine.contexts, key, false);
     if (!ctx)
         return false;
     sha256(input, digest);
@@ -295,23 +371,31 @@ void jws_write_signing_input(struct buf *out, enum jwa alg, struct str typ, stru
 
 static bool sign_eddsa(const struct jwk *key, struct str input, unsigned char *out, size_t *len)
 {
+    private_memory_begin(); /* no context is kept: it is made and freed here */
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     *len = JWK_SIGNATURE_MAX;
     bool good = ctx && EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, key->pkey, NULL) == 1 &&
                 EVP_DigestSign(ctx, out, len, (const unsigned char *)input.at, input.len) == 1;
     EVP_MD_CTX_free(ctx);
+    private_memory_end();
+    return good;
+}
+
+static bool sign_with_context(const struct jwk *key, const unsigned char digest[32], unsigned char *out, size_t *len)
+{
+    struct signing *signing = begin_signing();
+    EVP_PKEY_CTX *ctx = context_of(signing->contexts, key, true);
+    *len = JWK_SIGNATURE_MAX;
+    bool good = ctx && EVP_PKEY_sign(ctx, out, len, digest, 32) > 0;
+    end_signing();
     return good;
 }
 
 static bool sign_digest(const struct jwk *key, struct str input, unsigned char *out, size_t *len)
 {
     unsigned char digest[32], raw[2 * HALF];
-    EVP_PKEY_CTX *ctx = context_of(key, true);
-    *len = JWK_SIGNATURE_MAX;
-    if (!ctx)
-        return false;
     sha256(input, digest);
-    if (EVP_PKEY_sign(ctx, out, len, digest, sizeof digest) <= 0)
+    if (!sign_with_context(key, digest, out, len))
         return false;
     if (key->alg != JWA_ES256)
         return true;

@@ -43,6 +43,10 @@ void jws_write_signing_input(struct buf *out, enum jwa alg, struct str typ, stru
  * ERR_INTERNAL when OpenSSL fails. */
 MUST_USE struct err jws_sign(const struct jwk *key, struct str input, char *out, size_t *len);
 
+/* Wipes every thread's copy of a private key that is about to be freed; waits for signatures that are being made with
+ * it. jwk_free calls it. */
+void jws_forget(const struct jwk *key);
+
 /* Frees this thread's OpenSSL contexts. */
 void jws_thread_end(void);
 

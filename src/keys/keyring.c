@@ -7,6 +7,7 @@
  * true. */
 #include "keys/keyring.h"
 #include "jose/b64.h"
+#include "keys/pair.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include <pthread.h>
@@ -31,19 +32,10 @@ struct view {
 struct keyring {
     struct store *store;
     struct signer *signer;
-    pthread_mutex_t lock; /* of `view` alone: the pointer, and its first new reference */
+    pthread_mutex_t lock;    /* of `view` alone: the pointer, and its first new reference */
+    pthread_mutex_t writing; /* held while the next view is made: by housekeeping, or by who has revoked a key */
     struct view *view;
 };
-
-const char *key_state_name(enum key_state state)
-{
-    static const char *const names[] = { [KEY_PENDING] = "pending",
-                                         [KEY_ACTIVE] = "active",
-                                         [KEY_RETIRING] = "retiring",
-                                         [KEY_RETIRED] = "retired",
-                                         [KEY_REVOKED] = "revoked" };
-    return names[state];
-}
 
 /* --- views ------------------------------------------------------------------------------------------------------- */
 
@@ -103,24 +95,12 @@ static struct err share_key(const struct view *now, struct arena *arena, const s
             *out = now->shared[i];
             return OK;
         }
-    AUTO(jwk_freep) struct jwk *jwk = NULL;
-    struct err err = jwk_parse_public(arena, key->public_jwk, &jwk);
-    if (err.code || !str_eq(str_of(jwk->kid), key->kid) || !str_eq(str_of(jwa_name(jwk->alg)), key->alg)) {
-        LOG(LOG_ERROR, "key_unusable", LOG_STR("kid", key->kid),
-            LOG_TEXT_("why", err.code ? err.why : "its JWK is not the key that its row names"));
-        return failed(ERR_UNAVAILABLE, "the store holds a signing key that can't be used");
-    }
+    struct jwk *jwk = NULL;
+    TRY(pair_read_public(arena, key, &jwk));
     struct shared_key *shared = mem_alloc(sizeof *shared);
     *shared = (struct shared_key){ .jwk = jwk, .refs = 1 };
-    jwk = NULL;
     *out = shared;
     return OK;
-}
-
-/* A revoked or retired key verifies nothing and is not published. */
-static bool may_verify(enum key_state state)
-{
-    return state == KEY_PENDING || state == KEY_ACTIVE || state == KEY_RETIRING;
 }
 
 static struct err add_key(const struct view *now, struct view *next, const struct key *key)
@@ -164,19 +144,39 @@ static void render_jwks(struct view *view)
     view->shown.etag = buf_str(&out);
 }
 
+/* Whatever may change of a key while it lives. */
 static struct str fingerprint_of(struct arena *arena, const struct key *keys, size_t count)
 {
     struct buf out;
     buf_init(&out, arena, 256, (size_t)64 * 1024);
     for (size_t i = 0; i < count; i++) {
+        const int64_t values[] = { (int64_t)keys[i].state, keys[i].published_at,        keys[i].activated_at,
+                                   keys[i].retiring_at,    keys[i].rotate_requested_at, keys[i].lifetime_s,
+                                   keys[i].retire_after };
         buf_add(&out, keys[i].kid);
-        buf_add_char(&out, ' ');
-        buf_add_int(&out, (int64_t)keys[i].state);
-        buf_add_char(&out, ' ');
-        buf_add_int(&out, keys[i].activated_at);
+        for (size_t j = 0; j < sizeof values / sizeof *values; j++) {
+            buf_add_char(&out, ' ');
+            buf_add_int(&out, values[j]);
+        }
         buf_add_char(&out, '\n');
     }
     return buf_str(&out);
+}
+
+/* What the store said, for as long as the view lives. */
+static const struct key *copy_records(struct arena *arena, const struct key *keys, size_t count)
+{
+    struct key *copies = arena_alloc(arena, (count + 1) * sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = keys[i];
+        copies[i].kid = arena_copy(arena, keys[i].kid);
+        copies[i].alg = arena_copy(arena, keys[i].alg);
+        copies[i].public_jwk = arena_copy(arena, keys[i].public_jwk);
+        copies[i].private_ref = arena_copy(arena, keys[i].private_ref);
+        copies[i].revocation_reason = arena_copy(arena, keys[i].revocation_reason);
+        copies[i].rotated_from_kid = arena_copy(arena, keys[i].rotated_from_kid);
+    }
+    return copies;
 }
 
 /* *out has the ring's own reference. ERR_NOT_FOUND when no key is active. */
@@ -187,10 +187,10 @@ static struct err build_view(const struct view *now, const struct key *keys, siz
     atomic_init(&next->refs, 1);
     arena_init(&next->arena, NULL, 0);
     for (size_t i = 0; i < count; i++)
-        if (may_verify(keys[i].state))
-            TRY(add_key(now, next, &keys[i]));
+        TRY(add_key(now, next, &keys[i]));
     if (!next->shown.active)
         return failed(ERR_NOT_FOUND, "no signing key is active");
+    next->shown.records = copy_records(&next->arena, keys, count);
     render_jwks(next);
     next->fingerprint = fingerprint_of(&next->arena, keys, count);
     *out = next;
@@ -203,12 +203,19 @@ static bool may_sign(enum key_state state)
     return state == KEY_ACTIVE || state == KEY_PENDING;
 }
 
-/* The keys that sign, or will, are loaded before any request can meet them. */
+/* The key that signs is loaded before any request can meet it, and the one that will sign before it must. A standby
+ * that can't be loaded stops nothing: the rotation (rotation.h) takes another one in its place. */
 static struct err load_signers(struct signer *signer, struct arena *arena, const struct key *keys, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (may_sign(keys[i].state))
-            TRY(signer->ops->load(signer, arena, &keys[i]));
+    for (size_t i = 0; i < count; i++) {
+        if (!may_sign(keys[i].state))
+            continue;
+        struct err err = signer->ops->load(signer, arena, &keys[i]);
+        if (err.code && keys[i].state == KEY_ACTIVE)
+            return err;
+        if (err.code)
+            LOG(LOG_ERROR, "standby_not_loaded", LOG_STR("kid", keys[i].kid), LOG_TEXT_("why", err.why));
+    }
     return OK;
 }
 
@@ -237,7 +244,9 @@ static void swap_view(struct keyring *ring, struct view *next)
     struct view *old = next->older = ring->view;
     ring->view = next;
     pthread_mutex_unlock(&ring->lock);
-    LOG(LOG_INFO, old ? "keys_changed" : "keys_read", LOG_STR("active", next->shown.active->kid),
+    bool same = old && str_eq(old->shown.jwks, next->shown.jwks) &&
+                str_eq(old->shown.active->kid, next->shown.active->kid); /* only a note on a key is new */
+    LOG(same ? LOG_DEBUG : LOG_INFO, old ? "keys_changed" : "keys_read", LOG_STR("active", next->shown.active->kid),
         LOG_TEXT_("alg", jwa_name(next->shown.active->jwk->alg)), LOG_INT("keys", (int64_t)next->shown.count));
 }
 
@@ -254,6 +263,7 @@ static struct err reload(struct keyring *ring, struct arena *arena)
     TRY(load_signers(ring->signer, arena, keys, count));
     TRY(build_view(ring->view, keys, count, &next));
     swap_view(ring, next);
+    drop_older(ring); /* at once, when no request holds it: a revoked key may not stay loaded */
     return OK;
 }
 
@@ -261,7 +271,9 @@ struct err keyring_reload(struct keyring *ring)
 {
     struct arena arena;
     arena_init(&arena, NULL, 0);
+    pthread_mutex_lock(&ring->writing);
     struct err err = reload(ring, &arena);
+    pthread_mutex_unlock(&ring->writing);
     if (err.code)
         LOG(LOG_ERROR, "keys_not_reread", LOG_TEXT_("why", err.why));
     arena_release(&arena);
@@ -274,12 +286,12 @@ struct err keyring_reload(struct keyring *ring)
 static struct err make_first_key(struct keyring *ring, struct arena *arena, enum jwa alg, int64_t now_s)
 {
     struct key key = { 0 };
-    struct err err = ring->signer->ops->adopt(ring->signer, arena, alg, &key);
+    struct err err = ring->signer->ops->adopt(ring->signer, arena, alg, NULL, 0, &key);
     if (err.code == ERR_NOT_FOUND)
         err = ring->signer->ops->create(ring->signer, arena, alg, &key);
     TRY(err);
     key.state = KEY_ACTIVE;
-    key.created_at = key.activated_at = now_s;
+    key.created_at = key.published_at = key.activated_at = now_s;
     err = ring->store->ops->add_first_key(ring->store, &key);
     return err.code == ERR_CONFLICT ? OK : err;
 }
@@ -304,6 +316,7 @@ struct err keyring_open(struct store *store, struct signer *signer, enum jwa alg
     struct keyring *ring = mem_alloc(sizeof *ring);
     *ring = (struct keyring){ .store = store, .signer = signer };
     pthread_mutex_init(&ring->lock, NULL);
+    pthread_mutex_init(&ring->writing, NULL);
     struct err err = open_ring(ring, arena, alg, now_s);
     if (err.code) {
         keyring_close(ring);
@@ -322,14 +335,15 @@ void keyring_close(struct keyring *ring)
         view_release(view);
         view = older;
     }
+    pthread_mutex_destroy(&ring->writing);
     pthread_mutex_destroy(&ring->lock);
     free(ring);
 }
 
 /* --- signing ----------------------------------------------------------------------------------------------------- */
 
-struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, struct str typ, struct str payload,
-                        struct buf *out)
+struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, enum sign_priority priority,
+                        struct str typ, struct str payload, struct buf *out)
 {
     char signature[JWK_SIGNATURE_MAX];
     size_t len = 0, start = out->len;
@@ -338,7 +352,8 @@ struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, s
     if (out->overflowed)
         return OK; /* the caller looks at it: the claims were too large */
     const struct str input = { out->at + start, out->len - start };
-    struct err err = ring->signer->ops->sign(ring->signer, view->active->kid, jwk->alg, input, signature, &len);
+    struct err err = ring->signer->ops->sign(ring->signer, view->active->kid, jwk->alg, priority, input, signature,
+                                             &len);
     if (err.code) {
         metrics_count(COUNT_SIGNER_ERRORS, 1);
         return err;

@@ -5,13 +5,10 @@
 #define KEYS_KEYRING_H
 
 #include "jose/jws.h"
+#include "keys/lifecycle.h"
 #include "keys/signer.h"
-#include "store/store.h"
 
-enum { KEYRING_MAX = 32 };
-
-/* "pending", "active", "retiring", "retired", "revoked": static. */
-const char *key_state_name(enum key_state state);
+enum { KEYRING_MAX = KEYS_LIVE_MAX };
 
 struct keyring_key {
     struct jwk *jwk; /* the public half, pinned to its algorithm */
@@ -24,14 +21,15 @@ struct keyring_view {
     struct keyring_key keys[KEYRING_MAX];
     size_t count;
     const struct keyring_key *active; /* never NULL */
+    const struct key *records;        /* the same keys, in the same order, as the store has them */
     struct str jwks, etag;            /* the JWKS document, and its quoted entity tag (RFC 9110 section 8.8.3) */
 };
 
 struct keyring;
 
 /* Reads the store's keys and has the signer load the active one; makes the first key when there is none (and accepts
- * another instance's when that was faster). Store and signer must outlive the ring. An error's sentence may lie in
- * `arena`. */
+ * another instance's when that was faster). A pending key that can't be loaded is logged and no failure. Store and
+ * signer must outlive the ring. An error's sentence may lie in `arena`. */
 MUST_USE struct err keyring_open(struct store *store, struct signer *signer, enum jwa alg, int64_t now_s,
                                  struct arena *arena, struct keyring **out);
 /* Reads the store again and swaps the view when something changed; when it can't, the view stays, and the log says why.
@@ -52,7 +50,7 @@ static inline void keyring_releasep(const struct keyring_view **view)
 const struct keyring_key *keyring_find(const struct keyring_view *view, struct str kid);
 
 /* Signs `payload` with the view's active key: the whole compact token, appended to `out`. May wait. */
-MUST_USE struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, struct str typ,
-                                 struct str payload, struct buf *out);
+MUST_USE struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, enum sign_priority priority,
+                                 struct str typ, struct str payload, struct buf *out);
 
 #endif

@@ -3,14 +3,14 @@
  * A file appears under its name only when it is whole and on disk (temporary name, fsync, rename, fsync of the
  * directory), and before the store names it; so a crash can leave a file that no row names, but never a row without its
  * file. */
-#include "jose/jws.h"
+#include "keys/loaded.h"
+#include "keys/pair.h"
 #include "keys/signer.h"
 #include "observe/log.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,19 +18,20 @@
 #include <unistd.h>
 
 enum { PEM_MAX = 16 * 1024 };
-static const struct str name_prefix = { "signing-key-", 12 }, name_suffix = { ".pem", 4 }, ref_prefix = { "file:", 5 };
-
-struct loaded {
-    struct loaded *next;
-    struct jwk *jwk; /* with its private half */
-};
+static const struct str name_prefix = { "signing-key-", 12 }, name_suffix = { ".pem", 4 };
 
 struct signer_local {
     struct signer signer;
     int dir;
-    pthread_rwlock_t lock; /* of the list: signing reads it */
-    struct loaded *keys;
+    struct loaded *keys; /* each with its file's name */
 };
+
+/* The file's name, of a key that is of this signer. */
+static struct str file_of(const struct key *key)
+{
+    const size_t before = pair_prefix(SIGNER_LOCAL).len;
+    return (struct str){ key->private_ref.at + before, key->private_ref.len - before };
+}
 
 static struct signer_local *local_of(struct signer *signer)
 {
@@ -124,70 +125,14 @@ static struct err write_file(struct arena *arena, int dir, const char *name, con
     return err;
 }
 
-/* --- loaded keys ------------------------------------------------------------------------------------------------- */
-
-/* Under the lock. */
-static const struct jwk *find(const struct signer_local *local, struct str kid)
-{
-    for (const struct loaded *each = local->keys; each; each = each->next)
-        if (str_eq(str_of(each->jwk->kid), kid))
-            return each->jwk;
-    return NULL;
-}
-
-/* Takes the key, unless it is there already. */
-static void keep(struct signer_local *local, struct jwk *jwk)
-{
-    pthread_rwlock_wrlock(&local->lock);
-    if (find(local, str_of(jwk->kid))) {
-        jwk_free(jwk);
-    } else {
-        struct loaded *loaded = mem_alloc(sizeof *loaded);
-        *loaded = (struct loaded){ .next = local->keys, .jwk = jwk };
-        local->keys = loaded;
-    }
-    pthread_rwlock_unlock(&local->lock);
-}
-
-static bool is_loaded(struct signer_local *local, struct str kid)
-{
-    pthread_rwlock_rdlock(&local->lock);
-    bool loaded = find(local, kid) != NULL;
-    pthread_rwlock_unlock(&local->lock);
-    return loaded;
-}
+/* --- operations -------------------------------------------------------------------------------------------------- */
 
 /* What the store is told of a key. */
 static void describe(struct arena *arena, const struct jwk *jwk, struct key *out)
 {
-    struct buf public;
-    buf_init(&public, arena, 512, 4096);
-    jwk_write_public(jwk, &public);
-    out->kid = arena_copy(arena, str_of(jwk->kid));
-    out->alg = str_of(jwa_name(jwk->alg));
-    out->public_jwk = buf_str(&public);
+    pair_describe(arena, jwk, out);
     out->private_ref = arena_printf(arena, "file:signing-key-%s.pem", jwk->kid);
 }
-
-/* A signature made with the private half must verify with the public one that the store publishes: the old service
- * signed with one key and published another. */
-static struct err check_pair(struct arena *arena, const struct jwk *private, struct str public_jwk)
-{
-    AUTO(jwk_freep) struct jwk *public = NULL;
-    const struct err mismatch = { ERR_UNAVAILABLE, "a key file does not hold the private half of its published key" };
-    struct buf token;
-    char signature[JWK_SIGNATURE_MAX];
-    size_t len = 0;
-    TRY(jwk_parse_public(arena, public_jwk, &public));
-    if (!str_eq(str_of(public->kid), str_of(private->kid)) || public->alg != private->alg)
-        return mismatch;
-    buf_init(&token, arena, 512, 4096);
-    jws_write_signing_input(&token, private->alg, STR("JWT"), str_of(private->kid), STR("{}"));
-    TRY(jws_sign(private, buf_str(&token), signature, &len));
-    return jws_check(public, buf_str(&token), (struct str){ signature, len }) ? OK : mismatch;
-}
-
-/* --- operations -------------------------------------------------------------------------------------------------- */
 
 static struct err local_create(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
 {
@@ -197,9 +142,10 @@ static struct err local_create(struct signer *signer, struct arena *arena, enum 
     TRY(jwk_generate(alg, &jwk));
     TRY(jwk_write_private_pem(jwk, &pem));
     describe(arena, jwk, out);
-    TRY(write_file(arena, local->dir, out->private_ref.at + ref_prefix.len, &pem));
+    TRY(pair_test(arena, out, jwk));
+    TRY(write_file(arena, local->dir, file_of(out).at, &pem));
     LOG(LOG_INFO, "key_created", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg));
-    keep(local, jwk);
+    loaded_keep(local->keys, jwk, file_of(out));
     jwk = NULL;
     return OK;
 }
@@ -208,6 +154,19 @@ static bool is_key_name(struct str name)
 {
     return name.len > name_prefix.len + name_suffix.len && str_has_prefix(name, name_prefix) &&
            str_eq((struct str){ name.at + name.len - name_suffix.len, name_suffix.len }, name_suffix);
+}
+
+static struct str kid_of_name(struct str name)
+{
+    return (struct str){ name.at + name_prefix.len, name.len - name_prefix.len - name_suffix.len };
+}
+
+static bool is_known(const struct key *known, size_t count, struct str kid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(known[i].kid, kid))
+            return true;
+    return false;
 }
 
 /* A file of the wrong algorithm, or one whose name is not its key's, is passed over. */
@@ -219,10 +178,10 @@ static bool try_adopt(struct signer_local *local, struct arena *arena, const cha
         jwk_read_private_pem((struct str){ pem.at, pem.len }, alg, &jwk).code)
         return false;
     describe(arena, jwk, out);
-    if (strcmp(out->private_ref.at + ref_prefix.len, name) != 0)
+    if (strcmp(file_of(out).at, name) != 0 || pair_test(arena, out, jwk).code)
         return false;
     LOG(LOG_INFO, "key_adopted", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg));
-    keep(local, jwk);
+    loaded_keep(local->keys, jwk, str_of(name));
     jwk = NULL;
     return true;
 }
@@ -237,7 +196,8 @@ static DIR *open_dir(int dir_fd)
     return dir;
 }
 
-static struct err local_adopt(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+static struct err local_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
+                              size_t count, struct key *out)
 {
     struct signer_local *local = local_of(signer);
     DIR *dir = open_dir(local->dir);
@@ -245,7 +205,8 @@ static struct err local_adopt(struct signer *signer, struct arena *arena, enum j
     if (!dir)
         return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR can't be read");
     for (const struct dirent *entry; !found && (entry = readdir(dir));) /* NOLINT(concurrency-mt-unsafe): dir is ours */
-        found = is_key_name(str_of(entry->d_name)) && try_adopt(local, arena, entry->d_name, alg, out);
+        found = is_key_name(str_of(entry->d_name)) && !is_known(known, count, kid_of_name(str_of(entry->d_name))) &&
+                try_adopt(local, arena, entry->d_name, alg, out);
     closedir(dir);
     return found ? OK : failed(ERR_NOT_FOUND, "there is no key file");
 }
@@ -254,80 +215,72 @@ static struct err local_load(struct signer *signer, struct arena *arena, const s
 {
     struct signer_local *local = local_of(signer);
     enum jwa alg;
-    struct str name = key->private_ref;
-    if (!str_has_prefix(name, ref_prefix) || str_has(name, '/') || str_has(name, '\0') || !jwa_find(key->alg, &alg))
+    if (!pair_is_of(key, SIGNER_LOCAL))
+        return failed(ERR_NOT_FOUND,
+                      "the store's signing key is in AWS KMS: set KMS_KEY_ID, or TOKEN_SIGNER to local to go "
+                      "on with a key file");
+    struct str name = file_of(key);
+    if (str_has(name, '/') || str_has(name, '\0') || !jwa_find(key->alg, &alg))
         return failed(ERR_UNAVAILABLE, "the store names a signing key that no local key file holds");
-    if (is_loaded(local, key->kid))
+    if (loaded_has(local->keys, key->kid))
         return OK;
     AUTO(jwk_freep) struct jwk *jwk = NULL;
     AUTO(secret_releasep) struct secret pem = { 0 };
-    name = arena_copy(arena, (struct str){ name.at + ref_prefix.len, name.len - ref_prefix.len });
+    name = arena_copy(arena, name);
     TRY(read_file(arena, local->dir, name.at, &pem));
     TRY(jwk_read_private_pem((struct str){ pem.at, pem.len }, alg, &jwk));
-    TRY(check_pair(arena, jwk, key->public_jwk));
-    keep(local, jwk);
+    TRY(pair_test(arena, key, jwk));
+    loaded_keep(local->keys, jwk, name);
     jwk = NULL;
     return OK;
 }
 
-static struct err local_sign(struct signer *signer, struct str kid, enum jwa alg, struct str input, char *out,
-                             size_t *len)
+static struct err local_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
+                             struct str input, char *out, size_t *len)
 {
-    struct signer_local *local = local_of(signer);
-    struct err err = failed(ERR_UNAVAILABLE, "the signing key is not loaded");
-    pthread_rwlock_rdlock(&local->lock);
-    const struct jwk *jwk = find(local, kid);
-    if (jwk && jwk->alg == alg)
-        err = jws_sign(jwk, input, out, len);
-    pthread_rwlock_unlock(&local->lock);
-    return err;
+    (void)priority; /* a processor is not rationed */
+    return loaded_sign(local_of(signer)->keys, kid, alg, input, out, len);
 }
 
 static void local_unload(struct signer *signer, struct str kid)
 {
+    loaded_drop(local_of(signer)->keys, kid);
+}
+
+static struct err local_dispose(struct signer *signer, struct arena *arena, const struct key *key)
+{
     struct signer_local *local = local_of(signer);
-    pthread_rwlock_wrlock(&local->lock);
-    for (struct loaded **place = &local->keys; *place; place = &(*place)->next)
-        if (str_eq(str_of((*place)->jwk->kid), kid)) {
-            struct loaded *gone = *place;
-            *place = gone->next;
-            jwk_free(gone->jwk);
-            free(gone);
-            break;
-        }
-    pthread_rwlock_unlock(&local->lock);
+    local_unload(signer, key->kid);
+    if (!pair_is_of(key, SIGNER_LOCAL))
+        return pair_leave(key);
+    struct str name = arena_copy(arena, file_of(key));
+    if (str_has(name, '/') || str_has(name, '\0'))
+        return pair_leave(key); /* no name that was ever given here */
+    if (!is_key_name(name) || (unlinkat(local->dir, name.at, 0) != 0 && errno != ENOENT))
+        return file_failed(arena, name.at, "can't be removed");
+    return fsync(local->dir) == 0 ? OK : file_failed(arena, name.at, "can't be removed");
 }
 
 /* Keys in memory go on signing when their files are gone; but the next start would fail, so that is said now. */
 static struct err local_check(struct signer *signer)
 {
     struct signer_local *local = local_of(signer);
-    struct err err = failed(ERR_UNAVAILABLE, "no signing key is loaded");
-    pthread_rwlock_rdlock(&local->lock);
-    for (const struct loaded *each = local->keys; each; each = each->next) {
-        char name[128];
+    const struct loaded_key *keys[LOADED_MAX];
+    size_t count = loaded_hold_all(local->keys, keys);
+    struct err err = count ? OK : failed(ERR_UNAVAILABLE, "no signing key is loaded");
+    for (size_t i = 0; i < count; i++) {
         struct stat about;
-        snprintf(name, sizeof name, "signing-key-%s.pem", each->jwk->kid);
-        err = fstatat(local->dir, name, &about, AT_SYMLINK_NOFOLLOW) == 0
-                  ? OK
-                  : failed(ERR_UNAVAILABLE, "the file of a signing key is gone");
-        if (err.code)
-            break;
+        if (fstatat(local->dir, keys[i]->ref.at, &about, AT_SYMLINK_NOFOLLOW) != 0)
+            err = failed(ERR_UNAVAILABLE, "the file of a signing key is gone");
+        loaded_release(keys[i]);
     }
-    pthread_rwlock_unlock(&local->lock);
     return err;
 }
 
 static void local_close(struct signer *signer)
 {
     struct signer_local *local = local_of(signer);
-    while (local->keys) {
-        struct loaded *gone = local->keys;
-        local->keys = gone->next;
-        jwk_free(gone->jwk);
-        free(gone);
-    }
-    pthread_rwlock_destroy(&local->lock);
+    loaded_free(local->keys);
     close(local->dir);
     free(local);
 }
@@ -339,6 +292,7 @@ static const struct signer_ops local_ops = {
     .load = local_load,
     .sign = local_sign,
     .unload = local_unload,
+    .dispose = local_dispose,
     .check = local_check,
     .close = local_close,
 };
@@ -375,8 +329,7 @@ struct err signer_local_open(const struct settings *settings, struct signer **ou
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be opened");
     remove_leftovers(dir);
     struct signer_local *local = mem_alloc(sizeof *local);
-    *local = (struct signer_local){ .signer.ops = &local_ops, .dir = dir };
-    pthread_rwlock_init(&local->lock, NULL);
+    *local = (struct signer_local){ .signer.ops = &local_ops, .dir = dir, .keys = loaded_new() };
     *out = &local->signer;
     return OK;
 }

@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 static const char *const operation_names[] = {
-    [OP_ISSUE] = "issue", [OP_VERIFY] = "verify", [OP_INTROSPECT] = "introspect", [OP_REVOKE] = "revoke",
-    [OP_JWKS] = "jwks",   [OP_HEALTH] = "health", [OP_METRICS] = "metrics",       [OP_OTHER] = "other",
+    [OP_ISSUE] = "issue",   [OP_VERIFY] = "verify",      [OP_INTROSPECT] = "introspect",
+    [OP_REVOKE] = "revoke", [OP_ROTATE] = "rotate_keys", [OP_JWKS] = "jwks",
+    [OP_HEALTH] = "health", [OP_METRICS] = "metrics",    [OP_OTHER] = "other",
 };
 _Static_assert(sizeof operation_names / sizeof *operation_names == OP_COUNT, "every operation needs a name");
 
@@ -44,10 +45,35 @@ static const struct {
     [COUNT_STORE_ERRORS] = { "dependency=\"store\"", "token_service_dependency_errors_total",
                              "Failures of dependencies" },
     [COUNT_SIGNER_ERRORS] = { "dependency=\"signer\"", NULL, NULL },
+    [COUNT_KEYS_PUBLISHED] = { "to=\"pending\"", "token_service_key_transitions_total",
+                               "Transitions of signing keys that this process performed" },
+    [COUNT_KEYS_ACTIVATED] = { "to=\"active\"", NULL, NULL },
+    [COUNT_KEYS_RETIRED] = { "to=\"retired\"", NULL, NULL },
+    [COUNT_KEYS_REVOKED] = { "to=\"revoked\"", NULL, NULL },
     [COUNT_PURGED] = { "", "token_service_purged_rows_total", "Expired rows deleted from the store" },
     [COUNT_TIMEOUTS] = { "", "token_service_request_timeouts_total", "Connections cut: the request took too long" },
 };
 _Static_assert(sizeof counters / sizeof *counters == COUNT_COUNT, "every counter needs a row");
+
+static const char *const kms_operation_names[] = {
+    [KMS_SIGN] = "Sign",
+    [KMS_DESCRIBE_KEY] = "DescribeKey",
+    [KMS_GET_PUBLIC_KEY] = "GetPublicKey",
+    [KMS_CREATE_KEY] = "CreateKey",
+    [KMS_LIST_KEYS] = "ListKeys",
+    [KMS_LIST_RESOURCE_TAGS] = "ListResourceTags",
+    [KMS_UPDATE_ALIAS] = "UpdateAlias",
+    [KMS_DISABLE_KEY] = "DisableKey",
+    [KMS_GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT] = "GenerateDataKeyPairWithoutPlaintext",
+    [KMS_DECRYPT] = "Decrypt",
+};
+_Static_assert(sizeof kms_operation_names / sizeof *kms_operation_names == KMS_OPERATIONS, "each needs a name");
+
+static const char *const kms_outcome_names[] = {
+    [KMS_OUTCOME_OK] = "ok",           [KMS_OUTCOME_THROTTLED] = "throttled", [KMS_OUTCOME_FAILED] = "failed",
+    [KMS_OUTCOME_REFUSED] = "refused", [KMS_OUTCOME_QUOTA] = "quota",         [KMS_OUTCOME_BREAKER] = "breaker_open",
+};
+_Static_assert(sizeof kms_outcome_names / sizeof *kms_outcome_names == KMS_OUTCOMES, "each needs a name");
 
 /* Upper bounds of the histograms; one more bucket has no bound. `le` is the same in seconds. */
 static const struct {
@@ -60,14 +86,18 @@ static const struct {
     { 1000000000, "1" },   { 2500000000, "2.5" }, { 5000000000, "5" },   { 10000000000, "10" },
 };
 
+/* Histograms: one for each operation, and one for signatures of KMS. */
+enum { HISTOGRAMS = OP_COUNT + 1, HISTOGRAM_KMS = OP_COUNT };
+
 /* Where each count lies in a block. */
 enum {
     BUCKETS = sizeof buckets / sizeof *buckets,
     CELL_COUNTERS = 0,
     CELL_OUTCOMES = CELL_COUNTERS + COUNT_COUNT,                   /* [operation][err_code] */
-    CELL_BUCKETS = CELL_OUTCOMES + (int)OP_COUNT * ERR_CODE_COUNT, /* [operation][BUCKETS + 1] */
-    CELL_SUMS = CELL_BUCKETS + (int)OP_COUNT * (BUCKETS + 1),      /* [operation], nanoseconds: 584 years of them */
-    CELLS = CELL_SUMS + OP_COUNT
+    CELL_BUCKETS = CELL_OUTCOMES + (int)OP_COUNT * ERR_CODE_COUNT, /* [histogram][BUCKETS + 1] */
+    CELL_SUMS = CELL_BUCKETS + (int)HISTOGRAMS * (BUCKETS + 1),    /* [histogram], nanoseconds: 584 years of them */
+    CELL_KMS = CELL_SUMS + HISTOGRAMS,                             /* [kms_operation][kms_outcome] */
+    CELLS = CELL_KMS + (int)KMS_OPERATIONS * KMS_OUTCOMES
 };
 
 static size_t outcome_cell(size_t operation, size_t outcome)
@@ -75,9 +105,14 @@ static size_t outcome_cell(size_t operation, size_t outcome)
     return CELL_OUTCOMES + operation * ERR_CODE_COUNT + outcome;
 }
 
-static size_t bucket_cell(size_t operation, size_t bucket)
+static size_t bucket_cell(size_t histogram, size_t bucket)
 {
-    return CELL_BUCKETS + operation * (BUCKETS + 1) + bucket;
+    return CELL_BUCKETS + histogram * (BUCKETS + 1) + bucket;
+}
+
+static size_t kms_cell(size_t operation, size_t outcome)
+{
+    return CELL_KMS + operation * KMS_OUTCOMES + outcome;
 }
 
 /* --- counting ---------------------------------------------------------------------------------------------------- */
@@ -89,6 +124,8 @@ struct block {
 
 static _Atomic(struct block *) blocks;
 static _Thread_local struct block *own;
+enum { BREAKER_NONE, BREAKER_CLOSED, BREAKER_OPEN }; /* NONE: KMS is not in use */
+static _Atomic int kms_breaker;
 
 __attribute__((noinline, cold)) static struct block *link_block(void)
 {
@@ -116,22 +153,47 @@ static void add(struct block *block, size_t cell, uint64_t by)
     atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
-void metrics_request(enum operation operation, enum err_code outcome, int64_t duration_ns)
+static void add_duration(struct block *block, size_t histogram, int64_t duration_ns)
 {
-    struct block *block = own_block();
     size_t bucket = 0;
     if (duration_ns < 0)
         duration_ns = 0;
     while (bucket < BUCKETS && duration_ns > buckets[bucket].up_to_ns) /* most answers end in one of the first */
         bucket++;
+    add(block, bucket_cell(histogram, bucket), 1);
+    add(block, CELL_SUMS + histogram, (uint64_t)duration_ns);
+}
+
+void metrics_request(enum operation operation, enum err_code outcome, int64_t duration_ns)
+{
+    struct block *block = own_block();
     add(block, outcome_cell(operation, outcome), 1);
-    add(block, bucket_cell(operation, bucket), 1);
-    add(block, CELL_SUMS + (size_t)operation, (uint64_t)duration_ns);
+    add_duration(block, operation, duration_ns);
+}
+
+void metrics_kms_call(enum kms_operation operation, enum kms_outcome outcome)
+{
+    add(own_block(), kms_cell(operation, outcome), 1);
+}
+
+void metrics_kms_signed(int64_t duration_ns)
+{
+    add_duration(own_block(), HISTOGRAM_KMS, duration_ns);
+}
+
+void metrics_kms_breaker(bool is_open)
+{
+    atomic_store_explicit(&kms_breaker, is_open ? BREAKER_OPEN : BREAKER_CLOSED, memory_order_relaxed);
 }
 
 void metrics_count(enum counter counter, uint64_t by)
 {
     add(own_block(), CELL_COUNTERS + (size_t)counter, by);
+}
+
+const char *kms_operation_name(enum kms_operation operation)
+{
+    return kms_operation_names[operation];
 }
 
 const char *operation_name(enum operation operation)
@@ -209,24 +271,74 @@ static void write_outcomes(struct buf *out, const uint64_t totals[CELLS])
         }
 }
 
-/* _bucket is cumulative; _count is the last of them, so the two agree whatever was counted in between. */
-static void write_histogram(struct buf *out, const uint64_t totals[CELLS], size_t op)
+static void write_part(struct buf *out, const char *name, const char *part, const char *labels, struct str value)
 {
-    char labels[96];
-    uint64_t below = 0, sum_ns = totals[CELL_SUMS + op];
+    char whole[80];
+    snprintf(whole, sizeof whole, "%s_%s", name, part);
+    write_name(out, whole, labels);
+    buf_add(out, value);
+    buf_add_char(out, '\n');
+}
+
+/* _bucket is cumulative; _count is the last of them, so the two agree whatever was counted in between. `labels`: "" or
+ * like `operation="issue"`. */
+static void write_histogram(struct buf *out, const uint64_t totals[CELLS], size_t histogram, const char *name,
+                            const char *labels)
+{
+    char with_le[96], value[48];
+    uint64_t below = 0, sum_ns = totals[CELL_SUMS + histogram];
     for (size_t i = 0; i <= BUCKETS; i++) {
-        below += totals[bucket_cell(op, i)];
-        snprintf(labels, sizeof labels, "operation=\"%s\",le=\"%s\"", operation_names[op],
+        below += totals[bucket_cell(histogram, i)];
+        snprintf(with_le, sizeof with_le, "%s%sle=\"%s\"", labels, labels[0] ? "," : "",
                  i < BUCKETS ? buckets[i].le : "+Inf");
-        write_count(out, "token_service_request_duration_seconds_bucket", labels, below);
+        snprintf(value, sizeof value, "%llu", (unsigned long long)below);
+        write_part(out, name, "bucket", with_le, str_of(value));
     }
-    snprintf(labels, sizeof labels, "operation=\"%s\"", operation_names[op]);
-    char seconds[40];
-    snprintf(seconds, sizeof seconds, "%llu.%09llu\n", (unsigned long long)(sum_ns / 1000000000),
+    snprintf(value, sizeof value, "%llu.%09llu", (unsigned long long)(sum_ns / 1000000000),
              (unsigned long long)(sum_ns % 1000000000));
-    write_name(out, "token_service_request_duration_seconds_sum", labels);
-    buf_add(out, str_of(seconds));
-    write_count(out, "token_service_request_duration_seconds_count", labels, below);
+    write_part(out, name, "sum", labels, str_of(value));
+    snprintf(value, sizeof value, "%llu", (unsigned long long)below);
+    write_part(out, name, "count", labels, str_of(value));
+}
+
+static void write_durations(struct buf *out, const uint64_t totals[CELLS])
+{
+    static const char name[] = "token_service_request_duration_seconds";
+    char labels[48];
+    write_head(out, name, "Time from a request's headers to its answer", "histogram");
+    for (size_t op = 0; op < OP_COUNT; op++) {
+        snprintf(labels, sizeof labels, "operation=\"%s\"", operation_names[op]);
+        write_histogram(out, totals, op, name, labels);
+    }
+}
+
+/* Nothing, where KMS is not in use. */
+static void write_kms(struct buf *out, const uint64_t totals[CELLS])
+{
+    static const char calls[] = "token_service_kms_calls_total", throttled[] = "token_service_kms_throttled_total";
+    static const char open[] = "token_service_kms_breaker_open", signing[] = "token_service_kms_sign_duration_seconds";
+    const int breaker = atomic_load_explicit(&kms_breaker, memory_order_relaxed);
+    uint64_t all_throttled = 0;
+    char labels[96];
+    if (breaker == BREAKER_NONE)
+        return;
+    write_head(out, calls, "Tries of calls to AWS KMS", "counter");
+    for (size_t op = 0; op < KMS_OPERATIONS; op++)
+        for (size_t outcome = 0; outcome < KMS_OUTCOMES; outcome++) {
+            uint64_t value = totals[kms_cell(op, outcome)];
+            all_throttled += outcome == KMS_OUTCOME_THROTTLED ? value : 0;
+            if (value == 0 && outcome != KMS_OUTCOME_OK)
+                continue;
+            snprintf(labels, sizeof labels, "operation=\"%s\",outcome=\"%s\"", kms_operation_names[op],
+                     kms_outcome_names[outcome]);
+            write_count(out, calls, labels, value);
+        }
+    write_head(out, throttled, "Tries that AWS KMS throttled", "counter");
+    write_count(out, throttled, "", all_throttled);
+    write_head(out, open, "Whether the circuit breaker keeps calls from AWS KMS", "gauge");
+    write_count(out, open, "", breaker == BREAKER_OPEN);
+    write_head(out, signing, "Time that AWS KMS took for a signature, without waiting for its quota", "histogram");
+    write_histogram(out, totals, HISTOGRAM_KMS, signing, "");
 }
 
 static void write_counters(struct buf *out, const uint64_t totals[CELLS])
@@ -318,11 +430,9 @@ void metrics_write(struct buf *out, const struct gauge *gauges, size_t count)
     uint64_t totals[CELLS];
     add_up(totals);
     write_outcomes(out, totals);
-    write_head(out, "token_service_request_duration_seconds", "Time from a request's headers to its answer",
-               "histogram");
-    for (size_t op = 0; op < OP_COUNT; op++)
-        write_histogram(out, totals, op);
+    write_durations(out, totals);
     write_counters(out, totals);
+    write_kms(out, totals);
     write_gauges(out, gauges, count);
     write_process(out);
 }

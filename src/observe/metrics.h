@@ -10,6 +10,7 @@ enum operation {
     OP_VERIFY,
     OP_INTROSPECT,
     OP_REVOKE,
+    OP_ROTATE,
     OP_JWKS,
     OP_HEALTH,
     OP_METRICS,
@@ -42,10 +43,49 @@ enum counter {
     COUNT_COMMITTED_RECORDS, /* token_service_commits_total, …_records_total */
     COUNT_STORE_ERRORS,
     COUNT_SIGNER_ERRORS, /* token_service_dependency_errors_total{dependency} */
-    COUNT_PURGED,        /* token_service_purged_rows_total */
-    COUNT_TIMEOUTS,      /* token_service_request_timeouts_total */
+    COUNT_KEYS_PUBLISHED,
+    COUNT_KEYS_ACTIVATED,
+    COUNT_KEYS_RETIRED,
+    COUNT_KEYS_REVOKED, /* token_service_key_transitions_total{to} */
+    COUNT_PURGED,       /* token_service_purged_rows_total */
+    COUNT_TIMEOUTS,     /* token_service_request_timeouts_total */
     COUNT_COUNT
 };
+
+/* The calls of AWS KMS, by AWS's names for them, and what becomes of each try. */
+enum kms_operation {
+    KMS_SIGN,
+    KMS_DESCRIBE_KEY,
+    KMS_GET_PUBLIC_KEY,
+    KMS_CREATE_KEY,
+    KMS_LIST_KEYS,
+    KMS_LIST_RESOURCE_TAGS,
+    KMS_UPDATE_ALIAS,
+    KMS_DISABLE_KEY,
+    KMS_GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT,
+    KMS_DECRYPT,
+    KMS_OPERATIONS
+};
+enum kms_outcome {
+    KMS_OUTCOME_OK,
+    KMS_OUTCOME_THROTTLED, /* by KMS */
+    KMS_OUTCOME_FAILED,    /* no answer in time, or a 5xx */
+    KMS_OUTCOME_REFUSED,   /* another error of KMS */
+    KMS_OUTCOME_QUOTA,     /* not sent: no turn before its deadline */
+    KMS_OUTCOME_BREAKER,   /* not sent: the circuit breaker is open */
+    KMS_OUTCOMES
+};
+
+/* "Sign", "DescribeKey", …; static. */
+const char *kms_operation_name(enum kms_operation operation);
+
+/* token_service_kms_calls_total{operation,outcome}; and of a signature that KMS made, how long that took it:
+ * token_service_kms_sign_duration_seconds. What is counted of KMS is shown once metrics_kms_breaker() has been called.
+ */
+void metrics_kms_call(enum kms_operation operation, enum kms_outcome outcome);
+void metrics_kms_signed(int64_t duration_ns);
+/* token_service_kms_breaker_open: 0 or 1. */
+void metrics_kms_breaker(bool is_open);
 
 /* One answered request: its outcome is the code (ERR_OK: "ok"), its duration in nanoseconds. */
 void metrics_request(enum operation operation, enum err_code outcome, int64_t duration_ns);

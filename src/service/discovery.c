@@ -18,7 +18,10 @@ static bool etag_matches(struct str if_none_match, struct str etag)
 struct err publish_jwks(struct call *call, struct response *response)
 {
     AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(call->service->keyring);
-    response->max_age_s = call->service->settings->jwks_max_age_s;
+    const struct settings *settings = call->service->settings;
+    response->max_age_s = settings->jwks_max_age_s;
+    response->stale_while_revalidate_s = settings->jwks_stale_while_revalidate_s;
+    response->stale_if_error_s = settings->jwks_stale_if_error_s;
     response->etag = arena_copy(call->request->arena, view->etag);
     if (etag_matches(call->request->if_none_match, view->etag)) {
         response->status = 304;

@@ -19,6 +19,21 @@ static void write_state(struct buf *body, struct str name, bool ok)
     json_write_str(body, ok ? STR("ok") : STR("failing"));
 }
 
+/* Which kind it is; and when it can't sign, why: sentences of ours, which name no key and no account. */
+static void write_signer(struct buf *body, struct service *service)
+{
+    const char *why = atomic_load(&service->keys_why);
+    json_write_name(body, STR("signer"));
+    buf_add(body, STR("{"));
+    json_write_name(body, STR("kind"));
+    json_write_str(body, str_of(service->signer->ops->name));
+    if (why) {
+        json_write_name(body, STR("why"));
+        json_write_str(body, str_of(why));
+    }
+    buf_add(body, STR("}"));
+}
+
 struct err health_ready(struct call *call, struct response *response)
 {
     struct service *service = call->service;
@@ -35,7 +50,9 @@ struct err health_ready(struct call *call, struct response *response)
     buf_add(body, STR("{"));
     write_state(body, STR("store"), store_ok);
     write_state(body, STR("keys"), keys_ok);
-    buf_add(body, STR("}}"));
+    buf_add(body, STR("}"));
+    write_signer(body, service);
+    buf_add(body, STR("}"));
     return OK;
 }
 
@@ -56,6 +73,12 @@ struct err publish_metrics(struct call *call, struct response *response)
     GAUGE("clients_cached", "Clients held in memory", clients_count(service->clients));
     GAUGE("store_up", "Whether the store answered last", atomic_load(&service->store_ok));
     GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));
+    const struct lifecycle life = { view->records, view->count, service->settings };
+    int64_t rotation_at = lifecycle_rotation_at(&life, call->request->now_s);
+    if (rotation_at != LIFECYCLE_NEVER)
+        GAUGE("key_rotation_seconds", "Time until the next key signs, in seconds",
+              rotation_at > call->request->now_s ? rotation_at - call->request->now_s : 0);
+    GAUGE("key_standby", "Whether the next key is published already", lifecycle_standby(&life) != NULL);
     for (size_t i = 0; i < view->count; i++)
         gauges[count++] = (struct gauge){
             "token_service_key_age_seconds", "Age of each published key, in seconds",

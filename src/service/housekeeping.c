@@ -8,6 +8,7 @@
 
 enum {
     CHECK_INTERVAL_S = 5,
+    KEYS_GRACE_S = 1,       /* from the start until the first key is made: the first answers need the processor */
     FOLLOW_BATCH = 1000,    /* revocations read at once */
     PURGE_BATCH = 500,      /* rows deleted in one transaction: a few ms of the writer's time */
     PURGE_BATCHES_MAX = 20, /* a round */
@@ -18,9 +19,10 @@ struct housekeeping {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool stopping, nudged;
+    bool stopping, nudged, keys_wanted;
     int64_t position;                       /* of the last revocation read */
     int64_t check_at, refresh_at, purge_at; /* s */
+    int64_t keys_at;                        /* s; keys are not moved before that */
 };
 
 static int64_t now_s(void)
@@ -52,13 +54,17 @@ static void check_dependencies(struct service *service)
 {
     struct err store = service->store->ops->check(service->store);
     struct err signer = service->signer->ops->check(service->signer);
+    if (signer.code && !keyring_reload(service->keyring).code) /* perhaps a key was revoked a moment ago */
+        signer = service->signer->ops->check(service->signer);
     bool was_ok = atomic_exchange(&service->store_ok, !store.code);
     if (was_ok != !store.code)
         LOG(store.code ? LOG_ERROR : LOG_INFO, store.code ? "store_failing" : "store_recovered",
             LOG_TEXT_("why", store.code ? store.why : "it answers again"));
+    atomic_store(&service->keys_why, signer.code ? signer.why : NULL);
     was_ok = atomic_exchange(&service->keys_ok, !signer.code);
     if (was_ok != !signer.code)
         LOG(signer.code ? LOG_ERROR : LOG_INFO, signer.code ? "signer_failing" : "signer_recovered",
+            LOG_TEXT_("signer", service->signer->ops->name),
             LOG_TEXT_("why", signer.code ? signer.why : "it answers again"));
 }
 
@@ -77,6 +83,18 @@ static bool purge(struct service *service)
     return deleted == PURGE_BATCH;
 }
 
+/* What is due to the keys, and at once in force here. */
+static void move_keys(struct housekeeping *housekeeping, int64_t now)
+{
+    struct service *service = housekeeping->service;
+    bool changed = false;
+    if (!atomic_load(&service->moves_keys) || now < housekeeping->keys_at)
+        return;
+    rotation_round(service->rotation, now, &changed);
+    if (changed && keyring_reload(service->keyring).code)
+        housekeeping->check_at = now;
+}
+
 static bool is_due(int64_t *at, int64_t now, int64_t interval, bool nudged)
 {
     if (now < *at && !nudged)
@@ -92,6 +110,7 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     int64_t now = now_s();
     if (follow_revocations(housekeeping).code || keyring_reload(service->keyring).code)
         housekeeping->check_at = now; /* the store failed: find out what to tell */
+    move_keys(housekeeping, now);
     if (is_due(&housekeeping->check_at, now, CHECK_INTERVAL_S, nudged))
         check_dependencies(service);
     bool changed = service->store->ops->has_changed(service->store); /* perhaps a client was disabled */
@@ -108,14 +127,14 @@ static void *run(void *arg)
     pthread_mutex_lock(&housekeeping->lock);
     while (!housekeeping->stopping) {
         bool nudged = housekeeping->nudged;
-        housekeeping->nudged = false;
+        housekeeping->nudged = housekeeping->keys_wanted = false;
         pthread_mutex_unlock(&housekeeping->lock);
         round_of_work(housekeeping, nudged);
         pthread_mutex_lock(&housekeeping->lock);
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += 1;
-        if (!housekeeping->stopping && !housekeeping->nudged)
+        if (!housekeeping->stopping && !housekeeping->nudged && !housekeeping->keys_wanted)
             pthread_cond_timedwait(&housekeeping->wake, &housekeeping->lock, &until);
     }
     pthread_mutex_unlock(&housekeeping->lock);
@@ -146,6 +165,7 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
         atomic_store(&service->keys_ok, true);
         check_dependencies(service);
         housekeeping->check_at = now_s() + CHECK_INTERVAL_S;
+        housekeeping->keys_at = now_s() + KEYS_GRACE_S;
         if (pthread_create(&housekeeping->thread, NULL, run, housekeeping) != 0)
             err = failed(ERR_INTERNAL, "the housekeeping thread could not be started");
     }
@@ -168,6 +188,14 @@ static void wake(struct housekeeping *housekeeping, bool *what)
 void housekeeping_nudge(struct housekeeping *housekeeping)
 {
     wake(housekeeping, &housekeeping->nudged);
+}
+
+void housekeeping_unknown_kid(struct service *service, int64_t now_s)
+{
+    long long last = atomic_load(&service->unknown_kid_at);
+    if (service->housekeeping && now_s >= last + UNKNOWN_KID_INTERVAL_S &&
+        atomic_compare_exchange_strong(&service->unknown_kid_at, &last, now_s))
+        wake(service->housekeeping, &service->housekeeping->keys_wanted);
 }
 
 void housekeeping_close(struct housekeeping *housekeeping)

@@ -12,6 +12,11 @@ struct housekeeping;
 MUST_USE struct err housekeeping_open(struct service *service, struct housekeeping **out);
 /* Does a round now (SIGHUP). */
 void housekeeping_nudge(struct housekeeping *housekeeping);
+/* Reads the keys again soon, for a token whose key is not known here: another instance may have made it a moment ago.
+ * Never waits. At most one in UNKNOWN_KID_INTERVAL_S: whoever sends tokens of invented keys gets no more work done than
+ * the keys being read, as they are once a second anyway. */
+enum { UNKNOWN_KID_INTERVAL_S = 10 };
+void housekeeping_unknown_kid(struct service *service, int64_t now_s);
 void housekeeping_close(struct housekeeping *housekeeping); /* NULL allowed */
 
 #endif

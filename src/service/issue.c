@@ -289,7 +289,8 @@ struct err issue_token(struct call *call, struct response *response)
     if (payload.overflowed)
         return failed(ERR_INVALID_REQUEST, "the claims are too large for a token");
     AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
-    TRY(keyring_sign(service->keyring, view, token_kind_typ(issue.kind), buf_str(&payload), &token));
+    TRY(keyring_sign(service->keyring, view, issue.kind == TOKEN_ACCESS ? SIGN_CLIENT_CREDENTIALS : SIGN_INTERACTIVE,
+                     token_kind_typ(issue.kind), buf_str(&payload), &token));
     if (token.overflowed)
         return failed(ERR_INVALID_REQUEST, "the claims are too large for a token");
 

@@ -53,6 +53,11 @@ static struct err field_read(struct arena *arena, const struct field *field, con
                                             (long long)field->max)
                                    .at);
         return OK;
+    case FIELD_BOOL:
+        if (value->kind != JSON_TRUE && value->kind != JSON_FALSE)
+            return field_wrong(arena, field->name, "is neither true nor false");
+        *(bool *)at = value->kind == JSON_TRUE;
+        return OK;
     case FIELD_OBJECT:
         if (value->kind != JSON_OBJECT)
             return field_wrong(arena, field->name, "is not an object");

@@ -32,14 +32,15 @@ struct response {
     struct str client_id;     /* who called, once known; for the log */
     enum content content;
     struct buf body;
-    struct str etag;              /* "" : none */
-    int64_t max_age_s;            /* >= 0: public, max-age; -1: no-store; -2: no Cache-Control */
-    struct str allow;             /* 405 and 204; "" : none */
-    struct str challenge;         /* WWW-Authenticate; "" : none */
-    int64_t retry_after_s;        /* 0: none */
-    struct str cors_origin;       /* Access-Control-Allow-Origin: "*" or one origin; "" : none */
-    bool cors_preflight;          /* with the methods and headers that are allowed */
-    bool close;                   /* the connection is not fit for another request */
+    struct str etag;                                    /* "" : none */
+    int64_t max_age_s;                                  /* >= 0: public, max-age; -1: no-store; -2: no Cache-Control */
+    int64_t stale_while_revalidate_s, stale_if_error_s; /* RFC 5861, beside a max-age; 0: none */
+    struct str allow;                                   /* 405 and 204; "" : none */
+    struct str challenge;                               /* WWW-Authenticate; "" : none */
+    int64_t retry_after_s;                              /* 0: none */
+    struct str cors_origin;                             /* Access-Control-Allow-Origin: "*" or one origin; "" : none */
+    bool cors_preflight;                                /* with the methods and headers that are allowed */
+    bool close;                                         /* the connection is not fit for another request */
     const struct record *records; /* must be durable before this response goes out; NULL: nothing */
 };
 
@@ -50,6 +51,7 @@ struct response {
 enum field_kind {
     FIELD_STR,     /* struct str: a non-empty string */
     FIELD_TEXT,    /* struct str: a string, may be empty */
+    FIELD_BOOL,    /* bool */
     FIELD_INT,     /* int64_t within [min, max] */
     FIELD_OBJECT,  /* const struct json *: an object */
     FIELD_STRINGS, /* const struct json *: a string or a list of strings, none empty */

@@ -25,6 +25,7 @@ static const struct route routes[] = {
     { "/token/verify", METHOD_POST, OP_VERIFY, CALLER, "token:verify", CORS_NONE, false, verify_token },
     { "/token", METHOD_POST, OP_ISSUE, CALLER, NULL, CORS_SETTING, true, issue_token },
     { "/token/revoke", METHOD_POST, OP_REVOKE, CALLER, NULL, CORS_SETTING, true, revoke_token },
+    { "/admin/rotate-keys", METHOD_POST, OP_ROTATE, CALLER, "keys:rotate", CORS_NONE, true, rotate_keys },
     { "/.well-known/jwks.json", GET_ONLY, OP_JWKS, OPEN, NULL, CORS_ANY, false, publish_jwks },
     { "/health/live", GET_ONLY, OP_HEALTH, OPEN, NULL, CORS_NONE, false, health_live },
     { "/health/ready", GET_ONLY, OP_HEALTH, OPEN, NULL, CORS_NONE, false, health_ready },

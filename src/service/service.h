@@ -6,12 +6,14 @@
 #include "cache/revocations.h"
 #include "cache/verified.h"
 #include "keys/keyring.h"
+#include "keys/rotation.h"
 #include "service/message.h"
 #include "store/commit.h"
 #include <stdatomic.h>
 
 struct clients;
 struct failures;
+struct housekeeping;
 
 struct service {
     const struct settings *settings;
@@ -19,6 +21,9 @@ struct service {
     struct signer *signer;
     struct commit *commit;
     struct keyring *keyring;
+    struct rotation *rotation;
+    struct housekeeping *housekeeping; /* set before the first request */
+    atomic_bool moves_keys;            /* a server: housekeeping does what is due; a command looks only */
     struct revocations *revocations;
     struct verified_cache *verified;
     struct clients *clients;   /* clients in memory (clients.h) */
@@ -27,8 +32,10 @@ struct service {
 
     /* What /health/ready and /metrics tell; written by housekeeping and by the front that serves. */
     atomic_bool store_ok, keys_ok, draining;
-    atomic_size_t jobs_waiting; /* in the workers' queue */
-    atomic_size_t connections;  /* open */
+    _Atomic(const char *) keys_why; /* the signer's fault, static; NULL when keys_ok */
+    atomic_llong unknown_kid_at;    /* s; when a token of a key that is not known here last had the keys read again */
+    atomic_size_t jobs_waiting;     /* in the workers' queue */
+    atomic_size_t connections;      /* open */
 };
 
 /* Who calls, and what it may do. */
@@ -66,6 +73,7 @@ struct err issue_token(struct call *call, struct response *response);
 struct err verify_token(struct call *call, struct response *response);
 struct err introspect_token(struct call *call, struct response *response);
 struct err revoke_token(struct call *call, struct response *response);
+struct err rotate_keys(struct call *call, struct response *response);
 struct err publish_jwks(struct call *call, struct response *response);
 struct err health_live(struct call *call, struct response *response);
 struct err health_ready(struct call *call, struct response *response);

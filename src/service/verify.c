@@ -5,6 +5,7 @@
  * on every call, whether the token was in the cache or not. So the cache can make an answer faster, but never another
  * one. */
 #include "service/verify.h"
+#include "service/housekeeping.h"
 #include "service/introspect.h"
 #include <stddef.h>
 
@@ -67,7 +68,7 @@ static bool key_is_good(const struct keyring_view *view, uint64_t serial)
     return false;
 }
 
-static struct err find_verified(struct service *service, struct str token, const unsigned char hash[32],
+static struct err find_verified(struct service *service, struct str token, const unsigned char hash[32], int64_t now_s,
                                 struct verified **out)
 {
     AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
@@ -75,7 +76,10 @@ static struct err find_verified(struct service *service, struct str token, const
     metrics_count(*out ? COUNT_VERIFIED_HIT : COUNT_VERIFIED_MISS, 1);
     if (*out)
         return key_is_good(view, (*out)->key_serial) ? OK : failed(ERR_TOKEN_KEY, "the token's key is no longer good");
-    TRY(verify_new(view, token, out));
+    struct err err = verify_new(view, token, out);
+    if (err.code == ERR_TOKEN_KEY)
+        housekeeping_unknown_kid(service, now_s);
+    TRY(err);
     memcpy((*out)->hash, hash, sizeof(*out)->hash);
     verified_put(service->verified, *out);
     return OK;
@@ -89,7 +93,7 @@ struct err token_check(struct service *service, struct str token, const struct t
     unsigned char hash[32];
     sha256(token, hash);
     AUTO(verified_releasep) struct verified *entry = NULL;
-    TRY(find_verified(service, token, hash, &entry));
+    TRY(find_verified(service, token, hash, now_s, &entry));
     if (!(ask->kinds & 1U << entry->kind))
         return failed(ERR_TOKEN_KIND, "the token is of another kind than the one asked for");
     if (!str_eq(entry->claims.iss, str_of(service->settings->issuer)))

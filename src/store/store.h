@@ -21,12 +21,28 @@ struct client {
 
 enum key_state { KEY_PENDING = 1, KEY_ACTIVE, KEY_RETIRING, KEY_RETIRED, KEY_REVOKED };
 
+enum { KEYS_LIVE_MAX = 32 }; /* pending, active and retiring keys together: what one JWKS holds */
+
 struct key {
-    struct str kid, alg;    /* RFC 7638 thumbprint; "RS256" */
-    struct str public_jwk;  /* JSON */
-    struct str private_ref; /* where the signer finds the private half: "file:signing-key-<kid>.pem" */
+    struct str kid, alg;   /* RFC 7638 thumbprint, but of an envelope key 128 random bits in base64url; "RS256" */
+    struct str public_jwk; /* JSON */
+    /* Where the signer finds the private half: "file:signing-key-<kid>.pem", "kms:<ARN>", "envelope:<ARN>:<wrapped>" */
+    struct str private_ref;
     enum key_state state;
-    int64_t created_at, activated_at, retired_at; /* s; 0: not yet */
+    int64_t created_at;                                                      /* s */
+    int64_t published_at, activated_at, retiring_at, retired_at, revoked_at; /* s; 0: not yet */
+    int64_t rotate_requested_at; /* s; of an active key: somebody wants the next one to follow. 0: nobody */
+    int64_t lifetime_s;          /* of the longest token that it may have signed since it became active */
+    int64_t retire_after;        /* s; of a retiring key: when its last token has expired everywhere */
+    int64_t disposed_at;         /* s; its private half is gone. 0: not yet */
+    struct str revocation_reason, rotated_from_kid; /* "" : none */
+};
+
+/* What the settings say of tokens and of the keys that sign them (keys/lifecycle.h). */
+struct key_terms {
+    int64_t lifetime_s; /* of the longest token that a request may ask for; a client's own may be longer */
+    int64_t retiring_s; /* how long a key retires at least */
+    int64_t margin_s;   /* added to the lifetime of its last token: clocks, and how late others see a change */
 };
 
 /* What must be durable before its answer goes out. Views must live until the record is committed. */
@@ -55,22 +71,55 @@ struct store_ops {
     struct err (*find_client)(struct store *, struct arena *, struct str id, struct client *out);
     /* At most `max`, ordered by id. */
     struct err (*list_clients)(struct store *, struct arena *, size_t max, struct client **out, size_t *count);
-    /* ERR_CONFLICT when the id is taken. */
+    /* ERR_CONFLICT when the id is taken. A lifetime of its own raises the active key's lifetime_s with it. */
     struct err (*add_client)(struct store *, const struct client *);
     /* ERR_NOT_FOUND when there is none. */
     struct err (*set_client_active)(struct store *, struct str id, bool active);
-    /* All that are not retired, newest first. */
+    /* Those that are pending, active or retiring, newest first. */
     struct err (*list_keys)(struct store *, struct arena *, struct key **out, size_t *count);
-    /* Adds a first active key; ERR_CONFLICT when another instance was faster: then list again. Exactly one active key
-     * is kept by the store itself (a partial unique index). */
+    /* At most `max` of those that are retired or revoked, those that ended last first; all, or only those whose private
+     * half is still to be disposed of. */
+    struct err (*list_past_keys)(struct store *, struct arena *, bool undisposed, size_t max, struct key **out,
+                                 size_t *count);
+    /* ERR_NOT_FOUND when no key, live or past, has that kid. */
+    struct err (*find_key)(struct store *, struct arena *, struct str kid, struct key *out);
+
+    /* --- Transitions of a key. Each is a compare-and-swap in one transaction, with its event (`keys_rotated`) in the
+     * same one, and durable when it returns. ERR_CONFLICT: the store was not as the caller saw it (another instance was
+     * faster): list again. At most one pending and one active key are kept by the store itself (partial unique
+     * indexes). */
+    /* Adds a first active key. */
     struct err (*add_first_key)(struct store *, const struct key *);
+    /* Adds a pending one, published from key->published_at on. */
+    struct err (*add_pending_key)(struct store *, const struct key *);
+    /* pending -> active, and `previous` from active to retiring; its retire_after follows from its lifetime_s and the
+     * terms. The new one's lifetime_s is the longest of the terms and of any client. */
+    struct err (*activate_key)(struct store *, struct str kid, struct str previous, int64_t now_s,
+                               const struct key_terms *);
+    /* retiring -> retired; ERR_CONFLICT also before its retire_after. */
+    struct err (*retire_key)(struct store *, struct str kid, int64_t now_s);
+    /* Any state -> revoked. When it was the active one, `successor` goes from pending to active in its place; else
+     * `successor` is not looked at. ERR_NOT_FOUND: no such kid. OK and nothing done: it is revoked already. */
+    struct err (*revoke_key)(struct store *, struct str kid, struct str successor, struct str reason, int64_t now_s,
+                             const struct key_terms *);
+
+    /* --- Notes on a key that are no transitions. */
+    /* Somebody wants the active key to be followed by the next one; the first request stays. ERR_CONFLICT: not active.
+     */
+    struct err (*request_rotation)(struct store *, struct str kid, int64_t now_s);
+    /* The active key may sign tokens of up to `lifetime_s` from now on; never lowers it. */
+    struct err (*raise_key_lifetime)(struct store *, int64_t lifetime_s);
+    /* A past key's private half is gone. */
+    struct err (*mark_key_disposed)(struct store *, struct str kid, int64_t now_s);
+
     /* One transaction: every request's records (lists through ->next) or none. Revocations also mark the token's own
      * row. Recording the same refresh token or revocation twice is no error, and keeps the later expires_at. */
     struct err (*record)(struct store *, const struct record *const *lists, size_t count);
     /* Up to `max` revocations with a position above `after` that have not expired at `now_s`, in order. */
     struct err (*revocations_since)(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,
                                     struct revocation **out, size_t *count);
-    /* Deletes at most `max` rows that expired before `now_s`; *deleted says how many. A short transaction. */
+    /* Deletes at most `max` rows that expired before `now_s` (an event: 30 days after it was made); *deleted says how
+     * many. A short transaction. */
     struct err (*purge)(struct store *, int64_t now_s, size_t max, size_t *deleted);
     /* Whether another process has written since the last call. Cheap; false where a store can't tell. */
     bool (*has_changed)(struct store *);

@@ -1,155 +1,34 @@
-/* store/store_sqlite.c: the embedded store: one SQLite file in the data directory.
+/* store/store_sqlite.c: the embedded store: one SQLite file in the data directory. Here: opening it, clients, tokens
+ * and revocations; keys are in store_sqlite_keys.c, the schema and every statement's text in store_sqlite_schema.c.
  *
  * Two connections: one writes, one reads, so that looking a client up never waits for a commit. Access tokens lie in
  * the order in which they were issued, with an index on their expiry and none on their hash: a new one goes to the end
  * of both trees, where its neighbours are, and dirties no page of its own, as a random hash would. A revocation finds
  * its row among those that expire in the same second. */
-#include "store/sqlite.h"
-#include "store/store.h"
+#include "store/store_sqlite.h"
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { KEYS_MAX = 64 };
+enum { EVENT_KEPT_S = 30 * 24 * 3600 };
 
-static const char *const migrations[] = {
-    "CREATE TABLE oauth_clients("
-    " client_id TEXT PRIMARY KEY, client_name TEXT NOT NULL,"
-    " client_type TEXT NOT NULL CHECK (client_type IN ('confidential', 'public')),"
-    " client_secret_hash BLOB NOT NULL, allowed_scopes TEXT NOT NULL,"
-    " access_token_ttl INTEGER NOT NULL, refresh_token_ttl INTEGER NOT NULL, id_token_ttl INTEGER NOT NULL,"
-    " is_active INTEGER NOT NULL, created_at INTEGER NOT NULL) STRICT;"
-
-    "CREATE TABLE oauth_jwks("
-    " kid TEXT PRIMARY KEY, alg TEXT NOT NULL, public_key TEXT NOT NULL, private_key_ref TEXT NOT NULL,"
-    " state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5), created_at INTEGER NOT NULL, activated_at INTEGER NOT NULL,"
-    " retired_at INTEGER NOT NULL) STRICT;"
-    "CREATE UNIQUE INDEX oauth_jwks_one_active ON oauth_jwks(state) WHERE state = 2;"
-
-    "CREATE TABLE oauth_access_tokens("
-    " expires_at INTEGER NOT NULL, token_hash BLOB NOT NULL, jti TEXT NOT NULL, subject TEXT NOT NULL,"
-    " client_id TEXT NOT NULL, scope TEXT NOT NULL, audience TEXT NOT NULL, issued_at INTEGER NOT NULL,"
-    " revoked_at INTEGER, revoked_by TEXT, revocation_reason TEXT,"
-    " id INTEGER PRIMARY KEY) STRICT;"
-    "CREATE INDEX oauth_access_tokens_expiry ON oauth_access_tokens(expires_at);"
-
-    "CREATE TABLE oauth_refresh_tokens("
-    " id INTEGER PRIMARY KEY, token_hash BLOB NOT NULL UNIQUE, expires_at INTEGER NOT NULL, jti TEXT NOT NULL,"
-    " subject TEXT NOT NULL, client_id TEXT NOT NULL, scope TEXT NOT NULL, audience TEXT NOT NULL,"
-    " issued_at INTEGER NOT NULL, revoked_at INTEGER, revoked_by TEXT, revocation_reason TEXT) STRICT;"
-    "CREATE INDEX oauth_refresh_tokens_expiry ON oauth_refresh_tokens(expires_at);"
-
-    /* AUTOINCREMENT: a position is never given twice, or those who follow would miss a revocation */
-    "CREATE TABLE revocations("
-    " position INTEGER PRIMARY KEY AUTOINCREMENT, token_hash BLOB NOT NULL UNIQUE, expires_at INTEGER NOT NULL,"
-    " reason TEXT NOT NULL, revoked_by TEXT NOT NULL, revoked_at INTEGER NOT NULL) STRICT;"
-    "CREATE INDEX revocations_expiry ON revocations(expires_at);"
-
-    "CREATE TABLE checks(id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;"
-    "INSERT INTO checks VALUES (1, 0);",
-};
-
-#define CLIENT_COLUMNS                                                                                                 \
-    "client_id, client_name, client_type, client_secret_hash, allowed_scopes, access_token_ttl, refresh_token_ttl, "   \
-    "id_token_ttl, is_active, created_at"
-#define REVOKE_ROW " SET revoked_at = ?1, revoked_by = ?2, revocation_reason = ?3 "
-
-enum statement {
-    FIND_CLIENT,
-    LIST_CLIENTS,
-    ADD_CLIENT,
-    SET_CLIENT_ACTIVE,
-    LIST_KEYS,
-    ADD_KEY,
-    ADD_ACCESS,
-    ADD_REFRESH,
-    FORGET_REVOCATION,
-    ADD_REVOCATION,
-    REVOKE_ACCESS,
-    REVOKE_REFRESH,
-    REVOCATIONS_SINCE,
-    PURGE_ACCESS,
-    PURGE_REFRESH,
-    PURGE_REVOCATIONS,
-    CHECK,
-    DATA_VERSION,
-    BEGIN,
-    COMMIT,
-    ROLLBACK,
-    STATEMENTS
-};
-
-static const char *const texts[STATEMENTS] = {
-    [FIND_CLIENT] = "SELECT " CLIENT_COLUMNS " FROM oauth_clients WHERE client_id = ?1",
-    [LIST_CLIENTS] = "SELECT " CLIENT_COLUMNS " FROM oauth_clients ORDER BY client_id LIMIT ?1",
-    [ADD_CLIENT] = "INSERT INTO oauth_clients(" CLIENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
-                   "ON CONFLICT DO NOTHING",
-    [SET_CLIENT_ACTIVE] = "UPDATE oauth_clients SET is_active = ?2 WHERE client_id = ?1",
-    [LIST_KEYS] = "SELECT kid, alg, public_key, private_key_ref, state, created_at, activated_at, retired_at "
-                  "FROM oauth_jwks WHERE state <> 4 ORDER BY created_at DESC, kid LIMIT ?1",
-    [ADD_KEY] =
-        "INSERT INTO oauth_jwks(kid, alg, public_key, private_key_ref, state, created_at, activated_at, retired_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
-    [ADD_ACCESS] = "INSERT INTO oauth_access_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
-                   "expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
-    [ADD_REFRESH] = "INSERT INTO oauth_refresh_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
-                    "expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
-                    "ON CONFLICT (token_hash) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
-    /* an entry that must be kept for longer gets a new position, so that those who follow hear of it */
-    [FORGET_REVOCATION] = "DELETE FROM revocations WHERE token_hash = ?1 AND expires_at < ?2",
-    [ADD_REVOCATION] = "INSERT INTO revocations(token_hash, expires_at, reason, revoked_by, revoked_at) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-    [REVOKE_ACCESS] = "UPDATE oauth_access_tokens" REVOKE_ROW
-                      "WHERE expires_at = ?5 AND token_hash = ?4 AND revoked_at IS NULL",
-    [REVOKE_REFRESH] = "UPDATE oauth_refresh_tokens" REVOKE_ROW "WHERE token_hash = ?4 AND revoked_at IS NULL",
-    [REVOCATIONS_SINCE] = "SELECT position, token_hash, expires_at FROM revocations "
-                          "WHERE position > ?1 AND expires_at > ?2 ORDER BY position LIMIT ?3",
-    [PURGE_ACCESS] = "DELETE FROM oauth_access_tokens WHERE id IN "
-                     "(SELECT id FROM oauth_access_tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
-    [PURGE_REFRESH] = "DELETE FROM oauth_refresh_tokens WHERE id IN "
-                      "(SELECT id FROM oauth_refresh_tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
-    [PURGE_REVOCATIONS] = "DELETE FROM revocations WHERE position IN "
-                          "(SELECT position FROM revocations WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
-    [CHECK] = "UPDATE checks SET count = count + 1 WHERE id = 1",
-    [DATA_VERSION] = "PRAGMA data_version",
-    [BEGIN] = "BEGIN IMMEDIATE",
-    [COMMIT] = "COMMIT",
-    [ROLLBACK] = "ROLLBACK",
-};
-
-struct connection {
-    struct sqlite sqlite;
-    pthread_mutex_t lock;
-};
-
-struct store_sqlite {
-    struct store store;
-    struct connection writer, reader;
-    int64_t data_version; /* under the writer's lock */
-};
-
-static struct store_sqlite *sqlite_of(struct store *store)
+struct err transaction_begin(struct connection *writer)
 {
-    return (struct store_sqlite *)store;
+    return sqlite_do(&writer->sqlite, statement_of(writer, BEGIN));
 }
 
-static sqlite3_stmt *statement_of(const struct connection *connection, enum statement which)
+struct err transaction_end(struct connection *writer, struct err err)
 {
-    return connection->sqlite.statements[which];
+    if (!err.code)
+        err = sqlite_do(&writer->sqlite, statement_of(writer, COMMIT));
+    if (err.code && !sqlite3_get_autocommit(writer->sqlite.db)) { /* some failures have rolled back by themselves */
+        struct err undone = sqlite_do(&writer->sqlite, statement_of(writer, ROLLBACK));
+        (void)undone; /* it is logged, and the first failure is what counts */
+    }
+    return err;
 }
-
-static void unlockp(pthread_mutex_t **lock)
-{
-    pthread_mutex_unlock(*lock);
-}
-
-/* Holds a connection until the end of the scope. */
-#define HOLD(connection)                                                                                               \
-    AUTO(unlockp) pthread_mutex_t *held_ = &(connection)->lock;                                                        \
-    pthread_mutex_lock(held_)
 
 /* --- clients ----------------------------------------------------------------------------------------------------- */
 
@@ -205,11 +84,10 @@ static struct err list_clients(struct store *store, struct arena *arena, size_t 
     return OK;
 }
 
-static struct err add_client(struct store *store, const struct client *client)
+static struct err insert_client(struct connection *writer, const struct client *client)
 {
-    struct connection *writer = &sqlite_of(store)->writer;
     sqlite3_stmt *add = statement_of(writer, ADD_CLIENT);
-    HOLD(writer);
+    int64_t longest_s = client->access_ttl_s > client->refresh_ttl_s ? client->access_ttl_s : client->refresh_ttl_s;
     sqlite_bind_str(add, 1, client->id);
     sqlite_bind_str(add, 2, client->name);
     sqlite_bind_str(add, 3, client->is_public ? STR("public") : STR("confidential"));
@@ -221,7 +99,18 @@ static struct err add_client(struct store *store, const struct client *client)
     sqlite3_bind_int(add, 9, client->is_active);
     sqlite3_bind_int64(add, 10, client->created_at);
     TRY(sqlite_do(&writer->sqlite, add));
-    return sqlite3_changes(writer->sqlite.db) ? OK : failed(ERR_CONFLICT, "there is such a client already");
+    if (!sqlite3_changes(writer->sqlite.db))
+        return failed(ERR_CONFLICT, "there is such a client already");
+    /* a key that signs for a client with a lifetime of its own must outlive those tokens too */
+    return sqlite_raise_key_lifetime(writer, longest_s > client->id_ttl_s ? longest_s : client->id_ttl_s);
+}
+
+static struct err add_client(struct store *store, const struct client *client)
+{
+    struct connection *writer = &sqlite_of(store)->writer;
+    HOLD(writer);
+    TRY(transaction_begin(writer));
+    return transaction_end(writer, insert_client(writer, client));
 }
 
 static struct err set_client_active(struct store *store, struct str id, bool active)
@@ -233,49 +122,6 @@ static struct err set_client_active(struct store *store, struct str id, bool act
     sqlite3_bind_int(set, 2, active);
     TRY(sqlite_do(&writer->sqlite, set));
     return sqlite3_changes(writer->sqlite.db) ? OK : failed(ERR_NOT_FOUND, "there is no such client");
-}
-
-/* --- keys -------------------------------------------------------------------------------------------------------- */
-
-static struct err list_keys(struct store *store, struct arena *arena, struct key **out, size_t *count)
-{
-    struct connection *reader = &sqlite_of(store)->reader;
-    sqlite3_stmt *list = statement_of(reader, LIST_KEYS);
-    struct err err;
-    HOLD(reader);
-    struct key *keys = arena_alloc(arena, KEYS_MAX * sizeof *keys);
-    size_t found = 0;
-    sqlite3_bind_int64(list, 1, KEYS_MAX);
-    while (sqlite_next(&reader->sqlite, list, &err))
-        keys[found++] = (struct key){ .kid = sqlite_column_str(arena, list, 0),
-                                      .alg = sqlite_column_str(arena, list, 1),
-                                      .public_jwk = sqlite_column_str(arena, list, 2),
-                                      .private_ref = sqlite_column_str(arena, list, 3),
-                                      .state = (enum key_state)sqlite3_column_int(list, 4),
-                                      .created_at = sqlite3_column_int64(list, 5),
-                                      .activated_at = sqlite3_column_int64(list, 6),
-                                      .retired_at = sqlite3_column_int64(list, 7) };
-    TRY(err);
-    *out = keys;
-    *count = found;
-    return OK;
-}
-
-static struct err add_first_key(struct store *store, const struct key *key)
-{
-    struct connection *writer = &sqlite_of(store)->writer;
-    sqlite3_stmt *add = statement_of(writer, ADD_KEY);
-    HOLD(writer);
-    sqlite_bind_str(add, 1, key->kid);
-    sqlite_bind_str(add, 2, key->alg);
-    sqlite_bind_str(add, 3, key->public_jwk);
-    sqlite_bind_str(add, 4, key->private_ref);
-    sqlite3_bind_int(add, 5, KEY_ACTIVE);
-    sqlite3_bind_int64(add, 6, key->created_at);
-    sqlite3_bind_int64(add, 7, key->activated_at);
-    sqlite3_bind_int64(add, 8, 0);
-    TRY(sqlite_do(&writer->sqlite, add));
-    return sqlite3_changes(writer->sqlite.db) ? OK : failed(ERR_CONFLICT, "there is an active key already");
 }
 
 /* --- records ----------------------------------------------------------------------------------------------------- */
@@ -336,15 +182,8 @@ static struct err record_all(struct store *store, const struct record *const *li
 {
     struct connection *writer = &sqlite_of(store)->writer;
     HOLD(writer);
-    TRY(sqlite_do(&writer->sqlite, statement_of(writer, BEGIN)));
-    struct err err = add_all(writer, lists, count);
-    if (!err.code)
-        err = sqlite_do(&writer->sqlite, statement_of(writer, COMMIT));
-    if (err.code && !sqlite3_get_autocommit(writer->sqlite.db)) { /* some failures have rolled back by themselves */
-        struct err undone = sqlite_do(&writer->sqlite, statement_of(writer, ROLLBACK));
-        (void)undone; /* it is logged, and the first failure is what counts */
-    }
-    return err;
+    TRY(transaction_begin(writer));
+    return transaction_end(writer, add_all(writer, lists, count));
 }
 
 static struct err revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s, size_t max,
@@ -372,13 +211,13 @@ static struct err revocations_since(struct store *store, struct arena *arena, in
 
 static struct err purge(struct store *store, int64_t now_s, size_t max, size_t *deleted)
 {
-    static const enum statement purges[] = { PURGE_ACCESS, PURGE_REFRESH, PURGE_REVOCATIONS };
+    static const enum statement purges[] = { PURGE_ACCESS, PURGE_REFRESH, PURGE_REVOCATIONS, PURGE_EVENTS };
     struct connection *writer = &sqlite_of(store)->writer;
     size_t total = 0;
     for (size_t i = 0; i < sizeof purges / sizeof *purges && total < max; i++) {
         sqlite3_stmt *statement = statement_of(writer, purges[i]);
         HOLD(writer);
-        sqlite3_bind_int64(statement, 1, now_s);
+        sqlite3_bind_int64(statement, 1, purges[i] == PURGE_EVENTS ? now_s - EVENT_KEPT_S : now_s);
         sqlite3_bind_int64(statement, 2, (int64_t)(max - total));
         TRY(sqlite_do(&writer->sqlite, statement));
         total += (size_t)sqlite3_changes(writer->sqlite.db);
@@ -438,8 +277,17 @@ static const struct store_ops sqlite_ops = {
     .list_clients = list_clients,
     .add_client = add_client,
     .set_client_active = set_client_active,
-    .list_keys = list_keys,
-    .add_first_key = add_first_key,
+    .list_keys = sqlite_list_keys,
+    .list_past_keys = sqlite_list_past_keys,
+    .find_key = sqlite_find_key,
+    .add_first_key = sqlite_add_first_key,
+    .add_pending_key = sqlite_add_pending_key,
+    .activate_key = sqlite_activate_key,
+    .retire_key = sqlite_retire_key,
+    .revoke_key = sqlite_revoke_key,
+    .request_rotation = sqlite_request_rotation,
+    .raise_key_lifetime = sqlite_raise_lifetime,
+    .mark_key_disposed = sqlite_mark_key_disposed,
     .record = record_all,
     .revocations_since = revocations_since,
     .purge = purge,
@@ -461,10 +309,10 @@ static struct err make_dir(const char *path)
 static struct err open_both(struct store_sqlite *sqlite, const char *path)
 {
     TRY(sqlite_open(path, &sqlite->writer.sqlite));
-    TRY(sqlite_migrate(&sqlite->writer.sqlite, migrations, sizeof migrations / sizeof *migrations));
-    TRY(sqlite_prepare(&sqlite->writer.sqlite, texts, STATEMENTS));
+    TRY(sqlite_migrate(&sqlite->writer.sqlite, store_sqlite_migrations, STORE_SQLITE_VERSION));
+    TRY(sqlite_prepare(&sqlite->writer.sqlite, store_sqlite_texts, STATEMENTS));
     TRY(sqlite_open(path, &sqlite->reader.sqlite));
-    return sqlite_prepare(&sqlite->reader.sqlite, texts, STATEMENTS);
+    return sqlite_prepare(&sqlite->reader.sqlite, store_sqlite_texts, STATEMENTS);
 }
 
 struct err store_sqlite_open(const struct settings *settings, struct store **out)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kms import LOCAL_KMS, Kms
 from service import BINARY, Server, sanitizer_of
 
 HERE = Path(__file__).parent
@@ -103,3 +104,52 @@ def jose_cli():
         return json.loads(done.stdout)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def kms_session():
+    if not os.access(LOCAL_KMS, os.X_OK):
+        pytest.skip(f"there is no {LOCAL_KMS.name}: `./dev test integration` builds it, where Go's modules can be had")
+    made = Kms()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def kms(kms_session):
+    """A KMS (kms.py): no faults and no record at the start of each test; the keys of all tests."""
+    kms_session.reset()
+    yield kms_session
+    kms_session.reset()
+
+
+@pytest.fixture
+def start(kms, tmp_path_factory):
+    """start(key, TOKEN_X=…): a server whose keys are in this KMS, ready, with a client in its `agent`. It is stopped
+    when the test ends, and its log looked through for AWS's secrets too. start(…, ready=False) only makes it;
+    start(…, settled=True) waits for the next key, whose making would be among the calls that are counted."""
+    made = []
+
+    def begin(key_id=None, credentials=None, ready=True, settled=False, **settings):
+        server = Server(tmp_path_factory.mktemp("kms-"), kms.environment(key_id, credentials) | settings)
+        server.kms = kms
+        made.append(server)
+        if ready:
+            server.start()
+            server.agent = server.add_client("agent")
+            server.until(lambda: server.ask(server.agent).status_code == 200, "its client is not known")
+            if settled:
+                server.until(lambda: len(server.jwks()["keys"]) == 2, "there is no next key")
+            kms.forget_calls()
+        return server
+
+    yield begin
+    try:
+        for server in made:
+            for credentials in list(kms.accounts.known.values()):
+                server.secrets |= credentials.secrets
+            server.session.close()  # or the server would wait for it
+            server.stop()
+    finally:
+        for server in made:
+            server.kill()

@@ -77,7 +77,8 @@ def test_health_is_told_to_anyone(server):
     assert server.get("/health/live").json() == {"status": "ok"}
     ready = server.get("/health/ready")
     assert ready.status_code == 200
-    assert ready.json() == {"status": "ok", "checks": {"store": "ok", "keys": "ok"}}
+    assert ready.json() == {
+        "status": "ok", "checks": {"store": "ok", "keys": "ok"}, "signer": {"kind": "local"}}
 
 
 def test_metrics_are_what_prometheus_reads(server, agent):

@@ -16,7 +16,7 @@ static struct keyring *ring;
 static inline int keys_begin(void **state)
 {
     (void)folder_begin(state);
-    settings = (struct settings){ .data_dir = folder };
+    settings = (struct settings){ .data_dir = folder, .signing_alg = JWA_ES256 };
     log_configure(LOG_ERROR, LOG_JSON);
     if (store_sqlite_open(&settings, &store).code || signer_local_open(&settings, &signer).code ||
         keyring_open(store, signer, JWA_ES256, 1000, &arena, &ring).code)

@@ -12,7 +12,7 @@ static struct err signed_kid(const struct keyring_view *view, struct str *kid)
     struct jws_header header;
     const struct json *jwks;
     buf_init(&token, &arena, 512, 8192);
-    TRY(keyring_sign(ring, view, STR("at+jwt"), STR("{\"a\":1}"), &token));
+    TRY(keyring_sign(ring, view, SIGN_INTERACTIVE, STR("at+jwt"), STR("{\"a\":1}"), &token));
     TRY(jws_split(buf_str(&token), &parts));
     TRY(jws_read_header(&arena, parts.header, &header));
     *kid = header.kid;
@@ -329,11 +329,13 @@ static void a_token_too_large_is_said_by_its_buffer(void **state)
     ACQUIRE(view);
     (void)state;
     buf_init(&token, &arena, 16, 4096);
-    assert_ok(keyring_sign(ring, view, STR("at+jwt"), STR("{\"a\":\"xxxxxxxxxxxxxxxxxxxx\"}"), &token));
+    assert_ok(
+        keyring_sign(ring, view, SIGN_INTERACTIVE, STR("at+jwt"), STR("{\"a\":\"xxxxxxxxxxxxxxxxxxxx\"}"), &token));
     const size_t whole = token.len;
     for (size_t max = 0; max <= whole + 1; max++) {
         buf_init(&token, &arena, 16, max);
-        assert_ok(keyring_sign(ring, view, STR("at+jwt"), STR("{\"a\":\"xxxxxxxxxxxxxxxxxxxx\"}"), &token));
+        assert_ok(
+            keyring_sign(ring, view, SIGN_INTERACTIVE, STR("at+jwt"), STR("{\"a\":\"xxxxxxxxxxxxxxxxxxxx\"}"), &token));
         assert_int_equal(token.overflowed, max < whole);
     }
     keyring_close(NULL);

@@ -12,7 +12,7 @@ static void forget_environment(void)
     char name[64];
     for (char **at = environ; *at;) {
         size_t len = strcspn(*at, "=");
-        bool is_ours = strncmp(*at, "TOKEN_", 6) == 0 && len < sizeof name;
+        bool is_ours = (strncmp(*at, "TOKEN_", 6) == 0 || strncmp(*at, "AWS_", 4) == 0) && len < sizeof name;
         if (!is_ours) {
             at++;
             continue;
@@ -128,6 +128,11 @@ static const struct {
     { "TOKEN_CLIENT_CACHE_TTL", "60" },
     { "TOKEN_VERIFIED_CACHE", "1536" },
     { "TOKEN_JWKS_MAX_AGE", "300" },
+    { "TOKEN_JWKS_STALE_WHILE_REVALIDATE", "60" },
+    { "TOKEN_JWKS_STALE_IF_ERROR", "3600" },
+    { "TOKEN_KEY_ROTATION", "7776000" },
+    { "TOKEN_KEY_PENDING", "7200" },
+    { "TOKEN_KEY_RETIRING", "0" },
     { "TOKEN_CORS_ORIGINS", "" },
     { "TOKEN_LOOPS", "0" },
     { "TOKEN_WORKERS", "0" },
@@ -144,6 +149,16 @@ static const struct {
     { "TOKEN_LOG_LEVEL", "info" },
     { "TOKEN_LOG_FORMAT", "auto" },
     { "TOKEN_PURGE_INTERVAL", "60" },
+    { "KMS_KEY_ID", "" },
+    { "TOKEN_SIGNER", "auto" },
+    { "AWS_REGION", "us-east-1" },
+    { "AWS_ENDPOINT_URL", "" },
+    { "AWS_ENDPOINT_URL_KMS", "" },
+    { "AWS_USE_FIPS_ENDPOINT", "false" },
+    { "AWS_CA_BUNDLE", "" },
+    { "TOKEN_KMS_RATE", "900" },
+    { "TOKEN_KMS_TIMEOUT", "5" },
+    { "TOKEN_KMS_TRY_TIMEOUT", "2" },
 };
 
 static void without_environment_and_flags_the_defaults_are_in_force(void **state)
@@ -260,6 +275,12 @@ static const struct {
     { "TOKEN_AUDIENCE", "https://api.example" },
     { "TOKEN_AUDIENCE", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15" },
     { "TOKEN_CORS_ORIGINS", "*" },
+    { "AWS_REGION", "eu-west-1" },
+    { "AWS_REGION", "us-gov-east-1" },
+    { "AWS_ENDPOINT_URL", "http://127.0.0.1:4566" },
+    { "AWS_ENDPOINT_URL_KMS", "https://vpce-1.kms.eu-west-1.vpce.amazonaws.com/base" },
+    { "AWS_USE_FIPS_ENDPOINT", "true" },
+    { "TOKEN_KMS_RATE", "1000000" },
     { "TOKEN_CORS_ORIGINS", "https://a.example, http://localhost:3000" },
     { "TOKEN_CORS_ORIGINS", "capacitor://localhost" },
     { "TOKEN_CORS_ORIGINS", "https://a.example:80" },
@@ -293,6 +314,8 @@ static const struct {
     { "TOKEN_QUEUE", "18446744073709551617", "out of range" }, /* 1 modulo 2^64 */
     { "TOKEN_QUEUE", "999999999999999999999999999999", "out of range" },
     { "TOKEN_QUEUE", "\xd9\xa1", "no whole number" }, /* an Arabic-Indic one */
+    { "TOKEN_KEY_ROTATION", "90d", "no whole number" },
+    { "TOKEN_KEY_PENDING", "2592001", "out of range (allowed: 0 to 2592000 seconds)" },
     { "TOKEN_LOOPS", "65", "out of range (allowed: 0 to 64)" },
     { "TOKEN_CLIENT_CACHE_TTL", "2", "out of range (allowed: 3 to 3600 seconds)" },
     { "TOKEN_BODY_MAX", "1023", "out of range (allowed: 1024 to 16777216 bytes)" },
@@ -335,6 +358,16 @@ static const struct {
     { "TOKEN_AUDIENCE", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16", "too long" },
     { "TOKEN_PRIVILEGED_CLAIMS", "tier,,x", "empty" },
     { "TOKEN_CORS_ORIGINS", "https://a.example/", "path" },
+    { "AWS_REGION", "eu-west-1.example", "characters" },
+    { "AWS_REGION", "EU-WEST-1", "characters" },
+    { "AWS_REGION", "eu/west", "characters" },
+    { "AWS_REGION", "-", "hyphen" },
+    { "AWS_ENDPOINT_URL", "127.0.0.1:4566", "https://" },
+    { "AWS_ENDPOINT_URL", "http://user:secret@host", "host" },
+    { "AWS_ENDPOINT_URL_KMS", "https://host/?x", "query" },
+    { "AWS_USE_FIPS_ENDPOINT", "yes", "no such choice" },
+    { "TOKEN_KMS_RATE", "0", "range" },
+    { "TOKEN_KMS_TRY_TIMEOUT", "6", "above TOKEN_KMS_TIMEOUT" },
     { "TOKEN_CORS_ORIGINS", "https://a.example,https://b.example/x", "path" },
     { "TOKEN_CORS_ORIGINS", "a.example", "scheme" },
     { "TOKEN_CORS_ORIGINS", "null", "scheme" },
@@ -477,7 +510,7 @@ static void settings_and_strangers_are_not_warned_of(void **state)
 
 static void a_backend_of_a_later_version_is_named_and_its_value_is_not(void **state)
 {
-    static const char *const names[] = { "KMS_KEY_ID", "SUPABASE_URL", "REDIS_URL", "EVENT_BUS_NAME" };
+    static const char *const names[] = { "SUPABASE_URL", "REDIS_URL", "EVENT_BUS_NAME" };
     for (size_t i = 0; i < COUNT(names); i++) {
         setenv(names[i], "redis://user:hunter2@host", 1);
         struct str text = printed(settings_warn_unknown);
@@ -493,7 +526,7 @@ static void a_backend_of_a_later_version_is_named_and_its_value_is_not(void **st
 
 static struct str flag_of(const char *name)
 {
-    struct str flag = arena_printf(&arena, "--%s", name + strlen("TOKEN_"));
+    struct str flag = arena_printf(&arena, "--%s", name + (strncmp(name, "TOKEN_", 6) == 0 ? 6 : 0));
     for (char *at = (char *)flag.at; *at; at++)
         *at = *at == '_' ? '-' : *at >= 'A' && *at <= 'Z' ? (char)(*at + 32) : *at;
     return flag;
@@ -519,7 +552,7 @@ static void markdown_has_a_row_of_five_cells_for_each_setting(void **state)
     size_t rows = 0;
     while (str_cut(&rest, '\n', &line)) {
         size_t bars = 0;
-        if (!str_has_prefix(line, STR("| `TOKEN_")))
+        if (!str_has_prefix(line, STR("| `")))
             continue;
         for (size_t i = 0; i < line.len; i++)
             bars += line.at[i] == '|' && line.at[i - (i > 0)] != '\\';

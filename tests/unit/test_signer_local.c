@@ -33,7 +33,7 @@ static bool signs(struct signer *signer, const struct key *key, enum jwa alg)
     AUTO(jwk_freep) struct jwk *public = NULL;
     char signature[JWK_SIGNATURE_MAX];
     size_t len = 0;
-    if (signer->ops->sign(signer, key->kid, alg, STR("a.b"), signature, &len).code)
+    if (signer->ops->sign(signer, key->kid, alg, SIGN_INTERACTIVE, STR("a.b"), signature, &len).code)
         return false;
     assert_ok(jwk_parse_public(&arena, key->public_jwk, &public));
     assert_str(key->kid, public->kid);
@@ -122,7 +122,7 @@ static void a_file_that_others_can_reach_is_refused_by_name(void **state)
         assert_row(strstr(err.why, file_of(&key)) != NULL, err.why);
         assert_false(signs(signer, &key, JWA_EDDSA));
         struct key adopted;
-        assert_int_equal(signer->ops->adopt(signer, &arena, JWA_EDDSA, &adopted).code, ERR_NOT_FOUND);
+        assert_int_equal(signer->ops->adopt(signer, &arena, JWA_EDDSA, NULL, 0, &adopted).code, ERR_NOT_FOUND);
     }
     OPEN(signer);
     assert_int_equal(chmod(in_folder(file_of(&key)), 0400), 0);
@@ -261,7 +261,7 @@ static void an_interrupted_first_start_is_finished(void **state)
     OPEN(nothing);
     struct key key = { 0 }, found = { 0 };
     (void)state;
-    assert_int_equal(nothing->ops->adopt(nothing, &arena, JWA_RS256, &found).code, ERR_NOT_FOUND);
+    assert_int_equal(nothing->ops->adopt(nothing, &arena, JWA_RS256, NULL, 0, &found).code, ERR_NOT_FOUND);
     struct signer *first = open_signer();
     assert_ok(first->ops->create(first, &arena, JWA_RS256, &key));
     first->ops->close(first);
@@ -269,12 +269,32 @@ static void an_interrupted_first_start_is_finished(void **state)
     write_text("signing-key-.pem", STR("x"), 0600);
     write_text("signing-key-other.pem", read_text(file_of(&key)), 0600); /* its name is not its key's */
     OPEN(signer);
-    assert_int_equal(signer->ops->adopt(signer, &arena, JWA_ES256, &found).code, ERR_NOT_FOUND);
-    assert_ok(signer->ops->adopt(signer, &arena, JWA_RS256, &found));
+    assert_int_equal(signer->ops->adopt(signer, &arena, JWA_ES256, NULL, 0, &found).code, ERR_NOT_FOUND);
+    assert_ok(signer->ops->adopt(signer, &arena, JWA_RS256, NULL, 0, &found));
     assert_true(str_eq(found.kid, key.kid));
     assert_true(str_eq(found.private_ref, key.private_ref));
     assert_true(str_eq(found.public_jwk, key.public_jwk));
     assert_true(signs(signer, &found, JWA_RS256));
+}
+
+/* What has a row is somebody's already: only the others are adopted, each algorithm for itself. */
+static void only_a_pair_that_nobody_knows_is_adopted(void **state)
+{
+    struct key known[3] = { { .state = 0 } }, orphan = { 0 }, found = { 0 };
+    OPEN(signer);
+    (void)state;
+    for (size_t i = 0; i < COUNT(known); i++)
+        assert_ok(signer->ops->create(signer, &arena, JWA_ES256, &known[i]));
+    assert_code(signer->ops->adopt(signer, &arena, JWA_ES256, known, 3, &found), ERR_NOT_FOUND, "all are known");
+    for (size_t i = 0; i < COUNT(known); i++) {
+        const struct key others[] = { known[(i + 1) % 3], known[(i + 2) % 3] };
+        assert_ok(signer->ops->adopt(signer, &arena, JWA_ES256, others, 2, &found));
+        assert_true(str_eq(found.kid, known[i].kid));
+    }
+    assert_ok(signer->ops->create(signer, &arena, JWA_EDDSA, &orphan));
+    assert_code(signer->ops->adopt(signer, &arena, JWA_ES256, known, 3, &found), ERR_NOT_FOUND, "another algorithm");
+    assert_ok(signer->ops->adopt(signer, &arena, JWA_EDDSA, known, 3, &found));
+    assert_true(str_eq(found.kid, orphan.kid));
 }
 
 static void a_lost_file_is_noticed_while_its_key_still_signs(void **state)
@@ -316,6 +336,7 @@ RUN_WITH(quiet, NULL, TEST_IN_FOLDER(a_made_key_signs_and_its_file_is_its_owners
          TEST_IN_FOLDER(a_truncated_or_foreign_file_is_refused),
          TEST_IN_FOLDER(a_file_whose_key_is_not_the_published_one_is_refused),
          TEST_IN_FOLDER(an_interrupted_first_start_is_finished),
+         TEST_IN_FOLDER(only_a_pair_that_nobody_knows_is_adopted),
          TEST_IN_FOLDER(a_lost_file_is_noticed_while_its_key_still_signs),
          TEST_IN_FOLDER(a_folder_that_is_not_there_is_an_error_that_names_it),
          TEST_IN_FOLDER(a_fifo_in_the_place_of_a_file_does_not_hang))

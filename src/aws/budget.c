@@ -1,0 +1,127 @@
+/* aws/budget.c: one lock, and a condition for each caller that waits. Only the first in line waits for the clock (the
+ * next token); the others wait for it to go, or for their own deadline. */
+#include "aws/budget.h"
+#include "aws/rate.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct waiter {
+    struct waiter *next;
+    pthread_cond_t turn; /* it is the first in line now */
+};
+
+struct budget {
+    pthread_mutex_t lock;
+    pthread_condattr_t monotonic;
+    struct rate rate;
+    struct waiter *first[BUDGET_PRIORITIES];
+    size_t waiting[BUDGET_PRIORITIES];
+};
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+struct budget *budget_new(double rate)
+{
+    struct budget *budget = mem_alloc(sizeof *budget);
+    *budget = (struct budget){ 0 };
+    pthread_mutex_init(&budget->lock, NULL);
+    pthread_condattr_init(&budget->monotonic);
+    pthread_condattr_setclock(&budget->monotonic, CLOCK_MONOTONIC);
+    rate_init(&budget->rate, rate, now_ns());
+    return budget;
+}
+
+void budget_free(struct budget *budget)
+{
+    if (!budget)
+        return;
+    pthread_condattr_destroy(&budget->monotonic);
+    pthread_mutex_destroy(&budget->lock);
+    free(budget);
+}
+
+static struct waiter *first_in_line(const struct budget *budget)
+{
+    for (size_t i = 0; i < BUDGET_PRIORITIES; i++)
+        if (budget->first[i])
+            return budget->first[i];
+    return NULL;
+}
+
+static size_t ahead_of(const struct budget *budget, unsigned priority)
+{
+    size_t ahead = 0;
+    for (size_t i = 0; i <= priority; i++)
+        ahead += budget->waiting[i];
+    return ahead;
+}
+
+static void join(struct budget *budget, unsigned priority, struct waiter *waiter)
+{
+    struct waiter **last = &budget->first[priority];
+    while (*last)
+        last = &(*last)->next; /* at most as many as there are workers */
+    *last = waiter;
+    budget->waiting[priority]++;
+}
+
+static void leave(struct budget *budget, unsigned priority, const struct waiter *waiter)
+{
+    struct waiter **at = &budget->first[priority];
+    while (*at != waiter)
+        at = &(*at)->next;
+    *at = waiter->next;
+    budget->waiting[priority]--;
+    struct waiter *next = first_in_line(budget);
+    if (next)
+        pthread_cond_signal(&next->turn);
+}
+
+/* With the lock. */
+static bool wait_in_line(struct budget *budget, unsigned priority, int64_t deadline_ns)
+{
+    struct waiter self = { 0 };
+    bool taken = false;
+    pthread_cond_init(&self.turn, &budget->monotonic);
+    join(budget, priority, &self);
+    for (int64_t now = now_ns(); now < deadline_ns; now = now_ns()) {
+        int64_t until = deadline_ns;
+        if (first_in_line(budget) == &self) {
+            taken = rate_take(&budget->rate, now);
+            if (taken)
+                break;
+            int64_t next = now + rate_wait_ns(&budget->rate, 0);
+            until = next < until ? next : until;
+        }
+        const struct timespec at = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
+        pthread_cond_timedwait(&self.turn, &budget->lock, &at);
+    }
+    leave(budget, priority, &self);
+    pthread_cond_destroy(&self.turn);
+    return taken;
+}
+
+struct err budget_take(struct budget *budget, unsigned priority, int64_t deadline_ns)
+{
+    pthread_mutex_lock(&budget->lock);
+    const int64_t now = now_ns();
+    const size_t ahead = ahead_of(budget, priority);
+    bool taken = ahead == 0 && rate_take(&budget->rate, now);
+    if (!taken && now + rate_wait_ns(&budget->rate, ahead) <= deadline_ns)
+        taken = wait_in_line(budget, priority, deadline_ns);
+    pthread_mutex_unlock(&budget->lock);
+    return taken ? OK : failed(ERR_UNAVAILABLE, "the quota of AWS KMS is used up; try again later");
+}
+
+void budget_throttled(struct budget *budget)
+{
+    pthread_mutex_lock(&budget->lock);
+    rate_throttled(&budget->rate, now_ns());
+    pthread_mutex_unlock(&budget->lock);
+}

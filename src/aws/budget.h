@@ -1,0 +1,21 @@
+/* aws/budget.h: the quota of KMS as a queue: callers wait for their turn, the more urgent first and of equal ones the
+ * earlier, until their deadline; who can't get a turn in time is told at once. Thread-safe. */
+#ifndef AWS_BUDGET_H
+#define AWS_BUDGET_H
+
+#include "base/mem.h"
+
+enum { BUDGET_PRIORITIES = 3 };
+
+struct budget;
+
+/* `rate`: calls a second. Never NULL. */
+struct budget *budget_new(double rate);
+void budget_free(struct budget *budget); /* nobody may be waiting; NULL allowed */
+/* May wait, until `deadline_ns` on CLOCK_MONOTONIC at the latest. `priority`: 0 is the most urgent. ERR_UNAVAILABLE
+ * when there is no turn before that. */
+MUST_USE struct err budget_take(struct budget *budget, unsigned priority, int64_t deadline_ns);
+/* KMS throttled a call. */
+void budget_throttled(struct budget *budget);
+
+#endif

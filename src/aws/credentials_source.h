@@ -1,0 +1,60 @@
+/* aws/credentials_source.h: one kind of place where credentials come from, a file a kind. For aws/credentials*.c alone.
+ */
+#ifndef AWS_CREDENTIALS_SOURCE_H
+#define AWS_CREDENTIALS_SOURCE_H
+
+#include "aws/credentials.h"
+#include "net/client.h"
+
+struct credentials_found {
+    struct str access_key, secret_key, token; /* in the arena, which its owner wipes */
+    int64_t expires_s;                        /* 0: never */
+};
+
+struct credentials_ask {
+    struct net_client *net;
+    const struct settings *settings;
+    int64_t deadline_ms; /* CLOCK_MONOTONIC */
+};
+
+struct credentials_source {
+    const char *name;
+    /* ERR_NOT_FOUND: it is not configured here, so that the next one is asked. Any other error ends the search: what
+     * somebody configured is not passed over in silence. */
+    struct err (*read)(const struct credentials_ask *ask, struct arena *arena, struct credentials_found *out);
+};
+
+extern const struct credentials_source credentials_environment, credentials_web_identity, credentials_profile,
+    credentials_container, credentials_metadata;
+
+/* The value of a variable; an empty one counts as absent: NULL. */
+const char *credentials_variable(const char *name);
+
+/* A whole file of at most CREDENTIALS_FILE_MAX bytes, in the arena with a NUL after it. ERR_NOT_FOUND when there is
+ * none, ERR_INVALID_REQUEST when it can't be read or is longer. */
+enum { CREDENTIALS_FILE_MAX = 64 * 1024 };
+MUST_USE struct err credentials_read_file(struct arena *arena, const char *path, struct str *out);
+
+/* Sends up to three times, until there is an answer below 500. The answer counts as secret. */
+MUST_USE struct err credentials_send(const struct credentials_ask *ask, struct arena *arena,
+                                     struct net_request *request, struct net_answer *out);
+
+/* What containers and instances answer: JSON with AccessKeyId, SecretAccessKey, Token and Expiration. */
+MUST_USE struct err credentials_read_json(struct arena *arena, struct str text, struct credentials_found *out);
+/* What STS answers: XML with AccessKeyId, SecretAccessKey, SessionToken and Expiration, each once. */
+MUST_USE struct err credentials_read_xml(struct str text, struct credentials_found *out);
+/* The content of the one element of that name, when it holds no other and no entities. */
+MUST_USE bool credentials_find_element(struct str xml, const char *name, struct str *out);
+/* "2026-11-25T02:28:30Z", also with a fraction of a second. */
+MUST_USE bool credentials_read_time(struct str text, int64_t *out);
+
+/* STS AssumeRoleWithWebIdentity, with a token from that file; a role's ARN; a session's name, or NULL. */
+MUST_USE struct err credentials_assume_role(const struct credentials_ask *ask, struct arena *arena,
+                                            const char *token_file, struct str role_arn, const char *session_name,
+                                            struct credentials_found *out);
+
+/* Whether credentials may be asked for over that URL of AWS_CONTAINER_CREDENTIALS_FULL_URI: https, or http to this
+ * machine or to the addresses that ECS and EKS have for it. */
+MUST_USE bool credentials_may_ask(struct str url);
+
+#endif

@@ -1,0 +1,43 @@
+/* aws/endpoint.c: where a service of AWS is called. */
+#include "aws/endpoint.h"
+#include <stdlib.h>
+
+static struct str of_its_own(const struct settings *settings, const char *service)
+{
+    if (strcmp(service, "kms") == 0)
+        return str_of(settings->aws_endpoint_url_kms);
+    return str_of(getenv("AWS_ENDPOINT_URL_STS")); /* it belongs to the credentials, which are no settings */
+}
+
+struct str endpoint_url(const struct settings *settings, struct arena *arena, const char *service)
+{
+    struct str url = of_its_own(settings, service);
+    if (url.len == 0)
+        url = str_of(settings->aws_endpoint_url);
+    while (url.len > 0 && url.at[url.len - 1] == '/')
+        url.len--;
+    if (url.len > 0)
+        return arena_copy(arena, url);
+    return arena_printf(arena, "https://%s%s.%s.amazonaws.com%s", service,
+                        settings->aws_use_fips_endpoint ? "-fips" : "", settings->aws_region,
+                        str_has_prefix(str_of(settings->aws_region), STR("cn-")) ? ".cn" : "");
+}
+
+static struct str after_scheme(struct str url)
+{
+    const char *at = memmem(url.at, url.len, "://", 3);
+    return at ? (struct str){ at + 3, url.len - (size_t)(at + 3 - url.at) } : url;
+}
+
+struct str endpoint_host(struct str url)
+{
+    struct str rest = after_scheme(url), host;
+    return str_cut(&rest, '/', &host) ? host : rest;
+}
+
+struct str endpoint_path(struct str url)
+{
+    struct str rest = after_scheme(url);
+    const char *slash = rest.len > 0 ? memchr(rest.at, '/', rest.len) : NULL;
+    return slash ? (struct str){ slash, rest.len - (size_t)(slash - rest.at) } : STR("/");
+}

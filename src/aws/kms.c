@@ -1,0 +1,446 @@
+/* aws/kms.c: the calls of KMS: each builds its JSON and reads the answer. How a call is made is kms_call.c's. */
+#include "aws/kms_call.h"
+#include "aws/ecdsa.h"
+#include "aws/endpoint.h"
+#include "jose/b64.h"
+#include "jose/jws.h"
+#include "observe/log.h"
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+enum { BODY_MAX = 64 * 1024, RAW_MAX = 4096, PAGES_MAX = 100, KEYS_A_PAGE = 100, ROOM = 12 * 1024 };
+
+/* --- opening ----------------------------------------------------------------------------------------------------- */
+
+/* A wrapped key's plaintext would cross the network unprotected. */
+static void warn_of_plain_http(const struct kms *kms)
+{
+    const struct str loopback[] = { STR("127."), STR("localhost"), STR("[::1]") };
+    for (size_t i = 0; i < sizeof loopback / sizeof *loopback; i++)
+        if (str_has_prefix(kms->host, loopback[i]))
+            return;
+    if (str_has_prefix(kms->url, STR("http://")))
+        LOG(LOG_WARN, "kms_without_tls", LOG_STR("host", kms->host));
+}
+
+struct err kms_open(const struct settings *settings, struct kms **out)
+{
+    struct net_client *net = NULL;
+    TRY(net_open(settings->aws_ca_bundle, &net));
+    struct kms *kms = mem_alloc(sizeof *kms);
+    *kms = (struct kms){ .settings = settings, .net = net };
+    kms->credentials = credentials_new(net, settings);
+    kms->budget = budget_new((double)settings->kms_rate);
+    breaker_init(&kms->breaker);
+    pthread_mutex_init(&kms->lock, NULL);
+    arena_init(&kms->arena, NULL, 0);
+    kms->url = endpoint_url(settings, &kms->arena, "kms");
+    kms->host = arena_copy(&kms->arena, endpoint_host(kms->url));
+    kms->path = endpoint_path(kms->url);
+    warn_of_plain_http(kms);
+    metrics_kms_breaker(false);
+    *out = kms;
+    return OK;
+}
+
+void kms_close(struct kms *kms)
+{
+    if (!kms)
+        return;
+    credentials_free(kms->credentials);
+    budget_free(kms->budget);
+    breaker_release(&kms->breaker);
+    pthread_mutex_destroy(&kms->lock);
+    net_close(kms->net);
+    arena_release(&kms->arena);
+    mem_wipe(&kms->signing, sizeof kms->signing);
+    free(kms);
+}
+
+/* --- JSON -------------------------------------------------------------------------------------------------------- */
+
+static struct buf body_begin(struct arena *arena)
+{
+    struct buf body;
+    buf_init(&body, arena, 512, BODY_MAX);
+    buf_add_char(&body, '{');
+    return body;
+}
+
+static void add_text(struct buf *body, struct str name, struct str value)
+{
+    json_write_name(body, name);
+    json_write_str(body, value);
+}
+
+static void add_base64(struct buf *body, struct str name, struct str bytes)
+{
+    json_write_name(body, name);
+    buf_add_char(body, '"');
+    char *to = bytes.len < BODY_MAX ? buf_reserve(body, (bytes.len + 2) / 3 * 4 + 1) : NULL; /* it writes a NUL */
+    if (to)
+        body->len += (size_t)EVP_EncodeBlock((unsigned char *)to, (const unsigned char *)bytes.at, (int)bytes.len);
+    else
+        body->overflowed = true;
+    buf_add_char(body, '"');
+}
+
+static struct str body_end(struct buf *body)
+{
+    buf_add_char(body, '}');
+    return buf_str(body);
+}
+
+static struct err odd_answer(enum kms_operation operation)
+{
+    LOG(LOG_ERROR, "kms_answer_malformed", LOG_TEXT_("operation", kms_operation_name(operation)));
+    return failed(ERR_UNAVAILABLE, "AWS KMS gave an answer that is not understood");
+}
+
+/* Calls, and parses what comes back. */
+static struct err call_json(struct kms *kms, struct arena *arena, struct kms_call call, struct buf *body,
+                            const struct json **out)
+{
+    struct str answer = { 0, 0 };
+    call.body = body_end(body);
+    if (body->overflowed || !utf8_valid(call.body))
+        return failed(ERR_INVALID_REQUEST, "a call of AWS KMS is too long, or not UTF-8");
+    TRY(kms_call(kms, arena, &call, &answer));
+    if (answer.len == 0) { /* UpdateAlias and DisableKey have nothing to say */
+        *out = NULL;
+        return OK;
+    }
+    return json_parse(arena, answer, out).code ? odd_answer(call.operation) : OK;
+}
+
+/* Where the key must be there, its absence is a fault of the service and not the caller's. */
+static struct err as_unavailable(struct err err)
+{
+    return err.code == ERR_NOT_FOUND ? failed(ERR_UNAVAILABLE, err.why) : err;
+}
+
+static struct str text_of(const struct json *json, struct str name)
+{
+    const struct json *member = json_member(json, name);
+    return member && member->kind == JSON_STRING ? member->text : (struct str){ 0, 0 };
+}
+
+/* A member in base64, decoded into the arena. */
+static bool bytes_of(struct arena *arena, const struct json *json, struct str name, struct str *out)
+{
+    struct str text = text_of(json, name);
+    size_t len = 0;
+    char *to = arena_alloc(arena, text.len / 4 * 3 + 2);
+    if (text.len == 0 || !b64_decode(text, to, &len))
+        return false;
+    *out = (struct str){ to, len };
+    return true;
+}
+
+/* --- keys -------------------------------------------------------------------------------------------------------- */
+
+static enum kms_key_state state_of(struct str name)
+{
+    if (str_eq(name, STR("Enabled")))
+        return KMS_ENABLED;
+    if (str_eq(name, STR("Disabled")))
+        return KMS_DISABLED;
+    return str_eq(name, STR("PendingDeletion")) ? KMS_PENDING_DELETION : KMS_OTHER_STATE;
+}
+
+struct err kms_describe(struct kms *kms, struct arena *arena, struct str id, struct kms_key *out)
+{
+    const struct json *answer = NULL;
+    struct buf body = body_begin(arena);
+    add_text(&body, STR("KeyId"), id);
+    TRY(call_json(kms, arena, (struct kms_call){ .operation = KMS_DESCRIBE_KEY }, &body, &answer));
+    const struct json *key = json_member(answer, STR("KeyMetadata"));
+    struct kms_key found = { .arn = text_of(key, STR("Arn")),
+                             .spec = text_of(key, STR("KeySpec")),
+                             .is_signing = str_eq(text_of(key, STR("KeyUsage")), STR("SIGN_VERIFY")),
+                             .state_name = text_of(key, STR("KeyState")) };
+    if (found.spec.len == 0)
+        found.spec = text_of(key, STR("CustomerMasterKeySpec")); /* its name before 2021 */
+    if (found.arn.len == 0 || found.spec.len == 0 || found.state_name.len == 0)
+        return odd_answer(KMS_DESCRIBE_KEY);
+    found.state = state_of(found.state_name);
+    *out = found;
+    return OK;
+}
+
+struct err kms_public_key(struct kms *kms, struct arena *arena, struct str id, struct str *spki)
+{
+    const struct json *answer = NULL;
+    struct buf body = body_begin(arena);
+    add_text(&body, STR("KeyId"), id);
+    TRY(as_unavailable(call_json(kms, arena, (struct kms_call){ .operation = KMS_GET_PUBLIC_KEY }, &body, &answer)));
+    return bytes_of(arena, answer, STR("PublicKey"), spki) ? OK : odd_answer(KMS_GET_PUBLIC_KEY);
+}
+
+struct err kms_create_key(struct kms *kms, struct arena *arena, struct str spec, struct str description,
+                          struct str tag_name, struct str tag_value, struct str *arn)
+{
+    const struct json *answer = NULL;
+    struct buf body = body_begin(arena);
+    add_text(&body, STR("KeySpec"), spec);
+    add_text(&body, STR("KeyUsage"), STR("SIGN_VERIFY"));
+    add_text(&body, STR("Description"), description);
+    json_write_name(&body, STR("Tags"));
+    buf_add(&body, STR("[{"));
+    add_text(&body, STR("TagKey"), tag_name);
+    add_text(&body, STR("TagValue"), tag_value);
+    buf_add(&body, STR("}]"));
+    TRY(as_unavailable(
+        call_json(kms, arena, (struct kms_call){ .operation = KMS_CREATE_KEY, .is_unique = true }, &body, &answer)));
+    *arn = text_of(json_member(answer, STR("KeyMetadata")), STR("Arn"));
+    return arn->len > 0 ? OK : odd_answer(KMS_CREATE_KEY);
+}
+
+struct err kms_update_alias(struct kms *kms, struct str alias, struct str key_id)
+{
+    char room[ROOM];
+    struct arena arena;
+    const struct json *answer = NULL;
+    arena_init(&arena, room, sizeof room);
+    struct buf body = body_begin(&arena);
+    add_text(&body, STR("AliasName"), alias);
+    add_text(&body, STR("TargetKeyId"), key_id);
+    struct err err = call_json(kms, &arena, (struct kms_call){ .operation = KMS_UPDATE_ALIAS }, &body, &answer);
+    arena_release(&arena);
+    return as_unavailable(err);
+}
+
+struct err kms_disable_key(struct kms *kms, struct str id)
+{
+    char room[ROOM];
+    struct arena arena;
+    const struct json *answer = NULL;
+    arena_init(&arena, room, sizeof room);
+    struct buf body = body_begin(&arena);
+    add_text(&body, STR("KeyId"), id);
+    struct err err = call_json(kms, &arena, (struct kms_call){ .operation = KMS_DISABLE_KEY }, &body, &answer);
+    arena_release(&arena);
+    return as_unavailable(err);
+}
+
+/* --- finding a key by its tag ------------------------------------------------------------------------------------ */
+
+struct wanted {
+    struct str tag_name, tag_value;
+};
+
+static struct err has_tag(struct kms *kms, struct arena *arena, struct str id, const struct wanted *wanted, bool *out)
+{
+    const struct json *answer = NULL;
+    struct buf body = body_begin(arena);
+    add_text(&body, STR("KeyId"), id);
+    TRY(call_json(kms, arena, (struct kms_call){ .operation = KMS_LIST_RESOURCE_TAGS }, &body, &answer));
+    const struct json *tags = json_member(answer, STR("Tags")), *tag = tags ? tags->child : NULL;
+    for (; tag; tag = tag->next) /* a key has at most 50, and they come on one page */
+        if (str_eq(text_of(tag, STR("TagKey")), wanted->tag_name) &&
+            str_eq(text_of(tag, STR("TagValue")), wanted->tag_value))
+            *out = true;
+    return OK;
+}
+
+/* ERR_NOT_FOUND when it is not that key, or one that will never sign. */
+static struct err check_key(struct kms *kms, struct arena *arena, struct str id, const struct wanted *wanted,
+                            struct str *arn)
+{
+    bool is_tagged = false;
+    struct kms_key key = { 0 };
+    TRY(has_tag(kms, arena, id, wanted, &is_tagged));
+    if (!is_tagged)
+        return failed(ERR_NOT_FOUND, "another key");
+    TRY(kms_describe(kms, arena, id, &key));
+    if (key.state != KMS_ENABLED && !str_eq(key.state_name, STR("Creating")))
+        return failed(ERR_NOT_FOUND, "a key that does not sign");
+    *arn = key.arn;
+    return OK;
+}
+
+static struct err search_page(struct kms *kms, struct arena *arena, const struct json *page,
+                              const struct wanted *wanted, struct str *arn)
+{
+    const struct json *keys = json_member(page, STR("Keys")), *key = keys ? keys->child : NULL;
+    for (; key; key = key->next) {
+        struct arena own; /* what is asked of one key is not kept */
+        struct str found = { 0, 0 };
+        arena_init(&own, NULL, 0);
+        struct err err = check_key(kms, &own, text_of(key, STR("KeyId")), wanted, &found);
+        if (!err.code)
+            *arn = arena_copy(arena, found);
+        arena_release(&own);
+        if (err.code != ERR_NOT_FOUND)
+            return err;
+    }
+    return failed(ERR_NOT_FOUND, "no key of this page");
+}
+
+struct err kms_find_tagged(struct kms *kms, struct arena *arena, struct str tag_name, struct str tag_value,
+                           struct str *arn)
+{
+    const struct wanted wanted = { tag_name, tag_value };
+    struct str marker = { 0, 0 };
+    for (size_t pages = 0; pages < PAGES_MAX; pages++) {
+        const struct json *page = NULL, *more;
+        struct buf body = body_begin(arena);
+        json_write_name(&body, STR("Limit"));
+        buf_add_int(&body, KEYS_A_PAGE);
+        if (marker.len > 0)
+            add_text(&body, STR("Marker"), marker);
+        TRY(as_unavailable(call_json(kms, arena, (struct kms_call){ .operation = KMS_LIST_KEYS }, &body, &page)));
+        struct err err = search_page(kms, arena, page, &wanted, arn);
+        if (err.code != ERR_NOT_FOUND)
+            return err;
+        more = json_member(page, STR("Truncated"));
+        marker = text_of(page, STR("NextMarker"));
+        if (!more || more->kind != JSON_TRUE || marker.len == 0)
+            break;
+    }
+    return failed(ERR_NOT_FOUND, "AWS KMS has no key with that tag");
+}
+
+/* --- signatures -------------------------------------------------------------------------------------------------- */
+
+static const char *algorithm_of(enum jwa alg)
+{
+    switch (alg) {
+    case JWA_RS256:
+        return "RSASSA_PKCS1_V1_5_SHA_256";
+    case JWA_PS256:
+        return "RSASSA_PSS_SHA_256";
+    case JWA_ES256:
+        return "ECDSA_SHA_256";
+    case JWA_EDDSA:
+        return "ED25519_SHA_512"; /* pure Ed25519; ED25519_PH_SHA_512 is not what RFC 8037 has */
+    }
+    return "";
+}
+
+/* The digest, or for Ed25519 the message itself. */
+static struct str sign_body(struct arena *arena, struct str id, enum jwa alg, struct str input, struct buf *body)
+{
+    unsigned char digest[32];
+    const bool is_raw = alg == JWA_EDDSA;
+    *body = body_begin(arena);
+    if (!is_raw)
+        sha256(input, digest);
+    add_text(body, STR("KeyId"), id);
+    add_base64(body, STR("Message"), is_raw ? input : (struct str){ (const char *)digest, sizeof digest });
+    add_text(body, STR("MessageType"), is_raw ? STR("RAW") : STR("DIGEST"));
+    add_text(body, STR("SigningAlgorithm"), str_of(algorithm_of(alg)));
+    return buf_str(body);
+}
+
+static bool read_signature(struct str signature, enum jwa alg, char *out, size_t *len)
+{
+    if (alg == JWA_ES256) {
+        *len = ECDSA_P256_RAW_LEN;
+        return ecdsa_p256_raw(signature, out);
+    }
+    if (signature.len == 0 || signature.len > JWK_SIGNATURE_MAX || (alg == JWA_EDDSA && signature.len != 64))
+        return false;
+    memcpy(out, signature.at, signature.len);
+    *len = signature.len;
+    return true;
+}
+
+static struct err sign(struct kms *kms, struct arena *arena, const struct kms_call *call, struct str id, enum jwa alg,
+                       struct str input, char *out, size_t *len)
+{
+    const struct json *answer = NULL;
+    struct str signature = { 0, 0 };
+    struct buf body;
+    (void)sign_body(arena, id, alg, input, &body);
+    TRY(as_unavailable(call_json(kms, arena, *call, &body, &answer)));
+    bool good = bytes_of(arena, answer, STR("Signature"), &signature) && read_signature(signature, alg, out, len);
+    return good ? OK : odd_answer(KMS_SIGN);
+}
+
+struct err kms_sign(struct kms *kms, struct str id, enum jwa alg, enum kms_priority priority, struct str input,
+                    char *out, size_t *len)
+{
+    const struct kms_call call = { .operation = KMS_SIGN, .draws_on_quota = true, .priority = priority };
+    char room[ROOM];
+    struct arena arena;
+    if (alg == JWA_EDDSA && input.len > RAW_MAX)
+        return failed(ERR_INVALID_REQUEST, "the token is too long for a signature of AWS KMS with Ed25519: its header "
+                                           "and claims may have 4,096 bytes");
+    arena_init(&arena, room, sizeof room);
+    struct err err = sign(kms, &arena, &call, id, alg, input, out, len);
+    arena_release(&arena);
+    return err;
+}
+
+/* --- wrapped keys ------------------------------------------------------------------------------------------------ */
+
+static void add_context(struct buf *body, struct kms_context context)
+{
+    json_write_name(body, STR("EncryptionContext"));
+    buf_add_char(body, '{');
+    add_text(body, STR("iss"), context.issuer);
+    add_text(body, STR("kid"), context.kid);
+    buf_add_char(body, '}');
+}
+
+struct err kms_generate_pair(struct kms *kms, struct arena *arena, struct str id, struct str pair_spec,
+                             struct kms_context context, struct str *wrapped, struct str *spki)
+{
+    const struct json *answer = NULL;
+    struct buf body = body_begin(arena);
+    add_text(&body, STR("KeyId"), id);
+    add_text(&body, STR("KeyPairSpec"), pair_spec);
+    add_context(&body, context);
+    TRY(as_unavailable(call_json(kms, arena,
+                                 (struct kms_call){ .operation = KMS_GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT }, &body,
+                                 &answer)));
+    struct str blob = { 0, 0 };
+    if (!bytes_of(arena, answer, STR("PrivateKeyCiphertextBlob"), &blob) ||
+        !bytes_of(arena, answer, STR("PublicKey"), spki))
+        return odd_answer(KMS_GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT);
+    *wrapped = blob;
+    return OK;
+}
+
+/* Decodes straight into locked memory; the base64 lies in the arena, which the caller wipes. */
+static struct err read_plaintext(const struct json *answer, struct secret *out)
+{
+    struct str text = text_of(answer, STR("Plaintext"));
+    struct secret plain = { 0 };
+    size_t len = 0;
+    if (text.len == 0)
+        return odd_answer(KMS_DECRYPT);
+    TRY(secret_init(&plain, text.len / 4 * 3 + 2, NULL));
+    if (!b64_decode(text, plain.at, &len)) {
+        secret_release(&plain);
+        return odd_answer(KMS_DECRYPT);
+    }
+    plain.len = len;
+    *out = plain;
+    return OK;
+}
+
+static struct err decrypt(struct kms *kms, struct arena *arena, struct str id, struct str wrapped,
+                          struct kms_context context, struct secret *out)
+{
+    const struct json *answer = NULL;
+    struct buf body = body_begin(arena);
+    add_text(&body, STR("KeyId"), id);
+    add_base64(&body, STR("CiphertextBlob"), wrapped);
+    add_context(&body, context);
+    TRY(as_unavailable(
+        call_json(kms, arena, (struct kms_call){ .operation = KMS_DECRYPT, .is_secret = true }, &body, &answer)));
+    return read_plaintext(answer, out);
+}
+
+struct err kms_decrypt(struct kms *kms, struct str id, struct str wrapped, struct kms_context context,
+                       struct secret *out)
+{
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct err err = decrypt(kms, &arena, id, wrapped, context, out);
+    arena_wipe(&arena, NULL, 0);
+    arena_release(&arena);
+    return err;
+}

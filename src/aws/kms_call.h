@@ -1,0 +1,44 @@
+/* aws/kms_call.h: one call of KMS, whatever it asks: signed, tried again, bounded in time. For aws/kms*.c alone. */
+#ifndef AWS_KMS_CALL_H
+#define AWS_KMS_CALL_H
+
+#include "aws/budget.h"
+#include "aws/breaker.h"
+#include "aws/credentials.h"
+#include "aws/kms.h"
+#include "aws/sigv4.h"
+#include "net/client.h"
+#include "observe/metrics.h"
+#include <stdatomic.h>
+
+struct kms {
+    const struct settings *settings;
+    struct net_client *net;
+    struct credentials *credentials;
+    struct budget *budget;
+    struct breaker breaker;
+    atomic_int_least64_t skew_s; /* what AWS's clock is ahead of ours */
+    struct arena arena;          /* of the URL */
+    struct str url, host, path;
+    pthread_mutex_t lock; /* of the signing key */
+    struct {
+        unsigned char key[SIGV4_KEY_LEN];
+        char day[SIGV4_DATE_LEN];
+        uint64_t serial; /* of the credentials; 0: none yet */
+    } signing;
+};
+
+struct kms_call {
+    enum kms_operation operation;
+    struct str body;            /* JSON */
+    bool draws_on_quota;        /* a signature */
+    enum kms_priority priority; /* of it */
+    bool is_secret;             /* its answer holds a private key */
+    bool is_unique;             /* done twice, it would do harm: not tried again unless KMS surely did nothing */
+};
+
+/* *answer: the body of a 200, in the arena. ERR_NOT_FOUND when KMS says that there is no such key, else
+ * ERR_UNAVAILABLE. */
+MUST_USE struct err kms_call(struct kms *kms, struct arena *arena, const struct kms_call *call, struct str *answer);
+
+#endif

@@ -1,0 +1,88 @@
+/* aws/kms_error.c: AWS's error codes, a row each. */
+#include "aws/kms_error.h"
+#include "base/json.h"
+
+static const char overloaded[] = "AWS KMS is overloaded; try again later";
+static const char failing[] = "AWS KMS has a fault; try again later";
+static const char clock_wrong[] = "AWS KMS does not agree with this machine's clock";
+static const char not_known[] = "AWS KMS does not accept the AWS credentials";
+
+static const struct {
+    const char *code;
+    enum kms_verdict verdict;
+    enum err_code err;
+    const char *why;
+} rows[] = {
+    { "ThrottlingException", KMS_THROTTLED, ERR_UNAVAILABLE, overloaded },
+    { "Throttling", KMS_THROTTLED, ERR_UNAVAILABLE, overloaded },
+    { "TooManyRequestsException", KMS_THROTTLED, ERR_UNAVAILABLE, overloaded },
+    { "RequestLimitExceeded", KMS_THROTTLED, ERR_UNAVAILABLE, overloaded },
+    { "KMSInternalException", KMS_AGAIN, ERR_UNAVAILABLE, failing },
+    { "DependencyTimeoutException", KMS_AGAIN, ERR_UNAVAILABLE, failing },
+    { "KeyUnavailableException", KMS_AGAIN, ERR_UNAVAILABLE, "the key is not available in AWS KMS at present" },
+    { "RequestTimeTooSkewed", KMS_WRONG_CLOCK, ERR_UNAVAILABLE, clock_wrong },
+    { "RequestExpired", KMS_WRONG_CLOCK, ERR_UNAVAILABLE, clock_wrong },
+    { "ExpiredTokenException", KMS_BAD_CREDENTIALS, ERR_UNAVAILABLE, not_known },
+    { "ExpiredToken", KMS_BAD_CREDENTIALS, ERR_UNAVAILABLE, not_known },
+    { "UnrecognizedClientException", KMS_BAD_CREDENTIALS, ERR_UNAVAILABLE, not_known },
+    { "InvalidClientTokenId", KMS_BAD_CREDENTIALS, ERR_UNAVAILABLE, not_known },
+    { "MissingAuthenticationTokenException", KMS_FINAL, ERR_UNAVAILABLE, not_known },
+    { "IncompleteSignatureException", KMS_FINAL, ERR_UNAVAILABLE, not_known },
+    { "AccessDeniedException", KMS_FINAL, ERR_UNAVAILABLE, "AWS KMS denies access to the key: see its policy" },
+    { "DisabledException", KMS_FINAL, ERR_UNAVAILABLE, "the key is disabled in AWS KMS" },
+    { "KMSInvalidStateException", KMS_FINAL, ERR_UNAVAILABLE, "the key's state in AWS KMS does not allow its use" },
+    { "NotFoundException", KMS_FINAL, ERR_NOT_FOUND, "AWS KMS knows no such key" },
+    { "InvalidKeyUsageException", KMS_FINAL, ERR_UNAVAILABLE, "the key in AWS KMS is not for this use" },
+    { "InvalidCiphertextException", KMS_FINAL, ERR_UNAVAILABLE, "AWS KMS can't unwrap the key: it is another's" },
+    { "IncorrectKeyException", KMS_FINAL, ERR_UNAVAILABLE, "AWS KMS can't unwrap the key: it is another's" },
+};
+
+/* "com.amazonaws.kms#NotFoundException:http://…" is NotFoundException. */
+static struct str bare_code(struct str code)
+{
+    struct str before, rest = code;
+    if (str_cut(&rest, '#', &before))
+        code = rest;
+    rest = code;
+    return str_cut(&rest, ':', &before) ? before : code;
+}
+
+static struct str text_of(const struct json *json, struct str name)
+{
+    const struct json *member = json_member(json, name);
+    return member && member->kind == JSON_STRING ? member->text : (struct str){ 0, 0 };
+}
+
+static bool says(struct str text, struct str words)
+{
+    return text.len >= words.len && memmem(text.at, text.len, words.at, words.len) != NULL;
+}
+
+/* A wrong clock has no code of its own: "Signature expired: … is now earlier than …", "Signature not yet current: …".
+ */
+static bool is_about_time(struct str code, struct str message)
+{
+    return str_eq(code, STR("InvalidSignatureException")) &&
+           (says(message, STR("Signature expired")) || says(message, STR("Signature not yet current")));
+}
+
+void kms_error_read(struct arena *arena, int status, struct str body, struct kms_error *out)
+{
+    const struct json *json = NULL;
+    struct str message = { 0, 0 }, code = { 0, 0 };
+    if (body.len > 0 && !json_parse(arena, body, &json).code) {
+        code = bare_code(text_of(json, STR("__type")));
+        message = text_of(json, STR("message"));
+        if (message.len == 0)
+            message = text_of(json, STR("Message"));
+    }
+    *out = (struct kms_error){ code.len > 0 ? code : STR("none"), status >= 500 ? KMS_AGAIN : KMS_FINAL,
+                               failed(ERR_UNAVAILABLE, status >= 500 ? failing : "AWS KMS refused the request") };
+    if (status == 429)
+        *out = (struct kms_error){ out->code, KMS_THROTTLED, failed(ERR_UNAVAILABLE, overloaded) };
+    if (is_about_time(code, message))
+        *out = (struct kms_error){ code, KMS_WRONG_CLOCK, failed(ERR_UNAVAILABLE, clock_wrong) };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (str_eq(code, str_of(rows[i].code)))
+            *out = (struct kms_error){ code, rows[i].verdict, failed(rows[i].err, rows[i].why) };
+}

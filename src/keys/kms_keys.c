@@ -1,0 +1,146 @@
+/* keys/kms_keys.c: what both KMS signers ask of a KMS key. */
+#include "keys/kms_keys.h"
+#include <time.h>
+
+enum { ASK_INTERVAL_MS = 30 * 1000, FAULT_INTERVAL_MS = 5 * 1000 };
+
+/* --- kinds and states -------------------------------------------------------------------------------------------- */
+
+static const struct {
+    enum jwa alg;
+    struct str spec;
+} specs[] = {
+    /* the first of an algorithm is what a fresh pair gets */
+    { JWA_RS256, { "RSA_2048", 8 } },       { JWA_RS256, { "RSA_3072", 8 } },
+    { JWA_RS256, { "RSA_4096", 8 } },       { JWA_PS256, { "RSA_2048", 8 } },
+    { JWA_PS256, { "RSA_3072", 8 } },       { JWA_PS256, { "RSA_4096", 8 } },
+    { JWA_ES256, { "ECC_NIST_P256", 13 } }, { JWA_EDDSA, { "ECC_NIST_EDWARDS25519", 21 } },
+};
+enum { SPECS = sizeof specs / sizeof *specs };
+
+struct str kms_spec_for(enum jwa alg)
+{
+    size_t i = 0;
+    while (i + 1 < SPECS && specs[i].alg != alg)
+        i++;
+    return specs[i].spec;
+}
+
+bool kms_spec_fits(struct str spec, enum jwa alg)
+{
+    for (size_t i = 0; i < SPECS; i++)
+        if (specs[i].alg == alg && str_eq(specs[i].spec, spec))
+            return true;
+    return false;
+}
+
+struct err kms_check_kind(struct arena *arena, const struct kms_key *key, enum jwa alg)
+{
+    if (!key->is_signing)
+        return failed(ERR_INVALID_REQUEST,
+                      arena_printf(arena,
+                                   "the KMS key %.*s is not one for signatures (its KeyUsage is not SIGN_VERIFY)",
+                                   (int)key->arn.len, key->arn.at)
+                          .at);
+    if (kms_spec_fits(key->spec, alg))
+        return OK;
+    return failed(ERR_INVALID_REQUEST,
+                  arena_printf(arena, "TOKEN_SIGNING_ALG is %s, which the KMS key's spec %.*s can't sign",
+                               jwa_name(alg), (int)key->spec.len, key->spec.at)
+                      .at);
+}
+
+struct err kms_check_state(const struct kms_key *key)
+{
+    switch (key->state) {
+    case KMS_ENABLED:
+        return OK;
+    case KMS_DISABLED:
+        return failed(ERR_UNAVAILABLE, "the signing key's KMS key is disabled: enable it, or rotate to another key");
+    case KMS_PENDING_DELETION:
+        return failed(ERR_UNAVAILABLE,
+                      "the signing key's KMS key waits for its deletion: cancel that, or rotate to another key");
+    case KMS_OTHER_STATE:
+        break;
+    }
+    return failed(ERR_UNAVAILABLE, "the signing key's KMS key is in a state in which it can't be used");
+}
+
+/* --- readiness --------------------------------------------------------------------------------------------------- */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void kms_watch_open(struct kms_watch *watch, struct kms *kms)
+{
+    *watch = (struct kms_watch){ .kms = kms };
+    pthread_mutex_init(&watch->lock, NULL);
+}
+
+void kms_watch_close(struct kms_watch *watch)
+{
+    pthread_mutex_destroy(&watch->lock);
+}
+
+void kms_watch_note(struct kms_watch *watch, bool worked)
+{
+    if (worked)
+        atomic_store_explicit(&watch->worked_ms, now_ms(), memory_order_relaxed);
+    else
+        atomic_store_explicit(&watch->doubt, true, memory_order_relaxed);
+}
+
+/* The fault of one key's state; *answered becomes false when KMS did not say. */
+static struct err ask(struct kms_watch *watch, struct str id, bool *answered)
+{
+    struct arena arena;
+    struct kms_key about;
+    arena_init(&arena, NULL, 0);
+    struct err err = kms_describe(watch->kms, &arena, id, &about);
+    if (!err.code) {
+        err = kms_check_state(&about);
+    } else if (err.code == ERR_NOT_FOUND) {
+        err = failed(ERR_UNAVAILABLE, "the signing key's KMS key is gone");
+    } else {
+        *answered = false;
+        err = OK;
+    }
+    arena_release(&arena);
+    return err;
+}
+
+/* KMS may not answer one question while it signs: a signature within the interval shows that it can be reached. */
+static struct err ask_all(struct kms_watch *watch, struct loaded *loaded, bool needs_answers)
+{
+    const struct loaded_key *keys[LOADED_MAX];
+    size_t count = loaded_hold_all(loaded, keys);
+    bool answered = true;
+    struct err err = count ? OK : failed(ERR_UNAVAILABLE, "no signing key is loaded");
+    for (size_t i = 0; i < count; i++) {
+        if (!err.code)
+            err = ask(watch, keys[i]->ref, &answered);
+        loaded_release(keys[i]);
+    }
+    if (answered || err.code)
+        return watch->heard = err;
+    if (needs_answers && now_ms() - atomic_load(&watch->worked_ms) > ASK_INTERVAL_MS)
+        return failed(ERR_UNAVAILABLE, "AWS KMS does not answer");
+    return watch->heard;
+}
+
+struct err kms_watch_check(struct kms_watch *watch, struct loaded *loaded, bool needs_answers)
+{
+    pthread_mutex_lock(&watch->lock);
+    int64_t now = now_ms();
+    if (now >= watch->ask_at_ms || atomic_exchange(&watch->doubt, false)) {
+        watch->known = ask_all(watch, loaded, needs_answers);
+        watch->ask_at_ms = now + (watch->known.code ? FAULT_INTERVAL_MS : ASK_INTERVAL_MS);
+    }
+    struct err known = watch->known;
+    pthread_mutex_unlock(&watch->lock);
+    return known;
+}

@@ -1,0 +1,35 @@
+/* keys/loaded.h: the keys that a signer has ready, by kid. Thread-safe. Who signs holds its key meanwhile, so that
+ * unloading neither waits for a signature nor fails it: the key dies, wiped, with its last holder. */
+#ifndef KEYS_LOADED_H
+#define KEYS_LOADED_H
+
+#include "jose/jws.h"
+
+enum { LOADED_MAX = 64 };
+
+struct loaded_key {
+    struct jwk *jwk; /* kms: the public half; else with its private half */
+    struct str ref;  /* where the signer has it: a file's name, a KMS key's ARN */
+};
+
+struct loaded;
+
+struct loaded *loaded_new(void);
+void loaded_free(struct loaded *loaded); /* wipes; nobody may hold a key any more */
+
+/* Takes the key, and copies `ref`; a key whose kid is there already is freed. */
+void loaded_keep(struct loaded *loaded, struct jwk *jwk, struct str ref);
+void loaded_drop(struct loaded *loaded, struct str kid);
+bool loaded_has(struct loaded *loaded, struct str kid);
+
+/* NULL when it is not loaded, or pinned to another algorithm. Give it back with loaded_release. */
+const struct loaded_key *loaded_hold(struct loaded *loaded, struct str kid, enum jwa alg);
+/* All of them, at most LOADED_MAX; each to be released. */
+size_t loaded_hold_all(struct loaded *loaded, const struct loaded_key *out[LOADED_MAX]);
+void loaded_release(const struct loaded_key *key);
+
+/* Signs with a loaded private key: what `sign` of local and envelope is. */
+MUST_USE struct err loaded_sign(struct loaded *loaded, struct str kid, enum jwa alg, struct str input, char *out,
+                                size_t *len);
+
+#endif

@@ -1,0 +1,315 @@
+/* keys/signer_kms.c: private keys that never leave AWS KMS; each token is one Sign call.
+ *
+ * A rotation that was cut off between KMS and the store leaves a KMS key that no row names. It carries a tag that says
+ * after which key it was made, so the next try finds it instead of making one more. */
+#include "keys/kms_keys.h"
+#include "keys/pair.h"
+#include "keys/signer.h"
+#include "observe/log.h"
+#include <stdlib.h>
+#include <time.h>
+
+enum { AWAIT_TRIES = 20, AWAIT_MS = 250 }; /* a key that was just made may not be usable, or not even known, at once */
+
+static const struct str successor_tag = { "token-service-successor-of", 26 };
+
+struct signer_kms {
+    struct signer signer;
+    const struct settings *settings;
+    struct kms *kms;
+    struct store *store;
+    struct loaded *keys; /* public halves, each with its ARN */
+    struct kms_watch watch;
+};
+
+static struct signer_kms *kms_of(struct signer *signer)
+{
+    return (struct signer_kms *)signer;
+}
+
+static struct str arn_of(const struct key *key)
+{
+    const size_t before = pair_prefix(SIGNER_KMS).len;
+    return (struct str){ key->private_ref.at + before, key->private_ref.len - before };
+}
+
+static bool is_ours(const struct key *key)
+{
+    return pair_is_of(key, SIGNER_KMS);
+}
+
+/* --- loading ----------------------------------------------------------------------------------------------------- */
+
+/* "alias/x", and "arn:aws:kms:…:alias/x"; *name gets "alias/x". */
+static bool is_alias(struct str id, struct str *name)
+{
+    const char *colon = id.len > 0 ? memrchr(id.at, ':', id.len) : NULL;
+    size_t before = colon ? (size_t)(colon - id.at) + 1 : 0;
+    *name = (struct str){ id.at + before, id.len - before };
+    return str_has_prefix(*name, STR("alias/"));
+}
+
+/* The alias names the active key, for people and for a first start elsewhere. Nothing here signs by it, so that no
+ * failure to move it stops a token. */
+static void move_alias(struct signer_kms *self, struct arena *arena, const struct key *key)
+{
+    struct str id = str_of(self->settings->kms_key_id), alias;
+    struct kms_key about;
+    if (str_has(id, ',') || !is_alias(id, &alias))
+        return;
+    struct err err = kms_describe(self->kms, arena, id, &about);
+    if (!err.code && str_eq(about.arn, arn_of(key)))
+        return;
+    if (!err.code || err.code == ERR_NOT_FOUND)
+        err = kms_update_alias(self->kms, alias, arn_of(key));
+    LOG(err.code ? LOG_WARN : LOG_INFO, err.code ? "alias_not_moved" : "alias_moved", LOG_STR("alias", alias),
+        LOG_STR("kid", key->kid), LOG_TEXT_("why", err.code ? err.why : "the key is active"));
+}
+
+/* KMS's own public key must be the published one, and a signature by KMS must verify with it. */
+static struct err test_key(struct signer_kms *self, struct arena *arena, const struct key *key,
+                           const struct jwk *published)
+{
+    AUTO(jwk_freep) struct jwk *held = NULL;
+    struct str spki, message = pair_test_message(arena, published);
+    char signature[JWK_SIGNATURE_MAX];
+    size_t len = 0;
+    TRY(kms_public_key(self->kms, arena, arn_of(key), &spki));
+    struct err err = jwk_read_public_der(spki, published->alg, &held);
+    if (err.code || !str_eq(str_of(held->kid), str_of(published->kid))) {
+        LOG(LOG_ERROR, "kms_key_differs", LOG_STR("kid", key->kid), LOG_STR("arn", arn_of(key)));
+        return failed(ERR_UNAVAILABLE, "the KMS key's public half is not the one that the store publishes");
+    }
+    TRY(kms_sign(self->kms, arn_of(key), published->alg, KMS_BACKGROUND, message, signature, &len));
+    return pair_check(published, message, (struct str){ signature, len });
+}
+
+static struct err load_key(struct signer_kms *self, struct arena *arena, const struct key *key)
+{
+    AUTO(jwk_freep) struct jwk *published = NULL;
+    struct kms_key about;
+    TRY(pair_read_public(arena, key, &published));
+    struct err err = kms_describe(self->kms, arena, arn_of(key), &about);
+    if (err.code == ERR_NOT_FOUND)
+        return failed(ERR_UNAVAILABLE, "KMS has no such key any more as the store's signing key names");
+    TRY(err);
+    TRY(kms_check_kind(arena, &about, published->alg));
+    TRY(kms_check_state(&about));
+    TRY(test_key(self, arena, key, published));
+    loaded_keep(self->keys, published, arn_of(key));
+    published = NULL;
+    return OK;
+}
+
+static struct err signer_kms_load(struct signer *signer, struct arena *arena, const struct key *key)
+{
+    struct signer_kms *self = kms_of(signer);
+    if (!is_ours(key))
+        return failed(ERR_NOT_FOUND, "the store's signing key is of another signer: it is none of AWS KMS");
+    if (!loaded_has(self->keys, key->kid))
+        TRY(load_key(self, arena, key));
+    if (key->state == KEY_ACTIVE)
+        move_alias(self, arena, key);
+    return OK;
+}
+
+/* --- making ------------------------------------------------------------------------------------------------------ */
+
+struct known {
+    struct key *keys;
+    size_t count;
+};
+
+static bool knows(const struct known *known, struct str arn)
+{
+    for (size_t i = 0; i < known->count; i++)
+        if (is_ours(&known->keys[i]) && str_eq(arn_of(&known->keys[i]), arn))
+            return true;
+    return false;
+}
+
+static bool knows_any(const struct known *known)
+{
+    for (size_t i = 0; i < known->count; i++)
+        if (is_ours(&known->keys[i]))
+            return true;
+    return false;
+}
+
+static struct err await_enabled(struct signer_kms *self, struct arena *arena, struct str arn)
+{
+    const struct timespec pause = { .tv_nsec = AWAIT_MS * 1000000L };
+    struct kms_key about = { .state = KMS_OTHER_STATE };
+    for (int i = 0; i < AWAIT_TRIES; i++) {
+        struct err err = kms_describe(self->kms, arena, arn, &about);
+        if (!err.code && about.state != KMS_OTHER_STATE)
+            return kms_check_state(&about);
+        if (err.code && err.code != ERR_NOT_FOUND)
+            return err;
+        nanosleep(&pause, NULL);
+    }
+    return failed(ERR_UNAVAILABLE, "the new KMS key did not become usable in time");
+}
+
+/* A KMS key like the one behind KMS_KEY_ID, made now or by a try that was cut off. */
+static struct err make_like(struct signer_kms *self, struct arena *arena, const struct known *known, struct str spec,
+                            struct str *arn)
+{
+    struct str newest = known->keys[0].kid; /* the store lists the newest first */
+    struct str about = arena_printf(arena, "Signing key of the token service %s", self->settings->issuer);
+    struct err err = kms_find_tagged(self->kms, arena, successor_tag, newest, arn);
+    if (!err.code && !knows(known, *arn))
+        LOG(LOG_INFO, "kms_key_found", LOG_STR("arn", *arn), LOG_TEXT_("why", "a rotation that was cut off made it"));
+    else if (!err.code || err.code == ERR_NOT_FOUND)
+        err = kms_create_key(self->kms, arena, spec, about, successor_tag, newest, arn);
+    TRY(err);
+    return await_enabled(self, arena, *arn);
+}
+
+/* A key of KMS_KEY_ID that the store does not know. One that is not enabled is passed over once there are others of
+ * ours: then it is an old one. At a first start it is an error, since nobody meant another key. */
+static struct err next_of_list(struct signer_kms *self, struct arena *arena, enum jwa alg, const struct known *known,
+                               struct kms_key *out)
+{
+    struct str rest = str_of(self->settings->kms_key_id), id;
+    while (str_next_item(&rest, ',', &id)) {
+        struct err err = kms_describe(self->kms, arena, str_trim(id), out);
+        if (err.code == ERR_NOT_FOUND)
+            return failed(ERR_INVALID_REQUEST, arena_printf(arena, "KMS has no key %.*s, which KMS_KEY_ID names",
+                                                            (int)str_trim(id).len, str_trim(id).at)
+                                                   .at);
+        TRY(err);
+        TRY(kms_check_kind(arena, out, alg));
+        if (knows(known, out->arn))
+            continue;
+        err = kms_check_state(out);
+        if (!err.code || !knows_any(known))
+            return err;
+    }
+    return failed(ERR_NOT_FOUND, "every key that KMS_KEY_ID lists has been used: add the next one to the list");
+}
+
+static struct err choose(struct signer_kms *self, struct arena *arena, enum jwa alg, struct str *arn)
+{
+    struct known known = { 0 };
+    struct kms_key about = { 0 };
+    TRY(self->store->ops->list_keys(self->store, arena, &known.keys, &known.count));
+    struct err err = next_of_list(self, arena, alg, &known, &about);
+    if (err.code == ERR_NOT_FOUND && !str_has(str_of(self->settings->kms_key_id), ','))
+        return make_like(self, arena, &known, about.spec, arn);
+    *arn = about.arn;
+    return err;
+}
+
+static struct err signer_kms_create(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+{
+    struct signer_kms *self = kms_of(signer);
+    AUTO(jwk_freep) struct jwk *public = NULL;
+    struct str arn, spki;
+    TRY(choose(self, arena, alg, &arn));
+    TRY(kms_public_key(self->kms, arena, arn, &spki));
+    struct err err = jwk_read_public_der(spki, alg, &public);
+    if (err.code)
+        return failed(ERR_UNAVAILABLE, err.why);
+    pair_describe(arena, public, out);
+    out->private_ref = arena_printf(arena, "kms:%.*s", (int)arn.len, arn.at);
+    TRY(load_key(self, arena, out));
+    LOG(LOG_INFO, "key_created", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg), LOG_STR("kms_key", arn));
+    return OK;
+}
+
+/* A first start takes the key behind KMS_KEY_ID, cut off or not; what a rotation left, `create` finds. */
+static struct err signer_kms_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
+                                   size_t count, struct key *out)
+{
+    (void)signer;
+    (void)arena;
+    (void)alg;
+    (void)known;
+    (void)count;
+    (void)out;
+    return failed(ERR_NOT_FOUND, "no first start leaves anything behind in AWS KMS");
+}
+
+/* --- the rest ---------------------------------------------------------------------------------------------------- */
+
+_Static_assert((int)SIGN_INTERACTIVE == (int)KMS_INTERACTIVE && (int)SIGN_BACKGROUND == (int)KMS_BACKGROUND &&
+                   (int)SIGN_CLIENT_CREDENTIALS == (int)KMS_CLIENT_CREDENTIALS,
+               "the same order in both");
+
+/* Every signature is checked before it goes out: a wrong one would fail at every verifier, far from its cause. That
+ * costs 17 us with RSA and 60 us with P-256, beside a call of some milliseconds. */
+static struct err signer_kms_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
+                                  struct str input, char *out, size_t *len)
+{
+    struct signer_kms *self = kms_of(signer);
+    const struct loaded_key *key = loaded_hold(self->keys, kid, alg);
+    if (!key)
+        return failed(ERR_UNAVAILABLE, "the signing key is not loaded");
+    struct err err = kms_sign(self->kms, key->ref, alg, (enum kms_priority)priority, input, out, len);
+    if (!err.code && !jws_check(key->jwk, input, (struct str){ out, *len })) {
+        LOG(LOG_ERROR, "kms_signature_wrong", LOG_STR("kid", kid), LOG_STR("kms_key", key->ref));
+        err = failed(ERR_UNAVAILABLE, "AWS KMS made a signature that does not verify");
+    }
+    if (err.code != ERR_INVALID_REQUEST) /* what is too long for KMS says nothing of the key */
+        kms_watch_note(&self->watch, !err.code);
+    loaded_release(key);
+    return err;
+}
+
+static void signer_kms_unload(struct signer *signer, struct str kid)
+{
+    loaded_drop(kms_of(signer)->keys, kid);
+}
+
+static struct err signer_kms_dispose(struct signer *signer, struct arena *arena, const struct key *key)
+{
+    struct signer_kms *self = kms_of(signer);
+    (void)arena;
+    signer_kms_unload(signer, key->kid);
+    if (!is_ours(key))
+        return pair_leave(key);
+    struct err err = kms_disable_key(self->kms, arn_of(key));
+    if (err.code == ERR_NOT_FOUND)
+        return OK; /* somebody deleted it */
+    if (!err.code)
+        LOG(LOG_INFO, "kms_key_disabled", LOG_STR("kid", key->kid), LOG_STR("kms_key", arn_of(key)));
+    return err;
+}
+
+static struct err signer_kms_check(struct signer *signer)
+{
+    struct signer_kms *self = kms_of(signer);
+    return kms_watch_check(&self->watch, self->keys, true);
+}
+
+static void signer_kms_close(struct signer *signer)
+{
+    struct signer_kms *self = kms_of(signer);
+    loaded_free(self->keys);
+    kms_watch_close(&self->watch);
+    free(self);
+}
+
+static const struct signer_ops kms_ops = {
+    .name = "kms",
+    .create = signer_kms_create,
+    .adopt = signer_kms_adopt,
+    .load = signer_kms_load,
+    .sign = signer_kms_sign,
+    .unload = signer_kms_unload,
+    .dispose = signer_kms_dispose,
+    .check = signer_kms_check,
+    .close = signer_kms_close,
+};
+
+struct err signer_kms_open(const struct settings *settings, struct kms *kms, struct store *store, struct signer **out)
+{
+    struct signer_kms *self = mem_alloc(sizeof *self);
+    *self = (struct signer_kms){
+        .signer.ops = &kms_ops, .settings = settings, .kms = kms, .store = store, .keys = loaded_new()
+    };
+    kms_watch_open(&self->watch, kms);
+    *out = &self->signer;
+    return OK;
+}

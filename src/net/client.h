@@ -1,0 +1,48 @@
+/* net/client.h: outgoing HTTP requests, on libcurl. Plain and blocking: only workers and housekeeping call it, never an
+ * event loop. Connections are kept alive and shared; DNS answers and TLS sessions too. Thread-safe. */
+#ifndef NET_CLIENT_H
+#define NET_CLIENT_H
+
+#include "base/mem.h"
+
+struct net_header {
+    const char *name, *value;
+};
+
+/* Views and pointers must live until net_send returns. */
+struct net_request {
+    const char *method; /* "GET", "POST", "PUT", … */
+    const char *url;    /* http or https */
+    const struct net_header *headers;
+    size_t header_count;
+    struct str body;
+    int64_t timeout_ms; /* of this try, connecting included */
+    size_t answer_max;  /* bytes; a longer body is an error */
+    bool is_secret;     /* the answer holds a secret: no copy of it stays in a buffer of the connection */
+    bool is_direct;     /* never through a proxy: addresses of this machine or its link */
+};
+
+struct net_answer {
+    int status;            /* HTTP */
+    struct str body;       /* in the caller's arena */
+    int64_t date_s;        /* of a status other than 200: the Date header, Unix time; 0: none */
+    int64_t retry_after_s; /* Retry-After in seconds; 0: none */
+    struct str request_id; /* x-amzn-RequestId or the like, for the log; may be empty */
+};
+
+/* What the service at the other end must be asked with; a longer header or URL is an error of the caller. */
+enum { NET_HEADERS_MAX = 16, NET_HEADER_MAX = 16 * 1024 };
+
+struct net_client;
+
+/* `ca_file`: PEM bundle to trust instead of the system's; NULL or "" for the system's. Loads libcurl at the first call
+ * in a process. ERR_INVALID_REQUEST when the bundle can't be read, ERR_UNAVAILABLE without libcurl. */
+MUST_USE struct err net_open(const char *ca_file, struct net_client **out);
+void net_close(struct net_client *client); /* NULL allowed */
+
+/* One try. Redirects are not followed, certificates and names always checked, proxies only as the environment says.
+ * ERR_UNAVAILABLE, with the detail logged, when no whole answer came in time. Any HTTP status is OK. */
+MUST_USE struct err net_send(struct net_client *client, struct arena *arena, const struct net_request *request,
+                             struct net_answer *out);
+
+#endif

@@ -1,0 +1,89 @@
+/* net/curl.c: loads libcurl. Its memory is wiped when it is freed, since answers hold secrets (credentials, an
+ * unwrapped key), and so do the headers that it builds. */
+#include "net/curl.h"
+#include "base/mem.h"
+#include "observe/log.h"
+#include <dlfcn.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+static struct curl_calls calls;
+static bool is_loaded;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void wipe_and_free(void *at)
+{
+    mem_wipe(at, malloc_usable_size(at));
+    free(at);
+}
+
+/* realloc() itself would leave a copy behind. */
+static void *move_and_wipe(void *at, size_t size)
+{
+    size_t had = malloc_usable_size(at);
+    if (at && size > 0 && size <= had && size >= had / 2)
+        return at;
+    void *moved = malloc(size);
+    if (!moved)
+        return NULL;
+    if (at)
+        memcpy(moved, at, had < size ? had : size);
+    wipe_and_free(at);
+    return moved;
+}
+
+/* A function's address: ISO C has no cast for it, POSIX dlsym() asks for this one. */
+static bool find(void *library, const char *name, void *to)
+{
+    void *at = dlsym(library, name);
+    memcpy(to, &at, sizeof at);
+    return at != NULL;
+}
+
+static bool find_all(void *library)
+{
+    const struct {
+        const char *name;
+        void *to;
+    } wanted[] = {
+        { "curl_global_init_mem", &calls.global_init_mem },
+        { "curl_easy_init", &calls.easy_init },
+        { "curl_easy_setopt", &calls.easy_setopt },
+        { "curl_easy_perform", &calls.easy_perform },
+        { "curl_easy_getinfo", &calls.easy_getinfo },
+        { "curl_easy_cleanup", &calls.easy_cleanup },
+        { "curl_easy_strerror", &calls.easy_strerror },
+        { "curl_share_init", &calls.share_init },
+        { "curl_share_setopt", &calls.share_setopt },
+        { "curl_share_cleanup", &calls.share_cleanup },
+        { "curl_getdate", &calls.getdate },
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        if (!find(library, wanted[i].name, wanted[i].to))
+            return false;
+    if (!find(library, "SSL_CTX_set1_cert_store", &calls.set_cert_store) ||
+        !find(library, "SSL_CTX_set_options", &calls.set_options))
+        calls.set_cert_store = NULL;
+    return true;
+}
+
+static void load(void)
+{
+    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL); /* stays for good */
+    if (!library || !find_all(library)) {
+        const char *why = dlerror();
+        LOG(LOG_ERROR, "libcurl_missing", LOG_TEXT_("detail", why ? why : "a function is missing"));
+        return;
+    }
+    is_loaded = calls.global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wipe_and_free, move_and_wipe, strdup, calloc) == 0;
+}
+
+struct err curl_load(const struct curl_calls **out)
+{
+    pthread_once(&once, load);
+    if (!is_loaded)
+        return failed(ERR_UNAVAILABLE, "libcurl (libcurl.so.4) is needed for calls to other services, and is missing");
+    *out = &calls;
+    return OK;
+}

@@ -1,0 +1,103 @@
+/* store/store_sqlite.h: what the files of the embedded store share. Nobody else includes it. */
+#ifndef STORE_STORE_SQLITE_H
+#define STORE_STORE_SQLITE_H
+
+#include "store/sqlite.h"
+#include "store/store.h"
+#include <pthread.h>
+
+enum statement {
+    FIND_CLIENT,
+    LIST_CLIENTS,
+    ADD_CLIENT,
+    SET_CLIENT_ACTIVE,
+    LIST_KEYS,
+    LIST_PAST_KEYS,
+    FIND_KEY,
+    ADD_KEY,
+    ACTIVATE_KEY,
+    RETIRE_PREVIOUS,
+    RETIRE_KEY,
+    REVOKE_KEY,
+    REQUEST_ROTATION,
+    RAISE_LIFETIME,
+    MARK_DISPOSED,
+    ADD_EVENT,
+    ADD_ACCESS,
+    ADD_REFRESH,
+    FORGET_REVOCATION,
+    ADD_REVOCATION,
+    REVOKE_ACCESS,
+    REVOKE_REFRESH,
+    REVOCATIONS_SINCE,
+    PURGE_ACCESS,
+    PURGE_REFRESH,
+    PURGE_REVOCATIONS,
+    PURGE_EVENTS,
+    CHECK,
+    DATA_VERSION,
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    STATEMENTS
+};
+
+enum { STORE_SQLITE_VERSION = 2 };
+extern const char *const store_sqlite_migrations[STORE_SQLITE_VERSION];
+extern const char *const store_sqlite_texts[STATEMENTS];
+
+struct connection {
+    struct sqlite sqlite;
+    pthread_mutex_t lock;
+};
+
+struct store_sqlite {
+    struct store store;
+    struct connection writer, reader;
+    int64_t data_version; /* under the writer's lock */
+};
+
+static inline struct store_sqlite *sqlite_of(struct store *store)
+{
+    return (struct store_sqlite *)store;
+}
+
+static inline sqlite3_stmt *statement_of(const struct connection *connection, enum statement which)
+{
+    return connection->sqlite.statements[which];
+}
+
+static inline void unlockp(pthread_mutex_t **lock)
+{
+    pthread_mutex_unlock(*lock);
+}
+
+/* Holds a connection until the end of the scope. */
+#define HOLD(connection)                                                                                               \
+    AUTO(unlockp) pthread_mutex_t *held_ = &(connection)->lock;                                                        \
+    pthread_mutex_lock(held_)
+
+/* A transaction on the writer, which the caller holds: whatever comes between is kept whole or not at all.
+ * transaction_end commits when `err` is OK, else rolls back and returns it. */
+MUST_USE struct err transaction_begin(struct connection *writer);
+MUST_USE struct err transaction_end(struct connection *writer, struct err err);
+
+/* store_sqlite_keys.c: store.h's operations on keys. */
+struct err sqlite_list_keys(struct store *, struct arena *, struct key **out, size_t *count);
+struct err sqlite_list_past_keys(struct store *, struct arena *, bool undisposed, size_t max, struct key **out,
+                                 size_t *count);
+struct err sqlite_find_key(struct store *, struct arena *, struct str kid, struct key *out);
+struct err sqlite_add_first_key(struct store *, const struct key *);
+struct err sqlite_add_pending_key(struct store *, const struct key *);
+struct err sqlite_activate_key(struct store *, struct str kid, struct str previous, int64_t now_s,
+                               const struct key_terms *);
+struct err sqlite_retire_key(struct store *, struct str kid, int64_t now_s);
+struct err sqlite_revoke_key(struct store *, struct str kid, struct str successor, struct str reason, int64_t now_s,
+                             const struct key_terms *);
+struct err sqlite_request_rotation(struct store *, struct str kid, int64_t now_s);
+struct err sqlite_raise_lifetime(struct store *, int64_t lifetime_s);
+struct err sqlite_mark_key_disposed(struct store *, struct str kid, int64_t now_s);
+/* Within a transaction, or alone: the active key may sign tokens of that lifetime. */
+MUST_USE struct err sqlite_raise_key_lifetime(struct connection *writer, int64_t lifetime_s);
+
+#endif

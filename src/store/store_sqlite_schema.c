@@ -1,0 +1,133 @@
+/* store/store_sqlite_schema.c: the embedded store's schema, a text a version (a published one is never changed), and
+ * every statement's text. */
+#include "store/store_sqlite.h"
+
+/* The longest lifetime that a client has of its own. */
+#define CLIENT_LIFETIME                                                                                                \
+    "(SELECT coalesce(max(max(access_token_ttl, refresh_token_ttl, id_token_ttl)), 0) FROM oauth_clients)"
+
+const char *const store_sqlite_migrations[STORE_SQLITE_VERSION] = {
+    /* 1 */
+    "CREATE TABLE oauth_clients("
+    " client_id TEXT PRIMARY KEY, client_name TEXT NOT NULL,"
+    " client_type TEXT NOT NULL CHECK (client_type IN ('confidential', 'public')),"
+    " client_secret_hash BLOB NOT NULL, allowed_scopes TEXT NOT NULL,"
+    " access_token_ttl INTEGER NOT NULL, refresh_token_ttl INTEGER NOT NULL, id_token_ttl INTEGER NOT NULL,"
+    " is_active INTEGER NOT NULL, created_at INTEGER NOT NULL) STRICT;"
+
+    "CREATE TABLE oauth_jwks("
+    " kid TEXT PRIMARY KEY, alg TEXT NOT NULL, public_key TEXT NOT NULL, private_key_ref TEXT NOT NULL,"
+    " state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5), created_at INTEGER NOT NULL, activated_at INTEGER NOT NULL,"
+    " retired_at INTEGER NOT NULL) STRICT;"
+    "CREATE UNIQUE INDEX oauth_jwks_one_active ON oauth_jwks(state) WHERE state = 2;"
+
+    "CREATE TABLE oauth_access_tokens("
+    " expires_at INTEGER NOT NULL, token_hash BLOB NOT NULL, jti TEXT NOT NULL, subject TEXT NOT NULL,"
+    " client_id TEXT NOT NULL, scope TEXT NOT NULL, audience TEXT NOT NULL, issued_at INTEGER NOT NULL,"
+    " revoked_at INTEGER, revoked_by TEXT, revocation_reason TEXT,"
+    " id INTEGER PRIMARY KEY) STRICT;"
+    "CREATE INDEX oauth_access_tokens_expiry ON oauth_access_tokens(expires_at);"
+
+    "CREATE TABLE oauth_refresh_tokens("
+    " id INTEGER PRIMARY KEY, token_hash BLOB NOT NULL UNIQUE, expires_at INTEGER NOT NULL, jti TEXT NOT NULL,"
+    " subject TEXT NOT NULL, client_id TEXT NOT NULL, scope TEXT NOT NULL, audience TEXT NOT NULL,"
+    " issued_at INTEGER NOT NULL, revoked_at INTEGER, revoked_by TEXT, revocation_reason TEXT) STRICT;"
+    "CREATE INDEX oauth_refresh_tokens_expiry ON oauth_refresh_tokens(expires_at);"
+
+    /* AUTOINCREMENT: a position is never given twice, or those who follow would miss a revocation */
+    "CREATE TABLE revocations("
+    " position INTEGER PRIMARY KEY AUTOINCREMENT, token_hash BLOB NOT NULL UNIQUE, expires_at INTEGER NOT NULL,"
+    " reason TEXT NOT NULL, revoked_by TEXT NOT NULL, revoked_at INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX revocations_expiry ON revocations(expires_at);"
+
+    "CREATE TABLE checks(id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;"
+    "INSERT INTO checks VALUES (1, 0);",
+
+    /* 2: the life of a key. What was signed before is not known of ID tokens alone; for the rest, a key's last token
+     * expires at most that long after its activation. */
+    "ALTER TABLE oauth_jwks ADD COLUMN published_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE oauth_jwks ADD COLUMN retiring_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE oauth_jwks ADD COLUMN revoked_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE oauth_jwks ADD COLUMN rotate_requested_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE oauth_jwks ADD COLUMN lifetime_s INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE oauth_jwks ADD COLUMN retire_after INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE oauth_jwks ADD COLUMN disposed_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE oauth_jwks ADD COLUMN revocation_reason TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE oauth_jwks ADD COLUMN rotated_from_kid TEXT NOT NULL DEFAULT '';"
+    "UPDATE oauth_jwks SET published_at = created_at, lifetime_s = max(" CLIENT_LIFETIME ","
+    " (SELECT coalesce(max(expires_at), 0) FROM oauth_refresh_tokens) - activated_at,"
+    " (SELECT coalesce(max(expires_at), 0) FROM oauth_access_tokens) - activated_at);"
+    "CREATE UNIQUE INDEX oauth_jwks_one_pending ON oauth_jwks(state) WHERE state = 1;"
+
+    /* what is to be told to others, written with what it tells */
+    "CREATE TABLE events(id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, detail TEXT NOT NULL,"
+    " created_at INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX events_created ON events(created_at);",
+};
+
+#define CLIENT_COLUMNS                                                                                                 \
+    "client_id, client_name, client_type, client_secret_hash, allowed_scopes, access_token_ttl, refresh_token_ttl, "   \
+    "id_token_ttl, is_active, created_at"
+#define KEY_COLUMNS                                                                                                    \
+    "kid, alg, public_key, private_key_ref, state, created_at, published_at, activated_at, retiring_at, retired_at, "  \
+    "revoked_at, rotate_requested_at, lifetime_s, retire_after, disposed_at, revocation_reason, rotated_from_kid"
+#define REVOKE_ROW " SET revoked_at = ?1, revoked_by = ?2, revocation_reason = ?3 "
+
+const char *const store_sqlite_texts[STATEMENTS] = {
+    [FIND_CLIENT] = "SELECT " CLIENT_COLUMNS " FROM oauth_clients WHERE client_id = ?1",
+    [LIST_CLIENTS] = "SELECT " CLIENT_COLUMNS " FROM oauth_clients ORDER BY client_id LIMIT ?1",
+    [ADD_CLIENT] = "INSERT INTO oauth_clients(" CLIENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
+                   "ON CONFLICT DO NOTHING",
+    [SET_CLIENT_ACTIVE] = "UPDATE oauth_clients SET is_active = ?2 WHERE client_id = ?1",
+    [LIST_KEYS] = "SELECT " KEY_COLUMNS " FROM oauth_jwks WHERE state IN (1, 2, 3) "
+                  "ORDER BY created_at DESC, kid LIMIT ?1",
+    [LIST_PAST_KEYS] = "SELECT " KEY_COLUMNS " FROM oauth_jwks WHERE state IN (4, 5) AND (NOT ?2 OR disposed_at = 0) "
+                       "ORDER BY max(retired_at, revoked_at) DESC, kid LIMIT ?1",
+    [FIND_KEY] = "SELECT " KEY_COLUMNS " FROM oauth_jwks WHERE kid = ?1",
+    [ADD_KEY] = "INSERT INTO oauth_jwks(kid, alg, public_key, private_key_ref, state, created_at, published_at, "
+                "activated_at, lifetime_s, retired_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+                "CASE ?5 WHEN 2 THEN max(?9, " CLIENT_LIFETIME ") ELSE 0 END, 0) ON CONFLICT DO NOTHING",
+    [ACTIVATE_KEY] = "UPDATE oauth_jwks SET state = 2, activated_at = ?2, rotated_from_kid = ?3, "
+                     "lifetime_s = max(?4, " CLIENT_LIFETIME ") WHERE kid = ?1 AND state = 1",
+    [RETIRE_PREVIOUS] = "UPDATE oauth_jwks SET state = 3, retiring_at = ?2, "
+                        "retire_after = ?2 + max(?3, lifetime_s + ?4) WHERE kid = ?1 AND state = 2",
+    [RETIRE_KEY] = "UPDATE oauth_jwks SET state = 4, retired_at = ?2 WHERE kid = ?1 AND state = 3 AND "
+                   "retire_after <= ?2",
+    [REVOKE_KEY] = "UPDATE oauth_jwks SET state = 5, revoked_at = ?2, revocation_reason = ?3 "
+                   "WHERE kid = ?1 AND state = ?4",
+    [REQUEST_ROTATION] = "UPDATE oauth_jwks SET rotate_requested_at = CASE rotate_requested_at WHEN 0 THEN ?2 "
+                         "ELSE rotate_requested_at END WHERE kid = ?1 AND state = 2",
+    [RAISE_LIFETIME] = "UPDATE oauth_jwks SET lifetime_s = ?1 WHERE state = 2 AND lifetime_s < ?1",
+    [MARK_DISPOSED] = "UPDATE oauth_jwks SET disposed_at = ?2 WHERE kid = ?1 AND state IN (4, 5)",
+    /* a merge patch leaves null members out (RFC 7396) */
+    [ADD_EVENT] = "INSERT INTO events(type, detail, created_at) VALUES ('keys_rotated', json_patch('{}', "
+                  "json_object('newKeyId', nullif(?1, ''), 'oldKeyId', nullif(?2, ''), 'transition', ?3, "
+                  "'reason', nullif(?4, ''))), ?5)",
+    [ADD_ACCESS] = "INSERT INTO oauth_access_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
+                   "expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+    [ADD_REFRESH] = "INSERT INTO oauth_refresh_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
+                    "expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
+                    "ON CONFLICT (token_hash) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
+    /* an entry that must be kept for longer gets a new position, so that those who follow hear of it */
+    [FORGET_REVOCATION] = "DELETE FROM revocations WHERE token_hash = ?1 AND expires_at < ?2",
+    [ADD_REVOCATION] = "INSERT INTO revocations(token_hash, expires_at, reason, revoked_by, revoked_at) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+    [REVOKE_ACCESS] = "UPDATE oauth_access_tokens" REVOKE_ROW
+                      "WHERE expires_at = ?5 AND token_hash = ?4 AND revoked_at IS NULL",
+    [REVOKE_REFRESH] = "UPDATE oauth_refresh_tokens" REVOKE_ROW "WHERE token_hash = ?4 AND revoked_at IS NULL",
+    [REVOCATIONS_SINCE] = "SELECT position, token_hash, expires_at FROM revocations "
+                          "WHERE position > ?1 AND expires_at > ?2 ORDER BY position LIMIT ?3",
+    [PURGE_ACCESS] = "DELETE FROM oauth_access_tokens WHERE id IN "
+                     "(SELECT id FROM oauth_access_tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+    [PURGE_REFRESH] = "DELETE FROM oauth_refresh_tokens WHERE id IN "
+                      "(SELECT id FROM oauth_refresh_tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+    [PURGE_REVOCATIONS] = "DELETE FROM revocations WHERE position IN "
+                          "(SELECT position FROM revocations WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+    [PURGE_EVENTS] = "DELETE FROM events WHERE id IN "
+                     "(SELECT id FROM events WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)",
+    [CHECK] = "UPDATE checks SET count = count + 1 WHERE id = 1",
+    [DATA_VERSION] = "PRAGMA data_version",
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+};

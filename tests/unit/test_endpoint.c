@@ -1,0 +1,57 @@
+/* test_endpoint.c: where AWS's services are called. */
+#include "aws/endpoint.h"
+#include "unit.h"
+
+static struct settings settings_of(const char *region, const char *url, const char *url_kms, bool fips)
+{
+    return (struct settings){
+        .aws_region = region, .aws_endpoint_url = url, .aws_endpoint_url_kms = url_kms, .aws_use_fips_endpoint = fips
+    };
+}
+
+static void the_settings_say_where(void **state)
+{
+    static const struct {
+        const char *region, *url, *url_kms;
+        bool fips;
+        const char *sts_variable, *service, *expected;
+    } rows[] = {
+        { "us-east-1", "", "", false, "", "kms", "https://kms.us-east-1.amazonaws.com" },
+        { "eu-west-1", "", "", true, "", "kms", "https://kms-fips.eu-west-1.amazonaws.com" },
+        { "cn-north-1", "", "", false, "", "kms", "https://kms.cn-north-1.amazonaws.com.cn" },
+        { "eu-west-1", "", "", false, "", "sts", "https://sts.eu-west-1.amazonaws.com" },
+        { "eu-west-1", "http://a:1", "", true, "", "kms", "http://a:1" },
+        { "eu-west-1", "http://a:1/", "http://b//", true, "", "kms", "http://b" },
+        { "eu-west-1", "http://a:1/", "http://b/", false, "", "sts", "http://a:1" },
+        { "eu-west-1", "http://a:1/", "http://b/", false, "https://c/x", "sts", "https://c/x" },
+        { "eu-west-1", "", "", false, "https://c", "kms", "https://kms.eu-west-1.amazonaws.com" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct settings settings = settings_of(rows[i].region, rows[i].url, rows[i].url_kms, rows[i].fips);
+        setenv("AWS_ENDPOINT_URL_STS", rows[i].sts_variable, 1);
+        struct str url = endpoint_url(&settings, &arena, rows[i].service);
+        assert_str(url, rows[i].expected);
+        assert_int_equal(url.at[url.len], '\0');
+    }
+    unsetenv("AWS_ENDPOINT_URL_STS");
+    (void)state;
+}
+
+static void an_url_has_a_host_and_a_path(void **state)
+{
+    static const struct {
+        const char *url, *host, *path;
+    } rows[] = {
+        { "https://kms.us-east-1.amazonaws.com", "kms.us-east-1.amazonaws.com", "/" },
+        { "http://127.0.0.1:4566", "127.0.0.1:4566", "/" },
+        { "http://[::1]:1/base/x", "[::1]:1", "/base/x" },
+        { "http://host/", "host", "/" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_str(endpoint_host(str_of(rows[i].url)), rows[i].host);
+        assert_str(endpoint_path(str_of(rows[i].url)), rows[i].path);
+    }
+    (void)state;
+}
+
+RUN(TEST(the_settings_say_where), TEST(an_url_has_a_host_and_a_path))

@@ -1,0 +1,265 @@
+/* test_net_client.c: outgoing HTTP against a real server on the loopback. */
+#include "net/client.h"
+#include "http_server.h"
+#include "observe/log.h"
+#include <time.h>
+
+static struct net_client *client;
+
+static struct err get(const struct http_server *server, const char *path, struct net_answer *out)
+{
+    const struct net_request request = { .method = "GET",
+                                         .url = arena_printf(&arena, "%s%s", server->url, path).at,
+                                         .timeout_ms = 5000,
+                                         .answer_max = 1000 };
+    return net_send(client, &arena, &request, out);
+}
+
+static void answer_by_path(struct http_server *server, struct str request, FILE *out)
+{
+    (void)server;
+    if (http_has(request, "GET /plain "))
+        http_write(out, 200, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: 17\r\nX-Amzn-RequestID:  abc \r\n",
+                   "hello");
+    else if (http_has(request, "GET /moved "))
+        http_write(out, 302, "Location: /plain\r\n", "");
+    else if (http_has(request, "GET /busy "))
+        http_write(out, 503, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: tomorrow\r\n", "");
+    else if (http_has(request, "GET /1000 "))
+        fprintf(out, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n%1000d", 1);
+    else if (http_has(request, "GET /1001 "))
+        fprintf(out, "HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n%1001d", 1);
+    else if (http_has(request, "GET /chunks "))
+        fprintf(out, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n%1001d\r\n0\r\n\r\n", 1);
+    else if (http_has(request, "GET /half "))
+        fputs("HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nhalf", out);
+    else if (http_has(request, "GET /garbage "))
+        fputs("SSH-2.0-OpenSSH\r\n\r\n", out);
+    else if (!http_has(request, "GET /nothing ") && !http_has(request, "GET /slow "))
+        http_write(out, 200, "", "other");
+    if (http_has(request, "GET /slow ")) {
+        const struct timespec pause = { 1, 0 };
+        nanosleep(&pause, NULL);
+        http_write(out, 200, "", "late");
+    }
+    if (http_has(request, "GET /half "))
+        shutdown(server->sockets[atomic_load(&server->connections) - 1], SHUT_RD);
+}
+
+static void an_answer_comes_with_what_its_headers_say(void **state)
+{
+    struct http_server *server = http_start(answer_by_path);
+    struct net_answer answer;
+    assert_ok(get(server, "/plain", &answer));
+    assert_int_equal(answer.status, 200);
+    assert_str(answer.body, "hello");
+    assert_int_equal(answer.retry_after_s, 17);
+    assert_str(answer.request_id, "abc");
+    assert_ok(get(server, "/busy", &answer));
+    assert_int_equal(answer.status, 503);
+    assert_int_equal(answer.date_s, 784111777);
+    assert_int_equal(answer.retry_after_s, 0);
+    assert_int_equal(answer.request_id.len, 0); /* nothing is left of the answer before */
+    http_stop(server);
+    (void)state;
+}
+
+static void a_redirect_is_an_answer_and_not_followed(void **state)
+{
+    struct http_server *server = http_start(answer_by_path);
+    struct net_answer answer;
+    assert_ok(get(server, "/moved", &answer));
+    assert_int_equal(answer.status, 302);
+    assert_int_equal(atomic_load(&server->requests), 1);
+    http_stop(server);
+    (void)state;
+}
+
+static void a_connection_is_used_again(void **state)
+{
+    struct http_server *server = http_start(answer_by_path);
+    struct net_answer answer;
+    for (int i = 0; i < 20; i++)
+        assert_ok(get(server, "/plain", &answer));
+    assert_int_equal(atomic_load(&server->connections), 1);
+    assert_int_equal(atomic_load(&server->requests), 20);
+    http_stop(server);
+    (void)state;
+}
+
+static void a_connection_that_held_a_secret_is_not(void **state)
+{
+    struct http_server *server = http_start(answer_by_path);
+    struct net_answer answer;
+    const struct net_request request = { .method = "GET",
+                                         .url = arena_printf(&arena, "%s/plain", server->url).at,
+                                         .timeout_ms = 5000,
+                                         .answer_max = 1000,
+                                         .is_secret = true };
+    for (int i = 0; i < 3; i++)
+        assert_ok(net_send(client, &arena, &request, &answer));
+    assert_int_equal(atomic_load(&server->connections), 3);
+    http_stop(server);
+    (void)state;
+}
+
+static void what_is_no_whole_answer_in_time_is_unavailable(void **state)
+{
+    static const char *const paths[] = { "/1001", "/chunks", "/half", "/garbage", "/nothing" };
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        struct http_server *server = http_start(answer_by_path);
+        struct net_answer answer = { .status = 7 };
+        assert_code(get(server, paths[i], &answer), ERR_UNAVAILABLE, paths[i]);
+        assert_int_equal(answer.status, 7);
+        assert_ok(get(server, "/1000", &answer)); /* and the next one is well again */
+        assert_int_equal(answer.body.len, 1000);
+        http_stop(server);
+    }
+    (void)state;
+}
+
+static void the_time_limit_is_kept(void **state)
+{
+    struct http_server *server = http_start(answer_by_path);
+    struct net_answer answer;
+    struct timespec before, after;
+    struct net_request request = {
+        .method = "GET", .url = arena_printf(&arena, "%s/slow", server->url).at, .timeout_ms = 100, .answer_max = 1000
+    };
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    assert_code(net_send(client, &arena, &request, &answer), ERR_UNAVAILABLE, "slow");
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_true((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 < 900);
+    request.timeout_ms = 0;
+    assert_code(net_send(client, &arena, &request, &answer), ERR_UNAVAILABLE, "no time");
+    assert_int_equal(atomic_load(&server->requests), 1);
+    http_stop(server);
+    (void)state;
+}
+
+static void methods_headers_and_bodies_arrive_as_given(void **state)
+{
+    static const struct {
+        const char *method, *body, *begins;
+    } rows[] = {
+        { "POST", "{}", "POST /x HTTP/1.1\r\n" },    { "PUT", "", "PUT /x HTTP/1.1\r\n" },
+        { "POST", "", "POST /x HTTP/1.1\r\n" },      { "GET", "", "GET /x HTTP/1.1\r\n" },
+        { "PUT", "content", "PUT /x HTTP/1.1\r\n" },
+    };
+    struct http_server *server = http_start(answer_by_path);
+    const struct net_header headers[] = { { "X-One", "1" }, { "Host", "kms.example" } };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct net_answer answer;
+        const struct net_request request = { .method = rows[i].method,
+                                             .url = arena_printf(&arena, "%s/x", server->url).at,
+                                             .headers = headers,
+                                             .header_count = 2,
+                                             .body = str_of(rows[i].body),
+                                             .timeout_ms = 5000,
+                                             .answer_max = 1000 };
+        assert_ok(net_send(client, &arena, &request, &answer));
+        struct str sent = str_of(server->last);
+        assert_row(str_has_prefix(sent, str_of(rows[i].begins)), server->last);
+        assert_row(http_has(sent, "\r\nX-One: 1\r\n") && http_has(sent, "\r\nHost: kms.example\r\n"), server->last);
+        assert_row(!http_has(sent, "Expect") && !http_has(sent, "Accept") && !http_has(sent, "Cookie"), server->last);
+        assert_row(http_has(sent, arena_printf(&arena, "\r\n\r\n%s", rows[i].body).at), server->last);
+    }
+    assert_int_equal(atomic_load(&server->connections), 1);
+    http_stop(server);
+    (void)state;
+}
+
+static void no_header_can_begin_another(void **state)
+{
+    static const char *const values[] = { "a\r\nX-Two: 2", "a\nX-Two: 2", "a\r", "" };
+    struct http_server *server = http_start(answer_by_path);
+    for (size_t i = 0; i < COUNT(values); i++) {
+        struct net_answer answer;
+        const struct net_header header = { "X-One", values[i] };
+        const struct net_request request = { .method = "GET",
+                                             .url = server->url,
+                                             .headers = &header,
+                                             .header_count = 1,
+                                             .timeout_ms = 5000,
+                                             .answer_max = 1000 };
+        assert_code(net_send(client, &arena, &request, &answer), ERR_INTERNAL, values[i]);
+    }
+    assert_int_equal(atomic_load(&server->requests), 0);
+    http_stop(server);
+    (void)state;
+}
+
+static void only_http_and_https_are_spoken(void **state)
+{
+    static const char *const urls[] = { "file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1/", "nonsense",
+                                        "" };
+    for (size_t i = 0; i < COUNT(urls); i++) {
+        struct net_answer answer;
+        const struct net_request request = { .method = "GET", .url = urls[i], .timeout_ms = 500, .answer_max = 1000 };
+        assert_code(net_send(client, &arena, &request, &answer), ERR_UNAVAILABLE, urls[i]);
+    }
+    (void)state;
+}
+
+static void *send_many(void *arg)
+{
+    struct arena own;
+    size_t good = 0;
+    const struct net_request request = { .method = "GET", .url = arg, .timeout_ms = 10000, .answer_max = 1000 };
+    for (int i = 0; i < 50; i++) {
+        struct net_answer answer;
+        arena_init(&own, NULL, 0);
+        good += !net_send(client, &own, &request, &answer).code && str_eq(answer.body, STR("hello"));
+        arena_release(&own);
+    }
+    return (void *)good;
+}
+
+static void many_threads_send_at_once_over_as_many_connections(void **state)
+{
+    struct http_server *server = http_start(answer_by_path);
+    char *url = (char *)arena_printf(&arena, "%s/plain", server->url).at;
+    pthread_t threads[16];
+    for (size_t i = 0; i < COUNT(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, send_many, url), 0);
+    for (size_t i = 0; i < COUNT(threads); i++) {
+        void *good = NULL;
+        pthread_join(threads[i], &good);
+        assert_int_equal((size_t)good, 50);
+    }
+    assert_true(atomic_load(&server->connections) <= (int)COUNT(threads));
+    assert_int_equal(atomic_load(&server->requests), 50 * (int)COUNT(threads));
+    http_stop(server);
+    (void)state;
+}
+
+static void a_bundle_that_holds_no_certificate_is_refused(void **state)
+{
+    struct net_client *other = NULL;
+    assert_code(net_open("/nonexistent/ca.pem", &other), ERR_INVALID_REQUEST, "missing");
+    assert_code(net_open("/etc/hostname", &other), ERR_INVALID_REQUEST, "no PEM");
+    assert_null(other);
+    (void)state;
+}
+
+static int open_client(void **state)
+{
+    (void)state;
+    log_configure(LOG_ERROR, LOG_JSON);
+    unsetenv("http_proxy");
+    return (int)net_open("", &client).code;
+}
+
+static int close_client(void **state)
+{
+    (void)state;
+    net_close(client);
+    return 0;
+}
+
+RUN_WITH(open_client, close_client, TEST(an_answer_comes_with_what_its_headers_say),
+         TEST(a_redirect_is_an_answer_and_not_followed), TEST(a_connection_is_used_again),
+         TEST(a_connection_that_held_a_secret_is_not), TEST(what_is_no_whole_answer_in_time_is_unavailable),
+         TEST(the_time_limit_is_kept), TEST(methods_headers_and_bodies_arrive_as_given),
+         TEST(no_header_can_begin_another), TEST(only_http_and_https_are_spoken),
+         TEST(many_threads_send_at_once_over_as_many_connections), TEST(a_bundle_that_holds_no_certificate_is_refused))
