@@ -83,6 +83,8 @@ struct err app_open(struct app *app)
                      &service->keyring));
     TRY(rotation_allow_lifetime(service->rotation));
     TRY(commit_open(service->store, &service->commit));
+    if (settings->signer == SIGNER_KMS)
+        commit_hurry(service->commit);
     service->revocations = revocations_new();
     service->verified = verified_cache_new((size_t)settings->verified_cache);
     service->clients = clients_new(service->store, settings->client_cache_s);

@@ -38,7 +38,7 @@ MACHINE = re.compile(r"(?<![\w.$}])/(?:home|root|work|Users|mnt|media)/\w")
 HOST = re.compile(r"https?://(?:[^/@\s]*@)?([A-Za-z0-9.-]+)")
 HOSTS = re.compile(r"(?:.+\.)?(?:example|test|invalid|localhost|example\.(?:com|org|net)|storytailor\.ai"
                    r"|github\.com|rfc-editor\.org|ietf\.org|openid\.net|apache\.org|keepachangelog\.com|semver\.org)"
-                   r"|127\.\d+\.\d+\.\d+|0\.0\.0\.0|[a-z]")
+                   r"|127\.\d+\.\d+\.\d+|169\.254\.\d+\.\d+|0\.0\.0\.0|[a-z]")
 
 
 def files():

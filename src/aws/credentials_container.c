@@ -9,7 +9,7 @@ static bool is_loopback(struct str host)
 {
     char text[INET_ADDRSTRLEN];
     struct in_addr address;
-    if (host.len >= sizeof text)
+    if (host.len >= sizeof text || str_has(host, '\0')) /* inet_pton() would stop there */
         return false;
     memcpy(text, host.at, host.len);
     text[host.len] = '\0';

@@ -40,7 +40,7 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
     { "TOKEN_LOOPS", SECTION_SERVER, NUMBER(loops, "0", 0, 64),
       "Event loops, a thread each, for what needs no waiting. 0: one a core." },
     { "TOKEN_WORKERS", SECTION_SERVER, NUMBER(workers, "0", 0, 256),
-      "Threads for signatures and for whatever waits. 0: one a core." },
+      "Threads for signatures and for whatever waits. 0: one a core; 256 when AWS KMS makes the signatures." },
     { "TOKEN_QUEUE", SECTION_SERVER, NUMBER(queue, "1024", 1, 65536),
       "Requests that may wait for a worker; the next is answered 503 at once." },
     { "TOKEN_DRAIN_TIMEOUT", SECTION_SERVER, SECONDS(drain_timeout_s, "20", 0, 600),

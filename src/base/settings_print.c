@@ -125,7 +125,7 @@ static bool opens_section(size_t i)
 
 void settings_print_help(FILE *out)
 {
-    enum { INDENT = 30, WIDTH = 100 };
+    enum { INDENT = 33, WIDTH = 100 };
     char flag[SETTINGS_FLAG_ROOM], allowed[128], about[384];
     fputs("settings of every command (each is an environment variable too: --data-dir is TOKEN_DATA_DIR,\n"
           "--aws-region is AWS_REGION):\n",

@@ -313,7 +313,7 @@ int command_keys(int argc, char **argv)
     struct app app = { 0 };
     if (!options_read(argc, argv, rows, sizeof rows / sizeof *rows, words, 2, &app.settings))
         return EXIT_USAGE;
-    log_configure(LOG_WARN, (enum log_format)app.settings.log_format);
+    log_configure(LOG_ERROR, (enum log_format)app.settings.log_format);
     int code = report(run(&app, words, &options));
     app_close(&app);
     settings_release(&app.settings);

@@ -244,7 +244,9 @@ static void swap_view(struct keyring *ring, struct view *next)
     struct view *old = next->older = ring->view;
     ring->view = next;
     pthread_mutex_unlock(&ring->lock);
-    LOG(LOG_INFO, old ? "keys_changed" : "keys_read", LOG_STR("active", next->shown.active->kid),
+    bool same = old && str_eq(old->shown.jwks, next->shown.jwks) &&
+                str_eq(old->shown.active->kid, next->shown.active->kid); /* only a note on a key is new */
+    LOG(same ? LOG_DEBUG : LOG_INFO, old ? "keys_changed" : "keys_read", LOG_STR("active", next->shown.active->kid),
         LOG_TEXT_("alg", jwa_name(next->shown.active->jwk->alg)), LOG_INT("keys", (int64_t)next->shown.count));
 }
 

@@ -125,7 +125,7 @@ struct block {
 static _Atomic(struct block *) blocks;
 static _Thread_local struct block *own;
 enum { BREAKER_NONE, BREAKER_CLOSED, BREAKER_OPEN }; /* NONE: KMS is not in use */
-static atomic_int kms_breaker;
+static _Atomic int kms_breaker;
 
 __attribute__((noinline, cold)) static struct block *link_block(void)
 {

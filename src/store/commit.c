@@ -21,7 +21,7 @@ struct commit {
     struct commit_item *first, **last;
     size_t waiting; /* in the queue */
     int expected;   /* requests on workers that may still submit */
-    bool stopping;
+    bool stopping, hurries;
     atomic_size_t depth; /* queue and running transaction */
 };
 
@@ -29,7 +29,8 @@ struct commit {
  * is flushed. To wait for all would leave them idle at each flush. */
 static bool is_worth_waiting(const struct commit *commit)
 {
-    return commit->waiting < BATCH_GOOD && commit->expected > (int)commit->waiting && !commit->stopping;
+    return commit->waiting < BATCH_GOOD && commit->expected > (int)commit->waiting && !commit->stopping &&
+           !commit->hurries;
 }
 
 /* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up.
@@ -150,6 +151,13 @@ void commit_expect(struct commit *commit, int delta)
     commit->expected += delta;
     if (commit->waiting > 0 && !is_worth_waiting(commit))
         pthread_cond_signal(&commit->wake);
+    pthread_mutex_unlock(&commit->lock);
+}
+
+void commit_hurry(struct commit *commit)
+{
+    pthread_mutex_lock(&commit->lock);
+    commit->hurries = true;
     pthread_mutex_unlock(&commit->lock);
 }
 

@@ -62,11 +62,14 @@ struct memory_signer {
     struct jwk *key;
 };
 
-static inline struct err memory_adopt(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+static inline struct err memory_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
+                                      size_t count, struct key *out)
 {
     (void)signer;
     (void)arena;
     (void)alg;
+    (void)known;
+    (void)count;
     (void)out;
     return failed(ERR_NOT_FOUND, "nothing was left behind");
 }
@@ -92,9 +95,10 @@ static inline struct err memory_load(struct signer *signer, struct arena *arena,
     return OK;
 }
 
-static inline struct err memory_sign(struct signer *signer, struct str kid, enum jwa alg, struct str input, char *out,
-                                     size_t *len)
+static inline struct err memory_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
+                                     struct str input, char *out, size_t *len)
 {
+    (void)priority;
     struct memory_signer *self = (struct memory_signer *)signer;
     PROMISE(str_eq(kid, str_of(self->key->kid)) && alg == self->key->alg);
     return jws_sign(self->key, input, out, len);

@@ -63,7 +63,9 @@ static struct str make_token(size_t which)
     buf_init(&token, &forever, 1024, 8192);
     claims_write(&payload, &new);
     const struct keyring_view *view = keyring_acquire(service.keyring);
-    PROMISE(!keyring_sign(service.keyring, view, token_kind_typ(kinds[which]), buf_str(&payload), &token).code);
+    PROMISE(
+        !keyring_sign(service.keyring, view, SIGN_INTERACTIVE, token_kind_typ(kinds[which]), buf_str(&payload), &token)
+             .code);
     keyring_release(view);
     return buf_str(&token);
 }

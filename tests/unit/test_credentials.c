@@ -263,6 +263,7 @@ static void a_container_asks_only_its_own_machine_or_https(void **state)
         assert_row(credentials_may_ask(str_of(good[i])), good[i]);
     for (size_t i = 0; i < COUNT(bad); i++)
         assert_row(!credentials_may_ask(str_of(bad[i])), bad[i]);
+    assert_false(credentials_may_ask(STR("http://127.0.0.1\0x.example/x")));
     setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://10.0.0.1/x", 1);
     assert_refused("neither https");
     (void)state;
@@ -541,7 +542,7 @@ static int open_client(void **state)
 {
     (void)state;
     log_configure(LOG_ERROR, LOG_JSON);
-    return net_open("", &client).code;
+    return (int)net_open("", &client).code;
 }
 
 static int close_client(void **state)

@@ -169,6 +169,10 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_COMMITTED_RECORDS] = "token_service_committed_records_total",
         [COUNT_STORE_ERRORS] = "token_service_dependency_errors_total{dependency=\"store\"}",
         [COUNT_SIGNER_ERRORS] = "token_service_dependency_errors_total{dependency=\"signer\"}",
+        [COUNT_KEYS_PUBLISHED] = "token_service_key_transitions_total{to=\"pending\"}",
+        [COUNT_KEYS_ACTIVATED] = "token_service_key_transitions_total{to=\"active\"}",
+        [COUNT_KEYS_RETIRED] = "token_service_key_transitions_total{to=\"retired\"}",
+        [COUNT_KEYS_REVOKED] = "token_service_key_transitions_total{to=\"revoked\"}",
         [COUNT_PURGED] = "token_service_purged_rows_total",
         [COUNT_TIMEOUTS] = "token_service_request_timeouts_total",
     };

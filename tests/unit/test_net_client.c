@@ -247,7 +247,7 @@ static int open_client(void **state)
     (void)state;
     log_configure(LOG_ERROR, LOG_JSON);
     unsetenv("http_proxy");
-    return net_open("", &client).code;
+    return (int)net_open("", &client).code;
 }
 
 static int close_client(void **state)

@@ -3,7 +3,6 @@
 #include "jose/jws.h"
 #include "jose/private_memory.h"
 #include "unit.h"
-#include <inttypes.h>
 #include <openssl/bn.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -53,10 +52,9 @@ static void search(size_t *found, size_t *astray)
     assert_non_null(maps);
     *found = *astray = 0;
     while (fgets(line, sizeof line, maps)) {
-        uintptr_t from = 0, to = 0;
-        char mode[8] = "";
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &from, &to, mode) != 3 || strncmp(mode, "rw", 2) != 0 ||
-            ((uintptr_t)pieces >= from && (uintptr_t)pieces < to))
+        char *rest = line; /* "from-to rw-p …" */
+        uintptr_t from = strtoull(rest, &rest, 16), to = *rest == '-' ? strtoull(rest + 1, &rest, 16) : 0;
+        if (strncmp(rest, " rw", 3) != 0 || ((uintptr_t)pieces >= from && (uintptr_t)pieces < to))
             continue;
         for (size_t i = 0; i < pieces->count; i++)
             for (const char *at = (const char *)from; /* NOLINT(performance-no-int-to-ptr) */

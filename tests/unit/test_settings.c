@@ -128,6 +128,11 @@ static const struct {
     { "TOKEN_CLIENT_CACHE_TTL", "60" },
     { "TOKEN_VERIFIED_CACHE", "1536" },
     { "TOKEN_JWKS_MAX_AGE", "300" },
+    { "TOKEN_JWKS_STALE_WHILE_REVALIDATE", "60" },
+    { "TOKEN_JWKS_STALE_IF_ERROR", "3600" },
+    { "TOKEN_KEY_ROTATION", "7776000" },
+    { "TOKEN_KEY_PENDING", "7200" },
+    { "TOKEN_KEY_RETIRING", "0" },
     { "TOKEN_CORS_ORIGINS", "" },
     { "TOKEN_LOOPS", "0" },
     { "TOKEN_WORKERS", "0" },
@@ -309,6 +314,8 @@ static const struct {
     { "TOKEN_QUEUE", "18446744073709551617", "out of range" }, /* 1 modulo 2^64 */
     { "TOKEN_QUEUE", "999999999999999999999999999999", "out of range" },
     { "TOKEN_QUEUE", "\xd9\xa1", "no whole number" }, /* an Arabic-Indic one */
+    { "TOKEN_KEY_ROTATION", "90d", "no whole number" },
+    { "TOKEN_KEY_PENDING", "2592001", "out of range (allowed: 0 to 2592000 seconds)" },
     { "TOKEN_LOOPS", "65", "out of range (allowed: 0 to 64)" },
     { "TOKEN_CLIENT_CACHE_TTL", "2", "out of range (allowed: 3 to 3600 seconds)" },
     { "TOKEN_BODY_MAX", "1023", "out of range (allowed: 1024 to 16777216 bytes)" },

@@ -165,7 +165,7 @@ static void an_alias_follows_the_active_key(void **state)
     struct key first, next;
     (void)state;
     fake_add("ECC_NIST_P256");
-    strcpy(fake.alias, "alias/tokens");
+    snprintf(fake.alias, sizeof fake.alias, "alias/tokens");
     settings.kms_key_id = "alias/tokens";
     OPEN(signer);
     assert_ok(create(signer, &first));

@@ -277,6 +277,26 @@ static void an_interrupted_first_start_is_finished(void **state)
     assert_true(signs(signer, &found, JWA_RS256));
 }
 
+/* What has a row is somebody's already: only the others are adopted, each algorithm for itself. */
+static void only_a_pair_that_nobody_knows_is_adopted(void **state)
+{
+    struct key known[3] = { { .state = 0 } }, orphan = { 0 }, found = { 0 };
+    OPEN(signer);
+    (void)state;
+    for (size_t i = 0; i < COUNT(known); i++)
+        assert_ok(signer->ops->create(signer, &arena, JWA_ES256, &known[i]));
+    assert_code(signer->ops->adopt(signer, &arena, JWA_ES256, known, 3, &found), ERR_NOT_FOUND, "all are known");
+    for (size_t i = 0; i < COUNT(known); i++) {
+        const struct key others[] = { known[(i + 1) % 3], known[(i + 2) % 3] };
+        assert_ok(signer->ops->adopt(signer, &arena, JWA_ES256, others, 2, &found));
+        assert_true(str_eq(found.kid, known[i].kid));
+    }
+    assert_ok(signer->ops->create(signer, &arena, JWA_EDDSA, &orphan));
+    assert_code(signer->ops->adopt(signer, &arena, JWA_ES256, known, 3, &found), ERR_NOT_FOUND, "another algorithm");
+    assert_ok(signer->ops->adopt(signer, &arena, JWA_EDDSA, known, 3, &found));
+    assert_true(str_eq(found.kid, orphan.kid));
+}
+
 static void a_lost_file_is_noticed_while_its_key_still_signs(void **state)
 {
     OPEN(signer);
@@ -316,6 +336,7 @@ RUN_WITH(quiet, NULL, TEST_IN_FOLDER(a_made_key_signs_and_its_file_is_its_owners
          TEST_IN_FOLDER(a_truncated_or_foreign_file_is_refused),
          TEST_IN_FOLDER(a_file_whose_key_is_not_the_published_one_is_refused),
          TEST_IN_FOLDER(an_interrupted_first_start_is_finished),
+         TEST_IN_FOLDER(only_a_pair_that_nobody_knows_is_adopted),
          TEST_IN_FOLDER(a_lost_file_is_noticed_while_its_key_still_signs),
          TEST_IN_FOLDER(a_folder_that_is_not_there_is_an_error_that_names_it),
          TEST_IN_FOLDER(a_fifo_in_the_place_of_a_file_does_not_hang))

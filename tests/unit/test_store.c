@@ -249,6 +249,149 @@ static void the_first_key_is_kept_and_a_second_is_a_conflict(void **state)
     assert_int_equal(keys[0].retired_at, 0);
 }
 
+static const struct key_terms terms = { .lifetime_s = 300, .retiring_s = 0, .margin_s = 12 };
+
+static struct key pending_of(const char *kid)
+{
+    struct key key = key_of(kid);
+    key.state = KEY_PENDING;
+    key.published_at = 1500;
+    key.activated_at = 0;
+    return key;
+}
+
+static struct key found(struct store *store, const char *kid)
+{
+    struct key key;
+    assert_ok(store->ops->find_key(store, &arena, str_of(kid), &key));
+    return key;
+}
+
+static size_t keys_in(struct store *store)
+{
+    struct key *keys = NULL;
+    size_t count = 0;
+    assert_ok(store->ops->list_keys(store, &arena, &keys, &count));
+    return count;
+}
+
+static size_t past_keys_in(struct store *store, bool undisposed)
+{
+    struct key *keys = NULL;
+    size_t count = 0;
+    assert_ok(store->ops->list_past_keys(store, &arena, undisposed, 10, &keys, &count));
+    return count;
+}
+
+static void a_key_goes_through_its_states_and_keeps_the_times(void **state)
+{
+    OPEN(store);
+    struct key first = key_of("one"), next = pending_of("two"), third = pending_of("three"), nobody;
+    (void)state;
+    first.lifetime_s = 400;
+    assert_ok(store->ops->add_first_key(store, &first));
+    assert_ok(store->ops->add_pending_key(store, &next));
+    assert_code(store->ops->add_pending_key(store, &third), ERR_CONFLICT, "one is pending at most");
+    assert_int_equal(found(store, "two").state, KEY_PENDING);
+    assert_int_equal(found(store, "two").published_at, 1500);
+    assert_ok(store->ops->request_rotation(store, STR("one"), 1600));
+    assert_ok(store->ops->request_rotation(store, STR("one"), 1700));
+    assert_int_equal(found(store, "one").rotate_requested_at, 1600);
+    assert_code(store->ops->request_rotation(store, STR("two"), 1600), ERR_CONFLICT, "not active");
+
+    assert_ok(store->ops->activate_key(store, STR("two"), STR("one"), 2000, &terms));
+    struct key old = found(store, "one"), active = found(store, "two");
+    assert_int_equal(old.state, KEY_RETIRING);
+    assert_int_equal(old.retiring_at, 2000);
+    assert_int_equal(old.retire_after, 2412); /* by its own lifetime, not by the terms of today */
+    assert_int_equal(active.state, KEY_ACTIVE);
+    assert_int_equal(active.activated_at, 2000);
+    assert_int_equal(active.lifetime_s, 300);
+    assert_str(active.rotated_from_kid, "one");
+    assert_int_equal(keys_in(store), 2);
+
+    assert_code(store->ops->retire_key(store, STR("one"), 2411), ERR_CONFLICT, "too early");
+    assert_code(store->ops->retire_key(store, STR("two"), 9999), ERR_CONFLICT, "it signs");
+    assert_ok(store->ops->retire_key(store, STR("one"), 2412));
+    assert_code(store->ops->retire_key(store, STR("one"), 2413), ERR_CONFLICT, "again");
+    assert_int_equal(found(store, "one").retired_at, 2412);
+    assert_int_equal(keys_in(store), 1);
+    assert_int_equal(past_keys_in(store, true), 1);
+    assert_ok(store->ops->mark_key_disposed(store, STR("one"), 2500));
+    assert_code(store->ops->mark_key_disposed(store, STR("two"), 2500), ERR_CONFLICT, "it lives");
+    assert_int_equal(past_keys_in(store, true), 0);
+    assert_int_equal(past_keys_in(store, false), 1);
+    assert_int_equal(found(store, "one").disposed_at, 2500);
+    assert_code(store->ops->find_key(store, &arena, STR("three"), &nobody), ERR_NOT_FOUND, "never kept");
+}
+
+static void a_transition_that_does_not_fit_changes_nothing(void **state)
+{
+    OPEN(store);
+    const struct key first = key_of("one"), next = pending_of("two");
+    (void)state;
+    assert_ok(store->ops->add_first_key(store, &first));
+    assert_ok(store->ops->add_pending_key(store, &next));
+    static const struct {
+        const char *kid, *previous;
+    } bad[] = {
+        { "two", "two" }, { "one", "one" }, { "one", "two" }, { "two", "none" }, { "none", "one" }, { "", "" }
+    };
+    for (size_t i = 0; i < COUNT(bad); i++)
+        assert_code(store->ops->activate_key(store, str_of(bad[i].kid), str_of(bad[i].previous), 2000, &terms),
+                    ERR_CONFLICT, bad[i].kid);
+    assert_code(store->ops->revoke_key(store, STR("one"), STR("none"), STR(""), 2000, &terms), ERR_CONFLICT,
+                "no such successor");
+    assert_code(store->ops->revoke_key(store, STR("one"), STR("one"), STR(""), 2000, &terms), ERR_CONFLICT, "itself");
+    assert_code(store->ops->revoke_key(store, STR("none"), STR("two"), STR(""), 2000, &terms), ERR_NOT_FOUND, "none");
+    assert_int_equal(found(store, "one").state, KEY_ACTIVE);
+    assert_int_equal(found(store, "two").state, KEY_PENDING);
+    assert_int_equal(found(store, "one").retiring_at, 0);
+}
+
+static void a_revoked_active_key_is_followed_in_the_same_breath(void **state)
+{
+    OPEN(store);
+    const struct key first = key_of("one"), next = pending_of("two"), third = pending_of("three");
+    (void)state;
+    assert_ok(store->ops->add_first_key(store, &first));
+    assert_ok(store->ops->add_pending_key(store, &next));
+    assert_ok(store->ops->revoke_key(store, STR("one"), STR("two"), STR("stolen"), 2000, &terms));
+    assert_int_equal(found(store, "one").state, KEY_REVOKED);
+    assert_int_equal(found(store, "one").revoked_at, 2000);
+    assert_str(found(store, "one").revocation_reason, "stolen");
+    assert_int_equal(found(store, "two").state, KEY_ACTIVE);
+    assert_str(found(store, "two").rotated_from_kid, "one");
+    assert_ok(store->ops->revoke_key(store, STR("one"), STR(""), STR("again"), 2100, &terms)); /* it is, already */
+    assert_int_equal(found(store, "one").revoked_at, 2000);
+    assert_ok(store->ops->add_pending_key(store, &third));
+    assert_ok(store->ops->revoke_key(store, STR("three"), STR(""), STR("'; DROP TABLE oauth_jwks; --"), 2200, &terms));
+    assert_int_equal(found(store, "two").state, KEY_ACTIVE);
+    assert_int_equal(past_keys_in(store, true), 2);
+    assert_code(store->ops->add_pending_key(store, &third), ERR_CONFLICT, "a kid lives once");
+}
+
+static void the_lifetime_of_the_active_key_is_only_raised(void **state)
+{
+    OPEN(store);
+    struct client client = client_of("one");
+    const struct key first = key_of("one"), next = pending_of("two");
+    (void)state;
+    client.access_ttl_s = 10;
+    client.refresh_ttl_s = 20;
+    client.id_ttl_s = 900;
+    assert_ok(store->ops->add_first_key(store, &first));
+    assert_ok(store->ops->raise_key_lifetime(store, 500));
+    assert_ok(store->ops->raise_key_lifetime(store, 400));
+    assert_int_equal(found(store, "one").lifetime_s, 500);
+    assert_ok(store->ops->add_client(store, &client));
+    assert_int_equal(found(store, "one").lifetime_s, 900);
+    assert_ok(store->ops->add_pending_key(store, &next));
+    assert_ok(store->ops->activate_key(store, STR("two"), STR("one"), 2000, &terms));
+    assert_int_equal(found(store, "one").retire_after, 2912);
+    assert_int_equal(found(store, "two").lifetime_s, 900);
+}
+
 struct racer {
     struct store *store;
     char id[8];
@@ -636,6 +779,70 @@ static void the_schema_has_a_version_and_a_second_start_changes_nothing(void **s
     assert_int_equal(sql("PRAGMA schema_version"), schema);
 }
 
+/* As version 1 of the schema left it: a key that signed, a client and a refresh token with lifetimes of their own. */
+static void a_database_of_the_first_version_is_brought_up_to_date(void **state)
+{
+    static const char *const made_by_version_1[] = {
+        "DROP TABLE oauth_jwks",
+        "DROP TABLE events",
+        "CREATE TABLE oauth_jwks(kid TEXT PRIMARY KEY, alg TEXT NOT NULL, public_key TEXT NOT NULL, private_key_ref "
+        "TEXT NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5), created_at INTEGER NOT NULL, "
+        "activated_at INTEGER NOT NULL, retired_at INTEGER NOT NULL) STRICT",
+        "CREATE UNIQUE INDEX oauth_jwks_one_active ON oauth_jwks(state) WHERE state = 2",
+        "INSERT INTO oauth_jwks VALUES ('one', 'RS256', '{}', 'file:x', 2, 1000, 1001, 0)",
+        "INSERT INTO oauth_refresh_tokens(token_hash, expires_at, jti, subject, client_id, scope, audience, issued_at) "
+        "VALUES (x'00', 9001, '', '', '', '', '', 8000)",
+        "PRAGMA user_version = 1",
+    };
+    (void)state;
+    struct store *store = open_store();
+    struct client client = client_of("one");
+    assert_ok(store->ops->add_client(store, &client));
+    store_closep(&store);
+    for (size_t i = 0; i < COUNT(made_by_version_1); i++)
+        sql(made_by_version_1[i]);
+    OPEN(again);
+    assert_int_equal(sql("PRAGMA user_version"), 2);
+    assert_int_equal(found(again, "one").state, KEY_ACTIVE);
+    assert_int_equal(found(again, "one").published_at, 1000);
+    assert_int_equal(found(again, "one").lifetime_s, 8000); /* whenever it stops signing, its last token has expired */
+    const struct key next = pending_of("two");
+    assert_ok(again->ops->add_pending_key(again, &next));
+    assert_ok(again->ops->activate_key(again, STR("two"), STR("one"), 2000, &terms));
+}
+
+static void each_transition_has_its_event_and_events_are_purged(void **state)
+{
+    OPEN(store);
+    const struct key first = key_of("one"), next = pending_of("two"), third = pending_of("three");
+    size_t deleted;
+    (void)state;
+    assert_ok(store->ops->add_first_key(store, &first));
+    assert_ok(store->ops->add_pending_key(store, &next));
+    assert_ok(store->ops->activate_key(store, STR("two"), STR("one"), 2000, &terms));
+    assert_code(store->ops->activate_key(store, STR("two"), STR("one"), 2000, &terms), ERR_CONFLICT, "again");
+    assert_ok(store->ops->retire_key(store, STR("one"), 9000));
+    assert_ok(store->ops->add_pending_key(store, &third));
+    assert_ok(store->ops->revoke_key(store, STR("two"), STR("three"), STR("a \"reason\""), 9100, &terms));
+    static const char *const events[] = {
+        "{\"newKeyId\":\"one\",\"transition\":\"activated\"}",
+        "{\"newKeyId\":\"two\",\"transition\":\"published\"}",
+        "{\"newKeyId\":\"two\",\"oldKeyId\":\"one\",\"transition\":\"activated\"}",
+        "{\"oldKeyId\":\"one\",\"transition\":\"retired\"}",
+        "{\"newKeyId\":\"three\",\"transition\":\"published\"}",
+        "{\"newKeyId\":\"three\",\"oldKeyId\":\"two\",\"transition\":\"revoked\",\"reason\":\"a \\\"reason\\\"\"}",
+    };
+    assert_int_equal(sql("SELECT count(*) FROM events WHERE type = 'keys_rotated'"), COUNT(events));
+    for (size_t i = 0; i < COUNT(events); i++)
+        assert_row(sql(arena_printf(&arena, "SELECT count(*) FROM events WHERE id = %zu AND detail = '%s'", i + 1,
+                                    events[i])
+                           .at) == 1,
+                   events[i]);
+    assert_ok(store->ops->purge(store, 9100 + 30 * 24 * 3600, 100, &deleted));
+    assert_int_equal(sql("SELECT count(*) FROM events"), 1);
+    assert_int_equal(deleted, COUNT(events) - 1);
+}
+
 static void a_database_of_a_newer_version_is_refused_and_left_as_it_is(void **state)
 {
     const struct settings settings = { .data_dir = folder };
@@ -905,6 +1112,10 @@ int main(int argc, char **argv)
         IN_EACH(a_disabled_client_is_found_and_says_so),
         IN_EACH(clients_are_listed_by_id_up_to_a_maximum),
         IN_EACH(the_first_key_is_kept_and_a_second_is_a_conflict),
+        IN_EACH(a_key_goes_through_its_states_and_keeps_the_times),
+        IN_EACH(a_transition_that_does_not_fit_changes_nothing),
+        IN_EACH(a_revoked_active_key_is_followed_in_the_same_breath),
+        IN_EACH(the_lifetime_of_the_active_key_is_only_raised),
         IN_EACH(of_many_who_are_first_one_wins_and_the_others_are_told),
         IN_EACH(revocations_come_back_in_order_from_a_position_on),
         IN_EACH(expired_revocations_are_left_out),
@@ -922,6 +1133,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest sqlite[] = {
         IN_EACH(the_files_are_their_owners_alone),
         IN_EACH(the_schema_has_a_version_and_a_second_start_changes_nothing),
+        IN_EACH(a_database_of_the_first_version_is_brought_up_to_date),
+        IN_EACH(each_transition_has_its_event_and_events_are_purged),
         IN_EACH(a_database_of_a_newer_version_is_refused_and_left_as_it_is),
         IN_EACH(what_is_no_database_is_refused_and_left_as_it_is),
         IN_EACH(a_data_directory_that_cannot_be_is_an_error_that_names_it),
