@@ -25,7 +25,7 @@ EDWARDS = "ECC_NIST_EDWARDS25519"
 EDWARDS_ALGORITHMS = ["ED25519_SHA_512", "ED25519_PH_SHA_512"]
 PSS_HASHES = {"RSASSA_PSS_SHA_256": hashes.SHA256(), "RSASSA_PSS_SHA_384": hashes.SHA384(),
               "RSASSA_PSS_SHA_512": hashes.SHA512()}
-RSA_KEYS = 24  # that can be created in a session
+RSA_KEYS = 40  # that can be created in a session
 
 
 def encode(data):
