@@ -335,8 +335,8 @@ def answers_to_rotate(world):
     yield answer
 
 
-SPECIAL = {"/admin/rotate-keys": answers_to_rotate, "/token": answers_to_issue, "/token/verify": answers_to_verify, "/token/introspect": answers_to_introspect,
-           "/token/revoke": answers_to_revoke}
+SPECIAL = {"/token": answers_to_issue, "/token/verify": answers_to_verify, "/token/introspect": answers_to_introspect,
+           "/token/revoke": answers_to_revoke, "/admin/rotate-keys": answers_to_rotate}
 
 
 def answers(world, method, path):

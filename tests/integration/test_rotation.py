@@ -1,5 +1,5 @@
-"""Keys rotate without anyone noticing: by age, on request, in an emergency, by the command line beside a server, and with
-kill -9 in between. Verifiers here are others' libraries with key sets that they keep for as long as they may."""
+"""Keys rotate without anyone noticing: by age, on request, in an emergency, by the command line beside a server, and
+with kill -9 in between. Verifiers here are others' libraries with key sets that they keep for as long as they may."""
 
 import json
 import random
@@ -277,7 +277,8 @@ def test_the_command_line_needs_no_server(make_server):
 @pytest.mark.parametrize("arguments, status", [
     (["keys", "show", "none"], 1), (["keys", "revoke", "none"], 1), (["keys", "explain", "none"], 1),
     (["keys", "show"], 2), (["keys", "revoke"], 2), (["keys", "rotate", "x"], 2), (["keys", "list", "--immediate"], 2),
-    (["keys", "rotate", "--reason", "x"], 2), (["keys", "turn"], 2), (["keys", "revoke", "x", "--reason", "y" * 257], 2)])
+    (["keys", "rotate", "--reason", "x"], 2), (["keys", "turn"], 2),
+    (["keys", "revoke", "x", "--reason", "y" * 257], 2)])
 def test_a_wrong_command_is_one_sentence(server, arguments, status):
     before = server.kids("active", "pending")
     done = server.run(*arguments, expect=status)

@@ -179,7 +179,8 @@ def test_the_keys_may_be_kept_for_as_long_as_the_setting_says(start):
 
 @pytest.mark.parametrize("name, unsafe, safe", [
     ("TOKEN_KEY_PENDING", 3931, 3932), ("TOKEN_KEY_RETIRING", 31536031, 31536032),
-    ("TOKEN_KEY_ROTATION", 7199, 7776000), ("TOKEN_JWKS_MAX_AGE", 3569, 3568), ("TOKEN_KEY_ROTATION", 1000000, 1100000)])
+    ("TOKEN_KEY_ROTATION", 7199, 7776000), ("TOKEN_JWKS_MAX_AGE", 3569, 3568),
+    ("TOKEN_KEY_ROTATION", 1000000, 1100000)])
 def test_a_life_cycle_that_verifiers_could_not_follow_is_refused(tmp_path, name, unsafe, safe):
     settings = {"TOKEN_DATA_DIR": str(tmp_path / "data"), "TOKEN_LISTEN": "127.0.0.1:0"}
     for arguments in (["serve"], ["serve", "--check-config"]):
