@@ -277,32 +277,32 @@ static void dispatch(struct loop *loop, struct exchange *exchange)
 /* --- one connection ---------------------------------------------------------------------------------------------- */
 
 /* What a step leaves: more to do at once, nothing before the next event, or no connection. */
-enum step { STEP_MORE, STEP_WAIT, STEP_GONE };
+enum progress { PROGRESS_MORE, PROGRESS_NONE, PROGRESS_GONE };
 
-static enum step close_now(struct loop *loop, struct connection *connection)
+static enum progress close_now(struct loop *loop, struct connection *connection)
 {
     close_connection(loop, connection);
-    return STEP_GONE;
+    return PROGRESS_GONE;
 }
 
-/* STEP_WAIT: nothing has come. */
-static enum step receive(struct loop *loop, struct connection *connection)
+/* PROGRESS_NONE: nothing has come. */
+static enum progress receive(struct loop *loop, struct connection *connection)
 {
     struct exchange *exchange = connection->exchange;
     size_t got = 0, room = exchange_room_left(&loop->pool, exchange);
     if (!connection->transport.readable)
-        return STEP_WAIT;
+        return PROGRESS_NONE;
     switch (transport_receive(&connection->transport, exchange->in + exchange->received, room, &got)) {
     case TRANSPORT_SOME:
         exchange_received(exchange, got);
-        return STEP_MORE;
+        return PROGRESS_MORE;
     case TRANSPORT_LATER:
-        return STEP_WAIT;
+        return PROGRESS_NONE;
     case TRANSPORT_ENDED:
         if (connection->phase == PHASE_IDLE)
             return close_now(loop, connection);
         refuse(loop, exchange, failed(ERR_INVALID_REQUEST, "the request ended before it was whole"));
-        return STEP_MORE;
+        return PROGRESS_MORE;
     case TRANSPORT_BROKEN:
         break;
     }
@@ -349,7 +349,7 @@ static void read_on(struct loop *loop, struct connection *connection)
     }
 }
 
-static enum step take_request(struct loop *loop, struct connection *connection)
+static enum progress take_request(struct loop *loop, struct connection *connection)
 {
     bool has_bytes = connection->phase == PHASE_IDLE && connection->exchange; /* that came behind the last request */
     if (!connection->exchange) {
@@ -357,12 +357,12 @@ static enum step take_request(struct loop *loop, struct connection *connection)
         connection->exchange->loop = loop;
         connection->exchange->connection = connection;
     }
-    enum step step = has_bytes ? STEP_MORE : receive(loop, connection);
-    if (step == STEP_WAIT && connection->phase == PHASE_IDLE) { /* an idle connection holds no memory */
+    enum progress step = has_bytes ? PROGRESS_MORE : receive(loop, connection);
+    if (step == PROGRESS_NONE && connection->phase == PHASE_IDLE) { /* an idle connection holds no memory */
         exchange_give_back(&loop->pool, connection->exchange);
         connection->exchange = NULL;
     }
-    if (step == STEP_MORE && connection->phase != PHASE_SENDING)
+    if (step == PROGRESS_MORE && connection->phase != PHASE_SENDING)
         read_on(loop, connection);
     return step;
 }
@@ -380,21 +380,21 @@ static void end_exchange(struct loop *loop, struct connection *connection)
     exchange_give_back(&loop->pool, exchange);
 }
 
-static enum step send_answer(struct loop *loop, struct connection *connection)
+static enum progress send_answer(struct loop *loop, struct connection *connection)
 {
     struct exchange *exchange = connection->exchange;
     size_t done = 0;
     if (!connection->transport.writable)
-        return STEP_WAIT;
+        return PROGRESS_NONE;
     switch (transport_send(&connection->transport, exchange->out.at + exchange->sent,
                            exchange->out.len - exchange->sent, &done)) {
     case TRANSPORT_SOME:
         exchange->sent += done;
         if (exchange->sent == exchange->out.len)
             end_exchange(loop, connection);
-        return STEP_MORE;
+        return PROGRESS_MORE;
     case TRANSPORT_LATER:
-        return STEP_WAIT;
+        return PROGRESS_NONE;
     case TRANSPORT_ENDED:
     case TRANSPORT_BROKEN:
         break;
@@ -402,12 +402,13 @@ static enum step send_answer(struct loop *loop, struct connection *connection)
     return close_now(loop, connection);
 }
 
-static enum step discard(struct loop *loop, struct connection *connection)
+static enum progress discard(struct loop *loop, struct connection *connection)
 {
     size_t done = 0;
     enum transport_result result = transport_discard(&connection->transport, DISCARD_MAX, &done);
     connection->discarded += done;
-    return result == TRANSPORT_LATER && connection->discarded < DISCARD_MAX ? STEP_WAIT : close_now(loop, connection);
+    return result == TRANSPORT_LATER && connection->discarded < DISCARD_MAX ? PROGRESS_NONE
+                                                                            : close_now(loop, connection);
 }
 
 /* One client's pipelined requests must not keep the others waiting: the next event comes at once, and last. */
@@ -420,8 +421,8 @@ static void yield(struct loop *loop, struct connection *connection)
 /* Takes a connection as far as it goes without waiting. False when it is gone. */
 static bool advance(struct loop *loop, struct connection *connection)
 {
-    enum step step = STEP_MORE;
-    for (int steps = 0; step == STEP_MORE; steps++) {
+    enum progress step = PROGRESS_MORE;
+    for (int steps = 0; step == PROGRESS_MORE; steps++) {
         if (steps == TURN_STEPS) {
             yield(loop, connection);
             return true;
@@ -438,11 +439,11 @@ static bool advance(struct loop *loop, struct connection *connection)
             step = discard(loop, connection);
             break;
         case PHASE_WORKING:
-            step = STEP_WAIT;
+            step = PROGRESS_NONE;
             break;
         }
     }
-    return step != STEP_GONE;
+    return step != PROGRESS_GONE;
 }
 
 /* --- turns ------------------------------------------------------------------------------------------------------- */

@@ -50,10 +50,35 @@ static inline struct err memory_add_first_key(struct store *store, const struct 
     return OK;
 }
 
+/* What a rotation asks of a store whose one key has no successor (memory_create makes none): enough for every answer
+ * but a rotation that is done. */
+static inline struct err memory_list_past_keys(struct store *store, struct arena *arena, bool undisposed, size_t max,
+                                               struct key **out, size_t *count)
+{
+    (void)store;
+    (void)undisposed;
+    (void)max;
+    *out = arena_alloc(arena, sizeof **out);
+    *count = 0;
+    return OK;
+}
+
+static inline struct err memory_find_key(struct store *store, struct arena *arena, struct str kid, struct key *out)
+{
+    struct memory_store *self = (struct memory_store *)store;
+    (void)arena;
+    if (!str_eq(self->key.kid, kid))
+        return failed(ERR_NOT_FOUND, "there is no such key");
+    *out = self->key;
+    return OK;
+}
+
 static const struct store_ops memory_store_ops = {
     .name = "memory",
     .find_client = memory_find_client,
     .list_keys = memory_list_keys,
+    .list_past_keys = memory_list_past_keys,
+    .find_key = memory_find_key,
     .add_first_key = memory_add_first_key,
 };
 
@@ -78,6 +103,8 @@ static inline struct err memory_create(struct signer *signer, struct arena *aren
 {
     struct memory_signer *self = (struct memory_signer *)signer;
     struct buf public;
+    if (self->key)
+        return failed(ERR_NOT_FOUND, "there is no further key");
     TRY(jwk_generate(alg, &self->key));
     buf_init(&public, arena, 512, 4096);
     jwk_write_public(self->key, &public);
@@ -100,6 +127,7 @@ static inline struct err memory_sign(struct signer *signer, struct str kid, enum
 {
     (void)priority;
     struct memory_signer *self = (struct memory_signer *)signer;
+    (void)priority;
     PROMISE(str_eq(kid, str_of(self->key->kid)) && alg == self->key->alg);
     return jws_sign(self->key, input, out, len);
 }

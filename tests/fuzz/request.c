@@ -30,6 +30,7 @@ static const struct settings settings = {
     .token_max_bytes = 8192,
     .client_cache_s = 60,
     .jwks_max_age_s = 300,
+    .signing_alg = JWA_ES256,
     .cors_origins = "https://app.test",
     .metrics = METRICS_LOOPBACK,
 };
@@ -84,6 +85,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
                                 .store_ok = true,
                                 .keys_ok = true };
     PROMISE(!keyring_open(service.store, service.signer, JWA_ES256, NOW, &forever, &service.keyring).code);
+    service.rotation = rotation_new(service.store, service.signer, &settings);
     PROMISE(
         !commit_open(service.store, &service.commit).code); /* /metrics asks it for its depth; nothing is submitted */
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)

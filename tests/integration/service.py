@@ -337,9 +337,30 @@ class Server:
                           hashlib.sha256(token.encode()).digest())
         return found[0] if found else None
 
+    def kids(self, *states):
+        """What the store holds of keys in these states ("pending", "active", …)."""
+        numbers = [1 + ["pending", "active", "retiring", "retired", "revoked"].index(state) for state in states]
+        return [kid for kid, state in self.rows("SELECT kid, state FROM oauth_jwks ORDER BY created_at")
+                if state in numbers]
+
+    def settled(self):
+        """Waits for the standby, which is published a moment after the first start: the key set is stable then."""
+        self.until(lambda: {*self.kids("pending")} < {key["kid"] for key in self.jwks()["keys"]}
+                   and self.kids("pending"), "no standby was published")
+        return self
+
+    def active_jwk(self):
+        """The key that signs, as it is published."""
+        (kid,) = self.kids("active")
+        (key,) = [key for key in self.jwks()["keys"] if key["kid"] == kid]
+        return key
+
+    def key_files(self):
+        return {path.name.removeprefix("signing-key-").removesuffix(".pem") for path in self.data_dir.glob("*.pem")}
+
     def signing_key(self):
         """The active private key: with it a test can sign what the service never would."""
-        (kid,) = [key["kid"] for key in self.jwks()["keys"]]
+        kid = self.active_jwk()["kid"]
         pem = (self.data_dir / f"signing-key-{kid}.pem").read_bytes()
         return kid, serialization.load_pem_private_key(pem, None)
 

@@ -52,7 +52,7 @@ def encrypted(plaintext, key, header):
 
 def test_an_encrypted_token_is_no_token(server, agent, admin_claims):
     """pac4j CVE-2026-29000: a JWE, as anyone can make with the published key, and in it a token without signature."""
-    public = jwk.JWK(**{name: value for name, value in server.jwks()["keys"][0].items() if name not in ("alg", "use")})
+    public = jwk.JWK(**{name: value for name, value in server.active_jwk().items() if name not in ("alg", "use")})
     secret = jwk.JWK(kty="oct", k=tokens.encode(b"k" * 32))
     inner = {"unsigned": f"{UNSIGNED}.{tokens.encode(json.dumps(admin_claims))}.", "claims": json.dumps(admin_claims),
              "good": server.token(agent), "text": "admin"}

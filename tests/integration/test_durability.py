@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+import tokens
 from wire import PATIENCE_S, Broken, Closed, post
 
 ROUNDS = 15
@@ -72,7 +73,7 @@ def check_acknowledged(server, agent, issued, revoked, in_doubt):
 def test_kill_9_under_load_loses_nothing_that_was_acknowledged(make_server):
     server = make_server().start()
     agent = server.add_client("agent")
-    (key,) = server.jwks()["keys"]
+    key = server.active_jwk()
     issued, revoked, in_doubt = [], set(), set()
     for _ in range(ROUNDS):
         callers = [Caller(server, agent) for _ in range(THREADS)]
@@ -94,7 +95,8 @@ def test_kill_9_under_load_loses_nothing_that_was_acknowledged(make_server):
         check_acknowledged(server, agent, fresh, revoked, in_doubt)
     assert revoked, "nothing was revoked"
     check_acknowledged(server, agent, random.sample(issued, min(len(issued), 1000)), revoked, in_doubt)
-    assert server.jwks()["keys"] == [key], "the key is still the first one"
+    assert server.active_jwk() == key, "the key is still the first one"
+    assert server.key_files() == {*server.kids("active", "pending")}, "no private key lies about"
     assert server.rows("PRAGMA integrity_check") == [("ok",)]
     server.stop()
 
@@ -109,12 +111,13 @@ def test_a_first_start_that_is_killed_is_finished_or_undone_by_the_next(make_ser
         server.kill()
         server.start()
         agent = server.add_client("agent")
-        (key,) = server.jwks()["keys"]
+        key = server.active_jwk()
         assert server.verify(agent, server.token(agent)).status_code == 200
-        assert [row[0] for row in server.rows("SELECT kid FROM oauth_jwks")] == [key["kid"]], "the one that is active"
-        assert {path.name for path in server.data_dir.iterdir()} - {"serve.lock"} == {
-            f"signing-key-{key['kid']}.pem", server.database_path.name,
-            *(server.database_path.name + end for end in ("-wal", "-shm"))}, "no private key lies about half made"
+        assert server.kids("active") == [key["kid"]]
+        server.until(lambda: server.key_files() == {*server.kids("active", "pending")}, "a private key has no row")
+        known = {f"signing-key-{kid}.pem" for kid in server.key_files()} | {"serve.lock", server.database_path.name} | {
+            server.database_path.name + end for end in ("-wal", "-shm")}
+        assert {path.name for path in server.data_dir.iterdir() if "pem." not in path.name} <= known
         server.kill()  # a stop would take its grace each time
         server.check_log()
 
@@ -128,7 +131,7 @@ def test_a_key_file_that_a_killed_start_left_half_made_is_removed(make_server):
     half_made.chmod(0o600)
     server.start()
     assert not half_made.exists()
-    assert len(server.jwks()["keys"]) == 1
+    assert len(server.kids("active")) == 1
     server.stop()
 
 
@@ -142,9 +145,10 @@ def test_parallel_first_starts_agree_on_one_key(make_server):
     for thread in threads:
         thread.join(PATIENCE_S)
     agent = server.add_client("agent")
-    (key,) = server.jwks()["keys"]
-    assert [row[0] for row in server.rows("SELECT kid FROM oauth_jwks")] == [key["kid"]]
-    assert server.verify(agent, server.token(agent)).status_code == 200
+    token = server.token(agent)
+    assert server.kids("active") == [server.active_jwk()["kid"]] == [tokens.header_of(token)["kid"]]
+    assert server.verify(agent, token).status_code == 200
+    server.until(lambda: server.settled().key_files() >= {*server.kids("active", "pending")}, "a key has no file")
     server.stop()
 
 
@@ -153,7 +157,7 @@ def test_parallel_first_starts_agree_on_one_key(make_server):
 def test_a_restart_keeps_keys_clients_tokens_and_revocations(make_server):
     server = make_server().start()
     agent = server.add_client("agent")
-    keys = server.jwks()
+    keys = server.settled().jwks()
     good = {kind: server.token(agent, tokenType=kind) for kind in ("access", "refresh", "id")}
     bad = {kind: server.token(agent, tokenType=kind) for kind in ("access", "refresh", "id")}
     for token in bad.values():

@@ -11,6 +11,7 @@ import time
 import pytest
 
 import tokens
+from service import run
 from wire import head
 
 
@@ -165,13 +166,28 @@ def test_another_algorithm_leaves_the_old_tokens_good(make_server):
 
 
 def test_the_keys_may_be_kept_for_as_long_as_the_setting_says(start):
-    server, _ = start(TOKEN_JWKS_MAX_AGE=0)
+    server, _ = start(TOKEN_JWKS_MAX_AGE=0, TOKEN_JWKS_STALE_WHILE_REVALIDATE=0, TOKEN_JWKS_STALE_IF_ERROR=0)
     assert server.get("/.well-known/jwks.json").headers["Cache-Control"] == "public, max-age=0"
     server.stop()
-    server.settings["TOKEN_JWKS_MAX_AGE"] = "86400"
+    server.settings |= {"TOKEN_JWKS_MAX_AGE": "86400", "TOKEN_JWKS_STALE_WHILE_REVALIDATE": "7",
+                        "TOKEN_JWKS_STALE_IF_ERROR": "86400", "TOKEN_KEY_PENDING": "200000"}
     server.start()
-    assert server.get("/.well-known/jwks.json").headers["Cache-Control"] == "public, max-age=86400"
+    assert server.get("/.well-known/jwks.json").headers["Cache-Control"] == (
+        "public, max-age=86400, stale-while-revalidate=7, stale-if-error=86400")
     server.stop()
+
+
+@pytest.mark.parametrize("name, unsafe, safe", [
+    ("TOKEN_KEY_PENDING", 3931, 3932), ("TOKEN_KEY_RETIRING", 31536031, 31536032),
+    ("TOKEN_KEY_ROTATION", 7199, 7776000), ("TOKEN_JWKS_MAX_AGE", 3569, 3568),
+    ("TOKEN_KEY_ROTATION", 1000000, 1100000)])
+def test_a_life_cycle_that_verifiers_could_not_follow_is_refused(tmp_path, name, unsafe, safe):
+    settings = {"TOKEN_DATA_DIR": str(tmp_path / "data"), "TOKEN_LISTEN": "127.0.0.1:0"}
+    for arguments in (["serve"], ["serve", "--check-config"]):
+        done = run(*arguments, settings=settings | {name: unsafe}, expect=2)
+        assert re.search(r"TOKEN_KEY_(PENDING|RETIRING|ROTATION) is ", done.stderr.splitlines()[-1]), done.stderr
+    assert not (tmp_path / "data").exists()
+    assert f"{name}={safe}" in run("serve", "--check-config", settings=settings | {name: safe}).stdout
 
 
 # --- checking -------------------------------------------------------------------------------------------------------

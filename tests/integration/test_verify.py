@@ -283,7 +283,7 @@ def test_the_public_key_is_no_hmac_secret(server, agent, server_kid):
     claims = {"iss": ISSUER, "sub": "s", "aud": "agent", "exp": now + 600, "iat": now, "nbf": now, "jti": "j"}
     text = ".".join(tokens.encode(json.dumps(part))
                     for part in ({"alg": "HS256", "typ": "at+jwt", "kid": server_kid}, claims))
-    (jwk,) = server.jwks()["keys"]
+    jwk = server.active_jwk()
     for secret in (tokens.public_pem(key), json.dumps(jwk).encode(), jwk["x"].encode(), tokens.decode(jwk["x"]), b""):
         mac = hmac.new(secret, text.encode(), hashlib.sha256).digest()
         is_refused(server, agent, f"{text}.{tokens.encode(mac)}")

@@ -785,13 +785,14 @@ static void a_database_of_the_first_version_is_brought_up_to_date(void **state)
     static const char *const made_by_version_1[] = {
         "DROP TABLE oauth_jwks",
         "DROP TABLE events",
-        "CREATE TABLE oauth_jwks(kid TEXT PRIMARY KEY, alg TEXT NOT NULL, public_key TEXT NOT NULL, private_key_ref "
-        "TEXT NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5), created_at INTEGER NOT NULL, "
-        "activated_at INTEGER NOT NULL, retired_at INTEGER NOT NULL) STRICT",
+        ("CREATE TABLE oauth_jwks(kid TEXT PRIMARY KEY, alg TEXT NOT NULL, public_key TEXT NOT NULL, private_key_ref "
+         "TEXT NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5), created_at INTEGER NOT NULL, "
+         "activated_at INTEGER NOT NULL, retired_at INTEGER NOT NULL) STRICT"),
         "CREATE UNIQUE INDEX oauth_jwks_one_active ON oauth_jwks(state) WHERE state = 2",
         "INSERT INTO oauth_jwks VALUES ('one', 'RS256', '{}', 'file:x', 2, 1000, 1001, 0)",
-        "INSERT INTO oauth_refresh_tokens(token_hash, expires_at, jti, subject, client_id, scope, audience, issued_at) "
-        "VALUES (x'00', 9001, '', '', '', '', '', 8000)",
+        ("INSERT INTO oauth_refresh_tokens(token_hash, expires_at, jti, subject, client_id, scope, audience, "
+         "issued_at) "
+         "VALUES (x'00', 9001, '', '', '', '', '', 8000)"),
         "PRAGMA user_version = 1",
     };
     (void)state;
