@@ -75,14 +75,13 @@ static void sleep_ms(int64_t ms)
 struct err credentials_send(const struct credentials_ask *ask, struct arena *arena, struct net_request *request,
                             struct net_answer *out)
 {
-    struct err err = OK;
     request->answer_max = ANSWER_MAX;
     request->is_secret = true;
     for (unsigned tries = 1;; tries++) {
         int64_t left_ms = ask->deadline_ms - monotonic_ms();
         uint64_t random;
         request->timeout_ms = left_ms < TRY_MS ? left_ms : TRY_MS;
-        err = net_send(ask->net, arena, request, out);
+        struct err err = net_send(ask->net, arena, request, out);
         if ((!err.code && out->status < 500) || tries == TRIES)
             return err;
         random_bytes(&random, sizeof random);

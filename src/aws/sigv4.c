@@ -124,7 +124,8 @@ static struct err add_query(struct arena *arena, struct buf *out, struct str que
         }
         pairs[count++] = (struct pair){ encoded(arena, name), encoded(arena, value) };
     }
-    qsort(pairs, count, sizeof *pairs, compare_pairs);
+    if (count > 1)
+        qsort(pairs, count, sizeof *pairs, compare_pairs);
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             buf_add_char(out, '&');

@@ -144,8 +144,7 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
     { "AWS_CA_BUNDLE", SECTION_KMS, TEXT(aws_ca_bundle, "", 0, 3072, NULL, "a path, or nothing"),
       "PEM file of the certificates to trust for AWS, instead of the system's." },
     { "TOKEN_KMS_RATE", SECTION_KMS, NUMBER(kms_rate, "900", 1, 1000000),
-      "Signatures a second that this instance asks KMS for. KMS counts all of an account and region together, by "
-      "default 1,000 for RSA: share them out." },
+      "Signatures a second that this instance asks KMS for; KMS counts all of an account and region together." },
     { "TOKEN_KMS_TIMEOUT", SECTION_KMS, SECONDS(kms_timeout_s, "5", 1, 60),
       "How long a call of KMS may take, with waiting for the quota and tries again." },
     { "TOKEN_KMS_TRY_TIMEOUT", SECTION_KMS, SECONDS(kms_try_timeout_s, "2", 1, 60), "How long one try may take." },

@@ -7,22 +7,22 @@
 static const char *const section_names[] = { "Server",  "Issuing", "Checking",        "Keys",
                                              "Callers", "Limits",  "Log and metrics", "Keys in AWS KMS" };
 
-/* What stands below a section's name, or NULL. */
-static const char *const section_notes[] = {
-    [SECTION_KMS] =
-        "AWS credentials are no settings. They are looked for where AWS's own tools look, in this order: the variables "
-        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; a web identity (AWS_WEB_IDENTITY_TOKEN_FILE, "
-        "AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME; AWS_ENDPOINT_URL_STS); keys of the profile AWS_PROFILE in "
-        "AWS_SHARED_CREDENTIALS_FILE or AWS_CONFIG_FILE; a container's address "
-        "(AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, or AWS_CONTAINER_CREDENTIALS_FULL_URI with "
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN or _FILE); the metadata of an EC2 instance (IMDSv2; "
-        "AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT).",
+/* What stands below the name of the section on KMS, a line each. */
+static const char *const kms_notes[] = {
+    "AWS credentials are no settings. They are looked for where AWS's own tools look, in this order:",
+    "the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN;",
+    "a web identity (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME; AWS_ENDPOINT_URL_STS);",
+    "keys of the profile AWS_PROFILE in AWS_SHARED_CREDENTIALS_FILE or AWS_CONFIG_FILE;",
+    "a container's address (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or AWS_CONTAINER_CREDENTIALS_FULL_URI, with",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN or AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE);",
+    "an EC2 instance's metadata (IMDSv2; AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT).",
 };
 
-static const char *note_of(size_t i)
+/* The i-th of them where the row at `row` opens that section, else NULL. */
+static const char *note_of(size_t row, size_t i)
 {
-    size_t section = settings_rows[i].section;
-    return section < sizeof section_notes / sizeof *section_notes ? section_notes[section] : NULL;
+    bool has_notes = settings_rows[row].section == SECTION_KMS && i < sizeof kms_notes / sizeof *kms_notes;
+    return has_notes ? kms_notes[i] : NULL;
 }
 
 /* --- variables that nobody reads --------------------------------------------------------------------------------- */
@@ -133,9 +133,9 @@ void settings_print_help(FILE *out)
     for (size_t i = 0; i < SETTINGS_ROWS; i++) {
         if (opens_section(i))
             fprintf(out, "\n%s:\n", section_names[settings_rows[i].section]);
-        if (opens_section(i) && note_of(i)) {
+        for (size_t j = 0; opens_section(i) && note_of(i, j); j++) {
             fputs("  ", out);
-            print_wrapped(out, note_of(i), 2, WIDTH);
+            print_wrapped(out, note_of(i, j), 2, WIDTH);
         }
         fprintf(out, "  %-*s", INDENT - 2, settings_flag(&settings_rows[i], flag));
         snprintf(about, sizeof about, "%s [%s; default %s]", settings_rows[i].help,
@@ -165,8 +165,8 @@ void settings_print_man(FILE *out)
     for (size_t i = 0; i < SETTINGS_ROWS; i++) {
         if (opens_section(i))
             fprintf(out, ".SS %s\n", section_names[settings_rows[i].section]);
-        if (opens_section(i) && note_of(i)) {
-            roff_print(out, note_of(i));
+        for (size_t j = 0; opens_section(i) && note_of(i, j); j++) {
+            roff_print(out, note_of(i, j));
             fputc('\n', out);
         }
         fputs(".TP\n.BI ", out);
@@ -189,15 +189,21 @@ static void print_cell(FILE *out, const char *text)
         fprintf(out, *text == '|' ? "\\%c" : "%c", *text);
 }
 
+static void print_markdown_head(FILE *out, size_t row)
+{
+    fprintf(out, "%s## %s\n\n", row > 0 ? "\n" : "", section_names[settings_rows[row].section]);
+    for (size_t i = 0; note_of(row, i); i++)
+        fprintf(out, "%s\n%s", note_of(row, i), note_of(row, i + 1) ? "" : "\n");
+    fputs("| variable | flag | default | allowed | meaning |\n|---|---|---|---|---|\n", out);
+}
+
 void settings_print_markdown(FILE *out)
 {
     char flag[SETTINGS_FLAG_ROOM] = "", allowed[128] = "";
     for (size_t i = 0; i < SETTINGS_ROWS; i++) {
         const char *tick = settings_rows[i].preset[0] ? "`" : "";
         if (opens_section(i))
-            fprintf(out, "%s## %s\n\n%s%s| variable | flag | default | allowed | meaning |\n|---|---|---|---|---|\n",
-                    i > 0 ? "\n" : "", section_names[settings_rows[i].section], note_of(i) ? note_of(i) : "",
-                    note_of(i) ? "\n\n" : "");
+            print_markdown_head(out, i);
         fprintf(out, "| `%s` | `%s` | %s%s%s | ", settings_rows[i].name, settings_flag(&settings_rows[i], flag), tick,
                 settings_rows[i].preset, tick);
         print_cell(out, settings_allowed(&settings_rows[i], allowed));

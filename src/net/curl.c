@@ -24,7 +24,7 @@ static void *move_and_wipe(void *at, size_t size)
     size_t had = malloc_usable_size(at);
     if (at && size > 0 && size <= had && size >= had / 2)
         return at;
-    void *moved = malloc(size);
+    void *moved = malloc(size > 0 ? size : 1);
     if (!moved)
         return NULL;
     if (at)

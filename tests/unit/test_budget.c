@@ -206,13 +206,13 @@ static void a_turn_that_comes_too_late_after_all_is_refused(void **state)
 static void the_line_moves_at_the_rate(void **state)
 {
     struct caller callers[40];
+    memset(order, 0, sizeof order);
     budget = budget_new(100);
     int64_t before = now_ns();
     for (size_t i = 0; i < COUNT(callers); i++) {
         callers[i] = (struct caller){ .priority = (unsigned)i % 3, .within_ns = 10 * second_ns };
         assert_int_equal(pthread_create(&callers[i].thread, NULL, take_turn, &callers[i]), 0);
     }
-    memset(order, 0, sizeof order);
     for (size_t i = 0; i < COUNT(callers); i++) {
         pthread_join(callers[i].thread, NULL);
         assert_ok(callers[i].err);

@@ -71,13 +71,11 @@ static void all_others_are_refused(void **state)
         "3006020101020180",
         "300702020001020102", /* a zero byte too many */
         "300802020001020200ff",
-        "3026022100" N "020101", /* r = n */
-        "3026020101022100" N,    /* s = n */
+        ("3026022100" N "020101"), /* r = n */
+        ("3026020101022100" N),    /* s = n */
         "3026022100ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff020101",
-        "302602210100000000000000000000000000000000000000000000000000000000000000000201"
-        "01", /* 33 bytes */
-        "304402"
-        "20" ZEROS "0220" ZEROS,
+        "30260221010000000000000000000000000000000000000000000000000000000000000000020101", /* 33 bytes */
+        ("30440220" ZEROS "0220" ZEROS),
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char raw[ECDSA_P256_RAW_LEN];

@@ -16,11 +16,12 @@ static struct settings settings;
 static struct http_server *server;
 
 /* What is answered, an answer after the other; the last one goes on. A status of 0 drops the connection. */
-static struct {
+static struct line {
     int status;
     const char *headers, *body;
 } script[16];
 static atomic_int at, last;
+static pthread_mutex_t script_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void play(struct http_server *self, struct str request, FILE *out)
 {
@@ -28,17 +29,18 @@ static void play(struct http_server *self, struct str request, FILE *out)
     (void)self;
     (void)request;
     now = now < atomic_load(&last) ? now : atomic_load(&last);
-    if (script[now].status)
-        http_write(out, script[now].status, script[now].headers ? script[now].headers : "",
-                   script[now].body ? script[now].body : "");
+    pthread_mutex_lock(&script_lock);
+    const struct line line = script[now];
+    pthread_mutex_unlock(&script_lock);
+    if (line.status)
+        http_write(out, line.status, line.headers ? line.headers : "", line.body ? line.body : "");
 }
 
 static void say(int status, const char *headers, const char *body)
 {
-    int n = atomic_fetch_add(&last, 1) + 1;
-    script[n].status = status;
-    script[n].headers = headers;
-    script[n].body = body;
+    pthread_mutex_lock(&script_lock);
+    script[atomic_fetch_add(&last, 1) + 1] = (struct line){ status, headers, body };
+    pthread_mutex_unlock(&script_lock);
 }
 
 static void begin_script(void)
