@@ -1,6 +1,7 @@
 /* http/exchange.c: collects a request. A body that lies whole behind its head is used where it lies; a longer or a
  * chunked one is gathered in the arena, which grows only as bytes arrive. */
 #include "http/exchange.h"
+#include "wire/lines.h"
 #include <stdlib.h>
 
 enum { SPARE_MAX = 64 };
@@ -195,7 +196,7 @@ static void skip_empty_line(struct exchange *exchange)
 static enum exchange_state read_head(const struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
 {
     const struct str in = { exchange->in, exchange->received };
-    size_t size = head_size(in, exchange->searched);
+    size_t size = wire_head_size(in, exchange->searched);
     exchange->searched = in.len;
     if (size > pool->head_max || (size == 0 && in.len >= pool->head_max)) {
         *failure = failed(ERR_HEADERS_TOO_LARGE, "the request line and headers are too large");

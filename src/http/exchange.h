@@ -4,11 +4,11 @@
 #define HTTP_EXCHANGE_H
 
 #include "http/answer.h"
-#include "http/chunks.h"
 #include "http/connections.h"
 #include "http/head.h"
 #include "http/workers.h"
 #include "service/service.h"
+#include "wire/chunks.h"
 
 enum { EXCHANGE_ROOM = 15 * 1024, BODY_IN_PLACE_MAX = 8 * 1024 };
 

@@ -1,7 +1,8 @@
 /* http/head.c: one pass over the lines, then what holds between them. */
 #include "http/head.h"
+#include "wire/lines.h"
 
-enum { HEADERS_MAX = 64, LENGTH_DIGITS_MAX = 18 };
+enum { HEADERS_MAX = 64 };
 
 static const struct {
     struct str name;
@@ -23,44 +24,6 @@ static const struct {
 #undef WANTED
 };
 
-/* RFC 9110 section 5.6.2, tchar: a bit for each ASCII character. */
-static bool is_token_char(unsigned char c)
-{
-    static const uint64_t allowed[2] = {
-        UINT64_C(0x03ff6cfa00000000), /* ! # $ % & ' * + - . 0-9 */
-        UINT64_C(0x57ffffffc7fffffe), /* A-Z ^ _ ` a-z | ~ */
-    };
-    return c < 0x80 && (allowed[c >> 6] >> (c & 63) & 1);
-}
-
-static bool is_token(struct str text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (!is_token_char((unsigned char)text.at[i]))
-            return false;
-    return text.len > 0;
-}
-
-/* RFC 9110 section 5.5: no control character but the tab. */
-static bool is_value(struct str value)
-{
-    unsigned bad = 0;
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.at[i];
-        bad |= (unsigned)((c < 0x20) & (c != '\t')) | (unsigned)(c == 0x7f);
-    }
-    return bad == 0;
-}
-
-/* RFC 3986: visible ASCII alone. */
-static bool is_visible(struct str text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.at[i] <= ' ' || text.at[i] >= 0x7f)
-            return false;
-    return text.len > 0;
-}
-
 /* RFC 9112 section 3.2: a Host that is no uri-host with a port is refused. It may be empty. */
 static bool is_host(struct str host)
 {
@@ -68,23 +31,7 @@ static bool is_host(struct str host)
     for (size_t i = 0; i < never.len; i++)
         if (str_has(host, never.at[i]))
             return false;
-    return host.len == 0 || is_visible(host);
-}
-
-size_t head_size(struct str bytes, size_t searched)
-{
-    size_t from = searched > 3 ? searched - 3 : 0;
-    const char *end = bytes.len > from ? memmem(bytes.at + from, bytes.len - from, "\r\n\r\n", 4) : NULL;
-    return end ? (size_t)(end - bytes.at) + 4 : 0;
-}
-
-bool head_read_line(struct str line, struct str *name, struct str *value)
-{
-    struct str rest = line;
-    if (!str_cut(&rest, ':', name) || !is_token(*name))
-        return false;
-    *value = str_trim(rest);
-    return is_value(*value);
+    return host.len == 0 || wire_is_visible(host);
 }
 
 /* RFC 9112 section 3.2: origin-form, absolute-form, "*", or what no route will know. */
@@ -107,7 +54,8 @@ static bool read_request_line(struct str line, struct head *out)
         return false;
     out->is_http_1_0 = str_eq(version, STR("HTTP/1.0"));
     out->path = path_of(target);
-    return is_token(out->method) && is_visible(target) && (out->is_http_1_0 || str_eq(version, STR("HTTP/1.1")));
+    return wire_is_token(out->method) && wire_is_visible(target) &&
+           (out->is_http_1_0 || str_eq(version, STR("HTTP/1.1")));
 }
 
 /* Connection may come more than once, and each is a list (RFC 9110 section 7.6.1). */
@@ -137,42 +85,18 @@ static bool keep(struct str name, struct str value, struct head *out)
     return true;
 }
 
-/* Cuts a line that ends in CR LF; neither may stand in it alone. */
-static bool next_line(struct str *rest, struct str *line)
-{
-    if (!str_cut(rest, '\n', line) || line->len == 0 || line->at[line->len - 1] != '\r')
-        return false;
-    line->len--;
-    return true;
-}
-
 static bool read_lines(struct str bytes, struct head *out)
 {
     struct str rest = bytes, line, name, value;
-    if (!next_line(&rest, &line) || !read_request_line(line, out))
+    if (!wire_next_line(&rest, &line) || !read_request_line(line, out))
         return false;
-    for (size_t count = 0; next_line(&rest, &line); count++) {
+    for (size_t count = 0; wire_next_line(&rest, &line); count++) {
         if (line.len == 0)
             return rest.len == 0;
-        if (count == HEADERS_MAX || !head_read_line(line, &name, &value) || !keep(name, value, out))
+        if (count == HEADERS_MAX || !wire_read_header(line, &name, &value) || !keep(name, value, out))
             return false;
     }
     return false;
-}
-
-static bool read_length(struct head *out)
-{
-    const struct str text = out->content_length;
-    if (!text.at)
-        return true;
-    if (text.len == 0 || text.len > LENGTH_DIGITS_MAX)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        out->length = out->length * 10 + (size_t)(text.at[i] - '0');
-    }
-    return true;
 }
 
 struct err head_read(struct str bytes, struct head *out)
@@ -191,5 +115,8 @@ struct err head_read(struct str bytes, struct head *out)
     if (out->is_chunked && (out->is_http_1_0 || !str_eq_nocase(out->transfer_encoding, STR("chunked"))))
         return failed(ERR_INVALID_REQUEST, "the request's Transfer-Encoding is not chunked");
     out->wants_continue = !out->is_http_1_0 && str_eq_nocase(out->expect, STR("100-continue"));
-    return read_length(out) ? OK : failed(ERR_INVALID_REQUEST, "the request's Content-Length is not a number");
+    const struct str length = out->content_length;
+    return !length.at || wire_read_length(length, &out->length)
+               ? OK
+               : failed(ERR_INVALID_REQUEST, "the request's Content-Length is not a number");
 }

@@ -20,16 +20,10 @@ struct head {
     bool wants_continue;                /* Expect: 100-continue (RFC 9110 section 10.1.1) */
 };
 
-/* The size of the head that `bytes` begins with, its empty line included; 0: not all of it is there. `searched` are
- * bytes that an earlier call has seen, so that a dripping client costs nothing. */
-size_t head_size(struct str bytes, size_t searched);
-
-/* Reads a whole head, as head_size measured it. ERR_INVALID_REQUEST for anything that RFC 9112 does not allow, a header
- * twice that may come once, more than 64 headers, HTTP/1.1 without Host, both Content-Length and Transfer-Encoding, or
- * an encoding other than chunked (sections 2.2, 3, 5, 6.1, 6.3); the connection must be closed after it. */
+/* Reads a whole head, as wire_head_size measured it. ERR_INVALID_REQUEST for anything that RFC 9112 does not allow, a
+ * header twice that may come once, more than 64 headers, HTTP/1.1 without Host, both Content-Length and
+ * Transfer-Encoding, or an encoding other than chunked (sections 2.2, 3, 5, 6.1, 6.3); the connection must be closed
+ * after it. */
 MUST_USE struct err head_read(struct str bytes, struct head *out);
-
-/* One header line without its end: name and value without the spaces around it. False when it is malformed. */
-bool head_read_line(struct str line, struct str *name, struct str *value);
 
 #endif

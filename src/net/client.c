@@ -1,11 +1,11 @@
-/* net/client.c: a pool of libcurl's easy handles, each with its own kept-alive connections. A caller takes the handle
- * that was used last (the warmest), sends, waits, and lays it back: no lock is held meanwhile, and there are as many
- * handles as there were callers at once. Names and TLS sessions are shared by all.
+/* net/client.c: a pool of connections that are kept alive. A caller takes the one that was used last (the warmest),
+ * sends, waits, and lays it back: no lock is held meanwhile, and there are as many connections as there were callers at
+ * once. Names and TLS sessions are shared by all.
  *
- * The trusted certificates are read once, for all connections. libcurl would read the system's 140 for each handle:
- * 20 ms and a megabyte, 200 times over. */
+ * The trusted certificates are read once, for all connections. libcurl would read the system's 140 for each: 20 ms and
+ * a megabyte, 200 times over. */
 #include "net/client.h"
-#include "net/curl.h"
+#include "net/connection.h"
 #include "observe/log.h"
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -14,161 +14,96 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HANDLES_MAX = 512 }; /* idle ones that are kept; above that they are closed after use */
-
-struct handle {
-    struct handle *next;
-    CURL *curl;
-    const struct net_client *client;
+enum {
+    IDLE_MAX = 512,         /* connections; above that they are closed after use */
+    IDLE_MS = 60 * 1000,    /* after that one is not used again: something on the way may have forgotten it */
+    AGE_MS = 5 * 60 * 1000, /* nor after that: the name may lead elsewhere by now */
+    SWEEP_MS = 1000,
 };
 
 struct net_client {
-    const struct curl_calls *calls;
-    CURLSH *share;
+    struct net_common common;
     pthread_mutex_t share_locks[CURL_LOCK_DATA_LAST];
-    X509_STORE *trusted; /* NULL: libcurl's own, from ca_file */
-    char *ca_file;
     pthread_mutex_t lock;
-    struct handle *idle;
+    struct net_connection *idle; /* the one that was used last is the first */
     size_t idle_count;
+    int64_t swept_ms;
 };
 
-/* What arrives of one answer. */
-struct transfer {
-    struct arena *arena;
-    struct buf body;
-    struct str date, request_id;
-    int64_t retry_after_s;
-};
+/* --- idle connections -------------------------------------------------------------------------------------------- */
 
-/* --- what libcurl calls ------------------------------------------------------------------------------------------ */
-
-static size_t take_body(char *at, size_t size, size_t count, void *arg)
+static void close_all(struct net_connection *first)
 {
-    struct transfer *transfer = arg;
-    buf_add(&transfer->body, (struct str){ at, size * count });
-    return transfer->body.overflowed ? 0 : size * count; /* fewer than it gave: libcurl stops */
-}
-
-static int64_t seconds_of(struct str text)
-{
-    int64_t seconds = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9' || i == 6)
-            return 0;
-        seconds = seconds * 10 + (text.at[i] - '0');
+    while (first) {
+        struct net_connection *connection = first;
+        first = connection->next;
+        connection_close(connection);
     }
-    return seconds;
 }
 
-static size_t take_header(char *at, size_t size, size_t count, void *arg)
+static bool is_fresh(const struct net_connection *connection, int64_t now_ms)
 {
-    struct transfer *transfer = arg;
-    struct str value = { at, size * count }, name;
-    while (value.len > 0 && (value.at[value.len - 1] == '\r' || value.at[value.len - 1] == '\n'))
-        value.len--;
-    if (!str_cut(&value, ':', &name) || value.len > 256)
-        return size * count;
-    value = str_trim(value);
-    if (str_eq_nocase(name, STR("Date")))
-        transfer->date = arena_copy(transfer->arena, value);
-    else if (str_eq_nocase(name, STR("x-amzn-RequestId")) || str_eq_nocase(name, STR("x-amz-request-id")))
-        transfer->request_id = arena_copy(transfer->arena, value);
-    else if (str_eq_nocase(name, STR("Retry-After")))
-        transfer->retry_after_s = seconds_of(value);
-    return size * count;
+    return now_ms - connection->used_ms < IDLE_MS && now_ms - connection->opened_ms < AGE_MS;
 }
 
-static void lock_shared(CURL *curl, curl_lock_data data, curl_lock_access access, void *arg)
+/* With the lock. Takes out what has lain too long, since nobody else may ever ask for it: all behind the first such. */
+static struct net_connection *sweep(struct net_client *client, int64_t now_ms)
 {
-    struct net_client *client = arg;
-    (void)curl;
-    (void)access;
-    pthread_mutex_lock(&client->share_locks[data]);
+    struct net_connection **at = &client->idle, *old;
+    if (now_ms - client->swept_ms < SWEEP_MS)
+        return NULL;
+    client->swept_ms = now_ms;
+    for (client->idle_count = 0; *at && now_ms - (*at)->used_ms < IDLE_MS; at = &(*at)->next)
+        client->idle_count++;
+    old = *at;
+    *at = NULL;
+    return old;
 }
 
-static void unlock_shared(CURL *curl, curl_lock_data data, void *arg)
-{
-    struct net_client *client = arg;
-    (void)curl;
-    pthread_mutex_unlock(&client->share_locks[data]);
-}
-
-/* A new TLS connection: the certificates that all share, and no decrypted byte left in OpenSSL's buffers. */
-static CURLcode prepare_tls(CURL *curl, void *ssl_ctx, void *arg)
-{
-    const struct net_client *client = arg;
-    (void)curl;
-    client->calls->set_cert_store(ssl_ctx, client->trusted);
-    client->calls->set_options(ssl_ctx, SSL_OP_CLEANSE_PLAINTEXT);
-    return CURLE_OK;
-}
-
-/* --- handles ----------------------------------------------------------------------------------------------------- */
-
-static void close_handle(struct handle *handle)
-{
-    handle->client->calls->easy_cleanup(handle->curl);
-    free(handle);
-}
-
-/* What is the same for every request. */
-static bool set_up(struct handle *handle)
-{
-    const struct net_client *client = handle->client;
-    CURLcode (*set)(CURL *, CURLoption, ...) = client->calls->easy_setopt;
-    CURL *curl = handle->curl;
-    /* No signals: libcurl would time name look-ups out with SIGALRM, which no thread may use. HTTP/1.1: a connection
-     * has one call in flight, so HTTP/2 would bring nothing but its framing. */
-    bool good = !set(curl, CURLOPT_NOSIGNAL, 1L) && !set(curl, CURLOPT_PROTOCOLS_STR, "http,https") &&
-                !set(curl, CURLOPT_FOLLOWLOCATION, 0L) && !set(curl, CURLOPT_SHARE, client->share) &&
-                !set(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) && !set(curl, CURLOPT_TCP_NODELAY, 1L) &&
-                !set(curl, CURLOPT_USERAGENT, "token-service") && !set(curl, CURLOPT_WRITEFUNCTION, take_body) &&
-                !set(curl, CURLOPT_HEADERFUNCTION, take_header) && !set(curl, CURLOPT_SSL_VERIFYPEER, 1L) &&
-                !set(curl, CURLOPT_SSL_VERIFYHOST, 2L) && !set(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (client->trusted)
-        return good && !set(curl, CURLOPT_CAINFO, NULL) && !set(curl, CURLOPT_CAPATH, NULL) &&
-               !set(curl, CURLOPT_SSL_CTX_FUNCTION, prepare_tls) && !set(curl, CURLOPT_SSL_CTX_DATA, client);
-    return good && (!client->ca_file[0] || !set(curl, CURLOPT_CAINFO, client->ca_file));
-}
-
-static struct handle *take_handle(struct net_client *client)
+/* One that leads there, or NULL. It may have been closed by its peer since. */
+static struct net_connection *take_idle(struct net_client *client, const struct net_url *url, bool is_direct)
 {
     pthread_mutex_lock(&client->lock);
-    struct handle *handle = client->idle;
-    if (handle) {
-        client->idle = handle->next;
+    struct net_connection **at = &client->idle;
+    while (*at && !(str_eq((*at)->origin, url->origin) && (*at)->is_direct == is_direct))
+        at = &(*at)->next;
+    struct net_connection *found = *at;
+    if (found) {
+        *at = found->next;
         client->idle_count--;
     }
     pthread_mutex_unlock(&client->lock);
-    if (handle)
-        return handle;
-    handle = mem_alloc(sizeof *handle);
-    *handle = (struct handle){ .curl = client->calls->easy_init(), .client = client };
-    if (!handle->curl) {
-        free(handle);
-        return NULL;
-    }
-    if (!set_up(handle)) {
-        close_handle(handle);
-        return NULL;
-    }
-    return handle;
+    return found;
 }
 
-/* Closed after a secret, so that its buffers are wiped (curl.c). */
-static void give_back(struct net_client *client, struct handle *handle, bool close)
+static struct net_connection *take_alive(struct net_client *client, const struct net_url *url, bool is_direct,
+                                         int64_t now_ms)
 {
+    struct net_connection *found;
+    while ((found = take_idle(client, url, is_direct))) {
+        if (is_fresh(found, now_ms) && connection_is_alive(found))
+            return found;
+        connection_close(found);
+    }
+    return NULL;
+}
+
+static void lay_back(struct net_client *client, struct net_connection *connection)
+{
+    const int64_t now_ms = net_now_ms();
+    connection->used_ms = now_ms;
     pthread_mutex_lock(&client->lock);
-    close = close || client->idle_count == HANDLES_MAX;
-    if (!close) {
-        handle->next = client->idle;
-        client->idle = handle;
+    struct net_connection *old = sweep(client, now_ms);
+    if (client->idle_count == IDLE_MAX) {
+        connection->next = old;
+        old = connection;
+    } else {
+        connection->next = client->idle;
+        client->idle = connection;
         client->idle_count++;
     }
     pthread_mutex_unlock(&client->lock);
-    if (close)
-        close_handle(handle);
+    close_all(old);
 }
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
@@ -192,23 +127,38 @@ static struct err open_trusted(struct net_client *client)
     X509_STORE *store = X509_STORE_new();
     if (!store)
         return failed(ERR_INTERNAL, "there is no memory for certificates");
-    client->trusted = store;
-    if (client->ca_file[0] && X509_STORE_load_file(store, client->ca_file) != 1)
+    client->common.trusted = store;
+    if (client->common.ca_file[0] && X509_STORE_load_file(store, client->common.ca_file) != 1)
         return failed(ERR_INVALID_REQUEST, "AWS_CA_BUNDLE is no readable PEM file with certificates");
-    if (!client->ca_file[0])
+    if (!client->common.ca_file[0])
         trust_the_system(store);
     return OK;
 }
 
+static void lock_shared(CURL *curl, curl_lock_data data, curl_lock_access access, void *arg)
+{
+    struct net_client *client = arg;
+    (void)curl;
+    (void)access;
+    pthread_mutex_lock(&client->share_locks[data]);
+}
+
+static void unlock_shared(CURL *curl, curl_lock_data data, void *arg)
+{
+    struct net_client *client = arg;
+    (void)curl;
+    pthread_mutex_unlock(&client->share_locks[data]);
+}
+
 static struct err open_share(struct net_client *client)
 {
-    const struct curl_calls *calls = client->calls;
-    client->share = calls->share_init();
-    if (!client->share || calls->share_setopt(client->share, CURLSHOPT_LOCKFUNC, lock_shared) ||
-        calls->share_setopt(client->share, CURLSHOPT_UNLOCKFUNC, unlock_shared) ||
-        calls->share_setopt(client->share, CURLSHOPT_USERDATA, client) ||
-        calls->share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) ||
-        calls->share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION))
+    const struct curl_calls *calls = client->common.calls;
+    client->common.share = calls->share_init();
+    if (!client->common.share || calls->share_setopt(client->common.share, CURLSHOPT_LOCKFUNC, lock_shared) ||
+        calls->share_setopt(client->common.share, CURLSHOPT_UNLOCKFUNC, unlock_shared) ||
+        calls->share_setopt(client->common.share, CURLSHOPT_USERDATA, client) ||
+        calls->share_setopt(client->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) ||
+        calls->share_setopt(client->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION))
         return failed(ERR_INTERNAL, "libcurl could not be set up");
     return OK;
 }
@@ -227,8 +177,8 @@ struct err net_open(const char *ca_file, struct net_client **out)
     TRY(curl_load(&calls));
     ignore_sigpipe();
     struct net_client *client = mem_alloc(sizeof *client);
-    *client = (struct net_client){ .calls = calls, .ca_file = strdup(ca_file ? ca_file : "") };
-    if (!client->ca_file)
+    *client = (struct net_client){ .common = { .calls = calls, .ca_file = strdup(ca_file ? ca_file : "") } };
+    if (!client->common.ca_file)
         abort(); /* as mem_alloc() does */
     pthread_mutex_init(&client->lock, NULL);
     for (size_t i = 0; i < CURL_LOCK_DATA_LAST; i++)
@@ -248,121 +198,99 @@ void net_close(struct net_client *client)
 {
     if (!client)
         return;
-    while (client->idle) {
-        struct handle *handle = client->idle;
-        client->idle = handle->next;
-        close_handle(handle);
-    }
-    if (client->share)
-        client->calls->share_cleanup(client->share);
-    X509_STORE_free(client->trusted);
+    close_all(client->idle);
+    if (client->common.share)
+        client->common.calls->share_cleanup(client->common.share);
+    X509_STORE_free(client->common.trusted);
     for (size_t i = 0; i < CURL_LOCK_DATA_LAST; i++)
         pthread_mutex_destroy(&client->share_locks[i]);
     pthread_mutex_destroy(&client->lock);
-    free(client->ca_file);
+    free(client->common.ca_file);
     free(client);
 }
 
 /* --- sending ----------------------------------------------------------------------------------------------------- */
 
-/* libcurl's list, in the arena: it only reads it. A header that could end early and begin another is refused. */
-static struct err list_headers(struct arena *arena, const struct net_request *request, struct curl_slist **out)
+static struct err report(const struct net_request *request, const struct net_url *url, struct err err)
 {
-    /* "Expect:" takes away the pause that libcurl makes before a long body, "Accept:" a header that nobody needs. */
-    static char no_expect[] = "Expect:", no_accept[] = "Accept:";
-    struct curl_slist *nodes = arena_alloc(arena, (NET_HEADERS_MAX + 2) * sizeof *nodes);
-    if (request->header_count > NET_HEADERS_MAX)
-        return failed(ERR_INTERNAL, "a request has too many headers");
-    for (size_t i = 0; i < request->header_count; i++) {
-        const struct net_header *header = &request->headers[i];
-        size_t name = strlen(header->name), value = strlen(header->value);
-        if (value == 0 || name + value > NET_HEADER_MAX || strpbrk(header->value, "\r\n"))
-            return failed(ERR_INTERNAL, "a request's header is malformed");
-        char *line = arena_alloc(arena, name + value + 3);
-        memcpy(line, header->name, name);
-        memcpy(line + name, ": ", 2);
-        memcpy(line + name + 2, header->value, value + 1);
-        nodes[i] = (struct curl_slist){ line, &nodes[i + 1] };
-    }
-    nodes[request->header_count] = (struct curl_slist){ no_expect, &nodes[request->header_count + 1] };
-    nodes[request->header_count + 1] = (struct curl_slist){ no_accept, NULL };
-    *out = nodes;
-    return OK;
-}
-
-/* A request's own options. All are set each time, so that none is left over from the last one. */
-static bool prepare(struct handle *handle, const struct net_request *request, struct curl_slist *headers,
-                    struct transfer *transfer)
-{
-    CURLcode (*set)(CURL *, CURLoption, ...) = handle->client->calls->easy_setopt;
-    CURL *curl = handle->curl;
-    bool is_get = strcmp(request->method, "GET") == 0, is_post = strcmp(request->method, "POST") == 0;
-    bool good = !set(curl, CURLOPT_URL, request->url) && !set(curl, CURLOPT_HTTPHEADER, headers) &&
-                !set(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms) &&
-                !set(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)request->timeout_ms) &&
-                !set(curl, CURLOPT_PROXY, request->is_direct ? "" : NULL) && !set(curl, CURLOPT_WRITEDATA, transfer) &&
-                !set(curl, CURLOPT_HEADERDATA, transfer) &&
-                !set(curl, CURLOPT_CUSTOMREQUEST, is_get || is_post ? NULL : request->method);
-    if (is_get)
-        return good && !set(curl, CURLOPT_HTTPGET, 1L);
-    return good && !set(curl, CURLOPT_POST, 1L) &&
-           !set(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) &&
-           !set(curl, CURLOPT_POSTFIELDS, request->body.len > 0 ? request->body.at : "");
-}
-
-/* scheme://host:port, for the log: no path or query, no user or password. */
-static struct str origin_of(const char *url)
-{
-    const char *host = strstr(url, "://");
-    host = host ? host + 3 : url;
-    size_t len = strcspn(host, "/?#");
-    const char *user = memrchr(host, '@', len);
-    return user ? (struct str){ user + 1, len - (size_t)(user + 1 - host) }
-                : (struct str){ url, (size_t)(host - url) + len };
-}
-
-static struct err report(const struct net_client *client, const struct net_request *request,
-                         const struct transfer *transfer, CURLcode code)
-{
-    bool too_long = code == CURLE_WRITE_ERROR && transfer->body.overflowed;
-    LOG(LOG_WARN, "request_failed", LOG_STR("to", origin_of(request->url)),
-        LOG_TEXT_("detail", too_long ? "the answer is too long" : client->calls->easy_strerror(code)),
-        LOG_INT("curl", code));
+    if (err.code == ERR_INTERNAL)
+        return err;
+    LOG(LOG_WARN, "request_failed", LOG_STR("to", url->origin), LOG_TEXT_("method", request->method),
+        LOG_TEXT_("detail", err.why));
     return failed(ERR_UNAVAILABLE, "a service that is needed gave no answer in time");
 }
 
-static struct err perform(struct net_client *client, struct handle *handle, const struct net_request *request,
-                          struct transfer *transfer, struct net_answer *out)
+/* One request and its answer over one connection. */
+static struct err converse(struct net_connection *connection, struct arena *arena, const struct net_request *request,
+                           struct str text, int64_t deadline_ms)
 {
-    struct curl_slist *headers = NULL;
-    long status = 0;
-    TRY(list_headers(transfer->arena, request, &headers));
-    if (!prepare(handle, request, headers, transfer))
-        return failed(ERR_INTERNAL, "a request could not be prepared");
-    CURLcode code = client->calls->easy_perform(handle->curl);
-    if (code)
-        return report(client, request, transfer, code);
-    client->calls->easy_getinfo(handle->curl, CURLINFO_RESPONSE_CODE, &status);
-    time_t date = status != 200 && transfer->date.len > 0 ? client->calls->getdate(transfer->date.at, NULL) : 0;
-    *out = (struct net_answer){ .status = (int)status,
-                                .body = buf_str(&transfer->body),
-                                .date_s = date > 0 ? (int64_t)date : 0,
-                                .retry_after_s = transfer->retry_after_s,
-                                .request_id = transfer->request_id };
+    struct answer *answer = &connection->answer;
+    answer_begin(answer, arena, request->answer_max);
+    TRY(connection_send(connection, text, deadline_ms));
+    while (answer->state != ANSWER_WHOLE) {
+        size_t room = 0, got = 0;
+        char *to = answer_room(answer, &room);
+        TRY(connection_receive(connection, to, room, deadline_ms, &got));
+        TRY(got > 0 ? answer_received(answer, got) : answer_ended(answer));
+    }
     return OK;
+}
+
+static void give_out(const struct net_client *client, const struct answer *answer, struct net_answer *out)
+{
+    time_t date = 0;
+    if (answer->status != 200 && answer->date.len > 0)
+        date = client->common.calls->getdate(answer->date.at, NULL);
+    *out = (struct net_answer){ .status = answer->status,
+                                .body = buf_str(&answer->body),
+                                .date_s = date > 0 ? (int64_t)date : 0,
+                                .retry_after_s = answer->retry_after_s,
+                                .request_id = answer->request_id };
+}
+
+/* After a secret the connection is closed, so that its buffers are wiped (curl.c). */
+static void let_go(struct net_client *client, struct net_connection *connection, bool is_good)
+{
+    if (is_good && connection->answer.keeps_connection)
+        lay_back(client, connection);
+    else
+        connection_close(connection);
+}
+
+/* A peer closes what has been idle for long, and that may cross with the request: then nothing of an answer has come,
+ * and another connection is tried. */
+static struct err send_text(struct net_client *client, struct arena *arena, const struct net_request *request,
+                            const struct net_url *url, struct str text, int64_t now_ms, struct net_answer *out)
+{
+    const int64_t deadline_ms = now_ms + request->timeout_ms;
+    struct net_connection *connection = NULL;
+    if (!request->is_unique)
+        connection = take_alive(client, url, request->is_direct, now_ms);
+    for (bool is_used = connection != NULL;; is_used = false) {
+        if (!is_used)
+            TRY(connection_open(&client->common, url, request->is_direct, deadline_ms, &connection));
+        struct err err = converse(connection, arena, request, text, deadline_ms);
+        const bool again = err.code && err.code != ERR_TIMEOUT && is_used && !connection->answer.has_begun;
+        if (!err.code)
+            give_out(client, &connection->answer, out);
+        let_go(client, connection, !err.code && !request->is_secret);
+        if (!again)
+            return err;
+    }
 }
 
 struct err net_send(struct net_client *client, struct arena *arena, const struct net_request *request,
                     struct net_answer *out)
 {
+    struct net_url url = { 0 };
+    struct str text = { 0, 0 };
     if (request->timeout_ms <= 0)
         return failed(ERR_UNAVAILABLE, "there is no time left to ask a service that is needed");
-    struct transfer transfer = { .arena = arena };
-    struct handle *handle = take_handle(client);
-    if (!handle)
-        return failed(ERR_INTERNAL, "libcurl could not be set up");
-    buf_init(&transfer.body, arena, 1024, request->answer_max);
-    struct err err = perform(client, handle, request, &transfer, out);
-    give_back(client, handle, request->is_secret);
-    return err;
+    struct err err = net_read_url(request->url, &url);
+    if (err.code)
+        return report(request, &url, err);
+    TRY(net_write_request(arena, request, &url, &text));
+    err = send_text(client, arena, request, &url, text, net_now_ms(), out);
+    mem_wipe((char *)(uintptr_t)text.at, text.len); /* credentials, and what is asked for */
+    return err.code ? report(request, &url, err) : OK;
 }

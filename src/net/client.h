@@ -1,5 +1,6 @@
-/* net/client.h: outgoing HTTP requests, on libcurl. Plain and blocking: only workers and housekeeping call it, never an
- * event loop. Connections are kept alive and shared; DNS answers and TLS sessions too. Thread-safe. */
+/* net/client.h: outgoing HTTP/1.1 requests, over connections that libcurl makes. Plain and blocking: only workers and
+ * housekeeping call it, never an event loop. Connections are kept alive and shared; DNS answers and TLS sessions too.
+ * Thread-safe. */
 #ifndef NET_CLIENT_H
 #define NET_CLIENT_H
 
@@ -11,13 +12,14 @@ struct net_header {
 
 /* Views and pointers must live until net_send returns. */
 struct net_request {
-    const char *method; /* "GET", "POST", "PUT", … */
-    const char *url;    /* http or https */
+    const char *method; /* "GET", "POST", "PUT"; not "HEAD" or "CONNECT", whose answers end elsewhere */
+    const char *url;    /* http or https, no user in it */
     const struct net_header *headers;
     size_t header_count;
     struct str body;
     int64_t timeout_ms; /* of this try, connecting included */
     size_t answer_max;  /* bytes; a longer body is an error */
+    bool is_unique;     /* done twice, it would do harm: on a connection of its own, and never sent again */
     bool is_secret;     /* the answer holds a secret: no copy of it stays in a buffer of the connection */
     bool is_direct;     /* never through a proxy: addresses of this machine or its link */
 };
@@ -40,8 +42,10 @@ struct net_client;
 MUST_USE struct err net_open(const char *ca_file, struct net_client **out);
 void net_close(struct net_client *client); /* NULL allowed */
 
-/* One try. Redirects are not followed, certificates and names always checked, proxies only as the environment says.
- * ERR_UNAVAILABLE, with the detail logged, when no whole answer came in time. Any HTTP status is OK. */
+/* One try; a kept-alive connection that turns out to be closed before a byte of the answer doesn't count as one, unless
+ * the request is unique. Redirects are not followed, certificates and names always checked, proxies only as the
+ * environment says, and through a tunnel (CONNECT). ERR_UNAVAILABLE, with the detail logged, when no whole answer came
+ * in time. Any HTTP status is OK. */
 MUST_USE struct err net_send(struct net_client *client, struct arena *arena, const struct net_request *request,
                              struct net_answer *out);
 

@@ -1,6 +1,7 @@
-/* test_head.c: the head of a request as http/head.c reads it, and bodies in chunks as http/chunks.c does. */
-#include "http/chunks.h"
+/* test_head.c: the head of a request as http/head.c reads it, and bodies in chunks as wire/chunks.c does. */
 #include "http/head.h"
+#include "wire/chunks.h"
+#include "wire/lines.h"
 #include "unit.h"
 
 #define BEGIN "POST /token HTTP/1.1\r\nHost: a\r\n"
@@ -23,10 +24,10 @@ static void the_end_is_found_wherever_it_was_cut(void **state)
     const size_t size = text.len - 4;
     (void)state;
     for (size_t cut = 0; cut < size; cut++) {
-        assert_int_equal(head_size((struct str){ text.at, cut }, 0), 0);
-        assert_int_equal(head_size(text, cut), size);
+        assert_int_equal(wire_head_size((struct str){ text.at, cut }, 0), 0);
+        assert_int_equal(wire_head_size(text, cut), size);
     }
-    assert_int_equal(head_size((struct str){ NULL, 0 }, 0), 0);
+    assert_int_equal(wire_head_size((struct str){ NULL, 0 }, 0), 0);
 }
 
 static void the_headers_that_count_are_read(void **state)

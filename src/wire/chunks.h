@@ -1,7 +1,7 @@
-/* http/chunks.h: a body in chunks (RFC 9112 section 7.1), decoded piece by piece. Strict: CR LF wherever one belongs,
- * at most 8 digits of size, extensions and trailers bounded and ignored. Pure; fuzzed: tests/fuzz/head.c. */
-#ifndef HTTP_CHUNKS_H
-#define HTTP_CHUNKS_H
+/* wire/chunks.h: a body in chunks (RFC 9112 section 7.1), decoded piece by piece. Strict: CR LF wherever one belongs,
+ * at most 8 digits of size, extensions and trailers bounded and ignored. Pure; fuzzed: tests/fuzz/head.c, answer.c. */
+#ifndef WIRE_CHUNKS_H
+#define WIRE_CHUNKS_H
 
 #include "base/mem.h"
 

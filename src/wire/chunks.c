@@ -1,6 +1,6 @@
-/* http/chunks.c: a small state machine; a line is looked at only when it is whole. */
-#include "http/chunks.h"
-#include "http/head.h"
+/* wire/chunks.c: a small state machine; a line is looked at only when it is whole. */
+#include "wire/chunks.h"
+#include "wire/lines.h"
 
 enum { LINE_MAX_BYTES = 256, TRAILERS_MAX = 2048, SIZE_DIGITS_MAX = 8 };
 
@@ -55,7 +55,7 @@ static struct err read_trailer(struct chunks *chunks, struct str line)
     chunks->trailers += line.len + 2;
     if (line.len == 0)
         chunks->state = CHUNK_END;
-    else if (!head_read_line(line, &name, &value) || chunks->trailers > TRAILERS_MAX)
+    else if (!wire_read_header(line, &name, &value) || chunks->trailers > TRAILERS_MAX)
         return malformed;
     return OK;
 }
