@@ -1,31 +1,40 @@
-/* http/workers.c: one queue, one lock, plain blocking threads. They run at a lower priority than the event loops and in
- * longer slices, so that a loop with an answer to give needn't wait for signatures to end. */
+/* http/workers.c: one queue, one lock, plain blocking threads. A job is handed to the thread that became idle last (its
+ * memory is the warmest), and queued when none is idle: so a thread that wakes has its job, and needs no lock. They run
+ * at a lower priority than the event loops and in longer slices, so that a loop with an answer to give needn't wait for
+ * signatures to end. */
 #include "http/workers.h"
 #include "jose/jws.h"
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 enum { WORKER_NICE = 10, SLICE_NS = 20000000, STACK_BYTES = 512 * 1024, JOBS_A_YIELD = 2 };
 
+struct worker {
+    struct workers *workers;
+    pthread_t thread;
+    struct worker *next; /* among the idle ones */
+    struct job *job;     /* what it was handed when it was woken; NULL: it is to end */
+    sem_t woken;
+};
+
 struct workers {
     pthread_mutex_t lock;
-    pthread_cond_t more;
+    struct worker *idle; /* while there are any, the queue is empty */
     struct job *first, **last;
     size_t count, max;
     atomic_size_t *waiting;
     bool stopping;
     size_t started;
-    pthread_t threads[];
+    struct worker all[];
 };
 
-static struct job *take(struct workers *workers)
+/* With the lock. */
+static struct job *take_queued(struct workers *workers)
 {
-    pthread_mutex_lock(&workers->lock);
-    while (!workers->first && !workers->stopping)
-        pthread_cond_wait(&workers->more, &workers->lock);
     struct job *job = workers->first;
     if (job) {
         workers->first = job->next;
@@ -33,8 +42,26 @@ static struct job *take(struct workers *workers)
             workers->last = &workers->first;
         atomic_store_explicit(workers->waiting, --workers->count, memory_order_relaxed);
     }
-    pthread_mutex_unlock(&workers->lock);
     return job;
+}
+
+/* The next job; NULL at the end. */
+static struct job *take(struct worker *self)
+{
+    struct workers *workers = self->workers;
+    pthread_mutex_lock(&workers->lock);
+    struct job *job = take_queued(workers);
+    const bool waits = !job && !workers->stopping;
+    if (waits) {
+        self->next = workers->idle;
+        workers->idle = self;
+    }
+    pthread_mutex_unlock(&workers->lock);
+    if (!waits)
+        return job;
+    while (sem_wait(&self->woken) != 0)
+        continue; /* EINTR */
+    return self->job;
 }
 
 /* A kernel that knows slices (Linux 6.12 and later) lets a thread that wakes with a shorter one run at once. True when
@@ -55,11 +82,11 @@ static bool give_way(void)
 
 static void *work(void *arg)
 {
-    struct workers *workers = arg;
+    struct worker *self = arg;
     pthread_setname_np(pthread_self(), "worker");
     bool gives_way = give_way();
     unsigned done = 0;
-    for (struct job *job; (job = take(workers));) {
+    for (struct job *job; (job = take(self));) {
         job->run(job);
         if (!gives_way && ++done % JOBS_A_YIELD == 0) /* else a loop could wait for many signatures */
             sched_yield();
@@ -68,18 +95,27 @@ static void *work(void *arg)
     return NULL;
 }
 
+static bool start(struct workers *workers, const pthread_attr_t *attributes)
+{
+    struct worker *worker = &workers->all[workers->started];
+    *worker = (struct worker){ .workers = workers };
+    sem_init(&worker->woken, 0, 0);
+    if (pthread_create(&worker->thread, attributes, work, worker) == 0)
+        return true;
+    sem_destroy(&worker->woken);
+    return false;
+}
+
 struct err workers_open(size_t threads, size_t queue_max, atomic_size_t *waiting, struct workers **out)
 {
-    struct workers *workers = mem_alloc(sizeof *workers + threads * sizeof *workers->threads);
+    struct workers *workers = mem_alloc(sizeof *workers + threads * sizeof *workers->all);
     *workers = (struct workers){ .max = queue_max, .waiting = waiting };
     workers->last = &workers->first;
     pthread_mutex_init(&workers->lock, NULL);
-    pthread_cond_init(&workers->more, NULL);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    while (workers->started < threads &&
-           pthread_create(&workers->threads[workers->started], &attributes, work, workers) == 0)
+    while (workers->started < threads && start(workers, &attributes))
         workers->started++;
     pthread_attr_destroy(&attributes);
     if (workers->started < threads) {
@@ -94,15 +130,21 @@ bool workers_submit(struct workers *workers, struct job *job)
 {
     job->next = NULL;
     pthread_mutex_lock(&workers->lock);
-    bool room = workers->count < workers->max && !workers->stopping;
-    if (room) {
+    struct worker *worker = workers->idle;
+    const bool queues = !worker && workers->count < workers->max && !workers->stopping;
+    if (worker) {
+        workers->idle = worker->next;
+    } else if (queues) {
         *workers->last = job;
         workers->last = &job->next;
         atomic_store_explicit(workers->waiting, ++workers->count, memory_order_relaxed);
-        pthread_cond_signal(&workers->more);
     }
     pthread_mutex_unlock(&workers->lock);
-    return room;
+    if (worker) {
+        worker->job = job;
+        sem_post(&worker->woken);
+    }
+    return worker || queues;
 }
 
 void workers_close(struct workers *workers)
@@ -110,12 +152,20 @@ void workers_close(struct workers *workers)
     if (!workers)
         return;
     pthread_mutex_lock(&workers->lock);
+    struct worker *idle = workers->idle;
     workers->stopping = true;
-    pthread_cond_broadcast(&workers->more);
+    workers->idle = NULL;
     pthread_mutex_unlock(&workers->lock);
-    for (size_t i = 0; i < workers->started; i++)
-        pthread_join(workers->threads[i], NULL);
-    pthread_cond_destroy(&workers->more);
+    while (idle) {
+        struct worker *worker = idle;
+        idle = worker->next;
+        worker->job = NULL;
+        sem_post(&worker->woken);
+    }
+    for (size_t i = 0; i < workers->started; i++) {
+        pthread_join(workers->all[i].thread, NULL);
+        sem_destroy(&workers->all[i].woken);
+    }
     pthread_mutex_destroy(&workers->lock);
     free(workers);
 }

@@ -140,18 +140,20 @@ void commit_submit(struct commit *commit, struct commit_item *item)
     *commit->last = item;
     commit->last = &item->next;
     commit->waiting++;
-    if (commit->waiting == 1 || !is_worth_waiting(commit))
-        pthread_cond_signal(&commit->wake);
+    const bool wakes = commit->waiting == 1 || !is_worth_waiting(commit);
     pthread_mutex_unlock(&commit->lock);
+    if (wakes) /* without the lock, which it needs at once */
+        pthread_cond_signal(&commit->wake);
 }
 
 void commit_expect(struct commit *commit, int delta)
 {
     pthread_mutex_lock(&commit->lock);
     commit->expected += delta;
-    if (commit->waiting > 0 && !is_worth_waiting(commit))
-        pthread_cond_signal(&commit->wake);
+    const bool wakes = commit->waiting > 0 && !is_worth_waiting(commit);
     pthread_mutex_unlock(&commit->lock);
+    if (wakes)
+        pthread_cond_signal(&commit->wake);
 }
 
 void commit_hurry(struct commit *commit)
