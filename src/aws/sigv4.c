@@ -171,17 +171,16 @@ static bool is_blank(char c)
 /* Without blanks around it, and one space for each run of them within it (also of a folded line). */
 static void add_trimmed(struct buf *out, struct str value)
 {
-    bool pending = false, begun = false;
-    for (size_t i = 0; i < value.len; i++) {
-        if (is_blank(value.at[i])) {
-            pending = begun;
+    bool begun = false;
+    for (size_t i = 0, end; i < value.len; i = end) {
+        while (i < value.len && is_blank(value.at[i]))
+            i++;
+        for (end = i; end < value.len && !is_blank(value.at[end]); end++)
             continue;
-        }
-        if (pending)
+        if (begun && end > i)
             buf_add_char(out, ' ');
-        buf_add_char(out, value.at[i]);
-        pending = false;
-        begun = true;
+        buf_add(out, (struct str){ value.at + i, end - i });
+        begun = begun || end > i;
     }
 }
 

@@ -2,7 +2,9 @@
  *
  * While a transaction runs, the next batch gathers by itself. When it would be small although more requests are on
  * workers (commit_expect), it waits up to WAIT_MS for them: under load that turns some thousand flushes a second into a
- * few hundred, and a request that is alone never waits. */
+ * few hundred, and a request that is alone never waits. Where workers wait for a network (commit_hurry), most of what
+ * is expected comes later than that: then it waits for HURRIED_WAIT_MS, and only when so many are on their way that
+ * some must come by then. */
 #include "store/commit.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -11,7 +13,15 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { BATCH_MAX = 256, BATCH_GOOD = 64, WAIT_MS = 16, STACK_BYTES = 512 * 1024 };
+enum {
+    BATCH_MAX = 256,
+    BATCH_GOOD = 64,
+    WAIT_MS = 16,
+    HURRIED_GOOD = 32,
+    HURRIED_EXPECTED = 64,
+    HURRIED_WAIT_MS = 1,
+    STACK_BYTES = 512 * 1024,
+};
 
 struct commit {
     struct store *store;
@@ -29,8 +39,11 @@ struct commit {
  * is flushed. To wait for all would leave them idle at each flush. */
 static bool is_worth_waiting(const struct commit *commit)
 {
-    return commit->waiting < BATCH_GOOD && commit->expected > (int)commit->waiting && !commit->stopping &&
-           !commit->hurries;
+    if (commit->stopping)
+        return false;
+    if (commit->hurries)
+        return commit->waiting < HURRIED_GOOD && commit->expected >= HURRIED_EXPECTED;
+    return commit->waiting < BATCH_GOOD && commit->expected > (int)commit->waiting;
 }
 
 /* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up.
@@ -43,7 +56,7 @@ static void gather(struct commit *commit)
         return;
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += WAIT_MS * 1000000;
+    until.tv_nsec += (commit->hurries ? HURRIED_WAIT_MS : WAIT_MS) * 1000000;
     if (until.tv_nsec >= 1000000000) {
         until.tv_nsec -= 1000000000;
         until.tv_sec++;

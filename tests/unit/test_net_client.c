@@ -15,9 +15,58 @@ static struct err get(const struct http_server *server, const char *path, struct
     return net_send(client, &arena, &request, out);
 }
 
+/* Bytes, each a segment of its own. */
+static void drip(const struct http_server *server, const char *text, int64_t pause_ms)
+{
+    const struct timespec pause = { 0, (long)(pause_ms * 1000000) };
+    for (; *text; text++) {
+        if (send(server->sockets[atomic_load(&server->connections) - 1], text, 1, MSG_NOSIGNAL) != 1)
+            return;
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* The server reads no further, and so ends the connection after this answer. */
+static void end_after(const struct http_server *server)
+{
+    shutdown(server->sockets[atomic_load(&server->connections) - 1], SHUT_RD);
+}
+
+/* Forms of an answer that are rare and right. True when it was asked for one. */
+static bool answer_rarely(const struct http_server *server, struct str request, FILE *out)
+{
+    static const char slowly[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r";
+    if (http_has(request, "GET /drip ")) {
+        drip(server, slowly, 1);
+        fputs("\n", out);
+    } else if (http_has(request, "GET /drip-for-ever ")) {
+        drip(server, slowly, 20); /* 1.3 s */
+    } else if (http_has(request, "GET /few-chunks ")) {
+        fputs("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;a=b\r\nhe\r\n3\r\nllo\r\n0\r\nA: b\r\n\r\n", out);
+    } else if (http_has(request, "GET /to-end ")) {
+        fputs("HTTP/1.1 200 OK\r\n\r\nhello", out);
+        end_after(server);
+    } else if (http_has(request, "GET /interim ")) {
+        fputs("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n", out);
+        http_write(out, 200, "", "hello");
+    } else if (http_has(request, "GET /close ")) {
+        http_write(out, 200, "Connection: close\r\n", "hello");
+    } else if (http_has(request, "GET /more ")) {
+        http_write(out, 200, "", "hello");
+        fputs("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", out);
+    } else if (http_has(request, "GET /ended ")) {
+        http_write(out, 200, "", "hello");
+        end_after(server);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void answer_by_path(struct http_server *server, struct str request, FILE *out)
 {
-    (void)server;
+    if (answer_rarely(server, request, out))
+        return;
     if (http_has(request, "GET /plain "))
         http_write(out, 200, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: 17\r\nX-Amzn-RequestID:  abc \r\n",
                    "hello");
@@ -33,8 +82,12 @@ static void answer_by_path(struct http_server *server, struct str request, FILE 
         fprintf(out, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n%1001d\r\n0\r\n\r\n", 1);
     else if (http_has(request, "GET /half "))
         fputs("HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nhalf", out);
+    else if (http_has(request, "GET /wide "))
+        fprintf(out, "HTTP/1.1 200 OK\r\nA: %20000d\r\nContent-Length: 0\r\n\r\n", 1);
     else if (http_has(request, "GET /garbage "))
         fputs("SSH-2.0-OpenSSH\r\n\r\n", out);
+    else if (http_has(request, "CONNECT kms.invalid:80 "))
+        fputs("HTTP/1.1 200 Connected\r\n\r\n", out);
     else if (!http_has(request, "GET /nothing ") && !http_has(request, "GET /slow "))
         http_write(out, 200, "", "other");
     if (http_has(request, "GET /slow ")) {
@@ -43,7 +96,7 @@ static void answer_by_path(struct http_server *server, struct str request, FILE 
         http_write(out, 200, "", "late");
     }
     if (http_has(request, "GET /half "))
-        shutdown(server->sockets[atomic_load(&server->connections) - 1], SHUT_RD);
+        end_after(server);
 }
 
 static void an_answer_comes_with_what_its_headers_say(void **state)
@@ -103,9 +156,96 @@ static void a_connection_that_held_a_secret_is_not(void **state)
     (void)state;
 }
 
+static void an_answer_may_come_in_any_form_that_the_standard_has(void **state)
+{
+    static const char *const paths[] = { "/drip", "/few-chunks", "/to-end", "/interim", "/close", "/ended" };
+    struct http_server *server = http_start(answer_by_path);
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        struct net_answer answer;
+        assert_row(!get(server, paths[i], &answer).code, paths[i]);
+        assert_row(answer.status == 200 && str_eq(answer.body, STR("hello")), paths[i]);
+    }
+    /* /to-end and /close ended their connections; that /ended did so is noticed only by the next request. */
+    assert_int_equal(atomic_load(&server->connections), 3);
+    struct net_answer answer;
+    assert_ok(get(server, "/plain", &answer));
+    assert_int_equal(atomic_load(&server->connections), 4);
+    assert_int_equal(atomic_load(&server->requests), (int)COUNT(paths) + 1);
+    http_stop(server);
+    (void)state;
+}
+
+static void what_comes_behind_an_answer_is_never_taken_for_the_next_one(void **state)
+{
+    struct http_server *server = http_start(answer_by_path);
+    struct net_answer answer;
+    assert_ok(get(server, "/more", &answer));
+    assert_ok(get(server, "/plain", &answer));
+    assert_str(answer.body, "hello");
+    assert_int_equal(atomic_load(&server->connections), 2);
+    http_stop(server);
+    (void)state;
+}
+
+/* Leaves the second request that it gets without an answer. */
+static void answer_but_the_second(struct http_server *server, struct str request, FILE *out)
+{
+    (void)request;
+    if (atomic_load(&server->requests) != 2)
+        http_write(out, 200, "", "hello");
+}
+
+static void a_connection_that_ends_before_an_answer_is_replaced_once(void **state)
+{
+    struct http_server *server = http_start(answer_but_the_second);
+    struct net_answer answer;
+    assert_ok(get(server, "/", &answer));
+    assert_ok(get(server, "/", &answer)); /* asked twice */
+    assert_int_equal(atomic_load(&server->requests), 3);
+    assert_int_equal(atomic_load(&server->connections), 2);
+    http_stop(server);
+    (void)state;
+}
+
+static void what_may_be_done_only_once_is_sent_once_on_a_connection_of_its_own(void **state)
+{
+    struct http_server *server = http_start(answer_but_the_second);
+    struct net_answer answer;
+    const struct net_request request = {
+        .method = "POST", .url = server->url, .timeout_ms = 5000, .answer_max = 1000, .is_unique = true
+    };
+    assert_ok(get(server, "/", &answer));
+    assert_code(net_send(client, &arena, &request, &answer), ERR_UNAVAILABLE, "the second");
+    assert_int_equal(atomic_load(&server->requests), 2);
+    assert_int_equal(atomic_load(&server->connections), 2);
+    http_stop(server);
+    (void)state;
+}
+
+static void a_proxy_of_the_environment_is_asked_for_a_tunnel(void **state)
+{
+    struct http_server *server = http_start(answer_by_path);
+    struct net_answer answer;
+    struct net_request request = {
+        .method = "GET", .url = "http://kms.invalid/plain", .timeout_ms = 5000, .answer_max = 1000
+    };
+    setenv("http_proxy", server->url, 1);
+    struct err err = net_send(client, &arena, &request, &answer);
+    unsetenv("http_proxy");
+    assert_ok(err);
+    assert_str(answer.body, "hello");
+    assert_true(str_has_prefix(str_of(server->last), STR("GET /plain HTTP/1.1\r\nHost: kms.invalid\r\n")));
+    assert_int_equal(atomic_load(&server->connections), 1);
+    assert_int_equal(atomic_load(&server->requests), 2); /* CONNECT was the first */
+    request.is_direct = true;
+    assert_code(net_send(client, &arena, &request, &answer), ERR_UNAVAILABLE, "direct: there is no such name");
+    http_stop(server);
+    (void)state;
+}
+
 static void what_is_no_whole_answer_in_time_is_unavailable(void **state)
 {
-    static const char *const paths[] = { "/1001", "/chunks", "/half", "/garbage", "/nothing" };
+    static const char *const paths[] = { "/1001", "/chunks", "/half", "/garbage", "/wide", "/nothing" };
     for (size_t i = 0; i < COUNT(paths); i++) {
         struct http_server *server = http_start(answer_by_path);
         struct net_answer answer = { .status = 7 };
@@ -130,9 +270,14 @@ static void the_time_limit_is_kept(void **state)
     assert_code(net_send(client, &arena, &request, &answer), ERR_UNAVAILABLE, "slow");
     clock_gettime(CLOCK_MONOTONIC, &after);
     assert_true((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 < 900);
+    request.url = arena_printf(&arena, "%s/drip-for-ever", server->url).at;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    assert_code(net_send(client, &arena, &request, &answer), ERR_UNAVAILABLE, "drip");
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_true((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 < 900);
     request.timeout_ms = 0;
     assert_code(net_send(client, &arena, &request, &answer), ERR_UNAVAILABLE, "no time");
-    assert_int_equal(atomic_load(&server->requests), 1);
+    assert_int_equal(atomic_load(&server->requests), 2);
     http_stop(server);
     (void)state;
 }
@@ -191,8 +336,16 @@ static void no_header_can_begin_another(void **state)
 
 static void only_http_and_https_are_spoken(void **state)
 {
-    static const char *const urls[] = { "file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1/", "nonsense",
-                                        "" };
+    static const char *const urls[] = { "file:///etc/passwd",
+                                        "ftp://127.0.0.1/",
+                                        "gopher://127.0.0.1/",
+                                        "nonsense",
+                                        "",
+                                        "http://",
+                                        "http:///path",
+                                        "http://user:password@127.0.0.1/",
+                                        "http://127.0.0.1/a b",
+                                        "http://127.0.0.1/\r\nX: y" };
     for (size_t i = 0; i < COUNT(urls); i++) {
         struct net_answer answer;
         const struct net_request request = { .method = "GET", .url = urls[i], .timeout_ms = 500, .answer_max = 1000 };
@@ -259,7 +412,11 @@ static int close_client(void **state)
 
 RUN_WITH(open_client, close_client, TEST(an_answer_comes_with_what_its_headers_say),
          TEST(a_redirect_is_an_answer_and_not_followed), TEST(a_connection_is_used_again),
-         TEST(a_connection_that_held_a_secret_is_not), TEST(what_is_no_whole_answer_in_time_is_unavailable),
+         TEST(a_connection_that_held_a_secret_is_not), TEST(an_answer_may_come_in_any_form_that_the_standard_has),
+         TEST(what_comes_behind_an_answer_is_never_taken_for_the_next_one),
+         TEST(a_connection_that_ends_before_an_answer_is_replaced_once),
+         TEST(what_may_be_done_only_once_is_sent_once_on_a_connection_of_its_own),
+         TEST(a_proxy_of_the_environment_is_asked_for_a_tunnel), TEST(what_is_no_whole_answer_in_time_is_unavailable),
          TEST(the_time_limit_is_kept), TEST(methods_headers_and_bodies_arrive_as_given),
          TEST(no_header_can_begin_another), TEST(only_http_and_https_are_spoken),
          TEST(many_threads_send_at_once_over_as_many_connections), TEST(a_bundle_that_holds_no_certificate_is_refused))
