@@ -194,7 +194,8 @@ static struct err open_trusted(struct net_client *client)
         return failed(ERR_INTERNAL, "there is no memory for certificates");
     client->trusted = store;
     if (client->ca_file[0] && X509_STORE_load_file(store, client->ca_file) != 1)
-        return failed(ERR_INVALID_REQUEST, "AWS_CA_BUNDLE is no readable PEM file with certificates");
+        return failed(ERR_INVALID_REQUEST,
+                      "the bundle of trusted certificates is no readable PEM file with certificates");
     if (!client->ca_file[0])
         trust_the_system(store);
     return OK;
@@ -300,6 +301,7 @@ static bool prepare(struct handle *handle, const struct net_request *request, st
     bool good = !set(curl, CURLOPT_URL, request->url) && !set(curl, CURLOPT_HTTPHEADER, headers) &&
                 !set(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms) &&
                 !set(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)request->timeout_ms) &&
+                !set(curl, CURLOPT_FRESH_CONNECT, (long)request->is_unique) &&
                 !set(curl, CURLOPT_PROXY, request->is_direct ? "" : NULL) && !set(curl, CURLOPT_WRITEDATA, transfer) &&
                 !set(curl, CURLOPT_HEADERDATA, transfer) &&
                 !set(curl, CURLOPT_CUSTOMREQUEST, is_get || is_post ? NULL : request->method);

@@ -19,6 +19,7 @@ struct net_request {
     int64_t timeout_ms; /* of this try, connecting included */
     size_t answer_max;  /* bytes; a longer body is an error */
     bool is_secret;     /* the answer holds a secret: no copy of it stays in a buffer of the connection */
+    bool is_unique;     /* never sent twice: libcurl would send again when a kept connection turns out to be dead */
     bool is_direct;     /* never through a proxy: addresses of this machine or its link */
 };
 
