@@ -1,5 +1,5 @@
-"""What becomes of keys when a rotation makes a new one in KMS, and when the settings ask for another signer: the old key
-signs until verifiers know the new one, and its tokens stay good."""
+"""What becomes of keys when a rotation makes a new one in KMS, and when the settings ask for another signer: the old
+key signs until verifiers know the new one, and its tokens stay good."""
 
 import json
 
