@@ -125,7 +125,7 @@ static void report(struct kms *kms, bool answered)
 /* How a call stands after a try. */
 struct progress {
     int64_t deadline_ns;
-    unsigned tries, throttled; /* of them */
+    unsigned tries, throttled;             /* of them */
     bool moved_clock, changed_credentials; /* each mends a call once */
     bool again;
     struct err err;
