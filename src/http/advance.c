@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "http/dispatch.h"
 #include <sys/epoll.h>
-#include <time.h>
 
 enum {
     TURN_STEPS = 64,                /* of one connection, before others have their turn */

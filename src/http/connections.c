@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
-#include <time.h>
 
 static void name_peer(struct connection *connection, const struct sockaddr *address)
 {

@@ -1,7 +1,6 @@
 /* keys/kms_keys.c: what both KMS signers ask of a KMS key. */
 #include "keys/kms_keys.h"
 #include "base/clock.h"
-#include <time.h>
 
 enum { ASK_INTERVAL_MS = 30 * 1000, FAULT_INTERVAL_MS = 5 * 1000 };
 
