@@ -117,7 +117,7 @@ static enum progress send_answer(struct loop *loop, struct connection *connectio
 {
     struct exchange *exchange = connection->exchange;
     size_t done = 0;
-    if (!connection->transport.writable)
+    if (!exchange || !connection->transport.writable)
         return PROGRESS_NONE;
     switch (transport_send(&connection->transport, exchange->out.at + exchange->sent,
                            exchange->out.len - exchange->sent, &done)) {
