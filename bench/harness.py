@@ -1,4 +1,4 @@
-"""What every row of the benchmark stands on: processes pinned to cores, the service and the load, and rows as ratios."""
+"""What every row of the benchmark stands on: processes on their cores, the service and the load, rows as ratios."""
 import base64
 import contextlib
 import dataclasses

@@ -6,6 +6,7 @@
  *
  * listens on 127.0.0.1 until SIGTERM. CALLS_A_SECOND: more calls of Sign are throttled as KMS does it; 0: no limit. The
  * keys are "es256", "rs256", and "wrap" (symmetric). One thread. */
+#include "base/clock.h"
 #include "base/json.h"
 #include "http/exchange.h"
 #include "jose/b64.h"
@@ -45,13 +46,6 @@ static struct {
     struct exchange_pool pool;
     struct peer *first, **last;
 } kms;
-
-static int64_t clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static _Noreturn void give_up(const char *what)
 {

@@ -6,8 +6,8 @@ import statistics
 import subprocess
 import time
 
-from harness import (ACTIVE, CONNECTIONS, FORM, INACTIVE, INVALID, ISSUE, ISSUE_CONNECTIONS, JSON, MISS, NODE, QUICK, VALID,
-                     Row, Unmeasured, end, end_load, free_port, in_turn, issuing, openssl, rates, same_size)
+from harness import (ACTIVE, CONNECTIONS, FORM, INACTIVE, INVALID, ISSUE, ISSUE_CONNECTIONS, JSON, MISS, NODE, QUICK,
+                     VALID, Row, Unmeasured, end, end_load, free_port, in_turn, issuing, openssl, rates, same_size)
 
 
 def repeated(bench, name, path, goal, node, content_type, counter):

@@ -1,12 +1,11 @@
 """The rows of signing keys in AWS KMS. kms.c stands for KMS, as far away as one likes."""
 import contextlib
 import json
-import statistics
 import subprocess
 import time
 
-from harness import (ACTIVE, FORM, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, RECORDED, Bench, Row, Unmeasured, await_port, end,
-                     end_load, free_port, in_turn, pinned, rates)
+from harness import (ACTIVE, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, RECORDED, Bench, Row, await_port, end, end_load,
+                     free_port, in_turn, pinned, rates)
 
 LATENCY_MS = 10
 IN_FLIGHT = 200
@@ -105,7 +104,7 @@ def by_envelope(bench):
 
 
 def throttled(bench):
-    """As many at once as can be served in time: none may fail. Then far more: 503 with Retry-After, at once or in time."""
+    """As many at once as can be served in time: none may fail."""
     bench = beside(bench, "throttled")
     issue = bench.file("issue", json.dumps(ISSUE))
     with kms(bench, bench.load_core, rate=THROTTLED_RATE) as url, \

@@ -1,6 +1,7 @@
 /* aws/credentials.c: the chain of sources, and the one set of credentials that is in use. Callers hold it by counted
  * references, so that a set is wiped when its last caller has put it back. */
 #include "aws/credentials.h"
+#include "base/clock.h"
 #include "aws/credentials_source.h"
 #include "aws/retry.h"
 #include "base/random.h"
@@ -39,13 +40,6 @@ struct credentials {
 
 /* --- what the sources share -------------------------------------------------------------------------------------- */
 
-static int64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 struct err credentials_read_file(struct arena *arena, const char *path, struct str *out)
 {
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -78,7 +72,7 @@ struct err credentials_send(const struct credentials_ask *ask, struct arena *are
     request->answer_max = ANSWER_MAX;
     request->is_secret = true;
     for (unsigned tries = 1;; tries++) {
-        int64_t left_ms = ask->deadline_ms - monotonic_ms();
+        int64_t left_ms = ask->deadline_ms - clock_ms();
         uint64_t random;
         request->timeout_ms = left_ms < TRY_MS ? left_ms : TRY_MS;
         struct err err = net_send(ask->net, arena, request, out);
@@ -172,7 +166,7 @@ static struct err search(const struct credentials_ask *ask, struct arena *arena,
 /* Without the lock: it may wait. */
 static struct err refresh(const struct credentials *credentials, struct held **out)
 {
-    const struct credentials_ask ask = { credentials->net, credentials->settings, monotonic_ms() + REFRESH_MS };
+    const struct credentials_ask ask = { credentials->net, credentials->settings, clock_ms() + REFRESH_MS };
     struct arena arena;
     arena_init(&arena, NULL, 0);
     struct err err = search(&ask, &arena, out);

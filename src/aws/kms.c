@@ -26,7 +26,10 @@ static void warn_of_plain_http(const struct kms *kms)
 struct err kms_open(const struct settings *settings, struct kms **out)
 {
     struct net_client *net = NULL;
-    TRY(net_open(settings->aws_ca_bundle, &net));
+    struct err err = net_open(settings->aws_ca_bundle, &net);
+    if (err.code == ERR_INVALID_REQUEST)
+        return failed(err.code, "AWS_CA_BUNDLE is no readable PEM file with certificates");
+    TRY(err);
     struct kms *kms = mem_alloc(sizeof *kms);
     *kms = (struct kms){ .settings = settings, .net = net };
     kms->credentials = credentials_new(net, settings);

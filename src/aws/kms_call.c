@@ -109,8 +109,8 @@ static struct err send_signed(struct kms *kms, struct arena *arena, const struct
                                          .body = call->body,
                                          .timeout_ms = timeout_ms,
                                          .answer_max = ANSWER_MAX,
-                                         .is_unique = call->is_unique,
-                                         .is_secret = call->is_secret };
+                                         .is_secret = call->is_secret,
+                                         .is_unique = call->is_unique };
     return net_send(kms->net, arena, &request, out);
 }
 

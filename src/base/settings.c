@@ -127,8 +127,8 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
       TEXT(kms_key_id, "", 0, 4096, settings_fault_of_list, "a key's id, ARN or alias, or several divided by commas"),
       "The key in AWS KMS. One for signatures: of a list, the next rotation takes the next. A symmetric one wraps." },
     { "TOKEN_SIGNER", SECTION_KMS, WORD(signer, "auto", SIGNER_AUTO, signers),
-      "Who holds the signing key. kms: AWS KMS signs each token; envelope: KMS wraps a key that signs in memory; auto: "
-      "what KMS_KEY_ID is for, or local, a key file, without it." },
+      "kms: AWS KMS signs each token; envelope: KMS wraps a key; local: a key file; auto: as KMS_KEY_ID is, or "
+      "local." },
     { "AWS_REGION", SECTION_KMS,
       TEXT(aws_region, "us-east-1", 1, 64, settings_fault_of_region, "lower-case letters, digits and hyphens"),
       "The region of the key in AWS KMS." },

@@ -1,15 +1,8 @@
 /* http/connections.c: a list, and the deadlines in it. */
 #include "http/connections.h"
+#include "base/clock.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
-#include <time.h>
-
-int64_t clock_coarse_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void name_peer(struct connection *connection, const struct sockaddr *address)
 {

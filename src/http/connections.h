@@ -24,7 +24,7 @@ struct connection {
     enum phase phase;
     bool is_fresh;       /* no request has ended on it yet */
     size_t discarded;    /* bytes, while ending */
-    int64_t deadline_ms; /* of the monotonic clock; not used while working */
+    int64_t deadline_ms; /* of clock_coarse_ms(); not used while working */
     bool peer_is_loopback;
     char peer[INET6_ADDRSTRLEN]; /* as text; IPv4 mapped into IPv6 as IPv4 */
 };
@@ -34,9 +34,6 @@ struct connections {
     size_t count, working;
     int64_t idle_ms, request_ms; /* time limits */
 };
-
-/* Milliseconds of the monotonic clock, coarse: good to some ms, and cheap. */
-int64_t clock_coarse_ms(void);
 
 /* A new connection, just accepted: its first request has request_ms to arrive. NULL, with the socket closed, when TLS
  * (not NULL) can't be set up for it. */

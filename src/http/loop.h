@@ -1,13 +1,16 @@
 /* http/loop.h: an event loop: a thread with a listening socket of its own and the connections that the kernel gave it
- * (SO_REUSEPORT). Nothing is shared between loops but the service and the workers. */
+ * (SO_REUSEPORT). Nothing is shared between loops but the service and the workers.
+ *
+ * The way of a request: advance.c receives until exchange.c says that it is whole, then dispatch.c has it answered,
+ * here or by a worker and the group commit; whoever ends it puts it on the loop's list of answered ones and wakes the
+ * loop, which sends the answer. */
 #ifndef HTTP_LOOP_H
 #define HTTP_LOOP_H
 
+#include "http/exchange.h"
 #include "http/tls.h"
 #include "http/workers.h"
 #include "service/service.h"
-
-struct loop;
 
 struct loop_options {
     struct service *service;
@@ -17,9 +20,30 @@ struct loop_options {
     size_t connections_max;
 };
 
+/* All of it belongs to the loop's thread but the options, `answered`, `waking` and wake_fd. */
+struct loop {
+    struct loop_options options;
+    int epoll_fd, listen_fd, wake_fd;    /* wake_fd: an eventfd that is written to and never read: edges are enough */
+    bool is_listening;                   /* not while it has all the connections it may have */
+    _Atomic(struct exchange *) answered; /* newest first */
+    atomic_int waking;                   /* threads that are just waking it; it may not be freed under them */
+    pthread_t thread;
+    struct connections connections;
+    struct exchange_pool pool;
+    int64_t gather_from_ms; /* until then it has answers of its own to give: see gather() in loop.c */
+    uint64_t next_id;
+    int64_t date_s; /* of `date` */
+    char date[HTTP_DATE_ROOM];
+};
+
 /* Starts the thread; takes over the socket, also on failure. All that the options name must outlive the loop. */
 MUST_USE struct err loop_start(const struct loop_options *options, int listen_fd, struct loop **out);
 /* Waits for its end (see `stopping`) and frees it. */
 void loop_join(struct loop *loop);
+
+/* For advance.c: a connection is over, and another may be accepted. */
+void loop_close_connection(struct loop *loop, struct connection *connection);
+/* What a connection is registered with: edges alone, so it costs one registration in its life. */
+#define LOOP_CONNECTION_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 #endif

@@ -35,6 +35,7 @@ struct keyring {
     pthread_mutex_t lock;    /* of `view` alone: the pointer, and its first new reference */
     pthread_mutex_t writing; /* held while the next view is made: by housekeeping, or by who has revoked a key */
     struct view *view;
+    bool unloaded; /* the view's active key could not be loaded yet; under `writing` */
 };
 
 /* --- views ------------------------------------------------------------------------------------------------------- */
@@ -250,6 +251,20 @@ static void swap_view(struct keyring *ring, struct view *next)
         LOG_TEXT_("alg", jwa_name(next->shown.active->jwk->alg)), LOG_INT("keys", (int64_t)next->shown.count));
 }
 
+/* Whether a key of the view is one no more: revoked, or retired. That is put in force whatever else fails: better a
+ * service that can't sign for a while than one that takes a revoked key's tokens. */
+static bool takes_away(const struct view *view, const struct key *keys, size_t count)
+{
+    for (size_t i = 0; i < view->shown.count; i++) {
+        bool stays = false;
+        for (size_t j = 0; j < count && !stays; j++)
+            stays = str_eq(view->shown.keys[i].kid, keys[j].kid);
+        if (!stays)
+            return true;
+    }
+    return false;
+}
+
 static struct err reload(struct keyring *ring, struct arena *arena)
 {
     struct key *keys = NULL;
@@ -258,9 +273,15 @@ static struct err reload(struct keyring *ring, struct arena *arena)
     TRY(ring->store->ops->list_keys(ring->store, arena, &keys, &count));
     if (ring->view)
         drop_older(ring);
-    if (ring->view && str_eq(ring->view->fingerprint, fingerprint_of(arena, keys, count)))
+    bool same = ring->view && str_eq(ring->view->fingerprint, fingerprint_of(arena, keys, count));
+    if (same && !ring->unloaded)
         return OK;
-    TRY(load_signers(ring->signer, arena, keys, count));
+    struct err loaded = load_signers(ring->signer, arena, keys, count);
+    if (loaded.code && (same || !ring->view || !takes_away(ring->view, keys, count)))
+        return loaded;
+    ring->unloaded = loaded.code != ERR_OK;
+    if (same)
+        return OK;
     TRY(build_view(ring->view, keys, count, &next));
     swap_view(ring, next);
     drop_older(ring); /* at once, when no request holds it: a revoked key may not stay loaded */

@@ -33,7 +33,8 @@ struct keyring;
 MUST_USE struct err keyring_open(struct store *store, struct signer *signer, enum jwa alg, int64_t now_s,
                                  struct arena *arena, struct keyring **out);
 /* Reads the store again and swaps the view when something changed; when it can't, the view stays, and the log says why.
- * May wait. */
+ * But a key that was revoked or retired goes in any case: when the new active key can't be loaded, the view names it
+ * all the same, signing fails, and each further reload tries to load it. May wait. */
 MUST_USE struct err keyring_reload(struct keyring *ring);
 void keyring_close(struct keyring *ring); /* NULL allowed */
 

@@ -1,6 +1,6 @@
 /* keys/kms_keys.c: what both KMS signers ask of a KMS key. */
 #include "keys/kms_keys.h"
-#include <time.h>
+#include "base/clock.h"
 
 enum { ASK_INTERVAL_MS = 30 * 1000, FAULT_INTERVAL_MS = 5 * 1000 };
 
@@ -68,13 +68,6 @@ struct err kms_check_state(const struct kms_key *key)
 
 /* --- readiness --------------------------------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void kms_watch_open(struct kms_watch *watch, struct kms *kms)
 {
     *watch = (struct kms_watch){ .kms = kms };
@@ -89,7 +82,7 @@ void kms_watch_close(struct kms_watch *watch)
 void kms_watch_note(struct kms_watch *watch, bool worked)
 {
     if (worked)
-        atomic_store_explicit(&watch->worked_ms, now_ms(), memory_order_relaxed);
+        atomic_store_explicit(&watch->worked_ms, clock_ms(), memory_order_relaxed);
     else
         atomic_store_explicit(&watch->doubt, true, memory_order_relaxed);
 }
@@ -127,7 +120,7 @@ static struct err ask_all(struct kms_watch *watch, struct loaded *loaded, bool n
     }
     if (answered || err.code)
         return watch->heard = err;
-    if (needs_answers && now_ms() - atomic_load(&watch->worked_ms) > ASK_INTERVAL_MS)
+    if (needs_answers && clock_ms() - atomic_load(&watch->worked_ms) > ASK_INTERVAL_MS)
         return failed(ERR_UNAVAILABLE, "AWS KMS does not answer");
     return watch->heard;
 }
@@ -135,7 +128,7 @@ static struct err ask_all(struct kms_watch *watch, struct loaded *loaded, bool n
 struct err kms_watch_check(struct kms_watch *watch, struct loaded *loaded, bool needs_answers)
 {
     pthread_mutex_lock(&watch->lock);
-    int64_t now = now_ms();
+    int64_t now = clock_ms();
     if (now >= watch->ask_at_ms || atomic_exchange(&watch->doubt, false)) {
         watch->known = ask_all(watch, loaded, needs_answers);
         watch->ask_at_ms = now + (watch->known.code ? FAULT_INTERVAL_MS : ASK_INTERVAL_MS);

@@ -293,14 +293,20 @@ void rotation_round(struct rotation *rotation, int64_t now_s, bool *changed)
 
 /* --- what is asked for ------------------------------------------------------------------------------------------- */
 
-/* A standby that can sign, made now when there is none; *life is read again then. */
-static struct err need_standby(struct rotation *rotation, struct arena *arena, struct lifecycle *life, int64_t now_s,
-                               const struct key **out)
+/* A standby that can sign, made now when there is none; *life is read again then. When the signer as a whole can't be
+ * used (a KMS that can't be reached), the standby is not to blame: it proved itself when it was made, and an emergency
+ * goes on with it. */
+static struct err need_standby(struct rotation *rotation, struct arena *arena, struct lifecycle *life, bool emergency,
+                               int64_t now_s, const struct key **out)
 {
     const struct key *standby = lifecycle_standby(life);
     struct err err = standby ? prove(rotation->signer, arena, standby) : OK;
     if (err.code) {
         LOG(LOG_ERROR, "standby_unusable", LOG_STR("kid", standby->kid), LOG_TEXT_("why", err.why));
+        bool signer_fails = rotation->signer->ops->check(rotation->signer).code != ERR_OK;
+        *out = standby;
+        if (signer_fails)
+            return emergency && lifecycle_active(life) ? OK : err;
         TRY(drop_standby(rotation, standby, "its private half can't be used", now_s));
         TRY(read_life(rotation, arena, life));
         standby = NULL;
@@ -336,7 +342,7 @@ static struct err rotate(struct rotation *rotation, struct arena *arena, bool im
     struct lifecycle life;
     const struct key *standby = NULL;
     TRY(read_life(rotation, arena, &life));
-    TRY(need_standby(rotation, arena, &life, now_s, &standby));
+    TRY(need_standby(rotation, arena, &life, false, now_s, &standby));
     const struct key *active = lifecycle_active(&life);
     int64_t ready_at = lifecycle_standby_ready_at(&life);
     if (life.count >= KEYS_LIVE_MAX) /* the standby's own standby would find no room, and an emergency no key */
@@ -395,7 +401,7 @@ static struct err revoke(struct rotation *rotation, struct arena *arena, struct 
     bool was_active = key.state == KEY_ACTIVE;
     TRY(read_life(rotation, arena, &life));
     if (was_active)
-        TRY(need_standby(rotation, arena, &life, now_s, &standby));
+        TRY(need_standby(rotation, arena, &life, true, now_s, &standby));
     struct str successor = was_active ? standby->kid : STR("");
     int64_t ready_at = lifecycle_standby_ready_at(&life);
     TRY(rotation->store->ops->revoke_key(rotation->store, kid, successor, reason, now_s, &terms));

@@ -5,6 +5,7 @@
  * The trusted certificates are read once, for all connections. libcurl would read the system's 140 for each: 20 ms and
  * a megabyte, 200 times over. */
 #include "net/client.h"
+#include "base/clock.h"
 #include "net/connection.h"
 #include "observe/log.h"
 #include <openssl/ssl.h>
@@ -90,7 +91,7 @@ static struct net_connection *take_alive(struct net_client *client, const struct
 
 static void lay_back(struct net_client *client, struct net_connection *connection)
 {
-    const int64_t now_ms = net_now_ms();
+    const int64_t now_ms = clock_ms();
     connection->used_ms = now_ms;
     pthread_mutex_lock(&client->lock);
     struct net_connection *old = sweep(client, now_ms);
@@ -129,7 +130,8 @@ static struct err open_trusted(struct net_client *client)
         return failed(ERR_INTERNAL, "there is no memory for certificates");
     client->common.trusted = store;
     if (client->common.ca_file[0] && X509_STORE_load_file(store, client->common.ca_file) != 1)
-        return failed(ERR_INVALID_REQUEST, "AWS_CA_BUNDLE is no readable PEM file with certificates");
+        return failed(ERR_INVALID_REQUEST,
+                      "the bundle of trusted certificates is no readable PEM file with certificates");
     if (!client->common.ca_file[0])
         trust_the_system(store);
     return OK;
@@ -290,7 +292,7 @@ struct err net_send(struct net_client *client, struct arena *arena, const struct
     if (err.code)
         return report(request, &url, err);
     TRY(net_write_request(arena, request, &url, &text));
-    err = send_text(client, arena, request, &url, text, net_now_ms(), out);
+    err = send_text(client, arena, request, &url, text, clock_ms(), out);
     mem_wipe((char *)(uintptr_t)text.at, text.len); /* credentials, and what is asked for */
     return err.code ? report(request, &url, err) : OK;
 }

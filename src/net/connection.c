@@ -1,17 +1,10 @@
 /* net/connection.c: an easy handle of libcurl for each connection, which lives and dies with it. */
 #include "net/connection.h"
+#include "base/clock.h"
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <time.h>
-
-int64_t net_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
@@ -69,7 +62,7 @@ static struct err unavailable(const struct net_common *common, CURLcode code)
 static struct err connect_by(struct net_connection *connection, int64_t deadline_ms)
 {
     const struct curl_calls *calls = connection->common->calls;
-    const int64_t left_ms = deadline_ms - net_now_ms();
+    const int64_t left_ms = deadline_ms - clock_ms();
     curl_socket_t socket = CURL_SOCKET_BAD;
     if (left_ms <= 0)
         return failed(ERR_TIMEOUT, "there was no time left to connect");
@@ -83,7 +76,7 @@ static struct err connect_by(struct net_connection *connection, int64_t deadline
     if (code || socket == CURL_SOCKET_BAD)
         return failed(ERR_UNAVAILABLE, "the connection ended at once");
     connection->socket = socket;
-    connection->opened_ms = connection->used_ms = net_now_ms();
+    connection->opened_ms = connection->used_ms = clock_ms();
     return OK;
 }
 
@@ -132,7 +125,7 @@ static struct err wait_for(const struct net_connection *connection, short events
 {
     struct pollfd state = { .fd = connection->socket, .events = events };
     for (;;) {
-        const int64_t left_ms = deadline_ms - net_now_ms();
+        const int64_t left_ms = deadline_ms - clock_ms();
         const int ready = left_ms > 0 ? poll(&state, 1, (int)(left_ms < INT32_MAX ? left_ms : INT32_MAX)) : 0;
         if (ready > 0)
             return OK;
@@ -163,7 +156,7 @@ struct err connection_receive(const struct net_connection *connection, char *to,
                               size_t *got)
 {
     bool asks = connection->answer.has_begun;
-    if (asks && net_now_ms() >= deadline_ms) /* a peer that drips always has a byte */
+    if (asks && clock_ms() >= deadline_ms) /* a peer that drips always has a byte */
         return too_late;
     for (;;) {
         *got = 0;

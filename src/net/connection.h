@@ -29,9 +29,6 @@ struct net_connection {
     struct answer answer;
 };
 
-/* Monotonic. */
-int64_t net_now_ms(void);
-
 /* ERR_UNAVAILABLE, in words for the log, when it is not there by the deadline. */
 MUST_USE struct err connection_open(const struct net_common *common, const struct net_url *url, bool is_direct,
                                     int64_t deadline_ms, struct net_connection **out);

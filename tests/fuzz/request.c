@@ -30,7 +30,6 @@ static const struct settings settings = {
     .token_max_bytes = 8192,
     .client_cache_s = 60,
     .jwks_max_age_s = 300,
-    .signing_alg = JWA_ES256,
     .cors_origins = "https://app.test",
     .metrics = METRICS_LOOPBACK,
 };

@@ -273,6 +273,30 @@ static void a_failed_reload_leaves_the_old_key_signing_whatever_the_order(void *
     assert_ok(signed_kid(after, &kid));
 }
 
+/* Better no signature for a while than a revoked key whose tokens pass. */
+static void a_revoked_key_goes_even_when_the_next_one_cannot_be_loaded(void **state)
+{
+    struct str kid;
+    (void)state;
+    const struct key next = pending(JWA_ES256);
+    const char *name = arena_printf(&arena, "signing-key-%.*s.pem", (int)next.kid.len, next.kid.at).at;
+    ACQUIRE(before);
+    struct str old = arena_copy(&arena, before->active->kid), pem = read_text(name);
+    signer->ops->unload(signer, next.kid);
+    assert_int_equal(unlink(in_folder(name)), 0);
+    set_state(old, KEY_REVOKED);
+    set_state(next.kid, KEY_ACTIVE);
+    assert_ok(keyring_reload(ring));
+    ACQUIRE(after);
+    assert_null(keyring_find(after, old));
+    assert_code(signed_kid(after, &kid), ERR_UNAVAILABLE, "not loaded");
+    assert_code(keyring_reload(ring), ERR_UNAVAILABLE, "still");
+    write_text(name, pem, 0600);
+    assert_ok(keyring_reload(ring));
+    assert_ok(signed_kid(after, &kid));
+    assert_true(str_eq(kid, next.kid));
+}
+
 /* A request takes the view, and signs a moment later; a rotation between the two may not fail it. */
 static void a_request_that_holds_the_old_view_still_signs_with_it(void **state)
 {
@@ -350,5 +374,6 @@ RUN(WITH_RING(the_first_start_makes_a_key_that_is_published_and_signs),
     WITH_RING(a_kid_is_found_whole_or_not_at_all), WITH_RING(a_reload_without_a_change_keeps_the_view),
     WITH_RING(what_the_store_says_wrongly_is_not_taken_over),
     WITH_RING(a_failed_reload_leaves_the_old_key_signing_whatever_the_order),
+    WITH_RING(a_revoked_key_goes_even_when_the_next_one_cannot_be_loaded),
     WITH_RING(a_request_that_holds_the_old_view_still_signs_with_it), WITH_RING(readers_never_meet_half_a_view),
     WITH_RING(a_token_too_large_is_said_by_its_buffer))

@@ -341,6 +341,13 @@ static void a_key_is_made_once_also_when_no_answer_comes(void **state)
         assert_int_equal(atomic_load(&at), 1);
     }
     begin_script();
+    say(200, NULL, SIGNED);
+    say(0, NULL, NULL);
+    assert_ok(sign_any()); /* a kept connection: libcurl would send again over a new one */
+    assert_code(kms_create_key(kms, &arena, STR("RSA_2048"), STR("d"), STR("n"), STR("v"), &arn), ERR_UNAVAILABLE,
+                "cut off on a kept connection");
+    assert_int_equal(atomic_load(&at), 2);
+    begin_script();
     say(400, NULL, ERROR("ThrottlingException")); /* then surely nothing was made */
     say(200, NULL, "{\"KeyMetadata\":{\"Arn\":\"arn:k\"}}");
     assert_ok(kms_create_key(kms, &arena, STR("RSA_2048"), STR("d"), STR("n"), STR("v"), &arn));
@@ -520,6 +527,18 @@ static void a_tagged_key_is_found_on_a_later_page(void **state)
     (void)state;
 }
 
+static void a_bundle_of_certificates_must_be_one(void **state)
+{
+    struct settings other = settings;
+    struct kms *none = NULL;
+    other.aws_ca_bundle = "/nonexistent/ca.pem";
+    struct err err = kms_open(&other, &none);
+    assert_code(err, ERR_INVALID_REQUEST, "missing");
+    assert_non_null(strstr(err.why, "AWS_CA_BUNDLE"));
+    assert_null(none);
+    (void)state;
+}
+
 static void aliases_move_and_keys_are_disabled(void **state)
 {
     say(200, NULL, "");
@@ -571,4 +590,4 @@ RUN_WITH(be_quiet, NULL, CASE(a_signature_is_asked_for_as_kms_wants_it), CASE(a_
          CASE(an_outage_opens_the_breaker_and_its_end_closes_it), CASE(the_quota_is_waited_for_and_then_refused),
          CASE(the_time_in_all_is_kept), CASE(a_wrapped_key_is_unwrapped_with_its_context),
          CASE(a_tagged_key_is_found_on_a_later_page), CASE(aliases_move_and_keys_are_disabled),
-         CASE(calls_are_counted_by_operation_and_outcome))
+         CASE(a_bundle_of_certificates_must_be_one), CASE(calls_are_counted_by_operation_and_outcome))

@@ -266,23 +266,24 @@ static void a_key_that_may_not_sign_is_not_loaded(void **state)
     assert_code(signer->ops->load(signer, &arena, &gone), ERR_UNAVAILABLE, "nothing");
 }
 
-static void a_signature_that_does_not_verify_is_not_given_out(void **state)
+static void an_rsa_signature_that_does_not_verify_is_not_given_out(void **state)
 {
     struct key key;
     char signature[JWK_SIGNATURE_MAX];
     size_t len = 0;
     (void)state;
-    settings.kms_key_id = fake_add("ECC_NIST_P256");
+    settings.kms_key_id = fake_add("RSA_2048");
+    settings.signing_alg = JWA_RS256;
     OPEN(signer);
     fake.signs_wrong = true;
     assert_code(create(signer, &key), ERR_UNAVAILABLE, "it does not even become a key");
     fake.signs_wrong = false;
     assert_ok(create(signer, &key));
     fake.signs_wrong = true;
-    assert_code(signer->ops->sign(signer, key.kid, JWA_ES256, SIGN_INTERACTIVE, STR("a.b"), signature, &len),
+    assert_code(signer->ops->sign(signer, key.kid, JWA_RS256, SIGN_INTERACTIVE, STR("a.b"), signature, &len),
                 ERR_UNAVAILABLE, "sign");
     fake.signs_wrong = false;
-    assert_true(signs(signer, &key, JWA_ES256));
+    assert_true(signs(signer, &key, JWA_RS256));
 }
 
 /* --- readiness --------------------------------------------------------------------------------------------------- */
@@ -334,6 +335,6 @@ RUN(CASE(the_first_key_is_the_one_that_is_named_and_the_next_is_made_like_it),
     CASE(a_key_that_has_had_its_life_is_passed_over),
     CASE(at_a_first_start_a_disabled_key_is_an_error_and_no_other_is_made), CASE(an_alias_follows_the_active_key),
     CASE(the_kind_follows_from_the_key_or_is_refused_with_a_sentence), CASE(a_key_that_may_not_sign_is_not_loaded),
-    CASE(a_signature_that_does_not_verify_is_not_given_out),
+    CASE(an_rsa_signature_that_does_not_verify_is_not_given_out),
     CASE(readiness_costs_no_call_each_and_sees_a_failed_signature_at_once),
     CASE(kms_out_of_reach_is_told_when_nothing_has_been_signed_for_long))

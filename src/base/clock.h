@@ -1,0 +1,29 @@
+/* base/clock.h: the monotonic clock, for time limits and durations. The time of day comes to those who need it as an
+ * argument. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline int64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static inline int64_t clock_ms(void)
+{
+    return clock_ns() / 1000000;
+}
+
+/* Good to some milliseconds, and cheaper. */
+static inline int64_t clock_coarse_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+#endif

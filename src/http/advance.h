@@ -1,0 +1,11 @@
+/* http/advance.h: one connection, as far as it goes without waiting. */
+#ifndef HTTP_ADVANCE_H
+#define HTTP_ADVANCE_H
+
+#include "http/loop.h"
+
+/* Receives, answers and sends until nothing more can be done before the next event. False when the connection is
+ * gone. */
+bool advance(struct loop *loop, struct connection *connection);
+
+#endif

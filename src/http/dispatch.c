@@ -1,0 +1,171 @@
+/* http/dispatch.c: what the loop can answer it answers; the rest goes to a worker, and, when it has something to
+ * record, from there to the group commit. */
+#include "http/dispatch.h"
+#include "base/clock.h"
+#include "observe/log.h"
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    GATHER_PAUSE_MS = 200, /* after an answer of its own, how long a loop does not gather */
+    REQUEST_ID_MAX = 64,
+    ANSWER_MAX = 16 * 1024 * 1024,
+};
+
+/* --- answers ----------------------------------------------------------------------------------------------------- */
+
+static struct str date_of(struct loop *loop, int64_t now_s)
+{
+    if (loop->date_s != now_s) {
+        answer_date(now_s, loop->date);
+        loop->date_s = now_s;
+    }
+    return str_of(loop->date);
+}
+
+void dispatch_answer(struct loop *loop, struct exchange *exchange)
+{
+    const struct response *response = &exchange->response;
+    const struct head *head = &exchange->head;
+    bool stopping = atomic_load_explicit(loop->options.stopping, memory_order_relaxed);
+    exchange->close = response->close || head->wants_close || stopping ||
+                      (head->is_http_1_0 && !head->wants_keep_alive);
+    const struct answer_frame frame = { .date = date_of(loop, exchange->request.now_s),
+                                        .request_id = exchange->request.id,
+                                        .to_head = exchange->request.method == METHOD_HEAD,
+                                        .close = exchange->close,
+                                        .keep_alive = head->is_http_1_0 };
+    buf_init(&exchange->out, &exchange->arena, response->body.len + 1024, ANSWER_MAX);
+    answer_write(response, &frame, &exchange->out);
+    service_account(&exchange->request, response, clock_ns() - exchange->started_ns);
+    connection_enter(&loop->connections, exchange->connection, PHASE_SENDING);
+}
+
+static enum method method_of(struct str method)
+{
+    static const struct {
+        struct str name;
+        enum method method;
+    } known[] = { { { "POST", 4 }, METHOD_POST },
+                  { { "GET", 3 }, METHOD_GET },
+                  { { "HEAD", 4 }, METHOD_HEAD },
+                  { { "OPTIONS", 7 }, METHOD_OPTIONS } };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (str_eq(method, known[i].name))
+            return known[i].method;
+    return METHOD_OTHER;
+}
+
+/* A caller's own request id is kept when it is harmless, so that one id follows a request through the platform. */
+static struct str request_id(struct loop *loop, struct exchange *exchange, struct str given)
+{
+    bool harmless = given.len > 0 && given.len <= REQUEST_ID_MAX;
+    for (size_t i = 0; harmless && i < given.len; i++)
+        harmless = (given.at[i] >= 'a' && given.at[i] <= 'z') || (given.at[i] >= 'A' && given.at[i] <= 'Z') ||
+                   (given.at[i] >= '0' && given.at[i] <= '9') || given.at[i] == '-' || given.at[i] == '_' ||
+                   given.at[i] == '.';
+    if (harmless)
+        return given;
+    static const char digits[] = "0123456789abcdef";
+    uint64_t id = loop->next_id++ * UINT64_C(0x9e3779b97f4a7c15); /* one to one, and spread */
+    for (size_t i = 0; i < 16; i++)
+        exchange->id[i] = digits[id >> (60 - 4 * i) & 15];
+    return (struct str){ exchange->id, 16 };
+}
+
+/* What a handler is told of a request; its body is there already. Of one that could not be read little is known. */
+static void fill_request(struct loop *loop, struct exchange *exchange)
+{
+    const struct head *head = &exchange->head;
+    const struct connection *connection = exchange->connection;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    exchange->request = (struct request){ .arena = &exchange->arena,
+                                          .method = method_of(head->method),
+                                          .path = head->path,
+                                          .authorization = head->authorization,
+                                          .content_type = head->content_type,
+                                          .if_none_match = head->if_none_match,
+                                          .origin = head->origin,
+                                          .body = exchange->request.body,
+                                          .peer = str_of(connection->peer),
+                                          .peer_is_loopback = connection->peer_is_loopback,
+                                          .now_s = now.tv_sec,
+                                          .now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                                          .id = request_id(loop, exchange, head->request_id) };
+}
+
+void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err err)
+{
+    if (err.code != ERR_TOO_LARGE) /* after a bad head, nothing that it says is to be relied on */
+        exchange->head = (struct head){ 0 };
+    fill_request(loop, exchange);
+    response_init(&exchange->response, &exchange->arena);
+    response_fail(&exchange->response, &exchange->arena, err);
+    exchange->response.close = true; /* what follows on this connection may not be a request */
+    dispatch_answer(loop, exchange);
+}
+
+/* --- workers and the group commit -------------------------------------------------------------------------------- */
+
+/* On whichever thread has ended the work. The loop may have the exchange again at once: nothing may touch it after. */
+static void hand_back(struct exchange *exchange)
+{
+    const uint64_t one = 1;
+    struct loop *loop = exchange->loop;
+    atomic_fetch_add(&loop->waking, 1);
+    struct exchange *first = atomic_load_explicit(&loop->answered, memory_order_relaxed);
+    do
+        exchange->next = first;
+    while (!atomic_compare_exchange_weak(&loop->answered, &first, exchange));
+    if (!first && write(loop->wake_fd, &one, sizeof one) != sizeof one) /* else somebody has woken it already */
+        LOG(LOG_ERROR, "loop_not_woken", LOG_INT("errno", errno));
+    atomic_fetch_sub(&loop->waking, 1);
+}
+
+/* On the commit thread. */
+static void committed(struct commit_item *item, struct err failure)
+{
+    struct exchange *exchange = (void *)((char *)item - offsetof(struct exchange, item));
+    if (failure.code)
+        response_fail(&exchange->response, &exchange->arena, failure);
+    hand_back(exchange);
+}
+
+/* On a worker. */
+static void work(struct job *job)
+{
+    struct exchange *exchange = (void *)job;
+    struct service *service = exchange->loop->options.service;
+    (void)service_answer(service, &exchange->request, true, &exchange->response);
+    if (exchange->response.records) {
+        exchange->item.records = exchange->response.records;
+        exchange->item.done = committed;
+        commit_submit(service->commit, &exchange->item);
+    } else {
+        hand_back(exchange);
+    }
+    commit_expect(service->commit, -1);
+}
+
+void dispatch(struct loop *loop, struct exchange *exchange)
+{
+    struct service *service = loop->options.service;
+    fill_request(loop, exchange);
+    if (service_answer(service, &exchange->request, false, &exchange->response) == ANSWERED) {
+        loop->gather_from_ms = clock_coarse_ms() + GATHER_PAUSE_MS;
+        dispatch_answer(loop, exchange);
+        return;
+    }
+    connection_enter(&loop->connections, exchange->connection, PHASE_WORKING);
+    exchange->job.run = work;
+    commit_expect(service->commit, 1);
+    if (workers_submit(loop->options.workers, &exchange->job))
+        return;
+    commit_expect(service->commit, -1);
+    metrics_count(COUNT_QUEUE_FULL, 1);
+    response_fail(&exchange->response, &exchange->arena,
+                  failed(ERR_UNAVAILABLE, "the service has more to do than it can; try again"));
+    dispatch_answer(loop, exchange);
+}
