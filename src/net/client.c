@@ -19,7 +19,8 @@ enum {
     IDLE_MAX = 512,         /* connections; above that they are closed after use */
     IDLE_MS = 60 * 1000,    /* after that one is not used again: something on the way may have forgotten it */
     AGE_MS = 5 * 60 * 1000, /* nor after that: the name may lead elsewhere by now */
-    SWEEP_MS = 1000,
+    SWEEP_MS = 100,
+    CLOSED_AT_ONCE = 4, /* a caller closes no more of others' old ones: its own answer waits */
 };
 
 struct net_client {
@@ -47,18 +48,24 @@ static bool is_fresh(const struct net_connection *connection, int64_t now_ms)
     return now_ms - connection->used_ms < IDLE_MS && now_ms - connection->opened_ms < AGE_MS;
 }
 
-/* With the lock. Takes out what has lain too long, since nobody else may ever ask for it: all behind the first such. */
+/* With the lock. Takes out some that have lain too long, since nobody else may ever ask for them: all behind the first
+ * such one have. */
 static struct net_connection *sweep(struct net_client *client, int64_t now_ms)
 {
-    struct net_connection **at = &client->idle, *old;
+    struct net_connection **at = &client->idle, **end;
     if (now_ms - client->swept_ms < SWEEP_MS)
         return NULL;
     client->swept_ms = now_ms;
-    for (client->idle_count = 0; *at && now_ms - (*at)->used_ms < IDLE_MS; at = &(*at)->next)
-        client->idle_count++;
-    old = *at;
-    *at = NULL;
-    return old;
+    while (*at && now_ms - (*at)->used_ms < IDLE_MS)
+        at = &(*at)->next;
+    struct net_connection *old = *at;
+    size_t count = 0;
+    for (end = at; *end && count < CLOSED_AT_ONCE; end = &(*end)->next)
+        count++;
+    *at = *end;
+    *end = NULL;
+    client->idle_count -= count;
+    return count > 0 ? old : NULL;
 }
 
 /* One that leads there, or NULL. It may have been closed by its peer since. */
@@ -81,7 +88,7 @@ static struct net_connection *take_alive(struct net_client *client, const struct
                                          int64_t now_ms)
 {
     struct net_connection *found;
-    while ((found = take_idle(client, url, is_direct))) {
+    for (int i = 0; i < CLOSED_AT_ONCE && (found = take_idle(client, url, is_direct)); i++) {
         if (is_fresh(found, now_ms) && connection_is_alive(found))
             return found;
         connection_close(found);
