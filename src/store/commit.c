@@ -1,9 +1,9 @@
 /* store/commit.c: one thread, one queue, one transaction after the other.
  *
  * While a transaction runs, the next batch gathers by itself. When it would be small although more requests are on
- * workers (commit_expect), it waits up to WAIT_MS for them: under load that turns some thousand flushes a second into a
+ * workers (commit_expect), it waits up to WAIT_US for them: under load that turns some thousand flushes a second into a
  * few hundred, and a request that is alone never waits. Where workers wait for a network (commit_hurry), most of what
- * is expected comes later than that: then it waits for HURRIED_WAIT_MS, and only when so many are on their way that
+ * is expected comes later than that: then it waits for HURRIED_WAIT_US, and only when so many are on their way that
  * some must come by then. */
 #include "store/commit.h"
 #include "observe/log.h"
@@ -16,10 +16,10 @@
 enum {
     BATCH_MAX = 256,
     BATCH_GOOD = 64,
-    WAIT_MS = 16,
+    WAIT_US = 16000,
     HURRIED_GOOD = 32,
     HURRIED_EXPECTED = 64,
-    HURRIED_WAIT_MS = 1,
+    HURRIED_WAIT_US = 500,
     STACK_BYTES = 512 * 1024,
 };
 
@@ -56,7 +56,7 @@ static void gather(struct commit *commit)
         return;
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (commit->hurries ? HURRIED_WAIT_MS : WAIT_MS) * 1000000;
+    until.tv_nsec += (commit->hurries ? HURRIED_WAIT_US : WAIT_US) * 1000;
     if (until.tv_nsec >= 1000000000) {
         until.tv_nsec -= 1000000000;
         until.tv_sec++;
