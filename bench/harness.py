@@ -160,6 +160,15 @@ class Bench:
         finally:
             end(process)
 
+    def settle(self, **settings):
+        """Until the next key is published: making it takes a processor for a while, at a first start."""
+        with self.service(self.cores, **settings) as service:
+            deadline = time.monotonic() + 30
+            while service.counters().get("token_service_key_standby") != 1:
+                if time.monotonic() > deadline:
+                    raise Unmeasured("the service makes no next key")
+                time.sleep(0.1)
+
     def spawn_service(self, port, cores, **settings):
         environment = self.environment(TOKEN_LISTEN=f"127.0.0.1:{port}", **settings)
         with pinned(cores), open(self.log, "ab") as log:

@@ -97,6 +97,8 @@ def by_envelope(bench):
                                                       connections=ISSUE_CONNECTIONS), ISSUED, RECORDED)
 
     with kms(bench, bench.load_core) as url:
+        local.settle()
+        wrapped.settle(**settings(url, "wrap"))
         references, services = in_turn(bench.plan.turns, lambda: rate(local, {}),
                                        lambda: rate(wrapped, settings(url, "wrap")))
     return [Row("issue with a wrapped key, RS256", "/s", rates(services), rates(references), "a key in a file", 0.97,

@@ -4,10 +4,13 @@
 #include "service/clients.h"
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     CHECK_INTERVAL_S = 5,
+    BACKGROUND_NICE = 10,
     KEYS_GRACE_S = 1,       /* from the start until the first key is made: the first answers need the processor */
     FOLLOW_BATCH = 1000,    /* revocations read at once */
     PURGE_BATCH = 500,      /* rows deleted in one transaction: a few ms of the writer's time */
@@ -124,6 +127,7 @@ static void *run(void *arg)
 {
     struct housekeeping *housekeeping = arg;
     pthread_setname_np(pthread_self(), "housekeeping");
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE); /* making an RSA key takes a while */
     pthread_mutex_lock(&housekeeping->lock);
     while (!housekeeping->stopping) {
         bool nudged = housekeeping->nudged;
