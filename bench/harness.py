@@ -42,7 +42,7 @@ class Plan:
     starts: int
 
 
-QUICK = Plan(turns=2, window_s=0.6, openssl_s=1, latency_s=0.8, fresh_tokens=20000, requests=250000, starts=5)
+QUICK = Plan(turns=1, window_s=0.6, openssl_s=1, latency_s=0.8, fresh_tokens=10000, requests=250000, starts=5)
 FULL = Plan(turns=3, window_s=3, openssl_s=3, latency_s=3, fresh_tokens=100000, requests=1000000, starts=15)
 
 
