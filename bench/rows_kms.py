@@ -4,8 +4,8 @@ import json
 import subprocess
 import time
 
-from harness import (ACTIVE, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, QUICK, RECORDED, Bench, Row, await_port, end, end_load,
-                     free_port, in_turn, pinned, rates)
+from harness import (ACTIVE, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, QUICK, RECORDED, Bench, Row, await_port, end,
+                     end_load, free_port, in_turn, pinned, rates)
 
 LATENCY_MS = 10
 IN_FLIGHT = 200
@@ -113,7 +113,9 @@ def throttled(bench):
             bench.service(bench.server_core, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256",
                                                         TOKEN_KMS_RATE=str(THROTTLED_RATE))) as service:
         time.sleep(1)
-        load = service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [issue], 2 if bench.plan is QUICK else 5,
-                                                  content_type=JSON, connections=THROTTLED_RATE, awake=False), ISSUED, RECORDED)
+        seconds = 2 if bench.plan is QUICK else 5
+        load = service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [issue], seconds,
+                                                  content_type=JSON, connections=THROTTLED_RATE, awake=False),
+                               ISSUED, RECORDED)
     return [Row(f"issue by KMS that takes {THROTTLED_RATE}/s, none refused", "/s", [load["rate"]], [THROTTLED_RATE],
                 "its limit", 0.8, ">=")]
