@@ -1,15 +1,18 @@
 """The rows of signing keys in AWS KMS. kms.c stands for KMS, as far away as one likes."""
+import concurrent.futures
 import contextlib
 import json
 import subprocess
 import time
+import urllib.error
 
-from harness import (ACTIVE, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, QUICK, RECORDED, Bench, Row, await_port, end,
-                     end_load, free_port, in_turn, pinned, rates)
+from harness import (ACTIVE, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, QUICK, RECORDED, Bench, Row, Unmeasured,
+                     await_port, end, end_load, free_port, in_turn, pinned, rates)
 
 LATENCY_MS = 10
 IN_FLIGHT = 200
 THROTTLED_RATE = 100 # calls a second
+TOO_MANY = 600       # requests at once, for two seconds of it
 
 
 @contextlib.contextmanager
@@ -106,16 +109,32 @@ def by_envelope(bench):
 
 
 def throttled(bench):
-    """As many at once as can be served in time: none may fail."""
+    """As many at once as can be served in time: none may fail. Then many more: the others get 503 with Retry-After."""
     bench = beside(bench, "throttled")
     issue = bench.file("issue", json.dumps(ISSUE))
     with kms(bench, bench.load_core, rate=THROTTLED_RATE) as url, \
-            bench.service(bench.server_core, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256",
+            bench.service(bench.server_core, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="2",
                                                         TOKEN_KMS_RATE=str(THROTTLED_RATE))) as service:
         time.sleep(1)
         seconds = 2 if bench.plan is QUICK else 5
         load = service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [issue], seconds,
                                                   content_type=JSON, connections=THROTTLED_RATE, awake=False),
                                ISSUED, RECORDED)
+        with concurrent.futures.ThreadPoolExecutor(TOO_MANY) as pool:
+            answers = list(pool.map(lambda _: issue_or_refusal(service), range(TOO_MANY)))
+    refused = [answer for answer in answers if answer != 200]
+    if not refused or len(refused) == len(answers):
+        raise Unmeasured(f"of {TOO_MANY} requests at once {len(refused)} were refused")
     return [Row(f"issue by KMS that takes {THROTTLED_RATE}/s, none refused", "/s", [load["rate"]], [THROTTLED_RATE],
-                "its limit", 0.8, ">=")]
+                "its limit", 0.8, ">="),
+            Row(f"of {TOO_MANY} at once, refused with 503 and Retry-After", "", [refused.count("503, later")],
+                [len(refused)], "refused", 1, ">=")]
+
+
+def issue_or_refusal(service):
+    """200, or what was said instead."""
+    try:
+        service.ask("/token", json.dumps(ISSUE))
+        return 200
+    except urllib.error.HTTPError as error:
+        return f"{error.code}, later" if int(error.headers.get("Retry-After", 0)) > 0 else str(error.code)
