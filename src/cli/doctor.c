@@ -37,6 +37,27 @@ static struct err check_sign(struct app *app)
     return err;
 }
 
+/* Without a next key, neither a rotation nor an emergency finds one: where a server runs, it must be there. */
+static struct err check_standby(struct app *app, const char **note)
+{
+    struct arena *arena = &app->arena;
+    const struct keyring_view *view = keyring_acquire(app->service.keyring);
+    const struct lifecycle life = { view->records, view->count, &app->settings };
+    const struct key *standby = lifecycle_standby(&life);
+    struct err err = standby ? app->service.signer->ops->load(app->service.signer, arena, standby)
+                     : app_is_served(&app->settings)
+                         ? failed(ERR_UNAVAILABLE,
+                                  "no next key is published: the server's log says why, as keys_not_moved")
+                         : OK;
+    *note = "no server is running, which would make the next key";
+    if (standby)
+        *note = arena_printf(arena, "the next key is published, and may sign from %s on",
+                             lifecycle_time(arena, lifecycle_standby_ready_at(&life)).at)
+                    .at;
+    keyring_release(view);
+    return err;
+}
+
 static const char *note_of(const struct signer *signer)
 {
     struct str name = str_of(signer->ops->name);
@@ -90,7 +111,9 @@ static int examine(struct app *app, bool json)
 {
     struct err opened = app_open(app);
     const struct service *service = &app->service;
+    const char *standby_note = "";
     const struct err unopened = failed(ERR_UNAVAILABLE, "not tried, since the service could not be opened");
+    const struct err standby = opened.code ? unopened : check_standby(app, &standby_note);
     const struct finding findings[] = {
         { "clock", check_clock(), "after 2026-01-01" },
         { "files", check_files(&app->settings), "enough may be open" },
@@ -100,6 +123,7 @@ static int examine(struct app *app, bool json)
         { "signer", opened.code ? unopened : service->signer->ops->check(service->signer),
           opened.code ? "" : note_of(service->signer) },
         { "sign", opened.code ? unopened : check_sign(app), "a signature verifies against the published key" },
+        { "standby", standby, standby_note },
     };
     return print_findings(findings, sizeof findings / sizeof *findings, json);
 }

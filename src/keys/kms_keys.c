@@ -79,6 +79,17 @@ void kms_watch_close(struct kms_watch *watch)
     pthread_mutex_destroy(&watch->lock);
 }
 
+void kms_watch_follow(struct kms_watch *watch, struct str kid)
+{
+    pthread_mutex_lock(&watch->lock);
+    if (!str_eq(str_of(watch->active), kid) && kid.len < sizeof watch->active) {
+        memcpy(watch->active, kid.at, kid.len);
+        watch->active[kid.len] = 0;
+        watch->ask_at_ms = 0;
+    }
+    pthread_mutex_unlock(&watch->lock);
+}
+
 void kms_watch_note(struct kms_watch *watch, bool worked)
 {
     if (worked)
@@ -106,15 +117,23 @@ static struct err ask(struct kms_watch *watch, struct str id, bool *answered)
     return err;
 }
 
+static bool holds(const struct loaded_key *const *keys, size_t count, const char *kid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(keys[i]->jwk->kid, kid) == 0)
+            return true;
+    return false;
+}
+
 /* KMS may not answer one question while it signs: a signature within the interval shows that it can be reached. */
 static struct err ask_all(struct kms_watch *watch, struct loaded *loaded, bool needs_answers)
 {
     const struct loaded_key *keys[LOADED_MAX];
     size_t count = loaded_hold_all(loaded, keys);
-    bool answered = true;
+    bool answered = true, follows = holds(keys, count, watch->active);
     struct err err = count ? OK : failed(ERR_UNAVAILABLE, "no signing key is loaded");
     for (size_t i = 0; i < count; i++) {
-        if (!err.code)
+        if (!err.code && (!follows || strcmp(keys[i]->jwk->kid, watch->active) == 0))
             err = ask(watch, keys[i]->ref, &answered);
         loaded_release(keys[i]);
     }
