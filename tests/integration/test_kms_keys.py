@@ -378,5 +378,9 @@ def test_the_doctor_misses_the_next_key(kms, start):
     kms.deny(operation="CreateKey")
     server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256")
     until_told(server, "kms:CreateKey")
+    assert doctor(server, 0)["standby"]["ok"], "it may still come"
+    server.until(lambda: time.time() > server.rows("SELECT activated_at FROM oauth_jwks")[0][0] + 10, "", 12)
     found = doctor(server, 3)
     assert found["sign"]["ok"] and not found["standby"]["ok"]
+    server.stop()
+    assert doctor(server, 0)["standby"]["ok"], "no server runs"
