@@ -27,6 +27,7 @@ struct kms_watch {
     struct err known, heard;             /* what was said last, and what KMS itself said last; static sentences */
     atomic_bool doubt;                   /* a signature failed since */
     atomic_int_fast64_t worked_ms;       /* the last signature; 0: none */
+    atomic_uint failures;                /* signatures in a row that failed */
 };
 
 void kms_watch_open(struct kms_watch *watch, struct kms *kms);
@@ -39,5 +40,9 @@ void kms_watch_note(struct kms_watch *watch, bool worked);
  * being out of reach is one. May wait.
  */
 MUST_USE struct err kms_watch_check(struct kms_watch *watch, struct loaded *loaded, bool needs_answers);
+/* When nothing but failures came of signatures for 10 s, has the followed key sign something: an enabled key may still
+ * be denied to us; and nobody asks a token of an instance that is not ready, which would show that it is good again.
+ * May wait. */
+MUST_USE struct err kms_watch_probe(struct kms_watch *watch, struct loaded *loaded);
 
 #endif

@@ -332,7 +332,8 @@ static struct err signer_kms_dispose(struct signer *signer, struct arena *arena,
 static struct err signer_kms_check(struct signer *signer)
 {
     struct signer_kms *self = kms_of(signer);
-    return kms_watch_check(&self->watch, self->keys, true);
+    TRY(kms_watch_check(&self->watch, self->keys, true));
+    return kms_watch_probe(&self->watch, self->keys);
 }
 
 static int64_t signer_kms_wait_s(struct signer *signer, size_t ahead)

@@ -276,6 +276,19 @@ def test_a_moment_without_kms_costs_no_standby(kms, start):
     assert rotated(server, immediate=True)["newKeyId"] == standby
 
 
+def test_an_enabled_key_that_may_not_sign_makes_unready_until_it_may(kms, start):
+    """The key's policy, or ours, was changed: DescribeKey still says Enabled."""
+    server = start(kms.create_key("ES256"), settled=True, **HASTY)
+    kms.deny(operation="Sign")
+    for _ in range(12):
+        assert server.ask(server.agent).status_code == 503
+    server.until(lambda: server.get("/health/ready").status_code == 503, "it says that it is ready")
+    assert "denies" in server.get("/health/ready").json()["signer"]["why"]
+    kms.clear_faults()  # and nobody asks for a token meanwhile
+    server.until(lambda: server.get("/health/ready").status_code == 200, "it stays not ready")
+    signs_as(server, active(server))
+
+
 # --- the quota ------------------------------------------------------------------------------------------------------
 
 
