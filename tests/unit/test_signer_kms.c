@@ -181,7 +181,7 @@ static void a_key_that_lost_a_race_is_put_to_use_by_a_later_rotation(void **stat
     remember(&found);
     snprintf(fake.keys[1].tag_value, sizeof fake.keys[1].tag_value, "another store's");
     memmove(known_keys, known_keys + 1, --known_count * sizeof *known_keys); /* and it is not there any more */
-    assert_ok(create(signer, &third)); /* at 3: 1 is nobody's that we know */
+    assert_ok(create(signer, &third));                                       /* at 3: 1 is nobody's that we know */
     assert_is(&third, 3);
     remember(&third);
     settings.signing_alg = JWA_RS256;
