@@ -289,6 +289,16 @@ def test_an_enabled_key_that_may_not_sign_makes_unready_until_it_may(kms, start)
     signs_as(server, active(server))
 
 
+def test_a_token_too_long_for_ed25519_is_the_callers_fault(kms, start):
+    server = start(kms.create_key("EdDSA"), settled=True, TOKEN_SIGNING_ALG="EdDSA")
+    kms.forget_calls()
+    answer = server.ask(server.agent, claims={"long": "x" * 4000})
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    assert "4,096" in answer.json()["error_description"]
+    assert not kms.calls("Sign")
+    assert check_by_pyjwt(server, server.token(server.agent, claims={"long": "x" * 2000}), "EdDSA")
+
+
 # --- the quota ------------------------------------------------------------------------------------------------------
 
 
