@@ -17,7 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORKERS_THAT_WAIT = 256 /* 200 calls of KMS in flight, and some that sign nothing */ };
+enum {
+    WORKERS_THAT_WAIT = 256, /* 200 calls of KMS in flight, and some that sign nothing */
+    LOCK_TRIES = 3,
+    LOCK_PAUSE_US = 20000,
+};
 
 static bool is_memory_locked; /* OpenSSL's part of it, where private keys lie */
 
@@ -130,12 +134,26 @@ static struct err lock_data_dir(const struct settings *settings, int *out)
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock < 0)
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be written to");
-    if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
-        *out = lock;
-        return OK;
+    for (int i = 0; i < LOCK_TRIES; i++) { /* app_is_served holds it for a moment */
+        if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
+            *out = lock;
+            return OK;
+        }
+        (void)usleep(LOCK_PAUSE_US);
     }
     close(lock);
     return failed(ERR_INVALID_REQUEST, "another token-service serves from this TOKEN_DATA_DIR");
+}
+
+bool app_is_served(const struct settings *settings)
+{
+    char path[4096];
+    int len = snprintf(path, sizeof path, "%s/serve.lock", settings->data_dir);
+    int lock = len > 0 && (size_t)len < sizeof path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    bool is_held = lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) != 0;
+    if (lock >= 0)
+        close(lock);
+    return is_held;
 }
 
 /* Room for the connections that the settings allow. */

@@ -24,6 +24,8 @@ MUST_USE struct err app_open_signer(struct app *app);
 MUST_USE struct err app_open(struct app *app);
 /* Opens everything and serves until SIGTERM or SIGINT; SIGHUP does a round of housekeeping at once. */
 MUST_USE struct err app_serve(struct app *app);
+/* Whether a server serves from the data directory now. */
+bool app_is_served(const struct settings *settings);
 /* Closes what is open, and frees what an error's sentence may lie in: report it first. Safe on a zeroed struct. */
 void app_close(struct app *app);
 

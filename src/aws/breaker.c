@@ -66,3 +66,12 @@ bool breaker_is_open(struct breaker *breaker)
     pthread_mutex_unlock(&breaker->lock);
     return is_open;
 }
+
+int64_t breaker_wait_ms(struct breaker *breaker, int64_t now_ms)
+{
+    pthread_mutex_lock(&breaker->lock);
+    bool waits = breaker->pause_ms > 0 && now_ms < breaker->until_ms;
+    int64_t wait_ms = waits ? breaker->until_ms - now_ms : 0;
+    pthread_mutex_unlock(&breaker->lock);
+    return wait_ms;
+}

@@ -119,6 +119,14 @@ struct err budget_take(struct budget *budget, unsigned priority, int64_t deadlin
     return taken ? OK : failed(ERR_UNAVAILABLE, "the quota of AWS KMS is used up; try again later");
 }
 
+int64_t budget_wait_ns(struct budget *budget, size_t ahead)
+{
+    pthread_mutex_lock(&budget->lock);
+    int64_t wait_ns = rate_wait_ns(&budget->rate, ahead_of(budget, BUDGET_PRIORITIES - 1) + ahead);
+    pthread_mutex_unlock(&budget->lock);
+    return wait_ns;
+}
+
 void budget_throttled(struct budget *budget)
 {
     pthread_mutex_lock(&budget->lock);

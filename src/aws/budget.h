@@ -15,6 +15,8 @@ void budget_free(struct budget *budget); /* nobody may be waiting; NULL allowed 
 /* May wait, until `deadline_ns` on CLOCK_MONOTONIC at the latest. `priority`: 0 is the most urgent. ERR_UNAVAILABLE
  * when there is no turn before that. */
 MUST_USE struct err budget_take(struct budget *budget, unsigned priority, int64_t deadline_ns);
+/* How long a caller of the least urgency would wait behind all who wait and `ahead` others. Never waits. */
+int64_t budget_wait_ns(struct budget *budget, size_t ahead);
 /* KMS throttled a call. */
 void budget_throttled(struct budget *budget);
 

@@ -7,6 +7,7 @@
 #include "observe/log.h"
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { BODY_MAX = 64 * 1024, RAW_MAX = 4096, PAGES_MAX = 100, KEYS_A_PAGE = 100, ROOM = 12 * 1024 };
 
@@ -116,10 +117,16 @@ static struct err call_json(struct kms *kms, struct arena *arena, struct kms_cal
     return json_parse(arena, answer, out).code ? odd_answer(call.operation) : OK;
 }
 
-/* Where the key must be there, its absence is a fault of the service and not the caller's. */
+/* What AWS denies to the service says nothing of the caller's rights. */
+static struct err as_own_fault(struct err err)
+{
+    return err.code == ERR_INSUFFICIENT_SCOPE ? failed(ERR_UNAVAILABLE, err.why) : err;
+}
+
+/* Where the key must be there, its absence is a fault of the service too. */
 static struct err as_unavailable(struct err err)
 {
-    return err.code == ERR_NOT_FOUND ? failed(ERR_UNAVAILABLE, err.why) : err;
+    return err.code == ERR_NOT_FOUND ? failed(ERR_UNAVAILABLE, err.why) : as_own_fault(err);
 }
 
 static struct str text_of(const struct json *json, struct str name)
@@ -156,7 +163,7 @@ struct err kms_describe(struct kms *kms, struct arena *arena, struct str id, str
     const struct json *answer = NULL;
     struct buf body = body_begin(arena);
     add_text(&body, STR("KeyId"), id);
-    TRY(call_json(kms, arena, (struct kms_call){ .operation = KMS_DESCRIBE_KEY }, &body, &answer));
+    TRY(as_own_fault(call_json(kms, arena, (struct kms_call){ .operation = KMS_DESCRIBE_KEY }, &body, &answer)));
     const struct json *key = json_member(answer, STR("KeyMetadata"));
     struct kms_key found = { .arn = text_of(key, STR("Arn")),
                              .spec = text_of(key, STR("KeySpec")),
@@ -228,49 +235,50 @@ struct err kms_disable_key(struct kms *kms, struct str id)
 
 /* --- finding a key by its tag ------------------------------------------------------------------------------------ */
 
-struct wanted {
-    struct str tag_name, tag_value;
-};
-
-static struct err has_tag(struct kms *kms, struct arena *arena, struct str id, const struct wanted *wanted, bool *out)
+/* ERR_NOT_FOUND when the key has no tag of that name, or its owner lets nobody see: then it is none of ours. */
+static struct err read_tag(struct kms *kms, struct arena *arena, struct str id, struct str name, struct str *value)
 {
     const struct json *answer = NULL;
     struct buf body = body_begin(arena);
     add_text(&body, STR("KeyId"), id);
-    TRY(call_json(kms, arena, (struct kms_call){ .operation = KMS_LIST_RESOURCE_TAGS }, &body, &answer));
+    struct err err = call_json(kms, arena, (struct kms_call){ .operation = KMS_LIST_RESOURCE_TAGS }, &body, &answer);
+    if (err.code == ERR_INSUFFICIENT_SCOPE)
+        return failed(ERR_NOT_FOUND, "another's key");
+    TRY(err);
     const struct json *tags = json_member(answer, STR("Tags")), *tag = tags ? tags->child : NULL;
     for (; tag; tag = tag->next) /* a key has at most 50, and they come on one page */
-        if (str_eq(text_of(tag, STR("TagKey")), wanted->tag_name) &&
-            str_eq(text_of(tag, STR("TagValue")), wanted->tag_value))
-            *out = true;
-    return OK;
+        if (str_eq(text_of(tag, STR("TagKey")), name)) {
+            *value = text_of(tag, STR("TagValue"));
+            return OK;
+        }
+    return failed(ERR_NOT_FOUND, "another key");
 }
 
 /* ERR_NOT_FOUND when it is not that key, or one that will never sign. */
-static struct err check_key(struct kms *kms, struct arena *arena, struct str id, const struct wanted *wanted,
+static struct err check_key(struct kms *kms, struct arena *arena, struct str id, const struct kms_search *search,
                             struct str *arn)
 {
-    bool is_tagged = false;
+    struct str value = { 0, 0 };
     struct kms_key key = { 0 };
-    TRY(has_tag(kms, arena, id, wanted, &is_tagged));
-    if (!is_tagged)
-        return failed(ERR_NOT_FOUND, "another key");
+    TRY(read_tag(kms, arena, id, search->tag_name, &value));
     TRY(kms_describe(kms, arena, id, &key));
     if (key.state != KMS_ENABLED && !str_eq(key.state_name, STR("Creating")))
         return failed(ERR_NOT_FOUND, "a key that does not sign");
+    if (!search->fits(search->context, value, &key))
+        return failed(ERR_NOT_FOUND, "a key that is not looked for");
     *arn = key.arn;
     return OK;
 }
 
 static struct err search_page(struct kms *kms, struct arena *arena, const struct json *page,
-                              const struct wanted *wanted, struct str *arn)
+                              const struct kms_search *search, struct str *arn)
 {
     const struct json *keys = json_member(page, STR("Keys")), *key = keys ? keys->child : NULL;
     for (; key; key = key->next) {
         struct arena own; /* what is asked of one key is not kept */
         struct str found = { 0, 0 };
         arena_init(&own, NULL, 0);
-        struct err err = check_key(kms, &own, text_of(key, STR("KeyId")), wanted, &found);
+        struct err err = check_key(kms, &own, text_of(key, STR("KeyId")), search, &found);
         if (!err.code)
             *arn = arena_copy(arena, found);
         arena_release(&own);
@@ -280,10 +288,8 @@ static struct err search_page(struct kms *kms, struct arena *arena, const struct
     return failed(ERR_NOT_FOUND, "no key of this page");
 }
 
-struct err kms_find_tagged(struct kms *kms, struct arena *arena, struct str tag_name, struct str tag_value,
-                           struct str *arn)
+struct err kms_find_tagged(struct kms *kms, struct arena *arena, const struct kms_search *search, struct str *arn)
 {
-    const struct wanted wanted = { tag_name, tag_value };
     struct str marker = { 0, 0 };
     for (size_t pages = 0; pages < PAGES_MAX; pages++) {
         const struct json *page = NULL, *more;
@@ -293,7 +299,7 @@ struct err kms_find_tagged(struct kms *kms, struct arena *arena, struct str tag_
         if (marker.len > 0)
             add_text(&body, STR("Marker"), marker);
         TRY(as_unavailable(call_json(kms, arena, (struct kms_call){ .operation = KMS_LIST_KEYS }, &body, &page)));
-        struct err err = search_page(kms, arena, page, &wanted, arn);
+        struct err err = search_page(kms, arena, page, search, arn);
         if (err.code != ERR_NOT_FOUND)
             return err;
         more = json_member(page, STR("Truncated"));
@@ -301,7 +307,20 @@ struct err kms_find_tagged(struct kms *kms, struct arena *arena, struct str tag_
         if (!more || more->kind != JSON_TRUE || marker.len == 0)
             break;
     }
-    return failed(ERR_NOT_FOUND, "AWS KMS has no key with that tag");
+    return failed(ERR_NOT_FOUND, "AWS KMS has no such key with that tag");
+}
+
+/* --- how busy it is ---------------------------------------------------------------------------------------------- */
+
+int64_t kms_wait_s(struct kms *kms, size_t ahead)
+{
+    const int64_t second_ns = 1000000000, second_ms = 1000;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t turn_ns = budget_wait_ns(kms->budget, ahead);
+    int64_t pause_ms = breaker_wait_ms(&kms->breaker, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    int64_t turn_s = (turn_ns + second_ns - 1) / second_ns, pause_s = (pause_ms + second_ms - 1) / second_ms;
+    return turn_s > pause_s ? turn_s : pause_s;
 }
 
 /* --- signatures -------------------------------------------------------------------------------------------------- */

@@ -37,13 +37,22 @@ MUST_USE struct err kms_public_key(struct kms *kms, struct arena *arena, struct 
  */
 MUST_USE struct err kms_sign(struct kms *kms, struct str id, enum jwa alg, enum kms_priority priority, struct str input,
                              char *out, size_t *len);
+/* How many seconds a signature would wait for its turn behind those who wait now and `ahead` others, and until a KMS
+ * that does not answer is asked again; 0: not at all. Never waits itself. */
+int64_t kms_wait_s(struct kms *kms, size_t ahead);
 /* Makes an asymmetric signing key of that spec, described and tagged; *arn in the arena. Not idempotent: a caller that
  * may have been cut off looks for its tag first (kms_find_tagged). */
 MUST_USE struct err kms_create_key(struct kms *kms, struct arena *arena, struct str spec, struct str description,
                                    struct str tag_name, struct str tag_value, struct str *arn);
-/* The ARN of an enabled or creating key with that tag, made by a call that was cut off; ERR_NOT_FOUND when there is
- * none. Slow (it lists keys): for recovery only. */
-MUST_USE struct err kms_find_tagged(struct kms *kms, struct arena *arena, struct str tag_name, struct str tag_value,
+/* What is looked for among the enabled and creating keys that have a tag of that name: the first that `fits`. */
+struct kms_search {
+    struct str tag_name;
+    bool (*fits)(const void *context, struct str tag_value, const struct kms_key *key);
+    const void *context;
+};
+/* Its ARN; ERR_NOT_FOUND when there is none. For what a call that was cut off has left behind. Slow: it lists the
+ * account's keys and asks for the tags of each. */
+MUST_USE struct err kms_find_tagged(struct kms *kms, struct arena *arena, const struct kms_search *search,
                                     struct str *arn);
 /* Moves an alias ("alias/…") to another key. Idempotent. */
 MUST_USE struct err kms_update_alias(struct kms *kms, struct str alias, struct str key_id);

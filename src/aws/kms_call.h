@@ -37,8 +37,8 @@ struct kms_call {
     bool is_unique;             /* done twice, it would do harm: not tried again unless KMS surely did nothing */
 };
 
-/* *answer: the body of a 200, in the arena. ERR_NOT_FOUND when KMS says that there is no such key, else
- * ERR_UNAVAILABLE. */
+/* *answer: the body of a 200, in the arena. ERR_NOT_FOUND when KMS says that there is no such key,
+ * ERR_INSUFFICIENT_SCOPE when it denies access, else ERR_UNAVAILABLE. */
 MUST_USE struct err kms_call(struct kms *kms, struct arena *arena, const struct kms_call *call, struct str *answer);
 
 #endif

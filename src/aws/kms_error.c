@@ -28,7 +28,7 @@ static const struct {
     { "InvalidClientTokenId", KMS_BAD_CREDENTIALS, ERR_UNAVAILABLE, not_known },
     { "MissingAuthenticationTokenException", KMS_FINAL, ERR_UNAVAILABLE, not_known },
     { "IncompleteSignatureException", KMS_FINAL, ERR_UNAVAILABLE, not_known },
-    { "AccessDeniedException", KMS_FINAL, ERR_UNAVAILABLE, "AWS KMS denies access to the key: see its policy" },
+    { "AccessDeniedException", KMS_FINAL, ERR_INSUFFICIENT_SCOPE, "AWS KMS denies access to the key: see its policy" },
     { "DisabledException", KMS_FINAL, ERR_UNAVAILABLE, "the key is disabled in AWS KMS" },
     { "KMSInvalidStateException", KMS_FINAL, ERR_UNAVAILABLE, "the key's state in AWS KMS does not allow its use" },
     { "NotFoundException", KMS_FINAL, ERR_NOT_FOUND, "AWS KMS knows no such key" },

@@ -7,7 +7,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { CLOCK_EARLIEST = 1767225600 /* 2026-01-01: an earlier clock is wrong, and its tokens would be born expired */ };
+enum {
+    CLOCK_EARLIEST = 1767225600, /* 2026-01-01: an earlier clock is wrong, and its tokens would be born expired */
+    STANDBY_MADE_S = 10,
+};
 
 struct finding {
     const char *part;
@@ -35,6 +38,25 @@ static struct err check_sign(struct app *app)
     keyring_release(view);
     arena_release(&arena);
     return err;
+}
+
+/* Without a next key, neither a rotation nor an emergency finds one: a server that runs has made one in its first
+ * seconds. */
+static struct err check_standby(struct app *app, const char **note)
+{
+    AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(app->service.keyring);
+    struct signer *signer = app->service.signer;
+    const struct lifecycle life = { view->records, view->count, &app->settings };
+    const struct key *standby = lifecycle_standby(&life), *active = lifecycle_active(&life);
+    if (standby) {
+        struct str ready = lifecycle_time(&app->arena, lifecycle_standby_ready_at(&life));
+        *note = arena_printf(&app->arena, "the next key is published, and may sign from %s on", ready.at).at;
+        return signer->ops->load(signer, &app->arena, standby);
+    }
+    *note = "a server makes the next key in its first seconds";
+    return app_is_served(&app->settings) && time(NULL) >= active->activated_at + STANDBY_MADE_S
+               ? failed(ERR_UNAVAILABLE, "no next key is published: the server's log says why, as keys_not_moved")
+               : OK;
 }
 
 static const char *note_of(const struct signer *signer)
@@ -68,6 +90,24 @@ static struct err check_files(const struct settings *settings)
     return OK;
 }
 
+/* A sentence may hold a value that was set, in quotes. */
+static void print_json(const struct finding *finding, const char *says)
+{
+    AUTO(arena_release) struct arena arena;
+    struct buf out;
+    arena_init(&arena, NULL, 0);
+    buf_init(&out, &arena, 256, 8192);
+    buf_add(&out, STR("{"));
+    json_write_name(&out, STR("check"));
+    json_write_str(&out, str_of(finding->part));
+    json_write_name(&out, STR("ok"));
+    buf_add(&out, finding->err.code ? STR("false") : STR("true"));
+    json_write_name(&out, STR("detail"));
+    json_write_str(&out, str_of(says));
+    buf_add(&out, STR("}"));
+    printf("%.*s", (int)out.len, out.at);
+}
+
 static int print_findings(const struct finding *findings, size_t count, bool json)
 {
     int bad = 0;
@@ -75,11 +115,12 @@ static int print_findings(const struct finding *findings, size_t count, bool jso
         const struct finding *each = &findings[i];
         const char *says = each->err.code ? each->err.why : each->note;
         bad += each->err.code != ERR_OK;
-        if (json)
-            printf("%s{\"check\":\"%s\",\"ok\":%s,\"detail\":\"%s\"}", i > 0 ? ",\n " : "[", each->part,
-                   each->err.code ? "false" : "true", says);
-        else
+        if (json) {
+            printf(i > 0 ? ",\n " : "[");
+            print_json(each, says);
+        } else {
             printf("%-8s %-7s %s\n", each->part, each->err.code ? "FAILS" : "ok", says);
+        }
     }
     if (json)
         printf("]\n");
@@ -90,7 +131,9 @@ static int examine(struct app *app, bool json)
 {
     struct err opened = app_open(app);
     const struct service *service = &app->service;
+    const char *standby_note = "";
     const struct err unopened = failed(ERR_UNAVAILABLE, "not tried, since the service could not be opened");
+    const struct err standby = opened.code ? unopened : check_standby(app, &standby_note);
     const struct finding findings[] = {
         { "clock", check_clock(), "after 2026-01-01" },
         { "files", check_files(&app->settings), "enough may be open" },
@@ -100,6 +143,7 @@ static int examine(struct app *app, bool json)
         { "signer", opened.code ? unopened : service->signer->ops->check(service->signer),
           opened.code ? "" : note_of(service->signer) },
         { "sign", opened.code ? unopened : check_sign(app), "a signature verifies against the published key" },
+        { "standby", standby, standby_note },
     };
     return print_findings(findings, sizeof findings / sizeof *findings, json);
 }

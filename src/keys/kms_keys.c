@@ -2,7 +2,12 @@
 #include "keys/kms_keys.h"
 #include "base/clock.h"
 
-enum { ASK_INTERVAL_MS = 30 * 1000, FAULT_INTERVAL_MS = 5 * 1000 };
+enum {
+    ASK_INTERVAL_MS = 30 * 1000,
+    FAULT_INTERVAL_MS = 5 * 1000,
+    FAILURES_TOLD = 10, /* in a row, and for as long as this: a short quota lets one through each second */
+    FAILING_MS = 10 * 1000,
+};
 
 /* --- kinds and states -------------------------------------------------------------------------------------------- */
 
@@ -79,12 +84,26 @@ void kms_watch_close(struct kms_watch *watch)
     pthread_mutex_destroy(&watch->lock);
 }
 
+void kms_watch_follow(struct kms_watch *watch, struct str kid)
+{
+    pthread_mutex_lock(&watch->lock);
+    if (!str_eq(str_of(watch->active), kid) && kid.len < sizeof watch->active) {
+        memcpy(watch->active, kid.at, kid.len);
+        watch->active[kid.len] = 0;
+        watch->ask_at_ms = 0;
+    }
+    pthread_mutex_unlock(&watch->lock);
+}
+
 void kms_watch_note(struct kms_watch *watch, bool worked)
 {
-    if (worked)
+    if (worked) {
         atomic_store_explicit(&watch->worked_ms, clock_ms(), memory_order_relaxed);
-    else
+        atomic_store_explicit(&watch->failures, 0, memory_order_relaxed);
+    } else {
         atomic_store_explicit(&watch->doubt, true, memory_order_relaxed);
+        atomic_fetch_add_explicit(&watch->failures, 1, memory_order_relaxed);
+    }
 }
 
 /* The fault of one key's state; *answered becomes false when KMS did not say. */
@@ -106,15 +125,23 @@ static struct err ask(struct kms_watch *watch, struct str id, bool *answered)
     return err;
 }
 
+static bool holds(const struct loaded_key *const *keys, size_t count, const char *kid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(keys[i]->jwk->kid, kid) == 0)
+            return true;
+    return false;
+}
+
 /* KMS may not answer one question while it signs: a signature within the interval shows that it can be reached. */
 static struct err ask_all(struct kms_watch *watch, struct loaded *loaded, bool needs_answers)
 {
     const struct loaded_key *keys[LOADED_MAX];
     size_t count = loaded_hold_all(loaded, keys);
-    bool answered = true;
+    bool answered = true, follows = holds(keys, count, watch->active);
     struct err err = count ? OK : failed(ERR_UNAVAILABLE, "no signing key is loaded");
     for (size_t i = 0; i < count; i++) {
-        if (!err.code)
+        if (!err.code && (!follows || strcmp(keys[i]->jwk->kid, watch->active) == 0))
             err = ask(watch, keys[i]->ref, &answered);
         loaded_release(keys[i]);
     }
@@ -136,4 +163,33 @@ struct err kms_watch_check(struct kms_watch *watch, struct loaded *loaded, bool 
     struct err known = watch->known;
     pthread_mutex_unlock(&watch->lock);
     return known;
+}
+
+static bool only_fails(struct kms_watch *watch)
+{
+    return atomic_load_explicit(&watch->failures, memory_order_relaxed) >= FAILURES_TOLD &&
+           clock_ms() - atomic_load_explicit(&watch->worked_ms, memory_order_relaxed) >= FAILING_MS;
+}
+
+struct err kms_watch_probe(struct kms_watch *watch, struct loaded *loaded)
+{
+    const struct loaded_key *keys[LOADED_MAX];
+    char signature[JWK_SIGNATURE_MAX], active[sizeof watch->active];
+    size_t len = 0;
+    struct err err = OK;
+    if (!only_fails(watch))
+        return OK;
+    pthread_mutex_lock(&watch->lock);
+    memcpy(active, watch->active, sizeof active);
+    pthread_mutex_unlock(&watch->lock);
+    size_t count = loaded_hold_all(loaded, keys);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(keys[i]->jwk->kid, active) == 0) { /* no token's signing input looks like this */
+            err = kms_sign(watch->kms, keys[i]->ref, keys[i]->jwk->alg, KMS_BACKGROUND, STR("a test of readiness"),
+                           signature, &len);
+            kms_watch_note(watch, !err.code);
+        }
+        loaded_release(keys[i]);
+    }
+    return err;
 }

@@ -22,18 +22,27 @@ MUST_USE struct err kms_check_state(const struct kms_key *key);
 struct kms_watch {
     struct kms *kms;
     pthread_mutex_t lock;
-    int64_t ask_at_ms;             /* monotonic */
-    struct err known, heard;       /* what was said last, and what KMS itself said last; static sentences */
-    atomic_bool doubt;             /* a signature failed since */
-    atomic_int_fast64_t worked_ms; /* the last signature; 0: none */
+    char active[JWK_THUMBPRINT_LEN + 1]; /* the kid that is asked about; "": all that are loaded */
+    int64_t ask_at_ms;                   /* monotonic */
+    struct err known, heard;             /* what was said last, and what KMS itself said last; static sentences */
+    atomic_bool doubt;                   /* a signature failed since */
+    atomic_int_fast64_t worked_ms;       /* the last signature; 0: none */
+    atomic_uint failures;                /* signatures in a row that failed */
 };
 
 void kms_watch_open(struct kms_watch *watch, struct kms *kms);
 void kms_watch_close(struct kms_watch *watch);
+/* From now on it is this key that is asked about: a standby that can't be used makes nobody unready. */
+void kms_watch_follow(struct kms_watch *watch, struct str kid);
 /* A Sign call ended. Cheap. */
 void kms_watch_note(struct kms_watch *watch, bool worked);
-/* The first fault of the KMS keys of what is loaded. `needs_answers`: whether KMS being out of reach is one. May wait.
+/* The fault of the followed key's KMS key; while none is, the first of what is loaded. `needs_answers`: whether KMS
+ * being out of reach is one. May wait.
  */
 MUST_USE struct err kms_watch_check(struct kms_watch *watch, struct loaded *loaded, bool needs_answers);
+/* When nothing but failures came of signatures for 10 s, has the followed key sign something: an enabled key may still
+ * be denied to us; and nobody asks a token of an instance that is not ready, which would show that it is good again.
+ * May wait. */
+MUST_USE struct err kms_watch_probe(struct kms_watch *watch, struct loaded *loaded);
 
 #endif

@@ -81,6 +81,15 @@ static struct err prove(struct signer *signer, struct arena *arena, const struct
     return pair_check(public, message, (struct str){ signature, len });
 }
 
+/* Whether a standby that failed is to blame itself: not when the active key fails too, since then it is the signer as a
+ * whole (a KMS that can't be reached), and the standby proved itself when it was made. */
+static bool is_to_blame(struct rotation *rotation, struct arena *arena, const struct lifecycle *life)
+{
+    const struct key *active = lifecycle_active(life);
+    struct err err = active ? prove(rotation->signer, arena, active) : OK;
+    return !err.code || err.code == ERR_NOT_FOUND; /* of a signer that is not open: it has no part in this */
+}
+
 /* The keys that have rows and may have private halves. */
 static struct err known_keys(struct rotation *rotation, struct arena *arena, const struct lifecycle *life,
                              const struct key **out, size_t *count)
@@ -108,7 +117,7 @@ static struct err forget_past(struct rotation *rotation, struct arena *arena, co
     if (past.state != KEY_RETIRED && past.state != KEY_REVOKED)
         return failed(ERR_CONFLICT, "another instance has published this key");
     TRY(rotation->signer->ops->dispose(rotation->signer, arena, &past));
-    return failed(ERR_NOT_FOUND, "the key has had its life");
+    return failed(ERR_NOT_FOUND, "a key that has had its life came up again as the next one");
 }
 
 /* A pair that somebody left behind comes before a new one. It may be of another algorithm: then it becomes the standby
@@ -129,7 +138,9 @@ static struct err find_or_make(struct rotation *rotation, struct arena *arena, c
         if (err.code != ERR_NOT_FOUND)
             return err;
     }
-    return signer->ops->create(signer, arena, wanted, out);
+    TRY(signer->ops->create(signer, arena, wanted, out));
+    struct err err = forget_past(rotation, arena, out);
+    return err.code == ERR_NOT_FOUND ? failed(ERR_UNAVAILABLE, err.why) : err;
 }
 
 static struct err make_standby(struct rotation *rotation, struct arena *arena, const struct lifecycle *life,
@@ -169,7 +180,8 @@ static struct err rotate_when_due(struct rotation *rotation, struct arena *arena
                                   const struct key *standby, int64_t now_s)
 {
     struct err err = prove(rotation->signer, arena, standby);
-    if (err.code && now_s >= lifecycle_rotation_at(life, now_s) + STANDBY_PATIENCE_S)
+    if (err.code && now_s >= lifecycle_rotation_at(life, now_s) + STANDBY_PATIENCE_S &&
+        is_to_blame(rotation, arena, life))
         return drop_standby(rotation, standby, "its private half can't be used", now_s);
     TRY(err);
     return activate(rotation, life, standby, now_s);
@@ -293,9 +305,8 @@ void rotation_round(struct rotation *rotation, int64_t now_s, bool *changed)
 
 /* --- what is asked for ------------------------------------------------------------------------------------------- */
 
-/* A standby that can sign, made now when there is none; *life is read again then. When the signer as a whole can't be
- * used (a KMS that can't be reached), the standby is not to blame: it proved itself when it was made, and an emergency
- * goes on with it. */
+/* A standby that can sign, made now when there is none; *life is read again then. When it is the signer as a whole that
+ * fails, an emergency goes on with the standby that there is. */
 static struct err need_standby(struct rotation *rotation, struct arena *arena, struct lifecycle *life, bool emergency,
                                int64_t now_s, const struct key **out)
 {
@@ -303,9 +314,8 @@ static struct err need_standby(struct rotation *rotation, struct arena *arena, s
     struct err err = standby ? prove(rotation->signer, arena, standby) : OK;
     if (err.code) {
         LOG(LOG_ERROR, "standby_unusable", LOG_STR("kid", standby->kid), LOG_TEXT_("why", err.why));
-        bool signer_fails = rotation->signer->ops->check(rotation->signer).code != ERR_OK;
         *out = standby;
-        if (signer_fails)
+        if (!is_to_blame(rotation, arena, life))
             return emergency && lifecycle_active(life) ? OK : err;
         TRY(drop_standby(rotation, standby, "its private half can't be used", now_s));
         TRY(read_life(rotation, arena, life));

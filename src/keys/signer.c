@@ -141,6 +141,12 @@ static struct err all_check(struct signer *signer)
     return OK;
 }
 
+static int64_t all_wait_s(struct signer *signer, size_t ahead)
+{
+    struct signers *all = signers_of(signer);
+    return all->kinds[all->chosen]->ops->wait_s(all->kinds[all->chosen], ahead);
+}
+
 static void all_close(struct signer *signer)
 {
     struct signers *all = signers_of(signer);
@@ -164,6 +170,7 @@ static const struct signer_ops all_ops = {
     .unload = all_unload,
     .dispose = all_dispose,
     .check = all_check,
+    .wait_s = all_wait_s,
     .close = all_close,
 };
 

@@ -39,6 +39,9 @@ struct signer_ops {
     struct err (*dispose)(struct signer *, struct arena *, const struct key *key);
     /* Readiness and `doctor`; its sentence is static. */
     struct err (*check)(struct signer *);
+    /* How many seconds a signature would wait for its turn now, behind `ahead` others that are still to ask; 0: not at
+     * all. Never waits itself. */
+    int64_t (*wait_s)(struct signer *, size_t ahead);
     void (*close)(struct signer *); /* wipes what it holds */
 };
 struct signer {
@@ -59,7 +62,7 @@ MUST_USE struct err signer_local_open(const struct settings *settings, struct si
 /* Asymmetric keys in KMS, "kms:<ARN>". The first key is the one behind KMS_KEY_ID (the first of a list, an alias's
  * target). Another is the next of the list that the store does not know, or when KMS_KEY_ID is one id or alias, a new
  * KMS key of the same spec; one that an interrupted `create` made is found by its tag and taken. ERR_NOT_FOUND when the
- * list is used up. */
+ * list is used up. A key that the store knows as past is never taken again. */
 MUST_USE struct err signer_kms_open(const struct settings *settings, struct kms *kms, struct store *store,
                                     struct signer **out);
 /* Key pairs made by KMS and wrapped by the symmetric key KMS_KEY_ID, "envelope:<ARN>:<wrapped, base64url>"; unwrapped

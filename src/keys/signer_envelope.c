@@ -100,7 +100,11 @@ static struct err envelope_load(struct signer *signer, struct arena *arena, cons
     struct signer_envelope *self = envelope_of(signer);
     if (!pair_is_of(key, SIGNER_ENVELOPE))
         return failed(ERR_NOT_FOUND, "the store's signing key is of another signer: KMS has not wrapped it");
-    return loaded_has(self->keys, key->kid) ? OK : load_key(self, arena, key);
+    if (!loaded_has(self->keys, key->kid))
+        TRY(load_key(self, arena, key));
+    if (key->state == KEY_ACTIVE)
+        kms_watch_follow(&self->watch, key->kid);
+    return OK;
 }
 
 /* --- making ------------------------------------------------------------------------------------------------------ */
@@ -197,6 +201,13 @@ static struct err envelope_check(struct signer *signer)
     return kms_watch_check(&self->watch, self->keys, false);
 }
 
+static int64_t envelope_wait_s(struct signer *signer, size_t ahead)
+{
+    (void)signer;
+    (void)ahead;
+    return 0; /* a processor is not rationed */
+}
+
 static void envelope_close(struct signer *signer)
 {
     struct signer_envelope *self = envelope_of(signer);
@@ -214,6 +225,7 @@ static const struct signer_ops envelope_ops = {
     .unload = envelope_unload,
     .dispose = envelope_dispose,
     .check = envelope_check,
+    .wait_s = envelope_wait_s,
     .close = envelope_close,
 };
 

@@ -1,7 +1,8 @@
 /* keys/signer_kms.c: private keys that never leave AWS KMS; each token is one Sign call.
  *
- * A rotation that was cut off between KMS and the store leaves a KMS key that no row names. It carries a tag that says
- * after which key it was made, so the next try finds it instead of making one more. */
+ * A rotation that was cut off between KMS and the store, or that another instance overtook, leaves a KMS key that no
+ * row names. Its tag says after which key it was made: so it is known to be this store's, and is put to use before one
+ * more is made, by whichever rotation comes next. */
 #include "keys/kms_keys.h"
 #include "keys/pair.h"
 #include "keys/signer.h"
@@ -9,7 +10,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { AWAIT_TRIES = 20, AWAIT_MS = 250 }; /* a key that was just made may not be usable, or not even known, at once */
+enum {
+    AWAIT_TRIES = 20, /* a key that was just made may not be usable, or not even known, at once */
+    AWAIT_MS = 250,
+    PAST_MAX = 256, /* past keys looked at; older ones are disabled in KMS, and so taken no more */
+};
 
 static const struct str successor_tag = { "token-service-successor-of", 26 };
 
@@ -108,30 +113,47 @@ static struct err signer_kms_load(struct signer *signer, struct arena *arena, co
         return failed(ERR_NOT_FOUND, "the store's signing key is of another signer: it is none of AWS KMS");
     if (!loaded_has(self->keys, key->kid))
         TRY(load_key(self, arena, key));
-    if (key->state == KEY_ACTIVE)
+    if (key->state == KEY_ACTIVE) {
+        kms_watch_follow(&self->watch, key->kid);
         move_alias(self, arena, key);
+    }
     return OK;
 }
 
 /* --- making ------------------------------------------------------------------------------------------------------ */
 
+/* The keys that have rows: those in force, the newest first, and those that have had their life. A past key is never
+ * taken again, also when KMS would not let it be disabled: it may have been revoked. */
 struct known {
-    struct key *keys;
-    size_t count;
+    struct key *live, *past;
+    size_t live_count, past_count;
 };
+
+static const struct key *known_at(const struct known *known, size_t i)
+{
+    return i < known->live_count ? &known->live[i] : &known->past[i - known->live_count];
+}
 
 static bool knows(const struct known *known, struct str arn)
 {
-    for (size_t i = 0; i < known->count; i++)
-        if (is_ours(&known->keys[i]) && str_eq(arn_of(&known->keys[i]), arn))
+    for (size_t i = 0; i < known->live_count + known->past_count; i++)
+        if (is_ours(known_at(known, i)) && str_eq(arn_of(known_at(known, i)), arn))
             return true;
     return false;
 }
 
 static bool knows_any(const struct known *known)
 {
-    for (size_t i = 0; i < known->count; i++)
-        if (is_ours(&known->keys[i]))
+    for (size_t i = 0; i < known->live_count + known->past_count; i++)
+        if (is_ours(known_at(known, i)))
+            return true;
+    return false;
+}
+
+static bool knows_kid(const struct known *known, struct str kid)
+{
+    for (size_t i = 0; i < known->live_count + known->past_count; i++)
+        if (str_eq(known_at(known, i)->kid, kid))
             return true;
     return false;
 }
@@ -151,19 +173,40 @@ static struct err await_enabled(struct signer_kms *self, struct arena *arena, st
     return failed(ERR_UNAVAILABLE, "the new KMS key did not become usable in time");
 }
 
+struct left_behind {
+    const struct known *known;
+    struct str spec;
+};
+
+/* A key that was made to follow one of this store's, and has no row. */
+static bool is_left_behind(const void *context, struct str predecessor, const struct kms_key *key)
+{
+    const struct left_behind *wanted = context;
+    return key->is_signing && str_eq(key->spec, wanted->spec) && knows_kid(wanted->known, predecessor) &&
+           !knows(wanted->known, key->arn);
+}
+
+static struct err no_new_key(struct arena *arena, const char *permissions, struct err err)
+{
+    return failed(ERR_UNAVAILABLE,
+                  arena_printf(arena, "no new key can be made in AWS KMS (%s): %s", permissions, err.why).at);
+}
+
 /* A KMS key like the one behind KMS_KEY_ID, made now or by a try that was cut off. */
 static struct err make_like(struct signer_kms *self, struct arena *arena, const struct known *known, struct str spec,
                             struct str *arn)
 {
-    struct str newest = known->keys[0].kid; /* the store lists the newest first */
+    const struct left_behind wanted = { known, spec };
+    const struct kms_search search = { successor_tag, is_left_behind, &wanted };
     struct str about = arena_printf(arena, "Signing key of the token service %s", self->settings->issuer);
-    struct err err = kms_find_tagged(self->kms, arena, successor_tag, newest, arn);
-    if (!err.code && !knows(known, *arn))
+    struct err err = kms_find_tagged(self->kms, arena, &search, arn);
+    if (err.code && err.code != ERR_NOT_FOUND)
+        return no_new_key(arena, "kms:ListKeys, kms:ListResourceTags", err);
+    if (!err.code)
         LOG(LOG_INFO, "kms_key_found", LOG_STR("arn", *arn), LOG_TEXT_("why", "a rotation that was cut off made it"));
-    else if (!err.code || err.code == ERR_NOT_FOUND)
-        err = kms_create_key(self->kms, arena, spec, about, successor_tag, newest, arn);
-    TRY(err);
-    return await_enabled(self, arena, *arn);
+    else
+        err = kms_create_key(self->kms, arena, spec, about, successor_tag, known_at(known, 0)->kid, arn);
+    return err.code ? no_new_key(arena, "kms:CreateKey, kms:TagResource", err) : await_enabled(self, arena, *arn);
 }
 
 /* A key of KMS_KEY_ID that the store does not know. One that is not enabled is passed over once there are others of
@@ -191,9 +234,11 @@ static struct err next_of_list(struct signer_kms *self, struct arena *arena, enu
 
 static struct err choose(struct signer_kms *self, struct arena *arena, enum jwa alg, struct str *arn)
 {
+    const struct store_ops *store = self->store->ops;
     struct known known = { 0 };
     struct kms_key about = { 0 };
-    TRY(self->store->ops->list_keys(self->store, arena, &known.keys, &known.count));
+    TRY(store->list_keys(self->store, arena, &known.live, &known.live_count));
+    TRY(store->list_past_keys(self->store, arena, false, PAST_MAX, &known.past, &known.past_count));
     struct err err = next_of_list(self, arena, alg, &known, &about);
     if (err.code == ERR_NOT_FOUND && !str_has(str_of(self->settings->kms_key_id), ','))
         return make_like(self, arena, &known, about.spec, arn);
@@ -287,7 +332,13 @@ static struct err signer_kms_dispose(struct signer *signer, struct arena *arena,
 static struct err signer_kms_check(struct signer *signer)
 {
     struct signer_kms *self = kms_of(signer);
-    return kms_watch_check(&self->watch, self->keys, true);
+    TRY(kms_watch_check(&self->watch, self->keys, true));
+    return kms_watch_probe(&self->watch, self->keys);
+}
+
+static int64_t signer_kms_wait_s(struct signer *signer, size_t ahead)
+{
+    return kms_wait_s(kms_of(signer)->kms, ahead);
 }
 
 static void signer_kms_close(struct signer *signer)
@@ -307,6 +358,7 @@ static const struct signer_ops kms_ops = {
     .unload = signer_kms_unload,
     .dispose = signer_kms_dispose,
     .check = signer_kms_check,
+    .wait_s = signer_kms_wait_s,
     .close = signer_kms_close,
 };
 

@@ -277,6 +277,13 @@ static struct err local_check(struct signer *signer)
     return err;
 }
 
+static int64_t local_wait_s(struct signer *signer, size_t ahead)
+{
+    (void)signer;
+    (void)ahead;
+    return 0; /* a processor is not rationed */
+}
+
 static void local_close(struct signer *signer)
 {
     struct signer_local *local = local_of(signer);
@@ -294,6 +301,7 @@ static const struct signer_ops local_ops = {
     .unload = local_unload,
     .dispose = local_dispose,
     .check = local_check,
+    .wait_s = local_wait_s,
     .close = local_close,
 };
 

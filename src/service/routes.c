@@ -139,6 +139,13 @@ static struct err check_access(struct call *call, const struct route *route, str
     return OK;
 }
 
+int64_t service_retry_after_s(const struct service *service)
+{
+    enum { LEAST_S = 1, MOST_S = 60 };
+    int64_t wait_s = service->signer->ops->wait_s(service->signer, atomic_load(&service->jobs_waiting));
+    return wait_s < LEAST_S ? LEAST_S : wait_s > MOST_S ? MOST_S : wait_s;
+}
+
 enum answered service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response)
 {
@@ -157,6 +164,8 @@ enum answered service_answer(struct service *service, const struct request *requ
         err = route->run(&call, response);
     if (!err.code && response->body.overflowed)
         err = failed(ERR_INTERNAL, "the answer is too large");
+    if (err.code == ERR_UNAVAILABLE && may_wait)
+        response->retry_after_s = service_retry_after_s(service);
     if (err.code)
         response_fail(response, request->arena, err);
     return ANSWERED;

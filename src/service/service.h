@@ -63,6 +63,10 @@ enum answered { ANSWERED, NEEDS_WORKER };
 enum answered service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response);
 
+/* When somebody who is told 503 had better come back: when those who wait now will have been served, as far as the
+ * signer knows; at least 1 s, at most a minute. Never waits. */
+int64_t service_retry_after_s(const struct service *service);
+
 /* Counts and logs an answered request; to be called once, when the answer is final. */
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns);
 

@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct kms_error error;
         arena_init(&arena, NULL, 0);
         kms_error_read(&arena, statuses[i], body, &error);
-        PROMISE(error.err.code == ERR_UNAVAILABLE || error.err.code == ERR_NOT_FOUND);
+        PROMISE(error.err.code == ERR_UNAVAILABLE || error.err.code == ERR_NOT_FOUND ||
+                error.err.code == ERR_INSUFFICIENT_SCOPE);
         PROMISE(error.err.why && error.code.len > 0);
         PROMISE(statuses[i] != 503 || error.verdict != KMS_FINAL || error.code.at[0] != 'n' ||
                 !str_eq(error.code, STR("none")));

@@ -135,6 +135,27 @@ def test_in_memory_it_is_locked_and_in_no_core_dump(kms, start, key, alg, saniti
     assert re.search(r"Max core file size +0 +0 ", Path(f"/proc/{server.process.pid}/limits").read_text())
 
 
+@pytest.mark.parametrize("way", ["revoked", "retiring"])
+def test_a_key_that_signs_no_more_is_in_memory_no_more(kms, start, key, way, sanitizer):
+    if sanitizer or os.geteuid() != 0:
+        return
+    server, made, _ = start_and_see_the_pair(kms, start, key, TOKEN_SIGNING_ALG="RS256")
+    for _ in range(5):
+        server.token(server.agent)
+    secret = spellings(*private_key_of(kms, made))
+
+    def places():
+        return [name for data, _ in regions(server.process.pid) for name, value in secret.items() if value in data]
+
+    assert places(), "the search finds nothing"
+    server.settled()
+    (active,) = server.kids("active")
+    body = {"revoke": active} if way == "revoked" else {"immediate": True}
+    assert server.post("/admin/rotate-keys", auth=server.agent, json=body).status_code == 200
+    server.token(server.agent)
+    server.until(lambda: not places(), "it is still there", 10)
+
+
 def test_kms_unwraps_once_a_start(kms, start, key):
     server, _, _ = start_and_see_the_pair(kms, start, key, TOKEN_SIGNING_ALG="ES256")
     before = server.jwks()

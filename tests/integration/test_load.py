@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 
+import tokens
 from service import check_answer
 from wire import PATIENCE_S, head, post
 
@@ -133,3 +134,68 @@ def test_mixed_load(make_server):
     assert server.metric("tokens_issued_total") >= sum(len(worker.active) for worker in workers)
     assert server.metric("queue_depth") == server.metric("commit_queue_depth") == 0
     server.stop()
+
+
+class Issuer(threading.Thread):
+    """Wants tokens, one after the other; a 503 is an answer as well."""
+
+    def __init__(self, server, agent, end):
+        super().__init__()
+        self.server, self.end = server, end
+        self.basic = f"Authorization: {agent.basic()}"
+        self.issued, self.refused, self.fault = [], 0, None
+
+    def one(self, wire):
+        kind = random.choice(["access", "access", "refresh", "id"])
+        body = {"subject": "user", "clientId": "agent", "scope": "", "tokenType": kind}
+        answer = wire.call(post("/token", json.dumps(body).encode(), "application/json", self.basic))
+        assert answer.status in (200, 503), answer.body
+        check_answer("POST", "/token", answer.status, answer.headers, answer.body)
+        if answer.status == 503:
+            self.refused += 1
+        elif kind != "id":  # which introspection doesn't know
+            self.issued.append(answer.json()["token"])
+
+    def run(self):
+        try:
+            with self.server.wire() as wire:
+                while time.monotonic() < self.end:
+                    self.one(wire)
+        except Exception as fault:  # pylint: disable=broad-except
+            self.fault = fault
+
+
+def test_load_while_kms_throttles_and_keys_rotate(kms, start):
+    """256 workers, more callers than KMS takes calls, faults, and a rotation or a revocation of a key each moment."""
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_LOG_LEVEL="info", TOKEN_SIGNING_ALG="ES256",
+                   TOKEN_VERIFIED_CACHE=256, TOKEN_LOOPS=2, TOKEN_KMS_TIMEOUT=2, TOKEN_KMS_TRY_TIMEOUT=1)
+    assert server.events("serving")[-1]["workers"] == 256
+    kms.proxy.limit(120)
+    kms.slow(0.1, operation="Sign", times=50)
+    kms.break_inside(operation="Sign", times=20)
+    kms.drop("reset", operation="Sign", times=20)
+    issuers = [Issuer(server, server.agent, time.monotonic() + SECONDS) for _ in range(96)]
+    for issuer in issuers:
+        issuer.start()
+    revoked, rotations = set(), 0
+    while any(issuer.is_alive() for issuer in issuers):
+        body = {"immediate": True} if rotations % 3 else {"revoke": server.kids("active")[0]}
+        answer = server.post("/admin/rotate-keys", auth=server.agent, json=body)
+        assert answer.status_code in (200, 503), answer.text
+        if answer.status_code == 200:
+            rotations += 1
+            revoked |= {body.get("revoke")}
+        for path in ("/.well-known/jwks.json", "/health/ready", "/metrics"):
+            assert server.get(path).content
+        time.sleep(0.2)
+    for issuer in issuers:
+        issuer.join(PATIENCE_S)
+    assert not [issuer.fault for issuer in issuers if issuer.fault]
+    issued = [token for issuer in issuers for token in issuer.issued]
+    server.tokens.update(issued)
+    assert len(issued) > 20 and rotations > 1
+    for token in random.sample(issued, 20):
+        assert server.is_active(server.agent, token) == (tokens.header_of(token)["kid"] not in revoked)
+    kms.clear_faults()
+    server.until(lambda: server.ask(server.agent).status_code == 200, "it never recovers")
+    assert server.metric("queue_depth") == server.metric("commit_queue_depth") == 0

@@ -142,6 +142,12 @@ struct err kms_sign(struct kms *kms, struct str id, enum jwa alg, enum kms_prior
     return err;
 }
 
+int64_t kms_wait_s(struct kms *kms, size_t ahead)
+{
+    (void)kms;
+    return (int64_t)ahead;
+}
+
 struct err kms_create_key(struct kms *kms, struct arena *to, struct str spec, struct str description,
                           struct str tag_name, struct str tag_value, struct str *arn)
 {
@@ -161,18 +167,21 @@ struct err kms_create_key(struct kms *kms, struct arena *to, struct str spec, st
     return OK;
 }
 
-struct err kms_find_tagged(struct kms *kms, struct arena *to, struct str tag_name, struct str tag_value,
-                           struct str *arn)
+struct err kms_find_tagged(struct kms *kms, struct arena *to, const struct kms_search *search, struct str *arn)
 {
     (void)kms;
     if (fake.failure.code)
         return fake.failure;
-    for (size_t i = 0; i < fake.count; i++)
-        if ((fake.keys[i].state == KMS_ENABLED || fake.keys[i].state == KMS_OTHER_STATE) &&
-            str_eq(str_of(fake.keys[i].tag_name), tag_name) && str_eq(str_of(fake.keys[i].tag_value), tag_value)) {
-            *arn = arena_copy(to, str_of(fake.keys[i].arn));
+    for (size_t i = 0; i < fake.count; i++) {
+        const struct fake_key *one = &fake.keys[i];
+        const struct kms_key about = { .arn = str_of(one->arn), .spec = str_of(one->spec), .is_signing = one->pair };
+        if ((one->state == KMS_ENABLED || one->state == KMS_OTHER_STATE) &&
+            str_eq(str_of(one->tag_name), search->tag_name) &&
+            search->fits(search->context, str_of(one->tag_value), &about)) {
+            *arn = arena_copy(to, about.arn);
             return OK;
         }
+    }
     return failed(ERR_NOT_FOUND, "KMS has no key with that tag");
 }
 
@@ -248,8 +257,8 @@ struct err kms_decrypt(struct kms *kms, struct str id, struct str wrapped, struc
 /* --- what the tests of signers share ----------------------------------------------------------------------------- */
 
 /* A store that knows these keys, and nothing else. */
-static struct key known_keys[FAKE_KEYS];
-static size_t known_count;
+static struct key known_keys[FAKE_KEYS], past_keys[FAKE_KEYS];
+static size_t known_count, past_count;
 
 static inline struct err fake_list_keys(struct store *store, struct arena *to, struct key **out, size_t *count)
 {
@@ -260,7 +269,21 @@ static inline struct err fake_list_keys(struct store *store, struct arena *to, s
     return OK;
 }
 
-static const struct store_ops fake_store_ops = { .name = "fake", .list_keys = fake_list_keys };
+static inline struct err fake_list_past_keys(struct store *store, struct arena *to, bool undisposed, size_t max,
+                                             struct key **out, size_t *count)
+{
+    (void)store;
+    assert_false(undisposed);
+    assert_true(past_count <= max);
+    *out = arena_alloc(to, sizeof past_keys);
+    memcpy(*out, past_keys, sizeof past_keys);
+    *count = past_count;
+    return OK;
+}
+
+static const struct store_ops fake_store_ops = { .name = "fake",
+                                                 .list_keys = fake_list_keys,
+                                                 .list_past_keys = fake_list_past_keys };
 __attribute__((unused)) static struct store fake_store = { .ops = &fake_store_ops };
 
 /* Newest first, as the store lists them. */
@@ -269,6 +292,13 @@ static inline void remember(const struct key *key)
     memmove(known_keys + 1, known_keys, known_count * sizeof *known_keys);
     known_keys[0] = *key;
     known_count++;
+}
+
+/* The newest of those in force has had its life. */
+static inline void __attribute__((unused)) pass(void)
+{
+    past_keys[past_count++] = known_keys[0];
+    memmove(known_keys, known_keys + 1, --known_count * sizeof *known_keys);
 }
 
 static inline bool signs(struct signer *signer, const struct key *key, enum jwa alg)

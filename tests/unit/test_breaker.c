@@ -39,12 +39,16 @@ static void it_opens_after_failures_in_a_row_and_not_before(void **state)
     int64_t now_ms = 5000;
     fail_tries(BREAKER_FAILURES - 1, &now_ms, 200);
     assert_false(breaker_is_open(&breaker));
+    assert_int_equal(breaker_wait_ms(&breaker, now_ms), 0);
     assert_false(breaker_report(&breaker, now_ms, true)); /* an answer, and the row begins anew */
     fail_tries(BREAKER_FAILURES - 1, &now_ms, 200);
     assert_true(breaker_enter(&breaker, now_ms));
     assert_true(breaker_report(&breaker, now_ms, false));
     assert_true(breaker_is_open(&breaker));
     assert_false(breaker_enter(&breaker, now_ms));
+    assert_int_equal(breaker_wait_ms(&breaker, now_ms), BREAKER_PAUSE_MS);
+    assert_int_equal(breaker_wait_ms(&breaker, now_ms + BREAKER_PAUSE_MS - 1), 1);
+    assert_int_equal(breaker_wait_ms(&breaker, now_ms + BREAKER_PAUSE_MS), 0);
     (void)state;
 }
 

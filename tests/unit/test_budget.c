@@ -177,6 +177,8 @@ static void who_can_have_no_turn_in_time_is_told_at_once(void **state)
     assert_ok(budget_take(budget, 0, now_ns()));
     for (size_t i = 0; i < COUNT(callers); i++)
         start(&callers[i], 1, 10 * second_ns);
+    assert_in_range(budget_wait_ns(budget, 0), second_ns * 17 / 10, 2 * second_ns + 1000); /* behind all three */
+    assert_in_range(budget_wait_ns(budget, 10), second_ns * 67 / 10, 7 * second_ns + 1000);
     int64_t before = now_ns();
     struct err err = budget_take(budget, 1, before + second_ns); /* the fourth in line waits for two seconds */
     assert_code(err, ERR_UNAVAILABLE, "the fourth");

@@ -20,6 +20,7 @@ static void the_settings_say_where(void **state)
         { "eu-west-1", "", "", true, "", "kms", "https://kms-fips.eu-west-1.amazonaws.com" },
         { "cn-north-1", "", "", false, "", "kms", "https://kms.cn-north-1.amazonaws.com.cn" },
         { "eu-west-1", "", "", false, "", "sts", "https://sts.eu-west-1.amazonaws.com" },
+        { "us-west-2", "", "", true, "", "sts", "https://sts-fips.us-west-2.amazonaws.com" },
         { "eu-west-1", "http://a:1", "", true, "", "kms", "http://a:1" },
         { "eu-west-1", "http://a:1/", "http://b//", true, "", "kms", "http://b" },
         { "eu-west-1", "http://a:1/", "http://b/", false, "", "sts", "http://a:1" },

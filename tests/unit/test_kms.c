@@ -252,7 +252,7 @@ static void each_error_is_judged(void **state)
         { 400, ERROR("DisabledException"), KMS_FINAL, ERR_UNAVAILABLE, "DisabledException" },
         { 400, ERROR("KMSInvalidStateException"), KMS_FINAL, ERR_UNAVAILABLE, "KMSInvalidStateException" },
         { 400, ERROR("InvalidKeyUsageException"), KMS_FINAL, ERR_UNAVAILABLE, "InvalidKeyUsageException" },
-        { 400, ERROR("AccessDeniedException"), KMS_FINAL, ERR_UNAVAILABLE, "AccessDeniedException" },
+        { 400, ERROR("AccessDeniedException"), KMS_FINAL, ERR_INSUFFICIENT_SCOPE, "AccessDeniedException" },
         { 400, ERROR("ValidationException"), KMS_FINAL, ERR_UNAVAILABLE, "ValidationException" },
         { 500, ERROR("KMSInternalException"), KMS_AGAIN, ERR_UNAVAILABLE, "KMSInternalException" },
         { 400, ERROR("DependencyTimeoutException"), KMS_AGAIN, ERR_UNAVAILABLE, "DependencyTimeoutException" },
@@ -508,22 +508,35 @@ static void a_wrapped_key_is_unwrapped_with_its_context(void **state)
     (void)state;
 }
 
+static bool has_the_value(const void *context, struct str tag_value, const struct kms_key *key)
+{
+    assert_true(str_has_prefix(key->arn, STR("arn:")));
+    return str_eq(tag_value, str_of(context));
+}
+
+/* Of keys that others forbid to look at, none is ours. */
 static void a_tagged_key_is_found_on_a_later_page(void **state)
 {
+    const struct kms_search search = { STR("n"), has_the_value, "v" };
     struct str arn;
     say(200, NULL, "{\"Keys\":[{\"KeyId\":\"a\"}],\"Truncated\":true,\"NextMarker\":\"m\"}");
     say(200, NULL, "{\"Tags\":[{\"TagKey\":\"n\",\"TagValue\":\"other\"}]}");
-    say(200, NULL, "{\"Keys\":[{\"KeyId\":\"b\"},{\"KeyId\":\"c\"}],\"Truncated\":false}");
+    say(200, NULL, "{\"KeyMetadata\":{\"Arn\":\"arn:a\",\"KeySpec\":\"s\",\"KeyState\":\"Enabled\"}}");
+    say(200, NULL, "{\"Keys\":[{\"KeyId\":\"d\"},{\"KeyId\":\"b\"},{\"KeyId\":\"c\"}],\"Truncated\":false}");
+    say(400, NULL, ERROR("AccessDeniedException"));
     say(200, NULL, "{\"Tags\":[{\"TagKey\":\"x\",\"TagValue\":\"y\"},{\"TagKey\":\"n\",\"TagValue\":\"v\"}]}");
     say(200, NULL, "{\"KeyMetadata\":{\"Arn\":\"arn:b\",\"KeySpec\":\"s\",\"KeyState\":\"PendingDeletion\"}}");
     say(200, NULL, "{\"Tags\":[{\"TagKey\":\"n\",\"TagValue\":\"v\"}]}");
     say(200, NULL, "{\"KeyMetadata\":{\"Arn\":\"arn:c\",\"KeySpec\":\"s\",\"KeyState\":\"Creating\"}}");
-    assert_ok(kms_find_tagged(kms, &arena, STR("n"), STR("v"), &arn));
+    assert_ok(kms_find_tagged(kms, &arena, &search, &arn));
     assert_str(arn, "arn:c");
-    assert_int_equal(atomic_load(&at), 7);
+    assert_int_equal(atomic_load(&at), 9);
     begin_script();
     say(200, NULL, "{\"Keys\":[],\"Truncated\":false}");
-    assert_code(kms_find_tagged(kms, &arena, STR("n"), STR("v"), &arn), ERR_NOT_FOUND, "none");
+    assert_code(kms_find_tagged(kms, &arena, &search, &arn), ERR_NOT_FOUND, "none");
+    begin_script();
+    say(400, NULL, ERROR("AccessDeniedException"));
+    assert_code(kms_find_tagged(kms, &arena, &search, &arn), ERR_UNAVAILABLE, "no leave to list");
     (void)state;
 }
 

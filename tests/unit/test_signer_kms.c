@@ -12,7 +12,7 @@ static int begin(void **state)
 {
     (void)folder_begin(state);
     log_configure(LOG_ERROR, LOG_JSON);
-    known_count = 0;
+    known_count = past_count = 0;
     settings = (struct settings){
         .data_dir = folder, .issuer = "https://issuer.example", .kms_key_id = "", .signing_alg = JWA_ES256
     };
@@ -136,6 +136,62 @@ static void a_key_that_has_had_its_life_is_passed_over(void **state)
     assert_int_equal(fake.keys[0].state, KMS_DISABLED);
     assert_ok(create(signer, &key));
     assert_is(&key, 2);
+}
+
+/* DisableKey may be denied, and somebody may enable an old key again. */
+static void a_past_key_is_not_taken_again_though_it_is_enabled(void **state)
+{
+    struct key first, key, next;
+    (void)state;
+    const char *one = fake_add("ECC_NIST_P256"), *two = fake_add("ECC_NIST_P256"), *three = fake_add("ECC_NIST_P256");
+    settings.kms_key_id = list_of(one, two, three);
+    OPEN(signer);
+    assert_ok(create(signer, &first));
+    remember(&first);
+    pass();
+    assert_ok(create(signer, &key));
+    assert_is(&key, 1);
+    settings.kms_key_id = one;
+    remember(&key);
+    assert_ok(create(signer, &key));
+    assert_is(&key, 3);
+    remember(&key);
+    pass(); /* its tag names a key that is known, but it has had its life */
+    assert_ok(create(signer, &next));
+    assert_is(&next, 4);
+}
+
+/* Of two that made one each, the store took the other's; and keys of other stores and specs are none of ours. */
+static void a_key_that_lost_a_race_is_put_to_use_by_a_later_rotation(void **state)
+{
+    struct key first, lost, won, third, found;
+    (void)state;
+    settings.kms_key_id = fake_add("ECC_NIST_P256");
+    OPEN(signer);
+    assert_ok(create(signer, &first));
+    remember(&first);
+    assert_ok(create(signer, &lost)); /* the key at 1 */
+    fake.keys[1].state = KMS_DISABLED;
+    assert_ok(create(signer, &won)); /* at 2 */
+    fake.keys[1].state = KMS_ENABLED;
+    remember(&won);
+    assert_ok(create(signer, &found));
+    assert_is(&found, 1);
+    assert_int_equal(fake.creates, 2);
+    remember(&found);
+    snprintf(fake.keys[1].tag_value, sizeof fake.keys[1].tag_value, "another store's");
+    memmove(known_keys, known_keys + 1, --known_count * sizeof *known_keys); /* and it is not there any more */
+    assert_ok(create(signer, &third));                                       /* at 3: 1 is nobody's that we know */
+    assert_is(&third, 3);
+    remember(&third);
+    settings.signing_alg = JWA_RS256;
+    settings.kms_key_id = fake_add("RSA_2048"); /* at 4 */
+    assert_ok(create(signer, &found));
+    assert_is(&found, 4);
+    remember(&found);
+    snprintf(fake.keys[1].tag_value, sizeof fake.keys[1].tag_value, "%.*s", (int)first.kid.len, first.kid.at);
+    assert_ok(create(signer, &found)); /* at 5: 1 is of another spec */
+    assert_is(&found, 5);
 }
 
 static void at_a_first_start_a_disabled_key_is_an_error_and_no_other_is_made(void **state)
@@ -330,9 +386,35 @@ static void kms_out_of_reach_is_told_when_nothing_has_been_signed_for_long(void 
     fake.failure = OK;
 }
 
+/* A standby is asked about by the rotation; whether the service is ready is a matter of the key that signs. */
+static void a_standby_that_is_taken_away_makes_nobody_unready(void **state)
+{
+    struct key active, standby;
+    (void)state;
+    settings.kms_key_id = fake_add("ECC_NIST_P256");
+    OPEN(signer);
+    assert_ok(create(signer, &active));
+    remember(&active);
+    active.state = KEY_ACTIVE;
+    assert_ok(signer->ops->load(signer, &arena, &active));
+    assert_ok(create(signer, &standby));
+    fake.keys[1].state = KMS_DISABLED;
+    assert_false(signs(signer, &standby, JWA_ES256));
+    assert_ok(signer->ops->check(signer));
+    fake.keys[0].state = KMS_DISABLED;
+    fake.keys[1].state = KMS_ENABLED;
+    assert_false(signs(signer, &active, JWA_ES256));
+    assert_code(signer->ops->check(signer), ERR_UNAVAILABLE, "the active one");
+    standby.state = KEY_ACTIVE;
+    assert_ok(signer->ops->load(signer, &arena, &standby));
+    assert_ok(signer->ops->check(signer));
+}
+
 RUN(CASE(the_first_key_is_the_one_that_is_named_and_the_next_is_made_like_it),
     CASE(a_key_that_an_interrupted_rotation_made_is_found_again), CASE(of_a_list_the_next_is_taken_until_it_is_used_up),
-    CASE(a_key_that_has_had_its_life_is_passed_over),
+    CASE(a_key_that_has_had_its_life_is_passed_over), CASE(a_past_key_is_not_taken_again_though_it_is_enabled),
+    CASE(a_key_that_lost_a_race_is_put_to_use_by_a_later_rotation),
+    CASE(a_standby_that_is_taken_away_makes_nobody_unready),
     CASE(at_a_first_start_a_disabled_key_is_an_error_and_no_other_is_made), CASE(an_alias_follows_the_active_key),
     CASE(the_kind_follows_from_the_key_or_is_refused_with_a_sentence), CASE(a_key_that_may_not_sign_is_not_loaded),
     CASE(an_rsa_signature_that_does_not_verify_is_not_given_out),
