@@ -302,6 +302,7 @@ class Server:
 
     def metric(self, name, **labels):
         """The sum of a metric's samples with these labels; `name` without its prefix."""
+        self.session.close()  # on a new connection: the kept one may just be reaching its time limit
         text = self.get("/metrics").text
         return sum(sample.value for family in text_string_to_metric_families(text) for sample in family.samples
                    if sample.name == "token_service_" + name and labels.items() <= sample.labels.items())
