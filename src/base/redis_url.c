@@ -106,6 +106,8 @@ static const char *read_hosts(struct str hosts, struct redis_url *out)
 {
     struct str one;
     uint16_t port = out->is_sentinel ? 26379 : 6379;
+    if (hosts.len > 0 && hosts.at[hosts.len - 1] == ',')
+        return "a host or port is malformed";
     while (str_next_item(&hosts, ',', &one)) {
         if (out->hosts_count == REDIS_HOSTS_MAX)
             return "it has too many hosts";

@@ -74,11 +74,10 @@ enum redirection redis_redirection(const struct reply *reply, const struct redis
     bool is_moved = str_eq(word, STR("MOVED"));
     if (!is_moved && !str_eq(word, STR("ASK")))
         return REDIRECTION_NONE;
-    if (rest.len > 1 && rest.at[0] == ':') { /* ":6381": the same host */
-        int64_t port;
-        if (!settings_number((struct str){ rest.at + 1, rest.len - 1 }, 1, 65535, &port))
-            return REDIRECTION_NONE;
-        *out = *asked;
+    int64_t port;
+    if (rest.len > 1 && rest.at[0] == ':' &&
+        settings_number((struct str){ rest.at + 1, rest.len - 1 }, 1, 65535, &port)) {
+        *out = *asked; /* ":6381": the same host */
         out->port = (uint16_t)port;
     } else if (!redis_address_parse(rest, 0, out)) {
         return REDIRECTION_NONE;

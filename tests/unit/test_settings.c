@@ -625,10 +625,10 @@ static void values_are_printed_a_line_each_with_their_origin(void **state)
 /* REDIS_URL holds a password. */
 static void a_secret_is_shown_nowhere(void **state)
 {
-    static const char *const bad[] = { "redis://user:hunter2@host:x", "http://user:hunter2@host", "hunter2" };
-    for (size_t i = 0; i < COUNT(bad); i++) {
-        struct err err = read_environment("REDIS_URL", bad[i]);
-        assert_code(err, ERR_INVALID_REQUEST, bad[i]);
+    static const char *const urls[] = { "redis://user:hunter2@host:x", "http://user:hunter2@host", "hunter2" };
+    for (size_t i = 0; i < COUNT(urls); i++) {
+        struct err err = read_environment("REDIS_URL", urls[i]);
+        assert_code(err, ERR_INVALID_REQUEST, urls[i]);
         assert_row(strstr(err.why, "REDIS_URL") && !strstr(err.why, "hunter2"), err.why);
     }
     assert_ok(read_environment("REDIS_URL", "redis://user:hunter2@host"));
