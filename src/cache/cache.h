@@ -26,6 +26,14 @@ struct cache_item {
     struct cache_position position;
 };
 
+/* Who is shown keys. Their views live until the call returns. */
+struct cache_visitor {
+    void *context;
+    /* Whether to ask how long the key still lives, which costs time; if not, `each` isn't called for it. */
+    bool (*wants)(void *context, struct str key);
+    void (*each)(void *context, struct str key, int64_t ttl_s); /* ttl_s: rounded up */
+};
+
 struct cache;
 struct cache_ops {
     const char *name; /* "memory", "redis" */
@@ -41,10 +49,8 @@ struct cache_ops {
     struct err (*take)(struct cache *, struct arena *, struct str key, struct str *value);
     /* Adds one to a counter, which ends `ttl_s` after its first; *value: what it is now. */
     struct err (*count)(struct cache *, struct str key, int64_t ttl_s, int64_t *value);
-    /* Calls `each` for every key that begins with `prefix` and was there all the time; one may come twice. `ttl_s`: how
-     * long it still lives, rounded up. The key's view lives until `each` returns. */
-    struct err (*scan)(struct cache *, struct str prefix, void (*each)(void *context, struct str key, int64_t ttl_s),
-                       void *context);
+    /* Shows every key that begins with `prefix` and was there all the time; one may come twice. */
+    struct err (*scan)(struct cache *, struct str prefix, const struct cache_visitor *);
 
     /* Appends to a log, which keeps its last items, CACHE_LOG_KEPT at least; *position is the item's. */
     struct err (*append)(struct cache *, struct str log, struct str text, struct cache_position *position);

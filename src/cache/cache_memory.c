@@ -187,15 +187,16 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
     return OK;
 }
 
-static struct err scan(struct cache *cache, struct str prefix, void (*each)(void *, struct str, int64_t), void *context)
+static struct err scan(struct cache *cache, struct str prefix, const struct cache_visitor *visitor)
 {
     struct cache_memory *memory = memory_of(cache);
     int64_t now = clock_ms();
     pthread_mutex_lock(&memory->lock);
     for (size_t i = 0; i < memory->places_count; i++)
         for (const struct value *value = memory->places[i]; value; value = value->next)
-            if (value->ends_ms > now && str_has_prefix(key_of(value), prefix))
-                each(context, key_of(value), (value->ends_ms - now + 999) / 1000);
+            if (value->ends_ms > now && str_has_prefix(key_of(value), prefix) &&
+                visitor->wants(visitor->context, key_of(value)))
+                visitor->each(visitor->context, key_of(value), (value->ends_ms - now + 999) / 1000);
     pthread_mutex_unlock(&memory->lock);
     return OK;
 }

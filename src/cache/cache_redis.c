@@ -111,32 +111,35 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
 
 /* --- all keys ---------------------------------------------------------------------------------------------------- */
 
-/* How long each of the keys lives: one trip for all of them. A key that is gone meanwhile is left out. */
+/* How long each of the wanted keys lives: one trip for all of them. A key that is gone meanwhile is left out. */
 static struct err visit(struct redis *redis, struct arena *arena, const struct reply *keys,
-                        void (*each)(void *, struct str, int64_t), void *context)
+                        const struct cache_visitor *visitor)
 {
     struct redis_command *commands = arena_alloc(arena, (keys->count + 1) * sizeof *commands);
     const struct reply **lives = arena_alloc(arena, (keys->count + 1) * sizeof(const struct reply *));
+    size_t wanted = 0;
     for (size_t i = 0; i < keys->count; i++) {
-        if (keys->items[i]->kind != REPLY_TEXT)
+        const struct reply *key = keys->items[i];
+        if (key->kind != REPLY_TEXT)
             return unexpected();
-        commands[i] = REDIS_COMMAND(keys->items[i]->text, STR("PTTL"), keys->items[i]->text);
+        if (visitor->wants(visitor->context, key->text))
+            commands[wanted++] = REDIS_COMMAND(key->text, STR("PTTL"), key->text);
     }
-    TRY(redis_run_many(redis, arena, commands, keys->count, lives));
-    for (size_t i = 0; i < keys->count; i++) {
+    TRY(redis_run_many(redis, arena, commands, wanted, lives));
+    for (size_t i = 0; i < wanted; i++) {
         if (lives[i]->kind != REPLY_NUMBER)
             return unexpected();
         if (lives[i]->number == -1) /* somebody put it there without an end: it stays as long as anything may */
-            each(context, keys->items[i]->text, INT32_MAX);
+            visitor->each(visitor->context, commands[i].key, INT32_MAX);
         else if (lives[i]->number > 0)
-            each(context, keys->items[i]->text, (lives[i]->number + 999) / 1000);
+            visitor->each(visitor->context, commands[i].key, (lives[i]->number + 999) / 1000);
     }
     return OK;
 }
 
 /* One step of SCAN; *cursor goes on, and is 0 at the end. */
 static struct err scan_step(struct redis *redis, size_t master, struct str pattern, char cursor[NAME_ROOM],
-                            void (*each)(void *, struct str, int64_t), void *context)
+                            const struct cache_visitor *visitor)
 {
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
@@ -147,13 +150,13 @@ static struct err scan_step(struct redis *redis, size_t master, struct str patte
     const struct reply *next = reply_item(reply, 0, REPLY_TEXT), *keys = reply_item(reply, 1, REPLY_LIST);
     if (!next || !keys || next->text.len == 0 || next->text.len >= NAME_ROOM)
         return unexpected();
-    TRY(visit(redis, &arena, keys, each, context));
+    TRY(visit(redis, &arena, keys, visitor));
     memcpy(cursor, next->text.at, next->text.len);
     cursor[next->text.len] = '\0';
     return OK;
 }
 
-static struct err scan(struct cache *cache, struct str prefix, void (*each)(void *, struct str, int64_t), void *context)
+static struct err scan(struct cache *cache, struct str prefix, const struct cache_visitor *visitor)
 {
     struct redis *redis = redis_of(cache);
     char pattern[CACHE_KEY_MAX + 2];
@@ -167,7 +170,7 @@ static struct err scan(struct cache *cache, struct str prefix, void (*each)(void
     for (size_t i = 0; i < masters; i++) {
         char cursor[NAME_ROOM] = "0";
         do
-            TRY(scan_step(redis, i, (struct str){ pattern, prefix.len + 1 }, cursor, each, context));
+            TRY(scan_step(redis, i, (struct str){ pattern, prefix.len + 1 }, cursor, visitor));
         while (strcmp(cursor, "0") != 0);
     }
     if (generation != redis_generation(redis)) /* keys may have moved past the scan */

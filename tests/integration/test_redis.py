@@ -26,41 +26,40 @@ def key_of(token):
 class Instances:
     """Servers on copies of one data directory."""
 
-    def __init__(self, home, settings):
-        self.home, self.settings, self.all = home, settings, []
-        (home / "0").mkdir(parents=True)
-        first = Server(home / "0", settings)
-        self.agent = first.add_client("agent")
-        # the first key is made by the first start; without Redis, so that nothing of it is in Redis
-        del first.settings["REDIS_URL"]
-        with first:
-            first.settled()
-        first.settings["REDIS_URL"] = settings["REDIS_URL"]
-        self.template = first.data_dir
-        self.all.append(first)
+    def __init__(self, home, template, settings):
+        self.home, self.template, self.settings, self.all = home, template, settings, []
+        self.agent = template.agent
 
     def add(self, **settings):
         home = self.home / str(len(self.all))
-        home.mkdir()
+        home.mkdir(parents=True)
         server = Server(home, self.settings | settings)
-        shutil.copytree(self.template, server.data_dir)
-        server.secrets |= self.all[0].secrets
+        shutil.copytree(self.template.data_dir, server.data_dir)
+        server.secrets |= self.template.secrets | {PASSWORD}
         self.all.append(server)
         return server
 
 
+@pytest.fixture(scope="module")
+def template(make_server):
+    """A server that has ended, whose keys and client all instances have."""
+    server = make_server()
+    server.agent = server.add_client("agent")
+    with server:
+        server.settled()
+    return server
+
+
 @pytest.fixture
-def instances(tmp_path):
+def instances(tmp_path, template):
     """instances(redis, count, TOKEN_X=…): so many instances that serve, and the client that they share."""
     made = []
 
     def make(redis, count=2, start=True, **settings):
-        group = Instances(tmp_path / f"g{len(made)}", {"REDIS_URL": redis.url} | settings)
+        group = Instances(tmp_path / f"g{len(made)}", template, {"REDIS_URL": redis.url} | settings)
         made.append(group)
-        for _ in range(count - 1):
-            group.add()
-        for server in group.all:
-            server.secrets |= {PASSWORD}
+        for _ in range(count):
+            server = group.add()
             if start:
                 server.start()
         return group

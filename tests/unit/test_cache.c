@@ -33,7 +33,7 @@ static int free_port(void)
 static int open_memory(void **state)
 {
     (void)state;
-    return cache_memory_open(&cache).code;
+    return (int)cache_memory_open(&cache).code;
 }
 
 static int open_redis(void **state)
@@ -54,7 +54,7 @@ static int open_redis(void **state)
     int64_t until = clock_ms() + 10000;
     while (cache->ops->check(cache).code && clock_ms() < until)
         usleep(10000);
-    return cache->ops->check(cache).code;
+    return (int)cache->ops->check(cache).code;
 }
 
 static int close_all(void **state)
@@ -227,9 +227,16 @@ static void a_counter_ends_after_its_first(void **state)
 }
 
 struct seen {
-    size_t count, of_prefix;
+    size_t shown, count, of_prefix;
     int64_t least_s, most_s;
 };
+
+static bool want(void *context, struct str key)
+{
+    struct seen *seen = context;
+    seen->shown++;
+    return !str_eq(key, STR("scan:unwanted"));
+}
 
 static void see(void *context, struct str key, int64_t ttl_s)
 {
@@ -250,12 +257,15 @@ static void a_scan_sees_every_key_of_its_prefix(void **state)
         entries[i] = (struct cache_entry){ arena_printf(&arena, "scan:%d", i), STR("v"), 500 };
     assert_ok(cache->ops->put(cache, entries, MANY));
     put_one("scam:1", "v", 100);
-    assert_ok(cache->ops->scan(cache, STR("scan:"), see, &seen));
+    put_one("scan:unwanted", "v", 100);
+    const struct cache_visitor visitor = { &seen, want, see };
+    assert_ok(cache->ops->scan(cache, STR("scan:"), &visitor));
+    assert_true(seen.shown > seen.count);
     assert_true(seen.count >= MANY && seen.of_prefix == seen.count);
     assert_in_range(seen.least_s, 400, 500);
     assert_in_range(seen.most_s, 400, 500);
     seen = (struct seen){ .least_s = INT64_MAX };
-    assert_ok(cache->ops->scan(cache, STR("none:"), see, &seen));
+    assert_ok(cache->ops->scan(cache, STR("none:"), &visitor));
     assert_int_equal(seen.count, 0);
 }
 
