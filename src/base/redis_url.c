@@ -33,8 +33,9 @@ static bool decode(struct str in, char *to, size_t room)
 
 static bool is_host(struct str host, bool bracketed)
 {
+    const struct str others = bracketed ? STR(":.%") : STR("-._"); /* strchr() would find a NUL as well */
     for (size_t i = 0; i < host.len; i++)
-        if (!isalnum((unsigned char)host.at[i]) && !strchr(bracketed ? ":.%" : "-._", host.at[i]))
+        if (!isalnum((unsigned char)host.at[i]) && !str_has(others, host.at[i]))
             return false;
     return host.len > 0 && host.len < REDIS_HOST_ROOM;
 }

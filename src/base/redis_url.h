@@ -34,7 +34,4 @@ const char *redis_url_parse(struct str text, struct redis_url *out);
 /* "host:port" or "[v6]:port", the port needed unless `port` is one; false, with *out untouched, when it is none. */
 MUST_USE bool redis_address_parse(struct str text, uint16_t port, struct redis_address *out);
 
-/* For the row of the setting. */
-const char *settings_fault_of_redis_url(struct str text);
-
 #endif

@@ -167,12 +167,13 @@ struct err redis_pool_take(struct redis_pool *pool, const struct redis_address *
     struct node *node = node_of(pool, address);
     struct redis_connection *found = NULL;
     while (node && node->idle_count > 0 && !found) {
-        found = node->idle[--node->idle_count];
-        if (redis_connection_is_good(found))
-            break;
-        redis_connection_close(found);
-        node->was_lost = true;
-        found = NULL;
+        struct redis_connection *each = node->idle[--node->idle_count];
+        if (redis_connection_is_good(each)) {
+            found = each;
+        } else {
+            redis_connection_close(each);
+            node->was_lost = true;
+        }
     }
     bool is_left_alone = !found && node && clock_ms() < node->retry_at_ms;
     pthread_mutex_unlock(&pool->lock);

@@ -12,8 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static struct cache *cache;
 static struct settings settings = { .redis_ca_file = "", .redis_timeout_s = 5 };
 static char url[64];

@@ -111,6 +111,19 @@ static void what_is_no_such_url_is_refused_without_being_shown(void **state)
     }
 }
 
+/* Found by the fuzzer: a host that a C string would end early. */
+static void a_nul_is_no_part_of_a_host(void **state)
+{
+    static const struct str bad[] = { ROW("redis://a\0b"), ROW("redis://[::1\0]:1"), ROW("redis://\0"),
+                                      ROW("redis+sentinel://a/m\0x") };
+    struct redis_address address;
+    struct redis_url got;
+    (void)state;
+    for (size_t i = 0; i < COUNT(bad); i++)
+        assert_row(redis_url_parse(bad[i], &got) != NULL, bad[i].at);
+    assert_false(redis_address_parse(STR("\0\0::0:638"), 0, &address));
+}
+
 static void texts_have_their_bounds(void **state)
 {
     static const struct {
@@ -147,5 +160,5 @@ static void an_address_of_a_server_may_lack_its_brackets(void **state)
     assert_false(redis_address_parse(STR(":1"), 0, &got));
 }
 
-RUN(TEST(a_url_is_taken_apart), TEST(what_is_no_such_url_is_refused_without_being_shown), TEST(texts_have_their_bounds),
-    TEST(an_address_of_a_server_may_lack_its_brackets))
+RUN(TEST(a_url_is_taken_apart), TEST(what_is_no_such_url_is_refused_without_being_shown),
+    TEST(a_nul_is_no_part_of_a_host), TEST(texts_have_their_bounds), TEST(an_address_of_a_server_may_lack_its_brackets))
