@@ -49,7 +49,8 @@ struct cache_ops {
     struct err (*take)(struct cache *, struct arena *, struct str key, struct str *value);
     /* Adds one to a counter, which ends `ttl_s` after its first; *value: what it is now. */
     struct err (*count)(struct cache *, struct str key, int64_t ttl_s, int64_t *value);
-    /* Shows every key that begins with `prefix` and was there all the time; one may come twice. */
+    /* Shows every key that begins with `prefix` and was there all the time; one may come twice.
+     * ERR_CONFLICT: keys may have been missed, since they moved from server to server: scan again. */
     struct err (*scan)(struct cache *, struct str prefix, const struct cache_visitor *);
 
     /* Appends to a log, which keeps its last items, CACHE_LOG_KEPT at least; *position is the item's. */

@@ -174,7 +174,7 @@ static struct err scan(struct cache *cache, struct str prefix, const struct cach
         while (strcmp(cursor, "0") != 0);
     }
     if (generation != redis_generation(redis)) /* keys may have moved past the scan */
-        return failed(ERR_UNAVAILABLE, "the Redis servers changed while their keys were read");
+        return failed(ERR_CONFLICT, "the Redis servers changed while their keys were read");
     return OK;
 }
 

@@ -299,7 +299,7 @@ static struct err resync(struct replication *replication)
     free(seen.parts);
     TRY(err);
     if (generation != cache->ops->generation(cache))
-        return failed(ERR_UNAVAILABLE, "Redis changed while revocations were read");
+        return failed(ERR_CONFLICT, "Redis changed while revocations were read");
     replication->generation = generation;
     replication->position = mark;
     now_known(replication, began_ms);
@@ -315,10 +315,10 @@ static struct err follow(struct replication *replication)
     struct cache_item *items = NULL;
     size_t count = 0;
     AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
     if (!replication->position.text[0] || replication->generation != cache->ops->generation(cache))
         TRY(resync(replication));
     int64_t began_ms = clock_ms();
-    arena_init(&arena, NULL, 0);
     struct err err = cache->ops->read(cache, &arena, log_name, &replication->position, LISTEN_MS, BATCH, &items,
                                       &count);
     if (err.code == ERR_NOT_FOUND)
@@ -357,15 +357,16 @@ static void *run(void *arg)
     while (!replication->stopping) {
         pthread_mutex_unlock(&replication->lock);
         struct err err = follow(replication);
-        if (err.code && err.code != ERR_NOT_FOUND)
+        /* a gap, or servers met for the first time: once more at once */
+        bool again = err.code == ERR_NOT_FOUND || err.code == ERR_CONFLICT;
+        if (err.code && !again)
             no_longer_known(replication, err.why);
         pthread_mutex_lock(&replication->lock);
-        bool is_gap = err.code == ERR_NOT_FOUND; /* to be closed at once */
-        if (!is_gap && !replication->has_tried) {
+        if (!again && !replication->has_tried) {
             replication->has_tried = true;
             pthread_cond_broadcast(&replication->changed);
         }
-        if (err.code && !is_gap)
+        if (err.code && !again)
             pause_for(replication, PAUSE_MS);
     }
     pthread_mutex_unlock(&replication->lock);

@@ -104,6 +104,13 @@ def refused(server, agent, token, within_s=QUICK_S):
     assert server.is_active(agent, token) is False
 
 
+def spawn(server):
+    """Starts one that will not be ready."""
+    begin = server.log_path.stat().st_size
+    server.spawn()
+    server.port = server._wait_for_port(begin)  # pylint: disable=protected-access
+
+
 def ready(server):
     return server.get("/health/ready").status_code == 200
 
@@ -320,8 +327,7 @@ def test_an_instance_that_starts_without_redis_knows_nothing_until_it_is_there(r
     token = server.token(group.agent)
     server.stop()
     redis.kill()
-    server.spawn()
-    server.port = server._wait_for_port(server.log.rfind('"stopped"'))  # pylint: disable=protected-access
+    spawn(server)
     assert status_of(server, group.agent, token) == 503
     assert not ready(server)
     redis.start()
@@ -464,8 +470,7 @@ def test_a_wrong_password_is_said_and_never_shown(start_redis, instances):
     group = instances(redis, 1, start=False)
     server, = group.all
     server.settings["REDIS_URL"] = f"redis://service:not-{'the-one'}@127.0.0.1:{redis.port}"
-    server.spawn()
-    server.port = server._wait_for_port(server.log.rfind('"stopped"'))  # pylint: disable=protected-access
+    spawn(server)
     assert server.events("redis_failing")[0]["why"] == "it refused the user and password"
     assert not ready(server)
     assert "the-one" not in server.log
@@ -506,8 +511,7 @@ def test_tls_with_a_wrong_certificate_is_refused(start_redis, instances, host, c
     server, = group.all
     server.settings |= {"REDIS_URL": f"rediss://{host}:{redis.port}"}
     server.settings |= {"REDIS_CA_FILE": redis.home / ca} if ca else {}
-    server.spawn()
-    server.port = server._wait_for_port(server.log.rfind('"stopped"'))  # pylint: disable=protected-access
+    spawn(server)
     assert why in server.events("redis_failing")[0]["why"]
     assert not ready(server)
 
@@ -517,8 +521,7 @@ def test_no_plain_text_goes_to_a_server_that_wants_tls(start_redis, instances):
     group = instances(redis, 1, start=False)
     server, = group.all
     server.settings["REDIS_URL"] = f"redis://127.0.0.1:{redis.port}"
-    server.spawn()
-    server.port = server._wait_for_port(server.log.rfind('"stopped"'))  # pylint: disable=protected-access
+    spawn(server)
     assert not ready(server)
 
 
