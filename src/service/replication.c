@@ -215,9 +215,9 @@ static struct err read_keys(struct replication *replication, struct seen *seen)
 {
     *seen = (struct seen){ .revocations = replication->service->revocations };
     const struct cache_visitor visitor = { seen, wants_key, add_key };
-    replication->reads_again = false;
     metrics_count(COUNT_REVOCATIONS_RESYNCS, 1);
     TRY(replication->cache->ops->scan(replication->cache, key_prefix, &visitor));
+    replication->reads_again = false; /* only now: a read that failed is still to be done */
     if (seen->count > 0)
         qsort(seen->parts, seen->count, sizeof *seen->parts, compare);
     return OK;
