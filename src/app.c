@@ -5,6 +5,7 @@
 #include "observe/log.h"
 #include "service/clients.h"
 #include "service/failures.h"
+#include "service/replication.h"
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -21,6 +22,7 @@ enum {
     WORKERS_THAT_WAIT = 256, /* 200 calls of KMS in flight, and some that sign nothing */
     LOCK_TRIES = 3,
     LOCK_PAUSE_US = 20000,
+    WORKERS_WITH_REDIS = 16, /* revocations wait for Redis, some tenths of a millisecond each */
 };
 
 static bool is_memory_locked; /* OpenSSL's part of it, where private keys lie */
@@ -73,6 +75,19 @@ struct err app_open_signer(struct app *app)
     return OK;
 }
 
+/* Redis when it is set, which many instances share; else memory. A server follows it; a command asks. */
+static struct err open_cache(struct app *app)
+{
+    struct service *service = &app->service;
+    atomic_store(&service->revocations_known_until_ms, INT64_MAX);
+    atomic_store(&service->cache_ok, !app->settings.redis_url[0] || !app->serves);
+    if (!app->settings.redis_url[0])
+        return cache_memory_open(&service->cache);
+    (void)signal(SIGPIPE, SIG_IGN); /* TLS writes to its socket without MSG_NOSIGNAL */
+    TRY(cache_redis_open(&app->settings, &service->cache));
+    return app->serves ? replication_open(service, &service->replication) : OK;
+}
+
 struct err app_open(struct app *app)
 {
     const struct settings *settings = &app->settings;
@@ -90,6 +105,7 @@ struct err app_open(struct app *app)
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
     service->revocations = revocations_new();
+    TRY(open_cache(app));
     service->verified = verified_cache_new((size_t)settings->verified_cache);
     service->clients = clients_new(service->store, settings->client_cache_s);
     service->failures = failures_new(settings->failure_limit);
@@ -105,6 +121,8 @@ void app_close(struct app *app)
     failures_free(service->failures);
     clients_free(service->clients);
     verified_cache_free(service->verified);
+    replication_close(service->replication);
+    cache_close(service->cache);
     revocations_free(service->revocations);
     commit_close(service->commit);
     keyring_close(service->keyring);
@@ -189,14 +207,19 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     app->serves = true;
     TRY(app_open(app));
     if (app->settings.workers == 0)
-        app->settings.workers = app->settings.signer == SIGNER_KMS ? WORKERS_THAT_WAIT : cores > 1 ? cores : 2;
+        app->settings.workers = app->settings.signer == SIGNER_KMS ? WORKERS_THAT_WAIT
+                                : app->settings.redis_url[0]       ? WORKERS_WITH_REDIS
+                                : cores > 1                        ? cores
+                                                                   : 2;
     TRY(lock_data_dir(&app->settings, &app->lock));
     atomic_store(&app->service.moves_keys, true);
+    if (app->service.replication)
+        replication_wait(app->service.replication);
     TRY(server_open(&app->service, &server, &port));
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),
         LOG_TEXT_("issuer", app->settings.issuer), LOG_TEXT_("store", app->service.store->ops->name),
-        LOG_TEXT_("signer", app->service.signer->ops->name), LOG_INT("loops", app->settings.loops),
-        LOG_INT("workers", app->settings.workers));
+        LOG_TEXT_("signer", app->service.signer->ops->name), LOG_TEXT_("cache", app->service.cache->ops->name),
+        LOG_INT("loops", app->settings.loops), LOG_INT("workers", app->settings.workers));
     wait_for_the_end(app->housekeeping, server, signals);
     server_close(server);
     LOG(LOG_INFO, "stopped", LOG_INT("port", port));

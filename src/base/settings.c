@@ -14,10 +14,13 @@ static const char *const accesses[] = { "loopback", "any", "off", NULL };
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const formats[] = { "auto", "json", "text", NULL };
 static const char *const signers[] = { "auto", "local", "kms", "envelope", NULL }; /* enum signer_kind */
+static const char *const policies[] = { "strict", "bounded", NULL };               /* enum revocation_policy */
 static const char *const truths[] = { "false", "true", NULL };
 
 #define TEXT(member, preset, min, max, fault_of, form)                                                                 \
     KIND_TEXT, offsetof(struct settings, member), preset, min, max, NULL, fault_of, form
+#define SECRET(member, preset, min, max, fault_of, form)                                                               \
+    KIND_SECRET, offsetof(struct settings, member), preset, min, max, NULL, fault_of, form
 #define WORD(member, preset, first, words)                                                                             \
     KIND_WORD, offsetof(struct settings, member), preset, first, 0, words, NULL, NULL
 #define NUMBER(member, preset, min, max)                                                                               \
@@ -148,6 +151,19 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
     { "TOKEN_KMS_TIMEOUT", SECTION_KMS, SECONDS(kms_timeout_s, "5", 1, 60),
       "How long a call of KMS may take, with waiting for the quota and tries again." },
     { "TOKEN_KMS_TRY_TIMEOUT", SECTION_KMS, SECONDS(kms_try_timeout_s, "2", 1, 60), "How long one try may take." },
+
+    { "REDIS_URL", SECTION_REDIS,
+      SECRET(redis_url, "", 0, 4096, settings_fault_of_redis_url,
+             "redis[s]://[[user]:password@]host[:port][,...][/db], redis[s]+sentinel://...host[:port][,...]/group"),
+      "The Redis that all instances share: a server, a cluster (by any of its servers), or the Sentinels of one." },
+    { "REDIS_CA_FILE", SECTION_REDIS, TEXT(redis_ca_file, "", 0, 3072, NULL, "a path, or nothing"),
+      "PEM file of the certificates to trust for rediss://, instead of the system's." },
+    { "TOKEN_REDIS_TIMEOUT", SECTION_REDIS, SECONDS(redis_timeout_s, "1", 1, 60),
+      "How long a command of Redis may take." },
+    { "TOKEN_REVOCATION_POLICY", SECTION_REDIS, WORD(revocation_policy, "strict", POLICY_STRICT, policies),
+      "While Redis can't be heard: strict refuses to say that a token is good (503); bounded goes on for a time." },
+    { "TOKEN_REVOCATION_STALENESS", SECTION_REDIS, SECONDS(revocation_staleness_s, "60", 1, 86400),
+      "How long bounded goes on: for so long a token revoked elsewhere may still pass." },
 };
 _Static_assert(SETTINGS_AUDIENCE_MAX == 15, "the row of TOKEN_AUDIENCE says this number");
 _Static_assert(SETTINGS_ROWS <= 64, "struct settings notes the origin of each row in the bits of a uint64_t");
@@ -168,7 +184,7 @@ const char *settings_allowed(const struct settings_row *row, char to[SETTINGS_AL
 {
     static const char *const units[] = { [KIND_NUMBER] = "", [KIND_SECONDS] = " seconds", [KIND_BYTES] = " bytes" };
     size_t len = 0;
-    if (row->kind == KIND_TEXT) {
+    if (row->kind == KIND_TEXT || row->kind == KIND_SECRET) {
         snprintf(to, 128, "%s", row->form);
     } else if (row->kind == KIND_WORD) {
         for (size_t i = 0; row->words[i] && len < 100; i++)
@@ -204,7 +220,7 @@ static bool is_printable(struct str text)
 static struct err refuse_value(const struct settings_row *row, struct str value, const char *fault)
 {
     char allowed[128];
-    if (value.len > 80 || !is_printable(value))
+    if (value.len > 80 || row->kind == KIND_SECRET || !is_printable(value))
         return refuse("%s is not usable: %s (allowed: %s)", row->name, fault, settings_allowed(row, allowed));
     return refuse("%s is \"%.*s\": %s (allowed: %s)", row->name, (int)value.len, value.at, fault,
                   settings_allowed(row, allowed));
@@ -241,6 +257,7 @@ static struct err read_value(const struct settings_row *row, struct str text, st
     int64_t number = 0;
     switch (row->kind) {
     case KIND_TEXT:
+    case KIND_SECRET:
         fault = fault_of_text(row, text);
         memcpy(*room, text.at, text.len);
         (*room)[text.len] = '\0';
@@ -357,7 +374,7 @@ struct err settings_read(int argc, char **argv, int *next, struct settings *out)
     choose_environment(&choice);
     TRY(choose_flags(argc, argv, &at, &choice));
     for (size_t i = 0; i < SETTINGS_ROWS; i++)
-        size += settings_rows[i].kind == KIND_TEXT ? strlen(choice.values[i]) + 1 : 0;
+        size += settings_rows[i].kind <= KIND_SECRET ? strlen(choice.values[i]) + 1 : 0;
     struct settings settings = { .from_environment = choice.environment & ~choice.flags, .from_flags = choice.flags };
     settings.owned = mem_alloc(size);
     struct err err = read_all(&choice, &settings);

@@ -11,6 +11,8 @@ enum metrics_access { METRICS_LOOPBACK, METRICS_ANY, METRICS_OFF };
 enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
+enum revocation_policy { POLICY_STRICT, POLICY_BOUNDED };
+
 enum signer_kind { SIGNER_AUTO, SIGNER_LOCAL, SIGNER_KMS, SIGNER_ENVELOPE };
 
 enum { SETTINGS_AUDIENCE_MAX = 15 }; /* names in TOKEN_AUDIENCE: a token's aud (CLAIMS_AUD_MAX) without its client */
@@ -56,6 +58,11 @@ struct settings {
     const char *aws_ca_bundle;                 /* AWS_CA_BUNDLE: PEM file; "": the system's certificates */
     int64_t kms_rate;                          /* TOKEN_KMS_RATE: signatures a second */
     int64_t kms_timeout_s, kms_try_timeout_s;  /* TOKEN_KMS_TIMEOUT, TOKEN_KMS_TRY_TIMEOUT */
+    const char *redis_url;                     /* REDIS_URL: "" : an in-process cache. Holds a password */
+    const char *redis_ca_file;                 /* REDIS_CA_FILE: PEM file; "": the system's certificates */
+    int64_t redis_timeout_s;                   /* TOKEN_REDIS_TIMEOUT */
+    int64_t revocation_policy;                 /* TOKEN_REVOCATION_POLICY: an enum revocation_policy */
+    int64_t revocation_staleness_s;            /* TOKEN_REVOCATION_STALENESS: of the policy bounded */
     uint64_t from_environment, from_flags;     /* a bit for each row of the table: where its value came from */
     char *owned;                               /* what the strings above point into; settings_release frees it */
 };
@@ -72,7 +79,8 @@ void settings_release(struct settings *settings);
 void settings_warn_unknown(FILE *out);
 
 /* The table as the settings' part of --help (at most 100 columns), as sections of a man page, as the tables of
- * docs/configuration.md; and the values in force with their origin, for --check-config. No setting holds a secret. */
+ * docs/configuration.md; and the values in force with their origin, for --check-config. A secret is shown as "(set)".
+ */
 void settings_print_help(FILE *out);
 void settings_print_man(FILE *out);
 void settings_print_markdown(FILE *out);

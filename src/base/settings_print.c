@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const section_names[] = { "Server",  "Issuing", "Checking",        "Keys",
-                                             "Callers", "Limits",  "Log and metrics", "Keys in AWS KMS" };
+static const char *const section_names[] = { "Server", "Issuing",         "Checking",        "Keys", "Callers",
+                                             "Limits", "Log and metrics", "Keys in AWS KMS", "Redis" };
 
 /* What stands below the name of the section on KMS, a line each. */
 static const char *const kms_notes[] = {
@@ -79,7 +79,6 @@ void settings_warn_unknown(FILE *out)
 {
     static const char *const later[][2] = {
         { "SUPABASE_URL", "keeps its records in SQLite" },
-        { "REDIS_URL", "keeps its caches in memory" },
         { "EVENT_BUS_NAME", "sends no events" },
     };
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
@@ -220,9 +219,9 @@ void settings_print_values(const struct settings *settings, FILE *out)
         const uint64_t bit = UINT64_C(1) << i;
         int64_t number = 0;
         fprintf(out, "%s=", settings_rows[i].name);
-        if (settings_rows[i].kind == KIND_TEXT) {
+        if (settings_rows[i].kind == KIND_TEXT || settings_rows[i].kind == KIND_SECRET) {
             memcpy(&text, member, sizeof text);
-            fputs(text, out);
+            fputs(settings_rows[i].kind == KIND_SECRET && text[0] ? "(set)" : text, out);
         } else {
             memcpy(&number, member, sizeof number);
             if (settings_rows[i].kind == KIND_WORD)

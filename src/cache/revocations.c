@@ -1,6 +1,11 @@
 /* cache/revocations.c: 64 shards, each an open-addressed table of its own. The hash is SHA-256 of a token that this
  * service signed, so its bytes are as good as random and serve as they are. Entries only ever leave by a rebuild, so a
- * probe needs no tombstones: it ends at the first free place. */
+ * probe needs no tombstones: it ends at the first free place.
+ *
+ * Looking up takes no lock, so no loop waits for a worker that adds, or that the kernel has put aside while it adds. A
+ * place is free until its expiry is written, which is done last, and its key never changes after that: a reader sees
+ * all of an entry or none. A rebuild makes a new table beside the old one; the old one is freed once no reader is in
+ * the shard, at the latest by a later addition or purge: whoever comes in after the change sees the new table alone. */
 #include "cache/revocations.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,12 +17,19 @@ struct key {
     unsigned char bytes[KEY_LEN];
 };
 
-struct shard {
-    pthread_mutex_t lock;
-    atomic_size_t count;
-    size_t places; /* a power of two, or 0 */
+struct table {
+    struct table *next; /* of those that are to be freed */
+    size_t places;      /* a power of two */
     struct key *keys;
-    uint32_t *expires; /* s; 0: the place is free */
+    _Atomic uint32_t expires[]; /* s; 0: the place is free */
+};
+
+struct shard {
+    _Alignas(64) atomic_size_t count;
+    _Atomic(struct table *) table; /* NULL: nothing was ever added */
+    atomic_size_t readers;
+    pthread_mutex_t lock; /* of whoever changes something */
+    struct table *old;
 };
 
 struct revocations {
@@ -26,11 +38,23 @@ struct revocations {
 
 struct revocations *revocations_new(void)
 {
-    struct revocations *set = mem_alloc(sizeof *set);
+    struct revocations *set = aligned_alloc(_Alignof(struct revocations), sizeof *set);
+    if (!set)
+        abort(); /* as mem_alloc() does, which takes no alignment */
     memset(set, 0, sizeof *set);
     for (size_t i = 0; i < SHARDS; i++)
         pthread_mutex_init(&set->shards[i].lock, NULL);
     return set;
+}
+
+static void free_old(struct shard *shard)
+{
+    for (struct table *table = shard->old, *next; table; table = next) {
+        next = table->next;
+        free(table->keys);
+        free(table);
+    }
+    shard->old = NULL;
 }
 
 void revocations_free(struct revocations *set)
@@ -38,9 +62,13 @@ void revocations_free(struct revocations *set)
     if (!set)
         return;
     for (size_t i = 0; i < SHARDS; i++) {
-        pthread_mutex_destroy(&set->shards[i].lock);
-        free(set->shards[i].keys);
-        free(set->shards[i].expires);
+        struct shard *shard = &set->shards[i];
+        struct table *table = atomic_load(&shard->table);
+        pthread_mutex_destroy(&shard->lock);
+        free_old(shard);
+        if (table)
+            free(table->keys);
+        free(table);
     }
     free(set);
 }
@@ -50,36 +78,58 @@ static struct shard *shard_of(struct revocations *set, const unsigned char *hash
     return &set->shards[hash[0] % SHARDS];
 }
 
-/* Under the lock: the key's place, or the free one where it belongs. There is always a free one. */
-static size_t place_of(const struct shard *shard, const unsigned char *hash)
+/* The key's place, or the free one where it belongs; *expires is what stands there. There is always a free one. */
+static size_t place_of(const struct table *table, const unsigned char *hash, uint32_t *expires)
 {
     uint64_t start;
     memcpy(&start, hash + 1, sizeof start);
-    size_t place = (size_t)start & (shard->places - 1);
-    while (shard->expires[place] != 0 && memcmp(shard->keys[place].bytes, hash, KEY_LEN) != 0)
-        place = (place + 1) & (shard->places - 1);
-    return place;
+    size_t place = (size_t)start & (table->places - 1);
+    for (;;) {
+        *expires = atomic_load_explicit(&table->expires[place], memory_order_acquire);
+        if (*expires == 0 || memcmp(table->keys[place].bytes, hash, KEY_LEN) == 0)
+            return place;
+        place = (place + 1) & (table->places - 1);
+    }
+}
+
+static struct table *new_table(size_t places)
+{
+    struct table *table = mem_alloc(sizeof *table + places * sizeof *table->expires);
+    *table = (struct table){ .places = places, .keys = mem_alloc(places * sizeof *table->keys) };
+    memset((void *)table->expires, 0, places * sizeof *table->expires);
+    return table;
+}
+
+/* Under the lock: old tables go when nobody can be looking at them. A reader that comes in now finds the new one. */
+static void free_unread(struct shard *shard)
+{
+    if (shard->old && atomic_load(&shard->readers) == 0)
+        free_old(shard);
 }
 
 /* Under the lock: a table for `count` entries at a load of 3/8 to 3/4, with those that expire at `from_s` or later. */
-static void rebuild(struct shard *shard, size_t count, uint32_t from_s)
+static struct table *rebuild(struct shard *shard, size_t count, uint32_t from_s)
 {
-    struct shard old = { .places = shard->places, .keys = shard->keys, .expires = shard->expires };
+    struct table *old = atomic_load_explicit(&shard->table, memory_order_relaxed);
     size_t places = PLACES_FIRST;
     while (places / 4 * 3 < count)
         places *= 2;
-    shard->places = places;
-    shard->keys = mem_alloc(places * sizeof *shard->keys);
-    shard->expires = mem_alloc(places * sizeof *shard->expires);
-    memset(shard->expires, 0, places * sizeof *shard->expires);
-    for (size_t i = 0; i < old.places; i++)
-        if (old.expires[i] != 0 && old.expires[i] >= from_s) {
-            size_t place = place_of(shard, old.keys[i].bytes);
-            shard->keys[place] = old.keys[i];
-            shard->expires[place] = old.expires[i];
-        }
-    free(old.keys);
-    free(old.expires);
+    struct table *table = new_table(places);
+    for (size_t i = 0; old && i < old->places; i++) {
+        uint32_t expires = atomic_load_explicit(&old->expires[i], memory_order_relaxed), ignored;
+        if (expires == 0 || expires < from_s)
+            continue;
+        size_t place = place_of(table, old->keys[i].bytes, &ignored);
+        table->keys[place] = old->keys[i];
+        atomic_store_explicit(&table->expires[place], expires, memory_order_relaxed);
+    }
+    atomic_store(&shard->table, table); /* in one order with the readers' coming and going */
+    if (old) {
+        old->next = shard->old;
+        shard->old = old;
+    }
+    free_unread(shard);
+    return table;
 }
 
 static uint32_t seconds_of(int64_t time_s)
@@ -90,40 +140,50 @@ static uint32_t seconds_of(int64_t time_s)
 void revocations_add(struct revocations *set, const unsigned char hash[32], int64_t expires_at)
 {
     struct shard *shard = shard_of(set, hash);
-    uint32_t expires = seconds_of(expires_at);
+    uint32_t expires = seconds_of(expires_at), before = 0;
     pthread_mutex_lock(&shard->lock);
     size_t count = atomic_load_explicit(&shard->count, memory_order_relaxed);
-    if (count + 1 > shard->places / 4 * 3)
-        rebuild(shard, count + 1, 0);
-    size_t place = place_of(shard, hash);
-    if (shard->expires[place] == 0) {
-        memcpy(shard->keys[place].bytes, hash, KEY_LEN);
+    struct table *table = atomic_load_explicit(&shard->table, memory_order_relaxed);
+    if (!table || count + 1 > table->places / 4 * 3)
+        table = rebuild(shard, count + 1, 0);
+    else
+        free_unread(shard);
+    size_t place = place_of(table, hash, &before);
+    if (before == 0)
+        memcpy(table->keys[place].bytes, hash, KEY_LEN);
+    if (before < expires)
+        atomic_store_explicit(&table->expires[place], expires, memory_order_release);
+    if (before == 0)
         atomic_store_explicit(&shard->count, count + 1, memory_order_release);
-    }
-    if (shard->expires[place] < expires)
-        shard->expires[place] = expires;
     pthread_mutex_unlock(&shard->lock);
 }
 
 bool revocations_has(struct revocations *set, const unsigned char hash[32])
 {
     struct shard *shard = shard_of(set, hash);
+    uint32_t expires = 0;
     if (atomic_load_explicit(&shard->count, memory_order_acquire) == 0)
         return false; /* the usual case of a service where little is revoked */
-    pthread_mutex_lock(&shard->lock);
-    bool has = shard->places > 0 && shard->expires[place_of(shard, hash)] != 0;
-    pthread_mutex_unlock(&shard->lock);
-    return has;
+    atomic_fetch_add(&shard->readers, 1);
+    const struct table *table = atomic_load(&shard->table);
+    if (table)
+        (void)place_of(table, hash, &expires);
+    atomic_fetch_sub(&shard->readers, 1);
+    return expires != 0;
 }
 
 static size_t purge_shard(struct shard *shard, uint32_t now_s)
 {
+    const struct table *table = atomic_load_explicit(&shard->table, memory_order_relaxed);
     size_t gone = 0, count = atomic_load_explicit(&shard->count, memory_order_relaxed);
-    for (size_t i = 0; i < shard->places; i++)
-        gone += shard->expires[i] != 0 && shard->expires[i] < now_s;
+    free_unread(shard);
+    for (size_t i = 0; table && i < table->places; i++) {
+        uint32_t expires = atomic_load_explicit(&table->expires[i], memory_order_relaxed);
+        gone += expires != 0 && expires < now_s;
+    }
     if (gone == 0)
         return 0;
-    rebuild(shard, count - gone, now_s);
+    (void)rebuild(shard, count - gone, now_s);
     atomic_store_explicit(&shard->count, count - gone, memory_order_release);
     return gone;
 }
@@ -147,12 +207,19 @@ size_t revocations_count(struct revocations *set)
     return count;
 }
 
+static size_t bytes_of(const struct table *table)
+{
+    return table ? sizeof *table + table->places * (sizeof(struct key) + sizeof(uint32_t)) : 0;
+}
+
 size_t revocations_bytes(struct revocations *set)
 {
     size_t bytes = sizeof *set;
     for (size_t i = 0; i < SHARDS; i++) {
         pthread_mutex_lock(&set->shards[i].lock);
-        bytes += set->shards[i].places * (sizeof(struct key) + sizeof(uint32_t));
+        for (const struct table *table = set->shards[i].old; table; table = table->next)
+            bytes += bytes_of(table);
+        bytes += bytes_of(atomic_load(&set->shards[i].table));
         pthread_mutex_unlock(&set->shards[i].lock);
     }
     return bytes;

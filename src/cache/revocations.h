@@ -1,6 +1,5 @@
-/* cache/revocations.h: the set of revoked tokens that have not expired: hash -> expiry, all of it in memory. Lookups
- * take one short lock of one shard in 64 and never wait for anything else. 20 bytes an entry before free room, at
- * most 54. */
+/* cache/revocations.h: the set of revoked tokens that have not expired: hash -> expiry, all of it in memory. A
+ * look-up takes no lock and waits for nothing. 20 bytes an entry before free room, at most 54. */
 #ifndef CACHE_REVOCATIONS_H
 #define CACHE_REVOCATIONS_H
 

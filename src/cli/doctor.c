@@ -140,6 +140,9 @@ static int examine(struct app *app, bool json)
         { "open", opened, "settings, store, keys and revocations could be read" },
         { "data", check_dir(&app->settings), "the data directory is the service's alone" },
         { "store", opened.code ? unopened : service->store->ops->check(service->store), "reads and writes" },
+        { "cache", opened.code ? unopened : service->cache->ops->check(service->cache),
+          opened.code || !service->cache->ops->is_shared ? "memory: this instance is the only one"
+                                                         : "redis: it takes writes" },
         { "signer", opened.code ? unopened : service->signer->ops->check(service->signer),
           opened.code ? "" : note_of(service->signer) },
         { "sign", opened.code ? unopened : check_sign(app), "a signature verifies against the published key" },

@@ -90,6 +90,8 @@ int local_call(struct app *app, struct arena *arena, const char *path, struct st
     (void)service_answer(&app->service, &request, true, &response);
     if (response.records) {
         struct err err = commit_wait(app->service.commit, response.records);
+        if (!err.code)
+            err = service_committed(&app->service, &response);
         if (err.code)
             response_fail(&response, arena, err);
     }

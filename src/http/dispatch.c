@@ -128,6 +128,8 @@ static void hand_back(struct exchange *exchange)
 static void committed(struct commit_item *item, struct err failure)
 {
     struct exchange *exchange = (void *)((char *)item - offsetof(struct exchange, item));
+    if (!failure.code)
+        failure = service_committed(exchange->loop->options.service, &exchange->response);
     if (failure.code)
         response_fail(&exchange->response, &exchange->arena, failure);
     hand_back(exchange);

@@ -45,6 +45,7 @@ static const struct {
     [COUNT_STORE_ERRORS] = { "dependency=\"store\"", "token_service_dependency_errors_total",
                              "Failures of dependencies" },
     [COUNT_SIGNER_ERRORS] = { "dependency=\"signer\"", NULL, NULL },
+    [COUNT_REDIS_ERRORS] = { "dependency=\"redis\"", NULL, NULL },
     [COUNT_KEYS_PUBLISHED] = { "to=\"pending\"", "token_service_key_transitions_total",
                                "Transitions of signing keys that this process performed" },
     [COUNT_KEYS_ACTIVATED] = { "to=\"active\"", NULL, NULL },
@@ -52,6 +53,11 @@ static const struct {
     [COUNT_KEYS_REVOKED] = { "to=\"revoked\"", NULL, NULL },
     [COUNT_PURGED] = { "", "token_service_purged_rows_total", "Expired rows deleted from the store" },
     [COUNT_TIMEOUTS] = { "", "token_service_request_timeouts_total", "Connections cut: the request took too long" },
+    [COUNT_REDIS_RECONNECTS] = { "", "token_service_redis_reconnects_total",
+                                 "Connections to Redis made anew after one was lost" },
+    [COUNT_REDIS_REDIRECTIONS] = { "", "token_service_redis_redirections_total", "Answers MOVED of a Redis Cluster" },
+    [COUNT_REVOCATIONS_RESYNCS] = { "", "token_service_revocations_resyncs_total",
+                                    "Times that all revocations were read from Redis" },
 };
 _Static_assert(sizeof counters / sizeof *counters == COUNT_COUNT, "every counter needs a row");
 
@@ -86,8 +92,8 @@ static const struct {
     { 1000000000, "1" },   { 2500000000, "2.5" }, { 5000000000, "5" },   { 10000000000, "10" },
 };
 
-/* Histograms: one for each operation, and one for signatures of KMS. */
-enum { HISTOGRAMS = OP_COUNT + 1, HISTOGRAM_KMS = OP_COUNT };
+/* Histograms: one for each operation, one for signatures of KMS, one for commands of Redis. */
+enum { HISTOGRAM_KMS = OP_COUNT, HISTOGRAM_REDIS, HISTOGRAMS };
 
 /* Where each count lies in a block. */
 enum {
@@ -179,6 +185,11 @@ void metrics_kms_call(enum kms_operation operation, enum kms_outcome outcome)
 void metrics_kms_signed(int64_t duration_ns)
 {
     add_duration(own_block(), HISTOGRAM_KMS, duration_ns);
+}
+
+void metrics_redis_command(int64_t duration_ns)
+{
+    add_duration(own_block(), HISTOGRAM_REDIS, duration_ns);
 }
 
 void metrics_kms_breaker(bool is_open)
@@ -341,6 +352,19 @@ static void write_kms(struct buf *out, const uint64_t totals[CELLS])
     write_histogram(out, totals, HISTOGRAM_KMS, signing, "");
 }
 
+/* Nothing, where no command was ever sent. */
+static void write_redis(struct buf *out, const uint64_t totals[CELLS])
+{
+    static const char name[] = "token_service_redis_command_duration_seconds";
+    uint64_t commands = 0;
+    for (size_t i = 0; i <= BUCKETS; i++)
+        commands += totals[bucket_cell(HISTOGRAM_REDIS, i)];
+    if (commands == 0)
+        return;
+    write_head(out, name, "Time from a command of Redis to its answer", "histogram");
+    write_histogram(out, totals, HISTOGRAM_REDIS, name, "");
+}
+
 static void write_counters(struct buf *out, const uint64_t totals[CELLS])
 {
     const char *name = NULL;
@@ -433,6 +457,7 @@ void metrics_write(struct buf *out, const struct gauge *gauges, size_t count)
     write_durations(out, totals);
     write_counters(out, totals);
     write_kms(out, totals);
+    write_redis(out, totals);
     write_gauges(out, gauges, count);
     write_process(out);
 }

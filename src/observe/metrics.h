@@ -42,13 +42,17 @@ enum counter {
     COUNT_COMMITS,
     COUNT_COMMITTED_RECORDS, /* token_service_commits_total, …_records_total */
     COUNT_STORE_ERRORS,
-    COUNT_SIGNER_ERRORS, /* token_service_dependency_errors_total{dependency} */
+    COUNT_SIGNER_ERRORS,
+    COUNT_REDIS_ERRORS, /* token_service_dependency_errors_total{dependency} */
     COUNT_KEYS_PUBLISHED,
     COUNT_KEYS_ACTIVATED,
     COUNT_KEYS_RETIRED,
-    COUNT_KEYS_REVOKED, /* token_service_key_transitions_total{to} */
-    COUNT_PURGED,       /* token_service_purged_rows_total */
-    COUNT_TIMEOUTS,     /* token_service_request_timeouts_total */
+    COUNT_KEYS_REVOKED,        /* token_service_key_transitions_total{to} */
+    COUNT_PURGED,              /* token_service_purged_rows_total */
+    COUNT_TIMEOUTS,            /* token_service_request_timeouts_total */
+    COUNT_REDIS_RECONNECTS,    /* token_service_redis_reconnects_total */
+    COUNT_REDIS_REDIRECTIONS,  /* token_service_redis_redirections_total */
+    COUNT_REVOCATIONS_RESYNCS, /* token_service_revocations_resyncs_total */
     COUNT_COUNT
 };
 
@@ -86,6 +90,9 @@ void metrics_kms_call(enum kms_operation operation, enum kms_outcome outcome);
 void metrics_kms_signed(int64_t duration_ns);
 /* token_service_kms_breaker_open: 0 or 1. */
 void metrics_kms_breaker(bool is_open);
+
+/* token_service_redis_command_duration_seconds: commands sent together count once. Shown once there was one. */
+void metrics_redis_command(int64_t duration_ns);
 
 /* One answered request: its outcome is the code (ERR_OK: "ok"), its duration in nanoseconds. */
 void metrics_request(enum operation operation, enum err_code outcome, int64_t duration_ns);

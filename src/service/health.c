@@ -1,6 +1,8 @@
 /* service/health.c: GET /health/live, GET /health/ready, GET /metrics. They tell what housekeeping found last; nothing
  * here asks a dependency, so a probe never waits. */
+#include "base/clock.h"
 #include "service/clients.h"
+#include "service/replication.h"
 #include "service/service.h"
 
 enum { METRICS_MAX = 512 * 1024 };
@@ -38,7 +40,9 @@ struct err health_ready(struct call *call, struct response *response)
 {
     struct service *service = call->service;
     bool store_ok = atomic_load(&service->store_ok), keys_ok = atomic_load(&service->keys_ok);
-    bool draining = atomic_load(&service->draining), ready = store_ok && keys_ok && !draining;
+    /* Redis may be away for as long as the policy lets tokens be verified without it */
+    bool knows = clock_coarse_ms() <= atomic_load(&service->revocations_known_until_ms);
+    bool draining = atomic_load(&service->draining), ready = store_ok && keys_ok && knows && !draining;
     response->max_age_s = -2;
     response->status = ready ? 200 : 503;
     response->outcome = ready ? ERR_OK : ERR_UNAVAILABLE;
@@ -50,6 +54,10 @@ struct err health_ready(struct call *call, struct response *response)
     buf_add(body, STR("{"));
     write_state(body, STR("store"), store_ok);
     write_state(body, STR("keys"), keys_ok);
+    if (service->replication) {
+        write_state(body, STR("cache"), atomic_load(&service->cache_ok));
+        write_state(body, STR("revocations"), knows);
+    }
     buf_add(body, STR("}"));
     write_signer(body, service);
     buf_add(body, STR("}"));
@@ -73,6 +81,11 @@ struct err publish_metrics(struct call *call, struct response *response)
     GAUGE("clients_cached", "Clients held in memory", clients_count(service->clients));
     GAUGE("store_up", "Whether the store answered last", atomic_load(&service->store_ok));
     GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));
+    if (service->replication) {
+        GAUGE("cache_up", "Whether Redis answered last", atomic_load(&service->cache_ok));
+        GAUGE("revocations_staleness_seconds", "Time since all revocations were known last, in seconds",
+              replication_staleness_s(service->replication));
+    }
     const struct lifecycle life = { view->records, view->count, service->settings };
     int64_t rotation_at = lifecycle_rotation_at(&life, call->request->now_s);
     if (rotation_at != LIFECYCLE_NEVER)

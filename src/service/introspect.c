@@ -60,6 +60,8 @@ struct err introspect_token(struct call *call, struct response *response)
     const struct token_ask ask = { .kinds = KIND_ACCESS | KIND_REFRESH, .expect.max_age_s = -1 };
     AUTO(verified_releasep) struct verified *entry = NULL;
     struct err err = token_check(call->service, body.token, &ask, call->request->now_s, &entry);
+    if (err.code == ERR_UNAVAILABLE) /* not known: neither answer would be true */
+        return err;
     metrics_count(err.code ? COUNT_INTROSPECT_INACTIVE : COUNT_INTROSPECT_ACTIVE, 1);
     buf_add(&response->body, err.code ? STR("{\"active\":false}") : entry->introspection);
     return OK;

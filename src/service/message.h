@@ -41,6 +41,7 @@ struct response {
     struct str cors_origin;                             /* Access-Control-Allow-Origin: "*" or one origin; "" : none */
     bool cors_preflight;                                /* with the methods and headers that are allowed */
     bool close;                                         /* the connection is not fit for another request */
+    uint64_t announced; /* when the records were announced to other instances (replication.c): its epoch; 0: not */
     const struct record *records; /* must be durable before this response goes out; NULL: nothing */
 };
 

@@ -1,8 +1,10 @@
 /* service/revoke.c: POST /token/revoke, RFC 7009. A revoked token is refused here from this moment on, before its
  * record is durable: should the commit fail, the caller hears 503 and may repeat it, and nobody was let in meanwhile.
- * So a repeated revocation is recorded again: that it is in memory does not say that it is on disk. */
+ * So a repeated revocation is recorded again: that it is in memory does not say that it is on disk. Other instances are
+ * told before the record is handed on; replication.c says what a crash in between does. */
 #include "observe/log.h"
 #include "service/authn.h"
+#include "service/replication.h"
 #include "service/verify.h"
 #include <stddef.h>
 
@@ -41,8 +43,8 @@ static struct str owner_of(const struct claims *claims)
     return claims->client_id.at ? claims->client_id : claims->azp;
 }
 
-static void revoke_and_record(struct call *call, const struct verified *entry, struct str reason,
-                              struct response *response)
+static struct err revoke_and_record(struct call *call, const struct verified *entry, struct str reason,
+                                    struct response *response)
 {
     struct arena *arena = call->request->arena;
     const struct settings *settings = call->service->settings;
@@ -57,6 +59,7 @@ static void revoke_and_record(struct call *call, const struct verified *entry, s
                                .revoked_by = call->caller.client_id };
     memcpy(record->token_hash, entry->hash, sizeof record->token_hash);
     revocations_add(call->service->revocations, record->token_hash, record->expires_at);
+    TRY(replication_announce(call->service, record, &response->announced));
     response->records = record;
 
     char id[13];
@@ -64,6 +67,7 @@ static void revoke_and_record(struct call *call, const struct verified *entry, s
     LOG(LOG_INFO, "token_revoked", LOG_STR("request_id", call->request->id), LOG_TEXT_("token", id),
         LOG_STR("type", token_kind_name(entry->kind)), LOG_STR("client_id", owner_of(&entry->claims)),
         LOG_STR("caller", call->caller.client_id), LOG_STR("reason", record->reason));
+    return OK;
 }
 
 struct err revoke_token(struct call *call, struct response *response)
@@ -84,7 +88,7 @@ struct err revoke_token(struct call *call, struct response *response)
     if (!str_eq(owner_of(&entry->claims), call->caller.client_id) &&
         !caller_may(&call->caller, STR("token:revoke:any"))) /* section 2.1 */
         return failed(ERR_INSUFFICIENT_SCOPE, "revoking another client's token needs the scope token:revoke:any");
-    revoke_and_record(call, entry, body.reason, response);
+    TRY(revoke_and_record(call, entry, body.reason, response));
     metrics_count(COUNT_REVOKED, 1);
     write_answer(call, response);
     return OK;

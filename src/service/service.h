@@ -3,6 +3,7 @@
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
 
+#include "cache/cache.h"
 #include "cache/revocations.h"
 #include "cache/verified.h"
 #include "keys/keyring.h"
@@ -14,6 +15,7 @@
 struct clients;
 struct failures;
 struct housekeeping;
+struct replication;
 
 struct service {
     const struct settings *settings;
@@ -25,13 +27,18 @@ struct service {
     struct housekeeping *housekeeping; /* set before the first request */
     atomic_bool moves_keys;            /* a server: housekeeping does what is due; a command looks only */
     struct revocations *revocations;
+    struct cache *cache;             /* in memory, or the Redis of all instances */
+    struct replication *replication; /* follows it; NULL without a shared cache, and in a command */
     struct verified_cache *verified;
     struct clients *clients;   /* clients in memory (clients.h) */
     struct failures *failures; /* failed authentications by address (failures.h) */
     struct str audience;       /* TOKEN_AUDIENCE as given: comma-separated */
 
     /* What /health/ready and /metrics tell; written by housekeeping and by the front that serves. */
-    atomic_bool store_ok, keys_ok, draining;
+    /* On clock_coarse_ms(): until then this instance knows of all revocations (replication.h). INT64_MAX: there is no
+     * other instance. */
+    atomic_llong revocations_known_until_ms;
+    atomic_bool store_ok, keys_ok, cache_ok, draining;
     _Atomic(const char *) keys_why; /* the signer's fault, static; NULL when keys_ok */
     atomic_llong unknown_kid_at;    /* s; when a token of a key that is not known here last had the keys read again */
     atomic_size_t jobs_waiting;     /* in the workers' queue */
@@ -66,6 +73,9 @@ enum answered service_answer(struct service *service, const struct request *requ
 /* When somebody who is told 503 had better come back: when those who wait now will have been served, as far as the
  * signer knows; at least 1 s, at most a minute. Never waits. */
 int64_t service_retry_after_s(const struct service *service);
+/* To be called when the response's records are durable, before it goes out. A failure is what to answer instead. In a
+ * server it never waits. */
+MUST_USE struct err service_committed(struct service *service, const struct response *response);
 
 /* Counts and logs an answered request; to be called once, when the answer is final. */
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns);

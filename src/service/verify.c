@@ -7,6 +7,8 @@
 #include "service/verify.h"
 #include "service/housekeeping.h"
 #include "service/introspect.h"
+#include "service/replication.h"
+#include "base/clock.h"
 #include <stddef.h>
 
 /* The signature of a token never seen before: which key made it, and what kind of token it says it is. */
@@ -85,6 +87,17 @@ static struct err find_verified(struct service *service, struct str token, const
     return OK;
 }
 
+/* Whether another instance may have revoked the token without this one knowing of it. */
+static struct err check_elsewhere(struct service *service, const unsigned char hash[32])
+{
+    int64_t known_until = atomic_load_explicit(&service->revocations_known_until_ms, memory_order_acquire);
+    if (known_until == INT64_MAX)
+        return service->cache && service->cache->ops->is_shared ? replication_ask(service, hash) : OK;
+    if (clock_coarse_ms() > known_until)
+        return failed(ERR_UNAVAILABLE, "revocations of other instances can't be known now; try again");
+    return OK;
+}
+
 struct err token_check(struct service *service, struct str token, const struct token_ask *ask, int64_t now_s,
                        struct verified **out)
 {
@@ -103,6 +116,8 @@ struct err token_check(struct service *service, struct str token, const struct t
     struct claims_expect expect = ask->expect;
     expect.skew_s = service->settings->clock_skew_s;
     TRY(claims_check(&entry->claims, &expect, now_s));
+    if (!ask->even_revoked) /* last: whatever is wrong with the token is wrong without asking others */
+        TRY(check_elsewhere(service, hash));
     *out = entry;
     entry = NULL;
     return OK;
@@ -175,6 +190,8 @@ struct err verify_token(struct call *call, struct response *response)
 
     AUTO(verified_releasep) struct verified *entry = NULL;
     struct err err = token_check(call->service, body.token, &ask, call->request->now_s, &entry);
+    if (err.code == ERR_UNAVAILABLE)
+        return err; /* not known, which is neither valid nor not */
     metrics_count(err.code ? COUNT_VERIFY_INVALID : COUNT_VERIFY_VALID, 1);
     if (err.code) {
         response_fail(response, arena, err);

@@ -13,8 +13,10 @@ struct token_ask {
     struct claims_expect expect; /* its issuer is the service's own when left empty */
 };
 
-/* Checks everything: form, key, signature, kind, revocation, times and claims; never waits. On success *out has a
- * reference for the caller: verified_release. Errors: ERR_TOKEN_*. */
+/* Checks everything: form, key, signature, kind, revocation, times and claims; never waits in a
+ * server. On success *out has a
+ * reference for the caller: verified_release. Errors: ERR_TOKEN_*, or ERR_UNAVAILABLE for a
+ * token that is good but for what other instances may have revoked (replication.h). A command waits for Redis. */
 MUST_USE struct err token_check(struct service *service, struct str token, const struct token_ask *ask, int64_t now_s,
                                 struct verified **out);
 

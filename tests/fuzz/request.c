@@ -82,6 +82,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
                                 .audience = str_of(settings.audience),
                                 .failures = failures_new(0),
                                 .store_ok = true,
+                                .revocations_known_until_ms = INT64_MAX,
                                 .keys_ok = true };
     PROMISE(!keyring_open(service.store, service.signer, JWA_ES256, NOW, &forever, &service.keyring).code);
     service.rotation = rotation_new(service.store, service.signer, &settings);

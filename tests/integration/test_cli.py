@@ -177,9 +177,9 @@ def test_the_contracts_defaults(settings):
 
 
 def test_a_variable_that_nobody_reads_is_said(settings):
-    done = run("serve", "--check-config", settings=settings | {"TOKEN_ISUER": "https://x", "REDIS_URL": "redis://x"})
+    done = run("serve", "--check-config", settings=settings | {"TOKEN_ISUER": "https://x", "SUPABASE_URL": "http://x"})
     assert "TOKEN_ISUER" in done.stderr and "TOKEN_ISSUER" in done.stderr
-    assert "REDIS_URL" in done.stderr
+    assert "SUPABASE_URL" in done.stderr
 
 
 # --- clients --------------------------------------------------------------------------------------------------------

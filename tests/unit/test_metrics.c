@@ -175,6 +175,10 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_KEYS_REVOKED] = "token_service_key_transitions_total{to=\"revoked\"}",
         [COUNT_PURGED] = "token_service_purged_rows_total",
         [COUNT_TIMEOUTS] = "token_service_request_timeouts_total",
+        [COUNT_REDIS_ERRORS] = "token_service_dependency_errors_total{dependency=\"redis\"}",
+        [COUNT_REDIS_RECONNECTS] = "token_service_redis_reconnects_total",
+        [COUNT_REDIS_REDIRECTIONS] = "token_service_redis_redirections_total",
+        [COUNT_REVOCATIONS_RESYNCS] = "token_service_revocations_resyncs_total",
     };
     assert_int_equal(COUNT(series), COUNT_COUNT);
     for (size_t i = 0; i < COUNT(series); i++) {

@@ -63,6 +63,24 @@ static void what_was_added_is_there_and_nothing_else(void **state)
     revocations_free(set);
 }
 
+/* What is promised to operators: 64 bytes an entry at most, whatever their number, and a million below 64 MB. */
+static void a_million_entries_take_less_than_64_megabytes(void **state)
+{
+    enum { MILLION = 1000000 };
+    struct revocations *set = revocations_new();
+    size_t fixed = revocations_bytes(set);
+    (void)state;
+    for (uint64_t i = 0; i < MILLION; i++) {
+        add(set, i, 2000);
+        if (i >= 1000 && i % 1000 == 0)
+            assert_true(revocations_bytes(set) - fixed <= 64 * (i + 1) + (size_t)64 * 1024);
+    }
+    assert_int_equal(revocations_count(set), MILLION);
+    assert_true(revocations_bytes(set) <= (size_t)64 * 1000 * 1000);
+    assert_true(revocations_bytes(set) / MILLION <= 64);
+    revocations_free(set);
+}
+
 static void hashes_that_differ_in_one_of_their_first_16_bytes_are_two(void **state)
 {
     unsigned char hash[32] = { 0 };
@@ -199,6 +217,7 @@ static void threads_never_miss_what_is_there(void **state)
 }
 
 RUN(TEST(an_empty_set_has_nothing), TEST(what_was_added_is_there_and_nothing_else),
+    TEST(a_million_entries_take_less_than_64_megabytes),
     TEST(hashes_that_differ_in_one_of_their_first_16_bytes_are_two), TEST(hashes_that_want_the_same_place_are_all_kept),
     TEST(the_later_expiry_stays), TEST(a_purge_drops_what_expired_before_and_nothing_that_did_not),
     TEST(times_beyond_any_clock_are_kept_and_not_wrapped_round), TEST(threads_never_miss_what_is_there))

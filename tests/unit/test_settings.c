@@ -159,6 +159,11 @@ static const struct {
     { "TOKEN_KMS_RATE", "900" },
     { "TOKEN_KMS_TIMEOUT", "5" },
     { "TOKEN_KMS_TRY_TIMEOUT", "2" },
+    { "REDIS_URL", "" },
+    { "REDIS_CA_FILE", "" },
+    { "TOKEN_REDIS_TIMEOUT", "1" },
+    { "TOKEN_REVOCATION_POLICY", "strict" },
+    { "TOKEN_REVOCATION_STALENESS", "60" },
 };
 
 static void without_environment_and_flags_the_defaults_are_in_force(void **state)
@@ -510,7 +515,7 @@ static void settings_and_strangers_are_not_warned_of(void **state)
 
 static void a_backend_of_a_later_version_is_named_and_its_value_is_not(void **state)
 {
-    static const char *const names[] = { "SUPABASE_URL", "REDIS_URL", "EVENT_BUS_NAME" };
+    static const char *const names[] = { "SUPABASE_URL", "EVENT_BUS_NAME" };
     for (size_t i = 0; i < COUNT(names); i++) {
         setenv(names[i], "redis://user:hunter2@host", 1);
         struct str text = printed(settings_warn_unknown);
@@ -617,9 +622,24 @@ static void values_are_printed_a_line_each_with_their_origin(void **state)
     (void)state;
 }
 
+/* REDIS_URL holds a password. */
+static void a_secret_is_shown_nowhere(void **state)
+{
+    static const char *const urls[] = { "redis://user:hunter2@host:x", "http://user:hunter2@host", "hunter2" };
+    for (size_t i = 0; i < COUNT(urls); i++) {
+        struct err err = read_environment("REDIS_URL", urls[i]);
+        assert_code(err, ERR_INVALID_REQUEST, urls[i]);
+        assert_row(strstr(err.why, "REDIS_URL") && !strstr(err.why, "hunter2"), err.why);
+    }
+    assert_ok(read_environment("REDIS_URL", "redis://user:hunter2@host"));
+    assert_string_equal(settings.redis_url, "redis://user:hunter2@host");
+    assert_string_equal(value_of("REDIS_URL"), "(set)");
+    (void)state;
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, begin, finish)
 
-RUN(CASE(without_environment_and_flags_the_defaults_are_in_force),
+RUN(CASE(a_secret_is_shown_nowhere), CASE(without_environment_and_flags_the_defaults_are_in_force),
     CASE(a_flag_wins_over_the_environment_and_that_over_the_default),
     CASE(an_empty_variable_is_absent_but_an_empty_flag_is_empty),
     CASE(reading_stops_at_the_first_argument_that_is_no_settings_flag), CASE(the_last_of_two_equal_flags_wins),

@@ -3,6 +3,7 @@
  * that each is wrong in the one thing that is tested; and each is shown twice: a cache may not change an answer. */
 #include "service/verify.h"
 #include "keys.h"
+#include "base/clock.h"
 #include "jose/b64.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -68,6 +69,7 @@ static int begin_one(void **state)
                                 .signer = signer,
                                 .keyring = ring,
                                 .revocations = revocations_new(),
+                                .revocations_known_until_ms = INT64_MAX,
                                 .verified = verified_cache_new(cache_entries),
                                 .audience = STR("") };
     return arena_begin(state);
@@ -146,7 +148,9 @@ static struct err check_at(struct str token, const struct token_ask *ask, int64_
     free(copy);
     if (err.code) {
         assert_ptr_equal(entry, untouched);
-        assert_true(err.code >= ERR_TOKEN_MALFORMED && err.code <= ERR_TOKEN_REVOKED);
+        bool is_known = atomic_load(&service.revocations_known_until_ms) == INT64_MAX;
+        assert_true((err.code >= ERR_TOKEN_MALFORMED && err.code <= ERR_TOKEN_REVOKED) ||
+                    (err.code == ERR_UNAVAILABLE && !is_known));
         return err;
     }
     sha256(token, hash);
@@ -783,6 +787,30 @@ static void a_revoked_token_is_refused_known_or_not(void **state)
     check(good(), &any, ERR_OK, "another of the same claims");
 }
 
+/* Another instance may have revoked it: that is no verdict on the token, and no verdict may come of it. */
+static void while_revocations_are_not_known_no_token_is_good(void **state)
+{
+    struct token_ask even_revoked = any;
+    struct str revoked = good(), forged = text_of("%.*sx", (int)revoked.len, revoked.at), token = good();
+    unsigned char hash[32];
+    (void)state;
+    even_revoked.even_revoked = true;
+    sha256(revoked, hash);
+    revocations_add(service.revocations, hash, NOW + 100);
+    check(token, &any, ERR_OK, "known");
+    atomic_store(&service.revocations_known_until_ms, 0);
+    check(token, &any, ERR_UNAVAILABLE, "in the cache of verified tokens");
+    check(good(), &any, ERR_UNAVAILABLE, "never seen before");
+    check(revoked, &any, ERR_TOKEN_REVOKED, "revoked, as is known");
+    assert_code(check_at(token, &any, NOW + INT64_C(1000000000)), ERR_TOKEN_EXPIRED, "expired in any case");
+    assert_true(check_at(forged, &any, NOW).code != ERR_UNAVAILABLE);
+    check(token, &even_revoked, ERR_OK, "for revoking it");
+    atomic_store(&service.revocations_known_until_ms, clock_coarse_ms() + 60000);
+    check(token, &any, ERR_OK, "known again, for a minute");
+    atomic_store(&service.revocations_known_until_ms, clock_coarse_ms() - 1);
+    check(token, &any, ERR_UNAVAILABLE, "the time is up");
+}
+
 static void a_key_that_is_revoked_takes_its_tokens_along(void **state)
 {
     struct str tokens[2][KEYS];
@@ -857,6 +885,7 @@ int main(int argc, char **argv)
         CHECK(a_known_token_expires_in_its_time),
         CHECK(a_token_that_was_expired_when_first_seen_is_no_better_later),
         CHECK(a_revoked_token_is_refused_known_or_not),
+        CHECK(while_revocations_are_not_known_no_token_is_good),
         CHECK(a_key_that_is_revoked_takes_its_tokens_along),
         CHECK(many_tokens_are_not_mixed_up),
     };

@@ -1,0 +1,37 @@
+/* base/redis_url.h: REDIS_URL, taken apart. A setting's form, so it stands with the settings; a pure function on bytes,
+ * fuzzed. */
+#ifndef BASE_REDIS_URL_H
+#define BASE_REDIS_URL_H
+
+#include "base/mem.h"
+
+enum { REDIS_HOST_ROOM = 256, REDIS_HOSTS_MAX = 16, REDIS_DB_MAX = 65535 };
+
+struct redis_address {
+    char host[REDIS_HOST_ROOM]; /* a name or an address, without brackets */
+    uint16_t port;
+};
+
+/* Holds a password: mem_wipe() it. Texts end with a NUL. */
+struct redis_url {
+    bool is_tls, is_sentinel;
+    struct redis_address hosts[REDIS_HOSTS_MAX]; /* the server; seeds of a cluster; or Sentinels */
+    size_t hosts_count;
+    char user[128]; /* "": Redis's default user */
+    char password[512];
+    char master[128]; /* the group that the Sentinels watch */
+    int db;
+};
+
+/* redis[s]://[[user]:password@]host[:port][,host[:port]…][/db]
+ * redis[s]+sentinel://[[user]:password@]host[:port][,…]/group[/db]
+ *
+ * Ports are 6379, Sentinels' 26379; IPv6 addresses stand in brackets; user and password may be percent-encoded (RFC
+ * 3986 section 2.1). NULL when *out is filled; else what is wrong, static, without a part of the URL, and *out is to be
+ * wiped all the same. */
+const char *redis_url_parse(struct str text, struct redis_url *out);
+
+/* "host:port" or "[v6]:port", the port needed unless `port` is one; false, with *out untouched, when it is none. */
+MUST_USE bool redis_address_parse(struct str text, uint16_t port, struct redis_address *out);
+
+#endif

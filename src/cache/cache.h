@@ -1,0 +1,80 @@
+/* cache/cache.h: values that live for a time, single-use values, counters, and a log that others follow. One interface,
+ * a file a kind: memory (this process alone) and Redis (all instances). Every operation is thread-safe; with Redis it
+ * may wait, so none runs on an event loop. What fails is ERR_UNAVAILABLE, and may have happened or not.
+ *
+ * Keys are at most CACHE_KEY_MAX bytes, values CACHE_VALUE_MAX. Times to live are at least 1 s. */
+#ifndef CACHE_CACHE_H
+#define CACHE_CACHE_H
+
+#include "base/mem.h"
+#include "base/settings.h"
+
+enum { CACHE_KEY_MAX = 256, CACHE_VALUE_MAX = 64 * 1024, CACHE_POSITION_ROOM = 48 };
+
+struct cache_entry {
+    struct str key, value;
+    int64_t ttl_s;
+};
+
+/* Where a follower stands in a log: behind the item that it names. "": nowhere yet. */
+struct cache_position {
+    char text[CACHE_POSITION_ROOM];
+};
+
+struct cache_item {
+    struct str text;
+    struct cache_position position;
+};
+
+/* Who is shown keys. Their views live until the call returns. */
+struct cache_visitor {
+    void *context;
+    /* Whether to ask how long the key still lives, which costs time; if not, `each` isn't called for it. */
+    bool (*wants)(void *context, struct str key);
+    void (*each)(void *context, struct str key, int64_t ttl_s); /* ttl_s: rounded up */
+};
+
+struct cache;
+struct cache_ops {
+    const char *name; /* "memory", "redis" */
+    bool is_shared;   /* with other processes */
+
+    /* Puts them all, whatever was there before. */
+    struct err (*put)(struct cache *, const struct cache_entry *entries, size_t count);
+    /* Puts each that isn't there; *added says how many were not. Of several callers one adds a key: single use. */
+    struct err (*add)(struct cache *, const struct cache_entry *entries, size_t count, size_t *added);
+    /* ERR_NOT_FOUND when there is none, or no more. */
+    struct err (*get)(struct cache *, struct arena *, struct str key, struct str *value);
+    /* The same, and removes it: of several callers one gets it. */
+    struct err (*take)(struct cache *, struct arena *, struct str key, struct str *value);
+    /* Adds one to a counter, which ends `ttl_s` after its first; *value: what it is now. */
+    struct err (*count)(struct cache *, struct str key, int64_t ttl_s, int64_t *value);
+    /* Shows every key that begins with `prefix` and was there all the time; one may come twice.
+     * ERR_CONFLICT: keys may have been missed, since they moved from server to server: scan again. */
+    struct err (*scan)(struct cache *, struct str prefix, const struct cache_visitor *);
+
+    /* Appends to a log, which keeps its last items, CACHE_LOG_KEPT at least; *position is the item's. */
+    struct err (*append)(struct cache *, struct str log, struct str text, struct cache_position *position);
+    /* Items behind `after`, in order, at most `max`; with none there, waits up to `wait_ms` for the first.
+     * ERR_NOT_FOUND: the log does not hold the item at `after` any more, so what followed it may be lost as well. */
+    struct err (*read)(struct cache *, struct arena *, struct str log, const struct cache_position *after,
+                       int64_t wait_ms, size_t max, struct cache_item **items, size_t *count);
+
+    /* Grows when what had been acknowledged may be lost, in part or whole: another server, or one that restarted. */
+    uint64_t (*generation)(struct cache *);
+    struct err (*check)(struct cache *); /* readiness and `doctor` */
+    void (*close)(struct cache *);
+};
+struct cache {
+    const struct cache_ops *ops;
+};
+
+enum { CACHE_LOG_KEPT = 100000 };
+
+MUST_USE struct err cache_memory_open(struct cache **out);
+/* REDIS_URL, REDIS_CA_FILE, TOKEN_REDIS_TIMEOUT. Connects when first used. */
+MUST_USE struct err cache_redis_open(const struct settings *settings, struct cache **out);
+
+void cache_close(struct cache *cache); /* NULL allowed */
+
+#endif

@@ -1,0 +1,284 @@
+/* cache/cache_redis.c: the operations as commands of Redis 6.2 or later.
+ *
+ * A log is a stream. It is read from the follower's last item on, that item included: when the answer does not begin
+ * with it, the stream was trimmed past it, or lost it with a server, and the follower knows that it has a gap. XREAD
+ * alone could not tell. */
+#include "cache/cache.h"
+#include "cache/redis.h"
+#include <stdlib.h>
+
+enum { SCAN_COUNT = 1000, NAME_ROOM = 32 };
+
+struct cache_redis {
+    struct cache cache; /* first */
+    struct redis *redis;
+};
+
+static struct redis *redis_of(struct cache *cache)
+{
+    return ((struct cache_redis *)cache)->redis;
+}
+
+static struct str number(struct arena *arena, int64_t value)
+{
+    return arena_printf(arena, "%lld", (long long)value);
+}
+
+static struct err unexpected(void)
+{
+    return failed(ERR_UNAVAILABLE, "Redis gave an answer that its command does not have");
+}
+
+/* SET for each; *set counts those that were set. */
+static struct err set_all(struct cache *cache, const struct cache_entry *entries, size_t count, bool only_new,
+                          size_t *set)
+{
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct redis_command *commands = arena_alloc(&arena, (count + 1) * sizeof *commands);
+    const struct reply **replies = arena_alloc(&arena, (count + 1) * sizeof(const struct reply *));
+    for (size_t i = 0; i < count; i++) {
+        const struct cache_entry *each = &entries[i];
+        commands[i] = REDIS_COMMAND(each->key, STR("SET"), each->key, each->value, STR("EX"),
+                                    number(&arena, each->ttl_s < 1 ? 1 : each->ttl_s), STR("NX"));
+        commands[i].count -= !only_new;
+    }
+    TRY(redis_run_many(redis_of(cache), &arena, commands, count, replies));
+    *set = 0;
+    for (size_t i = 0; i < count; i++)
+        *set += replies[i]->kind == REPLY_TEXT;
+    return OK;
+}
+
+static struct err put(struct cache *cache, const struct cache_entry *entries, size_t count)
+{
+    size_t set = 0;
+    TRY(set_all(cache, entries, count, false, &set));
+    return set == count ? OK : unexpected();
+}
+
+static struct err add(struct cache *cache, const struct cache_entry *entries, size_t count, size_t *added)
+{
+    return set_all(cache, entries, count, true, added);
+}
+
+static struct err get_by(struct cache *cache, struct arena *arena, struct str verb, struct str key, struct str *value)
+{
+    const struct redis_command command = REDIS_COMMAND(key, verb, key);
+    const struct reply *reply;
+    TRY(redis_run(redis_of(cache), arena, &command, 0, &reply));
+    if (reply->kind == REPLY_NIL)
+        return failed(ERR_NOT_FOUND, "there is no such value");
+    if (reply->kind != REPLY_TEXT)
+        return unexpected();
+    *value = reply->text;
+    return OK;
+}
+
+static struct err get(struct cache *cache, struct arena *arena, struct str key, struct str *value)
+{
+    return get_by(cache, arena, STR("GET"), key, value);
+}
+
+static struct err take(struct cache *cache, struct arena *arena, struct str key, struct str *value)
+{
+    return get_by(cache, arena, STR("GETDEL"), key, value);
+}
+
+/* A counter is made with its end, if it isn't there. One that ends between the two commands is made anew by INCR,
+ * without an end: whoever sees that gives it one; and should that fail, the next call sees it. */
+static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, int64_t *value)
+{
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    const struct redis_command commands[] = {
+        REDIS_COMMAND(key, STR("SET"), key, STR("0"), STR("EX"), number(&arena, ttl_s < 1 ? 1 : ttl_s), STR("NX")),
+        REDIS_COMMAND(key, STR("INCR"), key),
+        REDIS_COMMAND(key, STR("TTL"), key),
+    };
+    const struct reply *replies[3];
+    TRY(redis_run_many(redis_of(cache), &arena, commands, 3, replies));
+    if (replies[1]->kind != REPLY_NUMBER || replies[2]->kind != REPLY_NUMBER)
+        return unexpected();
+    if (replies[2]->number == -1) {
+        const struct redis_command end = REDIS_COMMAND(key, STR("EXPIRE"), key, number(&arena, ttl_s < 1 ? 1 : ttl_s));
+        const struct reply *ignored;
+        TRY(redis_run(redis_of(cache), &arena, &end, 0, &ignored));
+    }
+    *value = replies[1]->number;
+    return OK;
+}
+
+/* --- all keys ---------------------------------------------------------------------------------------------------- */
+
+/* How long each of the wanted keys lives: one trip for all of them. A key that is gone meanwhile is left out. */
+static struct err visit(struct redis *redis, struct arena *arena, const struct reply *keys,
+                        const struct cache_visitor *visitor)
+{
+    struct redis_command *commands = arena_alloc(arena, (keys->count + 1) * sizeof *commands);
+    const struct reply **lives = arena_alloc(arena, (keys->count + 1) * sizeof(const struct reply *));
+    size_t wanted = 0;
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct reply *key = keys->items[i];
+        if (key->kind != REPLY_TEXT)
+            return unexpected();
+        if (visitor->wants(visitor->context, key->text))
+            commands[wanted++] = REDIS_COMMAND(key->text, STR("PTTL"), key->text);
+    }
+    TRY(redis_run_many(redis, arena, commands, wanted, lives));
+    for (size_t i = 0; i < wanted; i++) {
+        if (lives[i]->kind != REPLY_NUMBER)
+            return unexpected();
+        if (lives[i]->number == -1) /* somebody put it there without an end: it stays as long as anything may */
+            visitor->each(visitor->context, commands[i].key, INT32_MAX);
+        else if (lives[i]->number > 0)
+            visitor->each(visitor->context, commands[i].key, (lives[i]->number + 999) / 1000);
+    }
+    return OK;
+}
+
+/* One step of SCAN; *cursor goes on, and is 0 at the end. */
+static struct err scan_step(struct redis *redis, size_t master, struct str pattern, char cursor[NAME_ROOM],
+                            const struct cache_visitor *visitor)
+{
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    const struct redis_command scan = REDIS_COMMAND(NO_KEY, STR("SCAN"), str_of(cursor), STR("MATCH"), pattern,
+                                                    STR("COUNT"), number(&arena, SCAN_COUNT));
+    const struct reply *reply;
+    TRY(redis_run_at(redis, &arena, master, &scan, &reply));
+    const struct reply *next = reply_item(reply, 0, REPLY_TEXT), *keys = reply_item(reply, 1, REPLY_LIST);
+    if (!next || !keys || next->text.len == 0 || next->text.len >= NAME_ROOM)
+        return unexpected();
+    TRY(visit(redis, &arena, keys, visitor));
+    memcpy(cursor, next->text.at, next->text.len);
+    cursor[next->text.len] = '\0';
+    return OK;
+}
+
+static struct err scan(struct cache *cache, struct str prefix, const struct cache_visitor *visitor)
+{
+    struct redis *redis = redis_of(cache);
+    char pattern[CACHE_KEY_MAX + 2];
+    size_t masters = 0;
+    if (prefix.len > CACHE_KEY_MAX || memchr(prefix.at, '*', prefix.len) || memchr(prefix.at, '[', prefix.len))
+        return failed(ERR_INTERNAL, "no prefix of ours has signs of a pattern");
+    memcpy(pattern, prefix.at, prefix.len);
+    pattern[prefix.len] = '*';
+    TRY(redis_masters(redis, &masters));
+    uint64_t generation = redis_generation(redis);
+    for (size_t i = 0; i < masters; i++) {
+        char cursor[NAME_ROOM] = "0";
+        do
+            TRY(scan_step(redis, i, (struct str){ pattern, prefix.len + 1 }, cursor, visitor));
+        while (strcmp(cursor, "0") != 0);
+    }
+    if (generation != redis_generation(redis)) /* keys may have moved past the scan */
+        return failed(ERR_CONFLICT, "the Redis servers changed while their keys were read");
+    return OK;
+}
+
+/* --- logs -------------------------------------------------------------------------------------------------------- */
+
+static bool read_position(const struct reply *id, struct cache_position *out)
+{
+    if (!id || id->text.len == 0 || id->text.len >= CACHE_POSITION_ROOM)
+        return false;
+    memcpy(out->text, id->text.at, id->text.len);
+    out->text[id->text.len] = '\0';
+    return true;
+}
+
+static struct err append(struct cache *cache, struct str log, struct str text, struct cache_position *position)
+{
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    const struct redis_command command = REDIS_COMMAND(log, STR("XADD"), log, STR("MAXLEN"), STR("~"),
+                                                       number(&arena, CACHE_LOG_KEPT), STR("*"), STR("v"), text);
+    const struct reply *reply;
+    TRY(redis_run(redis_of(cache), &arena, &command, 0, &reply));
+    return reply->kind == REPLY_TEXT && read_position(reply, position) ? OK : unexpected();
+}
+
+/* An item is its id and a list of names and values: ours has one, "v". */
+static bool read_item(const struct reply *reply, struct cache_item *out)
+{
+    const struct reply *fields = reply_item(reply, 1, REPLY_LIST);
+    const struct reply *value = fields ? reply_item(fields, 1, REPLY_TEXT) : NULL;
+    out->text = value ? value->text : (struct str){ 0, 0 }; /* somebody else's: it says nothing to us */
+    return read_position(reply_item(reply, 0, REPLY_TEXT), &out->position);
+}
+
+static struct err read_log(struct cache *cache, struct arena *arena, struct str log, const struct cache_position *after,
+                           int64_t wait_ms, size_t max, struct cache_item **items, size_t *count)
+{
+    struct redis *redis = redis_of(cache);
+    const struct reply *reply;
+    const struct str from = str_of(after->text);
+    if (wait_ms > 0) { /* what it answers is not looked at: it only wakes us */
+        const struct redis_command wait = REDIS_COMMAND(log, STR("XREAD"), STR("COUNT"), STR("1"), STR("BLOCK"),
+                                                        number(arena, wait_ms), STR("STREAMS"), log, from);
+        TRY(redis_run(redis, arena, &wait, wait_ms, &reply));
+    }
+    const struct redis_command range = REDIS_COMMAND(log, STR("XRANGE"), log, from, STR("+"), STR("COUNT"),
+                                                     number(arena, (int64_t)max + 1));
+    TRY(redis_run(redis, arena, &range, 0, &reply));
+    if (reply->kind != REPLY_LIST)
+        return unexpected();
+    const struct reply *first = reply->count > 0 ? reply_item(reply->items[0], 0, REPLY_TEXT) : NULL;
+    if (!first || !str_eq(first->text, from))
+        return failed(ERR_NOT_FOUND, "the log does not go back that far");
+    struct cache_item *found = arena_alloc(arena, reply->count * sizeof *found);
+    for (size_t i = 1; i < reply->count; i++)
+        if (!read_item(reply->items[i], &found[i - 1]))
+            return unexpected();
+    *items = found;
+    *count = reply->count - 1;
+    return OK;
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+static uint64_t generation(struct cache *cache)
+{
+    return redis_generation(redis_of(cache));
+}
+
+/* A write, since a replica or a full server would answer PING. */
+static struct err check(struct cache *cache)
+{
+    static const struct cache_entry mark = { { "token-service:check", 19 }, { "1", 1 }, 60 };
+    return put(cache, &mark, 1);
+}
+
+static void close_redis(struct cache *cache)
+{
+    redis_close(redis_of(cache));
+    free(cache);
+}
+
+static const struct cache_ops redis_ops = {
+    .name = "redis",
+    .is_shared = true,
+    .put = put,
+    .add = add,
+    .get = get,
+    .take = take,
+    .count = count_up,
+    .scan = scan,
+    .append = append,
+    .read = read_log,
+    .generation = generation,
+    .check = check,
+    .close = close_redis,
+};
+
+struct err cache_redis_open(const struct settings *settings, struct cache **out)
+{
+    struct redis *redis = NULL;
+    TRY(redis_open(settings->redis_url, settings->redis_ca_file, settings->redis_timeout_s * 1000, &redis));
+    struct cache_redis *cache = mem_alloc(sizeof *cache);
+    *cache = (struct cache_redis){ .cache.ops = &redis_ops, .redis = redis };
+    *out = &cache->cache;
+    return OK;
+}

@@ -1,0 +1,386 @@
+/* cache/redis.c: where data lies is found when it is first needed, and again after each failure that another server
+ * might mend. One thread looks at a time; the others wait for what it finds. */
+#include "cache/redis.h"
+#include "base/clock.h"
+#include "cache/redis_pool.h"
+#include "cache/redis_topology.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { REDIRECTIONS_MAX = 5, PIPELINE_MAX = 512 };
+
+struct redis {
+    struct redis_url url;
+    struct redis_login login;
+    struct stream_tls *tls;
+    int64_t timeout_ms;
+    struct redis_pool *pool;
+    pthread_mutex_t locating; /* held while servers are asked where data lies */
+    pthread_mutex_t lock;     /* of what follows */
+    bool is_located, is_cluster;
+    struct redis_slots *slots; /* of a cluster; else nodes[0] alone */
+    atomic_ullong moves;       /* how often the set of masters changed */
+};
+
+struct err redis_open(const char *url, const char *ca_file, int64_t timeout_ms, struct redis **out)
+{
+    struct redis *redis = mem_alloc(sizeof *redis);
+    *redis = (struct redis){ .timeout_ms = timeout_ms };
+    const char *fault = redis_url_parse(str_of(url), &redis->url);
+    struct err err = fault ? failed(ERR_INVALID_REQUEST, fault) : OK;
+    if (!err.code && redis->url.is_tls)
+        err = stream_tls_open(ca_file, &redis->tls);
+    if (err.code) {
+        mem_wipe(redis, sizeof *redis);
+        free(redis);
+        return err;
+    }
+    redis->login = (struct redis_login){ redis->url.user, redis->url.password, redis->url.db, redis->url.is_sentinel };
+    redis->pool = redis_pool_new(&redis->login, redis->tls);
+    redis->slots = mem_alloc(sizeof *redis->slots);
+    redis->slots->count = 0;
+    pthread_mutex_init(&redis->lock, NULL);
+    pthread_mutex_init(&redis->locating, NULL);
+    *out = redis;
+    return OK;
+}
+
+void redis_close(struct redis *redis)
+{
+    if (!redis)
+        return;
+    redis_pool_free(redis->pool);
+    stream_tls_close(redis->tls);
+    pthread_mutex_destroy(&redis->lock);
+    pthread_mutex_destroy(&redis->locating);
+    free(redis->slots);
+    mem_wipe(redis, sizeof *redis);
+    free(redis);
+}
+
+uint64_t redis_generation(const struct redis *redis)
+{
+    return redis_pool_generation(redis->pool) + atomic_load(&redis->moves);
+}
+
+/* --- one server -------------------------------------------------------------------------------------------------- */
+
+/* Commands to one server, with ASKING before the first when `asking`; replies may be errors. */
+static struct err talk(struct redis *redis, struct arena *arena, const struct redis_address *address, bool asking,
+                       const struct redis_command *commands, size_t count, int64_t deadline_ms,
+                       const struct reply **out)
+{
+    struct redis_connection *connection = NULL;
+    const struct redis_command ask = REDIS_COMMAND(NO_KEY, STR("ASKING"));
+    const struct reply *ignored;
+    TRY(redis_pool_take(redis->pool, address, deadline_ms, &connection));
+    int64_t began_ns = clock_ns();
+    struct err err = asking ? redis_connection_ask(connection, arena, &ask, deadline_ms, &ignored) : OK;
+    if (!err.code)
+        err = redis_connection_send(connection, commands, count, deadline_ms);
+    for (size_t i = 0; !err.code && i < count; i++)
+        err = redis_connection_receive(connection, arena, deadline_ms, &out[i]);
+    redis_pool_give_back(redis->pool, address, connection, err.code ? err.why : NULL);
+    if (!str_eq(commands[0].words[0], STR("XREAD"))) /* which waits in the server, on purpose */
+        metrics_redis_command(clock_ns() - began_ns);
+    return err.code ? failed(ERR_UNAVAILABLE, "Redis did not answer; try again") : OK;
+}
+
+/* --- where data lies --------------------------------------------------------------------------------------------- */
+
+/* Takes over what was found. Nothing is said while it stays as it was. */
+static void adopt(struct redis *redis, const struct redis_slots *found, bool is_cluster)
+{
+    pthread_mutex_lock(&redis->lock);
+    bool is_same = redis->slots->count == found->count && redis->is_cluster == is_cluster;
+    for (size_t i = 0; is_same && i < found->count; i++)
+        is_same = redis_slots_node(redis->slots, &found->nodes[i]) < found->count;
+    if (!is_same) {
+        atomic_fetch_add(&redis->moves, 1);
+        LOG(LOG_INFO, "redis_located", LOG_TEXT_("host", found->nodes[0].host), LOG_INT("port", found->nodes[0].port),
+            LOG_INT("masters", (int64_t)found->count),
+            LOG_TEXT_("kind", is_cluster               ? "cluster"
+                              : redis->url.is_sentinel ? "sentinel"
+                                                       : "single"));
+    }
+    memcpy(redis->slots, found, sizeof *found);
+    redis->is_cluster = is_cluster;
+    redis->is_located = true;
+    pthread_mutex_unlock(&redis->lock);
+}
+
+static void forget_location(struct redis *redis)
+{
+    pthread_mutex_lock(&redis->lock);
+    redis->is_located = false;
+    pthread_mutex_unlock(&redis->lock);
+}
+
+/* One Sentinel. It may have a password or none: it is given ours only when it asks. */
+static struct err ask_sentinel(struct redis *redis, struct arena *arena, const struct redis_address *sentinel,
+                               int64_t deadline_ms, struct redis_address *out)
+{
+    const struct redis_login nobody = { "", "", 0, false };
+    const struct redis_login login = { redis->url.user, redis->url.password, 0, false };
+    const struct redis_command ask = REDIS_COMMAND(NO_KEY, STR("SENTINEL"), STR("get-master-addr-by-name"),
+                                                   str_of(redis->url.master));
+    const struct reply *reply = NULL;
+    for (int with_login = 0; with_login < 2; with_login++) {
+        struct redis_connection *connection = NULL;
+        TRY(redis_connection_open(sentinel, with_login ? &login : &nobody, redis->tls, deadline_ms, &connection));
+        struct err err = redis_connection_ask(connection, arena, &ask, deadline_ms, &reply);
+        redis_connection_close(connection);
+        TRY(err);
+        if (!reply_is_error(reply, STR("NOAUTH")) || !login.password[0])
+            break;
+    }
+    return redis_master_read(reply, out) ? OK : failed(ERR_UNAVAILABLE, "it knows no such group");
+}
+
+/* Of all Sentinels the first that knows a master; whether that is one still is checked when it is logged in to. */
+static struct err locate_by_sentinel(struct redis *redis, struct arena *arena, int64_t deadline_ms)
+{
+    struct redis_slots *found = arena_alloc(arena, sizeof *found);
+    memset(found->node_of, 0, sizeof found->node_of);
+    found->count = 1;
+    for (size_t i = 0; i < redis->url.hosts_count; i++) {
+        /* one that hangs must leave the others their time */
+        int64_t now = clock_ms(), share = now + (deadline_ms - now) / 2;
+        struct err err = ask_sentinel(redis, arena, &redis->url.hosts[i], share, &found->nodes[0]);
+        if (!err.code) {
+            adopt(redis, found, false);
+            return OK;
+        }
+        LOG(LOG_DEBUG, "sentinel_failing", LOG_TEXT_("host", redis->url.hosts[i].host),
+            LOG_INT("port", redis->url.hosts[i].port), LOG_TEXT_("why", err.why));
+    }
+    return failed(ERR_UNAVAILABLE, "no Sentinel names a master");
+}
+
+/* A server says whether it belongs to a cluster, and who else does. */
+static struct err locate_at(struct redis *redis, struct arena *arena, const struct redis_address *address,
+                            int64_t deadline_ms)
+{
+    const struct redis_command ask = REDIS_COMMAND(NO_KEY, STR("CLUSTER"), STR("SLOTS"));
+    const struct reply *reply = NULL;
+    struct redis_slots *found = arena_alloc(arena, sizeof *found);
+    TRY(talk(redis, arena, address, false, &ask, 1, deadline_ms, &reply));
+    if (redis_slots_read(reply, address, found)) {
+        adopt(redis, found, true);
+        return OK;
+    }
+    if (reply->kind == REPLY_LIST || reply_is_error(reply, STR("LOADING")))
+        return failed(ERR_UNAVAILABLE, "Redis is not ready yet");
+    memset(found->node_of, 0, sizeof found->node_of); /* no cluster, or a user that may not ask: then MOVED says so */
+    found->count = 1;
+    found->nodes[0] = *address;
+    adopt(redis, found, false);
+    return OK;
+}
+
+/* The servers known last come first: seeds may be gone for long. */
+static struct err locate(struct redis *redis, struct arena *arena, int64_t deadline_ms)
+{
+    struct redis_address *tries = arena_alloc(arena, (REDIS_NODES_MAX + REDIS_HOSTS_MAX) * sizeof *tries);
+    size_t count = 0;
+    if (redis->url.is_sentinel)
+        return locate_by_sentinel(redis, arena, deadline_ms);
+    pthread_mutex_lock(&redis->lock);
+    for (size_t i = 0; redis->is_cluster && i < redis->slots->count; i++)
+        tries[count++] = redis->slots->nodes[i];
+    pthread_mutex_unlock(&redis->lock);
+    for (size_t i = 0; i < redis->url.hosts_count; i++)
+        tries[count++] = redis->url.hosts[i];
+    struct err err = failed(ERR_UNAVAILABLE, "Redis can't be reached");
+    for (size_t i = 0; i < count && err.code; i++) {
+        int64_t now = clock_ms();
+        if (now >= deadline_ms)
+            break;
+        err = locate_at(redis, arena, &tries[i], i + 1 < count ? now + (deadline_ms - now) / 2 : deadline_ms);
+    }
+    return err;
+}
+
+static struct err locate_once(struct redis *redis, struct arena *arena, int64_t deadline_ms)
+{
+    pthread_mutex_lock(&redis->locating);
+    pthread_mutex_lock(&redis->lock);
+    bool is_located = redis->is_located; /* by another thread, while this one waited */
+    pthread_mutex_unlock(&redis->lock);
+    struct err err = is_located ? OK : locate(redis, arena, deadline_ms);
+    pthread_mutex_unlock(&redis->locating);
+    return err;
+}
+
+/* The server for a key; any when there is none. */
+static struct err address_of(struct redis *redis, struct arena *arena, struct str key, int64_t deadline_ms,
+                             struct redis_address *out)
+{
+    for (int try = 0; try < 2; try++) {
+        pthread_mutex_lock(&redis->lock);
+        const struct redis_slots *slots = redis->slots;
+        unsigned node = redis->is_cluster && key.at ? slots->node_of[redis_slot(key)] : 0;
+        bool is_known = redis->is_located && node < slots->count;
+        if (is_known)
+            *out = slots->nodes[node];
+        else
+            redis->is_located = false;
+        pthread_mutex_unlock(&redis->lock);
+        if (is_known)
+            return OK;
+        TRY(locate_once(redis, arena, deadline_ms));
+    }
+    return failed(ERR_UNAVAILABLE, "no server of the Redis Cluster has the key's slot");
+}
+
+/* --- running ----------------------------------------------------------------------------------------------------- */
+
+/* MOVED: the slot lies there from now on, and others may have moved with it. */
+static void learn(struct redis *redis, unsigned slot, const struct redis_address *address)
+{
+    pthread_mutex_lock(&redis->lock);
+    size_t before = redis->slots->count;
+    unsigned node = redis_slots_node(redis->slots, address);
+    if (node != REDIS_NO_NODE) {
+        redis->slots->node_of[slot] = (uint8_t)node;
+        if (redis->slots->count != before)
+            atomic_fetch_add(&redis->moves, 1);
+    }
+    redis->is_located = redis->is_cluster && node != REDIS_NO_NODE && redis->slots->count == before;
+    redis->is_cluster = true;
+    pthread_mutex_unlock(&redis->lock);
+    metrics_count(COUNT_REDIS_REDIRECTIONS, 1);
+}
+
+/* An error that is none of a redirection. The error's own first word alone is shown. */
+static struct err refused(const struct redis_command *command, const struct reply *reply)
+{
+    struct str word = reply->text, rest = reply->text;
+    (void)str_cut(&rest, ' ', &word);
+    for (size_t i = 0; i < word.len; i++)
+        if (word.at[i] < 'A' || word.at[i] > 'Z')
+            word.len = i;
+    metrics_count(COUNT_REDIS_ERRORS, 1);
+    LOG(LOG_INFO, "redis_refused", LOG_STR("command", command->words[0]), LOG_STR("error", word));
+    return failed(ERR_UNAVAILABLE, "Redis refused a command; try again");
+}
+
+/* A server that takes no writes is no master any more. */
+static bool has_lost_its_role(const struct reply *reply)
+{
+    return reply_is_error(reply, STR("READONLY")) || reply_is_error(reply, STR("CLUSTERDOWN")) ||
+           reply_is_error(reply, STR("MASTERDOWN"));
+}
+
+static struct err run(struct redis *redis, struct arena *arena, const struct redis_command *command,
+                      int64_t deadline_ms, const struct reply **out)
+{
+    struct redis_address address;
+    bool asking = false, is_redirected = false;
+    for (int tries = 0; tries <= REDIRECTIONS_MAX; tries++) {
+        struct redis_address asked;
+        unsigned slot = 0;
+        if (!is_redirected)
+            TRY(address_of(redis, arena, command->key, deadline_ms, &address));
+        asked = address;
+        struct err err = talk(redis, arena, &asked, asking, command, 1, deadline_ms, out);
+        if (err.code) {
+            forget_location(redis);
+            return err;
+        }
+        enum redirection redirection = redis_redirection(*out, &asked, &slot, &address);
+        if (redirection == REDIRECTION_MOVED)
+            learn(redis, slot, &address);
+        is_redirected = redirection != REDIRECTION_NONE;
+        asking = redirection == REDIRECTION_ASK;
+        if (!is_redirected && has_lost_its_role(*out)) { /* it did nothing: so the command may go to another server */
+            redis_pool_drop(redis->pool, &asked);
+            forget_location(redis);
+        } else if (!is_redirected) {
+            return (*out)->kind == REPLY_ERROR ? refused(command, *out) : OK;
+        }
+    }
+    return (*out)->kind == REPLY_ERROR ? refused(command, *out) : OK;
+}
+
+struct err redis_run(struct redis *redis, struct arena *arena, const struct redis_command *command, int64_t wait_ms,
+                     const struct reply **out)
+{
+    return run(redis, arena, command, clock_ms() + redis->timeout_ms + wait_ms, out);
+}
+
+/* From `from` on, those up to PIPELINE_MAX that lie at its server, at once. What is redirected is left without a reply.
+ */
+static struct err run_share(struct redis *redis, struct arena *arena, const struct redis_command *commands,
+                            const struct redis_address *addresses, size_t from, size_t count, const struct reply **out)
+{
+    struct redis_command *share = arena_alloc(arena, PIPELINE_MAX * sizeof *share);
+    const struct reply *replies[PIPELINE_MAX];
+    size_t at[PIPELINE_MAX], shared = 0;
+    for (size_t i = from; i < count && shared < PIPELINE_MAX; i++)
+        if (!out[i] && addresses[i].port == addresses[from].port &&
+            strcmp(addresses[i].host, addresses[from].host) == 0) {
+            share[shared] = commands[i];
+            at[shared++] = i;
+        }
+    struct err err = talk(redis, arena, &addresses[from], false, share, shared, clock_ms() + redis->timeout_ms,
+                          replies);
+    if (err.code) {
+        forget_location(redis);
+        return err;
+    }
+    for (size_t i = 0; i < shared; i++) {
+        out[at[i]] = replies[i];
+        if (replies[i]->kind == REPLY_ERROR) /* redirected perhaps: once more, by itself */
+            TRY(redis_run(redis, arena, &share[i], 0, &out[at[i]]));
+    }
+    return OK;
+}
+
+struct err redis_run_many(struct redis *redis, struct arena *arena, const struct redis_command *commands, size_t count,
+                          const struct reply **out)
+{
+    struct redis_address *addresses = arena_alloc(arena, (count + 1) * sizeof *addresses);
+    for (size_t i = 0; i < count; i++) {
+        out[i] = NULL;
+        TRY(address_of(redis, arena, commands[i].key, clock_ms() + redis->timeout_ms, &addresses[i]));
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!out[i])
+            TRY(run_share(redis, arena, commands, addresses, i, count, out));
+    return OK;
+}
+
+struct err redis_masters(struct redis *redis, size_t *count)
+{
+    struct arena arena;
+    struct redis_address any;
+    arena_init(&arena, NULL, 0);
+    struct err err = address_of(redis, &arena, (struct str){ 0, 0 }, clock_ms() + redis->timeout_ms, &any);
+    arena_release(&arena);
+    pthread_mutex_lock(&redis->lock);
+    *count = redis->slots->count;
+    pthread_mutex_unlock(&redis->lock);
+    return err;
+}
+
+struct err redis_run_at(struct redis *redis, struct arena *arena, size_t master, const struct redis_command *command,
+                        const struct reply **out)
+{
+    struct redis_address address = { .port = 0 };
+    pthread_mutex_lock(&redis->lock);
+    if (master < redis->slots->count)
+        address = redis->slots->nodes[master];
+    pthread_mutex_unlock(&redis->lock);
+    if (address.port == 0)
+        return failed(ERR_UNAVAILABLE, "the Redis Cluster has changed meanwhile; try again");
+    struct err err = talk(redis, arena, &address, false, command, 1, clock_ms() + redis->timeout_ms, out);
+    if (err.code) {
+        forget_location(redis);
+        return err;
+    }
+    return (*out)->kind == REPLY_ERROR ? refused(command, *out) : OK;
+}

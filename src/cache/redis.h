@@ -1,0 +1,29 @@
+/* cache/redis.h: a Redis: one server, a cluster, or whatever server Sentinels name as the master. Finds where a command
+ * belongs, follows MOVED and ASK, and keeps time. Blocking, thread-safe; never on an event loop. */
+#ifndef CACHE_REDIS_H
+#define CACHE_REDIS_H
+
+#include "cache/redis_connection.h"
+
+struct redis;
+/* `url` as redis_url_parse() takes it. Nothing is connected yet. ERR_INVALID_REQUEST: the URL or the file of trusted
+ * certificates ("": the system's). */
+MUST_USE struct err redis_open(const char *url, const char *ca_file, int64_t timeout_ms, struct redis **out);
+void redis_close(struct redis *redis); /* NULL allowed */
+
+/* One command, its reply in the arena: never REPLY_ERROR. `wait_ms`: how long the command itself may wait in the server
+ * (XREAD BLOCK); the time limit comes on top. ERR_UNAVAILABLE: it may have been carried out or not. */
+MUST_USE struct err redis_run(struct redis *redis, struct arena *arena, const struct redis_command *command,
+                              int64_t wait_ms, const struct reply **out);
+/* Many, each server's share at once; out[i] is the reply to commands[i]. On failure some may have been carried out. */
+MUST_USE struct err redis_run_many(struct redis *redis, struct arena *arena, const struct redis_command *commands,
+                                   size_t count, const struct reply **out);
+/* For work on all keys: the number of servers that hold them, and one command at the i-th. The number changes with the
+ * cluster: a scan whose `generation` changed has to begin again. */
+MUST_USE struct err redis_masters(struct redis *redis, size_t *count);
+MUST_USE struct err redis_run_at(struct redis *redis, struct arena *arena, size_t master,
+                                 const struct redis_command *command, const struct reply **out);
+/* Grows whenever a server that holds data may have lost some of it, or another server has taken its place. */
+uint64_t redis_generation(const struct redis *redis);
+
+#endif

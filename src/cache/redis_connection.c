@@ -1,0 +1,156 @@
+/* cache/redis_connection.c: the codec (hiredis) over the transport (net/stream.c). */
+#include "cache/redis_connection.h"
+#include "base/clock.h"
+#include <hiredis/hiredis.h>
+#include <stdlib.h>
+
+enum { RECEIVE_ROOM = 16 * 1024, GATHER_MAX = 64 * 1024 };
+
+struct redis_connection {
+    struct stream *stream;
+    struct reply_reader *reader;
+};
+
+/* A command as Redis reads it; the caller frees. It may hold a password: wiped when sent. */
+static struct str encode(const struct redis_command *command)
+{
+    const char *words[REDIS_WORDS_MAX];
+    size_t lens[REDIS_WORDS_MAX];
+    char *text = NULL;
+    for (size_t i = 0; i < command->count; i++) {
+        words[i] = command->words[i].at ? command->words[i].at : "";
+        lens[i] = command->words[i].len;
+    }
+    int len = redisFormatCommandArgv(&text, (int)command->count, words, lens);
+    if (len < 0)
+        abort(); /* out of memory, as in mem_alloc() */
+    return (struct str){ text, (size_t)len };
+}
+
+struct err redis_connection_send(struct redis_connection *connection, const struct redis_command *commands,
+                                 size_t count, int64_t deadline_ms)
+{
+    char *gathered = mem_alloc(GATHER_MAX); /* many small commands leave in few packets */
+    size_t len = 0;
+    struct err err = OK;
+    for (size_t i = 0; !err.code && i < count; i++) {
+        struct str one = encode(&commands[i]);
+        if (len > 0 && len + one.len > GATHER_MAX) {
+            err = stream_send(connection->stream, (struct str){ gathered, len }, deadline_ms);
+            len = 0;
+        }
+        if (!err.code && one.len > GATHER_MAX) {
+            err = stream_send(connection->stream, one, deadline_ms);
+        } else if (!err.code) {
+            memcpy(gathered + len, one.at, one.len);
+            len += one.len;
+        }
+        mem_wipe((char *)one.at, one.len);
+        free((char *)one.at);
+    }
+    if (!err.code && len > 0)
+        err = stream_send(connection->stream, (struct str){ gathered, len }, deadline_ms);
+    mem_wipe(gathered, len);
+    free(gathered);
+    return err;
+}
+
+struct err redis_connection_receive(struct redis_connection *connection, struct arena *arena, int64_t deadline_ms,
+                                    const struct reply **out)
+{
+    char room[RECEIVE_ROOM];
+    for (;;) {
+        size_t got = 0;
+        TRY(reply_next(connection->reader, arena, out));
+        if (*out)
+            return OK;
+        TRY(stream_receive(connection->stream, room, sizeof room, deadline_ms, &got));
+        TRY(reply_feed(connection->reader, (struct str){ room, got }));
+    }
+}
+
+struct err redis_connection_ask(struct redis_connection *connection, struct arena *arena,
+                                const struct redis_command *command, int64_t deadline_ms, const struct reply **out)
+{
+    TRY(redis_connection_send(connection, command, 1, deadline_ms));
+    return redis_connection_receive(connection, arena, deadline_ms, out);
+}
+
+bool redis_connection_is_good(const struct redis_connection *connection)
+{
+    return stream_is_quiet(connection->stream);
+}
+
+void redis_connection_close(struct redis_connection *connection)
+{
+    if (!connection)
+        return;
+    stream_close(connection->stream);
+    reply_reader_free(connection->reader);
+    free(connection);
+}
+
+/* --- logging in -------------------------------------------------------------------------------------------------- */
+
+/* What the server says of itself stays out of our sentences: it could be anybody's. */
+static struct err refusal_of(const struct reply *reply, const char *otherwise)
+{
+    if (reply_is_error(reply, STR("LOADING")))
+        return failed(ERR_UNAVAILABLE, "it is still loading its data");
+    if (reply_is_error(reply, STR("NOAUTH")))
+        return failed(ERR_UNAVAILABLE, "it asks for a password");
+    if (reply_is_error(reply, STR("WRONGPASS")))
+        return failed(ERR_UNAVAILABLE, "it refused the user and password");
+    if (reply_is_error(reply, STR("NOPERM")))
+        return failed(ERR_UNAVAILABLE, "its user may not run a command that is needed");
+    if (reply_is_error(reply, STR("MASTERDOWN")))
+        return failed(ERR_UNAVAILABLE, "it has lost its master");
+    return failed(ERR_UNAVAILABLE, otherwise);
+}
+
+static struct err log_in(struct redis_connection *connection, struct arena *arena, const struct redis_login *login,
+                         int64_t deadline_ms)
+{
+    const struct reply *reply;
+    if (login->password[0]) {
+        struct redis_command auth = REDIS_COMMAND(NO_KEY, STR("AUTH"), str_of(login->password));
+        if (login->user[0]) /* Redis 6 and later; older ones know one password alone */
+            auth = REDIS_COMMAND(NO_KEY, STR("AUTH"), str_of(login->user), str_of(login->password));
+        TRY(redis_connection_ask(connection, arena, &auth, deadline_ms, &reply));
+        if (reply->kind != REPLY_TEXT)
+            return refusal_of(reply, "it refused the user and password");
+    }
+    if (login->db > 0) {
+        const struct redis_command select = REDIS_COMMAND(NO_KEY, STR("SELECT"), arena_printf(arena, "%d", login->db));
+        TRY(redis_connection_ask(connection, arena, &select, deadline_ms, &reply));
+        if (reply->kind != REPLY_TEXT)
+            return refusal_of(reply, "it has no such database");
+    }
+    if (!login->must_be_master)
+        return OK;
+    const struct redis_command role = REDIS_COMMAND(NO_KEY, STR("ROLE"));
+    TRY(redis_connection_ask(connection, arena, &role, deadline_ms, &reply));
+    const struct reply *name = reply_item(reply, 0, REPLY_TEXT);
+    if (!name)
+        return refusal_of(reply, "it does not say whether it is a master");
+    return str_eq(name->text, STR("master")) ? OK : failed(ERR_UNAVAILABLE, "it is no master");
+}
+
+struct err redis_connection_open(const struct redis_address *address, const struct redis_login *login,
+                                 struct stream_tls *tls, int64_t deadline_ms, struct redis_connection **out)
+{
+    struct stream *stream = NULL;
+    struct arena arena;
+    TRY(stream_open(address->host, address->port, tls, deadline_ms, &stream));
+    struct redis_connection *connection = mem_alloc(sizeof *connection);
+    *connection = (struct redis_connection){ .stream = stream, .reader = reply_reader_new() };
+    arena_init(&arena, NULL, 0);
+    struct err err = log_in(connection, &arena, login, deadline_ms);
+    arena_release(&arena);
+    if (err.code) {
+        redis_connection_close(connection);
+        return err;
+    }
+    *out = connection;
+    return OK;
+}

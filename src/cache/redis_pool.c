@@ -1,0 +1,217 @@
+/* cache/redis_pool.c: a short lock around the lists; connecting and everything else on the network happens outside of
+ * it. A connection is looked at before it is handed out again, so one that the server has closed meanwhile is never
+ * used: that is why no command needs to be sent a second time after a failure, when nobody could say whether the first
+ * one was carried out. */
+#include "cache/redis_pool.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "cache/redis_topology.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { IDLE_MAX = 32, RUN_ID_ROOM = 64, BACKOFF_FIRST_MS = 20, BACKOFF_MAX_MS = 1000 };
+
+struct node {
+    struct redis_address address;
+    struct redis_connection *idle[IDLE_MAX]; /* newest last */
+    size_t idle_count;
+    unsigned failures; /* in a row */
+    int64_t retry_at_ms;
+    bool was_lost;            /* a connection, since the last one was made */
+    char run_id[RUN_ID_ROOM]; /* of the process behind the last connection */
+};
+
+struct redis_pool {
+    const struct redis_login *login;
+    struct stream_tls *tls;
+    pthread_mutex_t lock;
+    struct node *nodes[REDIS_NODES_MAX]; /* they stay for good: a server's name is worth keeping, and they are few */
+    size_t count;
+    atomic_ullong generation;
+};
+
+struct redis_pool *redis_pool_new(const struct redis_login *login, struct stream_tls *tls)
+{
+    struct redis_pool *pool = mem_alloc(sizeof *pool);
+    *pool = (struct redis_pool){ .login = login, .tls = tls };
+    pthread_mutex_init(&pool->lock, NULL);
+    return pool;
+}
+
+/* Under the lock, or when nobody else knows the node any more. */
+static void close_idle(struct node *node)
+{
+    while (node->idle_count > 0)
+        redis_connection_close(node->idle[--node->idle_count]);
+}
+
+void redis_pool_free(struct redis_pool *pool)
+{
+    if (!pool)
+        return;
+    for (size_t i = 0; i < pool->count; i++) {
+        close_idle(pool->nodes[i]);
+        free(pool->nodes[i]);
+    }
+    pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+/* Under the lock. NULL when there are too many. */
+static struct node *node_of(struct redis_pool *pool, const struct redis_address *address)
+{
+    for (size_t i = 0; i < pool->count; i++)
+        if (pool->nodes[i]->address.port == address->port && strcmp(pool->nodes[i]->address.host, address->host) == 0)
+            return pool->nodes[i];
+    if (pool->count == REDIS_NODES_MAX)
+        return NULL;
+    struct node *node = mem_alloc(sizeof *node);
+    *node = (struct node){ .address = *address };
+    pool->nodes[pool->count++] = node;
+    return node;
+}
+
+int64_t redis_backoff_ms(unsigned failures, unsigned chance)
+{
+    int64_t most = BACKOFF_FIRST_MS;
+    for (unsigned i = 1; i < failures && most < BACKOFF_MAX_MS; i++)
+        most *= 2;
+    most = most < BACKOFF_MAX_MS ? most : BACKOFF_MAX_MS;
+    return most / 2 + (int64_t)(chance % (unsigned)(most / 2 + 1));
+}
+
+/* Under the lock. Said once, until it works again. */
+static void note_failure(struct node *node, const char *why)
+{
+    unsigned chance;
+    metrics_count(COUNT_REDIS_ERRORS, 1);
+    random_bytes(&chance, sizeof chance);
+    if (node->failures++ == 0)
+        LOG(LOG_WARN, "redis_failing", LOG_TEXT_("host", node->address.host), LOG_INT("port", node->address.port),
+            LOG_TEXT_("why", why));
+    node->was_lost = true;
+    node->retry_at_ms = clock_ms() + redis_backoff_ms(node->failures, chance);
+    close_idle(node);
+}
+
+/* Which process it is: run_id in INFO's section "server". A server that won't say is a new one each time. */
+static struct str ask_run_id(struct redis_connection *connection, struct arena *arena, int64_t deadline_ms,
+                             struct err *err)
+{
+    const struct redis_command info = REDIS_COMMAND(NO_KEY, STR("INFO"), STR("server"));
+    const struct reply *reply = NULL;
+    *err = redis_connection_ask(connection, arena, &info, deadline_ms, &reply);
+    if (err->code || reply->kind != REPLY_TEXT)
+        return (struct str){ 0, 0 };
+    struct str rest = reply->text, line;
+    while (str_next_item(&rest, '\n', &line))
+        if (str_has_prefix(line, STR("run_id:"))) {
+            struct str id = { line.at + 7, line.len - 7 };
+            while (id.len > 0 && id.at[id.len - 1] == '\r')
+                id.len--;
+            return id.len < RUN_ID_ROOM ? id : (struct str){ 0, 0 };
+        }
+    return (struct str){ 0, 0 };
+}
+
+/* Under the lock: the connection stands. */
+static void note_connected(struct redis_pool *pool, struct node *node, struct str run_id)
+{
+    if (run_id.len == 0 || !str_eq(run_id, str_of(node->run_id))) {
+        if (run_id.len > 0)
+            memcpy(node->run_id, run_id.at, run_id.len);
+        node->run_id[run_id.len] = '\0';
+        atomic_fetch_add(&pool->generation, 1);
+    }
+    if (node->failures > 0)
+        LOG(LOG_INFO, "redis_recovered", LOG_TEXT_("host", node->address.host), LOG_INT("port", node->address.port));
+    if (node->was_lost)
+        metrics_count(COUNT_REDIS_RECONNECTS, 1);
+    node->was_lost = false;
+    node->failures = 0;
+    node->retry_at_ms = 0;
+}
+
+static struct err connect_to(struct redis_pool *pool, struct node *node, int64_t deadline_ms,
+                             struct redis_connection **out)
+{
+    struct redis_connection *connection = NULL;
+    struct arena arena;
+    struct str run_id = { 0, 0 };
+    arena_init(&arena, NULL, 0);
+    struct err err = redis_connection_open(&node->address, pool->login, pool->tls, deadline_ms, &connection);
+    if (!err.code)
+        run_id = ask_run_id(connection, &arena, deadline_ms, &err);
+    pthread_mutex_lock(&pool->lock);
+    if (err.code)
+        note_failure(node, err.why);
+    else
+        note_connected(pool, node, run_id);
+    pthread_mutex_unlock(&pool->lock);
+    arena_release(&arena);
+    if (err.code) {
+        redis_connection_close(connection);
+        return failed(ERR_UNAVAILABLE, "Redis can't be reached");
+    }
+    *out = connection;
+    return OK;
+}
+
+struct err redis_pool_take(struct redis_pool *pool, const struct redis_address *address, int64_t deadline_ms,
+                           struct redis_connection **out)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct node *node = node_of(pool, address);
+    struct redis_connection *found = NULL;
+    while (node && node->idle_count > 0 && !found) {
+        struct redis_connection *each = node->idle[--node->idle_count];
+        if (redis_connection_is_good(each)) {
+            found = each;
+        } else {
+            redis_connection_close(each);
+            node->was_lost = true;
+        }
+    }
+    bool is_left_alone = !found && node && clock_ms() < node->retry_at_ms;
+    pthread_mutex_unlock(&pool->lock);
+    if (!node)
+        return failed(ERR_UNAVAILABLE, "Redis names too many servers");
+    if (is_left_alone)
+        return failed(ERR_UNAVAILABLE, "Redis does not answer; it is asked again in a moment");
+    if (!found)
+        return connect_to(pool, node, deadline_ms, out);
+    *out = found;
+    return OK;
+}
+
+void redis_pool_give_back(struct redis_pool *pool, const struct redis_address *address,
+                          struct redis_connection *connection, const char *why)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct node *node = node_of(pool, address);
+    if (why && node)
+        note_failure(node, why);
+    else if (node && node->idle_count < IDLE_MAX) {
+        node->idle[node->idle_count++] = connection;
+        connection = NULL;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    redis_connection_close(connection);
+}
+
+void redis_pool_drop(struct redis_pool *pool, const struct redis_address *address)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct node *node = node_of(pool, address);
+    if (node)
+        close_idle(node);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+uint64_t redis_pool_generation(const struct redis_pool *pool)
+{
+    return atomic_load(&pool->generation);
+}

@@ -1,0 +1,250 @@
+/* net/stream.c: sockets stay non-blocking, and each step that can't go on waits in poll() until the deadline: so
+ * connecting, the TLS handshake, sending and receiving share one way of keeping time. */
+#include "net/stream.h"
+#include "base/clock.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct stream_tls {
+    SSL_CTX *context;
+};
+
+struct stream {
+    int fd;
+    SSL *ssl; /* NULL: plain */
+};
+
+struct err stream_tls_open(const char *ca_file, struct stream_tls **out)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    bool good = context && SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
+                (ca_file[0] ? SSL_CTX_load_verify_locations(context, ca_file, NULL)
+                            : SSL_CTX_set_default_verify_paths(context)) == 1;
+    ERR_clear_error();
+    if (!good) {
+        SSL_CTX_free(context);
+        return failed(ERR_INVALID_REQUEST, "the file of trusted certificates can't be read, or holds none in PEM");
+    }
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    struct stream_tls *tls = mem_alloc(sizeof *tls);
+    tls->context = context;
+    *out = tls;
+    return OK;
+}
+
+void stream_tls_close(struct stream_tls *tls)
+{
+    if (!tls)
+        return;
+    SSL_CTX_free(tls->context);
+    free(tls);
+}
+
+/* --- waiting ----------------------------------------------------------------------------------------------------- */
+
+static struct err wait_for(int fd, short events, int64_t deadline_ms)
+{
+    struct pollfd poll_fd = { .fd = fd, .events = events };
+    for (;;) {
+        int64_t left = deadline_ms - clock_ms();
+        if (left <= 0)
+            return failed(ERR_UNAVAILABLE, "no answer within its time");
+        int ready = poll(&poll_fd, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+        if (ready > 0)
+            return OK; /* an error shows in the call that follows */
+        if (ready < 0 && errno != EINTR)
+            return failed(ERR_UNAVAILABLE, "the connection can't be waited for");
+    }
+}
+
+/* After a TLS call that gave `result`: waits for what it wants, or says why there is nothing to wait for. */
+static struct err wait_for_tls(struct stream *stream, int result, int64_t deadline_ms)
+{
+    int error = SSL_get_error(stream->ssl, result);
+    ERR_clear_error();
+    switch (error) {
+    case SSL_ERROR_WANT_READ:
+        return wait_for(stream->fd, POLLIN, deadline_ms);
+    case SSL_ERROR_WANT_WRITE:
+        return wait_for(stream->fd, POLLOUT, deadline_ms);
+    case SSL_ERROR_ZERO_RETURN:
+        return failed(ERR_UNAVAILABLE, "the connection was closed");
+    default:
+        return failed(ERR_UNAVAILABLE, "the connection broke");
+    }
+}
+
+/* --- opening ----------------------------------------------------------------------------------------------------- */
+
+static struct err connect_to(int fd, const struct addrinfo *address, int64_t deadline_ms)
+{
+    int fault = 0;
+    socklen_t len = sizeof fault;
+    if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
+        return OK;
+    if (errno != EINPROGRESS)
+        return failed(ERR_UNAVAILABLE, "the connection was refused");
+    TRY(wait_for(fd, POLLOUT, deadline_ms));
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &fault, &len) != 0 || fault != 0)
+        return failed(ERR_UNAVAILABLE, "the connection was refused");
+    return OK;
+}
+
+/* The first of the host's addresses that answers. */
+static struct err connect_any(const char *host, uint16_t port, int64_t deadline_ms, int *out)
+{
+    const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+    struct addrinfo *found = NULL;
+    struct err err = failed(ERR_UNAVAILABLE, "the host has no address");
+    const int one = 1;
+    char service[8];
+    snprintf(service, sizeof service, "%u", port);
+    if (getaddrinfo(host, service, &hints, &found) != 0)
+        return failed(ERR_UNAVAILABLE, "the host's name is not known");
+    for (const struct addrinfo *each = found; each; each = each->ai_next) {
+        int fd = socket(each->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+            continue;
+        err = connect_to(fd, each, deadline_ms);
+        if (!err.code) {
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+            (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+            *out = fd;
+            break;
+        }
+        close(fd);
+    }
+    freeaddrinfo(found);
+    return err;
+}
+
+/* The certificate must name the host as it was given: an address as an address, a name as a name. */
+static bool expect_host(SSL *ssl, const char *host)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
+static struct err begin_tls(struct stream *stream, const char *host, struct stream_tls *tls, int64_t deadline_ms)
+{
+    stream->ssl = SSL_new(tls->context);
+    if (!stream->ssl || SSL_set_fd(stream->ssl, stream->fd) != 1 || !expect_host(stream->ssl, host)) {
+        ERR_clear_error();
+        return failed(ERR_INTERNAL, "TLS could not be begun");
+    }
+    for (;;) {
+        int result = SSL_connect(stream->ssl);
+        if (result == 1)
+            return OK;
+        long verdict = SSL_get_verify_result(stream->ssl);
+        struct err err = wait_for_tls(stream, result, deadline_ms);
+        if (err.code && verdict != X509_V_OK) /* "unable to get local issuer certificate", "hostname mismatch", … */
+            return failed(ERR_UNAVAILABLE, X509_verify_cert_error_string(verdict));
+        TRY(err);
+    }
+}
+
+struct err stream_open(const char *host, uint16_t port, struct stream_tls *tls, int64_t deadline_ms,
+                       struct stream **out)
+{
+    int fd = -1;
+    TRY(connect_any(host, port, deadline_ms, &fd));
+    struct stream *stream = mem_alloc(sizeof *stream);
+    *stream = (struct stream){ .fd = fd };
+    struct err err = tls ? begin_tls(stream, host, tls, deadline_ms) : OK;
+    if (err.code) {
+        stream_close(stream);
+        return err;
+    }
+    *out = stream;
+    return OK;
+}
+
+void stream_close(struct stream *stream)
+{
+    if (!stream)
+        return;
+    if (stream->ssl) {
+        (void)SSL_shutdown(stream->ssl); /* says goodbye, and waits for no answer */
+        SSL_free(stream->ssl);
+        ERR_clear_error();
+    }
+    close(stream->fd);
+    free(stream);
+}
+
+/* --- bytes ------------------------------------------------------------------------------------------------------- */
+
+struct err stream_send(struct stream *stream, struct str bytes, int64_t deadline_ms)
+{
+    while (bytes.len > 0) {
+        size_t done = 0;
+        if (stream->ssl) {
+            int result = SSL_write_ex(stream->ssl, bytes.at, bytes.len, &done);
+            if (result != 1)
+                TRY(wait_for_tls(stream, result, deadline_ms));
+        } else {
+            ssize_t sent = send(stream->fd, bytes.at, bytes.len, MSG_NOSIGNAL);
+            if (sent < 0 && errno != EAGAIN && errno != EINTR)
+                return failed(ERR_UNAVAILABLE, "the connection broke");
+            if (sent < 0)
+                TRY(wait_for(stream->fd, POLLOUT, deadline_ms));
+            done = sent > 0 ? (size_t)sent : 0;
+        }
+        bytes = (struct str){ bytes.at + done, bytes.len - done };
+    }
+    return OK;
+}
+
+struct err stream_receive(struct stream *stream, char *to, size_t room, int64_t deadline_ms, size_t *got)
+{
+    for (;;) {
+        if (stream->ssl) {
+            int result = SSL_read_ex(stream->ssl, to, room, got);
+            if (result == 1)
+                return OK;
+            TRY(wait_for_tls(stream, result, deadline_ms));
+        } else {
+            ssize_t len = recv(stream->fd, to, room, 0);
+            if (len > 0) {
+                *got = (size_t)len;
+                return OK;
+            }
+            if (len == 0)
+                return failed(ERR_UNAVAILABLE, "the connection was closed");
+            if (errno != EAGAIN && errno != EINTR)
+                return failed(ERR_UNAVAILABLE, "the connection broke");
+            TRY(wait_for(stream->fd, POLLIN, deadline_ms));
+        }
+    }
+}
+
+bool stream_is_quiet(const struct stream *stream)
+{
+    struct pollfd poll_fd = { .fd = stream->fd, .events = POLLIN };
+    if (!stream->ssl)
+        return poll(&poll_fd, 1, 0) == 0;
+    /* TLS 1.3 sends session tickets by itself: what has come must be read to know what it is */
+    char byte;
+    size_t got = 0;
+    int result = SSL_read_ex(stream->ssl, &byte, 1, &got);
+    bool quiet = result != 1 && SSL_get_error(stream->ssl, result) == SSL_ERROR_WANT_READ;
+    ERR_clear_error();
+    return quiet;
+}

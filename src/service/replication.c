@@ -1,0 +1,497 @@
+/* service/replication.c: why no acknowledged revocation is lost.
+ *
+ * Revoking goes: memory here -> key in Redis -> item in the log -> record in the store -> answer. A crash or failure
+ *   - before the key is set: nothing has happened, and nobody was told otherwise;
+ *   - before the item is appended: others learn of the key with their next full read alone; the caller hears 503 or
+ *     nothing, and a repetition does all of it again;
+ *   - before the record is durable: the token is refused everywhere for as long as Redis keeps it; again nobody was
+ * told;
+ *   - after that: both hold it.
+ *
+ * Redis may lose what it held: restarted empty, flushed, or failed over to a replica that was behind. Then the store's
+ * revocations are pushed into it again by the instance that has them. Each such event is one more in the `epoch`: a
+ * server that has not been talked to before (cache generation), or a gap in the log. The epoch grows before the store
+ * is read. So of a revocation that was announced in one epoch, either its record became durable before the epoch ended,
+ * and the push finds it in the store; or service_committed() sees another epoch, and the caller hears 503 instead of a
+ * promise: repeating it announces it once more.
+ *
+ * Following goes: append a mark to the log; read all keys; push what the store has beside them; read the log on from
+ * the mark. What was revoked before the mark has its key already, since keys are set before items are appended; what
+ * comes after it is in the log. Each read of the log proves that it still holds the item where this instance stands
+ * (cache_redis.c), so nothing can be trimmed or lost between two reads unseen: that is a gap, and everything is read
+ * again. */
+#include "service/replication.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "observe/log.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    BATCH = 1000,     /* items read, or revocations pushed, at once */
+    LISTEN_MS = 100,  /* one wait for the log's next item: how often an idle instance hears that Redis is there */
+    PAUSE_MS = 50,    /* after a failure */
+    KEY_LEN = 8 + 64, /* revoked:<hex> */
+    NAME_LEN = 16,    /* of this instance */
+};
+
+static const struct str log_name = { "token-service:{revocations}:log", 31 };
+static const struct str key_prefix = { "revoked:", 8 };
+
+struct replication {
+    struct service *service;
+    struct cache *cache;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stopping;                  /* under the lock */
+    bool has_tried;                 /* under the lock: a first round has ended, well or not */
+    struct cache_position position; /* "": to be found */
+    uint64_t generation;            /* of the cache, when everything was read last */
+    bool reads_again;               /* somebody has put back what Redis had lost */
+    char name[NAME_LEN + 1];
+    atomic_llong known_ms; /* clock_ms() when everything was known last */
+    atomic_ullong gaps;
+};
+
+static int64_t now_s(void)
+{
+    return (int64_t)time(NULL);
+}
+
+/* --- keys and items ------------------------------------------------------------------------------------------------
+ */
+
+static void write_key(const unsigned char hash[32], char to[KEY_LEN])
+{
+    static const char digits[] = "0123456789abcdef";
+    memcpy(to, key_prefix.at, key_prefix.len);
+    for (size_t i = 0; i < 32; i++) {
+        to[key_prefix.len + 2 * i] = digits[hash[i] >> 4];
+        to[key_prefix.len + 2 * i + 1] = digits[hash[i] & 15];
+    }
+}
+
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* 64 hexadecimal digits, as write_key() writes them. */
+static bool read_hash(struct str text, unsigned char out[32])
+{
+    if (text.len != 64)
+        return false;
+    for (size_t i = 0; i < 32; i++) {
+        int high = digit_of(text.at[2 * i]), low = digit_of(text.at[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
+static bool read_seconds(struct str text, int64_t *out)
+{
+    int64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9')
+            return false;
+        value = value * 10 + (text.at[i] - '0');
+    }
+    *out = value;
+    return text.len > 0 && text.len <= 12;
+}
+
+/* "revoked <hex> <until>", "restored <instance>", "mark <instance>"; what is none of them is passed over. */
+static void apply_item(struct replication *replication, struct str item)
+{
+    struct str rest = item, kind, hash_text;
+    unsigned char hash[32];
+    int64_t until;
+    if (!str_cut(&rest, ' ', &kind))
+        return;
+    if (str_eq(kind, STR("restored")) && !str_eq(rest, str_of(replication->name)))
+        replication->reads_again = true;
+    if (str_eq(kind, STR("revoked")) && str_cut(&rest, ' ', &hash_text) && read_hash(hash_text, hash) &&
+        read_seconds(rest, &until))
+        revocations_add(replication->service->revocations, hash, until);
+}
+
+/* --- what this instance knows --------------------------------------------------------------------------------------
+ */
+
+/* Everything that was acknowledged before `at_ms` is known here. */
+static void now_known(struct replication *replication, int64_t at_ms)
+{
+    const struct settings *settings = replication->service->settings;
+    int64_t lease_s = settings->revocation_policy == POLICY_STRICT ? settings->redis_timeout_s
+                                                                   : settings->revocation_staleness_s;
+    atomic_store(&replication->known_ms, at_ms);
+    atomic_store(&replication->service->revocations_known_until_ms, at_ms + lease_s * 1000);
+    if (!atomic_exchange(&replication->service->cache_ok, true))
+        LOG(LOG_INFO, "revocations_current",
+            LOG_INT("entries", (int64_t)revocations_count(replication->service->revocations)));
+}
+
+/* From now on things may be revoked elsewhere without this instance hearing of it. */
+static void no_longer_known(struct replication *replication, const char *why)
+{
+    struct service *service = replication->service;
+    bool is_strict = service->settings->revocation_policy == POLICY_STRICT;
+    if (is_strict)
+        atomic_store(&service->revocations_known_until_ms, 0);
+    if (atomic_exchange(&service->cache_ok, false))
+        LOG(LOG_ERROR, "revocations_unknown", LOG_TEXT_("why", why),
+            LOG_TEXT_("policy", is_strict ? "strict" : "bounded"));
+}
+
+static void add_gap(struct replication *replication, const char *why)
+{
+    atomic_fetch_add(&replication->gaps, 1);
+    replication->position.text[0] = '\0';
+    no_longer_known(replication, why);
+}
+
+/* --- reading everything --------------------------------------------------------------------------------------------
+ */
+
+/* The keys that Redis has, as a part of each hash: what the store has beside them is pushed. 8 bytes a key, for the
+ * time of a full read alone. Two hashes that agree in 64 bits would have to be sought for at a cost of 2^64 signed
+ * tokens. */
+struct seen {
+    struct revocations *revocations;
+    uint64_t *parts; /* sorted once all are there */
+    size_t count, room;
+};
+
+static uint64_t part_of(const unsigned char hash[32])
+{
+    uint64_t part;
+    memcpy(&part, hash + 24, sizeof part);
+    return part;
+}
+
+static bool read_key(struct str key, unsigned char hash[32])
+{
+    return read_hash((struct str){ key.at + key_prefix.len, key.len - key_prefix.len }, hash);
+}
+
+/* Notes a key; its life matters only where it isn't known already. */
+static bool wants_key(void *context, struct str key)
+{
+    struct seen *seen = context;
+    unsigned char hash[32];
+    if (!read_key(key, hash))
+        return false;
+    if (seen->count == seen->room) {
+        seen->room = seen->room ? 2 * seen->room : 1024;
+        seen->parts = realloc(seen->parts, seen->room * sizeof *seen->parts);
+        if (!seen->parts)
+            abort(); /* as mem_alloc() does */
+    }
+    seen->parts[seen->count++] = part_of(hash);
+    return !revocations_has(seen->revocations, hash);
+}
+
+static void add_key(void *context, struct str key, int64_t ttl_s)
+{
+    struct seen *seen = context;
+    unsigned char hash[32];
+    if (read_key(key, hash))
+        revocations_add(seen->revocations, hash, now_s() + ttl_s);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const uint64_t *one = a, *other = b;
+    return (*one > *other) - (*one < *other);
+}
+
+/* Every revocation that Redis holds; the caller frees seen->parts, also after a failure. */
+static struct err read_keys(struct replication *replication, struct seen *seen)
+{
+    *seen = (struct seen){ .revocations = replication->service->revocations };
+    const struct cache_visitor visitor = { seen, wants_key, add_key };
+    metrics_count(COUNT_REVOCATIONS_RESYNCS, 1);
+    TRY(replication->cache->ops->scan(replication->cache, key_prefix, &visitor));
+    replication->reads_again = false; /* only now: a read that failed is still to be done */
+    if (seen->count > 0)
+        qsort(seen->parts, seen->count, sizeof *seen->parts, compare);
+    return OK;
+}
+
+static bool has_seen(const struct seen *seen, const unsigned char hash[32])
+{
+    uint64_t part = part_of(hash);
+    return seen->count > 0 && bsearch(&part, seen->parts, seen->count, sizeof part, compare) != NULL;
+}
+
+/* One batch of the store's revocations: those that Redis lacks go there. *position and *restored go on. */
+static struct err push_batch(struct replication *replication, const struct seen *seen, int64_t *position, size_t *count,
+                             size_t *restored)
+{
+    struct store *store = replication->service->store;
+    struct revocation *found = NULL;
+    size_t lacking = 0, added = 0;
+    int64_t now = now_s();
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    TRY(store->ops->revocations_since(store, &arena, *position, now, BATCH, &found, count));
+    struct cache_entry *entries = arena_alloc(&arena, (*count + 1) * sizeof *entries);
+    for (size_t i = 0; i < *count; i++) {
+        *position = found[i].position;
+        revocations_add(replication->service->revocations, found[i].token_hash, found[i].expires_at);
+        if (has_seen(seen, found[i].token_hash))
+            continue;
+        char *key = arena_alloc(&arena, KEY_LEN);
+        write_key(found[i].token_hash, key);
+        entries[lacking++] = (struct cache_entry){ .key = { key, KEY_LEN },
+                                                   .value = found[i].reason.len > 0 ? found[i].reason : STR("revoked"),
+                                                   .ttl_s = found[i].expires_at - now };
+    }
+    TRY(replication->cache->ops->add(replication->cache, entries, lacking, &added));
+    *restored += added;
+    return OK;
+}
+
+static struct err push_store(struct replication *replication, const struct seen *seen)
+{
+    struct cache_position ignored;
+    char text[32];
+    int64_t position = 0;
+    size_t count = BATCH, restored = 0;
+    while (count == BATCH)
+        TRY(push_batch(replication, seen, &position, &count, &restored));
+    if (restored == 0)
+        return OK;
+    LOG(LOG_WARN, "revocations_restored", LOG_INT("entries", (int64_t)restored));
+    int len = snprintf(text, sizeof text, "restored %s", replication->name);
+    return replication->cache->ops->append(replication->cache, log_name, (struct str){ text, (size_t)len }, &ignored);
+}
+
+static struct err read_keys_alone(struct replication *replication)
+{
+    struct seen seen;
+    struct err err = read_keys(replication, &seen);
+    free(seen.parts);
+    return err;
+}
+
+/* Whatever Redis has lost, or this instance has missed. Others are told when they may have missed something too. */
+static struct err resync(struct replication *replication)
+{
+    struct cache *cache = replication->cache;
+    struct cache_position mark;
+    struct seen seen;
+    char text[32];
+    /* first: a connection shows which server it is, and all that is read after that counts for it */
+    TRY(cache->ops->check(cache));
+    uint64_t generation = cache->ops->generation(cache);
+    int64_t began_ms = clock_ms();
+    int len = snprintf(text, sizeof text, "mark %s", replication->name);
+    TRY(cache->ops->append(cache, log_name, (struct str){ text, (size_t)len }, &mark));
+    struct err err = read_keys(replication, &seen);
+    if (!err.code)
+        err = push_store(replication, &seen);
+    free(seen.parts);
+    TRY(err);
+    if (generation != cache->ops->generation(cache))
+        return failed(ERR_CONFLICT, "Redis changed while revocations were read");
+    replication->generation = generation;
+    replication->position = mark;
+    now_known(replication, began_ms);
+    return OK;
+}
+
+/* --- following -----------------------------------------------------------------------------------------------------
+ */
+
+static struct err follow(struct replication *replication)
+{
+    struct cache *cache = replication->cache;
+    struct cache_item *items = NULL;
+    size_t count = 0;
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    if (!replication->position.text[0] || replication->generation != cache->ops->generation(cache))
+        TRY(resync(replication));
+    int64_t began_ms = clock_ms();
+    struct err err = cache->ops->read(cache, &arena, log_name, &replication->position, LISTEN_MS, BATCH, &items,
+                                      &count);
+    if (err.code == ERR_NOT_FOUND)
+        add_gap(replication, "the log has lost the place where this instance stood");
+    TRY(err);
+    for (size_t i = 0; i < count; i++)
+        apply_item(replication, items[i].text);
+    if (count > 0)
+        replication->position = items[count - 1].position;
+    if (replication->reads_again)
+        TRY(read_keys_alone(replication));
+    if (count < BATCH && replication->generation == cache->ops->generation(cache))
+        now_known(replication, began_ms);
+    return OK;
+}
+
+/* Under the lock. */
+static void pause_for(struct replication *replication, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += ms * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    while (!replication->stopping && pthread_cond_timedwait(&replication->changed, &replication->lock, &until) == 0)
+        ;
+}
+
+static void *run(void *arg)
+{
+    struct replication *replication = arg;
+    pthread_setname_np(pthread_self(), "revocations");
+    pthread_mutex_lock(&replication->lock);
+    while (!replication->stopping) {
+        pthread_mutex_unlock(&replication->lock);
+        struct err err = follow(replication);
+        /* a gap, or servers met for the first time: once more at once */
+        bool again = err.code == ERR_NOT_FOUND || err.code == ERR_CONFLICT;
+        if (err.code && !again)
+            no_longer_known(replication, err.why);
+        pthread_mutex_lock(&replication->lock);
+        if (!again && !replication->has_tried) {
+            replication->has_tried = true;
+            pthread_cond_broadcast(&replication->changed);
+        }
+        if (err.code && !again)
+            pause_for(replication, PAUSE_MS);
+    }
+    pthread_mutex_unlock(&replication->lock);
+    return NULL;
+}
+
+/* --- life ----------------------------------------------------------------------------------------------------------
+ */
+
+static void release(struct replication *replication)
+{
+    pthread_cond_destroy(&replication->changed);
+    pthread_mutex_destroy(&replication->lock);
+    free(replication);
+}
+
+struct err replication_open(struct service *service, struct replication **out)
+{
+    struct replication *replication = mem_alloc(sizeof *replication);
+    *replication = (struct replication){ .service = service, .cache = service->cache };
+    uint64_t name;
+    random_bytes(&name, sizeof name);
+    snprintf(replication->name, sizeof replication->name, "%016llx", (unsigned long long)name);
+    atomic_store(&replication->known_ms, clock_ms());
+    atomic_store(&service->revocations_known_until_ms, 0);
+    pthread_mutex_init(&replication->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&replication->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&replication->thread, NULL, run, replication) != 0) {
+        release(replication);
+        return failed(ERR_INTERNAL, "the thread that follows revocations could not be started");
+    }
+    *out = replication;
+    return OK;
+}
+
+void replication_close(struct replication *replication)
+{
+    if (!replication)
+        return;
+    pthread_mutex_lock(&replication->lock);
+    replication->stopping = true;
+    pthread_cond_broadcast(&replication->changed);
+    pthread_mutex_unlock(&replication->lock);
+    pthread_join(replication->thread, NULL);
+    release(replication);
+}
+
+void replication_wait(struct replication *replication)
+{
+    pthread_mutex_lock(&replication->lock);
+    while (!replication->has_tried && !replication->stopping)
+        pthread_cond_wait(&replication->changed, &replication->lock);
+    pthread_mutex_unlock(&replication->lock);
+}
+
+double replication_staleness_s(const struct replication *replication)
+{
+    int64_t ms = clock_ms() - atomic_load(&replication->known_ms);
+    return ms > 0 ? (double)ms / 1000 : 0;
+}
+
+/* --- revoking ------------------------------------------------------------------------------------------------------
+ */
+
+/* Never 0, which in a response says that nothing was announced. */
+static uint64_t epoch_of(const struct service *service)
+{
+    uint64_t generation = service->cache->ops->generation(service->cache);
+    return 1 + generation + (service->replication ? atomic_load(&service->replication->gaps) : 0);
+}
+
+static struct err announce(struct service *service, const struct record *record, int64_t now)
+{
+    struct cache *cache = service->cache;
+    struct cache_position position;
+    char key[KEY_LEN], item[8 + 64 + 24];
+    write_key(record->token_hash, key);
+    const struct cache_entry entry = { .key = { key, KEY_LEN },
+                                       .value = record->reason,
+                                       .ttl_s = record->expires_at - now };
+    int len = snprintf(item, sizeof item, "revoked %.64s %lld", key + key_prefix.len, (long long)record->expires_at);
+    TRY(cache->ops->put(cache, &entry, 1));
+    return cache->ops->append(cache, log_name, (struct str){ item, (size_t)len }, &position);
+}
+
+struct err replication_announce(struct service *service, const struct record *record, uint64_t *announced)
+{
+    if (!service->cache || !service->cache->ops->is_shared)
+        return OK;
+    uint64_t epoch = epoch_of(service);
+    if (announce(service, record, record->issued_at).code)
+        return failed(ERR_UNAVAILABLE, "other instances could not be told of the revocation; try again");
+    *announced = epoch;
+    return OK;
+}
+
+struct err service_committed(struct service *service, const struct response *response)
+{
+    if (!response->announced)
+        return OK;
+    if (!service->replication) { /* a command: nobody here would push the record, so it is announced once more */
+        for (const struct record *record = response->records; record; record = record->next)
+            if (record->kind == RECORD_REVOCATION)
+                TRY(announce(service, record, record->issued_at));
+        return OK;
+    }
+    return response->announced == epoch_of(service)
+               ? OK
+               : failed(ERR_UNAVAILABLE, "Redis changed while the token was revoked; try again");
+}
+
+struct err replication_ask(struct service *service, const unsigned char hash[32])
+{
+    char key[KEY_LEN];
+    struct str reason;
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    write_key(hash, key);
+    struct err err = service->cache->ops->get(service->cache, &arena, (struct str){ key, KEY_LEN }, &reason);
+    if (err.code == ERR_NOT_FOUND)
+        return OK;
+    return err.code ? failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again")
+                    : failed(ERR_TOKEN_REVOKED, "the token has been revoked");
+}

@@ -1,0 +1,625 @@
+"""Many instances and one Redis: what is revoked at one is refused at all; while Redis can't be heard the policies hold;
+and when it comes back, empty or not, nothing that was acknowledged is missing.
+
+Instances have stores of their own here. They share their keys and clients since each begins with a copy of the first
+one's data directory."""
+
+import hashlib
+import shutil
+import statistics
+import threading
+import time
+
+import pytest
+
+import redis_servers
+from redis_servers import LOG, PASSWORD, until
+from service import Server
+
+QUICK_S = 2  # what takes milliseconds, on a machine that is busy
+
+
+def key_of(token):
+    return "revoked:" + hashlib.sha256(token.encode()).hexdigest()
+
+
+class Instances:
+    """Servers on copies of one data directory."""
+
+    def __init__(self, home, template, settings):
+        self.home, self.template, self.settings, self.all = home, template, settings, []
+        self.agent = template.agent
+
+    def add(self, **settings):
+        home = self.home / str(len(self.all))
+        home.mkdir(parents=True)
+        server = Server(home, self.settings | settings)
+        shutil.copytree(self.template.data_dir, server.data_dir)
+        server.secrets |= self.template.secrets | {PASSWORD}
+        self.all.append(server)
+        return server
+
+
+@pytest.fixture(scope="module")
+def template(make_server):
+    """A server that has ended, whose keys and client all instances have."""
+    server = make_server()
+    server.agent = server.add_client("agent")
+    with server:
+        server.settled()
+    return server
+
+
+@pytest.fixture
+def instances(tmp_path, template):
+    """instances(redis, count, TOKEN_X=…): so many instances that serve, and the client that they share."""
+    made = []
+
+    def make(redis, count=2, start=True, **settings):
+        group = Instances(tmp_path / f"g{len(made)}", template, {"REDIS_URL": redis.url} | settings)
+        made.append(group)
+        for _ in range(count):
+            server = group.add()
+            if start:
+                server.start()
+        return group
+
+    yield make
+    faults = []
+    for server in (server for group in made for server in group.all):
+        try:
+            server.stop()
+        except AssertionError as fault:
+            faults.append(fault)
+        finally:
+            server.kill()
+    assert not faults, "\n\n".join(map(str, faults))
+
+
+@pytest.fixture
+def start_redis(tmp_path):
+    made = []
+
+    def make(kind, *settings):
+        made.append(kind(tmp_path / f"redis{len(made)}", *settings))
+        return made[-1].start()
+
+    yield make
+    for redis in made:
+        redis.kill()
+
+
+@pytest.fixture
+def redis(start_redis):
+    return start_redis(redis_servers.single)
+
+
+def status_of(server, agent, token):
+    """200: good; 401: not; 503: nobody knows."""
+    return server.verify(agent, token).status_code
+
+
+def refused(server, agent, token, within_s=QUICK_S):
+    until(lambda: status_of(server, agent, token) == 401, "a revoked token is still good", within_s)
+    assert server.is_active(agent, token) is False
+
+
+def spawn(server):
+    """Starts one that will not be ready."""
+    begin = server.log_path.stat().st_size
+    server.spawn()
+    server.port = server._wait_for_port(begin)  # pylint: disable=protected-access
+
+
+def ready(server):
+    return server.get("/health/ready").status_code == 200
+
+
+# --- together -------------------------------------------------------------------------------------------------------
+
+def test_what_is_revoked_at_one_is_refused_at_all_within_milliseconds(redis, instances):
+    group = instances(redis, 3)
+    a, b, c = group.all
+    delays = []
+    for _ in range(30):
+        token = a.token(group.agent)
+        assert [status_of(each, group.agent, token) for each in group.all] == [200] * 3
+        assert a.revoke(group.agent, token).status_code == 200
+        begin = time.monotonic()
+        refused(b, group.agent, token)
+        delays.append(time.monotonic() - begin)
+        refused(c, group.agent, token)
+    assert statistics.median(delays) < 0.05, delays  # the look itself is a request
+
+
+@pytest.mark.parametrize("kind", ["access", "refresh", "id"])
+def test_redis_holds_what_other_agents_read(redis, instances, kind):
+    group = instances(redis, 1)
+    server, = group.all
+    issued = server.issue(group.agent, tokenType=kind, expiresIn=1000)
+    assert redis.keys() == set()
+    assert server.revoke(group.agent, issued["token"], reason="stolen ✓").status_code == 200
+    assert redis.keys() == {key_of(issued["token"])}
+    assert redis.ask("--raw", "GET", key_of(issued["token"])) == "stolen ✓"
+    left = issued["claims"]["exp"] - time.time()
+    assert left - 5 <= int(redis.ask("TTL", key_of(issued["token"]))) <= left + 310  # and the largest clockTolerance
+
+
+def test_revoking_again_elsewhere_is_no_error(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    token = a.token(group.agent)
+    for server in (a, b, a):
+        assert server.revoke(group.agent, token).status_code == 200
+    refused(b, group.agent, token)
+
+
+def test_a_new_instance_knows_what_was_revoked_before_it_serves(redis, instances):
+    group = instances(redis, 1)
+    a, = group.all
+    gone = [a.token(group.agent) for _ in range(20)]
+    kept = a.token(group.agent)
+    for token in gone:
+        a.revoke(group.agent, token)
+    redis.ask("DEL", LOG)  # so that the keys alone can tell
+    b = group.add().start()
+    assert {status_of(b, group.agent, token) for token in gone} == {401}
+    assert status_of(b, group.agent, kept) == 200
+
+
+def test_an_instance_that_was_away_catches_up(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    token, other = a.token(group.agent), a.token(group.agent)
+    b.stop()
+    a.revoke(group.agent, token)
+    b.start()
+    assert status_of(b, group.agent, token) == 401
+    b.kill()
+    a.revoke(group.agent, other)
+    b.start()
+    assert status_of(b, group.agent, other) == 401
+
+
+def test_a_gap_in_the_log_is_seen_and_closed(redis, instances):
+    """While b is stopped by the kernel, the log moves on past what b has read, and is trimmed."""
+    group = instances(redis)
+    a, b = group.all
+    token = a.token(group.agent)
+    resyncs = b.metric("revocations_resyncs_total")
+    b.process.send_signal(19)
+    try:
+        a.revoke(group.agent, token)
+        redis.ask("XTRIM", LOG, "MAXLEN", "0")
+    finally:
+        b.process.send_signal(18)
+    until(lambda: status_of(b, group.agent, token) == 401, "the gap was not seen", 10)
+    until(lambda: b.metric("revocations_resyncs_total") > resyncs, "there was no resync")
+
+
+def test_the_command_line_tells_others_and_asks_them(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    token, other = a.token(group.agent), a.token(group.agent)
+    assert a.run("token", "revoke", stdin=token).returncode == 0
+    refused(b, group.agent, token)
+    assert b.run("token", "verify", stdin=other).returncode == 0
+    a.revoke(group.agent, other)
+    assert b.run("token", "verify", stdin=other, expect=1).returncode == 1
+
+
+def test_doctor_and_health_show_redis(redis, instances):
+    group = instances(redis, 1)
+    server, = group.all
+    checks = server.get("/health/ready").json()["checks"]
+    assert (checks["cache"], checks["revocations"]) == ("ok", "ok")
+    assert "redis: it takes writes" in server.run("doctor").stdout
+    assert server.metric("revocations_staleness_seconds") < 1
+    assert server.metric("cache_up") == 1
+    assert server.metric("redis_command_duration_seconds_count") > 0
+    redis.kill()
+    assert "cache    FAILS" in server.run("doctor", expect=3).stdout
+
+
+def test_without_redis_nothing_of_it_is_shown(make_server):
+    server = make_server().start()
+    assert server.get("/health/ready").json()["checks"].keys() == {"store", "keys"}
+    assert "staleness" not in server.get("/metrics").text
+    assert "memory: this instance is the only one" in server.run("doctor").stdout
+
+
+# --- without Redis --------------------------------------------------------------------------------------------------
+
+def test_strict_refuses_to_say_while_redis_is_gone_and_goes_on_by_itself(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    token, revoked = a.token(group.agent), a.token(group.agent)
+    a.revoke(group.agent, revoked)
+    refused(b, group.agent, revoked)
+    redis.kill()
+    for server in (a, b):
+        until(lambda server=server: status_of(server, group.agent, token) == 503, "it goes on without Redis", 5)
+        answer = server.verify(group.agent, token)
+        assert answer.json()["error"] == "temporarily_unavailable"
+        assert server.post("/token/introspect", auth=group.agent, form={"token": token}).status_code == 503
+        assert status_of(server, group.agent, revoked) == 401          # what is known stays known
+        assert server.verify(group.agent, token + "x").status_code == 401
+        assert server.get("/.well-known/jwks.json").status_code == 200
+        assert server.ask(group.agent).status_code == 200              # issuing goes on
+        assert not ready(server)
+        assert server.get("/health/ready").json()["checks"]["cache"] == "failing"
+        assert server.get("/health/live").status_code == 200
+        assert server.metric("cache_up") == 0
+    begin = time.monotonic()
+    assert a.revoke(group.agent, token).status_code == 503             # and a retry is safe
+    assert time.monotonic() - begin < 5
+    redis.start()
+    for server in (a, b):
+        until(lambda server=server: ready(server), "it does not find Redis again", 10)
+        assert status_of(server, group.agent, revoked) == 401
+    assert a.revoke(group.agent, token).status_code == 200
+    refused(b, group.agent, token)
+    assert a.metric("redis_reconnects_total") >= 1
+    assert a.metric("dependency_errors_total", dependency="redis") >= 1
+
+
+def test_bounded_goes_on_for_its_time_and_no_longer(redis, instances):
+    group = instances(redis, 1, TOKEN_REVOCATION_POLICY="bounded", TOKEN_REVOCATION_STALENESS=3)
+    server, = group.all
+    token = server.token(group.agent)
+    assert status_of(server, group.agent, token) == 200
+    begin = time.monotonic()
+    redis.kill()
+    until(lambda: server.metric("cache_up") == 0, "it does not see that Redis is gone")
+    assert ready(server)
+    last_good = begin
+    while time.monotonic() - begin < 10:
+        asked = time.monotonic()
+        if status_of(server, group.agent, token) == 503:
+            break
+        last_good = asked
+    assert 1.5 < last_good - begin < 3.5
+    assert not ready(server)
+    assert server.metric("revocations_staleness_seconds") >= 2.5
+    redis.start()
+    until(lambda: status_of(server, group.agent, token) == 200, "it does not find Redis again", 10)
+    assert server.metric("revocations_staleness_seconds") < 1
+
+
+@pytest.mark.parametrize("policy,status", [("strict", 503), ("bounded", 200)])
+def test_a_redis_that_hangs_is_as_good_as_none(redis, instances, policy, status):
+    group = instances(redis, 1, TOKEN_REVOCATION_POLICY=policy)
+    server, = group.all
+    token = server.token(group.agent)
+    redis.pause()
+    try:
+        until(lambda: server.metric("cache_up") == 0, "it does not see that Redis hangs", 10)
+        assert status_of(server, group.agent, token) == status
+        begin = time.monotonic()
+        assert server.revoke(group.agent, token).status_code == 503
+        assert time.monotonic() - begin < 5  # TOKEN_REDIS_TIMEOUT for each of the commands
+        assert server.get("/health/live").elapsed.total_seconds() < 1
+    finally:
+        redis.resume()
+    until(lambda: server.metric("cache_up") == 1, "it does not hear Redis again", 10)
+    assert server.revoke(group.agent, token).status_code == 200
+
+
+def test_verifying_never_waits_for_redis(redis, instances):
+    group = instances(redis, 1, TOKEN_REVOCATION_POLICY="bounded")
+    server, = group.all
+    token = server.token(group.agent)
+    redis.pause()
+    try:
+        times = []
+        for _ in range(300):
+            begin = time.monotonic()
+            assert status_of(server, group.agent, token) == 200
+            times.append(time.monotonic() - begin)
+        assert statistics.median(times) < 0.02 and max(times) < 0.9, max(times)
+    finally:
+        redis.resume()
+
+
+def test_an_instance_that_starts_without_redis_knows_nothing_until_it_is_there(redis, instances):
+    group = instances(redis, 1, TOKEN_REVOCATION_POLICY="bounded")
+    server, = group.all
+    token = server.token(group.agent)
+    server.stop()
+    redis.kill()
+    spawn(server)
+    assert status_of(server, group.agent, token) == 503
+    assert not ready(server)
+    redis.start()
+    until(lambda: ready(server), "it does not find Redis", 10)
+    assert status_of(server, group.agent, token) == 200
+
+
+# --- a Redis that forgets -------------------------------------------------------------------------------------------
+
+def test_a_redis_that_comes_back_empty_is_given_what_the_stores_hold(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    of_a, of_b = a.token(group.agent), b.token(group.agent)
+    a.revoke(group.agent, of_a, reason="by a")
+    b.revoke(group.agent, of_b, reason="by b")
+    redis.kill()
+    redis.start()
+    until(lambda: redis.keys() == {key_of(of_a), key_of(of_b)}, "revocations are missing in Redis")
+    assert redis.ask("GET", key_of(of_a)) == "by a"
+    assert 3000 < int(redis.ask("TTL", key_of(of_b))) < 4000
+    c = group.add().start()
+    assert [status_of(c, group.agent, token) for token in (of_a, of_b)] == [401, 401]
+
+
+def test_a_redis_that_was_flushed_is_given_what_the_stores_hold(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    token = a.token(group.agent)
+    a.revoke(group.agent, token)
+    redis.ask("FLUSHALL")
+    until(lambda: redis.keys() == {key_of(token)}, "a revocation is missing in Redis")
+    until(lambda: ready(a) and ready(b), "an instance does not go on")
+    assert status_of(b, group.agent, token) == 401
+
+
+def test_what_one_puts_back_the_others_learn(redis, instances):
+    """b loses its memory, then Redis loses its own, while only a's store has the revocation."""
+    group = instances(redis)
+    a, b = group.all
+    token = a.token(group.agent)
+    a.revoke(group.agent, token)
+    b.kill()
+    a.kill()
+    redis.kill()
+    redis.start()
+    b.start()
+    assert status_of(b, group.agent, token) == 200  # nobody who knows is there
+    a.start()
+    refused(b, group.agent, token, 10)
+
+
+def test_no_acknowledged_revocation_is_lost_when_redis_and_instances_are_killed(redis, instances):
+    """Revocations at two instances while Redis is killed again and again, and comes back empty each time."""
+    group = instances(redis, 2, TOKEN_REDIS_TIMEOUT=1)
+    a, b = group.all
+    batches = [[a.token(group.agent) for _ in range(150)] for _ in range(2)]
+    acknowledged, over = [], threading.Event()
+
+    def revoke_all(server, tokens):
+        for token in tokens:
+            if server.revoke(group.agent, token).status_code == 200:
+                acknowledged.append(token)
+            time.sleep(0.005)
+
+    def trouble():
+        while not over.wait(0.3):
+            redis.kill()
+            redis.start()
+
+    threads = [threading.Thread(target=revoke_all, args=pair) for pair in zip(group.all, batches)]
+    troublemaker = threading.Thread(target=trouble)
+    for thread in (*threads, troublemaker):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    over.set()
+    troublemaker.join()
+    assert acknowledged
+    a.kill()
+    a.start()
+    wanted = {key_of(token) for token in acknowledged}
+    until(lambda: wanted <= redis.keys(), f"of {len(wanted)} acknowledged some are missing in Redis", 20)
+    for server in (a, b):
+        until(lambda server=server: ready(server), "it does not go on", 10)
+        assert {status_of(server, group.agent, token) for token in acknowledged} == {401}
+
+
+def test_an_instance_killed_while_it_revokes_loses_nothing_acknowledged(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    tokens = [a.token(group.agent) for _ in range(200)]
+    acknowledged = []
+
+    def revoke_all():
+        try:
+            for token in tokens:
+                if a.revoke(group.agent, token).status_code == 200:
+                    acknowledged.append(token)
+        except OSError:
+            pass  # it was killed, as it should be
+
+    thread = threading.Thread(target=revoke_all)
+    thread.start()
+    until(lambda: len(acknowledged) > 50, "nothing is revoked")
+    a.kill()
+    thread.join()
+    for token in acknowledged:
+        refused(b, group.agent, token)
+    redis.kill()  # and now the store alone can tell
+    redis.start()
+    a.start()
+    assert {status_of(a, group.agent, token) for token in acknowledged} == {401}
+    assert {key_of(token) for token in acknowledged} <= redis.keys()
+
+
+def test_a_full_redis_revokes_nothing(start_redis, instances):
+    redis = start_redis(redis_servers.single, "maxmemory-policy noeviction")
+    group = instances(redis, 1)
+    server, = group.all
+    token = server.token(group.agent)
+    redis.ask("CONFIG", "SET", "maxmemory", "1")
+    assert server.revoke(group.agent, token).status_code == 503
+    redis.ask("CONFIG", "SET", "maxmemory", "0")
+    until(lambda: server.revoke(group.agent, token).status_code == 200, "it does not go on", 10)
+
+
+# --- logging in, TLS ------------------------------------------------------------------------------------------------
+
+def test_a_user_with_a_password_and_few_rights_is_enough(start_redis, instances):
+    redis = start_redis(redis_servers.with_login)
+    group = instances(redis)
+    a, b = group.all
+    token = a.token(group.agent)
+    assert a.revoke(group.agent, token).status_code == 200
+    refused(b, group.agent, token)
+
+
+def test_a_wrong_password_is_said_and_never_shown(start_redis, instances):
+    redis = start_redis(redis_servers.with_login)
+    group = instances(redis, 1, start=False)
+    server, = group.all
+    server.settings["REDIS_URL"] = f"redis://service:not-{'the-one'}@127.0.0.1:{redis.port}"
+    spawn(server)
+    assert server.events("redis_failing")[0]["why"] == "it refused the user and password"
+    assert not ready(server)
+    assert "the-one" not in server.log
+    assert "the-one" not in server.run("serve", "--check-config").stdout
+
+
+def test_a_database_is_chosen(redis, instances):
+    group = instances(redis, 1, start=False)
+    server, = group.all
+    server.settings["REDIS_URL"] = redis.url + "/5"
+    server.start()
+    token = server.token(group.agent)
+    server.revoke(group.agent, token)
+    assert redis.ask("-n", "5", "EXISTS", key_of(token)) == "1"
+    assert redis.keys() == set()
+
+
+def test_tls_with_the_right_certificate(start_redis, instances):
+    redis = start_redis(redis_servers.with_tls)
+    group = instances(redis, 2, start=False)
+    for server in group.all:
+        server.settings |= {"REDIS_URL": f"rediss://localhost:{redis.port}", "REDIS_CA_FILE": redis.home / "ca.pem"}
+        server.start()
+    a, b = group.all
+    token = a.token(group.agent)
+    assert a.revoke(group.agent, token).status_code == 200
+    refused(b, group.agent, token)
+
+
+@pytest.mark.parametrize("host,ca,why", [
+    ("localhost", "other-ca.pem", "certificate"),       # issued by somebody else
+    ("127.0.0.1", "ca.pem", "mismatch"),                # of another name
+    ("localhost", None, "certificate"),                 # the system does not know who issued it
+])
+def test_tls_with_a_wrong_certificate_is_refused(start_redis, instances, host, ca, why):
+    redis = start_redis(redis_servers.with_tls)
+    group = instances(redis, 1, start=False)
+    server, = group.all
+    server.settings |= {"REDIS_URL": f"rediss://{host}:{redis.port}"}
+    server.settings |= {"REDIS_CA_FILE": redis.home / ca} if ca else {}
+    spawn(server)
+    assert why in server.events("redis_failing")[0]["why"]
+    assert not ready(server)
+
+
+def test_no_plain_text_goes_to_a_server_that_wants_tls(start_redis, instances):
+    redis = start_redis(redis_servers.with_tls)
+    group = instances(redis, 1, start=False)
+    server, = group.all
+    server.settings["REDIS_URL"] = f"redis://127.0.0.1:{redis.port}"
+    spawn(server)
+    assert not ready(server)
+
+
+def test_a_missing_ca_file_stops_the_start(redis, instances):
+    group = instances(redis, 1, start=False)
+    server, = group.all
+    server.settings |= {"REDIS_URL": "rediss://localhost", "REDIS_CA_FILE": "/nowhere/ca.pem"}
+    assert "certificates" in server.run("serve", expect=2).stderr
+
+
+# --- cluster --------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def cluster(start_redis):
+    return start_redis(redis_servers.Cluster)
+
+
+def test_a_cluster_holds_revocations_on_all_its_servers(cluster, instances):
+    group = instances(cluster)
+    a, b = group.all
+    tokens = [a.token(group.agent) for _ in range(30)]
+    for token in tokens:
+        assert a.revoke(group.agent, token).status_code == 200
+        refused(b, group.agent, token)
+    assert all(node.keys() for node in cluster.nodes)
+    assert cluster.keys() == {key_of(token) for token in tokens}
+    c = group.add().start()
+    assert {status_of(c, group.agent, token) for token in tokens} == {401}
+
+
+def test_a_slot_that_moves_is_followed(cluster, instances):
+    group = instances(cluster)
+    a, b = group.all
+    before = a.metric("redis_redirections_total")
+    token = a.token(group.agent)
+    source, slot = cluster.owner_of(key_of(token))
+    target = next(node for node in cluster.nodes if node is not source)
+    cluster.begin_move(slot, source, target)
+    assert a.revoke(group.agent, token).status_code == 200   # ASK: the key isn't there yet, and goes to the target
+    assert key_of(token) in target.ask("CLUSTER", "GETKEYSINSLOT", slot, 10)
+    refused(b, group.agent, token)
+    cluster.end_move(slot, source, target)
+    assert a.revoke(group.agent, token).status_code == 200   # MOVED
+    assert a.metric("redis_redirections_total") > before
+    assert key_of(token) in target.keys()
+
+
+def test_the_log_that_moves_is_followed(cluster, instances):
+    group = instances(cluster)
+    a, b = group.all
+    source, slot = cluster.owner_of(LOG)
+    target = next(node for node in cluster.nodes if node is not source)
+    cluster.begin_move(slot, source, target)
+    cluster.end_move(slot, source, target)
+    token = a.token(group.agent)
+    until(lambda: a.revoke(group.agent, token).status_code == 200, "nothing can be revoked any more", 10)
+    refused(b, group.agent, token, 10)
+    until(lambda: ready(a) and ready(b), "an instance does not go on", 10)
+
+
+def test_a_server_of_a_cluster_that_comes_back_empty_is_given_what_it_lacks(cluster, instances):
+    group = instances(cluster, 1)
+    server, = group.all
+    tokens = [server.token(group.agent) for _ in range(20)]
+    for token in tokens:
+        server.revoke(group.agent, token)
+    log_owner, _ = cluster.owner_of(LOG)
+    other = next(node for node in cluster.nodes if node is not log_owner)
+    assert other.keys()
+    other.kill()
+    other.start()
+    fresh = server.token(group.agent)
+    until(lambda: server.revoke(group.agent, fresh).status_code == 200, "it does not go on", 20)
+    # whoever talks to that server sees that it is another process
+    def whole():
+        server.revoke(group.agent, fresh)
+        return {key_of(token) for token in tokens} <= cluster.keys()
+    for _ in range(20):
+        token = server.token(group.agent)
+        server.revoke(group.agent, token)
+    until(whole, "revocations are missing in the cluster", 20)
+
+
+# --- Sentinel -------------------------------------------------------------------------------------------------------
+
+def test_a_fail_over_is_followed(start_redis, instances):
+    watched = start_redis(redis_servers.Watched)
+    group = instances(watched)
+    a, b = group.all
+    token, later = a.token(group.agent), a.token(group.agent)
+    assert a.revoke(group.agent, token).status_code == 200
+    refused(b, group.agent, token)
+    old = watched.master_port()
+    next(server for server in watched.servers if server.port == old).kill()
+    until(lambda: watched.master_port() != old, "the Sentinels do not fail over", 30)
+    until(lambda: a.revoke(group.agent, later).status_code == 200, "the new master is not found", 20)
+    for server in (a, b):
+        until(lambda server=server: ready(server), "the new master is not followed", 20)
+        assert [status_of(server, group.agent, each) for each in (token, later)] == [401, 401]
+    survivor = next(server for server in watched.servers if server.process)
+    assert {key_of(token), key_of(later)} <= survivor.keys()

@@ -1,0 +1,403 @@
+/* test_cache.c: one suite for every cache. A new one is a row of `kinds`, and done when it passes. Redis is a real one,
+ * started here on a free port; it is Debian's package redis-server. */
+#include "cache/cache.h"
+#include "base/clock.h"
+#include "cache/redis_pool.h"
+#include "unit.h"
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct cache *cache;
+static struct settings settings = { .redis_ca_file = "", .redis_timeout_s = 5 };
+static char url[64];
+static pid_t redis;
+
+static int free_port(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&address, len) == 0 &&
+                getsockname(fd, (struct sockaddr *)&address, &len) == 0);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+static int open_memory(void **state)
+{
+    (void)state;
+    return (int)cache_memory_open(&cache).code;
+}
+
+static int open_redis(void **state)
+{
+    char port[8];
+    const char *const argv[] = { "redis-server", "--port",  port,    "--bind", "127.0.0.1", "--save", "",
+                                 "--loglevel",   "warning", "--dir", "/tmp",   NULL };
+    (void)state;
+    snprintf(port, sizeof port, "%d", free_port());
+    snprintf(url, sizeof url, "redis://127.0.0.1:%s/3", port);
+    if (posix_spawnp(&redis, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ) != 0) {
+        print_error("redis-server can't be started: install Debian's package redis-server\n");
+        return -1;
+    }
+    settings.redis_url = url;
+    if (cache_redis_open(&settings, &cache).code)
+        return -1;
+    int64_t until = clock_ms() + 10000;
+    while (cache->ops->check(cache).code && clock_ms() < until)
+        usleep(10000);
+    return (int)cache->ops->check(cache).code;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    cache_close(cache);
+    cache = NULL;
+    if (redis > 0) {
+        kill(redis, SIGKILL);
+        waitpid(redis, NULL, 0);
+        redis = 0;
+    }
+    return 0;
+}
+
+static void put_one(const char *key, const char *value, int64_t ttl_s)
+{
+    const struct cache_entry entry = { str_of(key), str_of(value), ttl_s };
+    assert_ok(cache->ops->put(cache, &entry, 1));
+}
+
+static void expect(const char *key, const char *value)
+{
+    struct str got = { 0, 0 };
+    struct err err = cache->ops->get(cache, &arena, str_of(key), &got);
+    assert_code(err, value ? ERR_OK : ERR_NOT_FOUND, key);
+    if (value)
+        assert_str(got, value);
+}
+
+static void wait_until_gone(const char *key)
+{
+    struct str got;
+    int64_t until = clock_ms() + 10000;
+    while (!cache->ops->get(cache, &arena, str_of(key), &got).code)
+        assert_true(clock_ms() < until);
+}
+
+static void what_was_put_is_there_until_its_end(void **state)
+{
+    (void)state;
+    expect("nothing", NULL);
+    put_one("put", "a", 100);
+    expect("put", "a");
+    put_one("put", "b", 1);
+    expect("put", "b");
+    put_one("put:longer", "c", 100);
+    wait_until_gone("put");
+    expect("put:longer", "c");
+    put_one("put:zero", "x", 0); /* at least a second */
+    expect("put:zero", "x");
+}
+
+static void values_are_bytes(void **state)
+{
+    static const char bytes[] = "a\0b\r\n\xff";
+    const struct cache_entry entries[] = { { STR("bytes\0key"), { bytes, sizeof bytes - 1 }, 100 },
+                                           { STR("bytes\0kex"), { 0, 0 }, 100 } };
+    struct str got;
+    (void)state;
+    assert_ok(cache->ops->put(cache, entries, 2));
+    assert_ok(cache->ops->get(cache, &arena, entries[0].key, &got));
+    assert_true(str_eq(got, entries[0].value));
+    assert_ok(cache->ops->get(cache, &arena, entries[1].key, &got));
+    assert_int_equal(got.len, 0);
+    assert_code(cache->ops->get(cache, &arena, STR("bytes"), &got), ERR_NOT_FOUND, "another key");
+}
+
+static void only_the_first_adds(void **state)
+{
+    const struct cache_entry entries[] = { { STR("add:1"), STR("x"), 100 }, { STR("add:2"), STR("y"), 1 } };
+    const struct cache_entry again = { STR("add:2"), STR("z"), 100 };
+    size_t added = 9;
+    (void)state;
+    assert_ok(cache->ops->add(cache, entries, 1, &added));
+    assert_int_equal(added, 1);
+    assert_ok(cache->ops->add(cache, entries, 2, &added));
+    assert_int_equal(added, 1);
+    assert_ok(cache->ops->add(cache, &again, 1, &added));
+    assert_int_equal(added, 0);
+    expect("add:2", "y");
+    wait_until_gone("add:2");
+    assert_ok(cache->ops->add(cache, &again, 1, &added));
+    assert_int_equal(added, 1);
+    assert_ok(cache->ops->add(cache, NULL, 0, &added));
+    assert_int_equal(added, 0);
+}
+
+static void what_is_taken_is_gone(void **state)
+{
+    struct str got = { 0, 0 };
+    (void)state;
+    put_one("take", "v", 100);
+    assert_ok(cache->ops->take(cache, &arena, STR("take"), &got));
+    assert_str(got, "v");
+    assert_code(cache->ops->take(cache, &arena, STR("take"), &got), ERR_NOT_FOUND, "taken");
+    expect("take", NULL);
+}
+
+struct racer {
+    size_t taken, added;
+    int64_t highest;
+};
+
+static void *race(void *arg)
+{
+    struct racer *racer = arg;
+    struct arena own;
+    arena_init(&own, NULL, 0);
+    for (int i = 0; i < 200; i++) {
+        char key[32];
+        struct str got;
+        size_t added = 0;
+        int64_t value = 0;
+        int len = snprintf(key, sizeof key, "race:add:%d", i);
+        const struct cache_entry entry = { { key, (size_t)len }, STR("x"), 100 };
+        racer->added += !cache->ops->add(cache, &entry, 1, &added).code && added == 1;
+        len = snprintf(key, sizeof key, "race:take:%d", i);
+        racer->taken += !cache->ops->take(cache, &own, (struct str){ key, (size_t)len }, &got).code;
+        if (!cache->ops->count(cache, STR("race:count"), 100, &value).code && value > racer->highest)
+            racer->highest = value;
+    }
+    arena_release(&own);
+    return NULL;
+}
+
+static void of_several_callers_one_wins(void **state)
+{
+    enum { RACERS = 4 };
+    pthread_t threads[RACERS];
+    struct racer racers[RACERS] = { 0 };
+    size_t taken = 0, added = 0;
+    int64_t highest = 0;
+    (void)state;
+    for (int i = 0; i < 200; i++)
+        put_one(arena_printf(&arena, "race:take:%d", i).at, "v", 100);
+    for (size_t i = 0; i < RACERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+    for (size_t i = 0; i < RACERS; i++) {
+        pthread_join(threads[i], NULL);
+        taken += racers[i].taken;
+        added += racers[i].added;
+        highest = racers[i].highest > highest ? racers[i].highest : highest;
+    }
+    assert_int_equal(taken, 200);
+    assert_int_equal(added, 200);
+    assert_int_equal(highest, 200 * RACERS);
+}
+
+/* The end comes with the first: who counts on does not put it off. */
+static void a_counter_ends_after_its_first(void **state)
+{
+    int64_t value = 0, until = clock_ms() + 10000, last;
+    (void)state;
+    assert_ok(cache->ops->count(cache, STR("count:long"), 100, &value));
+    assert_int_equal(value, 1);
+    assert_ok(cache->ops->count(cache, STR("count:long"), 100, &value));
+    assert_int_equal(value, 2);
+    assert_ok(cache->ops->count(cache, STR("count:short"), 1, &last));
+    assert_int_equal(last, 1);
+    for (;;) {
+        assert_ok(cache->ops->count(cache, STR("count:short"), 1, &value));
+        if (value < last)
+            break;
+        assert_int_equal(value, last + 1);
+        last = value;
+        assert_true(clock_ms() < until);
+    }
+    assert_int_equal(value, 1);
+}
+
+struct seen {
+    size_t shown, count, of_prefix;
+    int64_t least_s, most_s;
+};
+
+static bool want(void *context, struct str key)
+{
+    struct seen *seen = context;
+    seen->shown++;
+    return !str_eq(key, STR("scan:unwanted"));
+}
+
+static void see(void *context, struct str key, int64_t ttl_s)
+{
+    struct seen *seen = context;
+    seen->count++;
+    seen->of_prefix += str_has_prefix(key, STR("scan:"));
+    seen->least_s = ttl_s < seen->least_s ? ttl_s : seen->least_s;
+    seen->most_s = ttl_s > seen->most_s ? ttl_s : seen->most_s;
+}
+
+static void a_scan_sees_every_key_of_its_prefix(void **state)
+{
+    enum { MANY = 3000 };
+    struct cache_entry *entries = arena_alloc(&arena, MANY * sizeof *entries);
+    struct seen seen = { .least_s = INT64_MAX };
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        entries[i] = (struct cache_entry){ arena_printf(&arena, "scan:%d", i), STR("v"), 500 };
+    assert_ok(cache->ops->put(cache, entries, MANY));
+    put_one("scam:1", "v", 100);
+    put_one("scan:unwanted", "v", 100);
+    const struct cache_visitor visitor = { &seen, want, see };
+    assert_ok(cache->ops->scan(cache, STR("scan:"), &visitor));
+    assert_true(seen.shown > seen.count);
+    assert_true(seen.count >= MANY && seen.of_prefix == seen.count);
+    assert_in_range(seen.least_s, 400, 500);
+    assert_in_range(seen.most_s, 400, 500);
+    seen = (struct seen){ .least_s = INT64_MAX };
+    assert_ok(cache->ops->scan(cache, STR("none:"), &visitor));
+    assert_int_equal(seen.count, 0);
+}
+
+static void append_one(const char *log, const char *text, struct cache_position *position)
+{
+    assert_ok(cache->ops->append(cache, str_of(log), str_of(text), position));
+}
+
+static struct err read_some(const char *log, const struct cache_position *after, int64_t wait_ms, size_t max,
+                            struct cache_item **items, size_t *count)
+{
+    return cache->ops->read(cache, &arena, str_of(log), after, wait_ms, max, items, count);
+}
+
+static void a_log_is_read_on_from_a_position(void **state)
+{
+    struct cache_position first, position;
+    struct cache_item *items;
+    size_t count;
+    (void)state;
+    append_one("log:a", "zero", &first);
+    assert_ok(read_some("log:a", &first, 0, 10, &items, &count));
+    assert_int_equal(count, 0);
+    for (int i = 0; i < 5; i++)
+        append_one("log:a", arena_printf(&arena, "item %d", i).at, &position);
+    append_one("log:b", "another log", &position);
+    assert_ok(read_some("log:a", &first, 0, 3, &items, &count));
+    assert_int_equal(count, 3);
+    assert_str(items[0].text, "item 0");
+    assert_str(items[2].text, "item 2");
+    assert_ok(read_some("log:a", &items[2].position, 1000, 10, &items, &count));
+    assert_int_equal(count, 2);
+    assert_str(items[1].text, "item 4");
+}
+
+static void a_position_that_the_log_lacks_is_a_gap(void **state)
+{
+    struct cache_position position, none = { "" }, never = { "99999999999999-7" };
+    struct cache_item *items;
+    size_t count;
+    (void)state;
+    append_one("log:gap", "x", &position);
+    assert_true(read_some("log:gap", &none, 0, 10, &items, &count).code != ERR_OK);
+    assert_code(read_some("log:gap", &never, 0, 10, &items, &count), ERR_NOT_FOUND, "never there");
+    assert_code(read_some("log:empty", &position, 0, 10, &items, &count), ERR_NOT_FOUND, "no such log");
+}
+
+static void a_log_that_was_trimmed_past_a_position_has_a_gap_there(void **state)
+{
+    struct cache_position first, position;
+    struct cache_item *items;
+    size_t count;
+    (void)state;
+    append_one("log:long", "first", &first);
+    for (int i = 0; i < CACHE_LOG_KEPT + 1000; i++)
+        append_one("log:long", "x", &position);
+    assert_code(read_some("log:long", &first, 0, 10, &items, &count), ERR_NOT_FOUND, "trimmed");
+    assert_ok(read_some("log:long", &position, 0, 10, &items, &count));
+}
+
+static void *append_later(void *arg)
+{
+    struct cache_position position;
+    usleep(50000);
+    (void)cache->ops->append(cache, STR("log:wait"), STR("late"), &position);
+    return arg;
+}
+
+static void whoever_waits_is_woken_by_the_next_item(void **state)
+{
+    struct cache_position position;
+    struct cache_item *items;
+    size_t count;
+    pthread_t thread;
+    (void)state;
+    append_one("log:wait", "first", &position);
+    int64_t began = clock_ms();
+    assert_ok(read_some("log:wait", &position, 100, 10, &items, &count));
+    assert_int_equal(count, 0);
+    assert_true(clock_ms() - began >= 90);
+    assert_int_equal(pthread_create(&thread, NULL, append_later, NULL), 0);
+    began = clock_ms();
+    assert_ok(read_some("log:wait", &position, 30000, 10, &items, &count));
+    assert_true(clock_ms() - began < 20000);
+    pthread_join(thread, NULL);
+    assert_int_equal(count, 1);
+    assert_str(items[0].text, "late");
+}
+
+static void its_generation_stays_while_nothing_happens(void **state)
+{
+    (void)state;
+    assert_ok(cache->ops->check(cache));
+    uint64_t before = cache->ops->generation(cache);
+    put_one("generation", "x", 100);
+    assert_ok(cache->ops->check(cache));
+    assert_true(before == cache->ops->generation(cache));
+}
+
+static void waiting_after_failures_grows_and_is_bounded(void **state)
+{
+    (void)state;
+    for (unsigned failures = 1; failures < 100; failures++)
+        for (unsigned chance = 0; chance < 2000; chance += 7)
+            assert_in_range(redis_backoff_ms(failures, chance), failures < 6 ? 10 : 250, 1000);
+    assert_in_range(redis_backoff_ms(1, UINT32_MAX), 10, 20);
+    assert_in_range(redis_backoff_ms(UINT32_MAX, 0), 500, 500);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*open)(void **);
+    } kinds[] = { { "memory", open_memory }, { "redis", open_redis } };
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_put_is_there_until_its_end),
+        TEST(values_are_bytes),
+        TEST(only_the_first_adds),
+        TEST(what_is_taken_is_gone),
+        TEST(of_several_callers_one_wins),
+        TEST(a_counter_ends_after_its_first),
+        TEST(a_scan_sees_every_key_of_its_prefix),
+        TEST(a_log_is_read_on_from_a_position),
+        TEST(a_position_that_the_log_lacks_is_a_gap),
+        TEST(a_log_that_was_trimmed_past_a_position_has_a_gap_there),
+        TEST(whoever_waits_is_woken_by_the_next_item),
+        TEST(its_generation_stays_while_nothing_happens),
+        TEST(waiting_after_failures_grows_and_is_bounded),
+    };
+    int bad = 0;
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        bad += _cmocka_run_group_tests(kinds[i].name, tests, COUNT(tests), kinds[i].open, close_all);
+    return bad;
+}
