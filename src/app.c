@@ -53,9 +53,20 @@ static struct err choose_signer(struct app *app)
     return OK;
 }
 
+/* Whether other instances may be at the same records. */
+static bool shares_store(const struct settings *settings)
+{
+    return settings->database_url[0] || settings->supabase_url[0];
+}
+
 struct err app_open_store(struct app *app)
 {
-    return store_sqlite_open(&app->settings, &app->service.store);
+    const struct settings *settings = &app->settings;
+    struct store **store = &app->service.store;
+    if (!shares_store(settings))
+        return store_sqlite_open(settings, store);
+    TRY(store_make_dir(settings)); /* a signer may keep its keys there */
+    return settings->database_url[0] ? store_postgres_open(settings, store) : store_supabase_open(settings, store);
 }
 
 struct err app_open_signer(struct app *app)
@@ -172,7 +183,8 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     TRY(app_open(app));
     if (app->settings.workers == 0)
         app->settings.workers = app->settings.signer == SIGNER_KMS ? WORKERS_THAT_WAIT : cores > 1 ? cores : 2;
-    TRY(lock_data_dir(&app->settings, &app->lock));
+    if (!shares_store(&app->settings))
+        TRY(lock_data_dir(&app->settings, &app->lock));
     atomic_store(&app->service.moves_keys, true);
     TRY(server_open(&app->service, &server, &port));
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),

@@ -56,6 +56,11 @@ struct settings {
     const char *aws_ca_bundle;                 /* AWS_CA_BUNDLE: PEM file; "": the system's certificates */
     int64_t kms_rate;                          /* TOKEN_KMS_RATE: signatures a second */
     int64_t kms_timeout_s, kms_try_timeout_s;  /* TOKEN_KMS_TIMEOUT, TOKEN_KMS_TRY_TIMEOUT */
+    const char *database_url;                  /* DATABASE_URL: of a PostgreSQL, with a password; "": none */
+    const char *supabase_url;                  /* SUPABASE_URL; "": none */
+    const char *supabase_service_key;          /* SUPABASE_SERVICE_KEY */
+    int64_t database_connections;              /* TOKEN_DATABASE_CONNECTIONS */
+    int64_t store_timeout_s;                   /* TOKEN_STORE_TIMEOUT: of one call of a shared store */
     uint64_t from_environment, from_flags;     /* a bit for each row of the table: where its value came from */
     char *owned;                               /* what the strings above point into; settings_release frees it */
 };
@@ -72,7 +77,8 @@ void settings_release(struct settings *settings);
 void settings_warn_unknown(FILE *out);
 
 /* The table as the settings' part of --help (at most 100 columns), as sections of a man page, as the tables of
- * docs/configuration.md; and the values in force with their origin, for --check-config. No setting holds a secret. */
+ * docs/configuration.md; and the values in force with their origin, for --check-config, where a secret is only
+ * said to be set. */
 void settings_print_help(FILE *out);
 void settings_print_man(FILE *out);
 void settings_print_markdown(FILE *out);

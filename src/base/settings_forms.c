@@ -79,6 +79,25 @@ const char *settings_fault_of_issuer(struct str text)
     return is_authority(authority, &port) ? NULL : "its host or port is malformed";
 }
 
+/* A service key goes there with each call. Unencrypted it may go no further than this machine. */
+const char *settings_fault_of_supabase_url(struct str text)
+{
+    static const struct str near[] = { { "http://127.0.0.1", 16 }, { "http://localhost", 16 }, { "http://[::1]", 12 } };
+    bool is_near = false;
+    const char *fault = settings_fault_of_issuer(text);
+    for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
+        struct str rest = text;
+        if (!str_has_prefix(text, near[i]))
+            continue;
+        rest.at += near[i].len;
+        rest.len -= near[i].len;
+        is_near = is_near || rest.len == 0 || rest.at[0] == ':' || rest.at[0] == '/';
+    }
+    if (fault || str_has_prefix(text, STR("https://")) || is_near)
+        return fault;
+    return "it is not https, and not on this machine";
+}
+
 const char *settings_fault_of_list(struct str text)
 {
     struct str one;

@@ -51,6 +51,9 @@ static const struct {
     [COUNT_KEYS_RETIRED] = { "to=\"retired\"", NULL, NULL },
     [COUNT_KEYS_REVOKED] = { "to=\"revoked\"", NULL, NULL },
     [COUNT_PURGED] = { "", "token_service_purged_rows_total", "Expired rows deleted from the store" },
+    [COUNT_RECORDS_UNLINKED] = { "", "token_service_unlinked_records_total",
+                                 "Tokens recorded apart: their subject is no user, or their client is not in the "
+                                 "platform's tables" },
     [COUNT_TIMEOUTS] = { "", "token_service_request_timeouts_total", "Connections cut: the request took too long" },
 };
 _Static_assert(sizeof counters / sizeof *counters == COUNT_COUNT, "every counter needs a row");
