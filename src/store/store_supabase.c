@@ -1,5 +1,5 @@
 /* store/store_supabase.c: the platform's tables over PostgREST, as Supabase offers it: each operation is one POST to
- * /rest/v1/rpc/<function>, which is one transaction there. */
+ * /rest/v1/rpc/token_service_call, which calls the function it names: one transaction. */
 #include "net/client.h"
 #include "observe/log.h"
 #include "store/platform.h"
@@ -8,7 +8,7 @@
 struct store_supabase {
     struct platform platform; /* first */
     struct net_client *client;
-    const char *url;
+    char *url; /* of the one function that is called */
     int64_t timeout_ms;
     struct net_header headers[4];
     size_t header_count;
@@ -84,12 +84,16 @@ static enum platform_outcome ask(struct platform *platform, struct arena *arena,
     struct store_supabase *self = (struct store_supabase *)platform;
     struct buf body;
     bool passes = false;
-    buf_init(&body, arena, args.len + 16, args.len + 16);
-    buf_add(&body, STR("{\"args\":"));
-    buf_add(&body, args);
+    buf_init(&body, arena, args.len + args.len / 4 + 128, 2 * args.len + 128);
+    buf_add(&body, STR("{\"function\":"));
+    json_write_str(&body, str_of(function + strlen("token_service_")));
+    buf_add(&body, STR(",\"args\":"));
+    json_write_str(&body, args);
     buf_add_char(&body, '}');
+    if (body.overflowed)
+        return PLATFORM_FAILED;
     const struct net_request request = { .method = "POST",
-                                         .url = arena_printf(arena, "%s/rest/v1/rpc/%s", self->url, function).at,
+                                         .url = self->url,
                                          .headers = self->headers,
                                          .header_count = self->header_count,
                                          .body = buf_str(&body),
@@ -109,6 +113,7 @@ static void close_supabase(struct store *store)
     if (self->bearer)
         mem_wipe(self->bearer, strlen(self->bearer));
     free(self->bearer);
+    free(self->url);
     free(self);
 }
 
@@ -133,14 +138,25 @@ static void prepare_headers(struct store_supabase *self, const char *key)
     add_header(self, "Authorization", self->bearer);
 }
 
+static char *url_of(const char *project)
+{
+    static const char path[] = "/rest/v1/rpc/token_service_call";
+    size_t len = strlen(project);
+    while (len > 0 && project[len - 1] == '/')
+        len--;
+    char *url = mem_alloc(len + sizeof path);
+    memcpy(url, project, len);
+    memcpy(url + len, path, sizeof path);
+    return url;
+}
+
 struct err store_supabase_open(const struct settings *settings, struct store **out)
 {
     struct net_client *client = NULL;
     TRY(net_open(NULL, &client));
     struct store_supabase *self = mem_alloc(sizeof *self);
-    *self = (struct store_supabase){ .client = client,
-                                     .url = settings->supabase_url,
-                                     .timeout_ms = settings->store_timeout_s * 1000 };
+    *self = (struct store_supabase){ .client = client, .timeout_ms = settings->store_timeout_s * 1000 };
+    self->url = url_of(settings->supabase_url);
     platform_init(&self->platform, &ops, ask);
     prepare_headers(self, settings->supabase_service_key);
     struct err err = platform_check(&self->platform.store);

@@ -577,6 +577,17 @@ BEGIN
     RETURN '{}';
 END $$;
 
+-- The one that is called through PostgREST, by the name of another without its token_service_. Arguments as a text: of
+-- an object, some servers that are compatible otherwise make a JSON string.
+CREATE OR REPLACE FUNCTION public.token_service_call(function text, args text) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    answer jsonb;
+BEGIN
+    EXECUTE format('SELECT public.%I($1)', 'token_service_' || function) INTO answer USING args::jsonb;
+    RETURN answer;
+END $$;
+
 -- --- who may ---------------------------------------------------------------------------------------------------------
 
 -- Everything here is for the service's role alone: no policy lets anybody else in, and nobody else may call.
