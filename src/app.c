@@ -5,6 +5,7 @@
 #include "observe/log.h"
 #include "service/clients.h"
 #include "service/failures.h"
+#include "store/migration.h"
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -67,6 +68,16 @@ struct err app_open_store(struct app *app)
         return store_sqlite_open(settings, store);
     TRY(store_make_dir(settings)); /* a signer may keep its keys there */
     return settings->database_url[0] ? store_postgres_open(settings, store) : store_supabase_open(settings, store);
+}
+
+const char *app_migration(bool down)
+{
+    return down ? store_migration_down : store_migration_up;
+}
+
+struct err app_migrate(const struct app *app, bool down)
+{
+    return store_migrate(&app->settings, app_migration(down));
 }
 
 struct err app_open_signer(struct app *app)

@@ -59,7 +59,7 @@ static struct err error_of(enum platform_outcome outcome)
         return OK;
     metrics_count(COUNT_STORE_ERRORS, 1);
     if (outcome == PLATFORM_UNMIGRATED)
-        return failed(ERR_UNAVAILABLE, "the database lacks what this version needs: token-service migrate shows it");
+        return failed(ERR_UNAVAILABLE, "the database lacks what this version needs: see token-service migrate --print, or --apply");
     if (outcome == PLATFORM_DENIED)
         return failed(ERR_UNAVAILABLE, "the database refuses this user or key");
     return failed(ERR_UNAVAILABLE, outcome == PLATFORM_LOST ? "the database gave no answer in time"
