@@ -28,9 +28,8 @@ struct err store_migrate(const struct settings *settings, const char *sql)
 {
     const struct libpq_calls *calls = NULL;
     TRY(libpq_load(&calls));
-    PGconn *pg = postgres_connect(calls, settings->database_url, settings->store_timeout_s);
-    if (!pg)
-        return failed(ERR_UNAVAILABLE, "there is no connection to DATABASE_URL");
+    PGconn *pg = NULL;
+    TRY(postgres_connect(calls, settings->database_url, settings->store_timeout_s, &pg));
     struct err err = run(calls, pg, sql);
     calls->finish(pg);
     return err;

@@ -27,6 +27,28 @@ struct postgres {
 
 /* --- connecting -------------------------------------------------------------------------------------------------- */
 
+/* A character of the password that should have been encoded cuts the URL elsewhere: then a part of the password would be
+ * taken for the host or the port, and be named in libpq's words. */
+static bool is_plausible(const PQconninfoOption *option)
+{
+    const char *value = option->val ? option->val : "";
+    if (strcmp(option->keyword, "host") == 0)
+        return !strpbrk(value, "@:#?") || strspn(value, "0123456789abcdefABCDEF:.,") == strlen(value); /* IPv6 */
+    return strcmp(option->keyword, "port") != 0 || strspn(value, "0123456789,") == strlen(value);
+}
+
+static struct err check_url(const struct libpq_calls *calls, const char *url)
+{
+    PQconninfoOption *parsed = calls->conninfoParse(url, NULL); /* its words would hold parts of the URL */
+    bool good = parsed != NULL;
+    for (const PQconninfoOption *option = parsed; option && option->keyword; option++)
+        good = good && is_plausible(option);
+    calls->conninfoFree(parsed);
+    return good ? OK
+                : failed(ERR_INVALID_REQUEST, "DATABASE_URL is no URL of a PostgreSQL (postgresql://user:password@host/name, "
+                                              "the password percent-encoded)");
+}
+
 static void drop_notice(void *arg, const char *message)
 {
     (void)arg;
@@ -47,7 +69,7 @@ static bool is_near(const char *address)
     return !address || !address[0] || strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
-PGconn *postgres_connect(const struct libpq_calls *calls, const char *url, int64_t timeout_s)
+static PGconn *connect_to(const struct libpq_calls *calls, const char *url, int64_t timeout_s)
 {
     char seconds[24], milliseconds[24];
     snprintf(seconds, sizeof seconds, "%lld", (long long)(timeout_s < 2 ? 2 : timeout_s));
@@ -67,10 +89,20 @@ PGconn *postgres_connect(const struct libpq_calls *calls, const char *url, int64
     return NULL;
 }
 
+struct err postgres_connect(const struct libpq_calls *calls, const char *url, int64_t timeout_s, PGconn **out)
+{
+    TRY(check_url(calls, url));
+    PGconn *pg = connect_to(calls, url, timeout_s);
+    if (!pg)
+        return failed(ERR_UNAVAILABLE, "there is no connection to DATABASE_URL");
+    *out = pg;
+    return OK;
+}
+
 static struct connection *connect_new(struct postgres *postgres)
 {
     const struct libpq_calls *calls = postgres->calls;
-    PGconn *pg = postgres_connect(calls, postgres->terms.url, postgres->terms.timeout_ms / 1000);
+    PGconn *pg = connect_to(calls, postgres->terms.url, postgres->terms.timeout_ms / 1000);
     if (!pg)
         return NULL;
     if (!calls->sslInUse(pg) && !is_near(calls->hostaddr(pg)))
@@ -205,7 +237,7 @@ static enum postgres_fault converse(const struct libpq_calls *calls, PGconn *pg,
     if (!calls->sendQueryParams(pg, sql, 1, NULL, values, NULL, NULL, 0))
         return POSTGRES_LOST;
     if (!exchange(calls, pg, deadline_ms))
-        return POSTGRES_LOST;
+        return clock_ms() >= deadline_ms ? POSTGRES_LATE : POSTGRES_LOST;
     PGresult *result = calls->getResult(pg);
     enum postgres_fault fault = read_result(calls, result, arena, out);
     calls->clear(result);
@@ -227,9 +259,9 @@ enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena,
         return POSTGRES_UNSENT;
     parameter = arena_copy(arena, parameter); /* with a NUL */
     enum postgres_fault fault = converse(postgres->calls, connection->pg, arena, sql, parameter.at, deadline_ms, out);
-    if (fault == POSTGRES_LOST)
+    if (fault == POSTGRES_LOST || fault == POSTGRES_LATE)
         LOG(LOG_WARN, "database_lost",
-            LOG_TEXT_("why", clock_ms() >= deadline_ms ? "no answer in time" : "the connection broke"));
+            LOG_TEXT_("why", fault == POSTGRES_LATE ? "no answer in time" : "the connection broke"));
     /* after a failover, what was the primary refuses to write: the next connection goes to the new one */
     lay_back(postgres, connection,
              fault == POSTGRES_OK || (fault == POSTGRES_SAID && strcmp(out->sqlstate, "25006") != 0));
@@ -242,10 +274,7 @@ struct err postgres_open(const struct postgres_terms *terms, struct postgres **o
 {
     const struct libpq_calls *calls = NULL;
     TRY(libpq_load(&calls));
-    PQconninfoOption *parsed = calls->conninfoParse(terms->url, NULL); /* its words would hold parts of the URL */
-    if (!parsed)
-        return failed(ERR_INVALID_REQUEST, "DATABASE_URL is no URL of a PostgreSQL (postgresql://user:password@host/name)");
-    calls->conninfoFree(parsed);
+    TRY(check_url(calls, terms->url));
     struct postgres *postgres = mem_alloc(sizeof *postgres);
     *postgres = (struct postgres){ .calls = calls, .terms = *terms };
     pthread_condattr_t monotonic;

@@ -18,7 +18,8 @@ struct postgres_terms {
 enum postgres_fault {
     POSTGRES_OK,
     POSTGRES_UNSENT, /* there was no connection */
-    POSTGRES_LOST,   /* sent, and no whole answer came */
+    POSTGRES_LOST,   /* sent, and the connection broke before a whole answer came */
+    POSTGRES_LATE,   /* sent, and no whole answer came in time */
     POSTGRES_SAID,   /* the server refused: its SQLSTATE says why */
 };
 
@@ -35,8 +36,8 @@ void postgres_close(struct postgres *postgres); /* NULL allowed; nobody may be c
 enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena, const char *sql, struct str parameter,
                                  struct postgres_answer *out);
 
-/* A connection of its own, outside of a pool: NULL, and logged, when there is none in `timeout_s`. The caller
- * finishes it. */
-PGconn *postgres_connect(const struct libpq_calls *calls, const char *url, int64_t timeout_s);
+/* A connection of its own, outside of a pool. ERR_INVALID_REQUEST when it is no URL of libpq's; ERR_UNAVAILABLE, with the
+ * reason logged, when there is none in `timeout_s`. The caller finishes it. */
+MUST_USE struct err postgres_connect(const struct libpq_calls *calls, const char *url, int64_t timeout_s, PGconn **out);
 
 #endif

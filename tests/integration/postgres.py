@@ -94,19 +94,26 @@ class Postgres:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(60)
 
+    def _signal(self, sign):
+        """To all of its processes; each backend is a session of its own."""
+        main = self.process.pid
+        for pid in (main, *map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split())):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
+
     def kill(self):
-        """All of its processes at once, as when the machine goes."""
+        """All at once, as when the machine goes."""
         if self.process and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self._signal(signal.SIGSTOP)  # or the first to go would be mourned by the others
+            self._signal(signal.SIGKILL)
             self.process.wait(60)
 
     def pause(self):
-        os.killpg(self.process.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def go_on(self):
-        os.killpg(self.process.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def close(self):
-        with contextlib.suppress(ProcessLookupError):
-            self.kill()
+        self.kill()
         shutil.rmtree(self.home, ignore_errors=True)
