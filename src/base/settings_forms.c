@@ -82,19 +82,18 @@ const char *settings_fault_of_issuer(struct str text)
 /* A service key goes there with each call. Unencrypted it may go no further than this machine. */
 const char *settings_fault_of_supabase_url(struct str text)
 {
-    static const struct str near[] = { { "http://127.0.0.1", 16 }, { "http://localhost", 16 }, { "http://[::1]", 12 } };
-    bool is_near = false;
+    static const struct str near[] = { { "127.0.0.1", 9 }, { "localhost", 9 }, { "[::1]", 5 } };
     const char *fault = settings_fault_of_issuer(text);
-    for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
-        struct str rest = text;
-        if (!str_has_prefix(text, near[i]))
-            continue;
-        rest.at += near[i].len;
-        rest.len -= near[i].len;
-        is_near = is_near || rest.len == 0 || rest.at[0] == ':' || rest.at[0] == '/';
-    }
-    if (fault || str_has_prefix(text, STR("https://")) || is_near)
+    struct str rest = text, host = text;
+    if (fault || !str_has_prefix(text, STR("http://")))
         return fault;
+    for (size_t i = 0; i < 2; i++) /* "http:" and nothing */
+        (void)str_cut(&rest, '/', &host);
+    host = rest;
+    (void)str_cut(&rest, '/', &host);
+    for (size_t i = 0; i < sizeof near / sizeof *near; i++)
+        if (str_has_prefix(host, near[i]) && (host.len == near[i].len || host.at[near[i].len] == ':'))
+            return NULL;
     return "it is not https, and not on this machine";
 }
 

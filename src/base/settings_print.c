@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const section_names[] = { "Server",  "Issuing", "Checking",        "Keys",
-                                             "Callers", "Limits",  "Log and metrics", "Keys in AWS KMS",
-                                             "Many instances" };
+static const char *const section_names[] = { "Server", "Issuing",         "Checking",        "Keys",          "Callers",
+                                             "Limits", "Log and metrics", "Keys in AWS KMS", "Many instances" };
 
 /* What stands below the name of the section on KMS, a line each. */
 static const char *const kms_notes[] = {

@@ -22,9 +22,9 @@ struct settings_row {
     const char *name; /* the variable; its flag is made from it */
     enum section section;
     enum kind kind;
-    size_t offset; /* in struct settings: of an int64_t, or for KIND_TEXT and KIND_SECRET of a const char * */
-    const char *preset;       /* the default, written as a user would */
-    int64_t min, max;         /* of a number, or of a text's length in bytes */
+    size_t offset;      /* in struct settings: of an int64_t, or for KIND_TEXT and KIND_SECRET of a const char * */
+    const char *preset; /* the default, written as a user would */
+    int64_t min, max;   /* of a number, or of a text's length in bytes */
     const char *const *words; /* KIND_WORD */
     const char *(*fault_of)(struct str text);
     const char *form; /* KIND_TEXT, KIND_SECRET: what is allowed, in words */

@@ -21,8 +21,8 @@ static struct err look(struct app *app)
 static struct err apply(struct app *app, bool down)
 {
     if (!app->settings.database_url[0])
-        return failed(ERR_INVALID_REQUEST,
-                      "--apply needs DATABASE_URL; without it, run what migrate --print prints in the project's SQL editor");
+        return failed(ERR_INVALID_REQUEST, "--apply needs DATABASE_URL; without it, run what migrate --print prints in "
+                                           "the project's SQL editor");
     TRY(app_migrate(app, down));
     puts(down ? "done: the platform's schema is as it was before" : "done: the database has what this version needs");
     return OK;

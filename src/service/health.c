@@ -52,7 +52,11 @@ struct err health_ready(struct call *call, struct response *response)
     write_state(body, STR("keys"), keys_ok);
     buf_add(body, STR("}"));
     write_signer(body, service);
-    buf_add(body, STR("}"));
+    json_write_name(body, STR("store"));
+    buf_add(body, STR("{"));
+    json_write_name(body, STR("kind"));
+    json_write_str(body, str_of(service->store->ops->name));
+    buf_add(body, STR("}}"));
     return OK;
 }
 

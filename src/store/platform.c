@@ -59,11 +59,12 @@ static struct err error_of(enum platform_outcome outcome)
         return OK;
     metrics_count(COUNT_STORE_ERRORS, 1);
     if (outcome == PLATFORM_UNMIGRATED)
-        return failed(ERR_UNAVAILABLE, "the database lacks what this version needs: see token-service migrate --print, or --apply");
+        return failed(ERR_UNAVAILABLE,
+                      "the database lacks what this version needs: see token-service migrate --print, or --apply");
     if (outcome == PLATFORM_DENIED)
         return failed(ERR_UNAVAILABLE, "the database refuses this user or key");
-    return failed(ERR_UNAVAILABLE, outcome == PLATFORM_LOST ? "the database gave no answer in time"
-                                                            : "the database failed");
+    return failed(ERR_UNAVAILABLE,
+                  outcome == PLATFORM_LOST ? "the database gave no answer in time" : "the database failed");
 }
 
 /* What was undone is tried again; what was lost only where doing it twice does no harm. */
@@ -192,7 +193,8 @@ static struct err read_page(struct store *store, struct arena *arena, const stru
     return OK;
 }
 
-struct err platform_list_clients(struct store *store, struct arena *arena, size_t max, struct client **out, size_t *count)
+struct err platform_list_clients(struct store *store, struct arena *arena, size_t max, struct client **out,
+                                 size_t *count)
 {
     size_t room = PAGE, found = 0;
     struct client *clients = arena_alloc(arena, room * sizeof *clients);

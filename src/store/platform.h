@@ -28,7 +28,7 @@ typedef enum platform_outcome (*platform_call)(struct platform *, struct arena *
 struct platform {
     struct store store; /* first */
     platform_call call;
-    char holder[33]; /* of leases: random, this handle's own; hexadecimal */
+    char holder[33];      /* of leases: random, this handle's own; hexadecimal */
     atomic_llong clients; /* the last count of their changes */
 };
 

@@ -44,8 +44,8 @@ static struct key key_of(const struct json *row)
 }
 
 /* What a function lists, at most `max`, which `args` say too. */
-static struct err read_keys(struct store *store, struct arena *arena, const char *function, struct buf *args, size_t max,
-                            struct key **out, size_t *count)
+static struct err read_keys(struct store *store, struct arena *arena, const char *function, struct buf *args,
+                            size_t max, struct key **out, size_t *count)
 {
     const struct json *answer = NULL, *row = NULL;
     struct str rest, line;

@@ -85,8 +85,8 @@ static bool read_revocation(struct str line, struct revocation *out)
            read_number(line, 0, &out->expires_at);
 }
 
-struct err platform_revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s, size_t max,
-                                      struct revocation **out, size_t *count)
+struct err platform_revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s,
+                                      size_t max, struct revocation **out, size_t *count)
 {
     AUTO(arena_release) struct arena work;
     const struct json *answer = NULL;

@@ -1,5 +1,6 @@
-/* store/postgres.c: the pool. A caller takes the connection that was used last, sends, waits, and lays it back; when all
- * are taken it waits for one, within its time. A connection that did anything unexpected is closed, never mended. */
+/* store/postgres.c: the pool. A caller takes the connection that was used last, sends, waits, and lays it back; when
+ * all are taken it waits for one, within its time. A connection that did anything unexpected is closed, never mended.
+ */
 #include "store/postgres.h"
 #include "base/clock.h"
 #include "observe/log.h"
@@ -27,8 +28,8 @@ struct postgres {
 
 /* --- connecting -------------------------------------------------------------------------------------------------- */
 
-/* A character of the password that should have been encoded cuts the URL elsewhere: then a part of the password would be
- * taken for the host or the port, and be named in libpq's words. */
+/* A character of the password that should have been encoded cuts the URL elsewhere: then a part of the password would
+ * be taken for the host or the port, and be named in libpq's words. */
 static bool is_plausible(const PQconninfoOption *option)
 {
     const char *value = option->val ? option->val : "";
@@ -45,8 +46,9 @@ static struct err check_url(const struct libpq_calls *calls, const char *url)
         good = good && is_plausible(option);
     calls->conninfoFree(parsed);
     return good ? OK
-                : failed(ERR_INVALID_REQUEST, "DATABASE_URL is no URL of a PostgreSQL (postgresql://user:password@host/name, "
-                                              "the password percent-encoded)");
+                : failed(ERR_INVALID_REQUEST,
+                         "DATABASE_URL is no URL of a PostgreSQL (postgresql://user:password@host/name, "
+                         "the password percent-encoded)");
 }
 
 static void drop_notice(void *arg, const char *message)
@@ -75,10 +77,13 @@ static PGconn *connect_to(const struct libpq_calls *calls, const char *url, int6
     snprintf(seconds, sizeof seconds, "%lld", (long long)(timeout_s < 2 ? 2 : timeout_s));
     snprintf(milliseconds, sizeof milliseconds, "%lld", (long long)(timeout_s < 2 ? 2 : timeout_s) * 1000);
     /* What stands before the URL is a default; what stands after it can't be changed by it. */
-    const char *const names[] = { "connect_timeout",     "tcp_user_timeout", "keepalives_idle", "keepalives_interval",
-                                  "keepalives_count",    "gssencmode",       "application_name", "dbname",
-                                  "client_encoding", NULL };
-    const char *const values[] = { seconds, milliseconds, "30", "5", "3", "disable", "token-service", url, "UTF8", NULL };
+    const char *const names[] = {
+        "connect_timeout", "tcp_user_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
+        "gssencmode",      "application_name", "dbname",          "client_encoding",     NULL
+    };
+    const char *const values[] = {
+        seconds, milliseconds, "30", "5", "3", "disable", "token-service", url, "UTF8", NULL
+    };
     PGconn *pg = calls->connectdbParams(names, values, 1);
     if (pg && calls->status(pg) == CONNECTION_OK) {
         calls->setNoticeProcessor(pg, drop_notice, NULL);
@@ -213,7 +218,8 @@ static enum postgres_fault refused(const struct libpq_calls *calls, const PGresu
     if (!code || strlen(code) != 5)
         return POSTGRES_LOST;
     memcpy(out->sqlstate, code, 6);
-    LOG(LOG_WARN, "database_refused", LOG_TEXT_("sqlstate", code), LOG_TEXT_("constraint", constraint ? constraint : ""));
+    LOG(LOG_WARN, "database_refused", LOG_TEXT_("sqlstate", code),
+        LOG_TEXT_("constraint", constraint ? constraint : ""));
     return POSTGRES_SAID;
 }
 
@@ -226,7 +232,8 @@ static enum postgres_fault read_result(const struct libpq_calls *calls, const PG
         return refused(calls, result, out);
     if (calls->ntuples(result) != 1)
         return POSTGRES_LOST;
-    out->value = arena_copy(arena, (struct str){ calls->getvalue(result, 0, 0), (size_t)calls->getlength(result, 0, 0) });
+    out->value = arena_copy(arena,
+                            (struct str){ calls->getvalue(result, 0, 0), (size_t)calls->getlength(result, 0, 0) });
     return POSTGRES_OK;
 }
 

@@ -10,9 +10,9 @@
 struct postgres;
 
 struct postgres_terms {
-    const char *url;     /* libpq's: postgresql://… or keywords and values. Lives as long as the pool */
-    size_t connections;  /* at most */
-    int64_t timeout_ms;  /* of a call, waiting and connecting included; connecting takes whole seconds, two at least */
+    const char *url;    /* libpq's: postgresql://… or keywords and values. Lives as long as the pool */
+    size_t connections; /* at most */
+    int64_t timeout_ms; /* of a call, waiting and connecting included; connecting takes whole seconds, two at least */
 };
 
 enum postgres_fault {
@@ -36,8 +36,8 @@ void postgres_close(struct postgres *postgres); /* NULL allowed; nobody may be c
 enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena, const char *sql, struct str parameter,
                                  struct postgres_answer *out);
 
-/* A connection of its own, outside of a pool. ERR_INVALID_REQUEST when it is no URL of libpq's; ERR_UNAVAILABLE, with the
- * reason logged, when there is none in `timeout_s`. The caller finishes it. */
+/* A connection of its own, outside of a pool. ERR_INVALID_REQUEST when it is no URL of libpq's; ERR_UNAVAILABLE, with
+ * the reason logged, when there is none in `timeout_s`. The caller finishes it. */
 MUST_USE struct err postgres_connect(const struct libpq_calls *calls, const char *url, int64_t timeout_s, PGconn **out);
 
 #endif

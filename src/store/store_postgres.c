@@ -17,7 +17,7 @@ static enum platform_outcome outcome_of(const char *sqlstate)
         const char *begin; /* a class is two characters, a condition five */
         enum platform_outcome outcome;
     } meanings[] = {
-        { "40", PLATFORM_OVERTAKEN }, /* serialization failure, deadlock */
+        { "40", PLATFORM_OVERTAKEN },    /* serialization failure, deadlock */
         { "23503", PLATFORM_OVERTAKEN }, /* a user or client was deleted a moment ago */
         { "42883", PLATFORM_UNMIGRATED }, { "42P01", PLATFORM_UNMIGRATED }, { "42703", PLATFORM_UNMIGRATED },
         { "3F000", PLATFORM_UNMIGRATED }, { "42501", PLATFORM_DENIED },     { "28", PLATFORM_DENIED },

@@ -33,15 +33,15 @@ static enum platform_outcome outcome_of(int status, struct str code)
         struct str begin;
         enum platform_outcome outcome;
     } meanings[] = {
-        { { "40", 2 }, PLATFORM_OVERTAKEN },         /* serialization failure, deadlock: a 500 */
-        { { "23503", 5 }, PLATFORM_OVERTAKEN },      /* a user or client was deleted a moment ago: a 409 */
-        { { "42883", 5 }, PLATFORM_UNMIGRATED },     /* no such function: a 404 */
-        { { "42P01", 5 }, PLATFORM_UNMIGRATED },     /* no such table */
-        { { "42703", 5 }, PLATFORM_UNMIGRATED },     /* no such column */
-        { { "PGRST202", 8 }, PLATFORM_UNMIGRATED },  /* not in the schema cache */
-        { { "42501", 5 }, PLATFORM_DENIED },         /* 401, 403 */
-        { { "PGRST30", 7 }, PLATFORM_DENIED },       /* the key is no good: 401 */
-        { { "PGRST00", 7 }, PLATFORM_LOST },         /* no connection, pool time-out: 503, 504 */
+        { { "40", 2 }, PLATFORM_OVERTAKEN },        /* serialization failure, deadlock: a 500 */
+        { { "23503", 5 }, PLATFORM_OVERTAKEN },     /* a user or client was deleted a moment ago: a 409 */
+        { { "42883", 5 }, PLATFORM_UNMIGRATED },    /* no such function: a 404 */
+        { { "42P01", 5 }, PLATFORM_UNMIGRATED },    /* no such table */
+        { { "42703", 5 }, PLATFORM_UNMIGRATED },    /* no such column */
+        { { "PGRST202", 8 }, PLATFORM_UNMIGRATED }, /* not in the schema cache */
+        { { "42501", 5 }, PLATFORM_DENIED },        /* 401, 403 */
+        { { "PGRST30", 7 }, PLATFORM_DENIED },      /* the key is no good: 401 */
+        { { "PGRST00", 7 }, PLATFORM_LOST },        /* no connection, pool time-out: 503, 504 */
         { { "08", 2 }, PLATFORM_LOST },
         { { "57P", 3 }, PLATFORM_LOST },
     };

@@ -151,7 +151,8 @@ DECLARE
 BEGIN
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'oauth\_%' LOOP
         EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE format('CREATE POLICY service_writes ON public.%I TO service_role USING (true) WITH CHECK (true)', name);
+        EXECUTE format('CREATE POLICY service_writes ON public.%I TO service_role USING (true) WITH CHECK (true)',
+            name);
     END LOOP;
 END $$;
 

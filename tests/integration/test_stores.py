@@ -95,7 +95,8 @@ def test_what_was_issued_is_in_the_platforms_tables(instances):
     execute(url, "INSERT INTO auth.users (id) VALUES (%s)", user)
     access, refresh, stranger, nobody = (
         server.issue(agent, subject=subject, scope="stories:read", tokenType=kind)
-        for subject, kind in ((user, "access"), (user, "refresh"), (str(uuid.uuid4()), "access"), ("nobody", "refresh")))
+        for subject, kind in ((user, "access"), (user, "refresh"), (str(uuid.uuid4()), "access"),
+                              ("nobody", "refresh")))
     for issued, table in ((access, "oauth_access_tokens"), (refresh, "oauth_refresh_tokens")):
         claims = issued["claims"]
         found = rows(url, f"SELECT user_id::text, client_id, scope, extract(epoch FROM issued_at)::int, extract(epoch "
@@ -148,7 +149,8 @@ def test_instances_behave_as_one(instances):
     time.sleep(2.5)  # two rounds of everybody's housekeeping
     assert rows(url, "SELECT state, count(*) FROM oauth_jwks WHERE state IS NOT NULL GROUP BY 1 ORDER BY 1") == [
         ("active", 1), ("pending", 1)]
-    assert len(list(a.data_dir.glob("*.pem"))) <= 2 + 2  # losers of the race for the first key leave theirs to be adopted
+    # losers of the race for the first key leave theirs, to be adopted as the next ones
+    assert len(list(a.data_dir.glob("*.pem"))) <= 2 + 2
     for server in servers:
         server.until(lambda server=server: len(server.jwks()["keys"]) == 2, "it does not publish the standby")
     token = a.token(agent)
@@ -253,7 +255,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, dict(self.headers), body))
-        status, answer = self.server.says.pop(0) if self.server.says else (200, {"version": 1, "clients": 0, "rows": ""})
+        status, answer = self.server.says.pop(0) if self.server.says else (200, {"version": 1, "rows": ""})
         text = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))

@@ -547,7 +547,8 @@ static void help_shows_every_flag_in_at_most_100_columns(void **state)
 {
     struct str text = printed(settings_print_help), rest = text, line;
     for (size_t i = 0; i < COUNT(presets); i++)
-        assert_row(has(text, arena_printf(&arena, "\n  %s  ", is_secret(presets[i].name) ? presets[i].name : flag_of(presets[i].name).at)
+        assert_row(has(text, arena_printf(&arena, "\n  %s  ",
+                                          is_secret(presets[i].name) ? presets[i].name : flag_of(presets[i].name).at)
                                  .at),
                    presets[i].name);
     while (str_cut(&rest, '\n', &line)) {
@@ -662,8 +663,12 @@ static void a_service_key_goes_to_no_stranger_in_clear(void **state)
 {
     static const char *const near[] = { "https://x.supabase.co", "https://x.supabase.co/", "http://127.0.0.1:54321",
                                         "http://localhost", "http://[::1]:1/path" };
-    static const char *const far[] = { "http://x.supabase.co",     "http://127.0.0.1.example", "http://localhost.example",
-                                       "http://127.0.0.1@example", "ftp://localhost",          "x",
+    static const char *const far[] = { "http://x.supabase.co",
+                                       "http://127.0.0.1.example",
+                                       "http://localhost.example",
+                                       "http://127.0.0.1@example",
+                                       "ftp://localhost",
+                                       "x",
                                        "https://x?y=1" };
     (void)state;
     setenv("SUPABASE_SERVICE_KEY", "sb_secret_x", 1);

@@ -1,5 +1,6 @@
 /* test_store.c: one suite for every store: what store.h promises, through its interface alone. A new store is added to
- * `kinds` and is done when it passes. What only some have (positions that others give too; a file, a schema) comes after.
+ * `kinds` and is done when it passes. What only some have (positions that others give too; a file, a schema) comes
+ * after.
  *
  * The shared stores need servers: the integration tests (test_stores.py) start them and run this program with
  * TOKEN_TEST_DATABASE_URL, a migrated database that may be emptied, and TOKEN_TEST_SUPABASE_URL with
@@ -786,8 +787,8 @@ static void tokens_of_users_and_clients_are_in_the_platforms_tables(void **state
 {
     OPEN(store);
     const struct client client = client_of("client");
-    struct record records[] = { token_of(1, TOKEN_ACCESS, 2000), token_of(2, TOKEN_REFRESH, 2000),
-                                token_of(3, TOKEN_ACCESS, 2000), token_of(4, TOKEN_REFRESH, 2000),
+    struct record records[] = { token_of(1, TOKEN_ACCESS, 2000),      token_of(2, TOKEN_REFRESH, 2000),
+                                token_of(3, TOKEN_ACCESS, 2000),      token_of(4, TOKEN_REFRESH, 2000),
                                 revocation_of(1, TOKEN_ACCESS, 2061), revocation_of(2, TOKEN_REFRESH, 2061),
                                 revocation_of(3, TOKEN_ACCESS, 2061) };
     (void)state;
@@ -959,7 +960,8 @@ static void keys_of_the_service_before_are_left_alone(void **state)
     assert_code(store->ops->find_key(store, &arena, STR("old-service-key"), &nobody), ERR_NOT_FOUND, "not ours");
     assert_code(store->ops->revoke_key(store, STR("old-service-key"), STR(""), STR(""), 1, &terms), ERR_NOT_FOUND, "");
     assert_ok(store->ops->add_first_key(store, &key));
-    assert_int_equal(pg("SELECT count(*) FROM oauth_jwks WHERE kid = 'one' AND is_active AND kty = 'RSA' AND use = 'sig' "
+    assert_int_equal(pg("SELECT count(*) FROM oauth_jwks WHERE kid = 'one' AND is_active AND kty = 'RSA' AND use = "
+                        "'sig' "
                         "AND valid_from = to_timestamp(1001) AND valid_until IS NULL"),
                      1);
 }

@@ -1,10 +1,10 @@
--- What the token service needs beside the platform's tables. Additive: no column, row or constraint of the platform's is
--- taken away, but for three NOT NULLs (a client without a lifetime of its own has none). Repeatable: to run it again
+-- What the token service needs beside the platform's tables. Additive: no column, row or constraint of the platform's
+-- is taken away, but for three NOT NULLs (a client without a lifetime of its own has none). Repeatable: to run it again
 -- changes nothing. Reversible: deploy/supabase/rollback has a script of the same name.
 --
 -- Every operation of the service is one call of a function below, so each is one transaction, over a connection, a
--- transaction pooler or PostgREST alike. A function takes one jsonb object and answers one; {"error": ...} in an answer is
--- a verdict ("conflict", "not_found"), not a failure. Times go in and out as seconds since 1970; 0: not yet.
+-- transaction pooler or PostgREST alike. A function takes one jsonb object and answers one; {"error": ...} in an answer
+-- is a verdict ("conflict", "not_found"), not a failure. Times go in and out as seconds since 1970; 0: not yet.
 
 -- --- columns, tables, indexes ----------------------------------------------------------------------------------------
 
