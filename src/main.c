@@ -63,7 +63,7 @@ static const struct command commands[] = {
     { "doctor", command_doctor, "Tries every part that serving needs.", { "[--json]" } },
     { "migrate",
       command_migrate,
-      "Says whether the platform's database has what this version needs; prints or applies what is missing.",
+      "Says whether a shared database has what it needs; prints or applies that.",
       { "[--apply | --print] [--down]" } },
     { "version", command_version, "Prints the version.", { "" } },
     { "help", command_help, "Prints this text, or a man page, or the settings as Markdown.", { "[man|markdown]" } },

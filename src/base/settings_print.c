@@ -127,7 +127,7 @@ void settings_print_help(FILE *out)
     enum { INDENT = 33, WIDTH = 100 };
     char flag[SETTINGS_FLAG_ROOM], allowed[128], about[384];
     fputs("settings of every command (each is an environment variable too: --data-dir is TOKEN_DATA_DIR,\n"
-          "--aws-region is AWS_REGION; a secret is one alone):\n",
+          "--aws-region is AWS_REGION; a secret has no flag):\n",
           out);
     for (size_t i = 0; i < SETTINGS_ROWS; i++) {
         if (opens_section(i))

@@ -1,5 +1,5 @@
 """A PostgreSQL of the tests' own: initdb in a temporary folder, a free port of 127.0.0.1, and the platform's schema
-in as many databases as are asked for. PostgreSQL refuses to run as root: then it runs as the user that its package made."""
+in as many databases as are asked for. PostgreSQL refuses to run as root: then it runs as its package's user."""
 
 import contextlib
 import os

@@ -197,20 +197,20 @@ def test_a_wrapped_key_of_another_kid_is_refused(kms, start, key):
     other = start(key, TOKEN_SIGNING_ALG="ES256")
     mine.stop()
     other.stop()
-    (stolen,) = other.rows("SELECT private_key_ref FROM oauth_jwks")
+    (stolen,) = other.rows("SELECT private_key_ref FROM oauth_jwks WHERE state = 2")
     with closing(sqlite3.connect(mine.database_path)) as database, database:
-        assert database.execute("UPDATE oauth_jwks SET private_key_ref = ?", stolen).rowcount == 1
+        assert database.execute("UPDATE oauth_jwks SET private_key_ref = ? WHERE state = 2", stolen).rowcount == 1
     refuses_to_serve(mine, "(?i)context|unwrap|belong|kid|wrapped")
 
 
 def test_a_wrapped_key_that_was_changed_is_refused(kms, start, key):
     server, made, _ = start_and_see_the_pair(kms, start, key, TOKEN_SIGNING_ALG="ES256")
     server.stop()
-    ((ref,),) = server.rows("SELECT private_key_ref FROM oauth_jwks")
+    ((ref,),) = server.rows("SELECT private_key_ref FROM oauth_jwks WHERE state = 2")
     text = ref if isinstance(ref, str) else ref.decode()
     changed = tokens.flip(text, len(text) - 60)
     with closing(sqlite3.connect(server.database_path)) as database, database:
-        database.execute("UPDATE oauth_jwks SET private_key_ref = ?", (changed,))
+        database.execute("UPDATE oauth_jwks SET private_key_ref = ? WHERE state = 2", (changed,))
     refuses_to_serve(server, "(?i)wrapped|unwrap|InvalidCiphertext|context")
     assert made.trusted
 
