@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kms import LOCAL_KMS, Kms
-from postgres import PROGRAMS, Postgres
+from postgres import PROGRAMS, Pooler, Postgres
 from service import BINARY, Server, sanitizer_of
 from supabase import PROGRAM, Supabase
 
@@ -163,6 +163,18 @@ def postgres():
     if not PROGRAMS:
         pytest.skip("there is no PostgreSQL here: Debian's package postgresql-15")
     made = Postgres()
+    try:
+        yield made.start()
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def pooler(postgres):
+    """A transaction pooler (postgres.py) before that PostgreSQL."""
+    if not shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin"):
+        pytest.skip("there is no pgbouncer here: Debian's package of that name")
+    made = Pooler(postgres)
     try:
         yield made.start()
     finally:

@@ -117,3 +117,39 @@ class Postgres:
     def close(self):
         self.kill()
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+class Pooler:
+    """pgbouncer before a Postgres: the server's connection changes after each transaction, two for all."""
+
+    def __init__(self, postgres):
+        self.postgres = postgres
+        self.port = free_port()
+        self.home = postgres.home / f"pooler-{self.port}"
+        self.home.mkdir()
+        (self.home / "users").write_text(f'"postgres" "{postgres.password}"\n')
+        (self.home / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host=127.0.0.1 port={postgres.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {self.port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {self.home}/users\n"
+            "pool_mode = transaction\ndefault_pool_size = 2\n")
+        self.process = None
+
+    def url(self, database_url):
+        return database_url.replace(f":{self.postgres.port}/", f":{self.port}/")
+
+    def start(self):
+        with (self.home / "log").open("ab") as log:
+            self.process = subprocess.Popen(["pgbouncer", self.home / "pgbouncer.ini"], cwd="/", stdout=log, stderr=log,
+                                            env={"PATH": "/usr/sbin:/usr/bin:/bin"}, **self.postgres._as_user())
+        end = time.monotonic() + 30
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            assert self.process.poll() is None and time.monotonic() < end, (self.home / "log").read_text()[-2000:]
+            time.sleep(0.05)
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)

@@ -202,6 +202,26 @@ def test_many_write_at_once_and_nothing_is_lost(instances):
         server.stop()
 
 
+def test_through_a_transaction_pooler(database, pooler, make_server):
+    """More connections than the pooler has servers, each call perhaps on another one."""
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=pooler.url(database)).start()
+    agent = server.add_client("agent")
+
+    def work():
+        for _ in range(25):
+            assert server.revoke(agent, server.token(agent, tokenType="refresh")).status_code == 200
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert rows(database, "SELECT count(*) FROM token_service_revocations") == [(200,)]
+    assert server.post("/admin/rotate-keys", auth=agent, json={"immediate": True}).status_code == 200
+    assert not server.events("database_refused") and not server.events("database_lost")
+    server.stop()
+
+
 # --- faults ---------------------------------------------------------------------------------------------------------
 
 def test_a_database_that_goes_and_comes_back(postgres, database, make_server):
