@@ -4,6 +4,9 @@
 #include "observe/log.h"
 #include "store/platform.h"
 #include <stdlib.h>
+#include <time.h>
+
+enum { PAUSE_NS = 200 * 1000 * 1000 };
 
 struct store_supabase {
     struct platform platform; /* first */
@@ -74,8 +77,12 @@ static enum platform_outcome send_once(struct store_supabase *self, struct arena
     enum platform_outcome outcome = outcome_of(got.status, code);
     LOG(LOG_WARN, "supabase_refused", LOG_TEXT_("function", function), LOG_INT("status", got.status),
         LOG_STR("code", code));
-    *passes = may_pass(got.status) || outcome == PLATFORM_LOST;
-    return *passes ? PLATFORM_LOST : outcome;
+    *passes = (may_pass(got.status) || outcome == PLATFORM_LOST) && got.retry_after_s <= 1;
+    if (may_pass(got.status)) {
+        outcome = PLATFORM_LOST;
+        (void)nanosleep(&(const struct timespec){ .tv_nsec = PAUSE_NS }, NULL); /* it is busy: not at once again */
+    }
+    return outcome;
 }
 
 static enum platform_outcome ask(struct platform *platform, struct arena *arena, const char *function, struct str args,

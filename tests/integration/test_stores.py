@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -174,6 +175,23 @@ def test_instances_behave_as_one(instances):
         server.until(lambda server=server: server.ask(agent).status_code == 401, "a disabled client comes in", 10)
     for server in servers:
         server.stop()
+
+
+def test_the_next_key_is_made_by_who_holds_the_lease(database, make_server):
+    """A key pair too many would cost money in AWS KMS."""
+    execute(database, "INSERT INTO token_service_leases VALUES ('standby', 'another', now() + interval '1 day')")
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database).start()
+    agent = server.add_client("agent")
+    time.sleep(4)
+    assert rows(database, "SELECT state FROM oauth_jwks WHERE state IS NOT NULL") == [("active",)]
+    assert len(server.key_files()) == 1
+    answer = server.post("/admin/rotate-keys", auth=agent, json={"immediate": True})
+    assert answer.status_code == 409 and "another instance" in answer.json()["error_description"]
+    execute(database, "UPDATE token_service_leases SET expires_at = now() - interval '1 second'")
+    server.until(lambda: rows(database, "SELECT count(*) FROM oauth_jwks WHERE state = 'pending'") == [(1,)], "none")
+    server.until(lambda: rows(database, "SELECT * FROM token_service_leases") == [], "it was not given back")
+    assert len(server.key_files()) == 2
+    server.stop()
 
 
 def test_many_write_at_once_and_nothing_is_lost(instances):
@@ -374,6 +392,26 @@ def test_the_migration_is_additive_repeatable_and_reversible(postgres):
     run("migrate", "--apply", settings=settings)
     assert schema_of(url) == after
     assert rows(url, "SELECT kid FROM oauth_jwks") == [("old-service-key",)]
+
+
+def test_no_statement_goes_without_a_where():
+    """Supabase refuses such a one to PostgREST, which no server here does."""
+    text = "\n".join(path.read_text() for path in MIGRATIONS)
+    statements = re.findall(r"\b(?:UPDATE public|DELETE FROM public)\.[^;]*", text)
+    assert len(statements) >= 15
+    assert not [each for each in statements if "WHERE" not in each]
+
+
+def test_the_migration_is_refused_to_who_does_not_see_all_users(postgres):
+    """Row level security would hide them, and every subject pass for no user."""
+    name = f"owner-{uuid.uuid4().hex[:8]}"
+    url = postgres.database(name, migrated=False)
+    execute(url, "CREATE ROLE owner_of_tests LOGIN PASSWORD 'owner-of-the-tests'")
+    execute(url, "GRANT SELECT, REFERENCES ON auth.users TO owner_of_tests")
+    execute(url, "GRANT USAGE ON SCHEMA auth TO owner_of_tests")
+    done = run("migrate", "--apply", expect=3,
+               settings={"DATABASE_URL": postgres.url(name, "owner_of_tests", "owner-of-the-tests")})
+    assert "auth.users" in done.stderr
 
 
 def test_nobody_but_the_services_role_reads_or_calls_anything(database):

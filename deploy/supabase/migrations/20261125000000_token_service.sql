@@ -4,7 +4,17 @@
 --
 -- Every operation of the service is one call of a function below, so each is one transaction, over a connection, a
 -- transaction pooler or PostgREST alike. A function takes one jsonb object and answers one; {"error": ...} in an answer
--- is a verdict ("conflict", "not_found"), not a failure. Times go in and out as seconds since 1970; 0: not yet.
+-- is a verdict ("conflict", "not_found"), not a failure. Times go in and out as seconds since 1970; 0: not yet. Names
+-- are qualified; the search path that is set is for the platform's own triggers. No UPDATE or DELETE goes without a
+-- WHERE: Supabase refuses such a one to PostgREST (safeupdate).
+
+-- Else every subject would pass for no user of the platform's.
+DO $$
+BEGIN
+    IF row_security_active('auth.users') OR NOT has_table_privilege('auth.users', 'SELECT') THEN
+        RAISE EXCEPTION 'this must be run by a role that reads all of auth.users: postgres, in a Supabase project';
+    END IF;
+END $$;
 
 -- --- columns, tables, indexes ----------------------------------------------------------------------------------------
 
@@ -35,7 +45,8 @@ ALTER TABLE public.oauth_refresh_tokens ADD COLUMN IF NOT EXISTS jti text;
 ALTER TABLE public.oauth_refresh_tokens ADD COLUMN IF NOT EXISTS audience text[];
 ALTER TABLE public.oauth_refresh_tokens ADD COLUMN IF NOT EXISTS issued_at timestamptz;
 CREATE INDEX IF NOT EXISTS token_service_access_expiry ON public.oauth_access_tokens (expires_at);
-CREATE INDEX IF NOT EXISTS token_service_access_refresh ON public.oauth_access_tokens (refresh_token_id);
+CREATE INDEX IF NOT EXISTS token_service_access_refresh ON public.oauth_access_tokens (refresh_token_id)
+    WHERE refresh_token_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS token_service_refresh_expiry ON public.oauth_refresh_tokens (expires_at);
 
 -- Tokens whose subject is no user of auth.users, or whose client is not in oauth_clients: the platform's tables can't
@@ -96,16 +107,16 @@ INSERT INTO public.token_service_state VALUES (1, 0, 0) ON CONFLICT DO NOTHING;
 -- --- parts of what follows -------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION public.token_service_time(seconds bigint) RETURNS timestamptz
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, public, extensions, pg_temp AS
 $$ SELECT to_timestamp(nullif(greatest(least(seconds, 9000000000000), -60000000000), 0)::float8) $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_seconds(at timestamptz) RETURNS bigint
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, public, extensions, pg_temp AS
 $$ SELECT coalesce(floor(extract(epoch FROM at))::bigint, 0) $$;
 
 -- What is acknowledged must be on disk, also where the database is set up to be quicker than that.
 CREATE OR REPLACE FUNCTION public.token_service_durably() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp AS $$
 BEGIN
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
@@ -118,7 +129,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 $$ SELECT id FROM auth.users WHERE id = ANY (ids) $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_longest_client_lifetime() RETURNS bigint
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT coalesce(max(greatest(access_token_ttl, refresh_token_ttl, id_token_ttl)), 0)::bigint
     FROM public.oauth_clients
 $$;
@@ -127,7 +138,7 @@ $$;
 -- "sha256:<64 hex digits>", or, of old, the secret itself. What looks like another kind of hash is no secret: else
 -- whoever has read it could come in with it.
 CREATE OR REPLACE FUNCTION public.token_service_secret_hash(client_secret text) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT CASE
         WHEN client_secret ~ '^sha256:[0-9a-f]{64}$' THEN substr(client_secret, 8)
         WHEN client_secret = '' OR client_secret ~ '^(sha256:|[$]|[{][A-Za-z0-9-]+[}]|pbkdf2|scrypt|argon2)' THEN NULL
@@ -137,7 +148,7 @@ $$;
 
 -- For the operator, once nothing else compares plain secrets any more: SELECT token_service_hash_secrets();
 CREATE OR REPLACE FUNCTION public.token_service_hash_secrets() RETURNS bigint
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     WITH hashed AS (
         UPDATE public.oauth_clients SET client_secret = 'sha256:' || public.token_service_secret_hash(client_secret)
         WHERE client_secret !~ '^sha256:[0-9a-f]{64}$' AND public.token_service_secret_hash(client_secret) IS NOT NULL
@@ -148,11 +159,11 @@ $$;
 -- Whoever changes clients (the platform does too): instances look at them again, and the key that signs must outlive
 -- their tokens.
 CREATE OR REPLACE FUNCTION public.token_service_clients_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, extensions, pg_temp AS $$
 DECLARE
     longest bigint := public.token_service_longest_client_lifetime();
 BEGIN
-    UPDATE public.token_service_state SET clients = clients + 1;
+    UPDATE public.token_service_state SET clients = clients + 1 WHERE id = 1;
     UPDATE public.oauth_jwks SET lifetime_s = longest WHERE state = 'active' AND lifetime_s < longest;
     RETURN NULL;
 END $$;
@@ -164,7 +175,7 @@ ON public.oauth_clients FOR EACH STATEMENT EXECUTE FUNCTION public.token_service
 -- --- clients ---------------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION public.token_service_client_json(client public.oauth_clients) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT jsonb_build_object(
         'id', client.client_id, 'name', coalesce(client.client_name, ''),
         'is_public', client.client_type IS DISTINCT FROM 'confidential',
@@ -177,14 +188,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_find_client(args jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT coalesce((SELECT public.token_service_client_json(c) FROM public.oauth_clients c
                      WHERE c.client_id = args ->> 'id'), '{"error": "not_found"}')
 $$;
 
 -- Lists are texts with an object a line.
 CREATE OR REPLACE FUNCTION public.token_service_list_clients(args jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT jsonb_build_object('rows', coalesce(string_agg(line, E'\n' ORDER BY id COLLATE "C"), ''))
     FROM (SELECT c.client_id AS id, public.token_service_client_json(c)::text AS line FROM public.oauth_clients c
           WHERE c.client_id COLLATE "C" > args ->> 'after' OR NOT args ? 'after'
@@ -192,7 +203,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_add_client(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 BEGIN
     PERFORM public.token_service_durably();
     INSERT INTO public.oauth_clients (client_id, client_name, client_type, client_secret, redirect_uris,
@@ -210,7 +221,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_set_client_active(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 BEGIN
     PERFORM public.token_service_durably();
     UPDATE public.oauth_clients SET is_active = (args ->> 'active')::bool WHERE client_id = args ->> 'id';
@@ -220,7 +231,7 @@ END $$;
 -- --- keys ------------------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION public.token_service_key_json(key public.oauth_jwks) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT jsonb_build_object(
         'kid', key.kid, 'alg', key.alg, 'public_jwk', key.public_key, 'private_ref', key.private_key_encrypted,
         'state', key.state, 'created_at', public.token_service_seconds(key.created_at),
@@ -237,7 +248,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_list_keys(args jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT jsonb_build_object('rows',
         coalesce(string_agg(line, E'\n' ORDER BY created_at DESC, kid COLLATE "C"), ''))
     FROM (SELECT k.created_at, k.kid, public.token_service_key_json(k)::text AS line FROM public.oauth_jwks k
@@ -246,7 +257,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_list_past_keys(args jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT jsonb_build_object('rows', coalesce(string_agg(line, E'\n' ORDER BY ended DESC, kid COLLATE "C"), ''))
     FROM (SELECT greatest(k.retired_at, k.revoked_at) AS ended, k.kid, public.token_service_key_json(k)::text AS line
           FROM public.oauth_jwks k
@@ -256,7 +267,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_find_key(args jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT coalesce((SELECT public.token_service_key_json(k) FROM public.oauth_jwks k
                      WHERE k.kid = args ->> 'kid' AND k.state IS NOT NULL), '{"error": "not_found"}')
 $$;
@@ -264,7 +275,7 @@ $$;
 -- A transition's event. Members without a value are left out.
 CREATE OR REPLACE FUNCTION public.token_service_key_event(new_kid text, old_kid text, transition text, reason text,
     now_s bigint) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     INSERT INTO public.token_service_events (type, detail, created_at)
     VALUES ('keys_rotated', jsonb_strip_nulls(jsonb_build_object('newKeyId', nullif(new_kid, ''), 'oldKeyId',
         nullif(old_kid, ''), 'transition', transition, 'reason', nullif(reason, ''))),
@@ -273,7 +284,7 @@ $$;
 
 -- A first active key, or a pending one.
 CREATE OR REPLACE FUNCTION public.token_service_add_key(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 DECLARE
     is_first bool := args ->> 'state' = 'active';
 BEGIN
@@ -300,7 +311,7 @@ END $$;
 -- pending -> active; false when it was not pending. The terms' lifetime is the least that the key may have signed.
 CREATE OR REPLACE FUNCTION public.token_service_begin_signing(new_kid text, previous text, now_s bigint,
     lifetime bigint) RETURNS bool
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp AS $$
 BEGIN
     UPDATE public.oauth_jwks SET state = 'active', activated_at = public.token_service_time(now_s), is_active = true,
         valid_from = public.token_service_time(now_s), rotated_from_kid = previous,
@@ -311,7 +322,7 @@ END $$;
 
 -- The block with an EXCEPTION is undone as a whole when a step of it meets no row.
 CREATE OR REPLACE FUNCTION public.token_service_activate_key(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 DECLARE
     now_s bigint := (args ->> 'now_s')::bigint;
 BEGIN
@@ -334,7 +345,7 @@ EXCEPTION WHEN SQLSTATE 'TS409' OR unique_violation THEN
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_retire_key(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 BEGIN
     PERFORM public.token_service_durably();
     UPDATE public.oauth_jwks SET state = 'retired', retired_at = public.token_service_time((args ->> 'now_s')::bigint)
@@ -348,7 +359,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_revoke_key(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 DECLARE
     now_s bigint := (args ->> 'now_s')::bigint;
     was text;
@@ -376,7 +387,7 @@ EXCEPTION WHEN SQLSTATE 'TS409' OR unique_violation THEN
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_request_rotation(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 BEGIN
     PERFORM public.token_service_durably();
     UPDATE public.oauth_jwks
@@ -386,7 +397,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_raise_key_lifetime(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 BEGIN
     PERFORM public.token_service_durably();
     UPDATE public.oauth_jwks SET lifetime_s = (args ->> 'lifetime_s')::bigint
@@ -395,7 +406,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_mark_key_disposed(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 BEGIN
     PERFORM public.token_service_durably();
     UPDATE public.oauth_jwks SET disposed_at = public.token_service_time((args ->> 'now_s')::bigint)
@@ -407,7 +418,7 @@ END $$;
 
 -- Tokens go to the platform's tables when these can hold them. Answers how many could not be.
 CREATE OR REPLACE FUNCTION public.token_service_record_tokens(tokens jsonb) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp AS $$
 DECLARE
     unlinked bigint;
 BEGIN
@@ -449,7 +460,7 @@ END $$;
 
 -- An entry that must be kept for longer gets a new position, so that those who follow hear of it.
 CREATE OR REPLACE FUNCTION public.token_service_record_revocations(revocations jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp AS $$
 BEGIN
     -- Held until this transaction has ended and is seen by all: so whoever has read position n will meet no lower one.
     PERFORM pg_advisory_xact_lock(hashtextextended('token_service_positions', 0));
@@ -482,7 +493,7 @@ END $$;
 
 -- Many requests' records: all of them or none.
 CREATE OR REPLACE FUNCTION public.token_service_record(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 DECLARE
     unlinked bigint := 0;
 BEGIN
@@ -498,7 +509,7 @@ END $$;
 
 -- "position hash expiry" a line.
 CREATE OR REPLACE FUNCTION public.token_service_revocations_since(args jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT jsonb_build_object('rows', coalesce(string_agg(position || ' ' || token_hash || ' ' ||
         public.token_service_seconds(expires_at), E'\n' ORDER BY position), ''))
     FROM (SELECT r.position, r.token_hash, r.expires_at FROM public.token_service_revocations r
@@ -509,7 +520,7 @@ $$;
 
 -- Rows that somebody is working on are left for the next time, so a purge waits for nobody.
 CREATE OR REPLACE FUNCTION public.token_service_purge(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 DECLARE
     expired timestamptz := public.token_service_time((args ->> 'now_s')::bigint);
     room bigint := (args ->> 'max')::bigint;
@@ -547,19 +558,19 @@ END $$;
 -- --- the rest --------------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION public.token_service_changes(args jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS
 $$ SELECT jsonb_build_object('clients', clients) FROM public.token_service_state $$;
 
 -- Reads and writes; and says which version of this file it is.
 CREATE OR REPLACE FUNCTION public.token_service_check(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 BEGIN
-    UPDATE public.token_service_state SET checks = checks + 1;
+    UPDATE public.token_service_state SET checks = checks + 1 WHERE id = 1;
     RETURN jsonb_build_object('version', 1);
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_take_lease(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 DECLARE
     now_s bigint := (args ->> 'now_s')::bigint;
 BEGIN
@@ -571,7 +582,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_drop_lease(args jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '4s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 BEGIN
     DELETE FROM public.token_service_leases WHERE name = args ->> 'name' AND holder = args ->> 'holder';
     RETURN '{}';
@@ -580,7 +591,7 @@ END $$;
 -- The one that is called through PostgREST, by the name of another without its token_service_. Arguments as a text: of
 -- an object, some servers that are compatible otherwise make a JSON string.
 CREATE OR REPLACE FUNCTION public.token_service_call(function text, args text) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp AS $$
 DECLARE
     answer jsonb;
 BEGIN
