@@ -4,6 +4,7 @@
 #include "store/postgres.h"
 #include "base/clock.h"
 #include "observe/log.h"
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -203,7 +204,7 @@ static bool exchange(const struct libpq_calls *calls, PGconn *pg, int64_t deadli
             return true;
         int64_t left_ms = deadline_ms - clock_ms();
         struct pollfd fd = { .fd = calls->socket(pg), .events = (short)(POLLIN | (unsent ? POLLOUT : 0)) };
-        if (left_ms <= 0 || poll(&fd, 1, (int)left_ms) < 0)
+        if (left_ms <= 0 || (poll(&fd, 1, (int)left_ms) < 0 && errno != EINTR))
             return false;
         if (fd.revents & (POLLIN | POLLHUP | POLLERR) && !calls->consumeInput(pg))
             return false;
