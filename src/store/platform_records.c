@@ -76,13 +76,18 @@ static bool read_number(struct str text, int64_t least, int64_t *out)
     return json_int(&(const struct json){ .kind = JSON_NUMBER, .text = text }, least, INT64_MAX, out);
 }
 
-/* "position hash expiry". */
-static bool read_revocation(struct str line, struct revocation *out)
+/* "position hash expiry reason", the last as JSON. */
+static bool read_revocation(struct arena *arena, struct str line, struct revocation *out)
 {
-    struct str position, hash;
-    return str_cut(&line, ' ', &position) && str_cut(&line, ' ', &hash) &&
-           hex_read(hash, out->token_hash, sizeof out->token_hash) && read_number(position, 1, &out->position) &&
-           read_number(line, 0, &out->expires_at);
+    const struct json *reason = NULL;
+    struct str position, hash, expires;
+    bool good = str_cut(&line, ' ', &position) && str_cut(&line, ' ', &hash) && str_cut(&line, ' ', &expires) &&
+                hex_read(hash, out->token_hash, sizeof out->token_hash) && read_number(position, 1, &out->position) &&
+                read_number(expires, 0, &out->expires_at) && !json_parse(arena, line, &reason).code &&
+                reason->kind == JSON_STRING;
+    if (good)
+        out->reason = arena_copy(arena, reason->text);
+    return good;
 }
 
 struct err platform_revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s,
@@ -101,7 +106,7 @@ struct err platform_revocations_since(struct store *store, struct arena *arena, 
     TRY(platform_do(store, &work, "token_service_revocations_since", &args, PLATFORM_REPEATABLE, "", &answer));
     struct revocation *revocations = arena_alloc(arena, max * sizeof *revocations);
     for (rest = platform_rows(answer); found < max && platform_next_row(&rest, &line); found++)
-        if (!read_revocation(line, &revocations[found])) /* to leave one out would let a revoked token in */
+        if (!read_revocation(arena, line, &revocations[found])) /* to leave one out would let a revoked token in */
             return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
     *out = revocations;
     *count = found;

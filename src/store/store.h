@@ -62,6 +62,7 @@ struct revocation {
     int64_t position; /* ever growing: `revocations_since` continues after it */
     unsigned char token_hash[32];
     int64_t expires_at; /* s */
+    struct str reason;
 };
 
 struct store;

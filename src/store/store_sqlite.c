@@ -199,6 +199,7 @@ static struct err revocations_since(struct store *store, struct arena *arena, in
     while (sqlite_next(&reader->sqlite, since, &err)) {
         found[got].position = sqlite3_column_int64(since, 0);
         sqlite_column_bytes(since, 1, found[got].token_hash, sizeof found[got].token_hash);
+        found[got].reason = sqlite_column_str(arena, since, 3);
         found[got++].expires_at = sqlite3_column_int64(since, 2);
     }
     TRY(err);

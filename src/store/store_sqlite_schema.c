@@ -115,7 +115,7 @@ const char *const store_sqlite_texts[STATEMENTS] = {
     [REVOKE_ACCESS] = "UPDATE oauth_access_tokens" REVOKE_ROW
                       "WHERE expires_at = ?5 AND token_hash = ?4 AND revoked_at IS NULL",
     [REVOKE_REFRESH] = "UPDATE oauth_refresh_tokens" REVOKE_ROW "WHERE token_hash = ?4 AND revoked_at IS NULL",
-    [REVOCATIONS_SINCE] = "SELECT position, token_hash, expires_at FROM revocations "
+    [REVOCATIONS_SINCE] = "SELECT position, token_hash, expires_at, reason FROM revocations "
                           "WHERE position > ?1 AND expires_at > ?2 ORDER BY position LIMIT ?3",
     [PURGE_ACCESS] = "DELETE FROM oauth_access_tokens WHERE id IN "
                      "(SELECT id FROM oauth_access_tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",

@@ -525,6 +525,7 @@ static void expired_revocations_are_left_out(void **state)
     assert_int_equal(since(store, 0, 1999, 10, &found), 2);
     assert_int_equal(since(store, 0, 2001, 10, &found), 1);
     assert_int_equal(found[0].expires_at, 3000);
+    assert_str(found[0].reason, "lost");
     assert_int_equal(since(store, 0, 3001, 10, &found), 0);
 }
 
@@ -559,6 +560,22 @@ static void the_same_refresh_token_may_be_recorded_again(void **state)
     assert_ok(record_one(store, &record));
     assert_ok(store->ops->purge(store, 2001, 100, &deleted));
     assert_int_equal(deleted, 1);
+}
+
+static void a_reason_comes_back_whatever_is_in_it(void **state)
+{
+    static const char *const reasons[] = { "", " ", "a b", "a\nb \"c\" \\", "\xc3\xa4\xe2\x82\xac", "'; --" };
+    OPEN(store);
+    struct revocation *found = NULL;
+    (void)state;
+    for (size_t i = 0; i < COUNT(reasons); i++) {
+        struct record record = revocation_of(i, TOKEN_ACCESS, 2000);
+        record.reason = str_of(reasons[i]);
+        assert_ok(record_one(store, &record));
+    }
+    assert_int_equal(since(store, 0, 1000, 10, &found), COUNT(reasons));
+    for (size_t i = 0; i < COUNT(reasons); i++)
+        assert_row(str_eq(found[i].reason, str_of(reasons[i])), reasons[i]);
 }
 
 static void a_token_may_be_revoked_that_was_never_recorded(void **state)
@@ -1369,6 +1386,7 @@ int main(int argc, char **argv)
         IN_EACH(expired_revocations_are_left_out),
         IN_EACH(the_same_token_may_be_revoked_again_and_keeps_the_later_expiry),
         IN_EACH(the_same_refresh_token_may_be_recorded_again),
+        IN_EACH(a_reason_comes_back_whatever_is_in_it),
         IN_EACH(a_token_may_be_revoked_that_was_never_recorded),
         IN_EACH(many_requests_and_their_lists_are_one_batch),
         IN_EACH(a_purge_deletes_what_expired_in_steps_of_at_most_so_many_rows),

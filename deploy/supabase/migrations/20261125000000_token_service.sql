@@ -507,12 +507,12 @@ BEGIN
     RETURN jsonb_build_object('unlinked', unlinked);
 END $$;
 
--- "position hash expiry" a line.
+-- "position hash expiry reason" a line, the reason as a JSON string, which has no line break.
 CREATE OR REPLACE FUNCTION public.token_service_revocations_since(args jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT jsonb_build_object('rows', coalesce(string_agg(position || ' ' || token_hash || ' ' ||
-        public.token_service_seconds(expires_at), E'\n' ORDER BY position), ''))
-    FROM (SELECT r.position, r.token_hash, r.expires_at FROM public.token_service_revocations r
+        public.token_service_seconds(expires_at) || ' ' || to_json(reason), E'\n' ORDER BY position), ''))
+    FROM (SELECT r.position, r.token_hash, r.expires_at, r.reason FROM public.token_service_revocations r
           WHERE r.position > (args ->> 'after')::bigint
               AND r.expires_at > coalesce(public.token_service_time((args ->> 'now_s')::bigint), to_timestamp(0))
           ORDER BY r.position LIMIT (args ->> 'max')::bigint) AS page
