@@ -6,6 +6,7 @@
 #include "service/clients.h"
 #include "service/failures.h"
 #include "service/replication.h"
+#include "store/migration.h"
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -59,9 +60,30 @@ static struct err choose_signer(struct app *app)
     return OK;
 }
 
+/* Whether other instances may be at the same records. */
+static bool shares_store(const struct settings *settings)
+{
+    return settings->database_url[0] || settings->supabase_url[0];
+}
+
 struct err app_open_store(struct app *app)
 {
-    return store_sqlite_open(&app->settings, &app->service.store);
+    const struct settings *settings = &app->settings;
+    struct store **store = &app->service.store;
+    if (!shares_store(settings))
+        return store_sqlite_open(settings, store);
+    TRY(store_make_dir(settings)); /* a signer may keep its keys there */
+    return settings->database_url[0] ? store_postgres_open(settings, store) : store_supabase_open(settings, store);
+}
+
+const char *app_migration(bool down)
+{
+    return down ? store_migration_down : store_migration_up;
+}
+
+struct err app_migrate(const struct app *app, bool down)
+{
+    return store_migrate(&app->settings, app_migration(down));
 }
 
 struct err app_open_signer(struct app *app)
@@ -211,7 +233,8 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
                                 : app->settings.redis_url[0]       ? WORKERS_WITH_REDIS
                                 : cores > 1                        ? cores
                                                                    : 2;
-    TRY(lock_data_dir(&app->settings, &app->lock));
+    if (!shares_store(&app->settings))
+        TRY(lock_data_dir(&app->settings, &app->lock));
     atomic_store(&app->service.moves_keys, true);
     if (app->service.replication)
         replication_wait(app->service.replication);

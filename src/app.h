@@ -18,6 +18,10 @@ struct app {
 void app_prepare(void);
 /* Opens the store alone: what managing clients needs. app->settings is filled by the caller and stays the caller's. */
 MUST_USE struct err app_open_store(struct app *app);
+/* The SQL that a shared store's database needs, or, with `down`, what takes it back; and running it over DATABASE_URL.
+ */
+const char *app_migration(bool down);
+MUST_USE struct err app_migrate(const struct app *app, bool down);
 /* Opens the store and the signer: what moving keys needs, also when the keys themselves can't be used. */
 MUST_USE struct err app_open_signer(struct app *app);
 /* Opens everything that a call needs: store, keys, caches, group commit. Makes the first signing key. */

@@ -61,6 +61,10 @@ static const struct command commands[] = {
       { "list | plan [--json]", "show | explain KID [--json]", "rotate [--immediate] [--json]",
         "revoke KID [--reason TEXT] [--json]" } },
     { "doctor", command_doctor, "Tries every part that serving needs.", { "[--json]" } },
+    { "migrate",
+      command_migrate,
+      "Says whether a shared database has what it needs; prints or applies that.",
+      { "[--apply | --print] [--down]" } },
     { "version", command_version, "Prints the version.", { "" } },
     { "help", command_help, "Prints this text, or a man page, or the settings as Markdown.", { "[man|markdown]" } },
 };

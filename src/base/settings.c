@@ -19,8 +19,8 @@ static const char *const truths[] = { "false", "true", NULL };
 
 #define TEXT(member, preset, min, max, fault_of, form)                                                                 \
     KIND_TEXT, offsetof(struct settings, member), preset, min, max, NULL, fault_of, form
-#define SECRET(member, preset, min, max, fault_of, form)                                                               \
-    KIND_SECRET, offsetof(struct settings, member), preset, min, max, NULL, fault_of, form
+#define SECRET(member, max, fault_of, form)                                                                            \
+    KIND_SECRET, offsetof(struct settings, member), "", 0, max, NULL, fault_of, form
 #define WORD(member, preset, first, words)                                                                             \
     KIND_WORD, offsetof(struct settings, member), preset, first, 0, words, NULL, NULL
 #define NUMBER(member, preset, min, max)                                                                               \
@@ -153,7 +153,7 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
     { "TOKEN_KMS_TRY_TIMEOUT", SECTION_KMS, SECONDS(kms_try_timeout_s, "2", 1, 60), "How long one try may take." },
 
     { "REDIS_URL", SECTION_REDIS,
-      SECRET(redis_url, "", 0, 4096, settings_fault_of_redis_url,
+      SECRET(redis_url, 4096, settings_fault_of_redis_url,
              "redis[s]://[[user]:password@]host[:port][,...][/db], redis[s]+sentinel://...host[:port][,...]/group"),
       "The Redis that all instances share: a server, a cluster (by any of its servers), or the Sentinels of one." },
     { "REDIS_CA_FILE", SECTION_REDIS, TEXT(redis_ca_file, "", 0, 3072, NULL, "a path, or nothing"),
@@ -164,12 +164,29 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
       "While Redis can't be heard: strict refuses to say that a token is good (503); bounded goes on for a time." },
     { "TOKEN_REVOCATION_STALENESS", SECTION_REDIS, SECONDS(revocation_staleness_s, "60", 1, 86400),
       "How long bounded goes on: for so long a token revoked elsewhere may still pass." },
+
+    { "DATABASE_URL", SECTION_SHARED, SECRET(database_url, 4096, NULL, "postgresql://user:password@host:port/name"),
+      "A PostgreSQL with the platform's tables, for any number of instances; a transaction pooler will do." },
+    { "SUPABASE_URL", SECTION_SHARED,
+      TEXT(supabase_url, "", 0, 512, settings_fault_of_supabase_url, "an https URL without query and fragment"),
+      "The platform's Supabase project, called over HTTPS. DATABASE_URL goes before it." },
+    { "SUPABASE_SERVICE_KEY", SECTION_SHARED,
+      SECRET(supabase_service_key, 4096, NULL, "sb_secret_…, or a service_role JWT"),
+      "The key for SUPABASE_URL: it must be allowed to write." },
+    { "TOKEN_DATABASE_CONNECTIONS", SECTION_SHARED, NUMBER(database_connections, "8", 1, 256),
+      "Connections that this instance opens to DATABASE_URL at most." },
+    { "TOKEN_STORE_TIMEOUT", SECTION_SHARED, SECONDS(store_timeout_s, "5", 1, 60),
+      "How long a call of the database may take; after that the request is answered 503." },
 };
 _Static_assert(SETTINGS_AUDIENCE_MAX == 15, "the row of TOKEN_AUDIENCE says this number");
 _Static_assert(SETTINGS_ROWS <= 64, "struct settings notes the origin of each row in the bits of a uint64_t");
 
 const char *settings_flag(const struct settings_row *row, char to[SETTINGS_FLAG_ROOM])
 {
+    if (row->kind == KIND_SECRET) { /* every user of the machine can read a command line */
+        to[0] = '\0';
+        return to;
+    }
     const bool is_ours = str_has_prefix(str_of(row->name), STR("TOKEN_")); /* AWS's own names stay whole */
     const char *name = row->name + (is_ours ? strlen("TOKEN_") : 0);
     size_t len = 2;
@@ -184,7 +201,7 @@ const char *settings_allowed(const struct settings_row *row, char to[SETTINGS_AL
 {
     static const char *const units[] = { [KIND_NUMBER] = "", [KIND_SECONDS] = " seconds", [KIND_BYTES] = " bytes" };
     size_t len = 0;
-    if (row->kind == KIND_TEXT || row->kind == KIND_SECRET) {
+    if (settings_is_text(row)) {
         snprintf(to, 128, "%s", row->form);
     } else if (row->kind == KIND_WORD) {
         for (size_t i = 0; row->words[i] && len < 100; i++)
@@ -220,7 +237,7 @@ static bool is_printable(struct str text)
 static struct err refuse_value(const struct settings_row *row, struct str value, const char *fault)
 {
     char allowed[128];
-    if (value.len > 80 || row->kind == KIND_SECRET || !is_printable(value))
+    if (row->kind == KIND_SECRET || value.len > 80 || !is_printable(value))
         return refuse("%s is not usable: %s (allowed: %s)", row->name, fault, settings_allowed(row, allowed));
     return refuse("%s is \"%.*s\": %s (allowed: %s)", row->name, (int)value.len, value.at, fault,
                   settings_allowed(row, allowed));
@@ -304,7 +321,7 @@ static size_t find_flag(const char *arg, const char **value)
     char flag[SETTINGS_FLAG_ROOM];
     for (size_t i = 0; i < SETTINGS_ROWS; i++) {
         size_t len = strlen(settings_flag(&settings_rows[i], flag));
-        if (strncmp(arg, flag, len) != 0 || (arg[len] && arg[len] != '='))
+        if (len == 0 || strncmp(arg, flag, len) != 0 || (arg[len] && arg[len] != '='))
             continue;
         *value = arg[len] ? arg + len + 1 : NULL;
         return i;
@@ -351,6 +368,8 @@ static struct err check_together(const struct settings *settings)
                       (long long)settings->kms_try_timeout_s, (long long)settings->kms_timeout_s);
     if (settings->tls_cert[0] && !settings->tls_key[0])
         return refuse("TOKEN_TLS_KEY is missing: TOKEN_TLS_CERT is set (allowed: both or none)");
+    if (settings->supabase_url[0] && !settings->supabase_service_key[0] && !settings->database_url[0])
+        return refuse("SUPABASE_SERVICE_KEY is missing: SUPABASE_URL is set (allowed: both, or DATABASE_URL alone)");
     if (settings->signer >= SIGNER_KMS && !settings->kms_key_id[0])
         return refuse("KMS_KEY_ID is missing: TOKEN_SIGNER is \"%s\" (allowed: a key of AWS KMS, or TOKEN_SIGNER "
                       "local)",
@@ -374,7 +393,7 @@ struct err settings_read(int argc, char **argv, int *next, struct settings *out)
     choose_environment(&choice);
     TRY(choose_flags(argc, argv, &at, &choice));
     for (size_t i = 0; i < SETTINGS_ROWS; i++)
-        size += settings_rows[i].kind <= KIND_SECRET ? strlen(choice.values[i]) + 1 : 0;
+        size += settings_is_text(&settings_rows[i]) ? strlen(choice.values[i]) + 1 : 0;
     struct settings settings = { .from_environment = choice.environment & ~choice.flags, .from_flags = choice.flags };
     settings.owned = mem_alloc(size);
     struct err err = read_all(&choice, &settings);
@@ -389,6 +408,9 @@ struct err settings_read(int argc, char **argv, int *next, struct settings *out)
 
 void settings_release(struct settings *settings)
 {
+    mem_wipe((void *)(uintptr_t)settings->database_url, settings->database_url ? strlen(settings->database_url) : 0);
+    mem_wipe((void *)(uintptr_t)settings->supabase_service_key,
+             settings->supabase_service_key ? strlen(settings->supabase_service_key) : 0);
     free(settings->owned);
     *settings = (struct settings){ 0 };
 }

@@ -63,6 +63,11 @@ struct settings {
     int64_t redis_timeout_s;                   /* TOKEN_REDIS_TIMEOUT */
     int64_t revocation_policy;                 /* TOKEN_REVOCATION_POLICY: an enum revocation_policy */
     int64_t revocation_staleness_s;            /* TOKEN_REVOCATION_STALENESS: of the policy bounded */
+    const char *database_url;                  /* DATABASE_URL: of a PostgreSQL, with a password; "": none */
+    const char *supabase_url;                  /* SUPABASE_URL; "": none */
+    const char *supabase_service_key;          /* SUPABASE_SERVICE_KEY */
+    int64_t database_connections;              /* TOKEN_DATABASE_CONNECTIONS */
+    int64_t store_timeout_s;                   /* TOKEN_STORE_TIMEOUT: of one call of a shared store */
     uint64_t from_environment, from_flags;     /* a bit for each row of the table: where its value came from */
     char *owned;                               /* what the strings above point into; settings_release frees it */
 };
@@ -79,8 +84,8 @@ void settings_release(struct settings *settings);
 void settings_warn_unknown(FILE *out);
 
 /* The table as the settings' part of --help (at most 100 columns), as sections of a man page, as the tables of
- * docs/configuration.md; and the values in force with their origin, for --check-config. A secret is shown as "(set)".
- */
+ * docs/configuration.md; and the values in force with their origin, for --check-config, where a secret is only
+ * said to be set. */
 void settings_print_help(FILE *out);
 void settings_print_man(FILE *out);
 void settings_print_markdown(FILE *out);

@@ -79,6 +79,24 @@ const char *settings_fault_of_issuer(struct str text)
     return is_authority(authority, &port) ? NULL : "its host or port is malformed";
 }
 
+/* A service key goes there with each call. Unencrypted it may go no further than this machine. */
+const char *settings_fault_of_supabase_url(struct str text)
+{
+    static const struct str near[] = { { "127.0.0.1", 9 }, { "localhost", 9 }, { "[::1]", 5 } };
+    const char *fault = settings_fault_of_issuer(text);
+    struct str rest = text, host = text;
+    if (fault || !str_has_prefix(text, STR("http://")))
+        return fault;
+    for (size_t i = 0; i < 2; i++) /* "http:" and nothing */
+        (void)str_cut(&rest, '/', &host);
+    host = rest;
+    (void)str_cut(&rest, '/', &host);
+    for (size_t i = 0; i < sizeof near / sizeof *near; i++)
+        if (str_has_prefix(host, near[i]) && (host.len == near[i].len || host.at[near[i].len] == ':'))
+            return NULL;
+    return "it is not https, and not on this machine";
+}
+
 const char *settings_fault_of_list(struct str text)
 {
     struct str one;

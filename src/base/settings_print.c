@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const section_names[] = { "Server", "Issuing",         "Checking",        "Keys", "Callers",
-                                             "Limits", "Log and metrics", "Keys in AWS KMS", "Redis" };
+static const char *const section_names[] = {
+    "Server", "Issuing",         "Checking",        "Keys",  "Callers",
+    "Limits", "Log and metrics", "Keys in AWS KMS", "Redis", "Shared database"
+};
 
 /* What stands below the name of the section on KMS, a line each. */
 static const char *const kms_notes[] = {
@@ -78,7 +80,6 @@ static void warn_if_unknown(struct str name, FILE *out)
 void settings_warn_unknown(FILE *out)
 {
     static const char *const later[][2] = {
-        { "SUPABASE_URL", "keeps its records in SQLite" },
         { "EVENT_BUS_NAME", "sends no events" },
     };
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
@@ -127,7 +128,7 @@ void settings_print_help(FILE *out)
     enum { INDENT = 33, WIDTH = 100 };
     char flag[SETTINGS_FLAG_ROOM], allowed[128], about[384];
     fputs("settings of every command (each is an environment variable too: --data-dir is TOKEN_DATA_DIR,\n"
-          "--aws-region is AWS_REGION):\n",
+          "--aws-region is AWS_REGION; a secret has no flag):\n",
           out);
     for (size_t i = 0; i < SETTINGS_ROWS; i++) {
         if (opens_section(i))
@@ -136,7 +137,8 @@ void settings_print_help(FILE *out)
             fputs("  ", out);
             print_wrapped(out, note_of(i, j), 2, WIDTH);
         }
-        fprintf(out, "  %-*s", INDENT - 2, settings_flag(&settings_rows[i], flag));
+        const bool has_flag = settings_flag(&settings_rows[i], flag)[0];
+        fprintf(out, "  %-*s", INDENT - 2, has_flag ? flag : settings_rows[i].name);
         snprintf(about, sizeof about, "%s [%s; default %s]", settings_rows[i].help,
                  settings_allowed(&settings_rows[i], allowed),
                  settings_rows[i].preset[0] ? settings_rows[i].preset : "none");
@@ -168,9 +170,10 @@ void settings_print_man(FILE *out)
             roff_print(out, note_of(i, j));
             fputc('\n', out);
         }
-        fputs(".TP\n.BI ", out);
-        roff_print(out, settings_flag(&settings_rows[i], flag));
-        fputs(" \" value\" \", \" ", out);
+        const bool has_flag = settings_flag(&settings_rows[i], flag)[0];
+        fputs(has_flag ? ".TP\n.BI " : ".TP\n.B ", out);
+        roff_print(out, flag);
+        fputs(has_flag ? " \" value\" \", \" " : "", out);
         fprintf(out, "%s\n", settings_rows[i].name);
         roff_print(out, settings_rows[i].help);
         fputs("\n.br\nAllowed: ", out);
@@ -203,7 +206,8 @@ void settings_print_markdown(FILE *out)
         const char *tick = settings_rows[i].preset[0] ? "`" : "";
         if (opens_section(i))
             print_markdown_head(out, i);
-        fprintf(out, "| `%s` | `%s` | %s%s%s | ", settings_rows[i].name, settings_flag(&settings_rows[i], flag), tick,
+        const char *mark = settings_flag(&settings_rows[i], flag)[0] ? "`" : "";
+        fprintf(out, "| `%s` | %s%s%s | %s%s%s | ", settings_rows[i].name, mark, flag, mark, tick,
                 settings_rows[i].preset, tick);
         print_cell(out, settings_allowed(&settings_rows[i], allowed));
         fputs(" | ", out);
@@ -219,9 +223,9 @@ void settings_print_values(const struct settings *settings, FILE *out)
         const uint64_t bit = UINT64_C(1) << i;
         int64_t number = 0;
         fprintf(out, "%s=", settings_rows[i].name);
-        if (settings_rows[i].kind == KIND_TEXT || settings_rows[i].kind == KIND_SECRET) {
+        if (settings_is_text(&settings_rows[i])) {
             memcpy(&text, member, sizeof text);
-            fputs(settings_rows[i].kind == KIND_SECRET && text[0] ? "(set)" : text, out);
+            fputs(settings_rows[i].kind == KIND_SECRET && text[0] ? "(set, and not shown)" : text, out);
         } else {
             memcpy(&number, member, sizeof number);
             if (settings_rows[i].kind == KIND_WORD)

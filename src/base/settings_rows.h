@@ -16,28 +16,34 @@ enum section {
     SECTION_LIMITS,
     SECTION_OBSERVE,
     SECTION_KMS,
-    SECTION_REDIS
+    SECTION_REDIS,
+    SECTION_SHARED
 };
 
 struct settings_row {
     const char *name; /* the variable; its flag is made from it */
     enum section section;
     enum kind kind;
-    size_t offset;            /* in struct settings: of an int64_t, or for a text of a const char * */
-    const char *preset;       /* the default, written as a user would */
-    int64_t min, max;         /* of a number, or of a text's length in bytes */
+    size_t offset;      /* in struct settings: of an int64_t, or for KIND_TEXT and KIND_SECRET of a const char * */
+    const char *preset; /* the default, written as a user would */
+    int64_t min, max;   /* of a number, or of a text's length in bytes */
     const char *const *words; /* KIND_WORD */
     const char *(*fault_of)(struct str text);
-    const char *form; /* of a text: what is allowed, in words */
+    const char *form; /* KIND_TEXT, KIND_SECRET: what is allowed, in words */
     const char *help;
 };
 
-enum { SETTINGS_ROWS = 56, SETTINGS_FLAG_ROOM = 40, SETTINGS_ALLOWED_ROOM = 128 };
+enum { SETTINGS_ROWS = 61, SETTINGS_FLAG_ROOM = 40, SETTINGS_ALLOWED_ROOM = 128 };
 extern const struct settings_row settings_rows[SETTINGS_ROWS];
 
+/* Whether its value is a text; that of a secret is never printed, nor quoted in an error. */
+static inline bool settings_is_text(const struct settings_row *row)
+{
+    return row->kind == KIND_TEXT || row->kind == KIND_SECRET;
+}
+
 /* A row's flag, TOKEN_DATA_DIR -> --data-dir, AWS_REGION -> --aws-region, and what it allows, "1 to 86400 seconds":
- * written to `to`, and returned.
- */
+ * written to `to`, and returned. A secret has no flag: "". */
 const char *settings_flag(const struct settings_row *row, char to[SETTINGS_FLAG_ROOM]);
 const char *settings_allowed(const struct settings_row *row, char to[SETTINGS_ALLOWED_ROOM]);
 
@@ -52,5 +58,6 @@ const char *settings_fault_of_audience(struct str text);
 const char *settings_fault_of_origins(struct str text);
 const char *settings_fault_of_region(struct str text);
 const char *settings_fault_of_redis_url(struct str text); /* redis_url.c */
+const char *settings_fault_of_supabase_url(struct str text);
 
 #endif

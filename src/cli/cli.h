@@ -53,5 +53,6 @@ int command_token(int argc, char **argv);
 int command_clients(int argc, char **argv);
 int command_keys(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_migrate(int argc, char **argv);
 
 #endif

@@ -67,6 +67,14 @@ static const char *note_of(const struct signer *signer)
                                            : "local: its file is there";
 }
 
+static const char *note_of_store(const struct store *store)
+{
+    struct str name = str_of(store->ops->name);
+    return str_eq(name, STR("postgres"))   ? "postgres: reads and writes in DATABASE_URL"
+           : str_eq(name, STR("supabase")) ? "supabase: reads and writes in SUPABASE_URL"
+                                           : "sqlite: reads and writes";
+}
+
 static struct err check_dir(const struct settings *settings)
 {
     struct stat about;
@@ -139,7 +147,8 @@ static int examine(struct app *app, bool json)
         { "files", check_files(&app->settings), "enough may be open" },
         { "open", opened, "settings, store, keys and revocations could be read" },
         { "data", check_dir(&app->settings), "the data directory is the service's alone" },
-        { "store", opened.code ? unopened : service->store->ops->check(service->store), "reads and writes" },
+        { "store", opened.code ? unopened : service->store->ops->check(service->store),
+          opened.code ? "" : note_of_store(service->store) },
         { "cache", opened.code ? unopened : service->cache->ops->check(service->cache),
           opened.code || !service->cache->ops->is_shared ? "memory: this instance is the only one"
                                                          : "redis: it takes writes" },

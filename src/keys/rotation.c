@@ -13,6 +13,7 @@ enum {
     STEPS_MAX = 8,  /* a round */
     PAST_MAX = 256, /* past keys looked at in a round */
     TRIES = 3,      /* of a request that others overtake */
+    LEASE_S = 60,   /* in which a key pair is made: longer than all calls of KMS for one may take together */
 };
 
 struct rotation {
@@ -143,17 +144,34 @@ static struct err find_or_make(struct rotation *rotation, struct arena *arena, c
     return err.code == ERR_NOT_FOUND ? failed(ERR_UNAVAILABLE, err.why) : err;
 }
 
-static struct err make_standby(struct rotation *rotation, struct arena *arena, const struct lifecycle *life,
-                               int64_t now_s)
+/* Under the lease. */
+static struct err publish_standby(struct rotation *rotation, struct arena *arena, int64_t now_s)
 {
+    struct lifecycle life;
     struct key key = { 0 };
-    TRY(find_or_make(rotation, arena, life, &key));
+    TRY(read_life(rotation, arena, &life));
+    if (lifecycle_standby(&life))
+        return failed(ERR_CONFLICT, "another instance has made the next key");
+    TRY(find_or_make(rotation, arena, &life, &key));
     TRY(prove(rotation->signer, arena, &key));
     key.created_at = key.published_at = now_s;
     struct err err = rotation->store->ops->add_pending_key(rotation->store, &key);
     if (!err.code)
         tell(COUNT_KEYS_PUBLISHED, "published", key.kid, STR(""), STR(""));
     return err; /* when another instance's was faster, the next standby adopts this one */
+}
+
+/* By one instance at a time: a pair too many costs money in KMS. Should it end in between, the lease does too. */
+static struct err make_standby(struct rotation *rotation, struct arena *arena, int64_t now_s)
+{
+    struct store *store = rotation->store;
+    struct err err = store->ops->take_lease(store, STR("standby"), now_s, LEASE_S);
+    if (err.code)
+        return err.code == ERR_CONFLICT ? failed(ERR_CONFLICT, "another instance is making the next key") : err;
+    err = publish_standby(rotation, arena, now_s);
+    struct err dropped = store->ops->drop_lease(store, STR("standby"));
+    (void)dropped;
+    return err;
 }
 
 static struct err drop_standby(struct rotation *rotation, const struct key *standby, const char *reason, int64_t now_s)
@@ -194,7 +212,7 @@ static struct err take_step(struct rotation *rotation, struct arena *arena, cons
     case STEP_NONE:
         break;
     case STEP_MAKE_STANDBY:
-        return make_standby(rotation, arena, life, now_s);
+        return make_standby(rotation, arena, now_s);
     case STEP_DROP_STANDBY:
         return drop_standby(rotation, due->key, "TOKEN_SIGNING_ALG or TOKEN_SIGNER asks for another kind of key",
                             now_s);
@@ -325,7 +343,7 @@ static struct err need_standby(struct rotation *rotation, struct arena *arena, s
         if (life->count >= KEYS_LIVE_MAX)
             return failed(ERR_CONFLICT, "as many keys are published as there may be: revoke one, or wait for one to "
                                         "be retired");
-        err = make_standby(rotation, arena, life, now_s);
+        err = make_standby(rotation, arena, now_s);
         if (err.code == ERR_NOT_FOUND)
             return failed(ERR_CONFLICT, arena_printf(arena, "no key can follow the active one: %s", err.why).at);
         TRY(err);

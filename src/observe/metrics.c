@@ -52,6 +52,9 @@ static const struct {
     [COUNT_KEYS_RETIRED] = { "to=\"retired\"", NULL, NULL },
     [COUNT_KEYS_REVOKED] = { "to=\"revoked\"", NULL, NULL },
     [COUNT_PURGED] = { "", "token_service_purged_rows_total", "Expired rows deleted from the store" },
+    [COUNT_RECORDS_UNLINKED] = { "", "token_service_unlinked_records_total",
+                                 "Tokens recorded apart: their subject is no user, or their client is not in the "
+                                 "platform's tables" },
     [COUNT_TIMEOUTS] = { "", "token_service_request_timeouts_total", "Connections cut: the request took too long" },
     [COUNT_REDIS_RECONNECTS] = { "", "token_service_redis_reconnects_total",
                                  "Connections to Redis made anew after one was lost" },

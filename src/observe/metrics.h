@@ -49,6 +49,7 @@ enum counter {
     COUNT_KEYS_RETIRED,
     COUNT_KEYS_REVOKED,        /* token_service_key_transitions_total{to} */
     COUNT_PURGED,              /* token_service_purged_rows_total */
+    COUNT_RECORDS_UNLINKED,    /* token_service_unlinked_records_total */
     COUNT_TIMEOUTS,            /* token_service_request_timeouts_total */
     COUNT_REDIS_RECONNECTS,    /* token_service_redis_reconnects_total */
     COUNT_REDIS_REDIRECTIONS,  /* token_service_redis_redirections_total */

@@ -60,7 +60,11 @@ struct err health_ready(struct call *call, struct response *response)
     }
     buf_add(body, STR("}"));
     write_signer(body, service);
-    buf_add(body, STR("}"));
+    json_write_name(body, STR("store"));
+    buf_add(body, STR("{"));
+    json_write_name(body, STR("kind"));
+    json_write_str(body, str_of(service->store->ops->name));
+    buf_add(body, STR("}}"));
     return OK;
 }
 

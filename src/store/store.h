@@ -122,8 +122,16 @@ struct store_ops {
     /* Deletes at most `max` rows that expired before `now_s` (an event: 30 days after it was made); *deleted says how
      * many. A short transaction. */
     struct err (*purge)(struct store *, int64_t now_s, size_t max, size_t *deleted);
-    /* Whether another process has written since the last call. Cheap; false where a store can't tell. */
+    /* Whether another process has changed clients since the last call; it may have written other things. Cheap; false
+     * where a store can't tell. */
     bool (*has_changed)(struct store *);
+    /* What only one of several instances should do (make a key pair, which costs money in AWS KMS): from now on this
+     * handle holds the lease of that name for `ttl_s`, again if it did already. ERR_CONFLICT: another one holds it. A
+     * store from which one process serves may grant it always: what must happen once is still seen to by the
+     * transitions. */
+    struct err (*take_lease)(struct store *, struct str name, int64_t now_s, int64_t ttl_s);
+    /* Before its end; OK also when it is not held. */
+    struct err (*drop_lease)(struct store *, struct str name);
     /* Readiness and `doctor`: reads and writes work. */
     struct err (*check)(struct store *);
     void (*close)(struct store *);
@@ -136,6 +144,16 @@ struct store {
  * PRAGMA user_version; refuses a database from a newer version with a clear sentence. Safe beside other processes of
  * this program on the same file. */
 MUST_USE struct err store_sqlite_open(const struct settings *settings, struct store **out);
+
+/* The platform's tables (deploy/supabase/migrations must have been applied): over a connection to PostgreSQL
+ * (settings->database_url), or over PostgREST (settings->supabase_url). Any number of instances may share them. Texts
+ * that PostgreSQL can't hold (NUL, not UTF-8) are refused in clients and replaced in records. ERR_UNAVAILABLE with a
+ * clear sentence when it does not answer, or lacks the migration. */
+MUST_USE struct err store_postgres_open(const struct settings *settings, struct store **out);
+MUST_USE struct err store_supabase_open(const struct settings *settings, struct store **out);
+
+/* Makes settings->data_dir, with mode 0700, unless it is there: for what else lies in it. */
+MUST_USE struct err store_make_dir(const struct settings *settings);
 
 /* store_close(&store) for AUTO; NULL allowed. */
 void store_closep(struct store **store);

@@ -6,11 +6,9 @@
  * of both trees, where its neighbours are, and dirties no page of its own, as a random hash would. A revocation finds
  * its row among those that expire in the same second. */
 #include "store/store_sqlite.h"
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 enum { EVENT_KEPT_S = 30 * 24 * 3600 };
 
@@ -244,6 +242,23 @@ static bool has_changed(struct store *store)
     return sqlite->data_version != before;
 }
 
+/* One process serves from a data directory (app.c), and keys are made nowhere else but in commands beside it. */
+static struct err take_lease(struct store *store, struct str name, int64_t now_s, int64_t ttl_s)
+{
+    (void)store;
+    (void)name;
+    (void)now_s;
+    (void)ttl_s;
+    return OK;
+}
+
+static struct err drop_lease(struct store *store, struct str name)
+{
+    (void)store;
+    (void)name;
+    return OK;
+}
+
 static struct err check(struct store *store)
 {
     struct arena arena;
@@ -293,19 +308,11 @@ static const struct store_ops sqlite_ops = {
     .revocations_since = revocations_since,
     .purge = purge,
     .has_changed = has_changed,
+    .take_lease = take_lease,
+    .drop_lease = drop_lease,
     .check = check,
     .close = close_sqlite,
 };
-
-static struct err make_dir(const char *path)
-{
-    struct stat about;
-    if (mkdir(path, S_IRWXU) != 0 && errno != EEXIST)
-        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be made: is its parent there, and writable?");
-    if (stat(path, &about) != 0 || !S_ISDIR(about.st_mode))
-        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is no directory");
-    return OK;
-}
 
 static struct err open_both(struct store_sqlite *sqlite, const char *path)
 {
@@ -319,7 +326,7 @@ static struct err open_both(struct store_sqlite *sqlite, const char *path)
 struct err store_sqlite_open(const struct settings *settings, struct store **out)
 {
     char dir[PATH_MAX], path[PATH_MAX];
-    TRY(make_dir(settings->data_dir));
+    TRY(store_make_dir(settings));
     /* SQLite follows no symbolic link, so that nobody puts one in the file's place; links on the way are the operator's
      */
     if (!realpath(settings->data_dir, dir))
@@ -338,12 +345,4 @@ struct err store_sqlite_open(const struct settings *settings, struct store **out
     }
     *out = &sqlite->store;
     return OK;
-}
-
-void store_closep(struct store **store)
-{
-    if (!*store)
-        return;
-    (*store)->ops->close(*store);
-    *store = NULL;
 }

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from kms import LOCAL_KMS, Kms
+from postgres import PROGRAMS, Pooler, Postgres
 from service import BINARY, Server, sanitizer_of
+from supabase import PROGRAM, Supabase
 
 HERE = Path(__file__).parent
 
@@ -153,3 +155,43 @@ def start(kms, tmp_path_factory):
     finally:
         for server in made:
             server.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL (postgres.py), for all tests of a run: each makes a database of its own in it."""
+    if not PROGRAMS:
+        pytest.skip("there is no PostgreSQL here: Debian's package postgresql-15")
+    made = Postgres()
+    try:
+        yield made.start()
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def pooler(postgres):
+    """A transaction pooler (postgres.py) before that PostgreSQL."""
+    if not shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin"):
+        pytest.skip("there is no pgbouncer here: Debian's package of that name")
+    made = Pooler(postgres)
+    try:
+        yield made.start()
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def make_supabase():
+    """make_supabase(url of a database) is a Supabase (supabase.py), started."""
+    if not shutil.which("node") or not PROGRAM.exists():
+        pytest.skip("npm's @supabase/lite is not installed here: `npm ci` in tests/integration")
+    made = []
+
+    def start(url):
+        made.append(Supabase(url))
+        return made[-1].start()
+
+    yield start
+    for one in made:
+        one.close()

@@ -243,7 +243,8 @@ def test_a_locked_store_is_answered_503_and_nothing_acknowledged_is_lost(make_se
         assert server.metric("dependency_errors_total", dependency="store") >= 1
         server.until(lambda: server.get("/health/ready").status_code == 503, "it says that it is ready")
         assert server.get("/health/ready").json() == {
-            "status": "failing", "checks": {"store": "failing", "keys": "ok"}, "signer": {"kind": "local"}}
+            "status": "failing", "checks": {"store": "failing", "keys": "ok"}, "signer": {"kind": "local"},
+            "store": {"kind": "sqlite"}}
         assert server.get("/health/live").status_code == 200
         assert server.metric("store_up") == 0
         assert not server.is_active(agent, victim), "whose revocation is not recorded is still let in nowhere"

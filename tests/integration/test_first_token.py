@@ -77,7 +77,8 @@ def test_health_is_told_to_anyone(server):
     ready = server.get("/health/ready")
     assert ready.status_code == 200
     assert ready.json() == {
-        "status": "ok", "checks": {"store": "ok", "keys": "ok"}, "signer": {"kind": "local"}}
+        "status": "ok", "checks": {"store": "ok", "keys": "ok"}, "signer": {"kind": "local"},
+        "store": {"kind": "sqlite"}}
 
 
 def test_metrics_are_what_prometheus_reads(server, agent):

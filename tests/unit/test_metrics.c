@@ -174,6 +174,7 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_KEYS_RETIRED] = "token_service_key_transitions_total{to=\"retired\"}",
         [COUNT_KEYS_REVOKED] = "token_service_key_transitions_total{to=\"revoked\"}",
         [COUNT_PURGED] = "token_service_purged_rows_total",
+        [COUNT_RECORDS_UNLINKED] = "token_service_unlinked_records_total",
         [COUNT_TIMEOUTS] = "token_service_request_timeouts_total",
         [COUNT_REDIS_ERRORS] = "token_service_dependency_errors_total{dependency=\"redis\"}",
         [COUNT_REDIS_RECONNECTS] = "token_service_redis_reconnects_total",

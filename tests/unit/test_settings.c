@@ -22,6 +22,7 @@ static void forget_environment(void)
         unsetenv(name); /* moves the rest up */
     }
     unsetenv("KMS_KEY_ID");
+    unsetenv("DATABASE_URL");
     unsetenv("SUPABASE_URL");
     unsetenv("SUPABASE_SERVICE_KEY");
     unsetenv("REDIS_URL");
@@ -164,6 +165,11 @@ static const struct {
     { "TOKEN_REDIS_TIMEOUT", "1" },
     { "TOKEN_REVOCATION_POLICY", "strict" },
     { "TOKEN_REVOCATION_STALENESS", "60" },
+    { "DATABASE_URL", "" },
+    { "SUPABASE_URL", "" },
+    { "SUPABASE_SERVICE_KEY", "" },
+    { "TOKEN_DATABASE_CONNECTIONS", "8" },
+    { "TOKEN_STORE_TIMEOUT", "5" },
 };
 
 static void without_environment_and_flags_the_defaults_are_in_force(void **state)
@@ -515,7 +521,7 @@ static void settings_and_strangers_are_not_warned_of(void **state)
 
 static void a_backend_of_a_later_version_is_named_and_its_value_is_not(void **state)
 {
-    static const char *const names[] = { "SUPABASE_URL", "EVENT_BUS_NAME" };
+    static const char *const names[] = { "EVENT_BUS_NAME" };
     for (size_t i = 0; i < COUNT(names); i++) {
         setenv(names[i], "redis://user:hunter2@host", 1);
         struct str text = printed(settings_warn_unknown);
@@ -537,11 +543,19 @@ static struct str flag_of(const char *name)
     return flag;
 }
 
+static bool is_secret(const char *name)
+{
+    return strcmp(name, "DATABASE_URL") == 0 || strcmp(name, "SUPABASE_SERVICE_KEY") == 0;
+}
+
 static void help_shows_every_flag_in_at_most_100_columns(void **state)
 {
     struct str text = printed(settings_print_help), rest = text, line;
     for (size_t i = 0; i < COUNT(presets); i++)
-        assert_row(has(text, arena_printf(&arena, "\n  %s  ", flag_of(presets[i].name).at).at), presets[i].name);
+        assert_row(has(text, arena_printf(&arena, "\n  %s  ",
+                                          is_secret(presets[i].name) ? presets[i].name : flag_of(presets[i].name).at)
+                                 .at),
+                   presets[i].name);
     while (str_cut(&rest, '\n', &line)) {
         const char *row = arena_copy(&arena, line).at;
         assert_row(line.len <= 100, row);
@@ -570,7 +584,7 @@ static void markdown_has_a_row_of_five_cells_for_each_setting(void **state)
 
 static void the_man_page_names_every_variable_and_knows_only_its_own_requests(void **state)
 {
-    static const char *const requests[] = { ".SS ", ".TP", ".BI ", ".br" };
+    static const char *const requests[] = { ".SS ", ".TP", ".BI ", ".B ", ".br" };
     struct str text = printed(settings_print_man), rest = text, line;
     for (size_t i = 0; i < COUNT(presets); i++)
         assert_row(has(text, presets[i].name), presets[i].name);
@@ -633,8 +647,59 @@ static void a_secret_is_shown_nowhere(void **state)
     }
     assert_ok(read_environment("REDIS_URL", "redis://user:hunter2@host"));
     assert_string_equal(settings.redis_url, "redis://user:hunter2@host");
-    assert_string_equal(value_of("REDIS_URL"), "(set)");
+    assert_string_equal(value_of("REDIS_URL"), "(set, and not shown)");
     (void)state;
+}
+
+/* Not in what is printed, not in an error, not on a command line that every user of the machine can read. */
+static void a_secret_is_never_shown(void **state)
+{
+    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY" };
+    char long_one[5000];
+    int next;
+    (void)state;
+    memset(long_one, 'x', sizeof long_one - 1);
+    long_one[sizeof long_one - 1] = '\0';
+    for (size_t i = 0; i < COUNT(names); i++) {
+        setenv(names[i], "postgresql://u:hunter2@h/d", 1);
+        assert_ok(read_with(&next, NULL));
+        assert_string_equal(value_of(names[i]), "(set, and not shown)");
+        setenv(names[i], "hunter2\x01", 1);
+        struct err err = read_with(&next, NULL);
+        assert_code(err, ERR_INVALID_REQUEST, names[i]);
+        assert_non_null(strstr(err.why, names[i]));
+        assert_null(strstr(err.why, "hunter2"));
+        setenv(names[i], long_one, 1);
+        err = read_with(&next, NULL);
+        assert_code(err, ERR_INVALID_REQUEST, names[i]);
+        assert_null(strstr(err.why, "xxx"));
+        unsetenv(names[i]);
+        assert_ok(read_with(&next, flag_of(names[i]).at, "hunter2", NULL));
+        assert_int_equal(next, 1); /* no such flag */
+    }
+}
+
+static void a_service_key_goes_to_no_stranger_in_clear(void **state)
+{
+    static const char *const near[] = { "https://x.supabase.co", "https://x.supabase.co/", "http://127.0.0.1:54321",
+                                        "http://localhost", "http://[::1]:1/path" };
+    static const char *const far[] = { "http://x.supabase.co",
+                                       "http://127.0.0.1.example",
+                                       "http://localhost.example",
+                                       "http://127.0.0.1@example",
+                                       "ftp://localhost",
+                                       "x",
+                                       "https://x?y=1" };
+    (void)state;
+    setenv("SUPABASE_SERVICE_KEY", "sb_secret_x", 1);
+    for (size_t i = 0; i < COUNT(near); i++)
+        assert_code(read_environment("SUPABASE_URL", near[i]), ERR_OK, near[i]);
+    for (size_t i = 0; i < COUNT(far); i++)
+        assert_code(read_environment("SUPABASE_URL", far[i]), ERR_INVALID_REQUEST, far[i]);
+    unsetenv("SUPABASE_SERVICE_KEY");
+    struct err err = read_environment("SUPABASE_URL", "https://x.supabase.co");
+    assert_code(err, ERR_INVALID_REQUEST, "no key");
+    assert_non_null(strstr(err.why, "SUPABASE_SERVICE_KEY"));
 }
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, begin, finish)
@@ -650,4 +715,5 @@ RUN(CASE(a_secret_is_shown_nowhere), CASE(without_environment_and_flags_the_defa
     CASE(settings_and_strangers_are_not_warned_of), CASE(a_backend_of_a_later_version_is_named_and_its_value_is_not),
     CASE(help_shows_every_flag_in_at_most_100_columns), CASE(markdown_has_a_row_of_five_cells_for_each_setting),
     CASE(the_man_page_names_every_variable_and_knows_only_its_own_requests), CASE(roff_never_reads_a_text_as_its_own),
-    CASE(values_are_printed_a_line_each_with_their_origin))
+    CASE(values_are_printed_a_line_each_with_their_origin), CASE(a_secret_is_never_shown),
+    CASE(a_service_key_goes_to_no_stranger_in_clear))

@@ -1,0 +1,74 @@
+/* store/libpq.c: loads libpq. */
+#include "store/libpq.h"
+#include "observe/log.h"
+#include <dlfcn.h>
+#include <pthread.h>
+
+static struct libpq_calls calls;
+static bool is_loaded;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* A function's address: ISO C has no cast for it, POSIX dlsym() asks for this one. */
+static bool find(void *library, const char *name, void *to)
+{
+    void *at = dlsym(library, name);
+    memcpy(to, &at, sizeof at);
+    return at != NULL;
+}
+
+static bool find_all(void *library)
+{
+    const struct {
+        const char *name;
+        void *to;
+    } wanted[] = {
+        { "PQconnectdbParams", &calls.connectdbParams },
+        { "PQconninfoParse", &calls.conninfoParse },
+        { "PQconninfoFree", &calls.conninfoFree },
+        { "PQfinish", &calls.finish },
+        { "PQstatus", &calls.status },
+        { "PQtransactionStatus", &calls.transactionStatus },
+        { "PQerrorMessage", &calls.errorMessage },
+        { "PQpass", &calls.pass },
+        { "PQhostaddr", &calls.hostaddr },
+        { "PQsslInUse", &calls.sslInUse },
+        { "PQsocket", &calls.socket },
+        { "PQsetnonblocking", &calls.setnonblocking },
+        { "PQsetNoticeProcessor", &calls.setNoticeProcessor },
+        { "PQsendQueryParams", &calls.sendQueryParams },
+        { "PQflush", &calls.flush },
+        { "PQconsumeInput", &calls.consumeInput },
+        { "PQisBusy", &calls.isBusy },
+        { "PQgetResult", &calls.getResult },
+        { "PQexec", &calls.exec },
+        { "PQresultStatus", &calls.resultStatus },
+        { "PQresultErrorField", &calls.resultErrorField },
+        { "PQntuples", &calls.ntuples },
+        { "PQgetvalue", &calls.getvalue },
+        { "PQgetlength", &calls.getlength },
+        { "PQclear", &calls.clear },
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        if (!find(library, wanted[i].name, wanted[i].to))
+            return false;
+    return true;
+}
+
+static void load(void)
+{
+    void *library = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL); /* stays for good */
+    is_loaded = library && find_all(library);
+    if (!is_loaded) {
+        const char *why = dlerror();
+        LOG(LOG_ERROR, "libpq_missing", LOG_TEXT_("detail", why ? why : "a function is missing"));
+    }
+}
+
+struct err libpq_load(const struct libpq_calls **out)
+{
+    pthread_once(&once, load);
+    if (!is_loaded)
+        return failed(ERR_UNAVAILABLE, "libpq (libpq.so.5) is needed for DATABASE_URL, and is missing");
+    *out = &calls;
+    return OK;
+}

@@ -1,0 +1,310 @@
+/* store/platform.c: calls of the platform's functions, and those that are about clients, changes and leases. */
+#include "store/platform.h"
+#include "base/hex.h"
+#include "base/random.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+
+enum { VERSION = 1, PAGE = 100 };
+
+/* --- arguments --------------------------------------------------------------------------------------------------- */
+
+void platform_begin(struct buf *args, struct arena *arena)
+{
+    buf_init(args, arena, 512, PLATFORM_ARGS_MAX);
+    buf_add_char(args, '{');
+}
+
+bool platform_can_hold(struct str text)
+{
+    return !str_has(text, '\0') && utf8_valid(text);
+}
+
+/* Byte by byte: a text that came this far unchecked is rare, and short. */
+static struct str held(struct arena *arena, struct str text)
+{
+    struct buf buf;
+    buf_init(&buf, arena, text.len + 16, 3 * text.len + 16);
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] > 0)
+            buf_add_char(&buf, text.at[i]);
+        else
+            buf_add(&buf, STR("\xef\xbf\xbd"));
+    return buf_str(&buf);
+}
+
+void platform_put_str(struct buf *args, const char *name, struct str value)
+{
+    json_write_name(args, str_of(name));
+    json_write_str(args, platform_can_hold(value) ? value : held(args->arena, value));
+}
+
+void platform_put_int(struct buf *args, const char *name, int64_t value)
+{
+    json_write_name(args, str_of(name));
+    buf_add_int(args, value);
+}
+
+void platform_put_bool(struct buf *args, const char *name, bool value)
+{
+    json_write_name(args, str_of(name));
+    buf_add(args, value ? STR("true") : STR("false"));
+}
+
+/* --- calls ------------------------------------------------------------------------------------------------------- */
+
+static struct err error_of(enum platform_outcome outcome)
+{
+    if (outcome == PLATFORM_OK)
+        return OK;
+    metrics_count(COUNT_STORE_ERRORS, 1);
+    if (outcome == PLATFORM_UNMIGRATED)
+        return failed(ERR_UNAVAILABLE,
+                      "the database lacks what this version needs: see token-service migrate --print, or --apply");
+    if (outcome == PLATFORM_DENIED)
+        return failed(ERR_UNAVAILABLE, "the database refuses this user or key");
+    return failed(ERR_UNAVAILABLE,
+                  outcome == PLATFORM_LOST ? "the database gave no answer in time" : "the database failed");
+}
+
+/* What was undone is tried again; what was lost only where doing it twice does no harm. */
+static enum platform_outcome call(struct platform *platform, struct arena *arena, const char *function, struct str args,
+                                  bool is_repeatable, struct str *answer)
+{
+    enum platform_outcome outcome = PLATFORM_FAILED;
+    for (int i = 0; i < PLATFORM_TRIES; i++) {
+        outcome = platform->call(platform, arena, function, args, is_repeatable, answer);
+        if (outcome != PLATFORM_OVERTAKEN)
+            return outcome;
+    }
+    return outcome;
+}
+
+static struct err verdict_of(struct str error, const char *sentence)
+{
+    if (error.len == 0)
+        return OK;
+    if (str_eq(error, STR("conflict")))
+        return failed(ERR_CONFLICT, sentence);
+    if (str_eq(error, STR("not_found")))
+        return failed(ERR_NOT_FOUND, sentence);
+    return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
+}
+
+struct err platform_do(struct store *store, struct arena *arena, const char *function, struct buf *args,
+                       enum repeatable repeatable, const char *sentence, const struct json **out)
+{
+    const struct json *parsed = NULL;
+    struct str answer;
+    buf_add_char(args, '}');
+    if (args->overflowed)
+        return failed(ERR_TOO_LARGE, "that is too much for one record");
+    TRY(error_of(call(platform_of(store), arena, function, buf_str(args), repeatable == PLATFORM_REPEATABLE, &answer)));
+    if (json_parse(arena, answer, &parsed).code || parsed->kind != JSON_OBJECT) {
+        LOG(LOG_ERROR, "store_answer", LOG_TEXT_("function", function));
+        metrics_count(COUNT_STORE_ERRORS, 1);
+        return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
+    }
+    TRY(verdict_of(platform_str(parsed, "error"), sentence));
+    if (out)
+        *out = parsed;
+    return OK;
+}
+
+bool platform_next_row(struct str *rest, struct str *row)
+{
+    return rest->len > 0 && str_next_item(rest, '\n', row);
+}
+
+struct str platform_rows(const struct json *answer)
+{
+    return platform_str(answer, "rows");
+}
+
+struct str platform_str(const struct json *object, const char *name)
+{
+    const struct json *member = json_member(object, str_of(name));
+    return member && member->kind == JSON_STRING ? member->text : STR("");
+}
+
+int64_t platform_int(const struct json *object, const char *name)
+{
+    int64_t value = 0;
+    return json_int(json_member(object, str_of(name)), INT64_MIN, INT64_MAX, &value) ? value : 0;
+}
+
+/* --- clients ----------------------------------------------------------------------------------------------------- */
+
+static bool is_true(const struct json *object, const char *name)
+{
+    const struct json *member = json_member(object, str_of(name));
+    return member && member->kind == JSON_TRUE;
+}
+
+static struct client client_of(const struct json *row)
+{
+    struct client client = { .id = platform_str(row, "id"),
+                             .name = platform_str(row, "name"),
+                             .is_public = is_true(row, "is_public"),
+                             .scopes = platform_str(row, "scopes"),
+                             .access_ttl_s = platform_int(row, "access_ttl_s"),
+                             .refresh_ttl_s = platform_int(row, "refresh_ttl_s"),
+                             .id_ttl_s = platform_int(row, "id_ttl_s"),
+                             .is_active = is_true(row, "is_active"),
+                             .created_at = platform_int(row, "created_at") };
+    if (!hex_read(platform_str(row, "secret_hash"), client.secret_hash, sizeof client.secret_hash))
+        memset(client.secret_hash, 0, sizeof client.secret_hash); /* no secret hashes to zeros */
+    return client;
+}
+
+static const char no_client[] = "there is no such client";
+
+struct err platform_find_client(struct store *store, struct arena *arena, struct str id, struct client *out)
+{
+    const struct json *answer = NULL;
+    struct buf args;
+    if (!platform_can_hold(id))
+        return failed(ERR_NOT_FOUND, no_client);
+    platform_begin(&args, arena);
+    platform_put_str(&args, "id", id);
+    TRY(platform_do(store, arena, "token_service_find_client", &args, PLATFORM_REPEATABLE, no_client, &answer));
+    *out = client_of(answer);
+    return OK;
+}
+
+/* One page, after `after` unless it is NULL: appended to `clients`. *more: it was a full one. */
+static struct err read_page(struct store *store, struct arena *arena, const struct str *after, size_t max,
+                            struct client *clients, size_t *count, bool *more)
+{
+    const struct json *answer = NULL, *row = NULL;
+    struct str rest, line;
+    struct buf args;
+    size_t page = 0;
+    platform_begin(&args, arena);
+    platform_put_int(&args, "max", (int64_t)max);
+    if (after)
+        platform_put_str(&args, "after", *after);
+    TRY(platform_do(store, arena, "token_service_list_clients", &args, PLATFORM_REPEATABLE, no_client, &answer));
+    for (rest = platform_rows(answer); page < max && platform_next_row(&rest, &line); page++) {
+        TRY(json_parse(arena, line, &row));
+        clients[(*count)++] = client_of(row);
+    }
+    *more = page == max;
+    return OK;
+}
+
+struct err platform_list_clients(struct store *store, struct arena *arena, size_t max, struct client **out,
+                                 size_t *count)
+{
+    size_t room = PAGE, found = 0;
+    struct client *clients = arena_alloc(arena, room * sizeof *clients);
+    for (bool more = true; more && found < max;) {
+        if (found == room) {
+            struct client *larger = arena_alloc(arena, 2 * room * sizeof *larger);
+            memcpy(larger, clients, found * sizeof *larger);
+            clients = larger;
+            room *= 2;
+        }
+        size_t page = room - found < max - found ? room - found : max - found;
+        TRY(read_page(store, arena, found > 0 ? &clients[found - 1].id : NULL, page < PAGE ? page : PAGE, clients,
+                      &found, &more));
+    }
+    *out = clients;
+    *count = found;
+    return OK;
+}
+
+struct err platform_add_client(struct store *store, const struct client *client)
+{
+    AUTO(arena_release) struct arena arena;
+    char hash[65];
+    struct buf args;
+    arena_init(&arena, NULL, 0);
+    if (!platform_can_hold(client->id) || !platform_can_hold(client->name) || !platform_can_hold(client->scopes))
+        return failed(ERR_INVALID_REQUEST, "a client's texts must be UTF-8 without NUL");
+    platform_begin(&args, &arena);
+    platform_put_str(&args, "id", client->id);
+    platform_put_str(&args, "name", client->name);
+    platform_put_bool(&args, "is_public", client->is_public);
+    platform_put_str(&args, "secret_hash", hex_write(client->secret_hash, sizeof client->secret_hash, hash));
+    platform_put_str(&args, "scopes", client->scopes);
+    platform_put_int(&args, "access_ttl_s", client->access_ttl_s);
+    platform_put_int(&args, "refresh_ttl_s", client->refresh_ttl_s);
+    platform_put_int(&args, "id_ttl_s", client->id_ttl_s);
+    platform_put_bool(&args, "is_active", client->is_active);
+    platform_put_int(&args, "created_at", client->created_at);
+    return platform_do(store, &arena, "token_service_add_client", &args, PLATFORM_ONCE,
+                       "there is such a client already", NULL);
+}
+
+struct err platform_set_client_active(struct store *store, struct str id, bool active)
+{
+    AUTO(arena_release) struct arena arena;
+    struct buf args;
+    arena_init(&arena, NULL, 0);
+    if (!platform_can_hold(id))
+        return failed(ERR_NOT_FOUND, no_client);
+    platform_begin(&args, &arena);
+    platform_put_str(&args, "id", id);
+    platform_put_bool(&args, "active", active);
+    return platform_do(store, &arena, "token_service_set_client_active", &args, PLATFORM_REPEATABLE, no_client, NULL);
+}
+
+/* --- changes, leases, life --------------------------------------------------------------------------------------- */
+
+/* Of clients alone: revocations and keys are read in each round anyway. */
+bool platform_has_changed(struct store *store)
+{
+    AUTO(arena_release) struct arena arena;
+    const struct json *answer = NULL;
+    struct buf args;
+    arena_init(&arena, NULL, 0);
+    platform_begin(&args, &arena);
+    if (platform_do(store, &arena, "token_service_changes", &args, PLATFORM_REPEATABLE, "", &answer).code)
+        return false;
+    long long now = platform_int(answer, "clients");
+    return atomic_exchange(&platform_of(store)->clients, now) != now;
+}
+
+static struct err lease(struct store *store, const char *function, struct str name, int64_t now_s, int64_t ttl_s)
+{
+    AUTO(arena_release) struct arena arena;
+    struct buf args;
+    arena_init(&arena, NULL, 0);
+    platform_begin(&args, &arena);
+    platform_put_str(&args, "name", name);
+    platform_put_str(&args, "holder", str_of(platform_of(store)->holder));
+    platform_put_int(&args, "now_s", now_s);
+    platform_put_int(&args, "ttl_s", ttl_s);
+    return platform_do(store, &arena, function, &args, PLATFORM_REPEATABLE, "another instance is at it", NULL);
+}
+
+struct err platform_take_lease(struct store *store, struct str name, int64_t now_s, int64_t ttl_s)
+{
+    return lease(store, "token_service_take_lease", name, now_s, ttl_s);
+}
+
+struct err platform_drop_lease(struct store *store, struct str name)
+{
+    return lease(store, "token_service_drop_lease", name, 0, 0);
+}
+
+struct err platform_check(struct store *store)
+{
+    AUTO(arena_release) struct arena arena;
+    const struct json *answer = NULL;
+    struct buf args;
+    arena_init(&arena, NULL, 0);
+    platform_begin(&args, &arena);
+    TRY(platform_do(store, &arena, "token_service_check", &args, PLATFORM_REPEATABLE, "", &answer));
+    return platform_int(answer, "version") >= VERSION ? OK : error_of(PLATFORM_UNMIGRATED);
+}
+
+void platform_init(struct platform *platform, const struct store_ops *ops, platform_call how)
+{
+    unsigned char random[16];
+    random_bytes(random, sizeof random);
+    platform->store.ops = ops;
+    platform->call = how;
+    hex_write(random, sizeof random, platform->holder);
+}

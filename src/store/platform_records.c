@@ -1,0 +1,128 @@
+/* store/platform_records.c: tokens and revocations in the platform's tables. What many callers wait on is one call. */
+#include "base/hex.h"
+#include "observe/metrics.h"
+#include "store/platform.h"
+
+static const char *kind_name(enum token_kind kind)
+{
+    return kind == TOKEN_REFRESH ? "refresh" : kind == TOKEN_ID ? "id" : "access";
+}
+
+static void begin_row(struct buf *args, const struct record *record)
+{
+    char hash[65];
+    if (args->at[args->len - 1] != '[')
+        buf_add_char(args, ',');
+    buf_add_char(args, '{');
+    platform_put_str(args, "kind", str_of(kind_name(record->token_kind)));
+    platform_put_str(args, "hash", hex_write(record->token_hash, sizeof record->token_hash, hash));
+}
+
+static void put_token(struct buf *args, const struct record *record)
+{
+    begin_row(args, record);
+    platform_put_str(args, "jti", record->jti);
+    platform_put_str(args, "subject", record->subject);
+    platform_put_str(args, "client", record->client_id);
+    platform_put_str(args, "scope", record->scope);
+    json_write_name(args, STR("audience"));
+    buf_add(args, record->audience); /* a JSON list as it stands */
+    platform_put_int(args, "issued", record->issued_at);
+    platform_put_int(args, "expires", record->expires_at);
+    buf_add_char(args, '}');
+}
+
+static void put_revocation(struct buf *args, const struct record *record)
+{
+    begin_row(args, record);
+    platform_put_str(args, "reason", record->reason);
+    platform_put_str(args, "revoked_by", record->revoked_by);
+    platform_put_int(args, "at", record->issued_at);
+    platform_put_int(args, "expires", record->expires_at);
+    buf_add_char(args, '}');
+}
+
+static void put_all(struct buf *args, const char *name, enum record_kind kind, const struct record *const *lists,
+                    size_t count)
+{
+    void (*put)(struct buf *, const struct record *) = kind == RECORD_TOKEN ? put_token : put_revocation;
+    json_write_name(args, str_of(name));
+    buf_add_char(args, '[');
+    for (size_t i = 0; i < count; i++)
+        for (const struct record *record = lists[i]; record && !args->overflowed; record = record->next)
+            if (record->kind == kind)
+                put(args, record);
+    buf_add_char(args, ']');
+}
+
+struct err platform_record(struct store *store, const struct record *const *lists, size_t count)
+{
+    AUTO(arena_release) struct arena arena;
+    const struct json *answer = NULL;
+    struct buf args;
+    arena_init(&arena, NULL, 0);
+    if (count == 0)
+        return OK;
+    platform_begin(&args, &arena);
+    put_all(&args, "tokens", RECORD_TOKEN, lists, count);
+    put_all(&args, "revocations", RECORD_REVOCATION, lists, count);
+    TRY(platform_do(store, &arena, "token_service_record", &args, PLATFORM_REPEATABLE, "", &answer));
+    metrics_count(COUNT_RECORDS_UNLINKED, (uint64_t)platform_int(answer, "unlinked"));
+    return OK;
+}
+
+static bool read_number(struct str text, int64_t least, int64_t *out)
+{
+    return json_int(&(const struct json){ .kind = JSON_NUMBER, .text = text }, least, INT64_MAX, out);
+}
+
+/* "position hash expiry reason", the last as JSON. */
+static bool read_revocation(struct arena *arena, struct str line, struct revocation *out)
+{
+    const struct json *reason = NULL;
+    struct str position, hash, expires;
+    bool good = str_cut(&line, ' ', &position) && str_cut(&line, ' ', &hash) && str_cut(&line, ' ', &expires) &&
+                hex_read(hash, out->token_hash, sizeof out->token_hash) && read_number(position, 1, &out->position) &&
+                read_number(expires, 0, &out->expires_at) && !json_parse(arena, line, &reason).code &&
+                reason->kind == JSON_STRING;
+    if (good)
+        out->reason = arena_copy(arena, reason->text);
+    return good;
+}
+
+struct err platform_revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s,
+                                      size_t max, struct revocation **out, size_t *count)
+{
+    AUTO(arena_release) struct arena work;
+    const struct json *answer = NULL;
+    struct str rest, line;
+    struct buf args;
+    size_t found = 0;
+    arena_init(&work, NULL, 0);
+    platform_begin(&args, &work);
+    platform_put_int(&args, "after", after);
+    platform_put_int(&args, "now_s", now_s);
+    platform_put_int(&args, "max", (int64_t)max);
+    TRY(platform_do(store, &work, "token_service_revocations_since", &args, PLATFORM_REPEATABLE, "", &answer));
+    struct revocation *revocations = arena_alloc(arena, max * sizeof *revocations);
+    for (rest = platform_rows(answer); found < max && platform_next_row(&rest, &line); found++)
+        if (!read_revocation(arena, line, &revocations[found])) /* to leave one out would let a revoked token in */
+            return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
+    *out = revocations;
+    *count = found;
+    return OK;
+}
+
+struct err platform_purge(struct store *store, int64_t now_s, size_t max, size_t *deleted)
+{
+    AUTO(arena_release) struct arena arena;
+    const struct json *answer = NULL;
+    struct buf args;
+    arena_init(&arena, NULL, 0);
+    platform_begin(&args, &arena);
+    platform_put_int(&args, "now_s", now_s);
+    platform_put_int(&args, "max", (int64_t)max);
+    TRY(platform_do(store, &arena, "token_service_purge", &args, PLATFORM_REPEATABLE, "", &answer));
+    *deleted = (size_t)platform_int(answer, "deleted");
+    return OK;
+}

@@ -1,0 +1,310 @@
+/* store/postgres.c: the pool. A caller takes the connection that was used last, sends, waits, and lays it back; when
+ * all are taken it waits for one, within its time. A connection that did anything unexpected is closed, never mended.
+ */
+#include "store/postgres.h"
+#include "base/clock.h"
+#include "observe/log.h"
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { RECONNECT_MS = 500 /* after a failure: until then callers are refused at once, not one after the other late */ };
+
+struct connection {
+    struct connection *next;
+    PGconn *pg;
+};
+
+struct postgres {
+    const struct libpq_calls *calls;
+    struct postgres_terms terms;
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    struct connection *idle;
+    size_t open;           /* idle and taken */
+    int64_t refused_until; /* monotonic ms */
+};
+
+/* --- connecting -------------------------------------------------------------------------------------------------- */
+
+/* A character of the password that should have been encoded cuts the URL elsewhere: then a part of the password would
+ * be taken for the host or the port, and be named in libpq's words. */
+static bool is_plausible(const PQconninfoOption *option)
+{
+    const char *value = option->val ? option->val : "";
+    if (strcmp(option->keyword, "host") == 0)
+        return !strpbrk(value, "@:#?") || strspn(value, "0123456789abcdefABCDEF:.,") == strlen(value); /* IPv6 */
+    return strcmp(option->keyword, "port") != 0 || strspn(value, "0123456789,") == strlen(value);
+}
+
+static struct err check_url(const struct libpq_calls *calls, const char *url)
+{
+    PQconninfoOption *parsed = calls->conninfoParse(url, NULL); /* its words would hold parts of the URL */
+    bool good = parsed != NULL;
+    for (const PQconninfoOption *option = parsed; option && option->keyword; option++)
+        good = good && is_plausible(option);
+    calls->conninfoFree(parsed);
+    return good ? OK
+                : failed(ERR_INVALID_REQUEST,
+                         "DATABASE_URL is no URL of a PostgreSQL (postgresql://user:password@host/name, "
+                         "the password percent-encoded)");
+}
+
+static void drop_notice(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message; /* libpq would print it on standard error */
+}
+
+/* libpq's words name host and user, and no password unless the URL is malformed. */
+static void log_unconnected(const struct libpq_calls *calls, const PGconn *pg)
+{
+    const char *says = pg ? calls->errorMessage(pg) : "out of memory", *pass = pg ? calls->pass(pg) : NULL;
+    if (pass && pass[0] && strstr(says, pass))
+        says = "(its words hold the password)";
+    LOG(LOG_ERROR, "database_unconnected", LOG_STR("detail", ((struct str){ says, strcspn(says, "\n") })));
+}
+
+static bool is_near(const char *address)
+{
+    return !address || !address[0] || strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+static PGconn *connect_to(const struct libpq_calls *calls, const char *url, int64_t timeout_s)
+{
+    char seconds[24], milliseconds[24];
+    snprintf(seconds, sizeof seconds, "%lld", (long long)(timeout_s < 2 ? 2 : timeout_s));
+    snprintf(milliseconds, sizeof milliseconds, "%lld", (long long)(timeout_s < 2 ? 2 : timeout_s) * 1000);
+    /* What stands before the URL is a default; what stands after it can't be changed by it. */
+    const char *const names[] = {
+        "connect_timeout", "tcp_user_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
+        "gssencmode",      "application_name", "dbname",          "client_encoding",     NULL
+    };
+    const char *const values[] = {
+        seconds, milliseconds, "30", "5", "3", "disable", "token-service", url, "UTF8", NULL
+    };
+    PGconn *pg = calls->connectdbParams(names, values, 1);
+    if (pg && calls->status(pg) == CONNECTION_OK) {
+        calls->setNoticeProcessor(pg, drop_notice, NULL);
+        return pg;
+    }
+    log_unconnected(calls, pg);
+    calls->finish(pg);
+    return NULL;
+}
+
+struct err postgres_connect(const struct libpq_calls *calls, const char *url, int64_t timeout_s, PGconn **out)
+{
+    TRY(check_url(calls, url));
+    PGconn *pg = connect_to(calls, url, timeout_s);
+    if (!pg)
+        return failed(ERR_UNAVAILABLE, "there is no connection to DATABASE_URL");
+    *out = pg;
+    return OK;
+}
+
+static struct connection *connect_new(struct postgres *postgres)
+{
+    const struct libpq_calls *calls = postgres->calls;
+    PGconn *pg = connect_to(calls, postgres->terms.url, postgres->terms.timeout_ms / 1000);
+    if (!pg)
+        return NULL;
+    if (!calls->sslInUse(pg) && !is_near(calls->hostaddr(pg)))
+        LOG(LOG_WARN, "database_not_encrypted",
+            LOG_TEXT_("why", "DATABASE_URL allows it: add sslmode=verify-full and sslrootcert"));
+    if (calls->setnonblocking(pg, 1) != 0) {
+        calls->finish(pg);
+        return NULL;
+    }
+    struct connection *made = mem_alloc(sizeof *made);
+    *made = (struct connection){ .pg = pg };
+    return made;
+}
+
+static void finish(struct postgres *postgres, struct connection *connection)
+{
+    postgres->calls->finish(connection->pg);
+    free(connection);
+}
+
+/* --- taking and laying back -------------------------------------------------------------------------------------- */
+
+/* The server says nothing between two calls unless it goes away. */
+static bool is_alive(const struct postgres *postgres, const struct connection *connection)
+{
+    struct pollfd fd = { .fd = postgres->calls->socket(connection->pg), .events = POLLIN };
+    return postgres->calls->status(connection->pg) == CONNECTION_OK && fd.fd >= 0 && poll(&fd, 1, 0) == 0;
+}
+
+/* Under the lock: until one is idle or may be opened. */
+static bool wait_for_room(struct postgres *postgres, int64_t deadline_ms)
+{
+    const struct timespec until = { deadline_ms / 1000, deadline_ms % 1000 * 1000000 };
+    while (!postgres->idle && postgres->open == postgres->terms.connections)
+        if (pthread_cond_timedwait(&postgres->freed, &postgres->lock, &until) != 0)
+            return false;
+    return postgres->idle || clock_ms() >= postgres->refused_until;
+}
+
+/* A new one in the place of one that the server has left. NULL: none could be had. */
+static struct connection *take(struct postgres *postgres, int64_t deadline_ms)
+{
+    pthread_mutex_lock(&postgres->lock);
+    bool may = wait_for_room(postgres, deadline_ms);
+    struct connection *taken = may ? postgres->idle : NULL;
+    if (taken)
+        postgres->idle = taken->next;
+    else if (may)
+        postgres->open++;
+    pthread_mutex_unlock(&postgres->lock);
+    if (!may || (taken && is_alive(postgres, taken)))
+        return taken;
+    if (taken)
+        finish(postgres, taken);
+    taken = connect_new(postgres); /* in the place of the one that was counted */
+    if (taken)
+        return taken;
+    pthread_mutex_lock(&postgres->lock);
+    postgres->open--;
+    postgres->refused_until = clock_ms() + RECONNECT_MS;
+    pthread_cond_signal(&postgres->freed);
+    pthread_mutex_unlock(&postgres->lock);
+    return NULL;
+}
+
+static void lay_back(struct postgres *postgres, struct connection *connection, bool is_good)
+{
+    const struct libpq_calls *calls = postgres->calls;
+    is_good = is_good && calls->status(connection->pg) == CONNECTION_OK &&
+              calls->transactionStatus(connection->pg) == PQTRANS_IDLE;
+    if (!is_good)
+        finish(postgres, connection);
+    pthread_mutex_lock(&postgres->lock);
+    if (is_good) {
+        connection->next = postgres->idle;
+        postgres->idle = connection;
+    } else {
+        postgres->open--;
+    }
+    pthread_cond_signal(&postgres->freed);
+    pthread_mutex_unlock(&postgres->lock);
+}
+
+/* --- asking ------------------------------------------------------------------------------------------------------ */
+
+/* Until all is sent and a whole result has come, or time is up. */
+static bool exchange(const struct libpq_calls *calls, PGconn *pg, int64_t deadline_ms)
+{
+    for (int unsent = 1;;) {
+        if (unsent && (unsent = calls->flush(pg)) < 0)
+            return false;
+        if (!unsent && !calls->isBusy(pg))
+            return true;
+        int64_t left_ms = deadline_ms - clock_ms();
+        struct pollfd fd = { .fd = calls->socket(pg), .events = (short)(POLLIN | (unsent ? POLLOUT : 0)) };
+        if (left_ms <= 0 || (poll(&fd, 1, (int)left_ms) < 0 && errno != EINTR))
+            return false;
+        if (fd.revents & (POLLIN | POLLHUP | POLLERR) && !calls->consumeInput(pg))
+            return false;
+    }
+}
+
+/* No values: what the server says beside the code may hold a row's. */
+static enum postgres_fault refused(const struct libpq_calls *calls, const PGresult *result, struct postgres_answer *out)
+{
+    const char *code = calls->resultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *constraint = calls->resultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+    if (!code || strlen(code) != 5)
+        return POSTGRES_LOST;
+    memcpy(out->sqlstate, code, 6);
+    LOG(LOG_WARN, "database_refused", LOG_TEXT_("sqlstate", code),
+        LOG_TEXT_("constraint", constraint ? constraint : ""));
+    return POSTGRES_SAID;
+}
+
+static enum postgres_fault read_result(const struct libpq_calls *calls, const PGresult *result, struct arena *arena,
+                                       struct postgres_answer *out)
+{
+    if (!result)
+        return POSTGRES_LOST;
+    if (calls->resultStatus(result) != PGRES_TUPLES_OK)
+        return refused(calls, result, out);
+    if (calls->ntuples(result) != 1)
+        return POSTGRES_LOST;
+    out->value = arena_copy(arena,
+                            (struct str){ calls->getvalue(result, 0, 0), (size_t)calls->getlength(result, 0, 0) });
+    return POSTGRES_OK;
+}
+
+static enum postgres_fault converse(const struct libpq_calls *calls, PGconn *pg, struct arena *arena, const char *sql,
+                                    const char *parameter, int64_t deadline_ms, struct postgres_answer *out)
+{
+    const char *const values[] = { parameter };
+    if (!calls->sendQueryParams(pg, sql, 1, NULL, values, NULL, NULL, 0))
+        return POSTGRES_LOST;
+    if (!exchange(calls, pg, deadline_ms))
+        return clock_ms() >= deadline_ms ? POSTGRES_LATE : POSTGRES_LOST;
+    PGresult *result = calls->getResult(pg);
+    enum postgres_fault fault = read_result(calls, result, arena, out);
+    calls->clear(result);
+    while (fault != POSTGRES_LOST && exchange(calls, pg, deadline_ms)) { /* the end of the answer */
+        result = calls->getResult(pg);
+        if (!result)
+            return fault;
+        calls->clear(result);
+    }
+    return fault; /* what is left of a connection cut short is closed, for it is not idle */
+}
+
+enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena, const char *sql, struct str parameter,
+                                 struct postgres_answer *out)
+{
+    const int64_t deadline_ms = clock_ms() + postgres->terms.timeout_ms;
+    struct connection *connection = take(postgres, deadline_ms);
+    if (!connection)
+        return POSTGRES_UNSENT;
+    parameter = arena_copy(arena, parameter); /* with a NUL */
+    enum postgres_fault fault = converse(postgres->calls, connection->pg, arena, sql, parameter.at, deadline_ms, out);
+    if (fault == POSTGRES_LOST || fault == POSTGRES_LATE)
+        LOG(LOG_WARN, "database_lost",
+            LOG_TEXT_("why", fault == POSTGRES_LATE ? "no answer in time" : "the connection broke"));
+    /* after a failover, what was the primary refuses to write: the next connection goes to the new one */
+    lay_back(postgres, connection,
+             fault == POSTGRES_OK || (fault == POSTGRES_SAID && strcmp(out->sqlstate, "25006") != 0));
+    return fault;
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+struct err postgres_open(const struct postgres_terms *terms, struct postgres **out)
+{
+    const struct libpq_calls *calls = NULL;
+    TRY(libpq_load(&calls));
+    TRY(check_url(calls, terms->url));
+    struct postgres *postgres = mem_alloc(sizeof *postgres);
+    *postgres = (struct postgres){ .calls = calls, .terms = *terms };
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&postgres->freed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&postgres->lock, NULL);
+    *out = postgres;
+    return OK;
+}
+
+void postgres_close(struct postgres *postgres)
+{
+    if (!postgres)
+        return;
+    while (postgres->idle) {
+        struct connection *connection = postgres->idle;
+        postgres->idle = connection->next;
+        finish(postgres, connection);
+    }
+    pthread_cond_destroy(&postgres->freed);
+    pthread_mutex_destroy(&postgres->lock);
+    free(postgres);
+}

@@ -1,0 +1,73 @@
+/* store/store_postgres.c: the platform's tables over a connection: each operation is one statement, which calls one
+ * function. */
+#include "observe/log.h"
+#include "store/platform.h"
+#include "store/postgres.h"
+#include <stdlib.h>
+
+struct store_postgres {
+    struct platform platform; /* first */
+    struct postgres *postgres;
+};
+
+/* SQLSTATE: PostgreSQL's manual, appendix A. */
+static enum platform_outcome outcome_of(const char *sqlstate)
+{
+    static const struct {
+        const char *begin; /* a class is two characters, a condition five */
+        enum platform_outcome outcome;
+    } meanings[] = {
+        { "40", PLATFORM_OVERTAKEN },    /* serialization failure, deadlock */
+        { "23503", PLATFORM_OVERTAKEN }, /* a user or client was deleted a moment ago */
+        { "42883", PLATFORM_UNMIGRATED }, { "42P01", PLATFORM_UNMIGRATED }, { "42703", PLATFORM_UNMIGRATED },
+        { "3F000", PLATFORM_UNMIGRATED }, { "42501", PLATFORM_DENIED },     { "28", PLATFORM_DENIED },
+        { "08", PLATFORM_LOST },          { "57P", PLATFORM_LOST }, /* the server is stopping, or starting */
+    };
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+        if (strncmp(sqlstate, meanings[i].begin, strlen(meanings[i].begin)) == 0)
+            return meanings[i].outcome;
+    return PLATFORM_FAILED;
+}
+
+static enum platform_outcome ask(struct platform *platform, struct arena *arena, const char *function, struct str args,
+                                 bool is_repeatable, struct str *answer)
+{
+    struct postgres *postgres = ((struct store_postgres *)platform)->postgres;
+    struct postgres_answer got = { 0 };
+    struct str sql = arena_printf(arena, "SELECT public.%s($1::jsonb)", function);
+    enum postgres_fault fault = postgres_ask(postgres, arena, sql.at, args, &got);
+    if (fault == POSTGRES_LOST && is_repeatable) /* the server was restarted, perhaps */
+        fault = postgres_ask(postgres, arena, sql.at, args, &got);
+    if (fault == POSTGRES_SAID)
+        return outcome_of(got.sqlstate);
+    *answer = got.value;
+    return fault == POSTGRES_OK ? PLATFORM_OK : PLATFORM_LOST;
+}
+
+static void close_postgres(struct store *store)
+{
+    struct store_postgres *self = (struct store_postgres *)store;
+    postgres_close(self->postgres);
+    free(self);
+}
+
+static const struct store_ops ops = { .name = "postgres", PLATFORM_OPERATIONS, .close = close_postgres };
+
+struct err store_postgres_open(const struct settings *settings, struct store **out)
+{
+    const struct postgres_terms terms = { .url = settings->database_url,
+                                          .connections = (size_t)settings->database_connections,
+                                          .timeout_ms = settings->store_timeout_s * 1000 };
+    struct postgres *postgres = NULL;
+    TRY(postgres_open(&terms, &postgres));
+    struct store_postgres *self = mem_alloc(sizeof *self);
+    *self = (struct store_postgres){ .postgres = postgres };
+    platform_init(&self->platform, &ops, ask);
+    struct err err = platform_check(&self->platform.store);
+    if (err.code) {
+        close_postgres(&self->platform.store);
+        return err;
+    }
+    *out = &self->platform.store;
+    return OK;
+}

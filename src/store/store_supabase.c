@@ -1,0 +1,176 @@
+/* store/store_supabase.c: the platform's tables over PostgREST, as Supabase offers it: each operation is one POST to
+ * /rest/v1/rpc/token_service_call, which calls the function it names: one transaction. */
+#include "net/client.h"
+#include "observe/log.h"
+#include "store/platform.h"
+#include <stdlib.h>
+#include <time.h>
+
+enum { PAUSE_NS = 200 * 1000 * 1000 };
+
+struct store_supabase {
+    struct platform platform; /* first */
+    struct net_client *client;
+    char *url; /* of the one function that is called */
+    int64_t timeout_ms;
+    struct net_header headers[4];
+    size_t header_count;
+    char *bearer; /* "Bearer <key>", of a legacy key */
+};
+
+/* PostgREST's error: {"code", "message", "details", "hint"}. All but the code may hold a row's values, and are dropped.
+ */
+static struct str code_of(struct arena *arena, struct str body)
+{
+    const struct json *error = NULL;
+    if (json_parse(arena, body, &error).code)
+        return STR("");
+    struct str code = platform_str(error, "code");
+    return code.len < 16 ? code : STR("");
+}
+
+/* By the code where there is one (an SQLSTATE, or PostgREST's own PGRST…), else by the status. */
+static enum platform_outcome outcome_of(int status, struct str code)
+{
+    static const struct {
+        struct str begin;
+        enum platform_outcome outcome;
+    } meanings[] = {
+        { { "40", 2 }, PLATFORM_OVERTAKEN },        /* serialization failure, deadlock: a 500 */
+        { { "23503", 5 }, PLATFORM_OVERTAKEN },     /* a user or client was deleted a moment ago: a 409 */
+        { { "42883", 5 }, PLATFORM_UNMIGRATED },    /* no such function: a 404 */
+        { { "42P01", 5 }, PLATFORM_UNMIGRATED },    /* no such table */
+        { { "42703", 5 }, PLATFORM_UNMIGRATED },    /* no such column */
+        { { "PGRST202", 8 }, PLATFORM_UNMIGRATED }, /* not in the schema cache */
+        { { "42501", 5 }, PLATFORM_DENIED },        /* 401, 403 */
+        { { "PGRST30", 7 }, PLATFORM_DENIED },      /* the key is no good: 401 */
+        { { "PGRST00", 7 }, PLATFORM_LOST },        /* no connection, pool time-out: 503, 504 */
+        { { "08", 2 }, PLATFORM_LOST },
+        { { "57P", 3 }, PLATFORM_LOST },
+    };
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+        if (str_has_prefix(code, meanings[i].begin))
+            return meanings[i].outcome;
+    if (status == 401 || status == 403)
+        return PLATFORM_DENIED;
+    return status == 404 ? PLATFORM_UNMIGRATED : PLATFORM_FAILED;
+}
+
+/* What a gateway answers when it is busy or can't reach the database: it is not known what became of the call. */
+static bool may_pass(int status)
+{
+    return status == 429 || status == 502 || status == 503 || status == 504;
+}
+
+static enum platform_outcome send_once(struct store_supabase *self, struct arena *arena, const char *function,
+                                       const struct net_request *request, struct str *answer, bool *passes)
+{
+    struct net_answer got;
+    *passes = true;
+    if (net_send(self->client, arena, request, &got).code)
+        return PLATFORM_LOST;
+    if (got.status == 200) {
+        *answer = got.body;
+        return PLATFORM_OK;
+    }
+    struct str code = code_of(arena, got.body);
+    enum platform_outcome outcome = outcome_of(got.status, code);
+    LOG(LOG_WARN, "supabase_refused", LOG_TEXT_("function", function), LOG_INT("status", got.status),
+        LOG_STR("code", code));
+    *passes = (may_pass(got.status) || outcome == PLATFORM_LOST) && got.retry_after_s <= 1;
+    if (may_pass(got.status)) {
+        outcome = PLATFORM_LOST;
+        (void)nanosleep(&(const struct timespec){ .tv_nsec = PAUSE_NS }, NULL); /* it is busy: not at once again */
+    }
+    return outcome;
+}
+
+static enum platform_outcome ask(struct platform *platform, struct arena *arena, const char *function, struct str args,
+                                 bool is_repeatable, struct str *answer)
+{
+    struct store_supabase *self = (struct store_supabase *)platform;
+    struct buf body;
+    bool passes = false;
+    buf_init(&body, arena, args.len + args.len / 4 + 128, 2 * args.len + 128);
+    buf_add(&body, STR("{\"function\":"));
+    json_write_str(&body, str_of(function + strlen("token_service_")));
+    buf_add(&body, STR(",\"args\":"));
+    json_write_str(&body, args);
+    buf_add_char(&body, '}');
+    if (body.overflowed)
+        return PLATFORM_FAILED;
+    const struct net_request request = { .method = "POST",
+                                         .url = self->url,
+                                         .headers = self->headers,
+                                         .header_count = self->header_count,
+                                         .body = buf_str(&body),
+                                         .timeout_ms = self->timeout_ms,
+                                         .answer_max = PLATFORM_ANSWER_MAX,
+                                         .is_unique = !is_repeatable };
+    enum platform_outcome outcome = send_once(self, arena, function, &request, answer, &passes);
+    if (outcome == PLATFORM_LOST && passes && is_repeatable)
+        outcome = send_once(self, arena, function, &request, answer, &passes);
+    return outcome;
+}
+
+static void close_supabase(struct store *store)
+{
+    struct store_supabase *self = (struct store_supabase *)store;
+    net_close(self->client);
+    if (self->bearer)
+        mem_wipe(self->bearer, strlen(self->bearer));
+    free(self->bearer);
+    free(self->url);
+    free(self);
+}
+
+static const struct store_ops ops = { .name = "supabase", PLATFORM_OPERATIONS, .close = close_supabase };
+
+static void add_header(struct store_supabase *self, const char *name, const char *value)
+{
+    self->headers[self->header_count++] = (struct net_header){ name, value };
+}
+
+/* A legacy key is a JWT, and goes along as a bearer token too; a new one (sb_secret_…) must not: it is none. */
+static void prepare_headers(struct store_supabase *self, const char *key)
+{
+    add_header(self, "Content-Type", "application/json");
+    add_header(self, "apikey", key);
+    if (!str_has_prefix(str_of(key), STR("eyJ")))
+        return;
+    size_t room = strlen(key) + sizeof "Bearer ";
+    self->bearer = mem_alloc(room);
+    memcpy(self->bearer, "Bearer ", 7);
+    memcpy(self->bearer + 7, key, room - 7);
+    add_header(self, "Authorization", self->bearer);
+}
+
+static char *url_of(const char *project)
+{
+    static const char path[] = "/rest/v1/rpc/token_service_call";
+    size_t len = strlen(project);
+    while (len > 0 && project[len - 1] == '/')
+        len--;
+    char *url = mem_alloc(len + sizeof path);
+    memcpy(url, project, len);
+    memcpy(url + len, path, sizeof path);
+    return url;
+}
+
+struct err store_supabase_open(const struct settings *settings, struct store **out)
+{
+    struct net_client *client = NULL;
+    TRY(net_open(NULL, &client));
+    struct store_supabase *self = mem_alloc(sizeof *self);
+    *self = (struct store_supabase){ .client = client, .timeout_ms = settings->store_timeout_s * 1000 };
+    self->url = url_of(settings->supabase_url);
+    platform_init(&self->platform, &ops, ask);
+    prepare_headers(self, settings->supabase_service_key);
+    struct err err = platform_check(&self->platform.store);
+    if (err.code) {
+        close_supabase(&self->platform.store);
+        return err;
+    }
+    *out = &self->platform.store;
+    return OK;
+}

@@ -1,0 +1,155 @@
+"""A PostgreSQL of the tests' own: initdb in a temporary folder, a free port of 127.0.0.1, and the platform's schema
+in as many databases as are asked for. PostgreSQL refuses to run as root: then it runs as its package's user."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+ROOT = Path(__file__).resolve().parents[2]
+PLATFORM = Path(__file__).with_name("platform.sql")
+MIGRATIONS = sorted((ROOT / "deploy/supabase/migrations").glob("*.sql"))
+PROGRAMS = next((path for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+                 if (path / "initdb").exists()), None)
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def run_sql(url, text):
+    """A whole script, as a file of SQL is run: in one transaction."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"BEGIN;\n{text}\nCOMMIT;", prepare=False)
+
+
+class Postgres:
+    """start(), stop(), kill(), pause(), go_on(); database(name) makes one with the platform's schema and returns its
+    URL."""
+
+    password = "postgres-of-the-tests"
+
+    def __init__(self):
+        self.home = Path(tempfile.mkdtemp(prefix="token-service-postgres-"))
+        self.port = free_port()
+        self.process = None
+        self.user = None
+        if os.geteuid() == 0:
+            self.user = pwd.getpwnam("postgres")
+            os.chown(self.home, self.user.pw_uid, self.user.pw_gid)
+        secret = self.home / "password"
+        secret.write_text(self.password)
+        if self.user:
+            os.chown(secret, self.user.pw_uid, self.user.pw_gid)
+        self._run("initdb", "-D", self.home / "data", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", secret,
+                  "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync")
+
+    def _as_user(self):
+        return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
+
+    def _run(self, program, *arguments):
+        done = subprocess.run([PROGRAMS / program, *arguments], cwd=self.home, capture_output=True, text=True,
+                              timeout=120, check=False, **self._as_user())
+        assert done.returncode == 0, done.stderr
+
+    def start(self):
+        # fsync off spares the disk, not the order: what a killed PostgreSQL had committed is in the kernel's cache.
+        settings = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off",
+                    "max_connections": 150, "logging_collector": "off"}
+        with (self.home / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [PROGRAMS / "postgres", "-D", self.home / "data", *(f"-c{k}={v}" for k, v in settings.items())],
+                cwd=self.home, stdout=log, stderr=log, start_new_session=True, **self._as_user())
+        end = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                psycopg.connect(self.url(), connect_timeout=2).close()
+                return self
+            assert self.process.poll() is None and time.monotonic() < end, (self.home / "log").read_text()[-2000:]
+            time.sleep(0.05)
+
+    def url(self, database="postgres", user="postgres", password=None):
+        return f"postgresql://{user}:{password or self.password}@127.0.0.1:{self.port}/{database}"
+
+    def database(self, name, migrated=True):
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        for script in (PLATFORM, *(MIGRATIONS if migrated else [])):
+            run_sql(self.url(name), script.read_text())
+        return self.url(name)
+
+    def stop(self):
+        """An orderly end, that waits for nobody."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(60)
+
+    def _signal(self, sign):
+        """To all of its processes; each backend is a session of its own."""
+        main = self.process.pid
+        for pid in (main, *map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split())):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
+
+    def kill(self):
+        """All at once, as when the machine goes."""
+        if self.process and self.process.poll() is None:
+            self._signal(signal.SIGSTOP)  # or the first to go would be mourned by the others
+            self._signal(signal.SIGKILL)
+            self.process.wait(60)
+
+    def pause(self):
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._signal(signal.SIGCONT)
+
+    def close(self):
+        self.kill()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+class Pooler:
+    """pgbouncer before a Postgres: the server's connection changes after each transaction, two for all."""
+
+    def __init__(self, postgres):
+        self.postgres = postgres
+        self.port = free_port()
+        self.home = postgres.home / f"pooler-{self.port}"
+        self.home.mkdir()
+        (self.home / "users").write_text(f'"postgres" "{postgres.password}"\n')
+        (self.home / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host=127.0.0.1 port={postgres.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {self.port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {self.home}/users\n"
+            "pool_mode = transaction\ndefault_pool_size = 2\n")
+        self.process = None
+
+    def url(self, database_url):
+        return database_url.replace(f":{self.postgres.port}/", f":{self.port}/")
+
+    def start(self):
+        with (self.home / "log").open("ab") as log:
+            self.process = subprocess.Popen(["pgbouncer", self.home / "pgbouncer.ini"], cwd="/", stdout=log, stderr=log,
+                                            env={"PATH": "/usr/sbin:/usr/bin:/bin"}, **self.postgres._as_user())
+        end = time.monotonic() + 30
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            assert self.process.poll() is None and time.monotonic() < end, (self.home / "log").read_text()[-2000:]
+            time.sleep(0.05)
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)

@@ -1,0 +1,452 @@
+"""The shared stores: records in the platform's tables, read back with psycopg and never with our own code; instances
+that share them; a database that goes away and comes back."""
+
+import contextlib
+import hashlib
+import http.server
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+import uuid
+
+import psycopg
+import pytest
+
+from postgres import MIGRATIONS, PLATFORM, ROOT, run_sql
+from service import BINARY, Client, run
+
+UNIT = BINARY.parent / "tests/unit/test_store"
+ROLLBACKS = sorted((ROOT / "deploy/supabase/rollback").glob("*.sql"))
+
+
+def rows(url, query, *values):
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute(query, values).fetchall()
+
+
+def execute(url, query, *values):
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(query, values)
+
+
+def hash_of(token):
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@pytest.fixture
+def database(postgres, request):
+    return postgres.database(f"{request.node.name[:40]}-{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture(params=["postgres", "supabase"])
+def shared(request, database, make_supabase):
+    """The settings of a shared store, and the URL of its database for the test's own eyes."""
+    if request.param == "postgres":
+        return {"DATABASE_URL": database}, database
+    return make_supabase(database).settings(), database
+
+
+@pytest.fixture
+def instances(make_server, shared):
+    """instances(n): that many servers on one store and one folder of keys, started; the first has a client."""
+    settings, url = shared
+
+    def start(count, **more):
+        first = make_server(TOKEN_SIGNING_ALG="ES256", **settings, **more)
+        servers = [first]
+        for _ in range(count - 1):
+            servers.append(make_server(TOKEN_SIGNING_ALG="ES256", **settings, **more))
+            servers[-1].data_dir = first.data_dir
+            servers[-1].settings["TOKEN_DATA_DIR"] = str(first.data_dir)
+        for server in servers:
+            server.spawn()
+        for server in servers:
+            server.port = server._wait_for_port(0)
+            server.secrets |= set(settings.values()) & {settings.get("SUPABASE_SERVICE_KEY")}
+            server.until(lambda server=server: server.get("/health/ready").status_code == 200, "it is not ready")
+        return servers, first.add_client("agent"), url
+
+    yield start
+
+
+# --- the suite ------------------------------------------------------------------------------------------------------
+
+def test_the_conformance_suite_over_every_store(database, make_supabase):
+    """tests/unit/test_store.c, unchanged: SQLite, PostgreSQL, PostgREST."""
+    if not UNIT.exists():
+        pytest.skip(f"there is no {UNIT}: configure with -Dtests=true")
+    supabase = make_supabase(database)
+    told = {"TOKEN_TEST_DATABASE_URL": database, "TOKEN_TEST_SUPABASE_URL": supabase.url,
+            "TOKEN_TEST_SUPABASE_KEY": supabase.secret_key}
+    done = subprocess.run([UNIT], env=os.environ | told, capture_output=True, text=True, timeout=600, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, "\n".join(line for line in said.splitlines() if " OK ]" not in line)[-6000:]
+    for kind in ("sqlite", "postgres", "supabase"):
+        assert f"--- {kind}" in said
+
+
+# --- records --------------------------------------------------------------------------------------------------------
+
+def test_what_was_issued_is_in_the_platforms_tables(instances):
+    (server,), agent, url = instances(1)
+    user = str(uuid.uuid4())
+    execute(url, "INSERT INTO auth.users (id) VALUES (%s)", user)
+    access, refresh, stranger, nobody = (
+        server.issue(agent, subject=subject, scope="stories:read", tokenType=kind)
+        for subject, kind in ((user, "access"), (user, "refresh"), (str(uuid.uuid4()), "access"),
+                              ("nobody", "refresh")))
+    for issued, table in ((access, "oauth_access_tokens"), (refresh, "oauth_refresh_tokens")):
+        claims = issued["claims"]
+        found = rows(url, f"SELECT user_id::text, client_id, scope, extract(epoch FROM issued_at)::int, extract(epoch "
+                          f"FROM expires_at)::int, jti, revoked_at, audience FROM {table} WHERE token_hash = %s",
+                     hash_of(issued["token"]))
+        audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+        assert found == [(user, "agent", "stories:read", claims["iat"], claims["exp"], claims["jti"], None, audience)]
+    for issued in (stranger, nobody):  # no user of the platform's: the record is kept apart, and counted
+        assert rows(url, "SELECT subject FROM token_service_unlinked_tokens WHERE token_hash = %s",
+                    hash_of(issued["token"])) == [(issued["claims"]["sub"],)]
+    assert server.metric("unlinked_records_total") == 2
+    assert rows(url, "SELECT count(*) FROM oauth_access_tokens") == [(1,)]
+    assert server.revoke(agent, access["token"], reason="test").status_code == 200
+    assert rows(url, "SELECT revoked_by, revocation_reason FROM oauth_access_tokens WHERE revoked_at IS NOT NULL") == [
+        ("agent", "test")]
+    assert rows(url, "SELECT token_hash, reason FROM token_service_revocations") == [(hash_of(access["token"]), "test")]
+    server.kill()
+    server.start()
+    assert not server.is_active(agent, access["token"])
+    assert server.is_active(agent, refresh["token"])
+    assert not [row for row in rows(url, "SELECT client_secret FROM oauth_clients") if agent.secret in row[0]]
+    server.stop()
+
+
+def test_secrets_as_the_platform_has_them(instances):
+    (server,), _, url = instances(1)
+    insert = ("INSERT INTO oauth_clients (client_id, client_name, client_type, redirect_uris, allowed_scopes, "
+              "client_secret) VALUES (%s, 'x', %s, '{}', '{token:issue}', %s)")
+    bcrypt = "$2b$12$abcdefghijklmnopqrstuuJ1Z7N5o5vHb3WsWcS3kFfXzL5qk9K0e"
+    execute(url, insert, "plain", "confidential", "an old secret")
+    execute(url, insert, "bcrypt", "confidential", bcrypt)
+    execute(url, insert, "public", "public", None)
+    scope = "token:issue"
+    assert server.ask(Client("plain", "an old secret", scope)).status_code == 200
+    for client in (Client("plain", "an old secreT", scope), Client("bcrypt", bcrypt, scope),
+                   Client("public", "", scope), Client("plain", hashlib.sha256(b"an old secret").hexdigest(), scope)):
+        assert server.ask(client).status_code == 401, client
+    assert rows(url, "SELECT client_secret FROM oauth_clients WHERE client_id = 'plain'") == [("an old secret",)]
+    assert rows(url, "SELECT token_service_hash_secrets()") == [(1,)]
+    assert server.ask(Client("plain", "an old secret", scope)).status_code == 200
+    server.stop()
+
+
+# --- many instances -------------------------------------------------------------------------------------------------
+
+def test_instances_behave_as_one(instances):
+    servers, agent, url = instances(3)
+    a, b, c = servers
+    b.until(lambda: rows(url, "SELECT count(*) FROM oauth_jwks WHERE state = 'pending'") == [(1,)], "no standby")
+    time.sleep(2.5)  # two rounds of everybody's housekeeping
+    assert rows(url, "SELECT state, count(*) FROM oauth_jwks WHERE state IS NOT NULL GROUP BY 1 ORDER BY 1") == [
+        ("active", 1), ("pending", 1)]
+    # losers of the race for the first key leave theirs, to be adopted as the next ones
+    assert len(list(a.data_dir.glob("*.pem"))) <= 2 + 2
+    for server in servers:
+        server.until(lambda server=server: len(server.jwks()["keys"]) == 2, "it does not publish the standby")
+    token = a.token(agent)
+    assert b.is_active(agent, token) and c.is_active(agent, token)
+    assert a.revoke(agent, token).status_code == 200
+    for server in (b, c):
+        server.until(lambda server=server: not server.is_active(agent, token), "it has not heard of it", 5)
+
+    old = rows(url, "SELECT kid FROM oauth_jwks WHERE state = 'active'")[0][0]
+    assert b.post("/admin/rotate-keys", auth=agent, json={"immediate": True}).status_code == 200
+    new = rows(url, "SELECT kid FROM oauth_jwks WHERE state = 'active'")[0][0]
+    assert new != old
+    for server in servers:
+        server.until(lambda server=server: {old, new} <= {key["kid"] for key in server.jwks()["keys"]}, "keys", 5)
+        server.until(lambda server=server: server.is_active(agent, c.token(agent)), "it refuses", 5)
+    assert rows(url, "SELECT detail->>'newKeyId' FROM token_service_events WHERE detail->>'transition' = 'activated' "
+                     "ORDER BY id") == [(old,), (new,)]
+
+    a.run("clients", "disable", "agent")
+    for server in (b, c):
+        server.until(lambda server=server: server.ask(agent).status_code == 401, "a disabled client comes in", 10)
+    for server in servers:
+        server.stop()
+
+
+def test_the_next_key_is_made_by_who_holds_the_lease(database, make_server):
+    """A key pair too many would cost money in AWS KMS."""
+    execute(database, "INSERT INTO token_service_leases VALUES ('standby', 'another', now() + interval '1 day')")
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database).start()
+    agent = server.add_client("agent")
+    time.sleep(4)
+    assert rows(database, "SELECT state FROM oauth_jwks WHERE state IS NOT NULL") == [("active",)]
+    assert len(server.key_files()) == 1
+    answer = server.post("/admin/rotate-keys", auth=agent, json={"immediate": True})
+    assert answer.status_code == 409 and "another instance" in answer.json()["error_description"]
+    execute(database, "UPDATE token_service_leases SET expires_at = now() - interval '1 second'")
+    server.until(lambda: rows(database, "SELECT count(*) FROM oauth_jwks WHERE state = 'pending'") == [(1,)], "none")
+    server.until(lambda: rows(database, "SELECT * FROM token_service_leases") == [], "it was not given back")
+    assert len(server.key_files()) == 2
+    server.stop()
+
+
+def test_many_write_at_once_and_nothing_is_lost(instances):
+    servers, agent, url = instances(3)
+    made, failures = [], []
+
+    def work(server):
+        for _ in range(30):
+            token = server.token(agent, tokenType="refresh")
+            if server.revoke(agent, token).status_code != 200:
+                failures.append(token)
+            made.append(token)
+
+    threads = [threading.Thread(target=work, args=(server,)) for server in servers for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures and len(made) == 270
+    known = {row[0] for row in rows(url, "SELECT token_hash FROM token_service_revocations")}
+    assert {hash_of(token) for token in made} <= known
+    for server in servers:
+        server.until(lambda server=server: server.metric("revocations") == 270, "it has missed some", 10)
+        assert not any(server.is_active(agent, token) for token in made[::27])
+    for server in servers:
+        server.stop()
+
+
+def test_through_a_transaction_pooler(database, pooler, make_server):
+    """More connections than the pooler has servers, each call perhaps on another one."""
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=pooler.url(database)).start()
+    agent = server.add_client("agent")
+
+    def work():
+        for _ in range(25):
+            assert server.revoke(agent, server.token(agent, tokenType="refresh")).status_code == 200
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert rows(database, "SELECT count(*) FROM token_service_revocations") == [(200,)]
+    assert server.post("/admin/rotate-keys", auth=agent, json={"immediate": True}).status_code == 200
+    assert not server.events("database_refused") and not server.events("database_lost")
+    server.stop()
+
+
+# --- faults ---------------------------------------------------------------------------------------------------------
+
+def test_a_database_that_goes_and_comes_back(postgres, database, make_server):
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_STORE_TIMEOUT=2).start()
+    agent = server.add_client("agent")
+    token = server.token(agent)
+    postgres.kill()
+    try:
+        answer = server.ask(agent)
+        assert answer.status_code == 503
+        assert server.is_active(agent, token), "verifying needs no database"
+        server.until(lambda: server.get("/health/ready").status_code == 503, "it says that it is ready")
+    finally:
+        postgres.start()
+    server.until(lambda: server.get("/health/ready").status_code == 200, "it has not recovered")
+    server.until(lambda: server.ask(agent).status_code == 200, "it has not recovered")
+    assert rows(database, "SELECT count(*) FROM token_service_unlinked_tokens WHERE token_hash = %s",
+                hash_of(token)) == [(1,)]
+
+    postgres.pause()
+    try:
+        begin = time.monotonic()
+        assert server.ask(agent).status_code == 503
+        assert time.monotonic() - begin < 8, "TOKEN_STORE_TIMEOUT twice, and some"
+        assert server.is_active(agent, token)
+    finally:
+        postgres.go_on()
+    server.until(lambda: server.get("/health/ready").status_code == 200, "it has not recovered")
+    server.until(lambda: server.ask(agent).status_code == 200, "it has not recovered")
+    server.stop()
+
+
+def test_without_a_database_or_a_migration_the_start_says_so(postgres, make_server):
+    bare = postgres.database(f"bare-{uuid.uuid4().hex[:8]}", migrated=False)
+    wrong = bare.replace(postgres.password, "not-the-password-0123")
+    for url, sentence in ((bare, "migrate"), (bare.replace(f":{postgres.port}/", ":1/"), "no answer"),
+                          (wrong, "no answer")):
+        server = make_server(DATABASE_URL=url, TOKEN_STORE_TIMEOUT=2)
+        done = server.run("serve", expect=3)
+        assert sentence in done.stderr
+        assert postgres.password not in done.stderr and "not-the-password-0123" not in done.stderr
+    done = make_server(DATABASE_URL="postgresql://u:hunter2@h:port/x").run("serve", expect=2)
+    assert "DATABASE_URL" in done.stderr and "hunter2" not in done.stderr
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Says what it was told to say, then that all is well; keeps what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append((self.path, dict(self.headers), body))
+        status, answer = self.server.says.pop(0) if self.server.says else (200, {"version": 1, "rows": ""})
+        text = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def postgrest():
+    """A recorder of what is asked of PostgREST, with the errors that the real one has."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server.asked, server.says = [], []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+JWT_KEY = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize("key, is_bearer", [(JWT_KEY, True), ("sb_secret_abcdef", False)])
+def test_the_key_goes_where_its_kind_belongs(postgrest, make_server, key, is_bearer):
+    server = make_server(SUPABASE_URL=f"http://127.0.0.1:{postgrest.server_port}/", SUPABASE_SERVICE_KEY=key)
+    server.run("clients", "list")
+    assert postgrest.asked
+    for path, headers, body in postgrest.asked:
+        assert path == "/rest/v1/rpc/token_service_call"
+        assert headers["apikey"] == key
+        assert headers.get("Authorization") == (f"Bearer {key}" if is_bearer else None)
+        assert json.loads(body["args"]) is not None
+    assert key not in server.run("serve", "--check-config").stdout
+
+
+def error(code):
+    return {"code": code, "message": "a message of row-secret", "details": "Key (x)=(row-secret)", "hint": None}
+
+
+@pytest.mark.parametrize("says, exit_code, calls", [
+    ([], 0, 2),
+    ([(503, error("PGRST002"))], 0, 3),                    # the schema cache is loading: again
+    ([(504, error("PGRST003"))], 0, 3),                    # no connection in the pool
+    ([(500, error("40001"))], 0, 3),                       # a serialization failure
+    ([(500, error("40P01"))] * 2, 0, 4),                   # deadlocks
+    ([(500, error("40001"))] * 9, 3, 3),                   # bounded
+    ([(429, {"message": "slow down"})], 0, 3),
+    ([(503, error("PGRST000"))] * 9, 3, 2),
+    ([(404, error("PGRST202"))], 3, 1),                    # no such function: migrate
+    ([(401, error("PGRST301"))], 3, 1),
+    ([(403, error("42501"))], 3, 1),
+    ([(500, error("XX000"))], 3, 1),
+    ([(200, "no object")], 3, 1),
+    ([(200, {"version": 0})], 3, 1),                       # an older migration
+])
+def test_what_postgrest_says(postgrest, make_server, says, exit_code, calls):
+    postgrest.says = list(says)
+    server = make_server(SUPABASE_URL=f"http://127.0.0.1:{postgrest.server_port}", SUPABASE_SERVICE_KEY="sb_secret_x")
+    done = server.run("clients", "list", expect=exit_code)
+    assert len(postgrest.asked) == calls
+    assert "row-secret" not in done.stderr + done.stdout
+
+
+# --- the schema -----------------------------------------------------------------------------------------------------
+
+def schema_of(url):
+    return rows(url, "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
+                     "WHERE table_schema = 'public' ORDER BY 1, 2"), rows(
+        url, "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"), rows(
+        url, "SELECT proname FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname = 'public' "
+             "ORDER BY 1"), rows(url, "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1")
+
+
+def test_the_migration_is_additive_repeatable_and_reversible(postgres):
+    url = postgres.database(f"schema-{uuid.uuid4().hex[:8]}", migrated=False)
+    settings = {"DATABASE_URL": url}
+    before = schema_of(url)
+    assert run("migrate", settings=settings, expect=3).stdout == ""
+    assert schema_of(url) == before, "looking changes nothing"
+    run("migrate", "--apply", settings=settings)
+    after = schema_of(url)
+    assert {row[:3] for row in before[0]} <= {row[:3] for row in after[0]} and set(before[1]) <= set(after[1])
+    execute(url, "INSERT INTO oauth_clients (client_id, client_name, client_type, redirect_uris) "
+                 "VALUES ('c', 'c', 'public', '{}')")
+    run("migrate", "--apply", settings=settings)
+    assert schema_of(url) == after
+    assert "has what this version needs" in run("migrate", settings=settings).stdout
+    assert run("migrate", "--print", settings=settings).stdout == MIGRATIONS[0].read_text()
+    run("migrate", "--apply", "--down", settings=settings)
+    left = [row for row in schema_of(url)[0] if row not in before[0]]
+    assert {row[1] for row in left} <= {"created_at"}, left  # the platform may have had it, and the rows' values too
+    assert schema_of(url)[1:] == before[1:]
+    run_sql(url, ROLLBACKS[0].read_text())  # twice does no harm
+    run("migrate", "--apply", settings=settings)
+    assert schema_of(url) == after
+    assert rows(url, "SELECT kid FROM oauth_jwks") == [("old-service-key",)]
+
+
+def test_no_statement_goes_without_a_where():
+    """Supabase refuses such a one to PostgREST, which no server here does."""
+    text = "\n".join(path.read_text() for path in MIGRATIONS)
+    statements = re.findall(r"\b(?:UPDATE public|DELETE FROM public)\.[^;]*", text)
+    assert len(statements) >= 15
+    assert not [each for each in statements if "WHERE" not in each]
+
+
+def test_the_migration_is_refused_to_who_does_not_see_all_users(postgres):
+    """Row level security would hide them, and every subject pass for no user."""
+    name = f"owner-{uuid.uuid4().hex[:8]}"
+    url = postgres.database(name, migrated=False)
+    execute(url, "CREATE ROLE owner_of_tests LOGIN PASSWORD 'owner-of-the-tests'")
+    execute(url, "GRANT SELECT, REFERENCES ON auth.users TO owner_of_tests")
+    execute(url, "GRANT USAGE ON SCHEMA auth TO owner_of_tests")
+    done = run("migrate", "--apply", expect=3,
+               settings={"DATABASE_URL": postgres.url(name, "owner_of_tests", "owner-of-the-tests")})
+    assert "auth.users" in done.stderr
+
+
+def test_nobody_but_the_services_role_reads_or_calls_anything(database):
+    tables = [row[0] for row in rows(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND "
+                                               "tablename LIKE 'token\\_service\\_%%'")]
+    functions = [row[0] for row in rows(database, "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE proname LIKE "
+                                                  "'token\\_service\\_%%'")]
+    assert len(tables) >= 5 and len(functions) >= 25
+    for role in ("anon", "authenticated"):
+        for table in tables:
+            for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+                assert rows(database, "SELECT has_table_privilege(%s, %s, %s)", role, table, right) == [(False,)]
+        for function in functions:
+            assert rows(database, "SELECT has_function_privilege(%s, %s, 'EXECUTE')", role, function) == [(False,)]
+        with psycopg.connect(database) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(f"SET LOCAL ROLE {role}")
+            connection.execute("SELECT token_service_call('check', '{}')")
+    with psycopg.connect(database) as connection:
+        connection.execute("SET LOCAL ROLE service_role")
+        assert connection.execute("SELECT token_service_call('check', '{}')").fetchone() == ({"version": 1},)
+        connection.execute("SELECT token_service_call('record', %s)", [json.dumps({"tokens": [
+            {"kind": "access", "hash": "a", "jti": "", "subject": "s", "client": "c", "scope": "", "audience": [],
+             "issued": 1, "expires": 2}], "revocations": []})])
+
+
+def test_the_service_runs_as_a_user_with_the_services_role(postgres, database, make_server):
+    """Not as the owner of the tables: a login of its own, that is a member of service_role."""
+    execute(database, "CREATE ROLE token_service_login LOGIN BYPASSRLS PASSWORD 'login-of-the-tests'")
+    execute(database, "GRANT service_role TO token_service_login")
+    url = postgres.url(database.rsplit("/", 1)[1], "token_service_login", "login-of-the-tests")
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=url)
+    server.secrets.add("login-of-the-tests")
+    server.start()
+    agent = server.add_client("agent")
+    token = server.token(agent)
+    assert server.revoke(agent, token).status_code == 200
+    assert "token_service_login" not in server.run("serve", "--check-config").stdout
+    server.stop()
