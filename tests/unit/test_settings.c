@@ -545,7 +545,11 @@ static struct str flag_of(const char *name)
 
 static bool is_secret(const char *name)
 {
-    return strcmp(name, "DATABASE_URL") == 0 || strcmp(name, "SUPABASE_SERVICE_KEY") == 0;
+    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY", "REDIS_URL" };
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 static void help_shows_every_flag_in_at_most_100_columns(void **state)
