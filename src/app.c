@@ -189,7 +189,7 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     app->serves = true;
     TRY(app_open(app));
     if (app->settings.workers == 0)
-        app->settings.workers = app->settings.signer == SIGNER_KMS ? WORKERS_THAT_WAIT : cores > 1 ? cores : 2;
+        app->settings.workers = app->settings.signer == SIGNER_KMS ? WORKERS_THAT_WAIT : cores;
     TRY(lock_data_dir(&app->settings, &app->lock));
     atomic_store(&app->service.moves_keys, true);
     TRY(server_open(&app->service, &server, &port));
