@@ -64,31 +64,29 @@ static struct job *take(struct worker *self)
     return self->job;
 }
 
-/* A kernel that knows slices (Linux 6.12 and later) lets a thread that wakes with a shorter one run at once. True when
- * it does; an older kernel ignores the slice. */
-static bool give_way(void)
+/* Long slices: a kernel that knows them (Linux 6.12 and later) prefers a thread that wakes with a shorter one, and an
+ * older one ignores them. Refused in some sandboxes: then things only get slower. */
+static void give_way(void)
 {
-    struct {
+    const struct {
         uint32_t size, policy;
         uint64_t flags;
         int32_t nice;
         uint32_t priority;
         uint64_t slice_ns, deadline, period;
     } attributes = { .size = 48, .policy = SCHED_OTHER, .nice = WORKER_NICE, .slice_ns = SLICE_NS };
-    if (syscall(SYS_sched_setattr, 0, &attributes, 0) != 0) /* refused in some sandboxes: things only get slower */
-        return false;
-    return syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) == 0 && attributes.slice_ns == SLICE_NS;
+    (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
 static void *work(void *arg)
 {
     struct worker *self = arg;
     pthread_setname_np(pthread_self(), "worker");
-    bool gives_way = give_way();
+    give_way();
     unsigned done = 0;
     for (struct job *job; (job = take(self));) {
         job->run(job);
-        if (!gives_way && ++done % JOBS_A_YIELD == 0) /* else a loop could wait for many signatures */
+        if (++done % JOBS_A_YIELD == 0) /* a kernel that preempts at ticks alone lets a loop wait for many signatures */
             sched_yield();
     }
     jws_thread_end();
