@@ -254,8 +254,10 @@ struct err app_serve(struct app *app)
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
         cores = CPU_COUNT(&allowed);
+    if (cores < 1)
+        cores = 1;
     if (app->settings.loops == 0)
-        app->settings.loops = cores > 0 ? cores : 1;
+        app->settings.loops = cores;
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
