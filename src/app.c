@@ -23,7 +23,7 @@ enum {
     WORKERS_THAT_WAIT = 256, /* 200 calls of KMS in flight, and some that sign nothing */
     LOCK_TRIES = 3,
     LOCK_PAUSE_US = 20000,
-    WORKERS_THAT_ASK = 16,   /* revocations wait for Redis, or a database: some tenths of a millisecond each */
+    WORKERS_THAT_ASK = 16, /* revocations wait for Redis, or a database: some tenths of a millisecond each */
 };
 
 static bool is_memory_locked; /* OpenSSL's part of it, where private keys lie */
@@ -229,7 +229,7 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     app->serves = true;
     TRY(app_open(app));
     if (app->settings.workers == 0)
-        app->settings.workers = app->settings.signer == SIGNER_KMS                               ? WORKERS_THAT_WAIT
+        app->settings.workers = app->settings.signer == SIGNER_KMS                           ? WORKERS_THAT_WAIT
                                 : app->settings.redis_url[0] || shares_store(&app->settings) ? WORKERS_THAT_ASK
                                                                                              : cores;
     if (!shares_store(&app->settings))
