@@ -3,7 +3,6 @@ are compared with what a fresh start says, and with the rows of the SQLite file,
 
 import hashlib
 import json
-import os
 import random
 import resource
 import signal
@@ -15,6 +14,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 import tokens
+from service import open_files
 from wire import PATIENCE_S, Broken, Closed, post
 
 ROUNDS = 15
@@ -198,11 +198,6 @@ def test_the_log_file_of_the_database_stays_with_a_running_server(make_server):
     assert all(server.is_active(agent, token) for token in tokens)
     assert len(json.loads(server.run("clients", "list", "--json").stdout)) == 11
     server.stop()
-
-
-def open_files(pid):
-    folder = f"/proc/{pid}/fd"
-    return [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
 
 
 # --- a store that fails ---------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import tokens
-from service import run
+from service import open_files, run
 from wire import head
 
 
@@ -255,8 +255,8 @@ def test_the_log_level(make_server, level, expected):
 def listening_port(pid):
     """Of the one socket that this process listens on; None when there is none yet."""
     inodes = set()
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        found = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{name}"))
+    for name in open_files(pid):
+        found = re.fullmatch(r"socket:\[(\d+)\]", name)
         inodes |= {found.group(1)} if found else set()
     with open(f"/proc/{pid}/net/tcp", encoding="ascii") as table:
         rows = [line.split() for line in list(table)[1:]]
