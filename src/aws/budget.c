@@ -2,6 +2,7 @@
  * next token); the others wait for it to go, or for their own deadline. */
 #include "aws/budget.h"
 #include "aws/rate.h"
+#include "base/clock.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -19,13 +20,6 @@ struct budget {
     size_t waiting[BUDGET_PRIORITIES];
 };
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 struct budget *budget_new(double rate)
 {
     struct budget *budget = mem_alloc(sizeof *budget);
@@ -33,7 +27,7 @@ struct budget *budget_new(double rate)
     pthread_mutex_init(&budget->lock, NULL);
     pthread_condattr_init(&budget->monotonic);
     pthread_condattr_setclock(&budget->monotonic, CLOCK_MONOTONIC);
-    rate_init(&budget->rate, rate, now_ns());
+    rate_init(&budget->rate, rate, clock_ns());
     return budget;
 }
 
@@ -90,7 +84,7 @@ static bool wait_in_line(struct budget *budget, unsigned priority, int64_t deadl
     bool taken = false;
     pthread_cond_init(&self.turn, &budget->monotonic);
     join(budget, priority, &self);
-    for (int64_t now = now_ns(); now < deadline_ns; now = now_ns()) {
+    for (int64_t now = clock_ns(); now < deadline_ns; now = clock_ns()) {
         int64_t until = deadline_ns;
         if (first_in_line(budget) == &self) {
             taken = rate_take(&budget->rate, now);
@@ -110,7 +104,7 @@ static bool wait_in_line(struct budget *budget, unsigned priority, int64_t deadl
 struct err budget_take(struct budget *budget, unsigned priority, int64_t deadline_ns)
 {
     pthread_mutex_lock(&budget->lock);
-    const int64_t now = now_ns();
+    const int64_t now = clock_ns();
     const size_t ahead = ahead_of(budget, priority);
     bool taken = ahead == 0 && rate_take(&budget->rate, now);
     if (!taken && now + rate_wait_ns(&budget->rate, ahead) <= deadline_ns)
@@ -130,6 +124,6 @@ int64_t budget_wait_ns(struct budget *budget, size_t ahead)
 void budget_throttled(struct budget *budget)
 {
     pthread_mutex_lock(&budget->lock);
-    rate_throttled(&budget->rate, now_ns());
+    rate_throttled(&budget->rate, clock_ns());
     pthread_mutex_unlock(&budget->lock);
 }

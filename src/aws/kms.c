@@ -2,6 +2,7 @@
 #include "aws/kms_call.h"
 #include "aws/ecdsa.h"
 #include "aws/endpoint.h"
+#include "base/clock.h"
 #include "jose/b64.h"
 #include "jose/jws.h"
 #include "observe/log.h"
@@ -315,10 +316,8 @@ struct err kms_find_tagged(struct kms *kms, struct arena *arena, const struct km
 int64_t kms_wait_s(struct kms *kms, size_t ahead)
 {
     const int64_t second_ns = 1000000000, second_ms = 1000;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
     int64_t turn_ns = budget_wait_ns(kms->budget, ahead);
-    int64_t pause_ms = breaker_wait_ms(&kms->breaker, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    int64_t pause_ms = breaker_wait_ms(&kms->breaker, clock_ms());
     int64_t turn_s = (turn_ns + second_ns - 1) / second_ns, pause_s = (pause_ms + second_ms - 1) / second_ms;
     return turn_s > pause_s ? turn_s : pause_s;
 }

@@ -3,6 +3,7 @@
 #include "aws/kms_call.h"
 #include "aws/kms_error.h"
 #include "aws/retry.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "observe/log.h"
 #include <errno.h>
@@ -10,13 +11,6 @@
 #include <time.h>
 
 enum { TRIES_MAX = 8, ANSWER_MAX = 256 * 1024, HEADERS = 6, LEAST_PART = 4, NO_ANSWER = -1 };
-
-static int64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* Now, as AWS has it. */
 static int64_t aws_time_s(const struct kms *kms)
@@ -116,7 +110,7 @@ static struct err send_signed(struct kms *kms, struct arena *arena, const struct
 
 static void report(struct kms *kms, bool answered)
 {
-    if (!breaker_report(&kms->breaker, monotonic_ns() / 1000000, answered))
+    if (!breaker_report(&kms->breaker, clock_ms(), answered))
         return;
     metrics_kms_breaker(!answered);
     LOG(LOG_WARN, answered ? "kms_breaker_closed" : "kms_breaker_opened", LOG_STR("host", kms->host));
@@ -176,7 +170,7 @@ static struct err send_with_leave(struct kms *kms, struct arena *arena, const st
                                   int64_t deadline_ns, const struct aws_credentials *credentials,
                                   struct net_answer *out)
 {
-    const int64_t most_ms = kms->settings->kms_try_timeout_s * 1000, now_ns = monotonic_ns();
+    const int64_t most_ms = kms->settings->kms_try_timeout_s * 1000, now_ns = clock_ns();
     const int64_t left_ms = (deadline_ns - now_ns) / 1000000;
     if (left_ms < most_ms / LEAST_PART / 2) /* the credentials took long; KMS is not to blame */
         return failed(ERR_UNAVAILABLE, "there was no time left to ask AWS KMS");
@@ -198,7 +192,7 @@ static void try_once(struct kms *kms, struct arena *arena, const struct kms_call
 {
     const struct aws_credentials *credentials = NULL;
     struct net_answer answer = { 0 };
-    const int64_t began_ns = monotonic_ns();
+    const int64_t began_ns = clock_ns();
     progress->again = false;
     progress->err = credentials_get(kms->credentials, aws_time_s(kms), &credentials);
     if (progress->err.code)
@@ -213,7 +207,7 @@ static void try_once(struct kms *kms, struct arena *arena, const struct kms_call
     } else {
         metrics_kms_call(call->operation, KMS_OUTCOME_OK);
         if (call->operation == KMS_SIGN)
-            metrics_kms_signed(monotonic_ns() - began_ns);
+            metrics_kms_signed(clock_ns() - began_ns);
         *answer_body = answer.body;
     }
 }
@@ -236,7 +230,7 @@ static bool pause_before_next(const struct progress *progress, int64_t last_star
     random_bytes(&random, sizeof random);
     bool is_mended = progress->moved_clock || progress->changed_credentials;
     int64_t delay_ms = is_mended && progress->tries == 1 ? 0 : retry_delay_ms(progress->tries, random);
-    if (progress->tries - progress->throttled == TRIES_MAX || monotonic_ns() + delay_ms * 1000000 >= last_start_ns)
+    if (progress->tries - progress->throttled == TRIES_MAX || clock_ns() + delay_ms * 1000000 >= last_start_ns)
         return false;
     sleep_ms(delay_ms);
     return true;
@@ -245,7 +239,7 @@ static bool pause_before_next(const struct progress *progress, int64_t last_star
 struct err kms_call(struct kms *kms, struct arena *arena, const struct kms_call *call, struct str *answer)
 {
     const struct settings *settings = kms->settings;
-    struct progress progress = { .deadline_ns = monotonic_ns() + settings->kms_timeout_s * 1000000000 };
+    struct progress progress = { .deadline_ns = clock_ns() + settings->kms_timeout_s * 1000000000 };
     /* A try that begins later than this would have less than a part of its time, and KMS be blamed for it. */
     const int64_t last_start_ns = progress.deadline_ns - settings->kms_try_timeout_s * 1000000000 / LEAST_PART;
     do {

@@ -2,6 +2,7 @@
  * but a few atomics: level, format, the rate limit's second, the number of lines lost. What doesn't fit is cut inside a
  * value, never inside a character or an escape, and the line is closed all the same. */
 #include "observe/log.h"
+#include "base/hex.h"
 #include "base/json.h"
 #include <errno.h>
 #include <stdatomic.h>
@@ -255,10 +256,5 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 
 void log_token_id(const unsigned char sha256[32], char out[13])
 {
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < 6; i++) {
-        out[2 * i] = digits[sha256[i] >> 4];
-        out[2 * i + 1] = digits[sha256[i] & 15];
-    }
-    out[12] = '\0';
+    hex_write(sha256, 6, out);
 }

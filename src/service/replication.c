@@ -22,6 +22,7 @@
  * again. */
 #include "service/replication.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/random.h"
 #include "observe/log.h"
 #include <pthread.h>
@@ -30,11 +31,12 @@
 #include <time.h>
 
 enum {
-    BATCH = 1000,     /* items read, or revocations pushed, at once */
-    LISTEN_MS = 100,  /* one wait for the log's next item: how often an idle instance hears that Redis is there */
-    PAUSE_MS = 50,    /* after a failure */
-    KEY_LEN = 8 + 64, /* revoked:<hex> */
-    NAME_LEN = 16,    /* of this instance */
+    BATCH = 1000,           /* items read, or revocations pushed, at once */
+    LISTEN_MS = 100,        /* one wait for the log's next item: how often an idle instance hears that Redis is there */
+    PAUSE_MS = 50,          /* after a failure */
+    KEY_LEN = 8 + 64,       /* revoked:<hex> */
+    KEY_ROOM = KEY_LEN + 1, /* with a NUL */
+    NAME_LEN = 16,          /* of this instance */
 };
 
 static const struct str log_name = { "token-service:{revocations}:log", 31 };
@@ -64,33 +66,10 @@ static int64_t now_s(void)
 /* --- keys and items ------------------------------------------------------------------------------------------------
  */
 
-static void write_key(const unsigned char hash[32], char to[KEY_LEN])
+static void write_key(const unsigned char hash[32], char to[KEY_ROOM])
 {
-    static const char digits[] = "0123456789abcdef";
     memcpy(to, key_prefix.at, key_prefix.len);
-    for (size_t i = 0; i < 32; i++) {
-        to[key_prefix.len + 2 * i] = digits[hash[i] >> 4];
-        to[key_prefix.len + 2 * i + 1] = digits[hash[i] & 15];
-    }
-}
-
-static int digit_of(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* 64 hexadecimal digits, as write_key() writes them. */
-static bool read_hash(struct str text, unsigned char out[32])
-{
-    if (text.len != 64)
-        return false;
-    for (size_t i = 0; i < 32; i++) {
-        int high = digit_of(text.at[2 * i]), low = digit_of(text.at[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
+    hex_write(hash, 32, to + key_prefix.len);
 }
 
 static bool read_seconds(struct str text, int64_t *out)
@@ -115,7 +94,7 @@ static void apply_item(struct replication *replication, struct str item)
         return;
     if (str_eq(kind, STR("restored")) && !str_eq(rest, str_of(replication->name)))
         replication->reads_again = true;
-    if (str_eq(kind, STR("revoked")) && str_cut(&rest, ' ', &hash_text) && read_hash(hash_text, hash) &&
+    if (str_eq(kind, STR("revoked")) && str_cut(&rest, ' ', &hash_text) && hex_read(hash_text, hash, 32) &&
         read_seconds(rest, &until))
         revocations_add(replication->service->revocations, hash, until);
 }
@@ -176,7 +155,7 @@ static uint64_t part_of(const unsigned char hash[32])
 
 static bool read_key(struct str key, unsigned char hash[32])
 {
-    return read_hash((struct str){ key.at + key_prefix.len, key.len - key_prefix.len }, hash);
+    return hex_read((struct str){ key.at + key_prefix.len, key.len - key_prefix.len }, hash, 32);
 }
 
 /* Notes a key; its life matters only where it isn't known already. */
@@ -246,7 +225,7 @@ static struct err push_batch(struct replication *replication, const struct seen 
         revocations_add(replication->service->revocations, found[i].token_hash, found[i].expires_at);
         if (has_seen(seen, found[i].token_hash))
             continue;
-        char *key = arena_alloc(&arena, KEY_LEN);
+        char *key = arena_alloc(&arena, KEY_ROOM);
         write_key(found[i].token_hash, key);
         entries[lacking++] = (struct cache_entry){ .key = { key, KEY_LEN },
                                                    .value = found[i].reason.len > 0 ? found[i].reason : STR("revoked"),
@@ -446,7 +425,7 @@ static struct err announce(struct service *service, const struct record *record,
 {
     struct cache *cache = service->cache;
     struct cache_position position;
-    char key[KEY_LEN], item[8 + 64 + 24];
+    char key[KEY_ROOM], item[8 + 64 + 24];
     write_key(record->token_hash, key);
     const struct cache_entry entry = { .key = { key, KEY_LEN },
                                        .value = record->reason,
@@ -484,7 +463,7 @@ struct err service_committed(struct service *service, const struct response *res
 
 struct err replication_ask(struct service *service, const unsigned char hash[32])
 {
-    char key[KEY_LEN];
+    char key[KEY_ROOM];
     struct str reason;
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
