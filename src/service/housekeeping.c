@@ -12,7 +12,7 @@ enum {
     CHECK_INTERVAL_S = 5,
     BACKGROUND_NICE = 10,
     KEYS_GRACE_S = 1,       /* from the start until the first key is made: the first answers need the processor */
-    FOLLOW_BATCH = 1000,    /* revocations read at once */
+    FOLLOW_BATCH = 5000,    /* revocations read at once */
     PURGE_BATCH = 500,      /* rows deleted in one transaction: a few ms of the writer's time */
     PURGE_BATCHES_MAX = 20, /* a round */
 };

@@ -76,18 +76,16 @@ static bool read_number(struct str text, int64_t least, int64_t *out)
     return json_int(&(const struct json){ .kind = JSON_NUMBER, .text = text }, least, INT64_MAX, out);
 }
 
-/* "position hash expiry reason", the last as JSON. */
+/* "position hash expiry reason", the last in hexadecimal. */
 static bool read_revocation(struct arena *arena, struct str line, struct revocation *out)
 {
-    const struct json *reason = NULL;
     struct str position, hash, expires;
-    bool good = str_cut(&line, ' ', &position) && str_cut(&line, ' ', &hash) && str_cut(&line, ' ', &expires) &&
-                hex_read(hash, out->token_hash, sizeof out->token_hash) && read_number(position, 1, &out->position) &&
-                read_number(expires, 0, &out->expires_at) && !json_parse(arena, line, &reason).code &&
-                reason->kind == JSON_STRING;
-    if (good)
-        out->reason = arena_copy(arena, reason->text);
-    return good;
+    if (!str_cut(&line, ' ', &position) || !str_cut(&line, ' ', &hash) || !str_cut(&line, ' ', &expires))
+        return false;
+    unsigned char *reason = arena_alloc(arena, line.len / 2 + 1);
+    out->reason = (struct str){ (char *)reason, line.len / 2 };
+    return hex_read(hash, out->token_hash, sizeof out->token_hash) && read_number(position, 1, &out->position) &&
+           read_number(expires, 0, &out->expires_at) && hex_read(line, reason, out->reason.len);
 }
 
 struct err platform_revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s,
@@ -105,7 +103,7 @@ struct err platform_revocations_since(struct store *store, struct arena *arena, 
     platform_put_int(&args, "max", (int64_t)max);
     TRY(platform_do(store, &work, "token_service_revocations_since", &args, PLATFORM_REPEATABLE, "", &answer));
     struct revocation *revocations = arena_alloc(arena, max * sizeof *revocations);
-    for (rest = platform_rows(answer); found < max && platform_next_row(&rest, &line); found++)
+    for (rest = platform_rows(answer); found < max && rest.len > 0 && str_next_item(&rest, ',', &line); found++)
         if (!read_revocation(arena, line, &revocations[found])) /* to leave one out would let a revoked token in */
             return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
     *out = revocations;
