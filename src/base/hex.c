@@ -23,7 +23,8 @@ bool hex_read(struct str text, unsigned char *out, size_t len)
     if (text.len != 2 * len)
         return false;
     for (size_t i = 0; i < len; i++) {
-        unsigned high = digits_read[(unsigned char)text.at[2 * i]], low = digits_read[(unsigned char)text.at[2 * i + 1]];
+        unsigned high = digits_read[(unsigned char)text.at[2 * i]],
+                 low = digits_read[(unsigned char)text.at[2 * i + 1]];
         if (high == 0 || low == 0)
             return false;
         out[i] = (unsigned char)((high - 1) * 16 + low - 1);

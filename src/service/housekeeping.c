@@ -1,7 +1,9 @@
 /* service/housekeeping.c: a round a second; each task has its own interval. */
 #include "service/housekeeping.h"
 #include "observe/log.h"
+#include "service/catchup.h"
 #include "service/clients.h"
+#include "service/replication.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -12,7 +14,6 @@ enum {
     CHECK_INTERVAL_S = 5,
     BACKGROUND_NICE = 10,
     KEYS_GRACE_S = 1,       /* from the start until the first key is made: the first answers need the processor */
-    FOLLOW_BATCH = 5000,    /* revocations read at once */
     PURGE_BATCH = 500,      /* rows deleted in one transaction: a few ms of the writer's time */
     PURGE_BATCHES_MAX = 20, /* a round */
 };
@@ -23,7 +24,6 @@ struct housekeeping {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping, nudged, keys_wanted;
-    int64_t position;                       /* of the last revocation read */
     int64_t check_at, refresh_at, purge_at; /* s */
     int64_t keys_at;                        /* s; keys are not moved before that */
 };
@@ -31,26 +31,6 @@ struct housekeeping {
 static int64_t now_s(void)
 {
     return (int64_t)time(NULL);
-}
-
-/* Reads on from the last position until the store has no more. */
-static struct err follow_revocations(struct housekeeping *housekeeping)
-{
-    struct store *store = housekeeping->service->store;
-    for (size_t count = FOLLOW_BATCH; count == FOLLOW_BATCH;) {
-        struct arena arena;
-        struct revocation *found = NULL;
-        arena_init(&arena, NULL, 0);
-        struct err err = store->ops->revocations_since(store, &arena, housekeeping->position, now_s(), FOLLOW_BATCH,
-                                                       &found, &count);
-        for (size_t i = 0; !err.code && i < count; i++) {
-            revocations_add(housekeeping->service->revocations, found[i].token_hash, found[i].expires_at);
-            housekeeping->position = found[i].position;
-        }
-        arena_release(&arena);
-        TRY(err);
-    }
-    return OK;
 }
 
 static void check_dependencies(struct service *service)
@@ -111,7 +91,7 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     struct service *service = housekeeping->service;
     const struct settings *settings = service->settings;
     int64_t now = now_s();
-    if (follow_revocations(housekeeping).code || keyring_reload(service->keyring).code)
+    if (catchup_store(service).code || keyring_reload(service->keyring).code)
         housekeeping->check_at = now; /* the store failed: find out what to tell */
     move_keys(housekeeping, now);
     if (is_due(&housekeeping->check_at, now, CHECK_INTERVAL_S, nudged))
@@ -163,7 +143,9 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
     pthread_cond_init(&housekeeping->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&housekeeping->lock, NULL);
-    struct err err = follow_revocations(housekeeping);
+    if (service->replication) /* which reads all of the store by itself, unless Redis can't be reached */
+        replication_wait(service->replication);
+    struct err err = catchup_store(service);
     if (!err.code) {
         atomic_store(&service->store_ok, true); /* so that the first check logs only what fails */
         atomic_store(&service->keys_ok, true);

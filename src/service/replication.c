@@ -15,32 +15,30 @@
  * and the push finds it in the store; or service_committed() sees another epoch, and the caller hears 503 instead of a
  * promise: repeating it announces it once more.
  *
- * Following goes: append a mark to the log; read all keys; push what the store has beside them; read the log on from
- * the mark. What was revoked before the mark has its key already, since keys are set before items are appended; what
- * comes after it is in the log. Each read of the log proves that it still holds the item where this instance stands
- * (cache_redis.c), so nothing can be trimmed or lost between two reads unseen: that is a gap, and everything is read
- * again. */
+ * Following goes: append a mark to the log; read the store, and all keys; push what the store has beside them
+ * (catchup.c); read the log on from the mark. What was revoked before the mark has its key already, since keys are set
+ * before items are appended; what comes after it is in the log. Each read of the log proves that it still holds the
+ * item where this instance stands (cache_redis.c), so nothing can be trimmed or lost between two reads unseen: that is
+ * a gap, and everything is read again. */
 #include "service/replication.h"
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/random.h"
 #include "observe/log.h"
+#include "service/catchup.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 enum {
-    BATCH = 1000,           /* items read, or revocations pushed, at once */
-    LISTEN_MS = 100,        /* one wait for the log's next item: how often an idle instance hears that Redis is there */
-    PAUSE_MS = 50,          /* after a failure */
-    KEY_LEN = 8 + 64,       /* revoked:<hex> */
-    KEY_ROOM = KEY_LEN + 1, /* with a NUL */
-    NAME_LEN = 16,          /* of this instance */
+    BATCH = 1000,    /* items read at once */
+    LISTEN_MS = 100, /* one wait for the log's next item: how often an idle instance hears that Redis is there */
+    PAUSE_MS = 50,   /* after a failure */
+    NAME_LEN = 16,   /* of this instance */
 };
 
 static const struct str log_name = { "token-service:{revocations}:log", 31 };
-static const struct str key_prefix = { "revoked:", 8 };
 
 struct replication {
     struct service *service;
@@ -58,19 +56,8 @@ struct replication {
     atomic_ullong gaps;
 };
 
-static int64_t now_s(void)
-{
-    return (int64_t)time(NULL);
-}
-
-/* --- keys and items ------------------------------------------------------------------------------------------------
+/* --- items ---------------------------------------------------------------------------------------------------------
  */
-
-static void write_key(const unsigned char hash[32], char to[KEY_ROOM])
-{
-    memcpy(to, key_prefix.at, key_prefix.len);
-    hex_write(hash, 32, to + key_prefix.len);
-}
 
 static bool read_seconds(struct str text, int64_t *out)
 {
@@ -137,134 +124,12 @@ static void add_gap(struct replication *replication, const char *why)
 /* --- reading everything --------------------------------------------------------------------------------------------
  */
 
-/* The keys that Redis has, as a part of each hash: what the store has beside them is pushed. 8 bytes a key, for the
- * time of a full read alone. Two hashes that agree in 64 bits would have to be sought for at a cost of 2^64 signed
- * tokens. */
-struct seen {
-    struct revocations *revocations;
-    uint64_t *parts; /* sorted once all are there */
-    size_t count, room;
-};
-
-static uint64_t part_of(const unsigned char hash[32])
-{
-    uint64_t part;
-    memcpy(&part, hash + 24, sizeof part);
-    return part;
-}
-
-static bool read_key(struct str key, unsigned char hash[32])
-{
-    return hex_read((struct str){ key.at + key_prefix.len, key.len - key_prefix.len }, hash, 32);
-}
-
-/* Notes a key; its life matters only where it isn't known already. */
-static bool wants_key(void *context, struct str key)
-{
-    struct seen *seen = context;
-    unsigned char hash[32];
-    if (!read_key(key, hash))
-        return false;
-    if (seen->count == seen->room) {
-        seen->room = seen->room ? 2 * seen->room : 1024;
-        seen->parts = realloc(seen->parts, seen->room * sizeof *seen->parts);
-        if (!seen->parts)
-            abort(); /* as mem_alloc() does */
-    }
-    seen->parts[seen->count++] = part_of(hash);
-    return !revocations_has(seen->revocations, hash);
-}
-
-static void add_key(void *context, struct str key, int64_t ttl_s)
-{
-    struct seen *seen = context;
-    unsigned char hash[32];
-    if (read_key(key, hash))
-        revocations_add(seen->revocations, hash, now_s() + ttl_s);
-}
-
-static int compare(const void *a, const void *b)
-{
-    const uint64_t *one = a, *other = b;
-    return (*one > *other) - (*one < *other);
-}
-
-/* Every revocation that Redis holds; the caller frees seen->parts, also after a failure. */
-static struct err read_keys(struct replication *replication, struct seen *seen)
-{
-    *seen = (struct seen){ .revocations = replication->service->revocations };
-    const struct cache_visitor visitor = { seen, wants_key, add_key };
-    metrics_count(COUNT_REVOCATIONS_RESYNCS, 1);
-    TRY(replication->cache->ops->scan(replication->cache, key_prefix, &visitor));
-    replication->reads_again = false; /* only now: a read that failed is still to be done */
-    if (seen->count > 0)
-        qsort(seen->parts, seen->count, sizeof *seen->parts, compare);
-    return OK;
-}
-
-static bool has_seen(const struct seen *seen, const unsigned char hash[32])
-{
-    uint64_t part = part_of(hash);
-    return seen->count > 0 && bsearch(&part, seen->parts, seen->count, sizeof part, compare) != NULL;
-}
-
-/* One batch of the store's revocations: those that Redis lacks go there. *position and *restored go on. */
-static struct err push_batch(struct replication *replication, const struct seen *seen, int64_t *position, size_t *count,
-                             size_t *restored)
-{
-    struct store *store = replication->service->store;
-    struct revocation *found = NULL;
-    size_t lacking = 0, added = 0;
-    int64_t now = now_s();
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
-    TRY(store->ops->revocations_since(store, &arena, *position, now, BATCH, &found, count));
-    struct cache_entry *entries = arena_alloc(&arena, (*count + 1) * sizeof *entries);
-    for (size_t i = 0; i < *count; i++) {
-        *position = found[i].position;
-        revocations_add(replication->service->revocations, found[i].token_hash, found[i].expires_at);
-        if (has_seen(seen, found[i].token_hash))
-            continue;
-        char *key = arena_alloc(&arena, KEY_ROOM);
-        write_key(found[i].token_hash, key);
-        entries[lacking++] = (struct cache_entry){ .key = { key, KEY_LEN },
-                                                   .value = found[i].reason.len > 0 ? found[i].reason : STR("revoked"),
-                                                   .ttl_s = found[i].expires_at - now };
-    }
-    TRY(replication->cache->ops->add(replication->cache, entries, lacking, &added));
-    *restored += added;
-    return OK;
-}
-
-static struct err push_store(struct replication *replication, const struct seen *seen)
-{
-    struct cache_position ignored;
-    char text[32];
-    int64_t position = 0;
-    size_t count = BATCH, restored = 0;
-    while (count == BATCH)
-        TRY(push_batch(replication, seen, &position, &count, &restored));
-    if (restored == 0)
-        return OK;
-    LOG(LOG_WARN, "revocations_restored", LOG_INT("entries", (int64_t)restored));
-    int len = snprintf(text, sizeof text, "restored %s", replication->name);
-    return replication->cache->ops->append(replication->cache, log_name, (struct str){ text, (size_t)len }, &ignored);
-}
-
-static struct err read_keys_alone(struct replication *replication)
-{
-    struct seen seen;
-    struct err err = read_keys(replication, &seen);
-    free(seen.parts);
-    return err;
-}
-
 /* Whatever Redis has lost, or this instance has missed. Others are told when they may have missed something too. */
 static struct err resync(struct replication *replication)
 {
     struct cache *cache = replication->cache;
-    struct cache_position mark;
-    struct seen seen;
+    struct cache_position mark, ignored;
+    size_t restored = 0;
     char text[32];
     /* first: a connection shows which server it is, and all that is read after that counts for it */
     TRY(cache->ops->check(cache));
@@ -272,16 +137,26 @@ static struct err resync(struct replication *replication)
     int64_t began_ms = clock_ms();
     int len = snprintf(text, sizeof text, "mark %s", replication->name);
     TRY(cache->ops->append(cache, log_name, (struct str){ text, (size_t)len }, &mark));
-    struct err err = read_keys(replication, &seen);
-    if (!err.code)
-        err = push_store(replication, &seen);
-    free(seen.parts);
-    TRY(err);
+    TRY(catchup_all(replication->service, &restored));
+    replication->reads_again = false; /* only now: a read that failed is still to be done */
+    if (restored > 0) {
+        LOG(LOG_WARN, "revocations_restored", LOG_INT("entries", (int64_t)restored));
+        len = snprintf(text, sizeof text, "restored %s", replication->name);
+        TRY(cache->ops->append(cache, log_name, (struct str){ text, (size_t)len }, &ignored));
+    }
     if (generation != cache->ops->generation(cache))
         return failed(ERR_CONFLICT, "Redis changed while revocations were read");
     replication->generation = generation;
     replication->position = mark;
     now_known(replication, began_ms);
+    return OK;
+}
+
+/* Somebody else has put back what Redis had lost. */
+static struct err read_keys_again(struct replication *replication)
+{
+    TRY(catchup_keys(replication->service));
+    replication->reads_again = false;
     return OK;
 }
 
@@ -308,7 +183,7 @@ static struct err follow(struct replication *replication)
     if (count > 0)
         replication->position = items[count - 1].position;
     if (replication->reads_again)
-        TRY(read_keys_alone(replication));
+        TRY(read_keys_again(replication));
     if (count < BATCH && replication->generation == cache->ops->generation(cache))
         now_known(replication, began_ms);
     return OK;
@@ -425,12 +300,12 @@ static struct err announce(struct service *service, const struct record *record,
 {
     struct cache *cache = service->cache;
     struct cache_position position;
-    char key[KEY_ROOM], item[8 + 64 + 24];
-    write_key(record->token_hash, key);
-    const struct cache_entry entry = { .key = { key, KEY_LEN },
+    char key[REVOCATION_KEY_LEN + 1], item[8 + 64 + 24];
+    const struct cache_entry entry = { .key = revocation_key(record->token_hash, key),
                                        .value = record->reason,
                                        .ttl_s = record->expires_at - now };
-    int len = snprintf(item, sizeof item, "revoked %.64s %lld", key + key_prefix.len, (long long)record->expires_at);
+    int len = snprintf(item, sizeof item, "revoked %.64s %lld", key + REVOCATION_PREFIX_LEN,
+                       (long long)record->expires_at);
     TRY(cache->ops->put(cache, &entry, 1));
     return cache->ops->append(cache, log_name, (struct str){ item, (size_t)len }, &position);
 }
@@ -463,12 +338,11 @@ struct err service_committed(struct service *service, const struct response *res
 
 struct err replication_ask(struct service *service, const unsigned char hash[32])
 {
-    char key[KEY_ROOM];
+    char key[REVOCATION_KEY_LEN + 1];
     struct str reason;
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
-    write_key(hash, key);
-    struct err err = service->cache->ops->get(service->cache, &arena, (struct str){ key, KEY_LEN }, &reason);
+    struct err err = service->cache->ops->get(service->cache, &arena, revocation_key(hash, key), &reason);
     if (err.code == ERR_NOT_FOUND)
         return OK;
     return err.code ? failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again")

@@ -27,8 +27,9 @@ struct service {
     struct housekeeping *housekeeping; /* set before the first request */
     atomic_bool moves_keys;            /* a server: housekeeping does what is due; a command looks only */
     struct revocations *revocations;
-    struct cache *cache;             /* in memory, or the Redis of all instances */
-    struct replication *replication; /* follows it; NULL without a shared cache, and in a command */
+    atomic_llong revocations_position; /* of the store's, all up to there are in memory (catchup.h) */
+    struct cache *cache;               /* in memory, or the Redis of all instances */
+    struct replication *replication;   /* follows it; NULL without a shared cache, and in a command */
     struct verified_cache *verified;
     struct clients *clients;   /* clients in memory (clients.h) */
     struct failures *failures; /* failed authentications by address (failures.h) */

@@ -1,0 +1,20 @@
+/* service/catchup.h: reading all revocations, of the store and of the shared cache, into memory; and putting back into
+ * the cache what it has lost. May wait, and do so for seconds when there are a million. */
+#ifndef SERVICE_CATCHUP_H
+#define SERVICE_CATCHUP_H
+
+#include "service/service.h"
+
+/* What the shared cache calls a revoked token: `revoked:<sha256 hex>`. */
+enum { REVOCATION_PREFIX_LEN = 8, REVOCATION_KEY_LEN = REVOCATION_PREFIX_LEN + 64 };
+struct str revocation_key(const unsigned char hash[32], char to[REVOCATION_KEY_LEN + 1]);
+
+/* The store's revocations, from where this instance stands in them (service->revocations_position). */
+MUST_USE struct err catchup_store(struct service *service);
+/* All that the cache has. */
+MUST_USE struct err catchup_keys(struct service *service);
+/* All that the store has, then all that the cache has; what the cache lacks of the store's is put there, and *restored
+ * says how many. */
+MUST_USE struct err catchup_all(struct service *service, size_t *restored);
+
+#endif
