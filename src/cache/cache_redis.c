@@ -4,10 +4,8 @@
  * with it, the stream was trimmed past it, or lost it with a server, and the follower knows that it has a gap. XREAD
  * alone could not tell. */
 #include "cache/cache.h"
-#include "cache/redis.h"
+#include "cache/redis_scan.h"
 #include <stdlib.h>
-
-enum { SCAN_COUNT = 1000, NAME_ROOM = 32 };
 
 struct cache_redis {
     struct cache cache; /* first */
@@ -111,51 +109,6 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
 
 /* --- all keys ---------------------------------------------------------------------------------------------------- */
 
-/* How long each of the wanted keys lives: one trip for all of them. A key that is gone meanwhile is left out. */
-static struct err visit(struct redis *redis, struct arena *arena, const struct reply *keys,
-                        const struct cache_visitor *visitor)
-{
-    struct redis_command *commands = arena_alloc(arena, (keys->count + 1) * sizeof *commands);
-    const struct reply **lives = arena_alloc(arena, (keys->count + 1) * sizeof(const struct reply *));
-    size_t wanted = 0;
-    for (size_t i = 0; i < keys->count; i++) {
-        const struct reply *key = keys->items[i];
-        if (key->kind != REPLY_TEXT)
-            return unexpected();
-        if (visitor->wants(visitor->context, key->text))
-            commands[wanted++] = REDIS_COMMAND(key->text, STR("PTTL"), key->text);
-    }
-    TRY(redis_run_many(redis, arena, commands, wanted, lives));
-    for (size_t i = 0; i < wanted; i++) {
-        if (lives[i]->kind != REPLY_NUMBER)
-            return unexpected();
-        if (lives[i]->number == -1) /* somebody put it there without an end: it stays as long as anything may */
-            visitor->each(visitor->context, commands[i].key, INT32_MAX);
-        else if (lives[i]->number > 0)
-            visitor->each(visitor->context, commands[i].key, (lives[i]->number + 999) / 1000);
-    }
-    return OK;
-}
-
-/* One step of SCAN; *cursor goes on, and is 0 at the end. */
-static struct err scan_step(struct redis *redis, size_t master, struct str pattern, char cursor[NAME_ROOM],
-                            const struct cache_visitor *visitor)
-{
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
-    const struct redis_command scan = REDIS_COMMAND(NO_KEY, STR("SCAN"), str_of(cursor), STR("MATCH"), pattern,
-                                                    STR("COUNT"), number(&arena, SCAN_COUNT));
-    const struct reply *reply;
-    TRY(redis_run_at(redis, &arena, master, &scan, &reply));
-    const struct reply *next = reply_item(reply, 0, REPLY_TEXT), *keys = reply_item(reply, 1, REPLY_LIST);
-    if (!next || !keys || next->text.len == 0 || next->text.len >= NAME_ROOM)
-        return unexpected();
-    TRY(visit(redis, &arena, keys, visitor));
-    memcpy(cursor, next->text.at, next->text.len);
-    cursor[next->text.len] = '\0';
-    return OK;
-}
-
 static struct err scan(struct cache *cache, struct str prefix, const struct cache_visitor *visitor)
 {
     struct redis *redis = redis_of(cache);
@@ -167,12 +120,8 @@ static struct err scan(struct cache *cache, struct str prefix, const struct cach
     pattern[prefix.len] = '*';
     TRY(redis_masters(redis, &masters));
     uint64_t generation = redis_generation(redis);
-    for (size_t i = 0; i < masters; i++) {
-        char cursor[NAME_ROOM] = "0";
-        do
-            TRY(scan_step(redis, i, (struct str){ pattern, prefix.len + 1 }, cursor, visitor));
-        while (strcmp(cursor, "0") != 0);
-    }
+    for (size_t i = 0; i < masters; i++)
+        TRY(redis_scan(redis, i, (struct str){ pattern, prefix.len + 1 }, visitor));
     if (generation != redis_generation(redis)) /* keys may have moved past the scan */
         return failed(ERR_CONFLICT, "the Redis servers changed while their keys were read");
     return OK;

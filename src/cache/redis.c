@@ -367,20 +367,29 @@ struct err redis_masters(struct redis *redis, size_t *count)
     return err;
 }
 
-struct err redis_run_at(struct redis *redis, struct arena *arena, size_t master, const struct redis_command *command,
-                        const struct reply **out)
+int64_t redis_deadline(const struct redis *redis)
 {
-    struct redis_address address = { .port = 0 };
+    return clock_ms() + redis->timeout_ms;
+}
+
+struct err redis_lend(struct redis *redis, size_t master, struct redis_loan *out)
+{
+    *out = (struct redis_loan){ .address.port = 0 };
     pthread_mutex_lock(&redis->lock);
     if (master < redis->slots->count)
-        address = redis->slots->nodes[master];
+        out->address = redis->slots->nodes[master];
     pthread_mutex_unlock(&redis->lock);
-    if (address.port == 0)
+    if (out->address.port == 0)
         return failed(ERR_UNAVAILABLE, "the Redis Cluster has changed meanwhile; try again");
-    struct err err = talk(redis, arena, &address, false, command, 1, clock_ms() + redis->timeout_ms, out);
-    if (err.code) {
+    struct err err = redis_pool_take(redis->pool, &out->address, redis_deadline(redis), &out->connection);
+    if (err.code)
         forget_location(redis);
-        return err;
-    }
-    return (*out)->kind == REPLY_ERROR ? refused(command, *out) : OK;
+    return err;
+}
+
+void redis_take_back(struct redis *redis, const struct redis_loan *loan, const char *why)
+{
+    redis_pool_give_back(redis->pool, &loan->address, loan->connection, why);
+    if (why)
+        forget_location(redis);
 }

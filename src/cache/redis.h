@@ -18,11 +18,19 @@ MUST_USE struct err redis_run(struct redis *redis, struct arena *arena, const st
 /* Many, each server's share at once; out[i] is the reply to commands[i]. On failure some may have been carried out. */
 MUST_USE struct err redis_run_many(struct redis *redis, struct arena *arena, const struct redis_command *commands,
                                    size_t count, const struct reply **out);
-/* For work on all keys: the number of servers that hold them, and one command at the i-th. The number changes with the
- * cluster: a scan whose `generation` changed has to begin again. */
+/* For work on all keys: the number of servers that hold them. The number changes with the cluster: a scan whose
+ * `generation` changed has to begin again. */
 MUST_USE struct err redis_masters(struct redis *redis, size_t *count);
-MUST_USE struct err redis_run_at(struct redis *redis, struct arena *arena, size_t master,
-                                 const struct redis_command *command, const struct reply **out);
+/* A connection to the i-th of them for the caller alone, who gives it back; `why`: NULL when all that was sent has been
+ * answered, else it is closed, and where data lies is found anew. */
+struct redis_loan {
+    struct redis_address address;
+    struct redis_connection *connection;
+};
+MUST_USE struct err redis_lend(struct redis *redis, size_t master, struct redis_loan *out);
+void redis_take_back(struct redis *redis, const struct redis_loan *loan, const char *why);
+/* Until when, on clock_ms(), what is sent now must have been answered. */
+int64_t redis_deadline(const struct redis *redis);
 /* Grows whenever a server that holds data may have lost some of it, or another server has taken its place. */
 uint64_t redis_generation(const struct redis *redis);
 

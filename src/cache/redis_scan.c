@@ -1,0 +1,124 @@
+/* cache/redis_scan.c: one connection, on which the server always has the next step to do while the last one's answers
+ * are taken in: it is sent SCAN for one page of keys and PTTL for those that are wanted of the page before. */
+#include "cache/redis_scan.h"
+#include "base/clock.h"
+#include "observe/metrics.h"
+#include <stdio.h>
+
+enum {
+    SCAN_COUNT = 250, /* a page's keys are still in the processor's cache when their lives are asked for */
+    CURSOR_ROOM = 32,
+};
+
+/* A page of keys. What it points to lies in its arena. */
+struct page {
+    struct arena arena;
+    struct redis_command *lives; /* PTTL of each wanted key */
+    size_t wanted;
+};
+
+struct scan {
+    struct redis *redis;
+    struct redis_loan loan;
+    struct str pattern;
+    const struct cache_visitor *visitor;
+    char cursor[CURSOR_ROOM]; /* of the next page; "0": there is none any more */
+};
+
+static struct err unexpected(void)
+{
+    return failed(ERR_UNAVAILABLE, "Redis gave an answer that its command does not have");
+}
+
+/* SCAN for the next page, and PTTL for what is wanted of this one. */
+static struct err send_step(const struct scan *scan, const struct page *page, bool has_next)
+{
+    char count[16];
+    struct redis_connection *connection = scan->loan.connection;
+    int64_t deadline_ms = redis_deadline(scan->redis);
+    snprintf(count, sizeof count, "%d", SCAN_COUNT);
+    const struct redis_command next = REDIS_COMMAND(NO_KEY, STR("SCAN"), str_of(scan->cursor), STR("MATCH"),
+                                                    scan->pattern, STR("COUNT"), str_of(count));
+    if (has_next)
+        TRY(redis_connection_send(connection, &next, 1, deadline_ms));
+    return page->wanted > 0 ? redis_connection_send(connection, page->lives, page->wanted, deadline_ms) : OK;
+}
+
+/* The answer to SCAN: the page's keys, of which the visitor chooses; and the cursor. */
+static struct err receive_keys(struct scan *scan, struct page *page)
+{
+    const struct reply *reply;
+    int64_t began_ns = clock_ns();
+    TRY(redis_connection_receive(scan->loan.connection, &page->arena, redis_deadline(scan->redis), &reply));
+    metrics_redis_command(clock_ns() - began_ns);
+    const struct reply *next = reply_item(reply, 0, REPLY_TEXT), *keys = reply_item(reply, 1, REPLY_LIST);
+    if (!next || !keys || next->text.len == 0 || next->text.len >= CURSOR_ROOM)
+        return unexpected();
+    memcpy(scan->cursor, next->text.at, next->text.len);
+    scan->cursor[next->text.len] = '\0';
+    page->lives = arena_alloc(&page->arena, (keys->count + 1) * sizeof *page->lives);
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct str key = keys->items[i]->text;
+        if (keys->items[i]->kind != REPLY_TEXT)
+            return unexpected();
+        if (scan->visitor->wants(scan->visitor->context, key))
+            page->lives[page->wanted++] = REDIS_COMMAND(key, STR("PTTL"), key);
+    }
+    return OK;
+}
+
+/* The answers to PTTL, in order. A key that has moved to another server meanwhile is asked for there; one that is gone
+ * is left out. */
+static struct err receive_lives(const struct scan *scan, struct page *page)
+{
+    for (size_t i = 0; i < page->wanted; i++) {
+        const struct str key = page->lives[i].key;
+        const struct reply *life;
+        TRY(redis_connection_receive(scan->loan.connection, &page->arena, redis_deadline(scan->redis), &life));
+        if (life->kind == REPLY_ERROR)
+            TRY(redis_run(scan->redis, &page->arena, &page->lives[i], 0, &life));
+        if (life->kind != REPLY_NUMBER)
+            return unexpected();
+        if (life->number == -1) /* somebody put it there without an end: it stays as long as anything may */
+            scan->visitor->each(scan->visitor->context, key, INT32_MAX);
+        else if (life->number > 0)
+            scan->visitor->each(scan->visitor->context, key, (life->number + 999) / 1000);
+    }
+    return OK;
+}
+
+static void turn(struct page *page)
+{
+    arena_release(&page->arena);
+    arena_init(&page->arena, NULL, 0);
+    page->wanted = 0;
+}
+
+static struct err scan_pages(struct scan *scan, struct page pages[2])
+{
+    struct page *page = &pages[0], *before = &pages[1];
+    TRY(send_step(scan, before, true)); /* an empty one */
+    for (bool has_next = true; has_next;) {
+        struct page *next = before;
+        TRY(receive_keys(scan, page));
+        has_next = strcmp(scan->cursor, "0") != 0;
+        TRY(send_step(scan, page, has_next));
+        TRY(receive_lives(scan, before));
+        turn(before);
+        before = page;
+        page = next;
+    }
+    return receive_lives(scan, before);
+}
+
+struct err redis_scan(struct redis *redis, size_t master, struct str pattern, const struct cache_visitor *visitor)
+{
+    struct scan scan = { .redis = redis, .pattern = pattern, .visitor = visitor, .cursor = "0" };
+    struct page pages[2] = { { .wanted = 0 } };
+    TRY(redis_lend(redis, master, &scan.loan));
+    struct err err = scan_pages(&scan, pages);
+    arena_release(&pages[0].arena);
+    arena_release(&pages[1].arena);
+    redis_take_back(redis, &scan.loan, err.code ? err.why : NULL);
+    return err;
+}

@@ -1,0 +1,13 @@
+/* cache/redis_scan.h: all keys of one Redis server, and how long they live. */
+#ifndef CACHE_REDIS_SCAN_H
+#define CACHE_REDIS_SCAN_H
+
+#include "cache/cache.h"
+#include "cache/redis.h"
+
+/* Shows the visitor every key of the i-th server (redis_masters) that matches. The same caller as of redis_run_at():
+ * blocking, never on an event loop. */
+MUST_USE struct err redis_scan(struct redis *redis, size_t master, struct str pattern,
+                               const struct cache_visitor *visitor);
+
+#endif
