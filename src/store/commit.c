@@ -2,9 +2,10 @@
  *
  * While a transaction runs, the next batch gathers by itself. When it would be small although more requests are on
  * workers (commit_expect), it waits up to WAIT_US for them: under load that turns some thousand flushes a second into a
- * few hundred, and a request that is alone never waits. Where workers wait for a network (commit_hurry), most of what
- * is expected comes later than that: then it waits for HURRIED_WAIT_US, and only when so many are on their way that
- * some must come by then. */
+ * few hundred, and a request that is alone never waits. Of a store whose calls are dear in themselves (PostgREST) a
+ * batch is larger yet: it waits until all but a fourth of what is on its way is there. Where workers wait for a network
+ * (commit_hurry), most of what is expected comes later than that: then it waits for HURRIED_WAIT_US, and only when so
+ * many are on their way that some must come by then. */
 #include "store/commit.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -16,6 +17,8 @@
 enum {
     BATCH_MAX = 256,
     BATCH_GOOD = 64,
+    DEAR_GOOD = 128,
+    DEAR_PART = 3, /* of those that wait: when fewer are expected, they are not waited for */
     WAIT_US = 16000,
     HURRIED_GOOD = 32,
     HURRIED_EXPECTED = 64,
@@ -36,13 +39,16 @@ struct commit {
 };
 
 /* Under the lock. No more than half of what is under way is waited for: the workers sign the other half while this half
- * is flushed. To wait for all would leave them idle at each flush. */
+ * is flushed. To wait for all would leave them idle at each flush. A dear call keeps a processor busy for as long as
+ * the other one needs to sign a fourth. */
 static bool is_worth_waiting(const struct commit *commit)
 {
     if (commit->stopping)
         return false;
     if (commit->hurries)
         return commit->waiting < HURRIED_GOOD && commit->expected >= HURRIED_EXPECTED;
+    if (commit->store->ops->is_dear)
+        return commit->waiting < DEAR_GOOD && commit->expected * DEAR_PART > (int)commit->waiting;
     return commit->waiting < BATCH_GOOD && commit->expected > (int)commit->waiting;
 }
 

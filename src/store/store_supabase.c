@@ -124,7 +124,9 @@ static void close_supabase(struct store *store)
     free(self);
 }
 
-static const struct store_ops ops = { .name = "supabase", PLATFORM_OPERATIONS, .close = close_supabase };
+static const struct store_ops ops = {
+    .name = "supabase", .is_dear = true, PLATFORM_OPERATIONS, .close = close_supabase
+};
 
 static void add_header(struct store_supabase *self, const char *name, const char *value)
 {
