@@ -222,11 +222,11 @@ static struct err push_batch(struct replication *replication, const struct seen 
     struct cache_entry *entries = arena_alloc(&arena, (*count + 1) * sizeof *entries);
     for (size_t i = 0; i < *count; i++) {
         *position = found[i].position;
-        revocations_add(replication->service->revocations, found[i].token_hash, found[i].expires_at);
-        if (has_seen(seen, found[i].token_hash))
+        revocations_add(replication->service->revocations, found[i].hash, found[i].expires_at);
+        if (has_seen(seen, found[i].hash))
             continue;
         char *key = arena_alloc(&arena, KEY_ROOM);
-        write_key(found[i].token_hash, key);
+        write_key(found[i].hash, key);
         entries[lacking++] = (struct cache_entry){ .key = { key, KEY_LEN },
                                                    .value = found[i].reason.len > 0 ? found[i].reason : STR("revoked"),
                                                    .ttl_s = found[i].expires_at - now };
