@@ -193,7 +193,7 @@ static int compare(const void *a, const void *b)
 static struct err read_keys(struct replication *replication, struct seen *seen)
 {
     *seen = (struct seen){ .revocations = replication->service->revocations };
-    const struct cache_visitor visitor = { seen, wants_key, add_key };
+    const struct cache_visitor visitor = { seen, wants_key, add_key, NULL };
     metrics_count(COUNT_REVOCATIONS_RESYNCS, 1);
     TRY(replication->cache->ops->scan(replication->cache, key_prefix, &visitor));
     replication->reads_again = false; /* only now: a read that failed is still to be done */
