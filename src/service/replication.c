@@ -195,10 +195,12 @@ static int compare(const void *a, const void *b)
 static struct err read_keys(struct replication *replication, struct seen *seen)
 {
     *seen = (struct seen){ .revocations = replication->service->revocations, .rules = rules_new() };
-    const struct cache_visitor visitor = { seen, wants_key, add_key, NULL };
+    struct rules_reading rules = { replication->service, seen->rules };
+    const struct cache_visitor visitors[] = {
+        { .prefix = key_prefix, .context = seen, .wants = wants_key, .each = add_key }, shared_rules_visitor(&rules)
+    };
     metrics_count(COUNT_REVOCATIONS_RESYNCS, 1);
-    TRY(replication->cache->ops->scan(replication->cache, key_prefix, &visitor));
-    TRY(shared_rules_read(replication->service, seen->rules));
+    TRY(replication->cache->ops->scan(replication->cache, visitors, 2));
     replication->reads_again = false; /* only now: a read that failed is still to be done */
     if (seen->count > 0)
         qsort(seen->parts, seen->count, sizeof *seen->parts, compare);

@@ -65,11 +65,6 @@ void shared_rules_apply(struct service *service, struct str rest)
 /* --- all of them ---------------------------------------------------------------------------------------------------
  */
 
-struct reading {
-    struct service *service;
-    struct rules *seen;
-};
-
 static bool wants(void *context, struct str key)
 {
     unsigned char hash[32];
@@ -79,7 +74,7 @@ static bool wants(void *context, struct str key)
 
 static void holds(void *context, struct str key, struct str value)
 {
-    const struct reading *reading = context;
+    const struct rules_reading *reading = context;
     unsigned char hash[32];
     int64_t before, expires_at;
     if (!read_key(key, hash))
@@ -92,11 +87,9 @@ static void holds(void *context, struct str key, struct str value)
     rules_add(reading->service->rules, hash, before, expires_at);
 }
 
-struct err shared_rules_read(struct service *service, struct rules *seen)
+struct cache_visitor shared_rules_visitor(struct rules_reading *reading)
 {
-    struct reading reading = { service, seen };
-    const struct cache_visitor visitor = { &reading, wants, NULL, holds };
-    return service->cache->ops->scan(service->cache, key_prefix, &visitor);
+    return (struct cache_visitor){ .prefix = key_prefix, .context = reading, .wants = wants, .holds = holds };
 }
 
 static bool lacks(struct rules *seen, const struct revocation *rule)

@@ -14,8 +14,12 @@ MUST_USE bool read_seconds(struct str text, int64_t *out);
 /* Puts the rule's mark, or raises it, and writes what is to be appended to the log. */
 MUST_USE struct err shared_rules_put(struct cache *cache, const struct record *record, int64_t now_s,
                                      char item[RULE_ITEM_ROOM]);
-/* Every rule that the cache has, into memory here and into `seen`. */
-MUST_USE struct err shared_rules_read(struct service *service, struct rules *seen);
+/* For a scan of the cache: holds every rule that it has in memory here and in `seen`. */
+struct rules_reading {
+    struct service *service;
+    struct rules *seen;
+};
+struct cache_visitor shared_rules_visitor(struct rules_reading *reading);
 /* Of the store's revocations, gives the cache each rule that it lacks, or has with earlier times; *given grows by their
  * number. */
 MUST_USE struct err shared_rules_push(struct service *service, struct rules *seen, const struct revocation *found,
