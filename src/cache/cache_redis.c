@@ -60,6 +60,34 @@ static struct err add(struct cache *cache, const struct cache_entry *entries, si
     return set_all(cache, entries, count, true, added);
 }
 
+/* In one step, which no sequence of commands is: of two that raise a mark at once, neither may lower it. Numbers stay
+ * as they are written, but where they are compared. */
+static const char raise_script[] =
+    "local high, last, text = ARGV[1], ARGV[2], ARGV[4] "
+    "local h, l = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%d+) ') "
+    "if h and tonumber(h) >= tonumber(high) and tonumber(l) >= tonumber(last) then return redis.status_reply('OK') end "
+    "if h and tonumber(h) > tonumber(high) then high = h end "
+    "if h and tonumber(l) > tonumber(last) then last = l end "
+    "local ttl = math.max(1, tonumber(last) - tonumber(ARGV[3])) "
+    "return redis.call('SET', KEYS[1], high .. ' ' .. last .. ' ' .. text, 'EX', string.format('%.0f', ttl))";
+
+static struct err raise_all(struct cache *cache, const struct cache_mark *marks, size_t count, int64_t now_s)
+{
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct redis_command *commands = arena_alloc(&arena, (count + 1) * sizeof *commands);
+    const struct reply **replies = arena_alloc(&arena, (count + 1) * sizeof(const struct reply *));
+    for (size_t i = 0; i < count; i++)
+        commands[i] = REDIS_COMMAND(marks[i].key, STR("EVAL"), str_of(raise_script), STR("1"), marks[i].key,
+                                    number(&arena, marks[i].high), number(&arena, marks[i].until_s),
+                                    number(&arena, now_s), marks[i].text);
+    TRY(redis_run_many(redis_of(cache), &arena, commands, count, replies));
+    for (size_t i = 0; i < count; i++)
+        if (replies[i]->kind != REPLY_TEXT)
+            return unexpected();
+    return OK;
+}
+
 static struct err get_by(struct cache *cache, struct arena *arena, struct str verb, struct str key, struct str *value)
 {
     const struct redis_command command = REDIS_COMMAND(key, verb, key);
@@ -109,19 +137,40 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
 
 /* --- all keys ---------------------------------------------------------------------------------------------------- */
 
-static struct err scan(struct cache *cache, struct str prefix, const struct cache_visitor *visitor)
+/* As far as the shortest prefix goes, the letters that any of them has there: "[\r\t][\e\o]*". Others' keys may fit it
+ * too; visitor_of() looks again. */
+static struct str pattern_of(struct arena *arena, const struct cache_visitor *visitors, size_t count)
+{
+    struct buf pattern;
+    size_t len = CACHE_KEY_MAX;
+    buf_init(&pattern, arena, 256, CACHE_KEY_MAX * (2 + 2 * CACHE_VISITORS_MAX) + 1);
+    for (size_t i = 0; i < count; i++)
+        len = visitors[i].prefix.len < len ? visitors[i].prefix.len : len;
+    for (size_t at = 0; at < len; at++) {
+        buf_add_char(&pattern, '[');
+        for (size_t i = 0; i < count; i++) {
+            buf_add_char(&pattern, '\\');
+            buf_add_char(&pattern, visitors[i].prefix.at[at]);
+        }
+        buf_add_char(&pattern, ']');
+    }
+    buf_add_char(&pattern, '*');
+    return buf_str(&pattern);
+}
+
+static struct err scan(struct cache *cache, const struct cache_visitor *visitors, size_t count)
 {
     struct redis *redis = redis_of(cache);
-    char pattern[CACHE_KEY_MAX + 2];
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    const struct str pattern = pattern_of(&arena, visitors, count);
     size_t masters = 0;
-    if (prefix.len > CACHE_KEY_MAX || memchr(prefix.at, '*', prefix.len) || memchr(prefix.at, '[', prefix.len))
-        return failed(ERR_INTERNAL, "no prefix of ours has signs of a pattern");
-    memcpy(pattern, prefix.at, prefix.len);
-    pattern[prefix.len] = '*';
+    if (count == 0 || count > CACHE_VISITORS_MAX)
+        return failed(ERR_INTERNAL, "a scan is for some visitors, and not for many");
     TRY(redis_masters(redis, &masters));
     uint64_t generation = redis_generation(redis);
     for (size_t i = 0; i < masters; i++)
-        TRY(redis_scan(redis, i, (struct str){ pattern, prefix.len + 1 }, visitor));
+        TRY(redis_scan(redis, i, pattern, visitors, count));
     if (generation != redis_generation(redis)) /* keys may have moved past the scan */
         return failed(ERR_CONFLICT, "the Redis servers changed while their keys were read");
     return OK;
@@ -211,6 +260,7 @@ static const struct cache_ops redis_ops = {
     .is_shared = true,
     .put = put,
     .add = add,
+    .raise = raise_all,
     .get = get,
     .take = take,
     .count = count_up,

@@ -1,5 +1,5 @@
 /* cache/redis_scan.c: one connection, on which the server always has the next step to do while the last one's answers
- * are taken in: it is sent SCAN for one page of keys and PTTL for those that are wanted of the page before. */
+ * are taken in: it is sent SCAN for one page of keys, and PTTL or GET for those that are wanted of the page before. */
 #include "cache/redis_scan.h"
 #include "base/clock.h"
 #include "observe/metrics.h"
@@ -13,7 +13,8 @@ enum {
 /* A page of keys. What it points to lies in its arena. */
 struct page {
     struct arena arena;
-    struct redis_command *lives; /* PTTL of each wanted key */
+    struct redis_command *asked; /* PTTL or GET, of each wanted key */
+    const struct cache_visitor **askers;
     size_t wanted;
 };
 
@@ -21,7 +22,8 @@ struct scan {
     struct redis *redis;
     struct redis_loan loan;
     struct str pattern;
-    const struct cache_visitor *visitor;
+    const struct cache_visitor *visitors;
+    size_t count;
     char cursor[CURSOR_ROOM]; /* of the next page; "0": there is none any more */
 };
 
@@ -30,7 +32,16 @@ static struct err unexpected(void)
     return failed(ERR_UNAVAILABLE, "Redis gave an answer that its command does not have");
 }
 
-/* SCAN for the next page, and PTTL for what is wanted of this one. */
+/* Whoever wants the key; NULL: nobody. */
+static const struct cache_visitor *visitor_of(const struct scan *scan, struct str key)
+{
+    for (size_t i = 0; i < scan->count; i++)
+        if (str_has_prefix(key, scan->visitors[i].prefix))
+            return scan->visitors[i].wants(scan->visitors[i].context, key) ? &scan->visitors[i] : NULL;
+    return NULL;
+}
+
+/* SCAN for the next page, and what is wanted of this one. */
 static struct err send_step(const struct scan *scan, const struct page *page, bool has_next)
 {
     char count[16];
@@ -41,10 +52,10 @@ static struct err send_step(const struct scan *scan, const struct page *page, bo
                                                     scan->pattern, STR("COUNT"), str_of(count));
     if (has_next)
         TRY(redis_connection_send(connection, &next, 1, deadline_ms));
-    return page->wanted > 0 ? redis_connection_send(connection, page->lives, page->wanted, deadline_ms) : OK;
+    return page->wanted > 0 ? redis_connection_send(connection, page->asked, page->wanted, deadline_ms) : OK;
 }
 
-/* The answer to SCAN: the page's keys, of which the visitor chooses; and the cursor. */
+/* The answer to SCAN: the page's keys, of which the visitors choose; and the cursor. */
 static struct err receive_keys(struct scan *scan, struct page *page)
 {
     const struct reply *reply;
@@ -56,33 +67,44 @@ static struct err receive_keys(struct scan *scan, struct page *page)
         return unexpected();
     memcpy(scan->cursor, next->text.at, next->text.len);
     scan->cursor[next->text.len] = '\0';
-    page->lives = arena_alloc(&page->arena, (keys->count + 1) * sizeof *page->lives);
+    page->asked = arena_alloc(&page->arena, (keys->count + 1) * sizeof *page->asked);
+    page->askers = arena_alloc(&page->arena, (keys->count + 1) * sizeof(struct cache_visitor *));
     for (size_t i = 0; i < keys->count; i++) {
         const struct str key = keys->items[i]->text;
         if (keys->items[i]->kind != REPLY_TEXT)
             return unexpected();
-        if (scan->visitor->wants(scan->visitor->context, key))
-            page->lives[page->wanted++] = REDIS_COMMAND(key, STR("PTTL"), key);
+        const struct cache_visitor *visitor = visitor_of(scan, key);
+        if (!visitor)
+            continue;
+        page->askers[page->wanted] = visitor;
+        page->asked[page->wanted++] = REDIS_COMMAND(key, visitor->holds ? STR("GET") : STR("PTTL"), key);
     }
     return OK;
 }
 
-/* The answers to PTTL, in order. A key that has moved to another server meanwhile is asked for there; one that is gone
- * is left out. */
-static struct err receive_lives(const struct scan *scan, struct page *page)
+static struct err show(const struct cache_visitor *visitor, struct str key, const struct reply *reply)
+{
+    if (visitor->holds && reply->kind == REPLY_TEXT)
+        visitor->holds(visitor->context, key, reply->text);
+    else if (!visitor->holds && reply->kind == REPLY_NUMBER && reply->number == -1)
+        visitor->each(visitor->context, key, INT32_MAX); /* without an end: it stays as long as anything may */
+    else if (!visitor->holds && reply->kind == REPLY_NUMBER && reply->number > 0)
+        visitor->each(visitor->context, key, (reply->number + 999) / 1000);
+    else if (reply->kind != REPLY_NUMBER && reply->kind != REPLY_NIL)
+        return unexpected();
+    return OK;
+}
+
+/* The answers about wanted keys, in order. A key that has moved to another server meanwhile is asked for there; one
+ * that is gone is left out. */
+static struct err receive_wanted(const struct scan *scan, struct page *page)
 {
     for (size_t i = 0; i < page->wanted; i++) {
-        const struct str key = page->lives[i].key;
-        const struct reply *life;
-        TRY(redis_connection_receive(scan->loan.connection, &page->arena, redis_deadline(scan->redis), &life));
-        if (life->kind == REPLY_ERROR)
-            TRY(redis_run(scan->redis, &page->arena, &page->lives[i], 0, &life));
-        if (life->kind != REPLY_NUMBER)
-            return unexpected();
-        if (life->number == -1) /* somebody put it there without an end: it stays as long as anything may */
-            scan->visitor->each(scan->visitor->context, key, INT32_MAX);
-        else if (life->number > 0)
-            scan->visitor->each(scan->visitor->context, key, (life->number + 999) / 1000);
+        const struct reply *reply;
+        TRY(redis_connection_receive(scan->loan.connection, &page->arena, redis_deadline(scan->redis), &reply));
+        if (reply->kind == REPLY_ERROR)
+            TRY(redis_run(scan->redis, &page->arena, &page->asked[i], 0, &reply));
+        TRY(show(page->askers[i], page->asked[i].key, reply));
     }
     return OK;
 }
@@ -103,17 +125,18 @@ static struct err scan_pages(struct scan *scan, struct page pages[2])
         TRY(receive_keys(scan, page));
         has_next = strcmp(scan->cursor, "0") != 0;
         TRY(send_step(scan, page, has_next));
-        TRY(receive_lives(scan, before));
+        TRY(receive_wanted(scan, before));
         turn(before);
         before = page;
         page = next;
     }
-    return receive_lives(scan, before);
+    return receive_wanted(scan, before);
 }
 
-struct err redis_scan(struct redis *redis, size_t master, struct str pattern, const struct cache_visitor *visitor)
+struct err redis_scan(struct redis *redis, size_t master, struct str pattern, const struct cache_visitor *visitors,
+                      size_t count)
 {
-    struct scan scan = { .redis = redis, .pattern = pattern, .visitor = visitor, .cursor = "0" };
+    struct scan scan = { .redis = redis, .pattern = pattern, .visitors = visitors, .count = count, .cursor = "0" };
     struct page pages[2] = { { .wanted = 0 } };
     TRY(redis_lend(redis, master, &scan.loan));
     struct err err = scan_pages(&scan, pages);

@@ -1,13 +1,13 @@
-/* cache/redis_scan.h: all keys of one Redis server, and how long they live. */
+/* cache/redis_scan.h: all keys of one Redis server, and how long they live or what they hold. */
 #ifndef CACHE_REDIS_SCAN_H
 #define CACHE_REDIS_SCAN_H
 
 #include "cache/cache.h"
 #include "cache/redis.h"
 
-/* Shows the visitor every key of the i-th server (redis_masters) that matches. The same caller as of redis_run_at():
- * blocking, never on an event loop. */
+/* Shows every key of the i-th server (redis_masters) that matches to the visitor of its prefix. Blocking, never on an
+ * event loop. */
 MUST_USE struct err redis_scan(struct redis *redis, size_t master, struct str pattern,
-                               const struct cache_visitor *visitor);
+                               const struct cache_visitor *visitors, size_t count);
 
 #endif

@@ -10,6 +10,7 @@ enum operation {
     OP_VERIFY,
     OP_INTROSPECT,
     OP_REVOKE,
+    OP_REVOKE_RULE,
     OP_ROTATE,
     OP_JWKS,
     OP_HEALTH,
@@ -30,6 +31,7 @@ enum counter {
     COUNT_INTROSPECT_ACTIVE,
     COUNT_INTROSPECT_INACTIVE, /* token_service_introspections_total{result} */
     COUNT_REVOKED,
+    COUNT_REVOKED_RULE,
     COUNT_REVOKED_UNKNOWN, /* token_service_revocations_total{result} */
     COUNT_VERIFIED_HIT,
     COUNT_VERIFIED_MISS, /* token_service_verified_cache_total{result} */
@@ -54,6 +56,8 @@ enum counter {
     COUNT_REDIS_RECONNECTS,    /* token_service_redis_reconnects_total */
     COUNT_REDIS_REDIRECTIONS,  /* token_service_redis_redirections_total */
     COUNT_REVOCATIONS_RESYNCS, /* token_service_revocations_resyncs_total */
+    COUNT_RULE_REFUSALS,       /* token_service_rule_refusals_total */
+    COUNT_RULES_FULL,          /* token_service_rules_full_total */
     COUNT_COUNT
 };
 

@@ -4,6 +4,8 @@
 #include "service/catchup.h"
 #include "base/hex.h"
 #include "observe/metrics.h"
+#include "service/rule.h"
+#include "service/shared_rules.h"
 #include "service/tally.h"
 #include <time.h>
 
@@ -32,7 +34,10 @@ struct str revocation_key(const unsigned char hash[32], char to[REVOCATION_KEY_L
 struct reader {
     struct err (*take)(struct reader *, struct arena *, const struct revocation *found, size_t count);
     struct service *service;
-    struct tally *tally; /* NULL: none is kept */
+    struct tally *tally; /* of tokens; NULL: nothing is kept */
+    struct arena kept;
+    struct revocation *rules; /* in it */
+    size_t rules_count, rules_room;
     size_t restored;
 };
 
@@ -52,13 +57,28 @@ static struct err read_store(struct reader *reader, size_t batch, int64_t *posit
     return OK;
 }
 
+static void keep_rule(struct reader *reader, const struct revocation *rule)
+{
+    if (reader->rules_count == reader->rules_room) {
+        reader->rules_room = reader->rules_room ? 2 * reader->rules_room : 16;
+        struct revocation *larger = arena_alloc(&reader->kept, reader->rules_room * sizeof *larger);
+        if (reader->rules_count > 0)
+            memcpy(larger, reader->rules, reader->rules_count * sizeof *larger);
+        reader->rules = larger;
+    }
+    reader->rules[reader->rules_count] = *rule;
+    reader->rules[reader->rules_count++].reason = arena_copy(&reader->kept, rule->reason);
+}
+
 static struct err learn(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
 {
     (void)arena;
     for (size_t i = 0; i < count; i++) {
-        revocations_add(reader->service->revocations, found[i].token_hash, found[i].expires_at);
-        if (reader->tally)
-            tally_add(reader->tally, found[i].token_hash, found[i].expires_at);
+        revocation_hold(reader->service, &found[i]);
+        if (reader->tally && found[i].kind != REVOKED_TOKEN)
+            keep_rule(reader, &found[i]);
+        else if (reader->tally)
+            tally_add(reader->tally, found[i].hash, found[i].expires_at);
     }
     return OK;
 }
@@ -109,22 +129,30 @@ static void add_key(void *context, struct str key, int64_t ttl_s)
         revocations_add(listener->service->revocations, hash, now_s() + ttl_s);
 }
 
-static struct err read_cache(struct service *service, struct tally *tally)
+/* Every key; the rules among them also into `seen`. */
+static struct err read_cache(struct service *service, struct tally *tally, struct rules *seen)
 {
     struct listener listener = { service, tally };
-    const struct cache_visitor visitor = { &listener, wants_key, add_key };
+    struct rules_reading rules = { service, seen };
+    const struct cache_visitor visitors[] = {
+        { .prefix = key_prefix, .context = &listener, .wants = wants_key, .each = add_key },
+        shared_rules_visitor(&rules),
+    };
     metrics_count(COUNT_REVOCATIONS_RESYNCS, 1);
-    return service->cache->ops->scan(service->cache, key_prefix, &visitor);
+    return service->cache->ops->scan(service->cache, visitors, 2);
 }
 
 struct err catchup_keys(struct service *service)
 {
-    return read_cache(service, NULL);
+    struct rules *seen = rules_new();
+    struct err err = read_cache(service, NULL, seen);
+    rules_free(seen);
+    return err;
 }
 
 /* --- both -------------------------------------------------------------------------------------------------------- */
 
-/* Those that were not ticked off go into the cache; also one that has come into the store meanwhile. */
+/* Tokens that were not ticked off go into the cache; also one that has come into the store meanwhile. */
 static struct err push(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
 {
     struct cache *cache = reader->service->cache;
@@ -132,11 +160,11 @@ static struct err push(struct reader *reader, struct arena *arena, const struct 
     size_t lacking = 0, added = 0;
     int64_t now = now_s();
     for (size_t i = 0; i < count; i++) {
-        revocations_add(reader->service->revocations, found[i].token_hash, found[i].expires_at);
-        if (tally_is_ticked(reader->tally, found[i].token_hash))
+        revocation_hold(reader->service, &found[i]);
+        if (found[i].kind != REVOKED_TOKEN || tally_is_ticked(reader->tally, found[i].hash))
             continue;
         char *key = arena_alloc(arena, REVOCATION_KEY_LEN + 1);
-        entries[lacking++] = (struct cache_entry){ .key = revocation_key(found[i].token_hash, key),
+        entries[lacking++] = (struct cache_entry){ .key = revocation_key(found[i].hash, key),
                                                    .value = found[i].reason.len > 0 ? found[i].reason : STR("revoked"),
                                                    .ttl_s = found[i].expires_at - now };
     }
@@ -145,26 +173,30 @@ static struct err push(struct reader *reader, struct arena *arena, const struct 
     return OK;
 }
 
-static struct err catch_up(struct service *service, struct tally *tally, size_t *restored)
+static struct err catch_up(struct reader *reader, struct rules *seen)
 {
-    struct reader reader = { .take = learn, .service = service, .tally = tally };
+    struct service *service = reader->service;
     int64_t position = 0;
-    TRY(read_store(&reader, READ_BATCH, &position));
+    TRY(read_store(reader, READ_BATCH, &position));
     stand_at(service, position);
-    TRY(read_cache(service, tally));
-    if (!tally_is_open(tally, now_s()))
+    TRY(read_cache(service, reader->tally, seen));
+    TRY(shared_rules_push(service, seen, reader->rules, reader->rules_count, now_s(), &reader->restored));
+    if (!tally_is_open(reader->tally, now_s()))
         return OK;
-    reader.take = push;
+    reader->take = push;
     position = 0;
-    TRY(read_store(&reader, PUSH_BATCH, &position));
-    *restored = reader.restored;
-    return OK;
+    return read_store(reader, PUSH_BATCH, &position);
 }
 
 struct err catchup_all(struct service *service, size_t *restored)
 {
-    struct tally *tally = tally_new();
-    struct err err = catch_up(service, tally, restored);
-    tally_free(tally);
+    struct reader reader = { .take = learn, .service = service, .tally = tally_new() };
+    struct rules *seen = rules_new();
+    arena_init(&reader.kept, NULL, 0);
+    struct err err = catch_up(&reader, seen);
+    rules_free(seen);
+    arena_release(&reader.kept);
+    tally_free(reader.tally);
+    *restored = reader.restored;
     return err;
 }

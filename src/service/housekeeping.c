@@ -63,6 +63,7 @@ static bool purge(struct service *service)
         metrics_count(COUNT_PURGED, deleted);
     }
     revocations_purge(service->revocations, now_s());
+    rules_purge(service->rules, now_s());
     return deleted == PURGE_BATCH;
 }
 

@@ -17,15 +17,18 @@
  *
  * Following goes: append a mark to the log; read the store, and all keys; push what the store has beside them
  * (catchup.c); read the log on from the mark. What was revoked before the mark has its key already, since keys are set
- * before items are appended; what comes after it is in the log. Each read of the log proves that it still holds the
- * item where this instance stands (cache_redis.c), so nothing can be trimmed or lost between two reads unseen: that is
- * a gap, and everything is read again. */
+ * before items are appended; what comes after it is in the log. A rule (shared_rules.h) goes the same way, in the same
+ * log; its key holds times that can only be raised, so it says at least what the last of several revocations promised,
+ * in whichever order they came. Each read of the log proves that it still holds the item where this instance stands
+ * (cache_redis.c), so nothing can be trimmed or lost between two reads unseen: that is a gap, and everything is read
+ * again. */
 #include "service/replication.h"
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/random.h"
 #include "observe/log.h"
 #include "service/catchup.h"
+#include "service/shared_rules.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,19 +62,8 @@ struct replication {
 /* --- items ---------------------------------------------------------------------------------------------------------
  */
 
-static bool read_seconds(struct str text, int64_t *out)
-{
-    int64_t value = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        value = value * 10 + (text.at[i] - '0');
-    }
-    *out = value;
-    return text.len > 0 && text.len <= 12;
-}
-
-/* "revoked <hex> <until>", "restored <instance>", "mark <instance>"; what is none of them is passed over. */
+/* "revoked <hex> <until>", "rule …" (shared_rules.h), "restored <instance>", "mark <instance>"; what is none of them is
+ * passed over. */
 static void apply_item(struct replication *replication, struct str item)
 {
     struct str rest = item, kind, hash_text;
@@ -81,6 +73,8 @@ static void apply_item(struct replication *replication, struct str item)
         return;
     if (str_eq(kind, STR("restored")) && !str_eq(rest, str_of(replication->name)))
         replication->reads_again = true;
+    if (str_eq(kind, STR("rule")))
+        shared_rules_apply(replication->service, rest);
     if (str_eq(kind, STR("revoked")) && str_cut(&rest, ' ', &hash_text) && hex_read(hash_text, hash, 32) &&
         read_seconds(rest, &until))
         revocations_add(replication->service->revocations, hash, until);
@@ -99,7 +93,8 @@ static void now_known(struct replication *replication, int64_t at_ms)
     atomic_store(&replication->service->revocations_known_until_ms, at_ms + lease_s * 1000);
     if (!atomic_exchange(&replication->service->cache_ok, true))
         LOG(LOG_INFO, "revocations_current",
-            LOG_INT("entries", (int64_t)revocations_count(replication->service->revocations)));
+            LOG_INT("entries", (int64_t)revocations_count(replication->service->revocations)),
+            LOG_INT("rules", (int64_t)rules_count(replication->service->rules)));
 }
 
 /* From now on things may be revoked elsewhere without this instance hearing of it. */
@@ -300,14 +295,17 @@ static struct err announce(struct service *service, const struct record *record,
 {
     struct cache *cache = service->cache;
     struct cache_position position;
-    char key[REVOCATION_KEY_LEN + 1], item[8 + 64 + 24];
+    char key[REVOCATION_KEY_LEN + 1], item[RULE_ITEM_ROOM];
+    if (record->revokes != REVOKED_TOKEN) {
+        TRY(shared_rules_put(cache, record, now, item));
+        return cache->ops->append(cache, log_name, str_of(item), &position);
+    }
     const struct cache_entry entry = { .key = revocation_key(record->token_hash, key),
                                        .value = record->reason,
                                        .ttl_s = record->expires_at - now };
-    int len = snprintf(item, sizeof item, "revoked %.64s %lld", key + REVOCATION_PREFIX_LEN,
-                       (long long)record->expires_at);
+    snprintf(item, sizeof item, "revoked %.64s %lld", key + REVOCATION_PREFIX_LEN, (long long)record->expires_at);
     TRY(cache->ops->put(cache, &entry, 1));
-    return cache->ops->append(cache, log_name, (struct str){ item, (size_t)len }, &position);
+    return cache->ops->append(cache, log_name, str_of(item), &position);
 }
 
 struct err replication_announce(struct service *service, const struct record *record, uint64_t *announced)
@@ -333,18 +331,18 @@ struct err service_committed(struct service *service, const struct response *res
     }
     return response->announced == epoch_of(service)
                ? OK
-               : failed(ERR_UNAVAILABLE, "Redis changed while the token was revoked; try again");
+               : failed(ERR_UNAVAILABLE, "Redis changed while this was revoked; try again");
 }
 
-struct err replication_ask(struct service *service, const unsigned char hash[32])
+struct err replication_ask(struct service *service, struct verified *entry)
 {
     char key[REVOCATION_KEY_LEN + 1];
     struct str reason;
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
-    struct err err = service->cache->ops->get(service->cache, &arena, revocation_key(hash, key), &reason);
+    struct err err = service->cache->ops->get(service->cache, &arena, revocation_key(entry->hash, key), &reason);
     if (err.code == ERR_NOT_FOUND)
-        return OK;
+        return shared_rules_ask(service, entry);
     return err.code ? failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again")
                     : failed(ERR_TOKEN_REVOKED, "the token has been revoked");
 }
