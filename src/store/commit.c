@@ -15,8 +15,9 @@
 
 enum {
     BATCH_MAX = 256,
-    BATCH_GOOD = 64,
-    WAIT_US = 16000,
+    BATCH_GOOD = 96,
+    LEFT_GOOD = 16, /* under way: enough to keep the workers busy while a batch is flushed */
+    WAIT_US = 24000,
     HURRIED_GOOD = 32,
     HURRIED_EXPECTED = 64,
     HURRIED_WAIT_US = 500,
@@ -35,15 +36,16 @@ struct commit {
     atomic_size_t depth; /* queue and running transaction */
 };
 
-/* Under the lock. No more than half of what is under way is waited for: the workers sign the other half while this half
- * is flushed. To wait for all would leave them idle at each flush. */
+/* Under the lock. Not all that is under way is waited for: the workers sign the rest while this batch is flushed, and
+ * would be idle at each flush without one. Half of it is enough, and so are LEFT_GOOD. */
 static bool is_worth_waiting(const struct commit *commit)
 {
     if (commit->stopping)
         return false;
     if (commit->hurries)
         return commit->waiting < HURRIED_GOOD && commit->expected >= HURRIED_EXPECTED;
-    return commit->waiting < BATCH_GOOD && commit->expected > (int)commit->waiting;
+    const size_t left = commit->waiting < LEFT_GOOD ? commit->waiting : LEFT_GOOD;
+    return commit->waiting < BATCH_GOOD && commit->expected > (int)left;
 }
 
 /* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up.
