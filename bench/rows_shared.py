@@ -10,14 +10,14 @@ import sys
 import threading
 import time
 
-from harness import (HERE, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, ACTIVE, QUICK, RECORDED, Bench,
-                     Row, Unmeasured, end, free_port, in_turn, rates)
+from harness import (ACTIVE, HERE, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, RECORDED, Bench, Row, Unmeasured, end,
+                     free_port, in_turn, rates)
 from rows import answers_200
 
 REVOCATIONS_A_SECOND = 1000
+TURN_S = 3
 KEPT_S = 3600
 MANY = 1000000
-MANY_QUICK = 100000
 
 
 def kits():
@@ -85,15 +85,14 @@ def hashes(count):
 # --- revoked at one, refused at the other -----------------------------------------------------------------------------
 
 def revoked_elsewhere(bench):
-    seconds = 2 if bench.plan is QUICK else 5
     with postgres() as database, redis(bench.folder / "redis") as cache:
         shared = Shared(bench, "elsewhere", DATABASE_URL=database("elsewhere"), REDIS_URL=cache.url)
         shared.settle()
         with shared.service(bench.cores) as one, shared.service(bench.cores) as other:
             claims = json.loads(one.ask("/token", json.dumps(ISSUE)))["claims"]
+            count = bench.plan.turns * TURN_S * REVOCATIONS_A_SECOND
             tokens = subprocess.run([bench.build / "bench/bench_mint", shared.active_key_file(), claims["iss"],
-                                     ISSUE["clientId"], str(seconds * REVOCATIONS_A_SECOND)], stdout=subprocess.PIPE,
-                                    check=True).stdout
+                                     ISSUE["clientId"], str(count)], stdout=subprocess.PIPE, check=True).stdout
             turns = [revoke_all(bench, shared, one, other, part) for part in parts(tokens, bench.plan.turns)]
     return [Row(f"revoked at A, refused at B, p99, {REVOCATIONS_A_SECOND:,}/s", "ms",
                 [turn["p99_us"] / 1000 for turn in turns], [], "", 5, "<", "",
@@ -122,10 +121,6 @@ def revoke_all(bench, shared, one, other, tokens):
 
 # --- a million entries ------------------------------------------------------------------------------------------------
 
-def many(bench):
-    return MANY_QUICK if bench.plan is QUICK else MANY
-
-
 def verify_beside_many(bench):
     """One token, asked about again and again, where nothing is revoked and where a million tokens are."""
     few, full = Shared(bench, "few"), Shared(bench, "full")
@@ -135,7 +130,7 @@ def verify_beside_many(bench):
     with contextlib.closing(sqlite3.connect(full.data / "token-service.db")) as rows, rows:
         rows.executemany("INSERT INTO revocations(token_hash, expires_at, reason, revoked_by, revoked_at) "
                          "VALUES (?, ?, 'revoked', 'bench', 1)", ((bytes.fromhex(each), until)
-                                                                  for each in hashes(many(bench))))
+                                                                  for each in hashes(MANY)))
 
     def rate(shared, entries):
         with shared.service(bench.server_core, TOKEN_LOOPS="1") as service:
@@ -144,8 +139,8 @@ def verify_beside_many(bench):
             body = bench.file("body", f"token={service.issue()}")
             return service.checked(lambda: shared.load("repeat.lua", service.url + "/token/introspect", [body],
                                                       bench.plan.window_s), ACTIVE)
-    references, services = in_turn(bench.plan.turns, lambda: rate(few, 0), lambda: rate(full, many(bench)))
-    return [Row(f"introspect beside {many(bench):,} revocations", "/s", rates(services), rates(references),
+    references, services = in_turn(bench.plan.turns, lambda: rate(few, 0), lambda: rate(full, MANY))
+    return [Row(f"introspect beside {MANY:,} revocations", "/s", rates(services), rates(references),
                 "beside none", 0.95, ">=")]
 
 
@@ -178,8 +173,8 @@ def start_beside_many(bench):
         url = database("million")
         shared = Shared(bench, "million", DATABASE_URL=url, REDIS_URL=cache.url)
         shared.settle()
-        fill_database(url, many(bench))
-        fill_redis(cache, many(bench))
+        fill_database(url, MANY)
+        fill_redis(cache, MANY)
         for _ in range(bench.plan.turns):
             port, begun = free_port(), time.monotonic()
             process = shared.spawn_service(port, bench.cores)
@@ -191,7 +186,7 @@ def start_beside_many(bench):
                 samples.append(time.monotonic() - begun)
             finally:
                 end(process)
-    return [Row(f"start with {many(bench):,} revocations to catch up", "s", samples, [], "", 2, "<")]
+    return [Row(f"start with {MANY:,} revocations to catch up", "s", samples, [], "", 2, "<")]
 
 
 # --- issuing ----------------------------------------------------------------------------------------------------------
