@@ -16,10 +16,11 @@
 
 enum {
     BATCH_MAX = 256,
-    BATCH_GOOD = 64,
+    BATCH_GOOD = 96,
+    LEFT_GOOD = 16, /* under way: enough to keep the workers busy while a batch is flushed */
     DEAR_GOOD = 128,
     DEAR_PART = 3, /* of those that wait: when fewer are expected, they are not waited for */
-    WAIT_US = 16000,
+    WAIT_US = 24000,
     HURRIED_GOOD = 32,
     HURRIED_EXPECTED = 64,
     HURRIED_WAIT_US = 500,
@@ -38,9 +39,9 @@ struct commit {
     atomic_size_t depth; /* queue and running transaction */
 };
 
-/* Under the lock. No more than half of what is under way is waited for: the workers sign the other half while this half
- * is flushed. To wait for all would leave them idle at each flush. A dear call keeps a processor busy for as long as
- * the other one needs to sign a fourth. */
+/* Under the lock. Not all that is under way is waited for: the workers sign the rest while this batch is flushed, and
+ * would be idle at each flush without one. Half of it is enough, and so are LEFT_GOOD; a dear call keeps a processor
+ * busy for as long as the other one needs to sign a fourth. */
 static bool is_worth_waiting(const struct commit *commit)
 {
     if (commit->stopping)
@@ -49,7 +50,8 @@ static bool is_worth_waiting(const struct commit *commit)
         return commit->waiting < HURRIED_GOOD && commit->expected >= HURRIED_EXPECTED;
     if (commit->store->ops->is_dear)
         return commit->waiting < DEAR_GOOD && commit->expected * DEAR_PART > (int)commit->waiting;
-    return commit->waiting < BATCH_GOOD && commit->expected > (int)commit->waiting;
+    const size_t left = commit->waiting < LEFT_GOOD ? commit->waiting : LEFT_GOOD;
+    return commit->waiting < BATCH_GOOD && commit->expected > (int)left;
 }
 
 /* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up.

@@ -2,15 +2,16 @@
  * and revocations; keys are in store_sqlite_keys.c, the schema and every statement's text in store_sqlite_schema.c.
  *
  * Two connections: one writes, one reads, so that looking a client up never waits for a commit. Access tokens lie in
- * the order in which they were issued, with an index on their expiry and none on their hash: a new one goes to the end
- * of both trees, where its neighbours are, and dirties no page of its own, as a random hash would. A revocation finds
- * its row among those that expire in the same second. */
+ * the order in which they expire, and there is no index on their hash: a new one goes to the end of one tree, where its
+ * neighbours are, and dirties no page of its own, as a random hash would. A revocation finds its row among those that
+ * expire in the same second. */
 #include "store/store_sqlite.h"
+#include "base/random.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { EVENT_KEPT_S = 30 * 24 * 3600 };
+enum { EVENT_KEPT_S = 30 * 24 * 3600, PLACES_TRIED = 4096 };
 
 struct err transaction_begin(struct connection *writer)
 {
@@ -124,9 +125,8 @@ static struct err set_client_active(struct store *store, struct str id, bool act
 
 /* --- records ----------------------------------------------------------------------------------------------------- */
 
-static struct err add_token(struct connection *writer, const struct record *record)
+static void bind_token(sqlite3_stmt *add, const struct record *record)
 {
-    sqlite3_stmt *add = statement_of(writer, record->token_kind == TOKEN_REFRESH ? ADD_REFRESH : ADD_ACCESS);
     sqlite_bind_bytes(add, 1, record->token_hash, sizeof record->token_hash);
     sqlite_bind_str(add, 2, record->jti);
     sqlite_bind_str(add, 3, record->subject);
@@ -135,7 +135,28 @@ static struct err add_token(struct connection *writer, const struct record *reco
     sqlite_bind_str(add, 6, record->audience);
     sqlite3_bind_int64(add, 7, record->issued_at);
     sqlite3_bind_int64(add, 8, record->expires_at);
+}
+
+static struct err add_refresh(struct connection *writer, const struct record *record)
+{
+    sqlite3_stmt *add = statement_of(writer, ADD_REFRESH);
+    bind_token(add, record);
     return sqlite_do(&writer->sqlite, add);
+}
+
+/* Its place among those that expire in the same second may be taken, by a command that issues beside the server. */
+static struct err add_access(struct store_sqlite *sqlite, const struct record *record)
+{
+    struct connection *writer = &sqlite->writer;
+    for (int i = 0; i < PLACES_TRIED; i++) {
+        sqlite3_stmt *add = statement_of(writer, ADD_ACCESS);
+        bind_token(add, record);
+        sqlite3_bind_int64(add, 9, sqlite->next_id++ & 0xffffff);
+        TRY(sqlite_do(&writer->sqlite, add));
+        if (sqlite3_changes(writer->sqlite.db))
+            return OK;
+    }
+    return failed(ERR_UNAVAILABLE, "too many tokens expire in the same second");
 }
 
 static struct err mark_token(struct connection *writer, const struct record *record)
@@ -168,11 +189,18 @@ static struct err add_revocation(struct connection *writer, const struct record 
     return mark_token(writer, record);
 }
 
-static struct err add_all(struct connection *writer, const struct record *const *lists, size_t count)
+static struct err add_one(struct store_sqlite *sqlite, const struct record *record)
+{
+    if (record->kind == RECORD_REVOCATION)
+        return add_revocation(&sqlite->writer, record);
+    return record->token_kind == TOKEN_REFRESH ? add_refresh(&sqlite->writer, record) : add_access(sqlite, record);
+}
+
+static struct err add_all(struct store_sqlite *sqlite, const struct record *const *lists, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         for (const struct record *record = lists[i]; record; record = record->next)
-            TRY(record->kind == RECORD_REVOCATION ? add_revocation(writer, record) : add_token(writer, record));
+            TRY(add_one(sqlite, record));
     return OK;
 }
 
@@ -181,7 +209,7 @@ static struct err record_all(struct store *store, const struct record *const *li
     struct connection *writer = &sqlite_of(store)->writer;
     HOLD(writer);
     TRY(transaction_begin(writer));
-    return transaction_end(writer, add_all(writer, lists, count));
+    return transaction_end(writer, add_all(sqlite_of(store), lists, count));
 }
 
 static struct err revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s, size_t max,
@@ -338,6 +366,7 @@ struct err store_sqlite_open(const struct settings *settings, struct store **out
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is too long");
     struct store_sqlite *sqlite = mem_alloc(sizeof *sqlite);
     *sqlite = (struct store_sqlite){ .store.ops = &sqlite_ops };
+    random_bytes(&sqlite->next_id, sizeof sqlite->next_id); /* elsewhere than other processes */
     pthread_mutex_init(&sqlite->writer.lock, NULL);
     pthread_mutex_init(&sqlite->reader.lock, NULL);
     struct err err = open_both(sqlite, path);

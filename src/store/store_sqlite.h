@@ -41,7 +41,7 @@ enum statement {
     STATEMENTS
 };
 
-enum { STORE_SQLITE_VERSION = 3 };
+enum { STORE_SQLITE_VERSION = 4 };
 extern const char *const store_sqlite_migrations[STORE_SQLITE_VERSION];
 extern const char *const store_sqlite_texts[STATEMENTS];
 
@@ -53,7 +53,8 @@ struct connection {
 struct store_sqlite {
     struct store store;
     struct connection writer, reader;
-    int64_t data_version; /* under the writer's lock */
+    int64_t data_version; /* under the writer's lock, as is the next */
+    uint32_t next_id;     /* of an access token, among those that expire in the same second */
 };
 
 static inline struct store_sqlite *sqlite_of(struct store *store)

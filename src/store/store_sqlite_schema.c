@@ -69,6 +69,19 @@ const char *const store_sqlite_migrations[STORE_SQLITE_VERSION] = {
     "ALTER TABLE revocations ADD COLUMN kind INTEGER NOT NULL DEFAULT 0 CHECK (kind BETWEEN 0 AND 4);"
     "ALTER TABLE revocations ADD COLUMN issued_before INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE revocations ADD COLUMN target TEXT NOT NULL DEFAULT '';",
+
+    /* 4: access tokens lie in the order in which they expire: the id begins with it. So there is one tree, not two, and
+     * what is issued goes to its end. 2^24 a second. */
+    "CREATE TABLE access_tokens_by_expiry("
+    " id INTEGER PRIMARY KEY, token_hash BLOB NOT NULL, jti TEXT NOT NULL, subject TEXT NOT NULL,"
+    " client_id TEXT NOT NULL, scope TEXT NOT NULL, audience TEXT NOT NULL, issued_at INTEGER NOT NULL,"
+    " revoked_at INTEGER, revoked_by TEXT, revocation_reason TEXT,"
+    " expires_at INTEGER GENERATED ALWAYS AS (id >> 24) VIRTUAL) STRICT;"
+    "INSERT INTO access_tokens_by_expiry SELECT (expires_at << 24) | (id & 0xffffff), token_hash, jti, subject,"
+    " client_id, scope, audience, issued_at, revoked_at, revoked_by, revocation_reason FROM oauth_access_tokens"
+    " ORDER BY expires_at, id & 0xffffff;"
+    "DROP TABLE oauth_access_tokens;"
+    "ALTER TABLE access_tokens_by_expiry RENAME TO oauth_access_tokens;",
 };
 
 #define CLIENT_COLUMNS                                                                                                 \
@@ -110,7 +123,7 @@ const char *const store_sqlite_texts[STATEMENTS] = {
                   "json_object('newKeyId', nullif(?1, ''), 'oldKeyId', nullif(?2, ''), 'transition', ?3, "
                   "'reason', nullif(?4, ''))), ?5)",
     [ADD_ACCESS] = "INSERT INTO oauth_access_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
-                   "expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+                   "id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (?8 << 24) | ?9) ON CONFLICT DO NOTHING",
     [ADD_REFRESH] = "INSERT INTO oauth_refresh_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
                     "expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
                     "ON CONFLICT (token_hash) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
@@ -123,12 +136,14 @@ const char *const store_sqlite_texts[STATEMENTS] = {
                        "FROM (SELECT 1) LEFT JOIN revocations AS old ON old.token_hash = ?1 "
                        "WHERE old.token_hash IS NULL OR old.expires_at < ?2 OR old.issued_before < ?7",
     [REVOKE_ACCESS] = "UPDATE oauth_access_tokens" REVOKE_ROW
-                      "WHERE expires_at = ?5 AND token_hash = ?4 AND revoked_at IS NULL",
+                      "WHERE id BETWEEN (?5 << 24) AND ((?5 << 24) | 0xffffff) AND token_hash = ?4 AND "
+                      "revoked_at IS NULL",
     [REVOKE_REFRESH] = "UPDATE oauth_refresh_tokens" REVOKE_ROW "WHERE token_hash = ?4 AND revoked_at IS NULL",
     [REVOCATIONS_SINCE] = "SELECT position, token_hash, expires_at, reason, kind, issued_before FROM revocations "
                           "WHERE position > ?1 AND expires_at > ?2 ORDER BY position LIMIT ?3",
     [PURGE_ACCESS] = "DELETE FROM oauth_access_tokens WHERE id IN "
-                     "(SELECT id FROM oauth_access_tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+                     "(SELECT id FROM oauth_access_tokens WHERE id < (min(?1, 0x7fffffffff) << 24) ORDER BY id "
+                     "LIMIT ?2)",
     [PURGE_REFRESH] = "DELETE FROM oauth_refresh_tokens WHERE id IN "
                       "(SELECT id FROM oauth_refresh_tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     [PURGE_REVOCATIONS] = "DELETE FROM revocations WHERE position IN "

@@ -39,7 +39,9 @@ class Postgres:
 
     password = "postgres-of-the-tests"
 
-    def __init__(self):
+    def __init__(self, fsync="off"):
+        # off spares the disk, not the order: what a killed PostgreSQL had committed is in the kernel's cache
+        self.fsync = fsync
         self.home = Path(tempfile.mkdtemp(prefix="token-service-postgres-"))
         self.port = free_port()
         self.process = None
@@ -63,8 +65,7 @@ class Postgres:
         assert done.returncode == 0, done.stderr
 
     def start(self):
-        # fsync off spares the disk, not the order: what a killed PostgreSQL had committed is in the kernel's cache.
-        settings = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off",
+        settings = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": self.fsync,
                     "max_connections": 150, "logging_collector": "off"}
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(

@@ -94,8 +94,8 @@ def test_a_backlog_of_expired_rows_does_not_wait_for_the_next_interval(make_serv
     server.add_client("agent")
     with contextlib.closing(sqlite3.connect(server.database_path)) as database, database:
         database.executemany("INSERT INTO oauth_access_tokens(token_hash, jti, subject, client_id, scope, audience, "
-                             "issued_at, expires_at) VALUES (?, 'j', 's', 'agent', '', '[]', 1, 2)",
-                             ((os.urandom(32),) for _ in range(25_000)))
+                             "issued_at, id) VALUES (?, 'j', 's', 'agent', '', '[]', 1, (2 << 24) | ?)",
+                             ((os.urandom(32), number) for number in range(25_000)))
     server.start()
     server.until(lambda: server.rows("SELECT count(*) FROM oauth_access_tokens") == [(0,)], "a part of them stays", 60)
     server.stop()

@@ -1177,6 +1177,15 @@ static void a_database_of_the_first_version_is_brought_up_to_date(void **state)
         ("INSERT INTO oauth_refresh_tokens(token_hash, expires_at, jti, subject, client_id, scope, audience, "
          "issued_at) "
          "VALUES (x'00', 9001, '', '', '', '', '', 8000)"),
+        "DROP TABLE oauth_access_tokens",
+        ("CREATE TABLE oauth_access_tokens(expires_at INTEGER NOT NULL, token_hash BLOB NOT NULL, jti TEXT NOT NULL, "
+         "subject TEXT NOT NULL, client_id TEXT NOT NULL, scope TEXT NOT NULL, audience TEXT NOT NULL, issued_at "
+         "INTEGER NOT NULL, revoked_at INTEGER, revoked_by TEXT, revocation_reason TEXT, id INTEGER PRIMARY KEY) "
+         "STRICT"),
+        "CREATE INDEX oauth_access_tokens_expiry ON oauth_access_tokens(expires_at)",
+        ("INSERT INTO oauth_access_tokens VALUES (7000, x'01', 'a', 's', 'c', '', '[]', 6000, NULL, NULL, NULL, 2), "
+         "(7000, x'02', 'b', 's', 'c', '', '[]', 6000, 6500, 'c', 'lost', 3), "
+         "(6900, x'03', 'c', 's', 'c', '', '[]', 6000, NULL, NULL, NULL, 4)"),
         "PRAGMA user_version = 1",
     };
     (void)state;
@@ -1188,10 +1197,15 @@ static void a_database_of_the_first_version_is_brought_up_to_date(void **state)
         sql(made_by_version_1[i]);
     OPEN(again);
     struct revocation *revoked = NULL;
-    assert_int_equal(sql("PRAGMA user_version"), 3);
+    assert_int_equal(sql("PRAGMA user_version"), 4);
     assert_int_equal(since(again, 0, 1000, 10, &revoked), 1);
     assert_int_equal(revoked[0].kind, REVOKED_TOKEN);
     assert_int_equal(revoked[0].before, 0);
+    assert_int_equal(sql("SELECT count(*) FROM oauth_access_tokens WHERE expires_at = 7000 AND issued_at = 6000"), 2);
+    assert_int_equal(sql("SELECT count(*) FROM oauth_access_tokens WHERE token_hash = x'02' AND jti = 'b' AND "
+                         "revoked_at = 6500 AND revocation_reason = 'lost'"),
+                     1);
+    assert_int_equal(sql("SELECT count(*) FROM oauth_access_tokens WHERE token_hash = x'03' AND expires_at = 6900"), 1);
     assert_int_equal(found(again, "one").state, KEY_ACTIVE);
     assert_int_equal(found(again, "one").published_at, 1000);
     assert_int_equal(found(again, "one").lifetime_s, 8000); /* whenever it stops signing, its last token has expired */
@@ -1322,6 +1336,22 @@ static void a_batch_of_which_one_record_fails_is_undone_whole(void **state)
                          "oauth_refresh_tokens) "
                          "+ (SELECT count(*) FROM revocations)"),
                      4);
+}
+
+/* Two processes number the tokens that expire in the same second, each from a place of its own. */
+static void a_token_whose_place_is_taken_gets_the_next(void **state)
+{
+    enum { TAKEN = 50 };
+    OPEN(store);
+    const struct record first = token_of(1, TOKEN_ACCESS, 2000), second = token_of(2, TOKEN_ACCESS, 2000);
+    (void)state;
+    assert_ok(record_one(store, &first));
+    sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50) INSERT INTO "
+        "oauth_access_tokens(id, token_hash, jti, subject, client_id, scope, audience, issued_at) SELECT (2000 << 24) "
+        "| (id + i & 0xffffff), x'00', '', '', '', '', '', 0 FROM n, oauth_access_tokens");
+    assert_ok(record_one(store, &second));
+    assert_int_equal(sql("SELECT count(*) FROM oauth_access_tokens WHERE expires_at = 2000"), TAKEN + 2);
+    assert_int_equal(sql("SELECT count(*) FROM oauth_access_tokens WHERE jti <> ''"), 2);
 }
 
 static void a_revocation_marks_the_tokens_own_row_once(void **state)
@@ -1541,6 +1571,7 @@ int main(int argc, char **argv)
         IN_EACH(a_data_directory_may_be_reached_through_a_symbolic_link),
         IN_EACH(a_database_that_is_itself_a_link_is_refused),
         IN_EACH(a_batch_of_which_one_record_fails_is_undone_whole),
+        IN_EACH(a_token_whose_place_is_taken_gets_the_next),
         IN_EACH(a_revocation_marks_the_tokens_own_row_once),
         IN_EACH(a_full_disk_is_an_error_and_the_store_recovers),
         IN_EACH(a_write_waits_for_another_processs_write),
