@@ -78,8 +78,8 @@ CREATE TABLE IF NOT EXISTS public.token_service_revocations (
     revoked_by text NOT NULL,
     revoked_at timestamptz NOT NULL
 );
--- A rule refuses every token of its target (a subject, a client, a session; or all) that was issued at `issued_before` or
--- earlier. Its token_hash is its own. kind is null where one token is revoked.
+-- A rule refuses every token of its target (a subject, a client, a session; or all) that was issued at `issued_before`
+-- or earlier. Its token_hash is its own. kind is null where one token is revoked.
 ALTER TABLE public.token_service_revocations ADD COLUMN IF NOT EXISTS kind text
     CHECK (kind IN ('subject', 'client', 'session', 'all'));
 ALTER TABLE public.token_service_revocations ADD COLUMN IF NOT EXISTS issued_before timestamptz;
@@ -109,6 +109,9 @@ CREATE TABLE IF NOT EXISTS public.token_service_state (
     checks bigint NOT NULL
 );
 INSERT INTO public.token_service_state VALUES (1, 0, 0) ON CONFLICT DO NOTHING;
+
+-- Two answered jsonb once, and to replace a function does not change that.
+DROP FUNCTION IF EXISTS public.token_service_revocations_since(jsonb), public.token_service_call(text, text);
 
 -- --- parts of what follows -------------------------------------------------------------------------------------------
 
@@ -473,8 +476,8 @@ BEGIN
     INSERT INTO public.token_service_revocations AS old (token_hash, expires_at, reason, revoked_by, revoked_at, kind,
         issued_before, target)
     SELECT hash, to_timestamp(expires), reason, revoked_by, to_timestamp(at), rule, to_timestamp(before), target
-    FROM (SELECT DISTINCT ON (hash) hash, max(expires) OVER (PARTITION BY hash) AS expires, reason, revoked_by, at, rule,
-              before, target, place
+    FROM (SELECT DISTINCT ON (hash) hash, max(expires) OVER (PARTITION BY hash) AS expires, reason, revoked_by, at,
+              rule, before, target, place
           FROM ROWS FROM (jsonb_to_recordset(revocations) AS (hash text, expires bigint, reason text, revoked_by text,
               at bigint, rule text, before bigint, target text))
               WITH ORDINALITY AS r (hash, expires, reason, revoked_by, at, rule, before, target, place)
@@ -617,7 +620,7 @@ CREATE OR REPLACE FUNCTION public.token_service_check(args jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 BEGIN
     UPDATE public.token_service_state SET checks = checks + 1 WHERE id = 1;
-    RETURN jsonb_build_object('version', 2);
+    RETURN jsonb_build_object('version', 3);
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_take_lease(args jsonb) RETURNS jsonb
