@@ -130,6 +130,8 @@ struct err app_open(struct app *app)
     service->rules = rules_new();
     TRY(open_cache(app));
     service->verified = verified_cache_new((size_t)settings->verified_cache);
+    if (app->serves && settings->usage_interval_s > 0 && service->store->ops->count_uses)
+        service->uses = uses_new();
     service->clients = clients_new(service->store, settings->client_cache_s);
     service->failures = failures_new(settings->failure_limit);
     TRY(housekeeping_open(service, &app->housekeeping));
@@ -144,6 +146,7 @@ void app_close(struct app *app)
     failures_free(service->failures);
     clients_free(service->clients);
     verified_cache_free(service->verified);
+    uses_free(service->uses);
     replication_close(service->replication);
     cache_close(service->cache);
     revocations_free(service->revocations);

@@ -50,6 +50,8 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
       "How long a stop waits for the requests in flight." },
     { "TOKEN_PURGE_INTERVAL", SECTION_SERVER, SECONDS(purge_interval_s, "60", 1, 86400),
       "How often expired rows are deleted from the store." },
+    { "TOKEN_USAGE_INTERVAL", SECTION_SERVER, SECONDS(usage_interval_s, "5", 0, 3600),
+      "How often use_count and last_used_at are written, in the platform's tables. 0: uses are not counted." },
     { "TOKEN_CORS_ORIGINS", SECTION_SERVER,
       TEXT(cors_origins, "", 0, 4096, settings_fault_of_origins, "*, or scheme://host[:port] divided by commas"),
       "Origins whose scripts may call the token and revocation endpoints. Keys and metadata are open to all." },

@@ -49,6 +49,7 @@ struct settings {
     int64_t metrics;                           /* TOKEN_METRICS: an enum metrics_access */
     int64_t log_level, log_format;             /* TOKEN_LOG_LEVEL, TOKEN_LOG_FORMAT */
     int64_t purge_interval_s;                  /* TOKEN_PURGE_INTERVAL */
+    int64_t usage_interval_s;                  /* TOKEN_USAGE_INTERVAL; 0: uses are not counted */
     const char *kms_key_id;                    /* KMS_KEY_ID: id, ARN or alias, or a comma-separated list */
     int64_t signer;                            /* TOKEN_SIGNER: an enum signer_kind */
     const char *aws_region;                    /* AWS_REGION */

@@ -136,6 +136,7 @@ void verified_release(struct verified *entry)
 {
     if (__atomic_sub_fetch(&entry->refs, 1, __ATOMIC_ACQ_REL) != 0)
         return;
+    use_release(entry->use);
     arena_release(&entry->arena);
     free(entry);
 }

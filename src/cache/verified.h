@@ -4,7 +4,7 @@
 #ifndef CACHE_VERIFIED_H
 #define CACHE_VERIFIED_H
 
-#include "jose/claims.h"
+#include "cache/uses.h"
 
 enum {
     VERIFIED_ENTRY_MAX = 8192, /* bytes; a larger entry is handed out but not kept */
@@ -19,6 +19,7 @@ struct verified {
     struct claims claims;
     struct str introspection; /* the RFC 7662 answer of this token while it is active, ready to send */
     struct arena arena;       /* what the above lies in */
+    struct use *use;          /* what its uses are noted in, with a reference of the entry's own; NULL: nobody counts */
     unsigned char rule_hashes[VERIFIED_RULES][32]; /* once they are needed: */
     unsigned rule_state;                           /* atomic, service/rule.c's */
     unsigned refs;                                 /* atomic */

@@ -56,8 +56,10 @@ enum counter {
     COUNT_REDIS_RECONNECTS,    /* token_service_redis_reconnects_total */
     COUNT_REDIS_REDIRECTIONS,  /* token_service_redis_redirections_total */
     COUNT_REVOCATIONS_RESYNCS, /* token_service_revocations_resyncs_total */
-    COUNT_RULE_REFUSALS,       /* token_service_rule_refusals_total */
-    COUNT_RULES_FULL,          /* token_service_rules_full_total */
+    COUNT_USES_WRITTEN,
+    COUNT_USES_DROPPED,  /* token_service_token_uses_total{result} */
+    COUNT_RULE_REFUSALS, /* token_service_rule_refusals_total */
+    COUNT_RULES_FULL,    /* token_service_rules_full_total */
     COUNT_COUNT
 };
 

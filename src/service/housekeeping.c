@@ -4,6 +4,7 @@
 #include "service/catchup.h"
 #include "service/clients.h"
 #include "service/replication.h"
+#include "service/usage.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -16,6 +17,7 @@ enum {
     KEYS_GRACE_S = 1,       /* from the start until the first key is made: the first answers need the processor */
     PURGE_BATCH = 500,      /* rows deleted in one transaction: a few ms of the writer's time */
     PURGE_BATCHES_MAX = 20, /* a round */
+    USAGE_BATCHES_MAX = 10, /* a round */
 };
 
 struct housekeeping {
@@ -24,8 +26,8 @@ struct housekeeping {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping, nudged, keys_wanted;
-    int64_t check_at, refresh_at, purge_at; /* s */
-    int64_t keys_at;                        /* s; keys are not moved before that */
+    int64_t check_at, refresh_at, purge_at, usage_at; /* s */
+    int64_t keys_at;                                  /* s; keys are not moved before that */
 };
 
 static int64_t now_s(void)
@@ -102,6 +104,9 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
         clients_refresh(service->clients, now);
     if (is_due(&housekeeping->purge_at, now, settings->purge_interval_s, false) && purge(service))
         housekeeping->purge_at = now;
+    if (service->uses && is_due(&housekeeping->usage_at, now, settings->usage_interval_s, false) &&
+        usage_write(service, USAGE_BATCHES_MAX))
+        housekeeping->usage_at = now;
 }
 
 static void *run(void *arg)
@@ -123,6 +128,8 @@ static void *run(void *arg)
             pthread_cond_timedwait(&housekeeping->wake, &housekeeping->lock, &until);
     }
     pthread_mutex_unlock(&housekeeping->lock);
+    if (housekeeping->service->uses) /* nobody notes any more */
+        (void)usage_write(housekeeping->service, USES_MAX / USES_BATCH + 1);
     jws_thread_end();
     return NULL;
 }

@@ -1,6 +1,7 @@
 /* service/introspect.c: POST /token/introspect, RFC 7662. The safe answer is written first; a token that passes every
  * check replaces it. An id token is no OAuth token: it has no active answer, so that no resource takes it for one. */
 #include "service/introspect.h"
+#include "service/usage.h"
 #include "service/verify.h"
 #include <stddef.h>
 
@@ -63,6 +64,8 @@ struct err introspect_token(struct call *call, struct response *response)
     if (err.code == ERR_UNAVAILABLE) /* not known: neither answer would be true */
         return err;
     metrics_count(err.code ? COUNT_INTROSPECT_INACTIVE : COUNT_INTROSPECT_ACTIVE, 1);
+    if (!err.code)
+        usage_note(call->service, entry, call->request->now_s);
     buf_add(&response->body, err.code ? STR("{\"active\":false}") : entry->introspection);
     return OK;
 }

@@ -6,6 +6,7 @@
 #include "cache/cache.h"
 #include "cache/revocations.h"
 #include "cache/rules.h"
+#include "cache/uses.h"
 #include "cache/verified.h"
 #include "keys/keyring.h"
 #include "keys/rotation.h"
@@ -30,9 +31,10 @@ struct service {
     struct revocations *revocations;
     atomic_llong revocations_position; /* of the store's, all up to there are in memory (catchup.h) */
     struct rules *rules;
-    struct cache *cache;               /* in memory, or the Redis of all instances */
-    struct replication *replication;   /* follows it; NULL without a shared cache, and in a command */
+    struct cache *cache;             /* in memory, or the Redis of all instances */
+    struct replication *replication; /* follows it; NULL without a shared cache, and in a command */
     struct verified_cache *verified;
+    struct uses *uses;         /* of tokens (usage.h); NULL: nobody counts them */
     struct clients *clients;   /* clients in memory (clients.h) */
     struct failures *failures; /* failed authentications by address (failures.h) */
     struct str audience;       /* TOKEN_AUDIENCE as given: comma-separated */

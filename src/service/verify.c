@@ -8,6 +8,7 @@
 #include "service/housekeeping.h"
 #include "service/introspect.h"
 #include "service/replication.h"
+#include "service/usage.h"
 #include "service/rule.h"
 #include "base/clock.h"
 #include <stddef.h>
@@ -84,6 +85,7 @@ static struct err find_verified(struct service *service, struct str token, const
         housekeeping_unknown_kid(service, now_s);
     TRY(err);
     memcpy((*out)->hash, hash, sizeof(*out)->hash);
+    (*out)->use = usage_begin(service, hash, (*out)->kind);
     verified_put(service->verified, *out);
     return OK;
 }
@@ -213,6 +215,7 @@ struct err verify_token(struct call *call, struct response *response)
         buf_add(&response->body, (struct str){ error.at + 1, error.len - 1 });
         return OK;
     }
+    usage_note(call->service, entry, call->request->now_s);
     buf_add(&response->body, STR("{\"valid\":true,\"tokenType\":\""));
     buf_add(&response->body, token_kind_name(entry->kind));
     buf_add(&response->body, STR("\",\"claims\":"));

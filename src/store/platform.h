@@ -91,6 +91,7 @@ struct err platform_mark_key_disposed(struct store *, struct str kid, int64_t no
 struct err platform_record(struct store *, const struct record *const *lists, size_t count);
 struct err platform_revocations_since(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,
                                       struct revocation **out, size_t *count);
+struct err platform_count_uses(struct store *, const struct token_use *uses, size_t count);
 struct err platform_purge(struct store *, int64_t now_s, size_t max, size_t *deleted);
 
 /* All of store.h but name and close, which each kind has of its own. */
@@ -102,7 +103,8 @@ struct err platform_purge(struct store *, int64_t now_s, size_t max, size_t *del
     .retire_key = platform_retire_key, .revoke_key = platform_revoke_key,                                              \
     .request_rotation = platform_request_rotation, .raise_key_lifetime = platform_raise_key_lifetime,                  \
     .mark_key_disposed = platform_mark_key_disposed, .record = platform_record,                                        \
-    .revocations_since = platform_revocations_since, .purge = platform_purge, .has_changed = platform_has_changed,     \
-    .take_lease = platform_take_lease, .drop_lease = platform_drop_lease, .check = platform_check
+    .revocations_since = platform_revocations_since, .count_uses = platform_count_uses, .purge = platform_purge,       \
+    .has_changed = platform_has_changed, .take_lease = platform_take_lease, .drop_lease = platform_drop_lease,         \
+    .check = platform_check
 
 #endif

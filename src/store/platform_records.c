@@ -128,6 +128,37 @@ struct err platform_revocations_since(struct store *store, struct arena *arena, 
     return OK;
 }
 
+static void put_uses(struct buf *args, const char *name, enum token_kind kind, const struct token_use *uses,
+                     size_t count)
+{
+    char hash[65];
+    json_write_name(args, str_of(name));
+    buf_add_char(args, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (uses[i].kind != kind)
+            continue;
+        if (args->at[args->len - 1] != '[')
+            buf_add_char(args, ',');
+        buf_add_char(args, '{');
+        platform_put_str(args, "hash", hex_write(uses[i].token_hash, sizeof uses[i].token_hash, hash));
+        platform_put_int(args, "times", uses[i].times);
+        platform_put_int(args, "at", uses[i].last_used_at);
+        buf_add_char(args, '}');
+    }
+    buf_add_char(args, ']');
+}
+
+struct err platform_count_uses(struct store *store, const struct token_use *uses, size_t count)
+{
+    AUTO(arena_release) struct arena arena;
+    struct buf args;
+    arena_init(&arena, NULL, 0);
+    platform_begin(&args, &arena);
+    put_uses(&args, "access", TOKEN_ACCESS, uses, count);
+    put_uses(&args, "refresh", TOKEN_REFRESH, uses, count);
+    return platform_do(store, &arena, "token_service_count_usage", &args, PLATFORM_ONCE, "", NULL);
+}
+
 struct err platform_purge(struct store *store, int64_t now_s, size_t max, size_t *deleted)
 {
     AUTO(arena_release) struct arena arena;

@@ -79,6 +79,13 @@ struct revocation {
     struct str reason;
 };
 
+/* How often a recorded token was used since that was told last. */
+struct token_use {
+    unsigned char token_hash[32];
+    enum token_kind kind;        /* TOKEN_ACCESS: use_count and last_used_at; TOKEN_REFRESH: last_used_at */
+    int64_t times, last_used_at; /* s */
+};
+
 struct store;
 struct store_ops {
     const char *name; /* "sqlite" */
@@ -135,6 +142,11 @@ struct store_ops {
     /* Up to `max` revocations with a position above `after` that have not expired at `now_s`, in order. */
     struct err (*revocations_since)(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,
                                     struct revocation **out, size_t *count);
+    /* Adds to use_count, and moves last_used_at on; the same token may stand there twice. Not repeatable, and not
+     * durable at once: these may lose their last seconds. A token without a row is passed over. NULL: the store keeps
+     * neither.
+     */
+    struct err (*count_uses)(struct store *, const struct token_use *uses, size_t count);
     /* Deletes at most `max` rows that expired before `now_s` (an event: 30 days after it was made); *deleted says how
      * many. A short transaction. */
     struct err (*purge)(struct store *, int64_t now_s, size_t max, size_t *deleted);

@@ -209,6 +209,9 @@ def test_a_database_of_before_there_were_rules_is_migrated(database, make_server
     execute(database, "ALTER TABLE token_service_revocations DROP COLUMN kind, DROP COLUMN issued_before, "
                       "DROP COLUMN target")
     execute(database, version_1)
+    since = "FUNCTION token_service_revocations_since(args jsonb)"
+    execute(database, f"DROP {since}")  # it answered another type
+    execute(database, f"CREATE {since} RETURNS jsonb LANGUAGE sql AS 'SELECT args'")
     assert "migrate" in server.run("serve", expect=3).stderr
     assert "migrate" in server.run("migrate", expect=3).stderr
     server.run("migrate", "--apply")
@@ -300,6 +303,73 @@ def test_many_write_at_once_and_nothing_is_lost(instances):
         server.stop()
 
 
+# --- how often tokens are used ---------------------------------------------------------------------------------------
+
+def uses_of(url, issued, table="oauth_access_tokens"):
+    column = "use_count" if table == "oauth_access_tokens" else "rotation_count"
+    return rows(url, f"SELECT {column}, extract(epoch FROM last_used_at)::float FROM {table} WHERE token_hash = %s",
+                hash_of(issued["token"]))[0]
+
+
+def test_uses_are_counted_at_all_instances_and_written_in_batches(instances):
+    servers, agent, url = instances(2, TOKEN_USAGE_INTERVAL=1)
+    user = str(uuid.uuid4())
+    execute(url, "INSERT INTO auth.users (id) VALUES (%s)", user)
+    used, unused, revoked, refresh = (servers[0].issue(agent, subject=user, scope="stories:read", tokenType=kind)
+                                      for kind in ("access", "access", "access", "refresh"))
+    begin = int(time.time())
+    assert servers[0].revoke(agent, revoked["token"]).status_code == 200
+    for _ in range(3):
+        for server in servers:
+            assert server.is_active(agent, used["token"])
+    assert servers[1].verify(agent, used["token"]).json()["valid"]
+    assert servers[1].is_active(agent, refresh["token"])
+    assert not servers[0].is_active(agent, revoked["token"])
+    servers[0].until(lambda: uses_of(url, used)[0] == 7, "not all uses are written")
+    assert begin <= uses_of(url, used)[1] <= time.time()
+    servers[1].until(lambda: uses_of(url, refresh, "oauth_refresh_tokens")[1], "no use of the refresh token is written")
+    assert uses_of(url, unused) == uses_of(url, revoked) == (0, None)
+    assert sum(server.metric("token_uses_total", result="written") for server in servers) == 8
+    time.sleep(2.5)  # the next rounds write nothing twice
+    assert uses_of(url, used)[0] == 7
+    assert servers[0].is_active(agent, used["token"])
+    for server in servers:
+        server.stop()
+    assert uses_of(url, used)[0] == 8, "a stop writes what is left"
+
+
+def test_uses_wait_for_a_database_that_is_away(postgres, database, make_server):
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_USAGE_INTERVAL=1).start()
+    agent, user = server.add_client("agent"), str(uuid.uuid4())
+    execute(database, "INSERT INTO auth.users (id) VALUES (%s)", user)
+    token = server.issue(agent, subject=user, scope="stories:read")
+    assert server.is_active(agent, token["token"])
+    server.until(lambda: uses_of(database, token)[0] == 1, "the first use is not written")
+    postgres.stop()  # in order: of a crash, what was written last need not be left
+    try:
+        for _ in range(2):
+            assert server.is_active(agent, token["token"])
+            time.sleep(1.5)  # a round that fails
+    finally:
+        postgres.start()
+    server.until(lambda: uses_of(database, token)[0] == 3, "what was used meanwhile is not written")
+    assert server.metric("token_uses_total", result="dropped") == 0
+    server.stop()
+
+
+@pytest.mark.parametrize("settings", [{"TOKEN_USAGE_INTERVAL": 0},
+                                      {"TOKEN_USAGE_INTERVAL": 1, "TOKEN_RECORDS": "grants"}])
+def test_uses_that_nobody_wants_are_not_counted(database, make_server, settings):
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, **settings).start()
+    agent, user = server.add_client("agent"), str(uuid.uuid4())
+    execute(database, "INSERT INTO auth.users (id) VALUES (%s)", user)
+    assert server.is_active(agent, server.token(agent, subject=user, scope="stories:read"))
+    time.sleep(2.5)  # two rounds
+    assert server.metric("token_uses_total") == 0
+    server.stop()
+    assert rows(database, "SELECT count(*) FROM oauth_access_tokens WHERE use_count > 0") == [(0,)]
+
+
 def test_through_a_transaction_pooler(database, pooler, make_server):
     """More connections than the pooler has servers, each call perhaps on another one."""
     server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=pooler.url(database)).start()
@@ -373,7 +443,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, dict(self.headers), body))
-        status, answer = self.server.says.pop(0) if self.server.says else (200, {"version": 2, "rows": ""})
+        status, answer = self.server.says.pop(0) if self.server.says else (200, {"version": 3, "rows": ""})
         text = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
@@ -511,7 +581,7 @@ def test_nobody_but_the_services_role_reads_or_calls_anything(database):
             connection.execute("SELECT token_service_call('check', '{}')")
     with psycopg.connect(database) as connection:
         connection.execute("SET LOCAL ROLE service_role")
-        assert connection.execute("SELECT token_service_call('check', '{}')").fetchone() == ({"version": 2},)
+        assert connection.execute("SELECT token_service_call('check', '{}')").fetchone() == ({"version": 3},)
         connection.execute("SELECT token_service_call('record', %s)", [json.dumps({"tokens": [
             {"kind": "access", "hash": "a", "jti": "", "subject": "s", "client": "c", "scope": "", "audience": [],
              "issued": 1, "expires": 2}], "revocations": []})])

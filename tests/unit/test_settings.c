@@ -150,6 +150,7 @@ static const struct {
     { "TOKEN_LOG_LEVEL", "info" },
     { "TOKEN_LOG_FORMAT", "auto" },
     { "TOKEN_PURGE_INTERVAL", "60" },
+    { "TOKEN_USAGE_INTERVAL", "5" },
     { "KMS_KEY_ID", "" },
     { "TOKEN_SIGNER", "auto" },
     { "AWS_REGION", "us-east-1" },

@@ -977,6 +977,42 @@ static void tokens_of_users_and_clients_are_in_the_platforms_tables(void **state
     assert_int_equal(pg("SELECT count(*) FROM token_service_unlinked_tokens WHERE revoked_at IS NOT NULL"), 1);
 }
 
+static struct token_use use_of(uint64_t number, enum token_kind token_kind, int64_t times, int64_t last_used_at)
+{
+    struct token_use use = { .kind = token_kind, .times = times, .last_used_at = last_used_at };
+    hash_of(number, use.token_hash);
+    return use;
+}
+
+static void uses_are_added_to_the_tokens_rows(void **state)
+{
+    OPEN(store);
+    const struct client client = client_of("client");
+    struct record records[] = { token_of(1, TOKEN_ACCESS, 2000), token_of(2, TOKEN_REFRESH, 2000),
+                                token_of(3, TOKEN_ACCESS, 2000) };
+    const struct token_use first[] = { use_of(1, TOKEN_ACCESS, 3, 1100), use_of(2, TOKEN_REFRESH, 7, 1200),
+                                       use_of(1, TOKEN_ACCESS, 2, 1050), use_of(9, TOKEN_ACCESS, 1, 1100) };
+    const struct token_use later[] = { use_of(1, TOKEN_ACCESS, INT32_MAX - 1, 1090) };
+    (void)state;
+    assert_ok(store->ops->add_client(store, &client));
+    pg("INSERT INTO auth.users (id) VALUES ('" USER "')");
+    for (size_t i = 0; i < COUNT(records); i++) {
+        records[i].subject = STR(USER);
+        records[i].next = i + 1 < COUNT(records) ? &records[i + 1] : NULL;
+    }
+    assert_ok(record_one(store, records));
+    assert_ok(store->ops->count_uses(store, first, COUNT(first)));
+    assert_ok(store->ops->count_uses(store, first, 0));
+    assert_int_equal(pg("SELECT use_count FROM oauth_access_tokens WHERE last_used_at = to_timestamp(1100) AND "
+                        "token_hash = '0100000000000000' || repeat('ab', 24)"),
+                     5);
+    assert_int_equal(pg("SELECT use_count FROM oauth_access_tokens WHERE last_used_at IS NULL"), 0);
+    assert_int_equal(pg("SELECT count(*) FROM oauth_refresh_tokens WHERE last_used_at = to_timestamp(1200)"), 1);
+    assert_ok(store->ops->count_uses(store, later, COUNT(later)));
+    assert_int_equal(pg("SELECT use_count FROM oauth_access_tokens WHERE last_used_at = to_timestamp(1100)"), INT32_MAX);
+    assert_int_equal(pg("SELECT count(*) FROM oauth_access_tokens"), 2);
+}
+
 static void secrets_of_old_are_compared_and_hashes_of_others_are_none(void **state)
 {
     static const char of_secret[] = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
@@ -1581,6 +1617,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest shared[] = {
         IN_EACH(a_lease_is_held_by_one_until_it_ends),
         IN_EACH(tokens_of_users_and_clients_are_in_the_platforms_tables),
+        IN_EACH(uses_are_added_to_the_tokens_rows),
         IN_EACH(secrets_of_old_are_compared_and_hashes_of_others_are_none),
         IN_EACH(the_platforms_own_changes_to_clients_are_heard_of),
         IN_EACH(a_text_that_cannot_be_held_poisons_no_batch),
