@@ -5,6 +5,7 @@
 #include "observe/log.h"
 #include "service/clients.h"
 #include "service/failures.h"
+#include "service/feed.h"
 #include "service/replication.h"
 #include "store/migration.h"
 #include <fcntl.h>
@@ -133,12 +134,15 @@ struct err app_open(struct app *app)
     service->failures = failures_new(settings->failure_limit);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;
+    if (app->serves)
+        service->feed = feed_new(service);
     return OK;
 }
 
 void app_close(struct app *app)
 {
     struct service *service = &app->service;
+    feed_free(service->feed);
     housekeeping_close(app->housekeeping);
     failures_free(service->failures);
     clients_free(service->clients);

@@ -14,6 +14,7 @@
 static const char *const operation_names[] = {
     [OP_ISSUE] = "issue",   [OP_VERIFY] = "verify",      [OP_INTROSPECT] = "introspect",
     [OP_REVOKE] = "revoke", [OP_ROTATE] = "rotate_keys", [OP_JWKS] = "jwks",
+    [OP_FEED] = "revocations",
     [OP_HEALTH] = "health", [OP_METRICS] = "metrics",    [OP_OTHER] = "other",
 };
 _Static_assert(sizeof operation_names / sizeof *operation_names == OP_COUNT, "every operation needs a name");
@@ -61,6 +62,9 @@ static const struct {
     [COUNT_REDIS_REDIRECTIONS] = { "", "token_service_redis_redirections_total", "Answers MOVED of a Redis Cluster" },
     [COUNT_REVOCATIONS_RESYNCS] = { "", "token_service_revocations_resyncs_total",
                                     "Times that all revocations were read from Redis" },
+    [COUNT_FEED_SIGNED] = { "", "token_service_feed_pages_signed_total", "Pages of the revocation feed signed" },
+    [COUNT_FEED_LIMITED] = { "", "token_service_feed_limited_total",
+                             "Pages of the revocation feed refused: too many were asked for anew" },
 };
 _Static_assert(sizeof counters / sizeof *counters == COUNT_COUNT, "every counter needs a row");
 

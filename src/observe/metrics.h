@@ -12,6 +12,7 @@ enum operation {
     OP_REVOKE,
     OP_ROTATE,
     OP_JWKS,
+    OP_FEED,
     OP_HEALTH,
     OP_METRICS,
     OP_OTHER, /* unknown paths, preflights */
@@ -54,6 +55,8 @@ enum counter {
     COUNT_REDIS_RECONNECTS,    /* token_service_redis_reconnects_total */
     COUNT_REDIS_REDIRECTIONS,  /* token_service_redis_redirections_total */
     COUNT_REVOCATIONS_RESYNCS, /* token_service_revocations_resyncs_total */
+    COUNT_FEED_SIGNED,         /* token_service_feed_pages_signed_total */
+    COUNT_FEED_LIMITED,        /* token_service_feed_limited_total */
     COUNT_COUNT
 };
 

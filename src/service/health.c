@@ -2,6 +2,7 @@
  * here asks a dependency, so a probe never waits. */
 #include "base/clock.h"
 #include "service/clients.h"
+#include "service/feed.h"
 #include "service/replication.h"
 #include "service/service.h"
 
@@ -82,6 +83,7 @@ struct err publish_metrics(struct call *call, struct response *response)
     GAUGE("commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));
     GAUGE("revocations", "Revoked tokens held in memory", revocations_count(service->revocations));
     GAUGE("revocations_bytes", "Memory of the revoked tokens, in bytes", revocations_bytes(service->revocations));
+    GAUGE("feed_bytes", "Memory of the revocation feed's pages, in bytes", feed_bytes(service->feed));
     GAUGE("clients_cached", "Clients held in memory", clients_count(service->clients));
     GAUGE("store_up", "Whether the store answered last", atomic_load(&service->store_ok));
     GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));

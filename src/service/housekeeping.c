@@ -50,6 +50,7 @@ static struct err follow_revocations(struct housekeeping *housekeeping)
         arena_release(&arena);
         TRY(err);
     }
+    atomic_store(&housekeeping->service->revocations_position, housekeeping->position);
     return OK;
 }
 

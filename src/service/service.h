@@ -14,6 +14,7 @@
 
 struct clients;
 struct failures;
+struct feed;
 struct housekeeping;
 struct replication;
 
@@ -32,12 +33,14 @@ struct service {
     struct verified_cache *verified;
     struct clients *clients;   /* clients in memory (clients.h) */
     struct failures *failures; /* failed authentications by address (failures.h) */
+    struct feed *feed;         /* the revocation feed (feed.h); NULL: there is none, in a command too */
     struct str audience;       /* TOKEN_AUDIENCE as given: comma-separated */
 
     /* What /health/ready and /metrics tell; written by housekeeping and by the front that serves. */
     /* On clock_coarse_ms(): until then this instance knows of all revocations (replication.h). INT64_MAX: there is no
      * other instance. */
     atomic_llong revocations_known_until_ms;
+    atomic_llong revocations_position; /* of the last revocation that was read from the store */
     atomic_bool store_ok, keys_ok, cache_ok, draining;
     _Atomic(const char *) keys_why; /* the signer's fault, static; NULL when keys_ok */
     atomic_llong unknown_kid_at;    /* s; when a token of a key that is not known here last had the keys read again */
@@ -59,7 +62,8 @@ struct call {
     const struct request *request;
     struct form form; /* read when the body is a form; else empty */
     struct caller caller;
-    bool may_wait; /* on a worker: stores and signers may be asked */
+    bool may_wait;     /* on a worker: stores and signers may be asked */
+    bool needs_worker; /* set by an operation that may not wait, but would have to; what it returns is OK */
 };
 
 enum answered { ANSWERED, NEEDS_WORKER };
@@ -89,6 +93,7 @@ struct err introspect_token(struct call *call, struct response *response);
 struct err revoke_token(struct call *call, struct response *response);
 struct err rotate_keys(struct call *call, struct response *response);
 struct err publish_jwks(struct call *call, struct response *response);
+struct err publish_revocations(struct call *call, struct response *response);
 struct err health_live(struct call *call, struct response *response);
 struct err health_ready(struct call *call, struct response *response);
 struct err publish_metrics(struct call *call, struct response *response);

@@ -180,6 +180,8 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_REDIS_RECONNECTS] = "token_service_redis_reconnects_total",
         [COUNT_REDIS_REDIRECTIONS] = "token_service_redis_redirections_total",
         [COUNT_REVOCATIONS_RESYNCS] = "token_service_revocations_resyncs_total",
+        [COUNT_FEED_SIGNED] = "token_service_feed_pages_signed_total",
+        [COUNT_FEED_LIMITED] = "token_service_feed_limited_total",
     };
     assert_int_equal(COUNT(series), COUNT_COUNT);
     for (size_t i = 0; i < COUNT(series); i++) {
