@@ -16,6 +16,13 @@ struct cache_entry {
     int64_t ttl_s;
 };
 
+/* A value that only grows: "<high> <until_s> <text>". Neither number is negative. */
+struct cache_mark {
+    struct str key;
+    int64_t high, until_s; /* until_s: s since 1970, when the value ends */
+    struct str text;
+};
+
 /* Where a follower stands in a log: behind the item that it names. "": nowhere yet. */
 struct cache_position {
     char text[CACHE_POSITION_ROOM];
@@ -32,6 +39,8 @@ struct cache_visitor {
     /* Whether to ask how long the key still lives, which costs time; if not, `each` isn't called for it. */
     bool (*wants)(void *context, struct str key);
     void (*each)(void *context, struct str key, int64_t ttl_s); /* ttl_s: rounded up */
+    /* Unless it is NULL, called in the place of `each`. */
+    void (*holds)(void *context, struct str key, struct str value);
 };
 
 struct cache;
@@ -43,6 +52,9 @@ struct cache_ops {
     struct err (*put)(struct cache *, const struct cache_entry *entries, size_t count);
     /* Puts each that isn't there; *added says how many were not. Of several callers one adds a key: single use. */
     struct err (*add)(struct cache *, const struct cache_entry *entries, size_t count, size_t *added);
+    /* Puts each mark, or raises what is there: of either number the greater one stays, whoever comes last, and the text
+     * is of whoever raised one. */
+    struct err (*raise)(struct cache *, const struct cache_mark *marks, size_t count, int64_t now_s);
     /* ERR_NOT_FOUND when there is none, or no more. */
     struct err (*get)(struct cache *, struct arena *, struct str key, struct str *value);
     /* The same, and removes it: of several callers one gets it. */

@@ -148,6 +148,52 @@ static struct err add(struct cache *cache, const struct cache_entry *entries, si
     return OK;
 }
 
+/* "<high> <until_s> …": false when it is none. */
+static bool read_mark(const struct value *value, int64_t *high, int64_t *until_s)
+{
+    char text[64] = "";
+    long long numbers[2];
+    memcpy(text, value->bytes + value->key_len, value->len < sizeof text ? value->len : sizeof text - 1);
+    char *end = text;
+    for (size_t i = 0; i < 2; i++) {
+        char *from = end;
+        numbers[i] = strtoll(from, &end, 10);
+        if (end == from)
+            return false;
+    }
+    *high = numbers[0];
+    *until_s = numbers[1];
+    return true;
+}
+
+/* Under the lock. */
+static void raise_one(struct cache_memory *memory, const struct cache_mark *mark, int64_t now_s)
+{
+    int64_t high = 0, until_s = 0;
+    const struct value *old = *find(memory, mark->key);
+    if (old && read_mark(old, &high, &until_s) && high >= mark->high && until_s >= mark->until_s)
+        return;
+    if (high < mark->high)
+        high = mark->high;
+    if (until_s < mark->until_s)
+        until_s = mark->until_s;
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct str text = arena_printf(&arena, "%lld %lld %.*s", (long long)high, (long long)until_s, (int)mark->text.len,
+                                   mark->text.at ? mark->text.at : "");
+    (void)set(memory, mark->key, text, until_s - now_s);
+}
+
+static struct err raise_all(struct cache *cache, const struct cache_mark *marks, size_t count, int64_t now_s)
+{
+    struct cache_memory *memory = memory_of(cache);
+    pthread_mutex_lock(&memory->lock);
+    for (size_t i = 0; i < count; i++)
+        raise_one(memory, &marks[i], now_s);
+    pthread_mutex_unlock(&memory->lock);
+    return OK;
+}
+
 static struct err get_and(struct cache *cache, struct arena *arena, struct str key, bool removes, struct str *value)
 {
     struct cache_memory *memory = memory_of(cache);
@@ -187,6 +233,14 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
     return OK;
 }
 
+static void show(const struct cache_visitor *visitor, const struct value *value, int64_t now)
+{
+    if (visitor->holds)
+        visitor->holds(visitor->context, key_of(value), (struct str){ value->bytes + value->key_len, value->len });
+    else
+        visitor->each(visitor->context, key_of(value), (value->ends_ms - now + 999) / 1000);
+}
+
 static struct err scan(struct cache *cache, struct str prefix, const struct cache_visitor *visitor)
 {
     struct cache_memory *memory = memory_of(cache);
@@ -196,7 +250,7 @@ static struct err scan(struct cache *cache, struct str prefix, const struct cach
         for (const struct value *value = memory->places[i]; value; value = value->next)
             if (value->ends_ms > now && str_has_prefix(key_of(value), prefix) &&
                 visitor->wants(visitor->context, key_of(value)))
-                visitor->each(visitor->context, key_of(value), (value->ends_ms - now + 999) / 1000);
+                show(visitor, value, now);
     pthread_mutex_unlock(&memory->lock);
     return OK;
 }
@@ -328,6 +382,7 @@ static const struct cache_ops memory_ops = {
     .is_shared = false,
     .put = put,
     .add = add,
+    .raise = raise_all,
     .get = get,
     .take = take,
     .count = count_up,

@@ -62,6 +62,34 @@ static struct err add(struct cache *cache, const struct cache_entry *entries, si
     return set_all(cache, entries, count, true, added);
 }
 
+/* In one step, which no sequence of commands is: of two that raise a mark at once, neither may lower it. Numbers stay
+ * as they are written, but where they are compared. */
+static const char raise_script[] =
+    "local high, last, text = ARGV[1], ARGV[2], ARGV[4] "
+    "local h, l = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%d+) ') "
+    "if h and tonumber(h) >= tonumber(high) and tonumber(l) >= tonumber(last) then return redis.status_reply('OK') end "
+    "if h and tonumber(h) > tonumber(high) then high = h end "
+    "if h and tonumber(l) > tonumber(last) then last = l end "
+    "local ttl = math.max(1, tonumber(last) - tonumber(ARGV[3])) "
+    "return redis.call('SET', KEYS[1], high .. ' ' .. last .. ' ' .. text, 'EX', string.format('%.0f', ttl))";
+
+static struct err raise_all(struct cache *cache, const struct cache_mark *marks, size_t count, int64_t now_s)
+{
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct redis_command *commands = arena_alloc(&arena, (count + 1) * sizeof *commands);
+    const struct reply **replies = arena_alloc(&arena, (count + 1) * sizeof(const struct reply *));
+    for (size_t i = 0; i < count; i++)
+        commands[i] = REDIS_COMMAND(marks[i].key, STR("EVAL"), str_of(raise_script), STR("1"), marks[i].key,
+                                    number(&arena, marks[i].high), number(&arena, marks[i].until_s),
+                                    number(&arena, now_s), marks[i].text);
+    TRY(redis_run_many(redis_of(cache), &arena, commands, count, replies));
+    for (size_t i = 0; i < count; i++)
+        if (replies[i]->kind != REPLY_TEXT)
+            return unexpected();
+    return OK;
+}
+
 static struct err get_by(struct cache *cache, struct arena *arena, struct str verb, struct str key, struct str *value)
 {
     const struct redis_command command = REDIS_COMMAND(key, verb, key);
@@ -111,29 +139,37 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
 
 /* --- all keys ---------------------------------------------------------------------------------------------------- */
 
-/* How long each of the wanted keys lives: one trip for all of them. A key that is gone meanwhile is left out. */
+static struct err show(const struct cache_visitor *visitor, struct str key, const struct reply *reply)
+{
+    if (visitor->holds && reply->kind == REPLY_TEXT)
+        visitor->holds(visitor->context, key, reply->text);
+    else if (!visitor->holds && reply->kind == REPLY_NUMBER && reply->number == -1)
+        visitor->each(visitor->context, key, INT32_MAX); /* without an end: it stays as long as anything may */
+    else if (!visitor->holds && reply->kind == REPLY_NUMBER && reply->number > 0)
+        visitor->each(visitor->context, key, (reply->number + 999) / 1000);
+    else if (reply->kind != REPLY_NUMBER && reply->kind != REPLY_NIL)
+        return unexpected();
+    return OK;
+}
+
+/* How long each of the wanted keys lives, or what it holds: one trip for all of them. A key that is gone meanwhile is
+ * left out. */
 static struct err visit(struct redis *redis, struct arena *arena, const struct reply *keys,
                         const struct cache_visitor *visitor)
 {
     struct redis_command *commands = arena_alloc(arena, (keys->count + 1) * sizeof *commands);
-    const struct reply **lives = arena_alloc(arena, (keys->count + 1) * sizeof(const struct reply *));
+    const struct reply **replies = arena_alloc(arena, (keys->count + 1) * sizeof(const struct reply *));
     size_t wanted = 0;
     for (size_t i = 0; i < keys->count; i++) {
         const struct reply *key = keys->items[i];
         if (key->kind != REPLY_TEXT)
             return unexpected();
         if (visitor->wants(visitor->context, key->text))
-            commands[wanted++] = REDIS_COMMAND(key->text, STR("PTTL"), key->text);
+            commands[wanted++] = REDIS_COMMAND(key->text, visitor->holds ? STR("GET") : STR("PTTL"), key->text);
     }
-    TRY(redis_run_many(redis, arena, commands, wanted, lives));
-    for (size_t i = 0; i < wanted; i++) {
-        if (lives[i]->kind != REPLY_NUMBER)
-            return unexpected();
-        if (lives[i]->number == -1) /* somebody put it there without an end: it stays as long as anything may */
-            visitor->each(visitor->context, commands[i].key, INT32_MAX);
-        else if (lives[i]->number > 0)
-            visitor->each(visitor->context, commands[i].key, (lives[i]->number + 999) / 1000);
-    }
+    TRY(redis_run_many(redis, arena, commands, wanted, replies));
+    for (size_t i = 0; i < wanted; i++)
+        TRY(show(visitor, commands[i].key, replies[i]));
     return OK;
 }
 
@@ -262,6 +298,7 @@ static const struct cache_ops redis_ops = {
     .is_shared = true,
     .put = put,
     .add = add,
+    .raise = raise_all,
     .get = get,
     .take = take,
     .count = count_up,

@@ -44,7 +44,7 @@ static struct err follow_revocations(struct housekeeping *housekeeping)
         struct err err = store->ops->revocations_since(store, &arena, housekeeping->position, now_s(), FOLLOW_BATCH,
                                                        &found, &count);
         for (size_t i = 0; !err.code && i < count; i++) {
-            revocations_add(housekeeping->service->revocations, found[i].token_hash, found[i].expires_at);
+            revocations_add(housekeeping->service->revocations, found[i].hash, found[i].expires_at);
             housekeeping->position = found[i].position;
         }
         arena_release(&arena);

@@ -193,7 +193,7 @@ static int compare(const void *a, const void *b)
 static struct err read_keys(struct replication *replication, struct seen *seen)
 {
     *seen = (struct seen){ .revocations = replication->service->revocations };
-    const struct cache_visitor visitor = { seen, wants_key, add_key };
+    const struct cache_visitor visitor = { seen, wants_key, add_key, NULL };
     metrics_count(COUNT_REVOCATIONS_RESYNCS, 1);
     TRY(replication->cache->ops->scan(replication->cache, key_prefix, &visitor));
     replication->reads_again = false; /* only now: a read that failed is still to be done */
@@ -222,11 +222,11 @@ static struct err push_batch(struct replication *replication, const struct seen 
     struct cache_entry *entries = arena_alloc(&arena, (*count + 1) * sizeof *entries);
     for (size_t i = 0; i < *count; i++) {
         *position = found[i].position;
-        revocations_add(replication->service->revocations, found[i].token_hash, found[i].expires_at);
-        if (has_seen(seen, found[i].token_hash))
+        revocations_add(replication->service->revocations, found[i].hash, found[i].expires_at);
+        if (has_seen(seen, found[i].hash))
             continue;
         char *key = arena_alloc(&arena, KEY_ROOM);
-        write_key(found[i].token_hash, key);
+        write_key(found[i].hash, key);
         entries[lacking++] = (struct cache_entry){ .key = { key, KEY_LEN },
                                                    .value = found[i].reason.len > 0 ? found[i].reason : STR("revoked"),
                                                    .ttl_s = found[i].expires_at - now };

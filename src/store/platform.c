@@ -5,7 +5,7 @@
 #include "observe/log.h"
 #include "observe/metrics.h"
 
-enum { VERSION = 1, PAGE = 100 };
+enum { VERSION = 2, PAGE = 100 };
 
 /* --- arguments --------------------------------------------------------------------------------------------------- */
 

@@ -3,9 +3,9 @@
 #include "observe/metrics.h"
 #include "store/platform.h"
 
-static const char *kind_name(enum token_kind kind)
+static struct str kind_name(enum token_kind kind)
 {
-    return kind == TOKEN_REFRESH ? "refresh" : kind == TOKEN_ID ? "id" : "access";
+    return kind == TOKEN_REFRESH ? STR("refresh") : kind == TOKEN_ID ? STR("id") : STR("access");
 }
 
 static void begin_row(struct buf *args, const struct record *record)
@@ -14,7 +14,7 @@ static void begin_row(struct buf *args, const struct record *record)
     if (args->at[args->len - 1] != '[')
         buf_add_char(args, ',');
     buf_add_char(args, '{');
-    platform_put_str(args, "kind", str_of(kind_name(record->token_kind)));
+    platform_put_str(args, "kind", record->revokes == REVOKED_TOKEN ? kind_name(record->token_kind) : STR("rule"));
     platform_put_str(args, "hash", hex_write(record->token_hash, sizeof record->token_hash, hash));
 }
 
@@ -39,6 +39,11 @@ static void put_revocation(struct buf *args, const struct record *record)
     platform_put_str(args, "revoked_by", record->revoked_by);
     platform_put_int(args, "at", record->issued_at);
     platform_put_int(args, "expires", record->expires_at);
+    if (record->revokes != REVOKED_TOKEN) {
+        platform_put_str(args, "rule", revocation_kind_name(record->revokes));
+        platform_put_int(args, "before", record->before);
+        platform_put_str(args, "target", record->target);
+    }
     buf_add_char(args, '}');
 }
 
@@ -76,15 +81,27 @@ static bool read_number(struct str text, int64_t least, int64_t *out)
     return json_int(&(const struct json){ .kind = JSON_NUMBER, .text = text }, least, INT64_MAX, out);
 }
 
-/* "position hash expiry reason", the last as JSON. */
+/* The "kind before" that a rule has before its reason; a reason begins with a quote. */
+static bool read_rule(struct str *line, struct revocation *out)
+{
+    struct str kind, before;
+    out->kind = REVOKED_TOKEN;
+    out->before = 0;
+    if (line->len > 0 && line->at[0] == '"')
+        return true;
+    return str_cut(line, ' ', &kind) && revocation_kind_find(kind, &out->kind) && str_cut(line, ' ', &before) &&
+           read_number(before, 0, &out->before);
+}
+
+/* "position hash expiry reason", the last as JSON; of a rule "position hash expiry kind before reason". */
 static bool read_revocation(struct arena *arena, struct str line, struct revocation *out)
 {
     const struct json *reason = NULL;
     struct str position, hash, expires;
     bool good = str_cut(&line, ' ', &position) && str_cut(&line, ' ', &hash) && str_cut(&line, ' ', &expires) &&
-                hex_read(hash, out->token_hash, sizeof out->token_hash) && read_number(position, 1, &out->position) &&
-                read_number(expires, 0, &out->expires_at) && !json_parse(arena, line, &reason).code &&
-                reason->kind == JSON_STRING;
+                hex_read(hash, out->hash, sizeof out->hash) && read_number(position, 1, &out->position) &&
+                read_number(expires, 0, &out->expires_at) && read_rule(&line, out) &&
+                !json_parse(arena, line, &reason).code && reason->kind == JSON_STRING;
     if (good)
         out->reason = arena_copy(arena, reason->text);
     return good;

@@ -13,6 +13,27 @@ struct err store_make_dir(const struct settings *settings)
     return OK;
 }
 
+static const struct str kind_names[REVOCATION_KINDS] = { [REVOKED_TOKEN] = { "token", 5 },
+                                                         [REVOKED_SUBJECT] = { "subject", 7 },
+                                                         [REVOKED_CLIENT] = { "client", 6 },
+                                                         [REVOKED_SESSION] = { "session", 7 },
+                                                         [REVOKED_ALL] = { "all", 3 } };
+
+struct str revocation_kind_name(enum revocation_kind kind)
+{
+    return kind_names[kind];
+}
+
+bool revocation_kind_find(struct str name, enum revocation_kind *out)
+{
+    for (size_t i = 0; i < REVOCATION_KINDS; i++)
+        if (str_eq(name, kind_names[i])) {
+            *out = (enum revocation_kind)i;
+            return true;
+        }
+    return false;
+}
+
 void store_closep(struct store **store)
 {
     if (!*store)

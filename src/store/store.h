@@ -45,23 +45,37 @@ struct key_terms {
     int64_t margin_s;   /* added to the lifetime of its last token: clocks, and how late others see a change */
 };
 
+/* What a revocation refuses: one token; or, by a rule, every token that was issued at `before` or earlier to that
+ * subject, client or session, or to anybody. A rule is one entry, however many tokens. */
+enum revocation_kind { REVOKED_TOKEN = 0, REVOKED_SUBJECT, REVOKED_CLIENT, REVOKED_SESSION, REVOKED_ALL };
+enum { REVOCATION_KINDS = REVOKED_ALL + 1 };
+
+/* "token", "subject", "client", "session", "all"; static. */
+struct str revocation_kind_name(enum revocation_kind kind);
+MUST_USE bool revocation_kind_find(struct str name, enum revocation_kind *out);
+
 /* What must be durable before its answer goes out. Views must live until the record is committed. */
 enum record_kind { RECORD_TOKEN = 1, RECORD_REVOCATION };
 struct record {
     enum record_kind kind;
     enum token_kind token_kind;
-    unsigned char token_hash[32];                        /* SHA-256 of the token */
+    unsigned char token_hash[32];                        /* SHA-256 of the token; of a rule, its own (revocation) */
     struct str jti, subject, client_id, scope, audience; /* audience: JSON list. RECORD_TOKEN */
     int64_t issued_at, expires_at; /* s. Of a revocation: when it was made, and until when it must be kept */
     int64_t token_expires_at;      /* s; RECORD_REVOCATION: the token's own exp, which finds its row */
     struct str reason, revoked_by; /* RECORD_REVOCATION; revoked_by: the calling client's id */
+    enum revocation_kind revokes;  /* RECORD_REVOCATION; a rule has neither token_kind nor token_expires_at */
+    int64_t before;                /* s; of a rule: tokens issued then or earlier are refused */
+    struct str target;             /* of a rule: the subject, client or session in plain, for people; else "" */
     struct record *next;           /* of the same request: committed together or not at all */
 };
 
 struct revocation {
     int64_t position; /* ever growing: `revocations_since` continues after it */
-    unsigned char token_hash[32];
-    int64_t expires_at; /* s */
+    enum revocation_kind kind;
+    unsigned char hash[32]; /* SHA-256 of the token; of a rule, of what it names (service/rule.h) */
+    int64_t before;         /* s; of a rule. 0 of a token */
+    int64_t expires_at;     /* s */
     struct str reason;
 };
 
@@ -114,7 +128,8 @@ struct store_ops {
     struct err (*mark_key_disposed)(struct store *, struct str kid, int64_t now_s);
 
     /* One transaction: every request's records (lists through ->next) or none. Revocations also mark the token's own
-     * row. Recording the same refresh token or revocation twice is no error, and keeps the later expires_at. */
+     * row. Recording the same refresh token or revocation twice is no error, and keeps the later expires_at; of a rule
+     * also the later `before`. A revocation by which either grows has a new position; else nothing changes. */
     struct err (*record)(struct store *, const struct record *const *lists, size_t count);
     /* Up to `max` revocations with a position above `after` that have not expired at `now_s`, in order. */
     struct err (*revocations_since)(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,

@@ -140,7 +140,7 @@ static struct err add_token(struct connection *writer, const struct record *reco
 
 static struct err mark_token(struct connection *writer, const struct record *record)
 {
-    if (record->token_kind == TOKEN_ID)
+    if (record->token_kind == TOKEN_ID || record->revokes != REVOKED_TOKEN)
         return OK; /* no row is kept of it */
     bool is_access = record->token_kind == TOKEN_ACCESS;
     sqlite3_stmt *mark = statement_of(writer, is_access ? REVOKE_ACCESS : REVOKE_REFRESH);
@@ -155,15 +155,15 @@ static struct err mark_token(struct connection *writer, const struct record *rec
 
 static struct err add_revocation(struct connection *writer, const struct record *record)
 {
-    sqlite3_stmt *forget = statement_of(writer, FORGET_REVOCATION), *add = statement_of(writer, ADD_REVOCATION);
-    sqlite_bind_bytes(forget, 1, record->token_hash, sizeof record->token_hash);
-    sqlite3_bind_int64(forget, 2, record->expires_at);
-    TRY(sqlite_do(&writer->sqlite, forget));
+    sqlite3_stmt *add = statement_of(writer, ADD_REVOCATION);
     sqlite_bind_bytes(add, 1, record->token_hash, sizeof record->token_hash);
     sqlite3_bind_int64(add, 2, record->expires_at);
     sqlite_bind_str(add, 3, record->reason);
     sqlite_bind_str(add, 4, record->revoked_by);
     sqlite3_bind_int64(add, 5, record->issued_at);
+    sqlite3_bind_int(add, 6, (int)record->revokes);
+    sqlite3_bind_int64(add, 7, record->before);
+    sqlite_bind_str(add, 8, record->target);
     TRY(sqlite_do(&writer->sqlite, add));
     return mark_token(writer, record);
 }
@@ -198,8 +198,10 @@ static struct err revocations_since(struct store *store, struct arena *arena, in
     sqlite3_bind_int64(since, 3, (int64_t)max);
     while (sqlite_next(&reader->sqlite, since, &err)) {
         found[got].position = sqlite3_column_int64(since, 0);
-        sqlite_column_bytes(since, 1, found[got].token_hash, sizeof found[got].token_hash);
+        sqlite_column_bytes(since, 1, found[got].hash, sizeof found[got].hash);
         found[got].reason = sqlite_column_str(arena, since, 3);
+        found[got].kind = (enum revocation_kind)sqlite3_column_int(since, 4);
+        found[got].before = sqlite3_column_int64(since, 5);
         found[got++].expires_at = sqlite3_column_int64(since, 2);
     }
     TRY(err);

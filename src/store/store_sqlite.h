@@ -25,7 +25,6 @@ enum statement {
     ADD_EVENT,
     ADD_ACCESS,
     ADD_REFRESH,
-    FORGET_REVOCATION,
     ADD_REVOCATION,
     REVOKE_ACCESS,
     REVOKE_REFRESH,
@@ -42,7 +41,7 @@ enum statement {
     STATEMENTS
 };
 
-enum { STORE_SQLITE_VERSION = 2 };
+enum { STORE_SQLITE_VERSION = 3 };
 extern const char *const store_sqlite_migrations[STORE_SQLITE_VERSION];
 extern const char *const store_sqlite_texts[STATEMENTS];
 

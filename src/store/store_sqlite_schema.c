@@ -63,6 +63,12 @@ const char *const store_sqlite_migrations[STORE_SQLITE_VERSION] = {
     "CREATE TABLE events(id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, detail TEXT NOT NULL,"
     " created_at INTEGER NOT NULL) STRICT;"
     "CREATE INDEX events_created ON events(created_at);",
+
+    /* 3: revocations of more than one token, enum revocation_kind. Of a rule, token_hash is its own, and target the
+     * subject, client or session */
+    "ALTER TABLE revocations ADD COLUMN kind INTEGER NOT NULL DEFAULT 0 CHECK (kind BETWEEN 0 AND 4);"
+    "ALTER TABLE revocations ADD COLUMN issued_before INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE revocations ADD COLUMN target TEXT NOT NULL DEFAULT '';",
 };
 
 #define CLIENT_COLUMNS                                                                                                 \
@@ -108,14 +114,18 @@ const char *const store_sqlite_texts[STATEMENTS] = {
     [ADD_REFRESH] = "INSERT INTO oauth_refresh_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
                     "expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
                     "ON CONFLICT (token_hash) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
-    /* an entry that must be kept for longer gets a new position, so that those who follow hear of it */
-    [FORGET_REVOCATION] = "DELETE FROM revocations WHERE token_hash = ?1 AND expires_at < ?2",
-    [ADD_REVOCATION] = "INSERT INTO revocations(token_hash, expires_at, reason, revoked_by, revoked_at) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+    /* an entry that must be kept for longer, or refuse more, gets a new position, so that those who follow hear of it;
+     * the replaced row has its old one */
+    [ADD_REVOCATION] = "INSERT OR REPLACE INTO revocations(token_hash, expires_at, reason, revoked_by, revoked_at, "
+                       "kind, issued_before, target) "
+                       "SELECT ?1, max(?2, coalesce(old.expires_at, 0)), ?3, ?4, ?5, ?6, "
+                       "max(?7, coalesce(old.issued_before, 0)), ?8 "
+                       "FROM (SELECT 1) LEFT JOIN revocations AS old ON old.token_hash = ?1 "
+                       "WHERE old.token_hash IS NULL OR old.expires_at < ?2 OR old.issued_before < ?7",
     [REVOKE_ACCESS] = "UPDATE oauth_access_tokens" REVOKE_ROW
                       "WHERE expires_at = ?5 AND token_hash = ?4 AND revoked_at IS NULL",
     [REVOKE_REFRESH] = "UPDATE oauth_refresh_tokens" REVOKE_ROW "WHERE token_hash = ?4 AND revoked_at IS NULL",
-    [REVOCATIONS_SINCE] = "SELECT position, token_hash, expires_at, reason FROM revocations "
+    [REVOCATIONS_SINCE] = "SELECT position, token_hash, expires_at, reason, kind, issued_before FROM revocations "
                           "WHERE position > ?1 AND expires_at > ?2 ORDER BY position LIMIT ?3",
     [PURGE_ACCESS] = "DELETE FROM oauth_access_tokens WHERE id IN "
                      "(SELECT id FROM oauth_access_tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",

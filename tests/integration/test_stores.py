@@ -293,7 +293,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, dict(self.headers), body))
-        status, answer = self.server.says.pop(0) if self.server.says else (200, {"version": 1, "rows": ""})
+        status, answer = self.server.says.pop(0) if self.server.says else (200, {"version": 2, "rows": ""})
         text = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
@@ -349,7 +349,7 @@ def error(code):
     ([(403, error("42501"))], 3, 1),
     ([(500, error("XX000"))], 3, 1),
     ([(200, "no object")], 3, 1),
-    ([(200, {"version": 0})], 3, 1),                       # an older migration
+    ([(200, {"version": 1})], 3, 1),                       # an older migration
 ])
 def test_what_postgrest_says(postgrest, make_server, says, exit_code, calls):
     postgrest.says = list(says)
@@ -431,7 +431,7 @@ def test_nobody_but_the_services_role_reads_or_calls_anything(database):
             connection.execute("SELECT token_service_call('check', '{}')")
     with psycopg.connect(database) as connection:
         connection.execute("SET LOCAL ROLE service_role")
-        assert connection.execute("SELECT token_service_call('check', '{}')").fetchone() == ({"version": 1},)
+        assert connection.execute("SELECT token_service_call('check', '{}')").fetchone() == ({"version": 2},)
         connection.execute("SELECT token_service_call('record', %s)", [json.dumps({"tokens": [
             {"kind": "access", "hash": "a", "jti": "", "subject": "s", "client": "c", "scope": "", "audience": [],
              "issued": 1, "expires": 2}], "revocations": []})])

@@ -256,7 +256,7 @@ static void a_scan_sees_every_key_of_its_prefix(void **state)
     assert_ok(cache->ops->put(cache, entries, MANY));
     put_one("scam:1", "v", 100);
     put_one("scan:unwanted", "v", 100);
-    const struct cache_visitor visitor = { &seen, want, see };
+    const struct cache_visitor visitor = { &seen, want, see, NULL };
     assert_ok(cache->ops->scan(cache, STR("scan:"), &visitor));
     assert_true(seen.shown > seen.count);
     assert_true(seen.count >= MANY && seen.of_prefix == seen.count);
@@ -265,6 +265,97 @@ static void a_scan_sees_every_key_of_its_prefix(void **state)
     seen = (struct seen){ .least_s = INT64_MAX };
     assert_ok(cache->ops->scan(cache, STR("none:"), &visitor));
     assert_int_equal(seen.count, 0);
+}
+
+static void raise_one(const char *key, int64_t high, int64_t until_s, const char *text)
+{
+    const struct cache_mark mark = { str_of(key), high, until_s, str_of(text) };
+    assert_ok(cache->ops->raise(cache, &mark, 1, 1000));
+}
+
+static void a_mark_only_grows(void **state)
+{
+    (void)state;
+    raise_one("mark:1", 500, 2000, "first");
+    expect("mark:1", "500 2000 first");
+    raise_one("mark:1", 500, 2000, "the same");
+    raise_one("mark:1", 499, 2000, "lower");
+    raise_one("mark:1", 500, 1999, "ends earlier");
+    expect("mark:1", "500 2000 first");
+    raise_one("mark:1", 501, 1500, "higher, ends earlier");
+    expect("mark:1", "501 2000 higher, ends earlier");
+    raise_one("mark:1", 7, 3000, "lower, ends later");
+    expect("mark:1", "501 3000 lower, ends later");
+    raise_one("mark:1", 1000, 3000, ""); /* as numbers, not as texts */
+    expect("mark:1", "1000 3000 ");
+    raise_one("mark:1", INT64_C(253402300799), INT64_C(253402400800), "9999");
+    expect("mark:1", "253402300799 253402400800 9999");
+    put_one("mark:2", "something else", 100);
+    raise_one("mark:2", 1, 2000, "over it");
+    expect("mark:2", "1 2000 over it");
+    raise_one("mark:3", 1, 1001, "short");
+    raise_one("mark:4", 1, 999, "over already"); /* a second, since there is no less */
+    wait_until_gone("mark:3");
+    wait_until_gone("mark:4");
+    assert_ok(cache->ops->raise(cache, NULL, 0, 1000));
+}
+
+struct raiser {
+    pthread_t thread;
+    int64_t first;
+    bool good;
+};
+
+static void *raise_many(void *arg)
+{
+    struct raiser *raiser = arg;
+    raiser->good = true;
+    for (int64_t i = 0; i < 200; i++) {
+        const struct cache_mark mark = { STR("mark:race"), raiser->first + i * 4, 9000 - i, STR("x") };
+        raiser->good = raiser->good && !cache->ops->raise(cache, &mark, 1, 1000).code;
+    }
+    return NULL;
+}
+
+/* Whoever comes last, none lowers what another has raised. */
+static void of_several_who_raise_a_mark_the_highest_stays(void **state)
+{
+    struct raiser raisers[4];
+    (void)state;
+    for (size_t i = 0; i < COUNT(raisers); i++) {
+        raisers[i].first = (int64_t)i;
+        assert_int_equal(pthread_create(&raisers[i].thread, NULL, raise_many, &raisers[i]), 0);
+    }
+    for (size_t i = 0; i < COUNT(raisers); i++) {
+        pthread_join(raisers[i].thread, NULL);
+        assert_true(raisers[i].good);
+    }
+    expect("mark:race", "799 9000 x");
+}
+
+static void see_value(void *context, struct str key, struct str value)
+{
+    struct seen *seen = context;
+    struct str number = { key.at + 5, key.len - 5 };
+    seen->count++;
+    seen->of_prefix += str_has_prefix(value, STR("7 2000 ")) &&
+                       str_eq((struct str){ value.at + 7, value.len - 7 }, number);
+}
+
+static void a_scan_may_ask_for_values(void **state)
+{
+    enum { MANY = 1500 };
+    struct cache_mark *marks = arena_alloc(&arena, MANY * sizeof *marks);
+    struct seen seen = { .least_s = 0 };
+    (void)state;
+    for (int i = 0; i < MANY; i++) {
+        struct str key = arena_printf(&arena, "held:%d", i);
+        marks[i] = (struct cache_mark){ key, 7, 2000, { key.at + 5, key.len - 5 } };
+    }
+    assert_ok(cache->ops->raise(cache, marks, MANY, 1000));
+    const struct cache_visitor visitor = { &seen, want, NULL, see_value };
+    assert_ok(cache->ops->scan(cache, STR("held:"), &visitor));
+    assert_true(seen.count >= MANY && seen.of_prefix == seen.count);
 }
 
 static void append_one(const char *log, const char *text, struct cache_position *position)
@@ -387,6 +478,9 @@ int main(int argc, char **argv)
         TEST(of_several_callers_one_wins),
         TEST(a_counter_ends_after_its_first),
         TEST(a_scan_sees_every_key_of_its_prefix),
+        TEST(a_mark_only_grows),
+        TEST(of_several_who_raise_a_mark_the_highest_stays),
+        TEST(a_scan_may_ask_for_values),
         TEST(a_log_is_read_on_from_a_position),
         TEST(a_position_that_the_log_lacks_is_a_gap),
         TEST(a_log_that_was_trimmed_past_a_position_has_a_gap_there),

@@ -60,6 +60,28 @@ static int64_t pg(const char *text)
     return first;
 }
 
+#define DATABASE "token-service.db"
+
+/* The same on SQLite's file. */
+static int64_t sql(const char *text)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    int64_t result = -1;
+    assert_int_equal(sqlite3_open_v2(in_folder(DATABASE), &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    sqlite3_busy_timeout(db, 2000);
+    if (sqlite3_prepare_v2(db, text, -1, &statement, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", text, sqlite3_errmsg(db));
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        result = sqlite3_column_int64(statement, 0);
+    else if (code != SQLITE_DONE)
+        fail_msg("%s: %s", text, sqlite3_errmsg(db));
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return result;
+}
+
 #define OPEN(handle) AUTO(store_closep) struct store *handle = open_store()
 
 static struct client client_of(const char *id)
@@ -107,6 +129,17 @@ static struct record revocation_of(uint64_t number, enum token_kind token_kind, 
                              .expires_at = expires_at,
                              .token_expires_at = expires_at };
     hash_of(number, record.token_hash);
+    return record;
+}
+
+/* A rule; its hash is for the store any 32 bytes. */
+static struct record rule_of(uint64_t number, enum revocation_kind revokes, int64_t before, int64_t expires_at)
+{
+    struct record record = revocation_of(number, 0, expires_at);
+    record.token_expires_at = 0;
+    record.revokes = revokes;
+    record.before = before;
+    record.target = revokes == REVOKED_ALL ? STR("") : STR("target");
     return record;
 }
 
@@ -498,7 +531,7 @@ static void revocations_come_back_in_order_from_a_position_on(void **state)
     const struct revocation *all = found;
     for (uint64_t i = 0; i < MANY; i++) {
         hash_of(i * 7 % MANY, hash);
-        assert_memory_equal(all[i].token_hash, hash, 32);
+        assert_memory_equal(all[i].hash, hash, 32);
         assert_int_equal(all[i].expires_at, 5000 - (int64_t)i);
         assert_true(i == 0 ? all[i].position > 0 : all[i].position > all[i - 1].position);
     }
@@ -613,6 +646,113 @@ static void many_requests_and_their_lists_are_one_batch(void **state)
     assert_ok(store->ops->purge(store, 3000, 10000, &deleted));
     assert_int_equal(deleted, LISTS * EACH);
     assert_ok(store->ops->record(store, lists, 0)); /* none is fine too */
+}
+
+static void rules_and_revoked_tokens_come_back_in_one_order(void **state)
+{
+    OPEN(store);
+    struct revocation *found = NULL;
+    unsigned char hash[32];
+    (void)state;
+    for (size_t i = 0; i < REVOCATION_KINDS; i++) {
+        const struct record rule = i == REVOKED_TOKEN
+                                       ? revocation_of(i, TOKEN_ACCESS, 3000)
+                                       : rule_of(i, (enum revocation_kind)i, 1700 + (int64_t)i, 3000 + (int64_t)i);
+        assert_ok(record_one(store, &rule));
+    }
+    assert_int_equal(since(store, 0, 1000, 10, &found), REVOCATION_KINDS);
+    for (size_t i = 0; i < REVOCATION_KINDS; i++) {
+        hash_of(i, hash);
+        assert_memory_equal(found[i].hash, hash, 32);
+        assert_int_equal(found[i].kind, i);
+        assert_int_equal(found[i].before, i == REVOKED_TOKEN ? 0 : 1700 + (int64_t)i);
+        assert_int_equal(found[i].expires_at, 3000 + (int64_t)i);
+        assert_str(found[i].reason, "lost");
+        assert_true(i == 0 || found[i].position > found[i - 1].position);
+    }
+    assert_int_equal(since(store, found[2].position, 1000, 10, &found), 2);
+}
+
+static void a_rule_again_keeps_the_later_times_and_is_heard_of_when_they_grow(void **state)
+{
+    static const struct {
+        int64_t before, expires_at, kept_before, kept_until;
+        bool is_heard;
+    } rows[] = {
+        { 1500, 3000, 1500, 3000, true },  { 1500, 3000, 1500, 3000, false }, { 1400, 2900, 1500, 3000, false },
+        { 1400, 3000, 1500, 3000, false }, { 1600, 3100, 1600, 3100, true },  { 1700, 2000, 1700, 3100, true },
+        { 1700, 4000, 1700, 4000, true },  { 1000, 5000, 1700, 5000, true },
+    };
+    OPEN(store);
+    struct revocation *found = NULL;
+    int64_t position = 0;
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct record rule = rule_of(1, REVOKED_CLIENT, rows[i].before, rows[i].expires_at);
+        assert_ok(record_one(store, &rule));
+        assert_int_equal(since(store, position, 1000, 10, &found), rows[i].is_heard);
+        assert_int_equal(since(store, 0, 1000, 10, &found), 1);
+        assert_int_equal(found[0].kind, REVOKED_CLIENT);
+        assert_int_equal(found[0].before, rows[i].kept_before);
+        assert_int_equal(found[0].expires_at, rows[i].kept_until);
+        position = found[0].position;
+    }
+}
+
+/* Whoever asks first within a batch doesn't win: the later times do, each for itself. */
+static void of_rules_for_the_same_in_one_batch_the_later_times_are_kept(void **state)
+{
+    OPEN(store);
+    struct revocation *found = NULL;
+    const struct record records[] = { rule_of(1, REVOKED_SUBJECT, 1800, 3000), rule_of(1, REVOKED_SUBJECT, 1700, 4000),
+                                      rule_of(2, REVOKED_SUBJECT, 1600, 3000) };
+    const struct record *lists[] = { &records[0], &records[1], &records[2] };
+    (void)state;
+    assert_ok(store->ops->record(store, lists, COUNT(lists)));
+    assert_int_equal(since(store, 0, 1000, 10, &found), 2);
+    const struct revocation *one = found[0].before == 1800 ? &found[0] : &found[1];
+    assert_int_equal(one->before, 1800);
+    assert_int_equal(one->expires_at, 4000);
+}
+
+/* What a rule is about may be any text; a shared store keeps what it can hold of it. */
+static void a_rules_target_may_be_any_text(void **state)
+{
+    static const char *const targets[] = { "", "a\nb \"c\" \\", "'); DROP TABLE revocations; --",
+                                           "\xc3\xa4\xe2\x82\xac", "\xff\xfe" };
+    OPEN(store);
+    struct revocation *found = NULL;
+    (void)state;
+    for (size_t i = 0; i < COUNT(targets); i++) {
+        struct record rule = rule_of(i, REVOKED_SESSION, 1500, 3000);
+        rule.target = str_of(targets[i]);
+        assert_ok(record_one(store, &rule));
+    }
+    struct record rule = rule_of(COUNT(targets), REVOKED_SESSION, 1500, 3000);
+    rule.target = (struct str){ "a\0b", 3 };
+    assert_ok(record_one(store, &rule));
+    assert_int_equal(since(store, 0, 1000, 10, &found), COUNT(targets) + 1);
+}
+
+static void a_rule_is_purged_and_marks_no_token(void **state)
+{
+    OPEN(store);
+    struct revocation *found = NULL;
+    size_t deleted = 0;
+    const struct record token = token_of(1, TOKEN_REFRESH, 9000), rule = rule_of(1, REVOKED_ALL, 1500, 3000);
+    (void)state;
+    assert_ok(
+        record_one(store, &token)); /* of the same hash, which only a store that confuses them takes for its own */
+    assert_ok(record_one(store, &rule));
+    assert_ok(store->ops->purge(store, 3000, 100, &deleted));
+    assert_int_equal(deleted, 0);
+    assert_ok(store->ops->purge(store, 3001, 100, &deleted));
+    assert_int_equal(deleted, 1);
+    assert_int_equal(since(store, 0, 1000, 10, &found), 0);
+    if (kind == 0)
+        assert_int_equal(sql("SELECT count(*) FROM oauth_refresh_tokens WHERE revoked_at IS NULL"), 1);
+    else
+        assert_int_equal(pg("SELECT count(*) FROM token_service_unlinked_tokens WHERE revoked_at IS NULL"), 1);
 }
 
 /* --- purge ------------------------------------------------------------------------------------------------------- */
@@ -962,7 +1102,7 @@ static void no_position_becomes_visible_behind_a_reader(void **state)
     pthread_join(thread, NULL);
     assert_ok(racer.err);
     assert_int_equal(since(store, 0, 1000, 1000, &revocations), 51);
-    assert_memory_equal(revocations[0].token_hash, zero, 32);
+    assert_memory_equal(revocations[0].hash, zero, 32);
 }
 
 static void keys_of_the_service_before_are_left_alone(void **state)
@@ -984,27 +1124,6 @@ static void keys_of_the_service_before_are_left_alone(void **state)
 }
 
 /* --- SQLite alone ------------------------------------------------------------------------------------------------ */
-
-#define DATABASE "token-service.db"
-
-static int64_t sql(const char *text)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    int64_t result = -1;
-    assert_int_equal(sqlite3_open_v2(in_folder(DATABASE), &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-    sqlite3_busy_timeout(db, 2000);
-    if (sqlite3_prepare_v2(db, text, -1, &statement, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", text, sqlite3_errmsg(db));
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
-        result = sqlite3_column_int64(statement, 0);
-    else if (code != SQLITE_DONE)
-        fail_msg("%s: %s", text, sqlite3_errmsg(db));
-    sqlite3_finalize(statement);
-    sqlite3_close(db);
-    return result;
-}
 
 static void the_files_are_their_owners_alone(void **state)
 {
@@ -1044,6 +1163,12 @@ static void a_database_of_the_first_version_is_brought_up_to_date(void **state)
     static const char *const made_by_version_1[] = {
         "DROP TABLE oauth_jwks",
         "DROP TABLE events",
+        "DROP TABLE revocations",
+        ("CREATE TABLE revocations(position INTEGER PRIMARY KEY AUTOINCREMENT, token_hash BLOB NOT NULL UNIQUE, "
+         "expires_at INTEGER NOT NULL, reason TEXT NOT NULL, revoked_by TEXT NOT NULL, revoked_at INTEGER NOT NULL) "
+         "STRICT"),
+        "CREATE INDEX revocations_expiry ON revocations(expires_at)",
+        "INSERT INTO revocations VALUES (7, zeroblob(32), 9001, 'lost', 'client', 1500)",
         ("CREATE TABLE oauth_jwks(kid TEXT PRIMARY KEY, alg TEXT NOT NULL, public_key TEXT NOT NULL, private_key_ref "
          "TEXT NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5), created_at INTEGER NOT NULL, "
          "activated_at INTEGER NOT NULL, retired_at INTEGER NOT NULL) STRICT"),
@@ -1062,7 +1187,11 @@ static void a_database_of_the_first_version_is_brought_up_to_date(void **state)
     for (size_t i = 0; i < COUNT(made_by_version_1); i++)
         sql(made_by_version_1[i]);
     OPEN(again);
-    assert_int_equal(sql("PRAGMA user_version"), 2);
+    struct revocation *revoked = NULL;
+    assert_int_equal(sql("PRAGMA user_version"), 3);
+    assert_int_equal(since(again, 0, 1000, 10, &revoked), 1);
+    assert_int_equal(revoked[0].kind, REVOKED_TOKEN);
+    assert_int_equal(revoked[0].before, 0);
     assert_int_equal(found(again, "one").state, KEY_ACTIVE);
     assert_int_equal(found(again, "one").published_at, 1000);
     assert_int_equal(found(again, "one").lifetime_s, 8000); /* whenever it stops signing, its last token has expired */
@@ -1389,6 +1518,11 @@ int main(int argc, char **argv)
         IN_EACH(a_reason_comes_back_whatever_is_in_it),
         IN_EACH(a_token_may_be_revoked_that_was_never_recorded),
         IN_EACH(many_requests_and_their_lists_are_one_batch),
+        IN_EACH(rules_and_revoked_tokens_come_back_in_one_order),
+        IN_EACH(a_rule_again_keeps_the_later_times_and_is_heard_of_when_they_grow),
+        IN_EACH(of_rules_for_the_same_in_one_batch_the_later_times_are_kept),
+        IN_EACH(a_rules_target_may_be_any_text),
+        IN_EACH(a_rule_is_purged_and_marks_no_token),
         IN_EACH(a_purge_deletes_what_expired_in_steps_of_at_most_so_many_rows),
         IN_EACH(a_position_is_never_given_twice),
         IN_EACH(what_one_handle_wrote_another_reads),

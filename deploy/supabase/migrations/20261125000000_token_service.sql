@@ -78,6 +78,12 @@ CREATE TABLE IF NOT EXISTS public.token_service_revocations (
     revoked_by text NOT NULL,
     revoked_at timestamptz NOT NULL
 );
+-- A rule refuses every token of its target (a subject, a client, a session; or all) that was issued at `issued_before` or
+-- earlier. Its token_hash is its own. kind is null where one token is revoked.
+ALTER TABLE public.token_service_revocations ADD COLUMN IF NOT EXISTS kind text
+    CHECK (kind IN ('subject', 'client', 'session', 'all'));
+ALTER TABLE public.token_service_revocations ADD COLUMN IF NOT EXISTS issued_before timestamptz;
+ALTER TABLE public.token_service_revocations ADD COLUMN IF NOT EXISTS target text;
 CREATE INDEX IF NOT EXISTS token_service_revocations_expiry ON public.token_service_revocations (expires_at);
 
 -- What is to be told to others, written with what it tells.
@@ -458,22 +464,27 @@ BEGIN
     RETURN unlinked;
 END $$;
 
--- An entry that must be kept for longer gets a new position, so that those who follow hear of it.
+-- An entry that must be kept for longer, or refuse more, gets a new position, so that those who follow hear of it.
 CREATE OR REPLACE FUNCTION public.token_service_record_revocations(revocations jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp AS $$
 BEGIN
     -- Held until this transaction has ended and is seen by all: so whoever has read position n will meet no lower one.
     PERFORM pg_advisory_xact_lock(hashtextextended('token_service_positions', 0));
-    INSERT INTO public.token_service_revocations AS old (token_hash, expires_at, reason, revoked_by, revoked_at)
-    SELECT hash, to_timestamp(expires), reason, revoked_by, to_timestamp(at)
-    FROM (SELECT DISTINCT ON (hash) hash, expires, reason, revoked_by, at, place
+    INSERT INTO public.token_service_revocations AS old (token_hash, expires_at, reason, revoked_by, revoked_at, kind,
+        issued_before, target)
+    SELECT hash, to_timestamp(expires), reason, revoked_by, to_timestamp(at), rule, to_timestamp(before), target
+    FROM (SELECT DISTINCT ON (hash) hash, max(expires) OVER (PARTITION BY hash) AS expires, reason, revoked_by, at, rule,
+              before, target, place
           FROM ROWS FROM (jsonb_to_recordset(revocations) AS (hash text, expires bigint, reason text, revoked_by text,
-              at bigint)) WITH ORDINALITY AS r (hash, expires, reason, revoked_by, at, place)
-          ORDER BY hash, expires DESC) AS each
+              at bigint, rule text, before bigint, target text))
+              WITH ORDINALITY AS r (hash, expires, reason, revoked_by, at, rule, before, target, place)
+          ORDER BY hash, before DESC, r.expires DESC) AS each
     ORDER BY place
-    ON CONFLICT (token_hash) DO UPDATE SET position = excluded.position, expires_at = excluded.expires_at,
+    ON CONFLICT (token_hash) DO UPDATE SET position = excluded.position,
+        expires_at = greatest(old.expires_at, excluded.expires_at),
+        issued_before = greatest(old.issued_before, excluded.issued_before),
         reason = excluded.reason, revoked_by = excluded.revoked_by, revoked_at = excluded.revoked_at
-    WHERE old.expires_at < excluded.expires_at;
+    WHERE old.expires_at < excluded.expires_at OR old.issued_before < excluded.issued_before;
 
     UPDATE public.oauth_access_tokens t
     SET revoked_at = to_timestamp(r.at), revoked_by = r.revoked_by, revocation_reason = r.reason
@@ -488,7 +499,7 @@ BEGIN
     UPDATE public.token_service_unlinked_tokens t
     SET revoked_at = to_timestamp(r.at), revoked_by = r.revoked_by, revocation_reason = r.reason
     FROM jsonb_to_recordset(revocations) AS r (kind text, hash text, reason text, revoked_by text, at bigint)
-    WHERE r.kind <> 'id' AND t.token_hash = r.hash AND t.revoked_at IS NULL;
+    WHERE r.kind IN ('access', 'refresh') AND t.token_hash = r.hash AND t.revoked_at IS NULL;
 END $$;
 
 -- Many requests' records: all of them or none.
@@ -507,13 +518,14 @@ BEGIN
     RETURN jsonb_build_object('unlinked', unlinked);
 END $$;
 
--- "position hash expiry reason" a line, the reason as a JSON string, which has no line break. In the order of the
--- subquery; and without token_service_seconds(): a start reads a million of these.
+-- "position hash expiry reason" a line, the reason as a JSON string, which has no line break; of a rule "position hash
+-- expiry kind before reason". In the order of the subquery; and without token_service_seconds(): a start reads a million of these.
 CREATE OR REPLACE FUNCTION public.token_service_revocations_since(args jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT jsonb_build_object('rows', coalesce(string_agg(position || ' ' || token_hash || ' ' ||
-        extract(epoch FROM expires_at)::bigint || ' ' || to_json(reason), E'\n'), ''))
-    FROM (SELECT r.position, r.token_hash, r.expires_at, r.reason FROM public.token_service_revocations r
+        extract(epoch FROM expires_at)::bigint || ' ' ||
+        coalesce(kind || ' ' || extract(epoch FROM issued_before)::bigint || ' ', '') || to_json(reason), E'\n'), ''))
+    FROM (SELECT r.position, r.token_hash, r.expires_at, r.kind, r.issued_before, r.reason FROM public.token_service_revocations r
           WHERE r.position > (args ->> 'after')::bigint
               AND r.expires_at > coalesce(public.token_service_time((args ->> 'now_s')::bigint), to_timestamp(0))
           ORDER BY r.position LIMIT (args ->> 'max')::bigint) AS page
@@ -567,7 +579,7 @@ CREATE OR REPLACE FUNCTION public.token_service_check(args jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 BEGIN
     UPDATE public.token_service_state SET checks = checks + 1 WHERE id = 1;
-    RETURN jsonb_build_object('version', 1);
+    RETURN jsonb_build_object('version', 2);
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_take_lease(args jsonb) RETURNS jsonb
