@@ -27,7 +27,7 @@ struct err feed_read_query(struct str query, int64_t *since)
 static void pack(const struct revocation *entry, unsigned char to[FEED_ENTRY_BYTES])
 {
     uint32_t expiry = entry->expires_at > UINT32_MAX ? UINT32_MAX : (uint32_t)entry->expires_at;
-    memcpy(to, entry->token_hash, FEED_HASH_BYTES);
+    memcpy(to, entry->hash, FEED_HASH_BYTES);
     for (int i = 0; i < 4; i++)
         to[FEED_HASH_BYTES + i] = (unsigned char)(expiry >> (24 - 8 * i));
 }
@@ -37,18 +37,45 @@ static void write_tokens(struct buf *out, const struct feed_page *page)
     unsigned char packed[BATCH][FEED_ENTRY_BYTES];
     size_t count = 0;
     for (size_t i = 0; i < page->count; i++) {
+        if (page->entries[i].kind != REVOKED_TOKEN)
+            continue;
         pack(&page->entries[i], packed[count++]);
-        if (count == BATCH || i + 1 == page->count) {
-            b64url_add(out, (struct str){ (const char *)packed, count * FEED_ENTRY_BYTES });
+        if (count == BATCH) {
+            b64url_add(out, (struct str){ (const char *)packed, sizeof packed });
             count = 0;
         }
     }
+    b64url_add(out, (struct str){ (const char *)packed, count * FEED_ENTRY_BYTES });
 }
 
 static void write_number(struct buf *out, struct str name, int64_t value)
 {
     json_write_name(out, name);
     buf_add_int(out, value);
+}
+
+/* A rule's value is named by the claim that it is about; to all it is about none. */
+static void write_rules(struct buf *out, const struct feed_page *page)
+{
+    static const struct str names[REVOCATION_KINDS] = { [REVOKED_SUBJECT] = { "sub", 3 },
+                                                        [REVOKED_CLIENT] = { "client_id", 9 },
+                                                        [REVOKED_SESSION] = { "sid", 3 },
+                                                        [REVOKED_ALL] = { "all", 3 } };
+    for (size_t i = 0; i < page->count; i++) {
+        const struct revocation *rule = &page->entries[i];
+        if (rule->kind == REVOKED_TOKEN)
+            continue;
+        if (out->len > 0 && out->at[out->len - 1] == '}')
+            buf_add_char(out, ',');
+        buf_add_char(out, '{');
+        json_write_name(out, names[rule->kind]);
+        buf_add_char(out, '"');
+        b64url_add(out, (struct str){ (const char *)rule->hash, sizeof rule->hash });
+        buf_add_char(out, '"');
+        write_number(out, STR("before"), rule->before);
+        write_number(out, STR("exp"), rule->expires_at);
+        buf_add_char(out, '}');
+    }
 }
 
 void feed_page_write(struct buf *out, const struct feed_page *page)
@@ -66,5 +93,9 @@ void feed_page_write(struct buf *out, const struct feed_page *page)
     json_write_name(out, STR("tokens"));
     buf_add_char(out, '"');
     write_tokens(out, page);
-    buf_add(out, STR("\",\"rules\":[]}"));
+    buf_add_char(out, '"');
+    json_write_name(out, STR("rules"));
+    buf_add_char(out, '[');
+    write_rules(out, page);
+    buf_add(out, STR("]}"));
 }

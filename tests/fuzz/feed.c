@@ -27,7 +27,7 @@ static void check_page(struct arena *arena, struct str in)
     const struct json *json;
     for (size_t i = 0; i < count; i++) {
         uint64_t expiry;
-        memcpy(entries[i].token_hash, in.at + i * TAKEN, 32);
+        memcpy(entries[i].hash, in.at + i * TAKEN, 32);
         memcpy(&expiry, in.at + i * TAKEN + 32, 8);
         entries[i].expires_at = (int64_t)(expiry >> 24);
     }
@@ -42,7 +42,7 @@ static void check_page(struct arena *arena, struct str in)
     for (size_t i = 0; i < count; i++) {
         const unsigned char *entry = bytes + i * FEED_ENTRY_BYTES;
         int64_t expiry = (int64_t)entry[16] << 24 | entry[17] << 16 | entry[18] << 8 | entry[19];
-        PROMISE(memcmp(entry, entries[i].token_hash, FEED_HASH_BYTES) == 0);
+        PROMISE(memcmp(entry, entries[i].hash, FEED_HASH_BYTES) == 0);
         PROMISE(expiry == (entries[i].expires_at > UINT32_MAX ? UINT32_MAX : entries[i].expires_at));
     }
 }

@@ -90,8 +90,8 @@ static void an_entry_is_a_part_of_its_hash_and_its_expiry(void **state)
     struct revocation entries[2] = { { .position = 4097, .expires_at = 0x01020304, .reason = STR("secret") },
                                      { .position = 4098, .expires_at = INT64_C(0x100000005) } };
     for (unsigned char i = 0; i < 32; i++)
-        entries[0].token_hash[i] = i;
-    memset(entries[1].token_hash, 0xff, 32);
+        entries[0].hash[i] = i;
+    memset(entries[1].hash, 0xff, 32);
     const struct feed_page page = {
         .issuer = STR("i"), .since = 4096, .next = 8192, .position = 8192, .entries = entries, .count = 2
     };
@@ -101,6 +101,24 @@ static void an_entry_is_a_part_of_its_hash_and_its_expiry(void **state)
                                "\"rules\":[]}");
 }
 
+static void a_rule_says_which_claim_it_is_about(void **state)
+{
+    (void)state;
+    static const enum revocation_kind kinds[] = { REVOKED_SUBJECT, REVOKED_TOKEN, REVOKED_CLIENT, REVOKED_SESSION,
+                                                  REVOKED_ALL };
+    struct revocation entries[COUNT(kinds)] = { 0 };
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        entries[i] = (struct revocation){ .kind = kinds[i], .before = 7, .expires_at = 9 };
+    const struct feed_page page = { .issuer = STR("i"), .entries = entries, .count = COUNT(kinds) };
+#define HASH "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    assert_str(written(&page), "{\"iss\":\"i\",\"iat\":0,\"exp\":0,\"since\":0,\"next\":0,\"position\":0,"
+                               "\"more\":false,\"tokens\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAk\",\"rules\":["
+                               "{\"sub\":\"" HASH "\",\"before\":7,\"exp\":9},"
+                               "{\"client_id\":\"" HASH "\",\"before\":7,\"exp\":9},"
+                               "{\"sid\":\"" HASH "\",\"before\":7,\"exp\":9},"
+                               "{\"all\":\"" HASH "\",\"before\":7,\"exp\":9}]}");
+}
+
 /* Entries are encoded in batches: no seam may show. */
 static void no_seam_shows_between_entries(void **state)
 {
@@ -108,7 +126,7 @@ static void no_seam_shows_between_entries(void **state)
     static struct revocation entries[FEED_BLOCK];
     static const size_t counts[] = { 1, 2, 3, 191, 192, 193, 384, 4095, FEED_BLOCK };
     for (size_t i = 0; i < FEED_BLOCK; i++) {
-        memset(entries[i].token_hash, (int)i, 32);
+        memset(entries[i].hash, (int)i, 32);
         entries[i].expires_at = (int64_t)i;
     }
     for (size_t i = 0; i < COUNT(counts); i++) {
@@ -121,11 +139,24 @@ static void no_seam_shows_between_entries(void **state)
         assert_true(b64url_decode(rest, bytes, &len));
         assert_int_equal(len, counts[i] * FEED_ENTRY_BYTES);
         for (size_t j = 0; j < counts[i]; j++) {
-            assert_memory_equal(bytes + j * FEED_ENTRY_BYTES, entries[j].token_hash, FEED_HASH_BYTES);
+            assert_memory_equal(bytes + j * FEED_ENTRY_BYTES, entries[j].hash, FEED_HASH_BYTES);
             assert_int_equal((unsigned char)bytes[j * FEED_ENTRY_BYTES + 19], j & 255);
             assert_int_equal((unsigned char)bytes[j * FEED_ENTRY_BYTES + 18], j >> 8);
         }
     }
+}
+
+/* The longest rule there is, as often as a page can hold it. */
+static void the_largest_page_fits(void **state)
+{
+    (void)state;
+    static struct revocation entries[FEED_BLOCK];
+    for (size_t i = 0; i < FEED_BLOCK; i++)
+        entries[i] = (struct revocation){ .kind = REVOKED_CLIENT, .before = INT64_MAX, .expires_at = INT64_MAX };
+    const struct feed_page page = { .issuer = STR("i"), .entries = entries, .count = FEED_BLOCK };
+    struct str text = written(&page);
+    assert_true(b64url_encoded_len(text.len) + 2048 < FEED_PAGE_MAX);
+    assert_true(text.len > 4096 * 100);
 }
 
 /* --- pages that are kept ----------------------------------------------------------------------------------------- */
@@ -189,5 +220,6 @@ static void what_was_asked_for_longest_ago_goes(void **state)
 }
 
 RUN(TEST(a_query_has_one_spelling), TEST(pages_begin_at_multiples), TEST(an_empty_page_says_so),
-    TEST(an_entry_is_a_part_of_its_hash_and_its_expiry), TEST(no_seam_shows_between_entries),
-    TEST(a_page_is_kept_until_the_next_one), TEST(what_was_asked_for_longest_ago_goes))
+    TEST(an_entry_is_a_part_of_its_hash_and_its_expiry), TEST(a_rule_says_which_claim_it_is_about),
+    TEST(no_seam_shows_between_entries), TEST(the_largest_page_fits), TEST(a_page_is_kept_until_the_next_one),
+    TEST(what_was_asked_for_longest_ago_goes))
