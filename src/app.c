@@ -134,8 +134,6 @@ struct err app_open(struct app *app)
     service->failures = failures_new(settings->failure_limit);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;
-    if (app->serves)
-        service->feed = feed_new(service);
     return OK;
 }
 
@@ -241,6 +239,7 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     atomic_store(&app->service.moves_keys, true);
     if (app->service.replication)
         replication_wait(app->service.replication);
+    app->service.feed = feed_new(&app->service);
     TRY(server_open(&app->service, &server, &port));
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),
         LOG_TEXT_("issuer", app->settings.issuer), LOG_TEXT_("store", app->service.store->ops->name),

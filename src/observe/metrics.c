@@ -12,10 +12,9 @@
 #include <unistd.h>
 
 static const char *const operation_names[] = {
-    [OP_ISSUE] = "issue",   [OP_VERIFY] = "verify",      [OP_INTROSPECT] = "introspect",
-    [OP_REVOKE] = "revoke", [OP_ROTATE] = "rotate_keys", [OP_JWKS] = "jwks",
-    [OP_FEED] = "revocations",
-    [OP_HEALTH] = "health", [OP_METRICS] = "metrics",    [OP_OTHER] = "other",
+    [OP_ISSUE] = "issue",        [OP_VERIFY] = "verify", [OP_INTROSPECT] = "introspect", [OP_REVOKE] = "revoke",
+    [OP_ROTATE] = "rotate_keys", [OP_JWKS] = "jwks",     [OP_FEED] = "revocations",      [OP_HEALTH] = "health",
+    [OP_METRICS] = "metrics",    [OP_OTHER] = "other",
 };
 _Static_assert(sizeof operation_names / sizeof *operation_names == OP_COUNT, "every operation needs a name");
 
