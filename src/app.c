@@ -128,6 +128,7 @@ struct err app_open(struct app *app)
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
     service->revocations = revocations_new();
+    service->rules = rules_new();
     TRY(open_cache(app));
     service->verified = verified_cache_new((size_t)settings->verified_cache);
     service->clients = clients_new(service->store, settings->client_cache_s);
@@ -148,6 +149,7 @@ void app_close(struct app *app)
     replication_close(service->replication);
     cache_close(service->cache);
     revocations_free(service->revocations);
+    rules_free(service->rules);
     commit_close(service->commit);
     keyring_close(service->keyring);
     rotation_free(service->rotation);

@@ -43,12 +43,14 @@ static const struct command commands[] = {
       { "[--check-config]" } },
     { "token",
       command_token,
-      "Does to a token what the service would. Tokens are read from standard input.",
+      "Does to a token, read from standard input, what the service would; or revokes many by a rule.",
       { "issue --client ID [--subject SUB] [--scope \"A B\"] [--type access|refresh|id]\n"
         "[--audience AUD] [--expires-in S] [--claims JSON] [--nonce N] [--json]",
         "verify [--key JWK_FILE | --type KIND --audience AUD --subject SUB --nonce N\n"
         "--require-issuer ISS] [--json]",
-        "inspect", "revoke [--reason TEXT] [--json]" } },
+        "inspect", "revoke [--reason TEXT] [--json]",
+        "revoke --subject SUB | --client ID | --session SID | --everything\n"
+        "[--before S] [--reason TEXT] [--json]" } },
     { "clients",
       command_clients,
       "Says who may call. add prints client_id and client_secret, once.",

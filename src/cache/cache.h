@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/settings.h"
 
-enum { CACHE_KEY_MAX = 256, CACHE_VALUE_MAX = 64 * 1024, CACHE_POSITION_ROOM = 48 };
+enum { CACHE_KEY_MAX = 256, CACHE_VALUE_MAX = 64 * 1024, CACHE_POSITION_ROOM = 48, CACHE_VISITORS_MAX = 4 };
 
 struct cache_entry {
     struct str key, value;
@@ -33,8 +33,9 @@ struct cache_item {
     struct cache_position position;
 };
 
-/* Who is shown keys. Their views live until the call returns. */
+/* Who is shown the keys that begin with `prefix`. Their views live until the call returns. */
 struct cache_visitor {
+    struct str prefix;
     void *context;
     /* Whether to ask how long the key still lives, which costs time; if not, `each` isn't called for it. */
     bool (*wants)(void *context, struct str key);
@@ -61,9 +62,10 @@ struct cache_ops {
     struct err (*take)(struct cache *, struct arena *, struct str key, struct str *value);
     /* Adds one to a counter, which ends `ttl_s` after its first; *value: what it is now. */
     struct err (*count)(struct cache *, struct str key, int64_t ttl_s, int64_t *value);
-    /* Shows every key that begins with `prefix` and was there all the time; one may come twice.
-     * ERR_CONFLICT: keys may have been missed, since they moved from server to server: scan again. */
-    struct err (*scan)(struct cache *, struct str prefix, const struct cache_visitor *);
+    /* Shows each visitor, at most CACHE_VISITORS_MAX, every key of its own that was there all the time; one may come
+     * twice. All in one pass, since a pass looks at all keys that there are. ERR_CONFLICT: keys may have been missed,
+     * since they moved from server to server: scan again. */
+    struct err (*scan)(struct cache *, const struct cache_visitor *, size_t count);
 
     /* Appends to a log, which keeps its last items, CACHE_LOG_KEPT at least; *position is the item's. */
     struct err (*append)(struct cache *, struct str log, struct str text, struct cache_position *position);

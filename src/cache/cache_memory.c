@@ -241,16 +241,17 @@ static void show(const struct cache_visitor *visitor, const struct value *value,
         visitor->each(visitor->context, key_of(value), (value->ends_ms - now + 999) / 1000);
 }
 
-static struct err scan(struct cache *cache, struct str prefix, const struct cache_visitor *visitor)
+static struct err scan(struct cache *cache, const struct cache_visitor *visitors, size_t count)
 {
     struct cache_memory *memory = memory_of(cache);
     int64_t now = clock_ms();
     pthread_mutex_lock(&memory->lock);
     for (size_t i = 0; i < memory->places_count; i++)
         for (const struct value *value = memory->places[i]; value; value = value->next)
-            if (value->ends_ms > now && str_has_prefix(key_of(value), prefix) &&
-                visitor->wants(visitor->context, key_of(value)))
-                show(visitor, value, now);
+            for (size_t k = 0; k < count && value->ends_ms > now; k++)
+                if (str_has_prefix(key_of(value), visitors[k].prefix) &&
+                    visitors[k].wants(visitors[k].context, key_of(value)))
+                    show(&visitors[k], value, now);
     pthread_mutex_unlock(&memory->lock);
     return OK;
 }

@@ -152,61 +152,101 @@ static struct err show(const struct cache_visitor *visitor, struct str key, cons
     return OK;
 }
 
+/* All visitors of one scan, and the pattern that all of their keys fit. */
+struct visit {
+    const struct cache_visitor *visitors;
+    size_t count;
+    struct str pattern;
+};
+
+/* Whoever wants the key; NULL: nobody. */
+static const struct cache_visitor *visitor_of(const struct visit *visit, struct str key)
+{
+    for (size_t i = 0; i < visit->count; i++)
+        if (str_has_prefix(key, visit->visitors[i].prefix))
+            return visit->visitors[i].wants(visit->visitors[i].context, key) ? &visit->visitors[i] : NULL;
+    return NULL;
+}
+
 /* How long each of the wanted keys lives, or what it holds: one trip for all of them. A key that is gone meanwhile is
  * left out. */
-static struct err visit(struct redis *redis, struct arena *arena, const struct reply *keys,
-                        const struct cache_visitor *visitor)
+static struct err visit_keys(struct redis *redis, struct arena *arena, const struct reply *keys,
+                             const struct visit *visit)
 {
     struct redis_command *commands = arena_alloc(arena, (keys->count + 1) * sizeof *commands);
+    const struct cache_visitor **visitors = arena_alloc(arena, (keys->count + 1) * sizeof(struct cache_visitor *));
     const struct reply **replies = arena_alloc(arena, (keys->count + 1) * sizeof(const struct reply *));
     size_t wanted = 0;
     for (size_t i = 0; i < keys->count; i++) {
         const struct reply *key = keys->items[i];
         if (key->kind != REPLY_TEXT)
             return unexpected();
-        if (visitor->wants(visitor->context, key->text))
-            commands[wanted++] = REDIS_COMMAND(key->text, visitor->holds ? STR("GET") : STR("PTTL"), key->text);
+        visitors[wanted] = visitor_of(visit, key->text);
+        if (!visitors[wanted])
+            continue;
+        commands[wanted] = REDIS_COMMAND(key->text, visitors[wanted]->holds ? STR("GET") : STR("PTTL"), key->text);
+        wanted++;
     }
     TRY(redis_run_many(redis, arena, commands, wanted, replies));
     for (size_t i = 0; i < wanted; i++)
-        TRY(show(visitor, commands[i].key, replies[i]));
+        TRY(show(visitors[i], commands[i].key, replies[i]));
     return OK;
 }
 
 /* One step of SCAN; *cursor goes on, and is 0 at the end. */
-static struct err scan_step(struct redis *redis, size_t master, struct str pattern, char cursor[NAME_ROOM],
-                            const struct cache_visitor *visitor)
+static struct err scan_step(struct redis *redis, size_t master, char cursor[NAME_ROOM], const struct visit *visit)
 {
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
-    const struct redis_command scan = REDIS_COMMAND(NO_KEY, STR("SCAN"), str_of(cursor), STR("MATCH"), pattern,
+    const struct redis_command scan = REDIS_COMMAND(NO_KEY, STR("SCAN"), str_of(cursor), STR("MATCH"), visit->pattern,
                                                     STR("COUNT"), number(&arena, SCAN_COUNT));
     const struct reply *reply;
     TRY(redis_run_at(redis, &arena, master, &scan, &reply));
     const struct reply *next = reply_item(reply, 0, REPLY_TEXT), *keys = reply_item(reply, 1, REPLY_LIST);
     if (!next || !keys || next->text.len == 0 || next->text.len >= NAME_ROOM)
         return unexpected();
-    TRY(visit(redis, &arena, keys, visitor));
+    TRY(visit_keys(redis, &arena, keys, visit));
     memcpy(cursor, next->text.at, next->text.len);
     cursor[next->text.len] = '\0';
     return OK;
 }
 
-static struct err scan(struct cache *cache, struct str prefix, const struct cache_visitor *visitor)
+/* As far as the shortest prefix goes, the letters that any of them has there: "[\r\t][\e\o]*". Others' keys may fit it
+ * too; visitor_of() looks again. */
+static struct str pattern_of(struct arena *arena, const struct cache_visitor *visitors, size_t count)
+{
+    struct buf pattern;
+    size_t len = CACHE_KEY_MAX;
+    buf_init(&pattern, arena, 256, CACHE_KEY_MAX * (2 + 2 * CACHE_VISITORS_MAX) + 1);
+    for (size_t i = 0; i < count; i++)
+        len = visitors[i].prefix.len < len ? visitors[i].prefix.len : len;
+    for (size_t at = 0; at < len; at++) {
+        buf_add_char(&pattern, '[');
+        for (size_t i = 0; i < count; i++) {
+            buf_add_char(&pattern, '\\');
+            buf_add_char(&pattern, visitors[i].prefix.at[at]);
+        }
+        buf_add_char(&pattern, ']');
+    }
+    buf_add_char(&pattern, '*');
+    return buf_str(&pattern);
+}
+
+static struct err scan(struct cache *cache, const struct cache_visitor *visitors, size_t count)
 {
     struct redis *redis = redis_of(cache);
-    char pattern[CACHE_KEY_MAX + 2];
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    const struct visit visit = { visitors, count, pattern_of(&arena, visitors, count) };
     size_t masters = 0;
-    if (prefix.len > CACHE_KEY_MAX || memchr(prefix.at, '*', prefix.len) || memchr(prefix.at, '[', prefix.len))
-        return failed(ERR_INTERNAL, "no prefix of ours has signs of a pattern");
-    memcpy(pattern, prefix.at, prefix.len);
-    pattern[prefix.len] = '*';
+    if (count == 0 || count > CACHE_VISITORS_MAX)
+        return failed(ERR_INTERNAL, "a scan is for some visitors, and not for many");
     TRY(redis_masters(redis, &masters));
     uint64_t generation = redis_generation(redis);
     for (size_t i = 0; i < masters; i++) {
         char cursor[NAME_ROOM] = "0";
         do
-            TRY(scan_step(redis, i, (struct str){ pattern, prefix.len + 1 }, cursor, visitor));
+            TRY(scan_step(redis, i, cursor, &visit));
         while (strcmp(cursor, "0") != 0);
     }
     if (generation != redis_generation(redis)) /* keys may have moved past the scan */

@@ -6,9 +6,12 @@
 
 #include "jose/claims.h"
 
-enum { VERIFIED_ENTRY_MAX = 8192 }; /* bytes; a larger entry is handed out but not kept */
+enum {
+    VERIFIED_ENTRY_MAX = 8192, /* bytes; a larger entry is handed out but not kept */
+    VERIFIED_RULES = 4,        /* rules that may be about one token (service/rule.h) */
+};
 
-/* Immutable once put. Everything it points to lies in its own memory. */
+/* Immutable once put, but for what is atomic. Everything it points to lies in its own memory. */
 struct verified {
     unsigned char hash[32]; /* SHA-256 of the token's text */
     uint64_t key_serial;    /* of the struct jwk that verified it */
@@ -16,8 +19,10 @@ struct verified {
     struct claims claims;
     struct str introspection; /* the RFC 7662 answer of this token while it is active, ready to send */
     struct arena arena;       /* what the above lies in */
-    unsigned refs;            /* atomic */
-    size_t bytes;             /* memory it holds */
+    unsigned char rule_hashes[VERIFIED_RULES][32]; /* once they are needed: */
+    unsigned rule_state;                           /* atomic, service/rule.c's */
+    unsigned refs;                                 /* atomic */
+    size_t bytes;                                  /* memory it holds */
 };
 
 struct verified_cache;

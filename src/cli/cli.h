@@ -36,7 +36,7 @@ MUST_USE bool read_stdin(struct arena *arena, struct str *out);
 int report(struct err err);
 
 /* A command: what it is called and does, and what may follow its name, a form a line. */
-enum { COMMAND_FORMS_MAX = 4 };
+enum { COMMAND_FORMS_MAX = 5 };
 struct command {
     const char *name;
     int (*run)(int argc, char **argv);

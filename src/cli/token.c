@@ -1,5 +1,5 @@
 /* cli/token.c: token-service token issue | verify | inspect | revoke. Tokens come from standard input, since arguments
- * can be seen by every process. */
+ * can be seen by every process. revoke by a rule takes no token. */
 #include "cli/cli.h"
 #include "jose/jws.h"
 #include "observe/log.h"
@@ -8,9 +8,9 @@
 enum { KEY_FILE_MAX = 64 * 1024 };
 
 struct token_options {
-    const char *subject, *client, *scope, *type, *audience, *nonce, *claims, *reason, *key, *issuer;
+    const char *subject, *client, *session, *scope, *type, *audience, *nonce, *claims, *reason, *key, *issuer, *before;
     int64_t expires_in_s;
-    bool json;
+    bool everything, json;
 };
 
 static void write_member(struct buf *body, struct str name, const char *value)
@@ -146,6 +146,36 @@ static int revoke(struct token_options *options, struct settings *settings, stru
     return call_and_print(options, settings, arena, "/token/revoke", &body, (struct str){ 0, 0 });
 }
 
+/* A number goes into the body as it is written; what is none, the service refuses. */
+static bool is_number(const char *text)
+{
+    return text[0] && strspn(text, "0123456789") == strlen(text);
+}
+
+static bool is_rule(const struct token_options *options)
+{
+    return options->subject || options->client || options->session || options->everything || options->before;
+}
+
+static int revoke_many(struct token_options *options, struct settings *settings, struct arena *arena)
+{
+    struct buf body;
+    if (options->before && !is_number(options->before))
+        return report(failed(ERR_INVALID_REQUEST, "--before takes seconds since 1970"));
+    buf_init(&body, arena, 2048, 2 * KEY_FILE_MAX);
+    buf_add(&body, options->everything ? STR("{\"everything\":true") : STR("{\"everything\":false"));
+    write_member(&body, STR("subject"), options->subject);
+    write_member(&body, STR("clientId"), options->client);
+    write_member(&body, STR("sessionId"), options->session);
+    write_member(&body, STR("reason"), options->reason);
+    if (options->before) {
+        json_write_name(&body, STR("before"));
+        buf_add(&body, str_of(options->before));
+    }
+    buf_add_char(&body, '}');
+    return call_and_print(options, settings, arena, "/admin/revocations", &body, (struct str){ 0, 0 });
+}
+
 /* What a token says, unchecked. */
 static int inspect(struct arena *arena, struct str token)
 {
@@ -183,6 +213,8 @@ static int run(const char *verb, struct token_options *options, struct settings 
         return issue(options, settings, arena);
     if (!verifies && !inspects && !revokes)
         return report(failed(ERR_INVALID_REQUEST, "token takes issue, verify, inspect or revoke"));
+    if (revokes && is_rule(options))
+        return revoke_many(options, settings, arena);
     if (!read_stdin(arena, &token))
         return report(failed(ERR_TOKEN_MALFORMED, "standard input holds no token, or more than 64 KiB"));
     if (!utf8_valid(token))
@@ -196,17 +228,13 @@ int command_token(int argc, char **argv)
 {
     struct token_options options = { 0 };
     const struct option_row rows[] = {
-        { "--subject", OPTION_TEXT, &options.subject },
-        { "--client", OPTION_TEXT, &options.client },
-        { "--scope", OPTION_TEXT, &options.scope },
-        { "--type", OPTION_TEXT, &options.type },
-        { "--audience", OPTION_TEXT, &options.audience },
-        { "--nonce", OPTION_TEXT, &options.nonce },
-        { "--claims", OPTION_TEXT, &options.claims },
-        { "--reason", OPTION_TEXT, &options.reason },
-        { "--key", OPTION_TEXT, &options.key },
-        { "--require-issuer", OPTION_TEXT, &options.issuer },
-        { "--expires-in", OPTION_SECONDS, &options.expires_in_s },
+        { "--subject", OPTION_TEXT, &options.subject },   { "--client", OPTION_TEXT, &options.client },
+        { "--scope", OPTION_TEXT, &options.scope },       { "--type", OPTION_TEXT, &options.type },
+        { "--audience", OPTION_TEXT, &options.audience }, { "--nonce", OPTION_TEXT, &options.nonce },
+        { "--claims", OPTION_TEXT, &options.claims },     { "--reason", OPTION_TEXT, &options.reason },
+        { "--key", OPTION_TEXT, &options.key },           { "--require-issuer", OPTION_TEXT, &options.issuer },
+        { "--session", OPTION_TEXT, &options.session },   { "--everything", OPTION_SWITCH, &options.everything },
+        { "--before", OPTION_TEXT, &options.before },     { "--expires-in", OPTION_SECONDS, &options.expires_in_s },
         { "--json", OPTION_SWITCH, &options.json },
     };
     const char *words[1] = { NULL };

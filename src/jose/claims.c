@@ -47,7 +47,13 @@ bool token_kind_of_typ(struct str typ, enum token_kind *out)
 
 /* --- read -------------------------------------------------------------------------------------------------------- */
 
-enum form { TEXT, TIME, AUDIENCE, RESERVED /* not read here, but no custom claim may have its name */ };
+enum form {
+    TEXT,
+    TIME,
+    AUDIENCE,
+    RESERVED, /* not read here, but no custom claim may have its name */
+    CUSTOM,   /* a text that comes as a custom claim; in another form it says nothing */
+};
 
 static const struct row {
     struct str name;
@@ -72,6 +78,7 @@ static const struct row {
     ROW("token_type", token_type, TEXT, false),
     ROW("nonce", nonce, TEXT, false),
     ROW("auth_time", auth_time, TIME, false),
+    ROW("sid", sid, CUSTOM, false),
 #undef ROW
     { { "at_hash", 7 }, RESERVED, false, 0 },
     { { "c_hash", 6 }, RESERVED, false, 0 },
@@ -91,7 +98,8 @@ static const struct row *row_of(struct str name)
 
 bool claims_is_registered(struct str name)
 {
-    return row_of(name) != NULL;
+    const struct row *row = row_of(name);
+    return row && row->form != CUSTOM;
 }
 
 static bool read_audience(const struct json *value, struct claims *out)
@@ -125,6 +133,10 @@ static bool read_claim(const struct row *row, const struct json *value, struct c
     }
     case AUDIENCE:
         return read_audience(value, out);
+    case CUSTOM:
+        if (value->kind == JSON_STRING)
+            memcpy(to, &value->text, sizeof value->text);
+        return true;
     case RESERVED:
         break;
     }
@@ -150,6 +162,11 @@ struct err claims_read(struct arena *arena, struct str payload, struct claims *o
             return failed(ERR_TOKEN_CLAIM, "the token lacks one of iss, sub, aud, exp, iat, nbf, jti");
     *out = read;
     return OK;
+}
+
+struct str claims_owner(const struct claims *claims)
+{
+    return claims->client_id.at ? claims->client_id : claims->azp;
 }
 
 /* --- check ------------------------------------------------------------------------------------------------------- */

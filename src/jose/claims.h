@@ -21,6 +21,7 @@ MUST_USE bool token_kind_of_typ(struct str typ, enum token_kind *out);
 /* A token's registered claims. Absent strings have at == NULL. Views into the payload or the arena. */
 struct claims {
     struct str iss, sub, jti, client_id, azp, scope, token_type, nonce;
+    struct str sid; /* the session: OpenID Connect Front-Channel Logout 1.0, section 3 */
     struct str aud[CLAIMS_AUD_MAX];
     size_t aud_count;
     int64_t exp, iat, nbf; /* seconds since 1970 */
@@ -34,6 +35,9 @@ struct claims {
  * CLAIMS_TIME_MAX], aud a string or a list of 1 to CLAIMS_AUD_MAX strings. Views live as long as `payload` and the
  * arena. Fuzzed: tests/fuzz/claims.c. */
 MUST_USE struct err claims_read(struct arena *arena, struct str payload, struct claims *out);
+
+/* The client that a token belongs to: an id token names it in azp, the others in client_id. at == NULL: none. */
+struct str claims_owner(const struct claims *claims);
 
 /* What a caller asks of a token. Zeroed strings and -1 ages ask nothing. */
 struct claims_expect {

@@ -51,14 +51,21 @@ static void fetch_sha256(void)
         abort();
 }
 
-void sha256(struct str in, unsigned char out[32])
+void sha256_parts(const struct str *parts, size_t count, unsigned char out[32])
 {
     pthread_once(&sha256_once, fetch_sha256);
     if (!mine.digest && !(mine.digest = EVP_MD_CTX_new()))
         abort();
-    if (EVP_DigestInit_ex2(mine.digest, sha256_md, NULL) != 1 || EVP_DigestUpdate(mine.digest, in.at, in.len) != 1 ||
-        EVP_DigestFinal_ex(mine.digest, out, NULL) != 1)
+    bool good = EVP_DigestInit_ex2(mine.digest, sha256_md, NULL) == 1;
+    for (size_t i = 0; i < count; i++)
+        good = good && EVP_DigestUpdate(mine.digest, parts[i].at, parts[i].len) == 1;
+    if (!good || EVP_DigestFinal_ex(mine.digest, out, NULL) != 1)
         abort(); /* a hash that is not made must never be compared */
+}
+
+void sha256(struct str in, unsigned char out[32])
+{
+    sha256_parts(&in, 1, out);
 }
 
 /* --- contexts ---------------------------------------------------------------------------------------------------- */

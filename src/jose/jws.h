@@ -52,5 +52,7 @@ void jws_thread_end(void);
 
 /* SHA-256 of `in` into 32 bytes; the digest context is this thread's. */
 void sha256(struct str in, unsigned char out[32]);
+/* Of several texts, one after the other. */
+void sha256_parts(const struct str *parts, size_t count, unsigned char out[32]);
 
 #endif

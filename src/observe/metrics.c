@@ -12,9 +12,17 @@
 #include <unistd.h>
 
 static const char *const operation_names[] = {
-    [OP_ISSUE] = "issue",        [OP_VERIFY] = "verify", [OP_INTROSPECT] = "introspect", [OP_REVOKE] = "revoke",
-    [OP_ROTATE] = "rotate_keys", [OP_JWKS] = "jwks",     [OP_FEED] = "revocations",      [OP_HEALTH] = "health",
-    [OP_METRICS] = "metrics",    [OP_OTHER] = "other",
+    [OP_ISSUE] = "issue",
+    [OP_VERIFY] = "verify",
+    [OP_INTROSPECT] = "introspect",
+    [OP_REVOKE] = "revoke",
+    [OP_REVOKE_RULE] = "revoke_rule",
+    [OP_ROTATE] = "rotate_keys",
+    [OP_JWKS] = "jwks",
+    [OP_FEED] = "revocations",
+    [OP_HEALTH] = "health",
+    [OP_METRICS] = "metrics",
+    [OP_OTHER] = "other",
 };
 _Static_assert(sizeof operation_names / sizeof *operation_names == OP_COUNT, "every operation needs a name");
 
@@ -30,6 +38,7 @@ static const struct {
     [COUNT_INTROSPECT_ACTIVE] = { "result=\"active\"", "token_service_introspections_total", "Tokens introspected" },
     [COUNT_INTROSPECT_INACTIVE] = { "result=\"inactive\"", NULL, NULL },
     [COUNT_REVOKED] = { "result=\"revoked\"", "token_service_revocations_total", "Revocations asked for" },
+    [COUNT_REVOKED_RULE] = { "result=\"rule\"", NULL, NULL },
     [COUNT_REVOKED_UNKNOWN] = { "result=\"unknown\"", NULL, NULL },
     [COUNT_VERIFIED_HIT] = { "result=\"hit\"", "token_service_verified_cache_total", "Look-ups of verified tokens" },
     [COUNT_VERIFIED_MISS] = { "result=\"miss\"", NULL, NULL },
@@ -64,6 +73,9 @@ static const struct {
     [COUNT_FEED_SIGNED] = { "", "token_service_feed_pages_signed_total", "Pages of the revocation feed signed" },
     [COUNT_FEED_LIMITED] = { "", "token_service_feed_limited_total",
                              "Pages of the revocation feed refused: too many were asked for anew" },
+    [COUNT_RULE_REFUSALS] = { "", "token_service_rule_refusals_total", "Tokens refused since a rule revokes them" },
+    [COUNT_RULES_FULL] = { "", "token_service_rules_full_total",
+                           "Rules refused: as many as there may be are in force" },
 };
 _Static_assert(sizeof counters / sizeof *counters == COUNT_COUNT, "every counter needs a row");
 

@@ -10,6 +10,7 @@ enum operation {
     OP_VERIFY,
     OP_INTROSPECT,
     OP_REVOKE,
+    OP_REVOKE_RULE,
     OP_ROTATE,
     OP_JWKS,
     OP_FEED,
@@ -31,6 +32,7 @@ enum counter {
     COUNT_INTROSPECT_ACTIVE,
     COUNT_INTROSPECT_INACTIVE, /* token_service_introspections_total{result} */
     COUNT_REVOKED,
+    COUNT_REVOKED_RULE,
     COUNT_REVOKED_UNKNOWN, /* token_service_revocations_total{result} */
     COUNT_VERIFIED_HIT,
     COUNT_VERIFIED_MISS, /* token_service_verified_cache_total{result} */
@@ -57,6 +59,8 @@ enum counter {
     COUNT_REVOCATIONS_RESYNCS, /* token_service_revocations_resyncs_total */
     COUNT_FEED_SIGNED,         /* token_service_feed_pages_signed_total */
     COUNT_FEED_LIMITED,        /* token_service_feed_limited_total */
+    COUNT_RULE_REFUSALS,       /* token_service_rule_refusals_total */
+    COUNT_RULES_FULL,          /* token_service_rules_full_total */
     COUNT_COUNT
 };
 

@@ -82,7 +82,9 @@ struct err publish_metrics(struct call *call, struct response *response)
     GAUGE("queue_depth", "Requests that wait for a worker", atomic_load(&service->jobs_waiting));
     GAUGE("commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));
     GAUGE("revocations", "Revoked tokens held in memory", revocations_count(service->revocations));
-    GAUGE("revocations_bytes", "Memory of the revoked tokens, in bytes", revocations_bytes(service->revocations));
+    GAUGE("revocation_rules", "Rules in force, each of which revokes more than one token", rules_count(service->rules));
+    GAUGE("revocations_bytes", "Memory of the revoked tokens and of the rules, in bytes",
+          revocations_bytes(service->revocations) + rules_bytes(service->rules));
     GAUGE("feed_bytes", "Memory of the revocation feed's pages, in bytes", feed_bytes(service->feed));
     GAUGE("clients_cached", "Clients held in memory", clients_count(service->clients));
     GAUGE("store_up", "Whether the store answered last", atomic_load(&service->store_ok));

@@ -2,6 +2,7 @@
 #include "service/housekeeping.h"
 #include "observe/log.h"
 #include "service/clients.h"
+#include "service/rule.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -44,7 +45,7 @@ static struct err follow_revocations(struct housekeeping *housekeeping)
         struct err err = store->ops->revocations_since(store, &arena, housekeeping->position, now_s(), FOLLOW_BATCH,
                                                        &found, &count);
         for (size_t i = 0; !err.code && i < count; i++) {
-            revocations_add(housekeeping->service->revocations, found[i].hash, found[i].expires_at);
+            revocation_hold(housekeeping->service, &found[i]);
             housekeeping->position = found[i].position;
         }
         arena_release(&arena);
@@ -84,6 +85,7 @@ static bool purge(struct service *service)
         metrics_count(COUNT_PURGED, deleted);
     }
     revocations_purge(service->revocations, now_s());
+    rules_purge(service->rules, now_s());
     return deleted == PURGE_BATCH;
 }
 

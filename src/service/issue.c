@@ -6,7 +6,7 @@
 #include "observe/log.h"
 #include "service/authn.h"
 #include "service/clients.h"
-#include "service/service.h"
+#include "service/rule.h"
 #include <stddef.h>
 
 enum { CLAIMS_MAX = 8192, JTI_BYTES = 16 };
@@ -51,6 +51,8 @@ static struct err check_custom_claims(struct call *call, const struct json *clai
 {
     struct arena *arena = call->request->arena;
     for (const struct json *claim = claims ? claims->child : NULL; claim; claim = claim->next) {
+        if (str_eq(claim->name, STR("sid")) && claim->kind != JSON_STRING) /* or no rule would meet its session */
+            return failed(ERR_INVALID_REQUEST, "the claim \"sid\" must be a string");
         if (claims_is_registered(claim->name))
             return failed(ERR_INVALID_REQUEST,
                           arena_printf(arena, "the claim \"%.*s\" is the service's own and can't be given",
@@ -257,6 +259,20 @@ static void log_issued(const struct call *call, const struct issue *issue, const
         LOG_INT("expires_in", issue->expires_in));
 }
 
+/* A rule that revokes all that is issued up to now would refuse the token at once: the next second's will be good. */
+static struct err check_rules(struct service *service, const struct claims_new *claims, struct response *response)
+{
+    const struct json *sid = claims->custom ? json_member(claims->custom, STR("sid")) : NULL;
+    const struct claims issued = { .sub = claims->sub,
+                                   .client_id = claims->client_id,
+                                   .sid = sid ? sid->text : (struct str){ 0, 0 },
+                                   .iat = claims->iat };
+    if (!rule_refuses_new(service, &issued))
+        return OK;
+    response->retry_after_s = 1;
+    return failed(ERR_UNAVAILABLE, "what is issued in this second has been revoked; try again");
+}
+
 struct err issue_token(struct call *call, struct response *response)
 {
     struct service *service = call->service;
@@ -282,6 +298,7 @@ struct err issue_token(struct call *call, struct response *response)
         .auth_time = issue.auth_time,
         .custom = issue.claims,
     };
+    TRY(check_rules(service, &claims, response));
     struct buf payload, token;
     buf_init(&payload, arena, 1024, CLAIMS_MAX);
     claims_write(&payload, &claims);

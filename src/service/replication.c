@@ -17,14 +17,17 @@
  *
  * Following goes: append a mark to the log; read all keys; push what the store has beside them; read the log on from
  * the mark. What was revoked before the mark has its key already, since keys are set before items are appended; what
- * comes after it is in the log. Each read of the log proves that it still holds the item where this instance stands
- * (cache_redis.c), so nothing can be trimmed or lost between two reads unseen: that is a gap, and everything is read
- * again. */
+ * comes after it is in the log. A rule (shared_rules.h) goes the same way, in the same log; its key holds times that
+ * can only be raised, so it says at least what the last of several revocations promised, in whichever order they came.
+ * Each read of the log proves that it still holds the item where this instance stands (cache_redis.c), so nothing can
+ * be trimmed or lost between two reads unseen: that is a gap, and everything is read again. */
 #include "service/replication.h"
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/random.h"
 #include "observe/log.h"
+#include "service/rule.h"
+#include "service/shared_rules.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,19 +75,8 @@ static void write_key(const unsigned char hash[32], char to[KEY_ROOM])
     hex_write(hash, 32, to + key_prefix.len);
 }
 
-static bool read_seconds(struct str text, int64_t *out)
-{
-    int64_t value = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        value = value * 10 + (text.at[i] - '0');
-    }
-    *out = value;
-    return text.len > 0 && text.len <= 12;
-}
-
-/* "revoked <hex> <until>", "restored <instance>", "mark <instance>"; what is none of them is passed over. */
+/* "revoked <hex> <until>", "rule …" (shared_rules.h), "restored <instance>", "mark <instance>"; what is none of them is
+ * passed over. */
 static void apply_item(struct replication *replication, struct str item)
 {
     struct str rest = item, kind, hash_text;
@@ -94,6 +86,8 @@ static void apply_item(struct replication *replication, struct str item)
         return;
     if (str_eq(kind, STR("restored")) && !str_eq(rest, str_of(replication->name)))
         replication->reads_again = true;
+    if (str_eq(kind, STR("rule")))
+        shared_rules_apply(replication->service, rest);
     if (str_eq(kind, STR("revoked")) && str_cut(&rest, ' ', &hash_text) && hex_read(hash_text, hash, 32) &&
         read_seconds(rest, &until))
         revocations_add(replication->service->revocations, hash, until);
@@ -112,7 +106,8 @@ static void now_known(struct replication *replication, int64_t at_ms)
     atomic_store(&replication->service->revocations_known_until_ms, at_ms + lease_s * 1000);
     if (!atomic_exchange(&replication->service->cache_ok, true))
         LOG(LOG_INFO, "revocations_current",
-            LOG_INT("entries", (int64_t)revocations_count(replication->service->revocations)));
+            LOG_INT("entries", (int64_t)revocations_count(replication->service->revocations)),
+            LOG_INT("rules", (int64_t)rules_count(replication->service->rules)));
 }
 
 /* From now on things may be revoked elsewhere without this instance hearing of it. */
@@ -144,7 +139,14 @@ struct seen {
     struct revocations *revocations;
     uint64_t *parts; /* sorted once all are there */
     size_t count, room;
+    struct rules *rules; /* likewise, with their times */
 };
+
+static void seen_release(struct seen *seen)
+{
+    free(seen->parts);
+    rules_free(seen->rules);
+}
 
 static uint64_t part_of(const unsigned char hash[32])
 {
@@ -189,13 +191,16 @@ static int compare(const void *a, const void *b)
     return (*one > *other) - (*one < *other);
 }
 
-/* Every revocation that Redis holds; the caller frees seen->parts, also after a failure. */
+/* Every revocation that Redis holds; the caller releases *seen, also after a failure. */
 static struct err read_keys(struct replication *replication, struct seen *seen)
 {
-    *seen = (struct seen){ .revocations = replication->service->revocations };
-    const struct cache_visitor visitor = { seen, wants_key, add_key, NULL };
+    *seen = (struct seen){ .revocations = replication->service->revocations, .rules = rules_new() };
+    struct rules_reading rules = { replication->service, seen->rules };
+    const struct cache_visitor visitors[] = {
+        { .prefix = key_prefix, .context = seen, .wants = wants_key, .each = add_key }, shared_rules_visitor(&rules)
+    };
     metrics_count(COUNT_REVOCATIONS_RESYNCS, 1);
-    TRY(replication->cache->ops->scan(replication->cache, key_prefix, &visitor));
+    TRY(replication->cache->ops->scan(replication->cache, visitors, 2));
     replication->reads_again = false; /* only now: a read that failed is still to be done */
     if (seen->count > 0)
         qsort(seen->parts, seen->count, sizeof *seen->parts, compare);
@@ -222,8 +227,8 @@ static struct err push_batch(struct replication *replication, const struct seen 
     struct cache_entry *entries = arena_alloc(&arena, (*count + 1) * sizeof *entries);
     for (size_t i = 0; i < *count; i++) {
         *position = found[i].position;
-        revocations_add(replication->service->revocations, found[i].hash, found[i].expires_at);
-        if (has_seen(seen, found[i].hash))
+        revocation_hold(replication->service, &found[i]);
+        if (found[i].kind != REVOKED_TOKEN || has_seen(seen, found[i].hash))
             continue;
         char *key = arena_alloc(&arena, KEY_ROOM);
         write_key(found[i].hash, key);
@@ -233,7 +238,7 @@ static struct err push_batch(struct replication *replication, const struct seen 
     }
     TRY(replication->cache->ops->add(replication->cache, entries, lacking, &added));
     *restored += added;
-    return OK;
+    return shared_rules_push(replication->service, seen->rules, found, *count, now, restored);
 }
 
 static struct err push_store(struct replication *replication, const struct seen *seen)
@@ -255,7 +260,7 @@ static struct err read_keys_alone(struct replication *replication)
 {
     struct seen seen;
     struct err err = read_keys(replication, &seen);
-    free(seen.parts);
+    seen_release(&seen);
     return err;
 }
 
@@ -275,7 +280,7 @@ static struct err resync(struct replication *replication)
     struct err err = read_keys(replication, &seen);
     if (!err.code)
         err = push_store(replication, &seen);
-    free(seen.parts);
+    seen_release(&seen);
     TRY(err);
     if (generation != cache->ops->generation(cache))
         return failed(ERR_CONFLICT, "Redis changed while revocations were read");
@@ -425,14 +430,18 @@ static struct err announce(struct service *service, const struct record *record,
 {
     struct cache *cache = service->cache;
     struct cache_position position;
-    char key[KEY_ROOM], item[8 + 64 + 24];
+    char key[KEY_ROOM], item[RULE_ITEM_ROOM];
+    if (record->revokes != REVOKED_TOKEN) {
+        TRY(shared_rules_put(cache, record, now, item));
+        return cache->ops->append(cache, log_name, str_of(item), &position);
+    }
     write_key(record->token_hash, key);
     const struct cache_entry entry = { .key = { key, KEY_LEN },
                                        .value = record->reason,
                                        .ttl_s = record->expires_at - now };
-    int len = snprintf(item, sizeof item, "revoked %.64s %lld", key + key_prefix.len, (long long)record->expires_at);
+    snprintf(item, sizeof item, "revoked %.64s %lld", key + key_prefix.len, (long long)record->expires_at);
     TRY(cache->ops->put(cache, &entry, 1));
-    return cache->ops->append(cache, log_name, (struct str){ item, (size_t)len }, &position);
+    return cache->ops->append(cache, log_name, str_of(item), &position);
 }
 
 struct err replication_announce(struct service *service, const struct record *record, uint64_t *announced)
@@ -458,19 +467,19 @@ struct err service_committed(struct service *service, const struct response *res
     }
     return response->announced == epoch_of(service)
                ? OK
-               : failed(ERR_UNAVAILABLE, "Redis changed while the token was revoked; try again");
+               : failed(ERR_UNAVAILABLE, "Redis changed while this was revoked; try again");
 }
 
-struct err replication_ask(struct service *service, const unsigned char hash[32])
+struct err replication_ask(struct service *service, struct verified *entry)
 {
     char key[KEY_ROOM];
     struct str reason;
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
-    write_key(hash, key);
+    write_key(entry->hash, key);
     struct err err = service->cache->ops->get(service->cache, &arena, (struct str){ key, KEY_LEN }, &reason);
     if (err.code == ERR_NOT_FOUND)
-        return OK;
+        return shared_rules_ask(service, entry);
     return err.code ? failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again")
                     : failed(ERR_TOKEN_REVOKED, "the token has been revoked");
 }

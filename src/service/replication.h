@@ -1,6 +1,7 @@
 /* service/replication.h: revocations of all instances, by way of the shared cache (REDIS_URL). Two things lie there:
- * `revoked:<sha256 hex>` -> reason for each revoked token as long as it matters, which other agents read too; and a log
- * of what was revoked lately, which every instance follows on a thread of its own. */
+ * `revoked:<sha256 hex>` -> reason for each revoked token as long as it matters, which other agents read too, with
+ * the same of rules in keys of their own; and a log of what was revoked lately, which every instance follows on a
+ * thread of its own. */
 #ifndef SERVICE_REPLICATION_H
 #define SERVICE_REPLICATION_H
 
@@ -21,6 +22,6 @@ double replication_staleness_s(const struct replication *replication);
 MUST_USE struct err replication_announce(struct service *service, const struct record *record, uint64_t *announced);
 
 /* Asks the shared cache itself, where nobody follows it (a command, not a server). May wait. ERR_TOKEN_REVOKED. */
-MUST_USE struct err replication_ask(struct service *service, const unsigned char hash[32]);
+MUST_USE struct err replication_ask(struct service *service, struct verified *entry);
 
 #endif

@@ -37,12 +37,6 @@ static void write_answer(const struct call *call, struct response *response)
         buf_add(&response->body, STR("{\"revoked\":true}"));
 }
 
-/* The client that a token belongs to: an id token names it in azp, the others in client_id. */
-static struct str owner_of(const struct claims *claims)
-{
-    return claims->client_id.at ? claims->client_id : claims->azp;
-}
-
 static struct err revoke_and_record(struct call *call, const struct verified *entry, struct str reason,
                                     struct response *response)
 {
@@ -65,7 +59,7 @@ static struct err revoke_and_record(struct call *call, const struct verified *en
     char id[13];
     log_token_id(entry->hash, id);
     LOG(LOG_INFO, "token_revoked", LOG_STR("request_id", call->request->id), LOG_TEXT_("token", id),
-        LOG_STR("type", token_kind_name(entry->kind)), LOG_STR("client_id", owner_of(&entry->claims)),
+        LOG_STR("type", token_kind_name(entry->kind)), LOG_STR("client_id", claims_owner(&entry->claims)),
         LOG_STR("caller", call->caller.client_id), LOG_STR("reason", record->reason));
     return OK;
 }
@@ -85,7 +79,7 @@ struct err revoke_token(struct call *call, struct response *response)
         write_answer(call, response);
         return OK;
     }
-    if (!str_eq(owner_of(&entry->claims), call->caller.client_id) &&
+    if (!str_eq(claims_owner(&entry->claims), call->caller.client_id) &&
         !caller_may(&call->caller, STR("token:revoke:any"))) /* section 2.1 */
         return failed(ERR_INSUFFICIENT_SCOPE, "revoking another client's token needs the scope token:revoke:any");
     TRY(revoke_and_record(call, entry, body.reason, response));

@@ -25,6 +25,7 @@ static const struct route routes[] = {
     { "/token/verify", METHOD_POST, OP_VERIFY, CALLER, "token:verify", CORS_NONE, false, verify_token },
     { "/token", METHOD_POST, OP_ISSUE, CALLER, NULL, CORS_SETTING, true, issue_token },
     { "/token/revoke", METHOD_POST, OP_REVOKE, CALLER, NULL, CORS_SETTING, true, revoke_token },
+    { "/admin/revocations", METHOD_POST, OP_REVOKE_RULE, CALLER, "token:revoke:any", CORS_NONE, true, revoke_by_rule },
     { "/admin/rotate-keys", METHOD_POST, OP_ROTATE, CALLER, "keys:rotate", CORS_NONE, true, rotate_keys },
     { "/.well-known/jwks.json", GET_ONLY, OP_JWKS, OPEN, NULL, CORS_ANY, false, publish_jwks },
     { "/revocations", GET_ONLY, OP_FEED, OPEN, NULL, CORS_ANY, false, publish_revocations },
@@ -167,7 +168,7 @@ enum answered service_answer(struct service *service, const struct request *requ
         return NEEDS_WORKER;
     if (!err.code && response->body.overflowed)
         err = failed(ERR_INTERNAL, "the answer is too large");
-    if (err.code == ERR_UNAVAILABLE && may_wait)
+    if (err.code == ERR_UNAVAILABLE && may_wait && response->retry_after_s == 0)
         response->retry_after_s = service_retry_after_s(service);
     if (err.code)
         response_fail(response, request->arena, err);

@@ -5,6 +5,7 @@
 
 #include "cache/cache.h"
 #include "cache/revocations.h"
+#include "cache/rules.h"
 #include "cache/verified.h"
 #include "keys/keyring.h"
 #include "keys/rotation.h"
@@ -28,6 +29,7 @@ struct service {
     struct housekeeping *housekeeping; /* set before the first request */
     atomic_bool moves_keys;            /* a server: housekeeping does what is due; a command looks only */
     struct revocations *revocations;
+    struct rules *rules;
     struct cache *cache;             /* in memory, or the Redis of all instances */
     struct replication *replication; /* follows it; NULL without a shared cache, and in a command */
     struct verified_cache *verified;
@@ -91,6 +93,7 @@ struct err issue_token(struct call *call, struct response *response);
 struct err verify_token(struct call *call, struct response *response);
 struct err introspect_token(struct call *call, struct response *response);
 struct err revoke_token(struct call *call, struct response *response);
+struct err revoke_by_rule(struct call *call, struct response *response);
 struct err rotate_keys(struct call *call, struct response *response);
 struct err publish_jwks(struct call *call, struct response *response);
 struct err publish_revocations(struct call *call, struct response *response);

@@ -8,6 +8,7 @@
 #include "service/housekeeping.h"
 #include "service/introspect.h"
 #include "service/replication.h"
+#include "service/rule.h"
 #include "base/clock.h"
 #include <stddef.h>
 
@@ -87,12 +88,23 @@ static struct err find_verified(struct service *service, struct str token, const
     return OK;
 }
 
+/* By itself, or by a rule. */
+static bool is_revoked(struct service *service, struct verified *entry)
+{
+    if (revocations_has(service->revocations, entry->hash))
+        return true;
+    if (!rule_refuses(service, entry))
+        return false;
+    metrics_count(COUNT_RULE_REFUSALS, 1);
+    return true;
+}
+
 /* Whether another instance may have revoked the token without this one knowing of it. */
-static struct err check_elsewhere(struct service *service, const unsigned char hash[32])
+static struct err check_elsewhere(struct service *service, struct verified *entry)
 {
     int64_t known_until = atomic_load_explicit(&service->revocations_known_until_ms, memory_order_acquire);
     if (known_until == INT64_MAX)
-        return service->cache && service->cache->ops->is_shared ? replication_ask(service, hash) : OK;
+        return service->cache && service->cache->ops->is_shared ? replication_ask(service, entry) : OK;
     if (clock_coarse_ms() > known_until)
         return failed(ERR_UNAVAILABLE, "revocations of other instances can't be known now; try again");
     return OK;
@@ -111,13 +123,13 @@ struct err token_check(struct service *service, struct str token, const struct t
         return failed(ERR_TOKEN_KIND, "the token is of another kind than the one asked for");
     if (!str_eq(entry->claims.iss, str_of(service->settings->issuer)))
         return failed(ERR_TOKEN_CLAIM, "the token's issuer is not this service");
-    if (!ask->even_revoked && revocations_has(service->revocations, hash))
+    if (!ask->even_revoked && is_revoked(service, entry))
         return failed(ERR_TOKEN_REVOKED, "the token has been revoked");
     struct claims_expect expect = ask->expect;
     expect.skew_s = service->settings->clock_skew_s;
     TRY(claims_check(&entry->claims, &expect, now_s));
     if (!ask->even_revoked) /* last: whatever is wrong with the token is wrong without asking others */
-        TRY(check_elsewhere(service, hash));
+        TRY(check_elsewhere(service, entry));
     *out = entry;
     entry = NULL;
     return OK;

@@ -218,6 +218,19 @@ static void check_issued(struct arena *arena, const struct request *request, con
     verified_release(entry);
 }
 
+/* It is in force here by now; whoever made it may, and it refuses nothing that is issued later than clocks may differ.
+ */
+static void check_rule(const struct record *record)
+{
+    int64_t before = 0, expires_at = 0;
+    PROMISE(rules_find(service.rules, record->token_hash, &before, &expires_at));
+    PROMISE(before == record->before && expires_at == record->expires_at);
+    PROMISE(before >= 0 && before <= NOW + settings.clock_skew_s && expires_at > NOW && expires_at > before);
+    PROMISE(record->revokes > REVOKED_TOKEN && record->revokes <= REVOKED_ALL && !record->next);
+    PROMISE((record->revokes == REVOKED_ALL) == (record->target.len == 0));
+    PROMISE(str_eq(record->revoked_by, STR("admin")));
+}
+
 static void check_success(struct arena *arena, const struct request *request, const struct response *response)
 {
     const struct str body = buf_str(&response->body);
@@ -230,6 +243,8 @@ static void check_success(struct arena *arena, const struct request *request, co
         PROMISE(str_eq(body, STR("{\"active\":false}")));
     if (response->operation == OP_REVOKE && response->records)
         PROMISE(revocations_has(service.revocations, response->records->token_hash));
+    if (response->operation == OP_REVOKE_RULE && response->records)
+        check_rule(response->records);
 }
 
 static void check_answer(struct arena *arena, const struct request *request, const struct response *response)
@@ -243,7 +258,8 @@ static void check_answer(struct arena *arena, const struct request *request, con
         check_success(arena, request, response);
     bool knows_caller = response->status == 200 &&
                         (response->operation == OP_ISSUE || response->operation == OP_VERIFY ||
-                         response->operation == OP_INTROSPECT || response->operation == OP_REVOKE);
+                         response->operation == OP_INTROSPECT || response->operation == OP_REVOKE ||
+                         response->operation == OP_REVOKE_RULE);
     PROMISE(!knows_caller || str_eq(response->client_id, STR("agent")) || str_eq(response->client_id, STR("admin")));
 }
 
@@ -254,6 +270,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned char hash[32];
     arena_init(&arena, NULL, 0);
     service.revocations = revocations_new();
+    service.rules = rules_new();
     service.verified = verified_cache_new(64);
     service.clients = clients_new(service.store, settings.client_cache_s);
     sha256(tokens[3], hash);
@@ -266,6 +283,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     clients_free(service.clients);
     verified_cache_free(service.verified);
     revocations_free(service.revocations);
+    rules_free(service.rules);
     arena_release(&arena);
     return 0;
 }

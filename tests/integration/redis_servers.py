@@ -106,7 +106,7 @@ def single(home, *settings):
 def with_login(home):
     """A user of its own, who may do what the service does, on its keys alone; the default user may nothing."""
     user = (f"user service on >{PASSWORD} ~revoked:* ~token-service:* +@read +@write +@connection -@dangerous +info "
-            "+role +cluster|slots")
+            "+role +cluster|slots +eval")
     redis = Redis(home, 'save ""', user, "user default off", login="service:a-Pass%3Aw%25rd%40of%2Ftests@",
                   cli=("--user", "service", "--pass", PASSWORD, "--no-auth-warning"))
     return redis

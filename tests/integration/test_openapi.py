@@ -230,7 +230,7 @@ def closed(make_server):
 
 GOOD = {"/token": {"subject": "user-1", "clientId": "story-agent", "scope": "", "tokenType": "access"},
         "/token/verify": {"token": "a.b.c"}, "/token/introspect": {"token": "a.b.c"},
-        "/token/revoke": {"token": "a.b.c"}, "/admin/rotate-keys": {}}
+        "/token/revoke": {"token": "a.b.c"}, "/admin/revocations": {"subject": "user-9"}, "/admin/rotate-keys": {}}
 
 
 def answers_to_anyone(server, method, path):
@@ -327,6 +327,14 @@ def answers_to_revoke(world):
         yield server.post("/token/revoke", json={"token": token}, auth=agent, headers={"Origin": ORIGIN})
 
 
+def answers_to_revoke_many(world):
+    server, agent = world["server"], world["agent"]
+    for members in ({"subject": "user-9", "reason": "x"}, {"clientId": "no-such-client"}, {"sessionId": "s"},
+                    {"everything": True, "before": 1}, {"subject": "user-9", "before": int(time.time()) + 3600},
+                    {"reason": "a leak"}):
+        yield server.post("/admin/revocations", auth=agent, json=members)
+
+
 def answers_to_rotate(world):
     """Those that the others' keys may not be changed by come from a server of their own."""
     server, agent, full = world["server"], world["agent"], world["full"]
@@ -342,7 +350,8 @@ def answers_to_rotate(world):
 
 
 SPECIAL = {"/token": answers_to_issue, "/token/verify": answers_to_verify, "/token/introspect": answers_to_introspect,
-           "/token/revoke": answers_to_revoke, "/admin/rotate-keys": answers_to_rotate}
+           "/token/revoke": answers_to_revoke, "/admin/revocations": answers_to_revoke_many,
+           "/admin/rotate-keys": answers_to_rotate}
 
 
 def answers(world, method, path):
@@ -508,7 +517,8 @@ VALUES = [None, True, 0, 1, -1, 1.5, 60, 300, 301, 86400, 2147483647, 2147483648
           {"a": 1}, {"iss": "x"}, {"a": 1, "cnf": {}}, {"": 1}, {"audience": "x"}, {"unknown": 1}]
 
 # Refusals that no schema can foretell: they depend on what the service knows, or on the other members.
-KNOWING = re.compile(r"clientId names no client|expiresIn is at most|client may not have a scope|only an access token")
+KNOWING = re.compile(r"clientId names no client|expiresIn is at most|client may not have a scope|only an access token|"
+                     "before lies in the future")
 
 
 def refused_for_its_form(answer):

@@ -454,6 +454,208 @@ def test_a_full_redis_revokes_nothing(start_redis, instances):
     until(lambda: server.revoke(group.agent, token).status_code == 200, "it does not go on", 10)
 
 
+# --- rules: many tokens at once --------------------------------------------------------------------------------------
+
+def rule_key(claim, value=""):
+    return "token-service:rule:" + hashlib.sha256(f"{claim}:{value}".encode()).hexdigest()
+
+
+def revoke_by(server, agent, **members):
+    return server.post("/admin/revocations", auth=agent, json=members)
+
+
+def rules_in(redis):
+    """The times that Redis holds of each rule."""
+    return {key: tuple(map(int, redis.ask("GET", key).split(" ")[:2])) for key in redis.keys("token-service:rule:*")}
+
+
+def test_a_rule_made_at_one_is_in_force_at_all_within_milliseconds(redis, instances):
+    group = instances(redis, 3)
+    a, b, c = group.all
+    delays = []
+    for at in range(20):
+        token = a.token(group.agent, subject=f"user-{at}", claims={"sid": f"s-{at}"})
+        assert [status_of(each, group.agent, token) for each in group.all] == [200] * 3
+        target = [{"subject": f"user-{at}"}, {"sessionId": f"s-{at}"}][at % 2]
+        assert revoke_by(a, group.agent, **target).status_code == 200
+        begin = time.monotonic()
+        refused(b, group.agent, token)
+        delays.append(time.monotonic() - begin)
+        refused(c, group.agent, token)
+    assert statistics.median(delays) < 0.05, delays
+    assert redis.keys() == set(), "what other agents read is about single tokens"
+    assert b.metric("revocation_rules") == 20
+
+
+@pytest.mark.parametrize("target,claim,value", [
+    ({"subject": "zoë"}, "sub", "zoë"), ({"clientId": "agent"}, "client_id", "agent"), ({"sessionId": "s"}, "sid", "s"),
+    ({"everything": True}, "all", "")])
+def test_redis_holds_a_rule_as_long_as_it_matters(redis, instances, target, claim, value):
+    group = instances(redis, 1)
+    server, = group.all
+    assert revoke_by(server, group.agent, reason="a leak ✓", **target).status_code == 200
+    before, expires_at = server.rows("SELECT issued_before, expires_at FROM revocations")[0]
+    assert redis.ask("--raw", "GET", rule_key(claim, value)) == f"{before} {expires_at} a leak ✓"
+    assert abs(int(redis.ask("TTL", rule_key(claim, value))) - (expires_at - time.time())) < 5
+    assert f"rule {rule_key(claim, value)[19:]} {before} {expires_at}" in redis.ask("XRANGE", LOG, "-", "+")
+
+
+def test_a_new_instance_knows_the_rules_before_it_serves(redis, instances):
+    group = instances(redis, 1)
+    a, = group.all
+    gone, kept = a.token(group.agent, subject="user-1"), a.token(group.agent, subject="user-2")
+    revoke_by(a, group.agent, subject="user-1")
+    redis.ask("DEL", LOG)  # so that the keys alone can tell
+    b = group.add().start()
+    assert status_of(b, group.agent, gone) == 401
+    assert status_of(b, group.agent, kept) == 200
+
+
+def test_a_rule_in_a_gap_of_the_log_is_found(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    token = a.token(group.agent, subject="user-1")
+    b.process.send_signal(19)
+    try:
+        revoke_by(a, group.agent, subject="user-1")
+        redis.ask("XTRIM", LOG, "MAXLEN", "0")
+    finally:
+        b.process.send_signal(18)
+    until(lambda: status_of(b, group.agent, token) == 401, "the gap was not seen", 10)
+
+
+def test_an_earlier_rule_takes_nothing_back_wherever_it_is_made(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    token = a.token(group.agent, subject="user-1")
+    now = int(time.time())
+    assert revoke_by(a, group.agent, subject="user-1", before=now).status_code == 200
+    a.kill()  # and b has not heard of it, as far as its own store goes
+    assert revoke_by(b, group.agent, subject="user-1", before=now - 1000).status_code == 200
+    assert rules_in(redis)[rule_key("sub", "user-1")][0] == now
+    c = group.add().start()
+    assert status_of(c, group.agent, token) == 401
+    assert c.run("token", "verify", stdin=token, expect=1).returncode == 1
+
+
+def test_without_redis_no_rule_is_acknowledged_and_a_retry_is_safe(redis, instances):
+    group = instances(redis, 2, TOKEN_REDIS_TIMEOUT=1)
+    a, b = group.all
+    token = a.token(group.agent, subject="user-1")
+    redis.kill()
+    answer = revoke_by(a, group.agent, subject="user-1")
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+    redis.start()
+    until(lambda: revoke_by(a, group.agent, subject="user-1").status_code == 200, "it does not go on", 10)
+    refused(b, group.agent, token, 10)
+    assert a.rows("SELECT count(*) FROM revocations") == [(1,)]
+
+
+def test_a_redis_that_forgets_is_given_the_rules_that_the_stores_hold(redis, instances):
+    """Whatever it forgets: all, one key, or how far a rule went."""
+    group = instances(redis)
+    a, b = group.all
+    token = a.token(group.agent, subject="user-1")
+    revoke_by(a, group.agent, subject="user-1", reason="by a")
+    revoke_by(b, group.agent, clientId="owner", reason="by b")
+    held = rules_in(redis)
+    assert held.keys() == {rule_key("sub", "user-1"), rule_key("client_id", "owner")}
+    redis.kill()
+    redis.start()
+    until(lambda: rules_in(redis) == held, "rules are missing in Redis")
+    assert redis.ask("GET", rule_key("sub", "user-1")).endswith(" by a")
+    redis.ask("FLUSHALL")
+    until(lambda: rules_in(redis) == held, "rules are missing in Redis")
+    redis.ask("SET", rule_key("sub", "user-1"), "5 9999999999 lowered", "EX", "1000")
+    redis.ask("XTRIM", LOG, "MAXLEN", "0")  # a gap: everything is read again
+    until(lambda: rules_in(redis)[rule_key("sub", "user-1")][0] == held[rule_key("sub", "user-1")][0],
+          "a rule goes less far in Redis than in the store", 10)
+    c = group.add().start()
+    assert status_of(c, group.agent, token) == 401
+
+
+def test_a_rule_that_one_puts_back_the_others_learn(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    token = a.token(group.agent, subject="user-1")
+    revoke_by(a, group.agent, subject="user-1")
+    b.kill()
+    a.kill()
+    redis.kill()
+    redis.start()
+    b.start()
+    assert status_of(b, group.agent, token) == 200  # nobody who knows is there
+    a.start()
+    refused(b, group.agent, token, 10)
+
+
+def test_what_somebody_else_puts_in_the_place_of_a_rule_does_no_harm(redis, instances):
+    group = instances(redis, 1)
+    a, = group.all
+    token = a.token(group.agent, subject="user-1")
+    for at, value in enumerate(("", "x", "1", "1 2", "-1 -1 x", "9" * 30 + " 1 x", "1 " + "9" * 30 + " x")):
+        redis.ask("SET", rule_key("sub", f"x-{at}"), value, "EX", "1000")
+    redis.ask("SET", rule_key("sub", "user-1"), "nonsense", "EX", "1000")
+    redis.ask("SET", "token-service:rule:short", "1 2 x", "EX", "1000")
+    for item in ("rule", "rule ", "rule x 1 2", f"rule {'0' * 64}", f"rule {'0' * 64} 1", f"rule {'0' * 64} 1 x",
+                 f"rule {'0' * 64} {'9' * 40} {'9' * 40}"):
+        redis.ask("XADD", LOG, "*", "v", item)
+    b = group.add().start()
+    assert status_of(b, group.agent, token) == 200
+    assert b.metric("revocation_rules") == 0 and a.metric("revocation_rules") == 0
+    assert revoke_by(a, group.agent, subject="user-1").status_code == 200  # over it
+    refused(b, group.agent, token)
+
+
+def test_the_command_line_tells_others_of_rules_and_asks_them(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    first, second = (a.token(group.agent, subject=f"user-{at}", claims={"sid": f"s-{at}"}) for at in range(2))
+    assert a.run("token", "revoke", "--subject", "user-0").returncode == 0
+    refused(b, group.agent, first)
+    assert b.run("token", "verify", stdin=second).returncode == 0
+    revoke_by(a, group.agent, sessionId="s-1")
+    assert b.run("token", "verify", stdin=second, expect=1).returncode == 1
+    redis.kill()
+    assert b.run("token", "revoke", "--subject", "x", expect=3).returncode == 3
+
+
+def test_no_acknowledged_rule_is_lost_when_redis_and_instances_are_killed(redis, instances):
+    group = instances(redis, 2, TOKEN_REDIS_TIMEOUT=1)
+    a, b = group.all
+    batches = [[(f"user-{which}-{at}", a.token(group.agent, subject=f"user-{which}-{at}")) for at in range(100)]
+               for which in range(2)]
+    acknowledged, over = [], threading.Event()
+
+    def revoke_all(server, batch):
+        for subject, token in batch:
+            if revoke_by(server, group.agent, subject=subject).status_code == 200:
+                acknowledged.append((subject, token))
+            time.sleep(0.005)
+
+    def trouble():
+        while not over.wait(0.3):
+            redis.kill()
+            redis.start()
+
+    threads = [threading.Thread(target=revoke_all, args=pair) for pair in zip(group.all, batches)]
+    troublemaker = threading.Thread(target=trouble)
+    for thread in (*threads, troublemaker):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    over.set()
+    troublemaker.join()
+    assert acknowledged
+    a.kill()
+    a.start()
+    wanted = {rule_key("sub", subject) for subject, _ in acknowledged}
+    until(lambda: wanted <= rules_in(redis).keys(), f"of {len(wanted)} acknowledged some are missing in Redis", 20)
+    for server in (a, b):
+        until(lambda server=server: ready(server), "it does not go on", 10)
+        assert {status_of(server, group.agent, token) for _, token in acknowledged} == {401}
+
+
 # --- logging in, TLS ------------------------------------------------------------------------------------------------
 
 def test_a_user_with_a_password_and_few_rights_is_enough(start_redis, instances):
@@ -462,6 +664,9 @@ def test_a_user_with_a_password_and_few_rights_is_enough(start_redis, instances)
     a, b = group.all
     token = a.token(group.agent)
     assert a.revoke(group.agent, token).status_code == 200
+    refused(b, group.agent, token)
+    token = a.token(group.agent, subject="user-1")
+    assert revoke_by(a, group.agent, subject="user-1").status_code == 200
     refused(b, group.agent, token)
 
 
@@ -542,14 +747,19 @@ def cluster(start_redis):
 def test_a_cluster_holds_revocations_on_all_its_servers(cluster, instances):
     group = instances(cluster)
     a, b = group.all
-    tokens = [a.token(group.agent) for _ in range(30)]
+    tokens, ruled = [a.token(group.agent) for _ in range(30)], []
     for token in tokens:
         assert a.revoke(group.agent, token).status_code == 200
         refused(b, group.agent, token)
-    assert all(node.keys() for node in cluster.nodes)
+    for at in range(20):
+        token = a.token(group.agent, subject=f"user-{at}")
+        assert revoke_by(a, group.agent, subject=f"user-{at}").status_code == 200
+        refused(b, group.agent, token)
+        ruled.append(token)
+    assert all(node.keys() and node.keys("token-service:rule:*") for node in cluster.nodes)
     assert cluster.keys() == {key_of(token) for token in tokens}
     c = group.add().start()
-    assert {status_of(c, group.agent, token) for token in tokens} == {401}
+    assert {status_of(c, group.agent, token) for token in tokens + ruled} == {401}
 
 
 def test_a_slot_that_moves_is_followed(cluster, instances):

@@ -141,6 +141,86 @@ def test_secrets_as_the_platform_has_them(instances):
     server.stop()
 
 
+# --- rules ----------------------------------------------------------------------------------------------------------
+
+def test_a_rule_made_at_one_instance_is_in_force_at_all_and_outlives_them(instances):
+    servers, agent, url = instances(3)
+    a, b, c = servers
+    gone = [a.token(agent, subject="user-1", tokenType=kind) for kind in ("access", "refresh")]
+    kept = a.token(agent, subject="user-2")
+    answer = a.post("/admin/revocations", auth=agent, json={"subject": "user-1", "reason": "taken over ✓"})
+    assert answer.status_code == 200
+    assert rows(url, "SELECT kind, target, reason, revoked_by, extract(epoch FROM issued_before)::bigint, token_hash "
+                     "FROM token_service_revocations") == [
+        ("subject", "user-1", "taken over ✓", "agent", answer.json()["before"], hash_of("sub:user-1"))]
+    for server in (a, b, c):
+        for token in gone:
+            server.until(lambda server=server, token=token: not server.is_active(agent, token), "it is not told", 5)
+        assert server.is_active(agent, kept)
+        assert server.metric("revocation_rules") == 1
+    answer = b.post("/admin/revocations", auth=agent, json={"subject": "user-1", "before": answer.json()["before"] - 9})
+    assert answer.status_code == 200  # an earlier one takes nothing back
+    assert rows(url, "SELECT count(*), max(reason) FROM token_service_revocations") == [(1, "taken over ✓")]
+    for server in servers:
+        server.kill()
+    a.start()
+    assert not any(a.is_active(agent, token) for token in gone)
+    a.run("token", "revoke", "--everything", "--before", str(int(time.time())))
+    a.until(lambda: not a.is_active(agent, kept), "the command's rule is not heard of", 5)
+    a.stop()
+
+
+def test_many_rules_at_once_and_none_is_lost(instances):
+    servers, agent, url = instances(2)
+    made, failures = {}, []
+
+    def work(server, which):
+        for at in range(25):
+            subject = f"user-{which}-{at}"
+            made[subject] = server.token(agent, subject=subject)
+            if server.post("/admin/revocations", auth=agent, json={"subject": subject}).status_code != 200:
+                failures.append(subject)
+            # and one that all of them are at
+            server.post("/admin/revocations", auth=agent, json={"clientId": "another"})
+
+    threads = [threading.Thread(target=work, args=(server, (at, i))) for at, server in enumerate(servers)
+               for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures and len(made) == 150
+    assert {row[0] for row in rows(url, "SELECT target FROM token_service_revocations")} == made.keys() | {"another"}
+    for server in servers:
+        server.until(lambda server=server: server.metric("revocation_rules") == 151, "it has missed some", 10)
+        assert not any(server.is_active(agent, token) for token in list(made.values())[::17])
+        server.stop()
+
+
+def test_a_database_of_before_there_were_rules_is_migrated(database, make_server):
+    """Its revoked tokens stay revoked, and until it is migrated the service says what to do."""
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database).start()
+    agent = server.add_client("agent")
+    token = server.token(agent)
+    server.revoke(agent, token)
+    server.stop()
+    version_1 = ("CREATE OR REPLACE FUNCTION public.token_service_check(args jsonb) RETURNS jsonb LANGUAGE sql AS "
+                 "$$ SELECT jsonb_build_object('version', 1) $$")
+    execute(database, "ALTER TABLE token_service_revocations DROP COLUMN kind, DROP COLUMN issued_before, "
+                      "DROP COLUMN target")
+    execute(database, version_1)
+    assert "migrate" in server.run("serve", expect=3).stderr
+    assert "migrate" in server.run("migrate", expect=3).stderr
+    server.run("migrate", "--apply")
+    server.run("migrate", "--apply")
+    server.start()
+    assert not server.is_active(agent, token)
+    other = server.token(agent, subject="user-1")
+    assert server.post("/admin/revocations", auth=agent, json={"everything": True}).status_code == 200
+    assert not server.is_active(agent, other)
+    server.stop()
+
+
 # --- many instances -------------------------------------------------------------------------------------------------
 
 def test_instances_behave_as_one(instances):

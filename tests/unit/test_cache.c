@@ -256,14 +256,15 @@ static void a_scan_sees_every_key_of_its_prefix(void **state)
     assert_ok(cache->ops->put(cache, entries, MANY));
     put_one("scam:1", "v", 100);
     put_one("scan:unwanted", "v", 100);
-    const struct cache_visitor visitor = { &seen, want, see, NULL };
-    assert_ok(cache->ops->scan(cache, STR("scan:"), &visitor));
+    struct cache_visitor visitor = { STR("scan:"), &seen, want, see, NULL };
+    assert_ok(cache->ops->scan(cache, &visitor, 1));
     assert_true(seen.shown > seen.count);
     assert_true(seen.count >= MANY && seen.of_prefix == seen.count);
     assert_in_range(seen.least_s, 400, 500);
     assert_in_range(seen.most_s, 400, 500);
     seen = (struct seen){ .least_s = INT64_MAX };
-    assert_ok(cache->ops->scan(cache, STR("none:"), &visitor));
+    visitor.prefix = STR("none:");
+    assert_ok(cache->ops->scan(cache, &visitor, 1));
     assert_int_equal(seen.count, 0);
 }
 
@@ -353,9 +354,28 @@ static void a_scan_may_ask_for_values(void **state)
         marks[i] = (struct cache_mark){ key, 7, 2000, { key.at + 5, key.len - 5 } };
     }
     assert_ok(cache->ops->raise(cache, marks, MANY, 1000));
-    const struct cache_visitor visitor = { &seen, want, NULL, see_value };
-    assert_ok(cache->ops->scan(cache, STR("held:"), &visitor));
+    const struct cache_visitor visitor = { STR("held:"), &seen, want, NULL, see_value };
+    assert_ok(cache->ops->scan(cache, &visitor, 1));
     assert_true(seen.count >= MANY && seen.of_prefix == seen.count);
+}
+
+/* Prefixes of several lengths, with letters that mean something in a pattern, and keys that lie between them. */
+static void a_scan_shows_each_visitor_its_own_in_one_pass(void **state)
+{
+    static const char *const keys[] = { "to-ken:r:1", "to-ken:r:2", "re]o[ed:1", "re-o[ed:1", "to]ken:r:1", "ro-ken:1",
+                                        "te]o[ed:1",  "re]o[ed",    "to-ken:r",  "x",         "f:1",        "*:1" };
+    struct seen seen[3] = { { 0 } };
+    const struct cache_visitor visitors[] = { { STR("to-ken:r:"), &seen[0], want, see, NULL },
+                                              { STR("re]o[ed:"), &seen[1], want, see, NULL },
+                                              { STR("to]"), &seen[2], want, see, NULL } };
+    (void)state;
+    for (size_t i = 0; i < COUNT(keys); i++)
+        put_one(keys[i], "v", 100);
+    assert_ok(cache->ops->scan(cache, visitors, 3));
+    assert_int_equal(seen[0].shown, 2);
+    assert_int_equal(seen[0].count, 2);
+    assert_int_equal(seen[1].count, 1);
+    assert_int_equal(seen[2].count, 1);
 }
 
 static void append_one(const char *log, const char *text, struct cache_position *position)
@@ -481,6 +501,7 @@ int main(int argc, char **argv)
         TEST(a_mark_only_grows),
         TEST(of_several_who_raise_a_mark_the_highest_stays),
         TEST(a_scan_may_ask_for_values),
+        TEST(a_scan_shows_each_visitor_its_own_in_one_pass),
         TEST(a_log_is_read_on_from_a_position),
         TEST(a_position_that_the_log_lacks_is_a_gap),
         TEST(a_log_that_was_trimmed_past_a_position_has_a_gap_there),

@@ -427,9 +427,9 @@ static void no_custom_claim_may_have_a_registered_name(void **state)
         "iss",       "sub",        "aud",   "exp",       "iat",     "nbf",    "jti",    "azp", "scope",
         "client_id", "token_type", "nonce", "auth_time", "at_hash", "c_hash", "s_hash", "cnf", "act"
     }; /* contract.md, "Claims" */
-    static const struct str free_names[] = { ROW(""),         ROW("role"),  ROW("Iss"),   ROW("iss "),
-                                             ROW("ISS"),      ROW("iss\0"), ROW("is"),    ROW("issu"),
-                                             ROW("username"), ROW("email"), ROW("roles"), ROW("scopes") };
+    static const struct str free_names[] = { ROW(""),      ROW("role"),   ROW("Iss"),  ROW("iss "),     ROW("ISS"),
+                                             ROW("iss\0"), ROW("is"),     ROW("issu"), ROW("username"), ROW("email"),
+                                             ROW("roles"), ROW("scopes"), ROW("sid") };
     (void)state;
     for (size_t i = 0; i < COUNT(registered); i++)
         assert_row(claims_is_registered(str_of(registered[i])), registered[i]);

@@ -156,6 +156,7 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_INTROSPECT_ACTIVE] = "token_service_introspections_total{result=\"active\"}",
         [COUNT_INTROSPECT_INACTIVE] = "token_service_introspections_total{result=\"inactive\"}",
         [COUNT_REVOKED] = "token_service_revocations_total{result=\"revoked\"}",
+        [COUNT_REVOKED_RULE] = "token_service_revocations_total{result=\"rule\"}",
         [COUNT_REVOKED_UNKNOWN] = "token_service_revocations_total{result=\"unknown\"}",
         [COUNT_VERIFIED_HIT] = "token_service_verified_cache_total{result=\"hit\"}",
         [COUNT_VERIFIED_MISS] = "token_service_verified_cache_total{result=\"miss\"}",
@@ -182,6 +183,8 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_REVOCATIONS_RESYNCS] = "token_service_revocations_resyncs_total",
         [COUNT_FEED_SIGNED] = "token_service_feed_pages_signed_total",
         [COUNT_FEED_LIMITED] = "token_service_feed_limited_total",
+        [COUNT_RULE_REFUSALS] = "token_service_rule_refusals_total",
+        [COUNT_RULES_FULL] = "token_service_rules_full_total",
     };
     assert_int_equal(COUNT(series), COUNT_COUNT);
     for (size_t i = 0; i < COUNT(series); i++) {

@@ -1,13 +1,16 @@
 /* test_token_check.c: token_check(), the one decision whether a token is good, against every way in which some library
  * once got it wrong (RFC 8725, and the CVEs named below). The tokens are signed with the service's own private keys, so
  * that each is wrong in the one thing that is tested; and each is shown twice: a cache may not change an answer. */
+#include "service/rule.h"
 #include "service/verify.h"
 #include "keys.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "jose/b64.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
+#include <pthread.h>
 
 #define ISSUER "https://auth.test"
 enum { NOW = 1800000000, ANY = KIND_ACCESS | KIND_REFRESH | KIND_ID };
@@ -69,6 +72,7 @@ static int begin_one(void **state)
                                 .signer = signer,
                                 .keyring = ring,
                                 .revocations = revocations_new(),
+                                .rules = rules_new(),
                                 .revocations_known_until_ms = INT64_MAX,
                                 .verified = verified_cache_new(cache_entries),
                                 .audience = STR("") };
@@ -79,6 +83,7 @@ static int finish_one(void **state)
 {
     verified_cache_free(service.verified);
     revocations_free(service.revocations);
+    rules_free(service.rules);
     return arena_finish(state);
 }
 
@@ -787,6 +792,156 @@ static void a_revoked_token_is_refused_known_or_not(void **state)
     check(good(), &any, ERR_OK, "another of the same claims");
 }
 
+static void revoke_by_rule_of(enum revocation_kind rule, const char *value, int64_t before)
+{
+    unsigned char hash[32];
+    rule_hash(rule, str_of(value), hash);
+    rules_add(service.rules, hash, before, NOW + 10000);
+}
+
+/* A token of this shape is refused by its own rule, up to the second in which it was issued, and by no other's. */
+static void a_rule_refuses_what_it_is_about_and_nothing_else(void **state)
+{
+    static const char id_claims[] = "{\"iss\":\"" ISSUER "\",\"sub\":\"subject\",\"aud\":\"client\",\"exp\":1800000100,"
+                                    "\"iat\":1799999900,\"nbf\":1799999900,\"jti\":\"j\",\"azp\":\"client\"}";
+    static const struct {
+        const char *row;
+        enum revocation_kind rule;
+        const char *value;
+        int64_t before;
+        enum err_code access, with_sid, id;
+    } rows[] = {
+        { "its subject", REVOKED_SUBJECT, "subject", NOW - 100, ERR_TOKEN_REVOKED, ERR_TOKEN_REVOKED,
+          ERR_TOKEN_REVOKED },
+        { "its subject, later", REVOKED_SUBJECT, "subject", NOW, ERR_TOKEN_REVOKED, ERR_TOKEN_REVOKED,
+          ERR_TOKEN_REVOKED },
+        { "a second too early", REVOKED_SUBJECT, "subject", NOW - 101, ERR_OK, ERR_OK, ERR_OK },
+        { "another subject", REVOKED_SUBJECT, "subjec", NOW, ERR_OK, ERR_OK, ERR_OK },
+        { "in other letters", REVOKED_SUBJECT, "Subject", NOW, ERR_OK, ERR_OK, ERR_OK },
+        { "its client", REVOKED_CLIENT, "client", NOW - 100, ERR_TOKEN_REVOKED, ERR_TOKEN_REVOKED, ERR_TOKEN_REVOKED },
+        { "an audience is no client", REVOKED_CLIENT, "api", NOW, ERR_OK, ERR_OK, ERR_OK },
+        { "its session", REVOKED_SESSION, "s1", NOW - 100, ERR_OK, ERR_TOKEN_REVOKED, ERR_OK },
+        { "another session", REVOKED_SESSION, "s2", NOW, ERR_OK, ERR_OK, ERR_OK },
+        { "a session of its subject's name", REVOKED_SESSION, "subject", NOW, ERR_OK, ERR_OK, ERR_OK },
+        { "a subject of its client's name", REVOKED_SUBJECT, "client", NOW, ERR_OK, ERR_OK, ERR_OK },
+        { "everything", REVOKED_ALL, "", NOW - 100, ERR_TOKEN_REVOKED, ERR_TOKEN_REVOKED, ERR_TOKEN_REVOKED },
+        { "everything, too early", REVOKED_ALL, "", NOW - 101, ERR_OK, ERR_OK, ERR_OK },
+        { "no session", REVOKED_SESSION, "", NOW, ERR_OK, ERR_OK, ERR_OK },
+    };
+    struct token_ask even_revoked = any;
+    (void)state;
+    even_revoked.even_revoked = true;
+    const struct str tokens[] = { good(),
+                                  signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"),
+                                              PAYLOAD_OF(ISSUER, "subject", ",\"sid\":\"s1\"")),
+                                  signed_with(keys[ES256], header_of(keys[ES256], "JWT"), str_of(id_claims)) };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const enum err_code expected[] = { rows[i].access, rows[i].with_sid, rows[i].id };
+        rules_free(service.rules);
+        service.rules = rules_new();
+        for (size_t k = 0; k < COUNT(tokens); k++)
+            check(tokens[k], &any, ERR_OK, "before");
+        revoke_by_rule_of(rows[i].rule, rows[i].value, rows[i].before);
+        for (size_t k = 0; k < COUNT(tokens); k++) {
+            check(tokens[k], &any, expected[k], rows[i].row);
+            check(tokens[k], &even_revoked, ERR_OK, "for revoking it by itself");
+        }
+    }
+}
+
+static void a_token_of_strange_claims_is_met_by_what_it_has(void **state)
+{
+    (void)state;
+    revoke_by_rule_of(REVOKED_SESSION, "42", NOW);
+    struct str number = signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"),
+                                    PAYLOAD_OF(ISSUER, "subject", ",\"sid\":42"));
+    struct str escaped = signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"),
+                                     PAYLOAD_OF(ISSUER, "subject", ",\"sid\":\"\\u0034\\u0032\""));
+    struct str empty = signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"), PAYLOAD_OF(ISSUER, "", ""));
+    check(number, &any, ERR_OK, "a sid is a text");
+    check(escaped, &any, ERR_TOKEN_REVOKED, "however it is written");
+    check(empty, &any, ERR_OK, "of nobody");
+    revoke_by_rule_of(REVOKED_SUBJECT, "", NOW);
+    check(empty, &any, ERR_TOKEN_REVOKED, "of nobody");
+}
+
+static void what_is_to_be_issued_meets_the_same_rules(void **state)
+{
+    const struct claims claims = { .sub = STR("subject"), .client_id = STR("client"), .sid = STR("s"), .iat = NOW };
+    static const struct {
+        enum revocation_kind rule;
+        const char *value;
+        int64_t before;
+        bool refused;
+    } rows[] = { { REVOKED_SUBJECT, "subject", NOW, true },
+                 { REVOKED_SUBJECT, "subject", NOW - 1, false },
+                 { REVOKED_CLIENT, "client", NOW, true },
+                 { REVOKED_CLIENT, "another", NOW, false },
+                 { REVOKED_SESSION, "s", NOW + 3, true },
+                 { REVOKED_SESSION, "subject", NOW, false },
+                 { REVOKED_ALL, "", NOW, true },
+                 { REVOKED_ALL, "", NOW - 1, false } };
+    (void)state;
+    assert_false(rule_refuses_new(&service, &claims));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        rules_free(service.rules);
+        service.rules = rules_new();
+        revoke_by_rule_of(rows[i].rule, rows[i].value, rows[i].before);
+        assert_int_equal(rule_refuses_new(&service, &claims), rows[i].refused);
+    }
+}
+
+/* Made by others' hands: printf %s 'sub:subject' | sha256sum, and so on. Redis, the feed and the store hold these. */
+static void a_rules_hash_is_what_is_written_down(void **state)
+{
+    static const struct {
+        enum revocation_kind rule;
+        const char *value, *hex;
+    } rows[] = {
+        { REVOKED_SUBJECT, "subject", "5651abd6382105db0455096c3cf30ee5d1ca33d59913e6a46cba3edf237f3bda" },
+        { REVOKED_CLIENT, "subject", "2eebf43f11d16f53d4c44c9861a06e289cd3a10686fbe098626b4a86e79a1148" },
+        { REVOKED_SESSION, "subject", "ef220b3ab44b393aad37cdd34c2ca2d4e9820e3f8cc22f693fcd989297ebbf43" },
+        { REVOKED_ALL, "", "f370f8ba3ff5052c005ab90dbcd384712c7feb15ea0ab6fc3d9a2c82e5b7f02a" },
+    };
+    char hex[65];
+    unsigned char hash[32];
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        rule_hash(rows[i].rule, str_of(rows[i].value), hash);
+        hex_write(hash, sizeof hash, hex);
+        assert_string_equal(hex, rows[i].hex);
+    }
+}
+
+/* Several loops may meet a token's first check against rules at once. */
+static void *check_many(void *arg)
+{
+    const struct str *token = arg;
+    size_t wrong = 0;
+    for (int i = 0; i < 2000; i++) {
+        struct verified *entry = NULL;
+        wrong += token_check(&service, *token, &any, NOW, &entry).code != ERR_TOKEN_REVOKED;
+    }
+    jws_thread_end();
+    return (void *)wrong; // NOLINT(performance-no-int-to-ptr)
+}
+
+static void threads_agree_on_a_token_that_a_rule_refuses(void **state)
+{
+    pthread_t threads[3];
+    struct str token = good();
+    (void)state;
+    check(token, &any, ERR_OK, "known, but not against a rule");
+    revoke_by_rule_of(REVOKED_CLIENT, "client", NOW);
+    for (size_t i = 0; i < COUNT(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, check_many, &token), 0);
+    for (size_t i = 0; i < COUNT(threads); i++) {
+        void *wrong = NULL;
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+}
+
 /* Another instance may have revoked it: that is no verdict on the token, and no verdict may come of it. */
 static void while_revocations_are_not_known_no_token_is_good(void **state)
 {
@@ -885,6 +1040,11 @@ int main(int argc, char **argv)
         CHECK(a_known_token_expires_in_its_time),
         CHECK(a_token_that_was_expired_when_first_seen_is_no_better_later),
         CHECK(a_revoked_token_is_refused_known_or_not),
+        CHECK(a_rule_refuses_what_it_is_about_and_nothing_else),
+        CHECK(a_token_of_strange_claims_is_met_by_what_it_has),
+        CHECK(what_is_to_be_issued_meets_the_same_rules),
+        CHECK(a_rules_hash_is_what_is_written_down),
+        CHECK(threads_agree_on_a_token_that_a_rule_refuses),
         CHECK(while_revocations_are_not_known_no_token_is_good),
         CHECK(a_key_that_is_revoked_takes_its_tokens_along),
         CHECK(many_tokens_are_not_mixed_up),

@@ -78,8 +78,8 @@ CREATE TABLE IF NOT EXISTS public.token_service_revocations (
     revoked_by text NOT NULL,
     revoked_at timestamptz NOT NULL
 );
--- A rule refuses every token of its target (a subject, a client, a session; or all) that was issued at `issued_before` or
--- earlier. Its token_hash is its own. kind is null where one token is revoked.
+-- A rule refuses every token of its target (a subject, a client, a session; or all) that was issued at `issued_before`
+-- or earlier. Its token_hash is its own. kind is null where one token is revoked.
 ALTER TABLE public.token_service_revocations ADD COLUMN IF NOT EXISTS kind text
     CHECK (kind IN ('subject', 'client', 'session', 'all'));
 ALTER TABLE public.token_service_revocations ADD COLUMN IF NOT EXISTS issued_before timestamptz;
@@ -473,8 +473,8 @@ BEGIN
     INSERT INTO public.token_service_revocations AS old (token_hash, expires_at, reason, revoked_by, revoked_at, kind,
         issued_before, target)
     SELECT hash, to_timestamp(expires), reason, revoked_by, to_timestamp(at), rule, to_timestamp(before), target
-    FROM (SELECT DISTINCT ON (hash) hash, max(expires) OVER (PARTITION BY hash) AS expires, reason, revoked_by, at, rule,
-              before, target, place
+    FROM (SELECT DISTINCT ON (hash) hash, max(expires) OVER (PARTITION BY hash) AS expires, reason, revoked_by, at,
+              rule, before, target, place
           FROM ROWS FROM (jsonb_to_recordset(revocations) AS (hash text, expires bigint, reason text, revoked_by text,
               at bigint, rule text, before bigint, target text))
               WITH ORDINALITY AS r (hash, expires, reason, revoked_by, at, rule, before, target, place)
@@ -519,13 +519,15 @@ BEGIN
 END $$;
 
 -- "position hash expiry reason" a line, the reason as a JSON string, which has no line break; of a rule "position hash
--- expiry kind before reason". In the order of the subquery; and without token_service_seconds(): a start reads a million of these.
+-- expiry kind before reason". In the order of the subquery; and without token_service_seconds(): a start reads a
+-- million of these.
 CREATE OR REPLACE FUNCTION public.token_service_revocations_since(args jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT jsonb_build_object('rows', coalesce(string_agg(position || ' ' || token_hash || ' ' ||
         extract(epoch FROM expires_at)::bigint || ' ' ||
         coalesce(kind || ' ' || extract(epoch FROM issued_before)::bigint || ' ', '') || to_json(reason), E'\n'), ''))
-    FROM (SELECT r.position, r.token_hash, r.expires_at, r.kind, r.issued_before, r.reason FROM public.token_service_revocations r
+    FROM (SELECT r.position, r.token_hash, r.expires_at, r.kind, r.issued_before, r.reason
+          FROM public.token_service_revocations r
           WHERE r.position > (args ->> 'after')::bigint
               AND r.expires_at > coalesce(public.token_service_time((args ->> 'now_s')::bigint), to_timestamp(0))
           ORDER BY r.position LIMIT (args ->> 'max')::bigint) AS page

@@ -1,0 +1,120 @@
+/* service/revoke_rule.c: POST /admin/revocations: revokes by subject, by client, by session, or everything, up to a
+ * time. The order is that of revoke.c, and for its reasons: in memory here, in the shared cache, in the store, and only
+ * then answered; whoever hears 503 may repeat it. */
+#include "observe/log.h"
+#include "service/replication.h"
+#include "service/rule.h"
+#include <stddef.h>
+
+struct rule_body {
+    struct str subject, client, session, reason;
+    bool everything;
+    int64_t before;
+};
+
+static const struct field body_fields[] = {
+    { "subject", FIELD_STR, false, offsetof(struct rule_body, subject), 0, 1024 },
+    { "clientId", FIELD_STR, false, offsetof(struct rule_body, client), 0, 1024 },
+    { "sessionId", FIELD_STR, false, offsetof(struct rule_body, session), 0, 1024 },
+    { "everything", FIELD_BOOL, false, offsetof(struct rule_body, everything), 0, 0 },
+    { "before", FIELD_INT, false, offsetof(struct rule_body, before), 0, CLAIMS_TIME_MAX },
+    { "reason", FIELD_TEXT, false, offsetof(struct rule_body, reason), 0, 256 },
+};
+
+/* Exactly one of the four says whose tokens. */
+static struct err read_target(const struct rule_body *body, struct record *record)
+{
+    const struct {
+        struct str value;
+        enum revocation_kind kind;
+        bool given;
+    } rows[] = { { body->subject, REVOKED_SUBJECT, body->subject.at != NULL },
+                 { body->client, REVOKED_CLIENT, body->client.at != NULL },
+                 { body->session, REVOKED_SESSION, body->session.at != NULL },
+                 { STR(""), REVOKED_ALL, body->everything } };
+    size_t given = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].given) {
+            given++;
+            record->revokes = rows[i].kind;
+            record->target = rows[i].value;
+        }
+    if (given != 1)
+        return failed(ERR_INVALID_REQUEST, "name exactly one of subject, clientId, sessionId and \"everything\": true");
+    rule_hash(record->revokes, record->target, record->token_hash);
+    return OK;
+}
+
+static struct err read_rule(struct call *call, struct record *record)
+{
+    const int64_t now = call->request->now_s;
+    const struct json *json;
+    struct rule_body body = { .before = now };
+    TRY(request_json(call->request, &json));
+    TRY(fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, &body));
+    *record = (struct record){ .kind = RECORD_REVOCATION,
+                               .issued_at = now,
+                               .before = body.before,
+                               .reason = body.reason.len > 0 ? body.reason : STR("revoked"),
+                               .revoked_by = call->caller.client_id };
+    TRY(read_target(&body, record));
+    if (body.before > now + call->service->settings->clock_skew_s)
+        return failed(ERR_INVALID_REQUEST, "before lies in the future: what is still to be issued can't be revoked");
+    return OK;
+}
+
+/* When no caller accepts any of the tokens any more: none lives longer than the longest that a key in force may have
+ * signed, which its row knows (clients with a lifetime of their own are in it), or that the settings allow now. */
+static struct err decide_expiry(struct call *call, struct record *record)
+{
+    struct service *service = call->service;
+    struct key *keys = NULL;
+    size_t count = 0;
+    int64_t longest_s = lifecycle_terms(service->settings).lifetime_s;
+    TRY(service->store->ops->list_keys(service->store, call->request->arena, &keys, &count));
+    for (size_t i = 0; i < count; i++)
+        if (keys[i].lifetime_s > longest_s)
+            longest_s = keys[i].lifetime_s;
+    record->expires_at = record->before + longest_s + service->settings->clock_tolerance_max_s + 1;
+    return OK;
+}
+
+static struct err check_room(struct service *service, const struct record *record)
+{
+    int64_t before, expires_at;
+    if (rules_count(service->rules) < RULES_MAX || rules_find(service->rules, record->token_hash, &before, &expires_at))
+        return OK;
+    metrics_count(COUNT_RULES_FULL, 1);
+    return failed(ERR_UNAVAILABLE, "there are too many rules; they end with the tokens that they revoke");
+}
+
+static struct err revoke_and_record(struct call *call, struct record *record, struct response *response)
+{
+    struct service *service = call->service;
+    TRY(check_room(service, record));
+    rules_add(service->rules, record->token_hash, record->before, record->expires_at);
+    TRY(replication_announce(service, record, &response->announced));
+    response->records = record;
+    metrics_count(COUNT_REVOKED_RULE, 1);
+    LOG(LOG_INFO, "rule_revoked", LOG_STR("request_id", call->request->id),
+        LOG_STR("kind", revocation_kind_name(record->revokes)), LOG_STR("target", record->target),
+        LOG_INT("before", record->before), LOG_INT("expires_at", record->expires_at),
+        LOG_STR("caller", call->caller.client_id), LOG_STR("reason", record->reason));
+    return OK;
+}
+
+struct err revoke_by_rule(struct call *call, struct response *response)
+{
+    struct record *record = arena_zalloc(call->request->arena, sizeof *record);
+    TRY(read_rule(call, record));
+    TRY(decide_expiry(call, record));
+    if (record->expires_at > call->request->now_s) /* else each of those tokens has expired already */
+        TRY(revoke_and_record(call, record, response));
+    struct buf *body = &response->body;
+    buf_add(body, STR("{\"revoked\":true,\"before\":"));
+    buf_add_int(body, record->before);
+    buf_add(body, STR(",\"expiresAt\":"));
+    write_time_ms(body, record->expires_at * 1000);
+    buf_add_char(body, '}');
+    return OK;
+}

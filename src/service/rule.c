@@ -1,0 +1,70 @@
+/* service/rule.c: what a rule is about, and whether it refuses a token. */
+#include "service/rule.h"
+#include "jose/jws.h"
+
+/* How far the hashes of a verified token are: whoever comes first makes them, and nobody waits for that. */
+enum { HASHES_NONE, HASHES_UNDER_WAY, HASHES_READY };
+
+static const struct str prefixes[REVOCATION_KINDS] = { [REVOKED_SUBJECT] = { "sub:", 4 },
+                                                       [REVOKED_CLIENT] = { "client_id:", 10 },
+                                                       [REVOKED_SESSION] = { "sid:", 4 },
+                                                       [REVOKED_ALL] = { "all:", 4 } };
+
+void rule_hash(enum revocation_kind kind, struct str value, unsigned char out[32])
+{
+    const struct str parts[] = { prefixes[kind], value };
+    sha256_parts(parts, kind == REVOKED_ALL ? 1 : 2, out);
+}
+
+void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][32])
+{
+    const struct str client = claims_owner(claims);
+    rule_hash(REVOKED_SUBJECT, claims->sub, out[0]);
+    rule_hash(REVOKED_ALL, (struct str){ 0, 0 }, out[1]);
+    memcpy(out[2], out[1], sizeof out[2]); /* a claim that is not there: the one about all twice does no harm */
+    memcpy(out[3], out[1], sizeof out[3]);
+    if (client.at)
+        rule_hash(REVOKED_CLIENT, client, out[2]);
+    if (claims->sid.at)
+        rule_hash(REVOKED_SESSION, claims->sid, out[3]);
+}
+
+const unsigned char (*rule_hashes_of(struct verified *entry, unsigned char room[VERIFIED_RULES][32]))[32]
+{
+    unsigned state = __atomic_load_n(&entry->rule_state, __ATOMIC_ACQUIRE), none = HASHES_NONE;
+    if (state == HASHES_READY)
+        return (const unsigned char(*)[32])entry->rule_hashes;
+    if (state == HASHES_NONE && __atomic_compare_exchange_n(&entry->rule_state, &none, HASHES_UNDER_WAY, false,
+                                                            __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        rule_hashes(&entry->claims, entry->rule_hashes);
+        __atomic_store_n(&entry->rule_state, HASHES_READY, __ATOMIC_RELEASE);
+        return (const unsigned char(*)[32])entry->rule_hashes;
+    }
+    rule_hashes(&entry->claims, room);
+    return (const unsigned char(*)[32])room;
+}
+
+bool rule_refuses(struct service *service, struct verified *entry)
+{
+    unsigned char room[VERIFIED_RULES][32];
+    if (rules_count(service->rules) == 0)
+        return false;
+    return rules_cover(service->rules, rule_hashes_of(entry, room), VERIFIED_RULES, entry->claims.iat);
+}
+
+bool rule_refuses_new(struct service *service, const struct claims *claims)
+{
+    unsigned char hashes[VERIFIED_RULES][32];
+    if (rules_count(service->rules) == 0)
+        return false;
+    rule_hashes(claims, hashes);
+    return rules_cover(service->rules, (const unsigned char(*)[32])hashes, VERIFIED_RULES, claims->iat);
+}
+
+void revocation_hold(struct service *service, const struct revocation *revocation)
+{
+    if (revocation->kind == REVOKED_TOKEN)
+        revocations_add(service->revocations, revocation->hash, revocation->expires_at);
+    else
+        rules_add(service->rules, revocation->hash, revocation->before, revocation->expires_at);
+}

@@ -1,0 +1,149 @@
+/* service/shared_rules.c: rules as keys and items. A mark can only be raised, so of two instances that revoke the same
+ * at once, neither lowers what the other has promised. */
+#include "service/shared_rules.h"
+#include "base/hex.h"
+#include "observe/log.h"
+#include "service/rule.h"
+#include <stdio.h>
+
+static const struct str key_prefix = { "token-service:rule:", 19 };
+enum { KEY_LEN = 19 + 64, KEY_ROOM = KEY_LEN + 1 };
+
+static void write_key(const unsigned char hash[32], char to[KEY_ROOM])
+{
+    memcpy(to, key_prefix.at, key_prefix.len);
+    hex_write(hash, 32, to + key_prefix.len);
+}
+
+static bool read_key(struct str key, unsigned char hash[32])
+{
+    return hex_read((struct str){ key.at + key_prefix.len, key.len - key_prefix.len }, hash, 32);
+}
+
+bool read_seconds(struct str text, int64_t *out)
+{
+    int64_t value = 0;
+    if (text.len == 0 || text.len > 12) /* later than any date that anyone means */
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9')
+            return false;
+        value = value * 10 + (text.at[i] - '0');
+    }
+    *out = value;
+    return true;
+}
+
+/* "<before> <expires_at> <reason>", the last perhaps empty. */
+static bool read_value(struct str value, int64_t *before, int64_t *expires_at)
+{
+    struct str first, second;
+    return str_cut(&value, ' ', &first) && str_cut(&value, ' ', &second) && read_seconds(first, before) &&
+           read_seconds(second, expires_at);
+}
+
+struct err shared_rules_put(struct cache *cache, const struct record *record, int64_t now_s, char item[RULE_ITEM_ROOM])
+{
+    char key[KEY_ROOM];
+    write_key(record->token_hash, key);
+    const struct cache_mark mark = { { key, KEY_LEN }, record->before, record->expires_at, record->reason };
+    snprintf(item, RULE_ITEM_ROOM, "rule %.64s %lld %lld", key + key_prefix.len, (long long)record->before,
+             (long long)record->expires_at);
+    return cache->ops->raise(cache, &mark, 1, now_s);
+}
+
+void shared_rules_apply(struct service *service, struct str rest)
+{
+    struct str hash_text, before_text;
+    unsigned char hash[32];
+    int64_t before, expires_at;
+    if (str_cut(&rest, ' ', &hash_text) && hex_read(hash_text, hash, 32) && str_cut(&rest, ' ', &before_text) &&
+        read_seconds(before_text, &before) && read_seconds(rest, &expires_at))
+        rules_add(service->rules, hash, before, expires_at);
+}
+
+/* --- all of them ---------------------------------------------------------------------------------------------------
+ */
+
+static bool wants(void *context, struct str key)
+{
+    unsigned char hash[32];
+    (void)context;
+    return read_key(key, hash);
+}
+
+static void holds(void *context, struct str key, struct str value)
+{
+    const struct rules_reading *reading = context;
+    unsigned char hash[32];
+    int64_t before, expires_at;
+    if (!read_key(key, hash))
+        return;
+    if (!read_value(value, &before, &expires_at)) { /* none of ours */
+        LOG(LOG_WARN, "rule_unreadable", LOG_STR("key", key));
+        return;
+    }
+    rules_add(reading->seen, hash, before, expires_at);
+    rules_add(reading->service->rules, hash, before, expires_at);
+}
+
+struct cache_visitor shared_rules_visitor(struct rules_reading *reading)
+{
+    return (struct cache_visitor){ .prefix = key_prefix, .context = reading, .wants = wants, .holds = holds };
+}
+
+static bool lacks(struct rules *seen, const struct revocation *rule)
+{
+    int64_t before, expires_at;
+    return !rules_find(seen, rule->hash, &before, &expires_at) || before < rule->before ||
+           expires_at < rule->expires_at;
+}
+
+struct err shared_rules_push(struct service *service, struct rules *seen, const struct revocation *found, size_t count,
+                             int64_t now_s, size_t *given)
+{
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct cache_mark *marks = NULL;
+    size_t lacking = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (found[i].kind == REVOKED_TOKEN || !lacks(seen, &found[i]))
+            continue;
+        if (!marks)
+            marks = arena_alloc(&arena, count * sizeof *marks);
+        char *key = arena_alloc(&arena, KEY_ROOM);
+        write_key(found[i].hash, key);
+        marks[lacking++] =
+            (struct cache_mark){ { key, KEY_LEN }, found[i].before, found[i].expires_at, found[i].reason };
+    }
+    if (lacking == 0)
+        return OK;
+    TRY(service->cache->ops->raise(service->cache, marks, lacking, now_s));
+    *given += lacking;
+    return OK;
+}
+
+/* --- asking --------------------------------------------------------------------------------------------------------
+ */
+
+struct err shared_rules_ask(struct service *service, struct verified *entry)
+{
+    unsigned char room[VERIFIED_RULES][32];
+    char key[KEY_ROOM];
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    const unsigned char(*hashes)[32] = rule_hashes_of(entry, room);
+    for (size_t i = 0; i < VERIFIED_RULES; i++) {
+        struct str value;
+        int64_t before, expires_at;
+        write_key(hashes[i], key);
+        struct err err = service->cache->ops->get(service->cache, &arena, (struct str){ key, KEY_LEN }, &value);
+        if (err.code == ERR_NOT_FOUND)
+            continue;
+        if (err.code)
+            return failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again");
+        if (read_value(value, &before, &expires_at) && entry->claims.iat <= before)
+            return failed(ERR_TOKEN_REVOKED, "the token has been revoked");
+    }
+    return OK;
+}

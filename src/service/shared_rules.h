@@ -1,0 +1,32 @@
+/* service/shared_rules.h: rules in the shared cache, for replication.c alone, which says what they are good for there.
+ * `token-service:rule:<hash in hex>` is a mark (cache.h), "<before> <expires_at> <reason>", until it expires; the log's
+ * item is "rule <hash in hex> <before> <expires_at>". All but the last function may wait. */
+#ifndef SERVICE_SHARED_RULES_H
+#define SERVICE_SHARED_RULES_H
+
+#include "service/service.h"
+
+enum { RULE_ITEM_ROOM = 128 };
+
+/* A number of seconds in decimal digits. */
+MUST_USE bool read_seconds(struct str text, int64_t *out);
+
+/* Puts the rule's mark, or raises it, and writes what is to be appended to the log. */
+MUST_USE struct err shared_rules_put(struct cache *cache, const struct record *record, int64_t now_s,
+                                     char item[RULE_ITEM_ROOM]);
+/* For a scan of the cache: holds every rule that it has in memory here and in `seen`. */
+struct rules_reading {
+    struct service *service;
+    struct rules *seen;
+};
+struct cache_visitor shared_rules_visitor(struct rules_reading *reading);
+/* Of the store's revocations, gives the cache each rule that it lacks, or has with earlier times; *given grows by their
+ * number. */
+MUST_USE struct err shared_rules_push(struct service *service, struct rules *seen, const struct revocation *found,
+                                      size_t count, int64_t now_s, size_t *given);
+/* Asks the cache itself whether a rule refuses the token. ERR_TOKEN_REVOKED. */
+MUST_USE struct err shared_rules_ask(struct service *service, struct verified *entry);
+/* Holds in memory what an item says, behind its first word. */
+void shared_rules_apply(struct service *service, struct str rest);
+
+#endif
