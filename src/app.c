@@ -5,6 +5,7 @@
 #include "observe/log.h"
 #include "service/clients.h"
 #include "service/failures.h"
+#include "service/feed.h"
 #include "service/replication.h"
 #include "store/migration.h"
 #include <fcntl.h>
@@ -142,6 +143,7 @@ struct err app_open(struct app *app)
 void app_close(struct app *app)
 {
     struct service *service = &app->service;
+    feed_free(service->feed);
     housekeeping_close(app->housekeeping);
     failures_free(service->failures);
     clients_free(service->clients);
@@ -242,6 +244,7 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     atomic_store(&app->service.moves_keys, true);
     if (app->service.replication)
         replication_wait(app->service.replication);
+    app->service.feed = feed_new(&app->service);
     TRY(server_open(&app->service, &server, &port));
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),
         LOG_TEXT_("issuer", app->settings.issuer), LOG_TEXT_("store", app->service.store->ops->name),

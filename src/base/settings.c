@@ -15,6 +15,7 @@ static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const formats[] = { "auto", "json", "text", NULL };
 static const char *const signers[] = { "auto", "local", "kms", "envelope", NULL }; /* enum signer_kind */
 static const char *const policies[] = { "strict", "bounded", NULL };               /* enum revocation_policy */
+static const char *const feeds[] = { "on", "off", NULL };                          /* enum revocation_feed */
 static const char *const truths[] = { "false", "true", NULL };
 
 #define TEXT(member, preset, min, max, fault_of, form)                                                                 \
@@ -87,6 +88,8 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
       "How far nbf and iat may lie ahead: other machines' clocks. exp is exact." },
     { "TOKEN_CLOCK_TOLERANCE_MAX", SECTION_CHECKS, SECONDS(clock_tolerance_max_s, "300", 0, 3600),
       "The largest clockTolerance that a verification may ask for." },
+    { "TOKEN_REVOCATION_FEED", SECTION_CHECKS, WORD(revocation_feed, "on", FEED_ON, feeds),
+      "Whether GET /revocations tells anyone, by hashes alone, what was revoked: for those who verify by themselves." },
     { "TOKEN_VERIFIED_CACHE", SECTION_CHECKS, NUMBER(verified_cache, "1536", 0, 1048576),
       "Verified tokens kept in memory, so that a second check costs a hash alone. 0: none." },
     { "TOKEN_JWKS_MAX_AGE", SECTION_CHECKS, SECONDS(jwks_max_age_s, "300", 0, 86400),

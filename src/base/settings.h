@@ -12,6 +12,7 @@ enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 enum revocation_policy { POLICY_STRICT, POLICY_BOUNDED };
+enum revocation_feed { FEED_ON, FEED_OFF };
 
 enum signer_kind { SIGNER_AUTO, SIGNER_LOCAL, SIGNER_KMS, SIGNER_ENVELOPE };
 
@@ -64,6 +65,7 @@ struct settings {
     int64_t redis_timeout_s;                   /* TOKEN_REDIS_TIMEOUT */
     int64_t revocation_policy;                 /* TOKEN_REVOCATION_POLICY: an enum revocation_policy */
     int64_t revocation_staleness_s;            /* TOKEN_REVOCATION_STALENESS: of the policy bounded */
+    int64_t revocation_feed;                   /* TOKEN_REVOCATION_FEED: an enum revocation_feed */
     const char *database_url;                  /* DATABASE_URL: of a PostgreSQL, with a password; "": none */
     const char *supabase_url;                  /* SUPABASE_URL; "": none */
     const char *supabase_service_key;          /* SUPABASE_SERVICE_KEY */

@@ -71,6 +71,7 @@ static void write_content_type(struct buf *out, enum content content)
     static const struct str types[] = {
         [CONTENT_JSON] = { "Content-Type: application/json\r\n", 32 },
         [CONTENT_JWKS] = { "Content-Type: application/jwk-set+json\r\n", 40 },
+        [CONTENT_FEED] = { "Content-Type: application/revocation-feed+jwt\r\n", 47 },
         [CONTENT_PROMETHEUS] = { "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n", 56 },
         [CONTENT_NONE] = { "", 0 },
     };

@@ -84,6 +84,7 @@ static void fill_request(struct loop *loop, struct exchange *exchange)
     exchange->request = (struct request){ .arena = &exchange->arena,
                                           .method = method_of(head->method),
                                           .path = head->path,
+                                          .query = head->query,
                                           .authorization = head->authorization,
                                           .content_type = head->content_type,
                                           .if_none_match = head->if_none_match,

@@ -35,16 +35,19 @@ static bool is_host(struct str host)
 }
 
 /* RFC 9112 section 3.2: origin-form, absolute-form, "*", or what no route will know. */
-static struct str path_of(struct str target)
+static void read_target(struct str target, struct head *out)
 {
     static const struct str schemes[] = { { "http://", 7 }, { "https://", 8 } };
-    struct str path = target, before;
+    struct str path = target;
     for (size_t i = 0; i < 2; i++)
         if (target.len > schemes[i].len && str_eq_nocase((struct str){ target.at, schemes[i].len }, schemes[i])) {
             const char *root = memchr(target.at + schemes[i].len, '/', target.len - schemes[i].len);
             path = root ? (struct str){ root, target.len - (size_t)(root - target.at) } : STR("/");
         }
-    return str_cut(&path, '?', &before) ? before : path;
+    struct str query = path;
+    bool has_query = str_cut(&query, '?', &path);
+    out->path = path;
+    out->query = has_query ? query : (struct str){ 0, 0 };
 }
 
 static bool read_request_line(struct str line, struct head *out)
@@ -53,7 +56,7 @@ static bool read_request_line(struct str line, struct head *out)
     if (!str_cut(&version, ' ', &out->method) || !str_cut(&version, ' ', &target))
         return false;
     out->is_http_1_0 = str_eq(version, STR("HTTP/1.0"));
-    out->path = path_of(target);
+    read_target(target, out);
     return wire_is_token(out->method) && wire_is_visible(target) &&
            (out->is_http_1_0 || str_eq(version, STR("HTTP/1.1")));
 }

@@ -11,6 +11,7 @@
 /* Views into the bytes that were read. Headers that are absent have at == NULL. */
 struct head {
     struct str method, path; /* path: without query, and without scheme and host of the absolute form */
+    struct str query;        /* what follows the first '?'; at == NULL: there is none */
     bool is_http_1_0;
     struct str host, content_type, authorization, content_length, transfer_encoding, expect, if_none_match, origin,
         request_id;

@@ -12,9 +12,16 @@
 #include <unistd.h>
 
 static const char *const operation_names[] = {
-    [OP_ISSUE] = "issue",   [OP_VERIFY] = "verify",           [OP_INTROSPECT] = "introspect",
-    [OP_REVOKE] = "revoke", [OP_REVOKE_RULE] = "revoke_rule", [OP_ROTATE] = "rotate_keys",
-    [OP_JWKS] = "jwks",     [OP_HEALTH] = "health",           [OP_METRICS] = "metrics",
+    [OP_ISSUE] = "issue",
+    [OP_VERIFY] = "verify",
+    [OP_INTROSPECT] = "introspect",
+    [OP_REVOKE] = "revoke",
+    [OP_REVOKE_RULE] = "revoke_rule",
+    [OP_ROTATE] = "rotate_keys",
+    [OP_JWKS] = "jwks",
+    [OP_FEED] = "revocations",
+    [OP_HEALTH] = "health",
+    [OP_METRICS] = "metrics",
     [OP_OTHER] = "other",
 };
 _Static_assert(sizeof operation_names / sizeof *operation_names == OP_COUNT, "every operation needs a name");
@@ -66,6 +73,9 @@ static const struct {
     [COUNT_USES_WRITTEN] = { "result=\"written\"", "token_service_token_uses_total",
                              "Uses of recorded tokens, written to the store or lost for want of room" },
     [COUNT_USES_DROPPED] = { "result=\"dropped\"", NULL, NULL },
+    [COUNT_FEED_SIGNED] = { "", "token_service_feed_pages_signed_total", "Pages of the revocation feed signed" },
+    [COUNT_FEED_LIMITED] = { "", "token_service_feed_limited_total",
+                             "Pages of the revocation feed refused: too many were asked for anew" },
     [COUNT_RULE_REFUSALS] = { "", "token_service_rule_refusals_total", "Tokens refused since a rule revokes them" },
     [COUNT_RULES_FULL] = { "", "token_service_rules_full_total",
                            "Rules refused: as many as there may be are in force" },

@@ -2,6 +2,7 @@
  * here asks a dependency, so a probe never waits. */
 #include "base/clock.h"
 #include "service/clients.h"
+#include "service/feed.h"
 #include "service/replication.h"
 #include "service/service.h"
 
@@ -84,6 +85,7 @@ struct err publish_metrics(struct call *call, struct response *response)
     GAUGE("revocation_rules", "Rules in force, each of which revokes more than one token", rules_count(service->rules));
     GAUGE("revocations_bytes", "Memory of the revoked tokens and of the rules, in bytes",
           revocations_bytes(service->revocations) + rules_bytes(service->rules));
+    GAUGE("feed_bytes", "Memory of the revocation feed's pages, in bytes", feed_bytes(service->feed));
     GAUGE("clients_cached", "Clients held in memory", clients_count(service->clients));
     GAUGE("store_up", "Whether the store answered last", atomic_load(&service->store_ok));
     GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));

@@ -245,6 +245,30 @@ void response_fail(struct response *response, struct arena *arena, struct err er
         response->retry_after_s = 1;
 }
 
+/* RFC 9110 section 13.1.2: a list of entity tags, compared weakly, or "*". */
+static bool etag_matches(struct str if_none_match, struct str etag)
+{
+    struct str one;
+    while (str_next_item(&if_none_match, ',', &one)) {
+        one = str_trim(one);
+        if (str_has_prefix(one, STR("W/")))
+            one = (struct str){ one.at + 2, one.len - 2 };
+        if (str_eq(one, STR("*")) || str_eq(one, etag))
+            return true;
+    }
+    return false;
+}
+
+bool response_unchanged(struct response *response, const struct request *request, struct str etag)
+{
+    response->etag = arena_copy(request->arena, etag);
+    if (!etag_matches(request->if_none_match, etag))
+        return false;
+    response->status = 304;
+    response->content = CONTENT_NONE;
+    return true;
+}
+
 void write_time_ms(struct buf *body, int64_t at_ms)
 {
     struct tm tm;

@@ -13,7 +13,8 @@ enum method { METHOD_OTHER = 0, METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4
 struct request {
     struct arena *arena;
     enum method method;
-    struct str path; /* without query, as sent */
+    struct str path;  /* without query, as sent */
+    struct str query; /* what follows the '?'; at == NULL: there is none */
     struct str authorization, content_type, if_none_match, origin;
     struct str body;
     struct str peer; /* the caller's address as text; "" for the command line */
@@ -23,7 +24,7 @@ struct request {
     struct str id;          /* request id, for the log and X-Request-Id */
 };
 
-enum content { CONTENT_JSON = 0, CONTENT_JWKS, CONTENT_PROMETHEUS, CONTENT_NONE };
+enum content { CONTENT_JSON = 0, CONTENT_JWKS, CONTENT_FEED, CONTENT_PROMETHEUS, CONTENT_NONE };
 
 struct response {
     int status;
@@ -99,6 +100,9 @@ MUST_USE struct err form_decode(struct arena *arena, struct str in, struct str *
 void response_init(struct response *response, struct arena *arena);
 /* Replaces what was there by the error's answer: {"error", "error_description"}, status, challenge. */
 void response_fail(struct response *response, struct arena *arena, struct err err);
+/* Gives the response a quoted entity tag; true, with the answer 304, when the caller has that version (If-None-Match).
+ */
+bool response_unchanged(struct response *response, const struct request *request, struct str etag);
 /* RFC 3339 with milliseconds and Z, into the body as a JSON string. */
 void write_time_ms(struct buf *body, int64_t at_ms);
 

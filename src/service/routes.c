@@ -28,6 +28,7 @@ static const struct route routes[] = {
     { "/admin/revocations", METHOD_POST, OP_REVOKE_RULE, CALLER, "token:revoke:any", CORS_NONE, true, revoke_by_rule },
     { "/admin/rotate-keys", METHOD_POST, OP_ROTATE, CALLER, "keys:rotate", CORS_NONE, true, rotate_keys },
     { "/.well-known/jwks.json", GET_ONLY, OP_JWKS, OPEN, NULL, CORS_ANY, false, publish_jwks },
+    { "/revocations", GET_ONLY, OP_FEED, OPEN, NULL, CORS_ANY, false, publish_revocations },
     { "/health/live", GET_ONLY, OP_HEALTH, OPEN, NULL, CORS_NONE, false, health_live },
     { "/health/ready", GET_ONLY, OP_HEALTH, OPEN, NULL, CORS_NONE, false, health_ready },
     { "/metrics", GET_ONLY, OP_METRICS, METRICS, NULL, CORS_NONE, false, publish_metrics },
@@ -163,6 +164,8 @@ enum answered service_answer(struct service *service, const struct request *requ
         return NEEDS_WORKER;
     if (!err.code)
         err = route->run(&call, response);
+    if (!err.code && call.needs_worker)
+        return NEEDS_WORKER;
     if (!err.code && response->body.overflowed)
         err = failed(ERR_INTERNAL, "the answer is too large");
     if (err.code == ERR_UNAVAILABLE && may_wait && response->retry_after_s == 0)

@@ -16,6 +16,7 @@
 
 struct clients;
 struct failures;
+struct feed;
 struct housekeeping;
 struct replication;
 
@@ -37,6 +38,7 @@ struct service {
     struct uses *uses;         /* of tokens (usage.h); NULL: nobody counts them */
     struct clients *clients;   /* clients in memory (clients.h) */
     struct failures *failures; /* failed authentications by address (failures.h) */
+    struct feed *feed;         /* the revocation feed (feed.h); NULL: there is none, in a command too */
     struct str audience;       /* TOKEN_AUDIENCE as given: comma-separated */
 
     /* What /health/ready and /metrics tell; written by housekeeping and by the front that serves. */
@@ -64,7 +66,8 @@ struct call {
     const struct request *request;
     struct form form; /* read when the body is a form; else empty */
     struct caller caller;
-    bool may_wait; /* on a worker: stores and signers may be asked */
+    bool may_wait;     /* on a worker: stores and signers may be asked */
+    bool needs_worker; /* set by an operation that may not wait, but would have to; what it returns is OK */
 };
 
 enum answered { ANSWERED, NEEDS_WORKER };
@@ -95,6 +98,7 @@ struct err revoke_token(struct call *call, struct response *response);
 struct err revoke_by_rule(struct call *call, struct response *response);
 struct err rotate_keys(struct call *call, struct response *response);
 struct err publish_jwks(struct call *call, struct response *response);
+struct err publish_revocations(struct call *call, struct response *response);
 struct err health_live(struct call *call, struct response *response);
 struct err health_ready(struct call *call, struct response *response);
 struct err publish_metrics(struct call *call, struct response *response);

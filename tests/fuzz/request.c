@@ -1,6 +1,6 @@
 /* fuzz/request.c: whole requests through the service's table of routes, over a store and a signer in memory.
  *
- * An input is a request as text: `METHOD PATH`, then lines `A:` (Authorization), `C:` (Content-Type), `I:`
+ * An input is a request as text: `METHOD PATH[?QUERY]`, then lines `A:` (Authorization), `C:` (Content-Type), `I:`
  * (If-None-Match), `O:` (Origin), an empty line, the body. `$A`, `$R`, `$I`, `$V`, `$X` stand for a good access,
  * refresh and id token of the client "agent", a revoked and an expired one, since no fuzzer can sign. */
 #include "memory.h"
@@ -139,7 +139,11 @@ static struct request request_of(struct arena *arena, struct str in)
         return request;
     if (str_cut(&line, ' ', &name)) {
         request.method = method_of(name);
-        request.path = line;
+        request.query = line;
+        if (!str_cut(&request.query, '?', &request.path)) {
+            request.path = line;
+            request.query = (struct str){ 0, 0 };
+        }
     }
     while (str_cut(&rest, '\n', &line) && line.len > 0) {
         if (line.len < 2 || line.at[1] != ':')

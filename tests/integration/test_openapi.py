@@ -23,6 +23,7 @@ ORIGIN = "https://app.storytailor.ai"
 FORM = "application/x-www-form-urlencoded"
 TRANSPORT = {"date", "content-length", "content-type", "connection"}  # of any HTTP answer
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
+FOR_ANYONE = ("/.well-known/jwks.json", "/revocations")  # of any origin, and in any cache
 BY_NOBODY = {500: "a fault of the service: no caller can make one"}   # described, and never to be seen here
 
 
@@ -206,7 +207,7 @@ def broken(make_server):
     server.client, server.known = server.add_client("agent"), server.add_client("known")
     server.token(server.known)
     with closing(sqlite3.connect(server.database_path, timeout=30)) as database, database:
-        for table in ("oauth_clients", "oauth_access_tokens", "checks"):
+        for table in ("oauth_clients", "oauth_access_tokens", "revocations", "checks"):
             database.execute(f"ALTER TABLE {table} RENAME TO away_{table}")
     server.until(lambda: server.get("/health/ready").status_code == 503, "a store without its tables is called ready")
     return server
@@ -222,7 +223,7 @@ def full(make_server):
 
 @pytest.fixture(scope="module")
 def closed(make_server):
-    return make_server(TOKEN_METRICS="off", TOKEN_SIGNING_ALG="ES256").start()
+    return make_server(TOKEN_METRICS="off", TOKEN_REVOCATION_FEED="off", TOKEN_SIGNING_ALG="ES256").start()
 
 
 # --- the answers of each operation ----------------------------------------------------------------------------------
@@ -251,6 +252,11 @@ def answers_to_get(world, method, path):
     if path == "/health/ready":
         yield broken.request(method.upper(), path)
     if path == "/metrics":
+        yield closed.request(method.upper(), path)
+    if path == "/revocations":
+        yield server.request(method.upper(), path + "?since=x")
+        yield server.request(method.upper(), path, headers={"If-None-Match": "*"})
+        yield broken.request(method.upper(), path)
         yield closed.request(method.upper(), path)
 
 
@@ -491,16 +497,16 @@ def test_cors_is_described_where_it_is_answered(server, agent):
         answer = server.request(method.upper(), path, headers={"Origin": ORIGIN})
         assert ("Access-Control-Allow-Origin" in answer.headers) == allowed, (method, path)
         other = server.request(method.upper(), path, headers={"Origin": "https://other.example"})
-        assert ("Access-Control-Allow-Origin" in other.headers) == path.endswith("jwks.json"), (method, path)
+        assert ("Access-Control-Allow-Origin" in other.headers) == (path in FOR_ANYONE), (method, path)
 
 
 def test_what_may_be_cached_is_described(server):
     for path in (path for method, path in OPERATIONS if method == "get"):
         headers = members_of("paths", path, "get", "responses", "200", "headers")
         reference = headers.get("Cache-Control", {}).get("$ref", "")
-        assert reference.endswith("MaxAge") == path.endswith("jwks.json")
+        assert reference.endswith("MaxAge") == (path in FOR_ANYONE)
         assert (reference == "") == path.startswith("/health/")
-        assert (path in OPEN_PATHS) != reference.endswith("NoStore")
+        assert (path in (*OPEN_PATHS, *FOR_ANYONE)) != reference.endswith("NoStore")
 
 
 # --- bodies ---------------------------------------------------------------------------------------------------------

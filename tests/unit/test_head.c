@@ -41,6 +41,7 @@ static void the_headers_that_count_are_read(void **state)
                    &head));
     assert_str(head.method, "POST");
     assert_str(head.path, "/token");
+    assert_str(head.query, "x=y");
     assert_str(head.host, "localhost:80");
     assert_str(head.content_type, "text/plain");
     assert_str(head.authorization, "Basic eDp5");
@@ -54,24 +55,29 @@ static void the_headers_that_count_are_read(void **state)
 
 static void a_target_has_the_forms_of_rfc_9112_section_3_2(void **state)
 {
-    static const char *const rows[][2] = {
-        { "/", "/" },
-        { "/token", "/token" },
-        { "/token?a?b", "/token" },
-        { "*", "*" },
-        { "http://other.example/token?x", "/token" },
-        { "HTTPS://other.example/token", "/token" },
-        { "http://other.example", "/" },
-        { "http:///token", "/token" },
-        { "ftp://other.example/token", "ftp://other.example/token" },
-        { "token", "token" },
-        { "/%74oken", "/%74oken" }, /* as sent: a percent code never means a route's name */
+    static const struct {
+        const char *target, *path, *query; /* query NULL: there is none */
+    } rows[] = {
+        { "/", "/", NULL },
+        { "/token", "/token", NULL },
+        { "/token?a?b", "/token", "a?b" },
+        { "/token?", "/token", "" },
+        { "*", "*", NULL },
+        { "http://other.example/token?x", "/token", "x" },
+        { "HTTPS://other.example/token", "/token", NULL },
+        { "http://other.example", "/", NULL },
+        { "http:///token", "/token", NULL },
+        { "ftp://other.example/token", "ftp://other.example/token", NULL },
+        { "token", "token", NULL },
+        { "/%74oken", "/%74oken", NULL }, /* as sent: a percent code never means a route's name */
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct head head;
-        assert_ok(read(arena_printf(&arena, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", rows[i][0]), &head));
-        assert_str(head.path, rows[i][1]);
+        assert_ok(read(arena_printf(&arena, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", rows[i].target), &head));
+        assert_str(head.path, rows[i].path);
+        assert_row((head.query.at == NULL) == (rows[i].query == NULL), rows[i].target);
+        assert_str(head.query, rows[i].query ? rows[i].query : "");
     }
 }
 

@@ -127,6 +127,7 @@ static const struct {
     { "TOKEN_MAX_BYTES", "16384" },
     { "TOKEN_FAILURE_LIMIT", "10" },
     { "TOKEN_CLIENT_CACHE_TTL", "60" },
+    { "TOKEN_REVOCATION_FEED", "on" },
     { "TOKEN_VERIFIED_CACHE", "1536" },
     { "TOKEN_JWKS_MAX_AGE", "300" },
     { "TOKEN_JWKS_STALE_WHILE_REVALIDATE", "60" },
