@@ -8,7 +8,7 @@ import time
 
 from callers import LEASE_S, Load
 from cluster import COUNT
-from ledger import Line, rotate
+from ledger import rotate
 from reckoning import recover, settle
 from redis_servers import until
 
@@ -94,6 +94,28 @@ class InstancesKilled(Again):
 
     def was_felt(self, ledger):
         return self.struck > 0
+
+
+class InstancesPaused(Fault):
+    """They stand still, one or two of them, as a machine does that is moved or starved; then they go on as if no time
+    had passed, with calls that have waited all the while, and must not say what they last knew."""
+
+    @staticmethod
+    def fits(shape):
+        return True
+
+    def begin(self):
+        paused = self.chance.sample(self.cluster.servers, self.chance.choice([1, 2]))
+        self.processes = [server.process for server in paused]
+        for process in self.processes:
+            process.send_signal(signal.SIGSTOP)
+
+    def end(self):
+        for process in self.processes:
+            process.send_signal(signal.SIGCONT)
+
+    def was_felt(self, ledger):
+        return ledger.slowest_s > self.length_s / 2
 
 
 # --- Redis ----------------------------------------------------------------------------------------------------------
@@ -312,9 +334,9 @@ class NetworkCut(NetworkFault):
         self.cluster.network.disturb(cut=self.chance.sample(range(COUNT), self.chance.choice([1, 2])))
 
 
-ALL = (InstancesKilled, RedisStopped, RedisPaused, RedisEmptied, FailOver, FailOverOfPaused, PostgresStopped,
-       PostgresStoppedAtOnce, PostgresPaused, RestFails, RestFailsAfterAll, RestLimits, NetworkSlow, NetworkLossy,
-       NetworkCut)
+ALL = (InstancesKilled, InstancesPaused, RedisStopped, RedisPaused, RedisEmptied, FailOver, FailOverOfPaused,
+       PostgresStopped, PostgresStoppedAtOnce, PostgresPaused, RestFails, RestFailsAfterAll, RestLimits, NetworkSlow,
+       NetworkLossy, NetworkCut)
 
 
 def go_through(cluster, ledger, kinds, seed, memory_kib):
@@ -323,7 +345,7 @@ def go_through(cluster, ledger, kinds, seed, memory_kib):
     chance = random.Random(seed)
     ledger.new_page()
     faults = [kind(cluster, random.Random(chance.random())) for kind in kinds]
-    line = Line(cluster, ledger)
+    rotations = [threading.Thread(target=rotate, args=(cluster, ledger, chance.randrange(COUNT))) for _ in range(2)]
     with Load(cluster, ledger, chance, memory_kib):
         time.sleep(0.5)
         with contextlib.ExitStack() as stack:
@@ -332,14 +354,13 @@ def go_through(cluster, ledger, kinds, seed, memory_kib):
                 stack.callback(fault.end)
             length_s = max(fault.length_s for fault in faults)
             time.sleep(length_s / 2)
-            for i in cluster.up():
-                rotate(line, i)
-                break
+            rotations[0].start()  # it may have to wait for the end
             time.sleep(length_s / 2)
         recover(cluster)
-        rotate(line, chance.randrange(COUNT))
+        rotations[1].start()
         time.sleep(LEASE_S / 2)
-    line.close()
+        for rotation in rotations:
+            rotation.join()
     settle(cluster, ledger, chance)
     assert not ledger.violations, "\n".join(ledger.violations[:40])
     if len(faults) == 1:  # of two, one may hide the other

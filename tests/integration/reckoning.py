@@ -10,7 +10,7 @@ from cluster import COUNT, RECOVERY_S
 from ledger import Line, revoke
 
 ALGORITHMS = ["ES256"]
-EMPTY_BYTES = 128 * 1024  # of the set of revocations, before there is anything in it
+EMPTY_BYTES = 32 * 1024  # of the set of revocations, before there is anything in it
 
 
 def recover(cluster):

@@ -26,7 +26,7 @@ CASES = [(name, kind) for name, shape in SHAPES.items() for kind in faults.ALL
 
 def memory_bound_kib(sanitizer):
     """An instance needs some 20 MiB; a sanitizer keeps what was freed for a while."""
-    return 1024 * (900 if sanitizer else 96)
+    return 1024 * (900 if sanitizer else 64)
 
 
 def skip_if_lacking(shape):
