@@ -15,6 +15,12 @@
  * and the push finds it in the store; or service_committed() sees another epoch, and the caller hears 503 instead of a
  * promise: repeating it announces it once more.
  *
+ * In between others may take the token: from when they have read everything from the new server until it was pushed
+ * there. They read the store as well, so where they share it, that takes a commit that was still under way then; where
+ * each has its own, it ends when the instance that has the record finds the new server. To WAIT for replicas would
+ * shorten it, for a round trip more to each revocation and no word on which replica will follow: with a shared store it
+ * isn't worth that.
+ *
  * Following goes: append a mark to the log; read the store, and all keys; push what the store has beside them
  * (catchup.c); read the log on from the mark. What was revoked before the mark has its key already, since keys are set
  * before items are appended; what comes after it is in the log. A rule (shared_rules.h) goes the same way, in the same

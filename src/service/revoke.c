@@ -64,6 +64,16 @@ static struct err revoke_and_record(struct call *call, const struct verified *en
     return OK;
 }
 
+/* A key that is not known here may be one that another instance has made since: "revoked" would not be true of its
+ * token, which others take. The store knows each key before it signs. Callers are authenticated, so that this costs no
+ * more than a revocation does. */
+static struct err read_keys_again(struct service *service)
+{
+    return keyring_reload(service->keyring).code
+               ? failed(ERR_UNAVAILABLE, "whose key signed the token can't be known now; try again")
+               : OK;
+}
+
 struct err revoke_token(struct call *call, struct response *response)
 {
     struct revoke_body body = { 0 };
@@ -74,6 +84,10 @@ struct err revoke_token(struct call *call, struct response *response)
                                                .tolerance_s = call->service->settings->clock_tolerance_max_s } };
     AUTO(verified_releasep) struct verified *entry = NULL;
     struct err err = token_check(call->service, body.token, &ask, call->request->now_s, &entry);
+    if (err.code == ERR_TOKEN_KEY) {
+        TRY(read_keys_again(call->service));
+        err = token_check(call->service, body.token, &ask, call->request->now_s, &entry);
+    }
     if (err.code) { /* section 2.2: an invalid token is no error; there is nothing left to revoke */
         metrics_count(COUNT_REVOKED_UNKNOWN, 1);
         write_answer(call, response);

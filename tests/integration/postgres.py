@@ -35,14 +35,15 @@ def run_sql(url, text):
 
 class Postgres:
     """start(), stop(), kill(), pause(), go_on(); database(name) makes one with the platform's schema and returns its
-    URL."""
+    URL. `addresses`: others than the loopback's, by which it can be reached too; `network` is theirs."""
 
     password = "postgres-of-the-tests"
 
-    def __init__(self, fsync="off"):
+    def __init__(self, addresses=(), network=None, fsync="off"):
         # off spares the disk, not the order: what a killed PostgreSQL had committed is in the kernel's cache
         self.fsync = fsync
         self.home = Path(tempfile.mkdtemp(prefix="token-service-postgres-"))
+        self.addresses = ("127.0.0.1", *addresses)
         self.port = free_port()
         self.process = None
         self.user = None
@@ -55,6 +56,9 @@ class Postgres:
             os.chown(secret, self.user.pw_uid, self.user.pw_gid)
         self._run("initdb", "-D", self.home / "data", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", secret,
                   "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync")
+        if network:
+            with (self.home / "data/pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {network} scram-sha-256\n")
 
     def _as_user(self):
         return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
@@ -65,8 +69,8 @@ class Postgres:
         assert done.returncode == 0, done.stderr
 
     def start(self):
-        settings = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": self.fsync,
-                    "max_connections": 150, "logging_collector": "off"}
+        settings = {"port": self.port, "listen_addresses": ",".join(self.addresses), "unix_socket_directories": "",
+                    "fsync": self.fsync, "max_connections": 150, "logging_collector": "off"}
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [PROGRAMS / "postgres", "-D", self.home / "data", *(f"-c{k}={v}" for k, v in settings.items())],
@@ -89,10 +93,10 @@ class Postgres:
             run_sql(self.url(name), script.read_text())
         return self.url(name)
 
-    def stop(self):
-        """An orderly end, that waits for nobody."""
+    def stop(self, sign=signal.SIGINT):
+        """An orderly end, that waits for nobody; SIGQUIT: an immediate one, that needs recovery at the next start."""
         if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(sign)
             self.process.wait(60)
 
     def _signal(self, sign):

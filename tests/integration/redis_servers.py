@@ -42,18 +42,20 @@ def until(condition, otherwise, patience_s=PATIENCE_S):
 
 
 class Redis:
-    """One server. `settings` are lines of redis.conf; `scheme` and `login` are of its URL."""
+    """One server. `settings` are lines of redis.conf; `scheme` and `login` are of its URL; `addresses` are others than
+    the loopback's, by which it can be reached too."""
 
     program = "redis-server"
 
-    def __init__(self, home, *settings, login="", scheme="redis", cli=()):
+    def __init__(self, home, *settings, login="", scheme="redis", cli=(), addresses=()):
         if not shutil.which(self.program):
             pytest.skip(f"there is no {self.program}: install Debian's package of that name")
         self.home = Path(home)
         self.home.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.scheme, self.login, self.cli = scheme, login, cli
-        self.lines = ["bind 127.0.0.1", "daemonize no", f"dir {self.home}", "logfile redis.log", *settings]
+        self.lines = [" ".join(["bind 127.0.0.1", *addresses]), "daemonize no", f"dir {self.home}", "logfile redis.log",
+                      *settings]
         if not any(line.startswith("port 0") for line in settings):
             self.lines.append(f"port {self.port}")
         self.process = None
@@ -92,6 +94,12 @@ class Redis:
             self.process.wait(PATIENCE_S)
             self.process = None
 
+    def stop(self):
+        """In order: what was in memory is in a file, and there again after start()."""
+        self.ask("SHUTDOWN", "SAVE", check=False)
+        self.process.wait(PATIENCE_S)
+        self.process = None
+
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
 
@@ -99,8 +107,8 @@ class Redis:
         self.process.send_signal(signal.SIGCONT)
 
 
-def single(home, *settings):
-    return Redis(home, 'save ""', *settings)
+def single(home, *settings, **options):
+    return Redis(home, 'save ""', *settings, **options)
 
 
 def with_login(home):
@@ -196,7 +204,7 @@ class Watched:
 
     def __init__(self, home):
         self.home = home
-        self.servers = [single(home / "a"), single(home / "b")]
+        self.servers = [single(home / name, "repl-diskless-sync-delay 0") for name in "ab"]
         self.sentinels = []
 
     def start(self):

@@ -124,15 +124,18 @@ def check_answer(method, path, status, headers, body):
 
 
 class Server:
-    """`token-service serve` on a data directory of its own and a free port. As a context: started, and stopped."""
+    """`token-service serve` on a data directory of its own and a free port. As a context: started, and stopped.
+    `launcher`: the words of a command that becomes the program."""
 
-    def __init__(self, home, settings=None):
+    def __init__(self, home, settings=None, launcher=()):
         self.home = Path(home)
         self.data_dir = self.home / "data"
         self.settings = DEFAULTS | {"TOKEN_DATA_DIR": str(self.data_dir)} | (settings or {})
         self.log_path = self.home / "stderr.log"
         self.log_path.touch()
+        self.launcher = launcher
         self.process = None
+        self.host = "127.0.0.1"
         self.port = None
         self.secrets = set()   # of clients
         self.tokens = set()
@@ -151,8 +154,9 @@ class Server:
 
     def spawn(self, *arguments, **options):
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen([BINARY, "serve", *arguments], env=environment(self.settings),
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
+            self.process = subprocess.Popen([*self.launcher, BINARY, "serve", *arguments],
+                                            env=environment(self.settings), stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, **options)
         return self.process
 
     def start(self, *arguments, **options):
@@ -233,7 +237,7 @@ class Server:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def session(self):
@@ -264,7 +268,7 @@ class Server:
         return self.request("POST", path, **options)
 
     def wire(self, **options):
-        return Wire(self.port, **options)
+        return Wire(self.port, self.host, **options)
 
     # --- the operations ---------------------------------------------------------------------------------------------
 

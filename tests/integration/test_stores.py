@@ -15,6 +15,7 @@ import uuid
 import psycopg
 import pytest
 
+import tokens
 from postgres import MIGRATIONS, PLATFORM, ROOT, run_sql
 from service import BINARY, Client, run
 
@@ -258,6 +259,39 @@ def test_instances_behave_as_one(instances):
         server.until(lambda server=server: server.ask(agent).status_code == 401, "a disabled client comes in", 10)
     for server in servers:
         server.stop()
+
+
+def test_a_token_of_a_key_just_made_elsewhere_is_revoked_and_not_only_said_to_be(instances):
+    """b sees the keys once a second. To whom it says "revoked" meanwhile, it must have been true."""
+    (a, b), agent, _ = instances(2)
+    for _ in range(6):
+        for _ in range(2):  # the second one is to a key that nobody has seen
+            assert a.post("/admin/rotate-keys", auth=agent, json={"immediate": True}).status_code == 200
+        token = a.token(agent)
+        assert b.revoke(agent, token).status_code == 200
+        for server in (a, b):
+            server.until(lambda server=server: not server.is_active(agent, token), "it goes on being good", 5)
+    stranger = tokens.sign(tokens.new_key("ES256"), "ES256", tokens.header_of(token) | {"kid": "nobody"},
+                           tokens.claims_of(token))
+    assert b.revoke(agent, stranger).status_code == 200, "RFC 7009 section 2.2: an invalid token is no error"
+    for server in (a, b):
+        server.stop()
+
+
+def test_whether_a_token_is_of_a_new_key_is_not_guessed_while_the_store_is_away(postgres, database, make_server):
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_STORE_TIMEOUT=2).start()
+    agent = server.add_client("agent")
+    token = server.token(agent)
+    unknown = tokens.sign(tokens.new_key("ES256"), "ES256", tokens.header_of(token) | {"kid": "perhaps-a-new-one"},
+                          tokens.claims_of(token))
+    postgres.kill()
+    try:
+        assert server.revoke(agent, unknown).status_code == 503
+        assert server.revoke(agent, "no.token.atall").status_code == 200
+    finally:
+        postgres.start()
+    server.until(lambda: server.revoke(agent, unknown).status_code == 200, "it has not recovered")
+    server.stop()
 
 
 def test_the_next_key_is_made_by_who_holds_the_lease(database, make_server):
