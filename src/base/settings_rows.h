@@ -33,7 +33,7 @@ struct settings_row {
     const char *help;
 };
 
-enum { SETTINGS_ROWS = 62, SETTINGS_FLAG_ROOM = 40, SETTINGS_ALLOWED_ROOM = 128 };
+enum { SETTINGS_ROWS = 63, SETTINGS_FLAG_ROOM = 40, SETTINGS_ALLOWED_ROOM = 128 };
 extern const struct settings_row settings_rows[SETTINGS_ROWS];
 
 /* Whether its value is a text; that of a secret is never printed, nor quoted in an error. */

@@ -94,8 +94,7 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     struct service *service = housekeeping->service;
     const struct settings *settings = service->settings;
     int64_t now = now_s();
-    if (catchup_store(service).code || keyring_reload(service->keyring).code ||
-        !atomic_load(&service->store_ok))
+    if (catchup_store(service).code || keyring_reload(service->keyring).code || !atomic_load(&service->store_ok))
         housekeeping->check_at = now; /* the store failed, or did: find out what to tell */
     move_keys(housekeeping, now);
     if (is_due(&housekeeping->check_at, now, CHECK_INTERVAL_S, nudged))
