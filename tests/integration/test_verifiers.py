@@ -193,6 +193,26 @@ def test_what_is_revoked_is_refused(start, server):
     assert [late.ask(revoked), late.ask(other)] == ["refused revoked", "ok user-2"]
 
 
+@pytest.mark.parametrize("rule_of", ["subject", "clientId", "session", "everything"])
+def test_a_rule_of_the_service_is_followed(start, make_server, rule_of):
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_AUDIENCE=REAL_AUDIENCE).start()
+    agent, other = server.add_client("agent"), server.add_client("other")
+    verifier = verifier_of(start, server)
+    kid, key = server.signing_key()
+    header, now = {"alg": "ES256", "typ": "at+jwt", "kid": kid}, int(time.time())
+    claims = tokens.claims_of(server.token(agent, subject="user-1")) | {"sid": "session-1", "iat": now - 60}
+    covered = tokens.sign(key, "ES256", header, claims)
+    spared = tokens.sign(key, "ES256", header, claims | {"iat": now - 60 + (rule_of == "everything") * 50, "sub": "user-2",
+                                                         "client_id": other.id, "sid": "session-2"})
+    assert [verifier.ask(covered), verifier.ask(spared)] == ["ok user-1", "ok user-2"]
+    body = {"subject": {"subject": "user-1"}, "clientId": {"clientId": "agent"}, "session": {"sessionId": "session-1"},
+            "everything": {"everything": True}}[rule_of] | {"before": now - 30}
+    answer = server.post("/admin/revocations", auth=agent, json=body)
+    assert answer.status_code == 200, answer.text
+    verifier.until(covered, "refused revoked")
+    assert verifier.ask(spared) == "ok user-2"
+
+
 def test_keys_may_rotate(start, make_server):
     server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_AUDIENCE=REAL_AUDIENCE).start().settled()
     agent = server.add_client("agent")
