@@ -73,6 +73,23 @@ static inline struct err memory_find_key(struct store *store, struct arena *aren
     return OK;
 }
 
+/* One entry of each kind, up to the second page. */
+static inline struct err memory_revocations_since(struct store *store, struct arena *arena, int64_t after,
+                                                  int64_t now_s, size_t max, struct revocation **out, size_t *count)
+{
+    (void)store;
+    *out = arena_zalloc(arena, REVOCATION_KINDS * sizeof **out);
+    *count = 0;
+    for (size_t i = 0; i < REVOCATION_KINDS && *count < max; i++) {
+        int64_t position = 1 + (int64_t)i * 1024;
+        if (position > after)
+            (*out)[(*count)++] = (struct revocation){
+                .position = position, .kind = (enum revocation_kind)i, .before = now_s, .expires_at = now_s + 9
+            };
+    }
+    return OK;
+}
+
 static const struct store_ops memory_store_ops = {
     .name = "memory",
     .find_client = memory_find_client,
@@ -80,6 +97,7 @@ static const struct store_ops memory_store_ops = {
     .list_past_keys = memory_list_past_keys,
     .find_key = memory_find_key,
     .add_first_key = memory_add_first_key,
+    .revocations_since = memory_revocations_since,
 };
 
 struct memory_signer {

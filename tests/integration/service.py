@@ -227,7 +227,7 @@ class Server:
             assert not [line for line in lines if line in text], "the log holds a private key"
 
     def check_leaks(self, path, status, headers, body):
-        """No answer holds a token or a secret, but the one that hands the token out. A page of the feed is a JWS too."""
+        """No answer holds a token or a secret, but the one that hands the token out, or a page of the feed."""
         text = repr(headers) + body.decode(errors="replace")
         assert not [secret for secret in self.secrets if secret in text], path
         if not ((path.endswith("/token") or path in FEED_PATHS) and status == 200):

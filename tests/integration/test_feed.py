@@ -126,8 +126,9 @@ def test_the_tag_changes_with_what_is_told(server, agent):
     assert answer.status_code == 200 and answer.headers["ETag"] != tag
 
 
-@pytest.mark.parametrize("query", ["since=-1", "since=01", "since=", "since", "since=1.0", "since=x", "x=1", "since=1&x=1",
-                                   "since=1&since=1", "since=%2B1", "since=9007199254740993", "since=" + "9" * 40])
+@pytest.mark.parametrize("query", ["since=-1", "since=01", "since=", "since", "since=1.0", "since=x", "x=1",
+                                   "since=1&x=1", "since=1&since=1", "since=%2B1", "since=9007199254740993",
+                                   "since=" + "9" * 40])
 def test_another_query_is_refused(server, query):
     answer = server.get(f"/revocations?{query}")
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
@@ -281,7 +282,8 @@ def test_instances_of_one_database_tell_the_same(postgres, make_server):
     for at, token in enumerate(revoked):
         assert (one, other)[at % 2].revoke(agent, token).status_code == 200
     for server in (one, other):
-        server.until(lambda server=server: page_of(server)["entries"].keys() == {*map(hash_of, revoked)}, "it lacks some")
+        server.until(lambda server=server: page_of(server)["entries"].keys() == {*map(hash_of, revoked)},
+                     "it lacks some")
     assert page_of(one)["position"] == page_of(other)["position"]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT setval('token_service_positions', 5000)")

@@ -26,9 +26,11 @@ SKEW_S = 30
 def commands(tmp_path_factory):
     """How each is run. The one in C is compiled here, with what finds a fault of memory."""
     program = tmp_path_factory.mktemp("verify") / "verify"
-    built = subprocess.run(["gcc", "-std=c17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined",
-                            "-fno-sanitize-recover=all", EXAMPLES / "verify.c", "-o", program, "-lcrypto", "-lcurl",
-                            "-ljansson", "-lpthread"], capture_output=True, text=True, timeout=300, check=False)
+    flags = ["-std=c17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined",
+             "-fno-sanitize-recover=all"]
+    libraries = ["-lcrypto", "-lcurl", "-ljansson", "-lpthread"]
+    built = subprocess.run(["gcc", *flags, EXAMPLES / "verify.c", "-o", program, *libraries], capture_output=True,
+                           text=True, timeout=300, check=False)
     assert built.returncode == 0, built.stderr
     return {"node": ["node", EXAMPLES / "verify.mjs"], "python": [sys.executable, EXAMPLES / "verify.py"],
             "c": [program]}
@@ -193,6 +195,26 @@ def test_what_is_revoked_is_refused(start, server):
     assert [late.ask(revoked), late.ask(other)] == ["refused revoked", "ok user-2"]
 
 
+@pytest.mark.parametrize("rule_of", ["subject", "clientId", "session", "everything"])
+def test_a_rule_of_the_service_is_followed(start, make_server, rule_of):
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_AUDIENCE=REAL_AUDIENCE).start()
+    agent, other = server.add_client("agent"), server.add_client("other")
+    verifier = verifier_of(start, server)
+    kid, key = server.signing_key()
+    header, now = {"alg": "ES256", "typ": "at+jwt", "kid": kid}, int(time.time())
+    claims = tokens.claims_of(server.token(agent, subject="user-1")) | {"sid": "session-1", "iat": now - 60}
+    covered = tokens.sign(key, "ES256", header, claims)
+    spared = tokens.sign(key, "ES256", header, claims | {"sub": "user-2", "client_id": other.id, "sid": "session-2"} |
+                         ({"iat": now - 29} if rule_of == "everything" else {}))
+    assert [verifier.ask(covered), verifier.ask(spared)] == ["ok user-1", "ok user-2"]
+    body = {"subject": {"subject": "user-1"}, "clientId": {"clientId": "agent"}, "session": {"sessionId": "session-1"},
+            "everything": {"everything": True}}[rule_of] | {"before": now - 30}
+    answer = server.post("/admin/revocations", auth=agent, json=body)
+    assert answer.status_code == 200, answer.text
+    verifier.until(covered, "refused revoked")
+    assert verifier.ask(spared) == "ok user-2"
+
+
 def test_keys_may_rotate(start, make_server):
     server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_AUDIENCE=REAL_AUDIENCE).start().settled()
     agent = server.add_client("agent")
@@ -217,8 +239,8 @@ def test_all_pages_are_read(start, make_server):
     revoked = {at: server.token(agent) for at in (1, 4096, 4097, 9000)}
     good = server.token(agent, subject="good")
     with closing(sqlite3.connect(server.database_path, timeout=30)) as database, database:
-        database.executemany("INSERT INTO revocations (position, token_hash, expires_at, reason, revoked_by, revoked_at)"
-                             " VALUES (?, ?, 4102444800, '', '', 1)",
+        database.executemany("INSERT INTO revocations (position, token_hash, expires_at, reason, revoked_by, "
+                             "revoked_at) VALUES (?, ?, 4102444800, '', '', 1)",
                              [(at, hashlib.sha256((revoked.get(at) or str(at)).encode()).digest())
                               for at in range(1, 9001)])
     server.until(lambda: tokens.claims_of(server.get("/revocations?since=8192").text)["position"] == 9000, "no")
