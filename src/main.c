@@ -43,7 +43,7 @@ static const struct command commands[] = {
       { "[--check-config]" } },
     { "token",
       command_token,
-      "Does to a token, read from standard input, what the service would; or revokes many by a rule.",
+      "Does to a token what the service would (it is read from standard input); or revokes many.",
       { "issue --client ID [--subject SUB] [--scope \"A B\"] [--type access|refresh|id]\n"
         "[--audience AUD] [--expires-in S] [--claims JSON] [--nonce N] [--json]",
         "verify [--key JWK_FILE | --type KIND --audience AUD --subject SUB --nonce N\n"

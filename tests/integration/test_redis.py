@@ -450,6 +450,7 @@ def test_a_full_redis_revokes_nothing(start_redis, instances):
     token = server.token(group.agent)
     redis.ask("CONFIG", "SET", "maxmemory", "1")
     assert server.revoke(group.agent, token).status_code == 503
+    assert revoke_by(server, group.agent, subject="user-1").status_code == 503
     redis.ask("CONFIG", "SET", "maxmemory", "0")
     until(lambda: server.revoke(group.agent, token).status_code == 200, "it does not go on", 10)
 
@@ -777,6 +778,23 @@ def test_a_slot_that_moves_is_followed(cluster, instances):
     assert a.revoke(group.agent, token).status_code == 200   # MOVED
     assert a.metric("redis_redirections_total") > before
     assert key_of(token) in target.keys()
+
+
+def test_the_slot_of_a_rule_that_moves_is_followed(cluster, instances):
+    group = instances(cluster)
+    a, b = group.all
+    token = a.token(group.agent, subject="user-1")
+    key = rule_key("sub", "user-1")
+    source, slot = cluster.owner_of(key)
+    target = next(node for node in cluster.nodes if node is not source)
+    cluster.begin_move(slot, source, target)
+    assert revoke_by(a, group.agent, subject="user-1").status_code == 200   # ASK
+    assert key in target.ask("CLUSTER", "GETKEYSINSLOT", slot, 10)
+    refused(b, group.agent, token)
+    cluster.end_move(slot, source, target)
+    assert revoke_by(a, group.agent, subject="user-1").status_code == 200   # MOVED
+    c = group.add().start()
+    assert status_of(c, group.agent, token) == 401
 
 
 def test_the_log_that_moves_is_followed(cluster, instances):

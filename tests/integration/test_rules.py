@@ -4,8 +4,10 @@ one instance, with its own store; test_redis.py and test_stores.py have many."""
 import hashlib
 import json
 import random
+import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -261,6 +263,31 @@ def test_a_rule_ends_with_its_last_token(make_server):
         server.until(lambda: server.metric("revocation_rules") == 0, "the rule is held for ever")
         server.until(lambda: server.rows("SELECT count(*) FROM revocations") == [(0,)], "the row is kept for ever")
         assert good(server, agent, patient_token(server, agent, subject="lea"))
+
+
+def test_there_is_an_end_to_rules_and_none_to_what_they_promise(make_server):
+    """As many as there may be; one more is refused before anything comes of it, one again is not."""
+    server = make_server(TOKEN_SIGNING_ALG="ES256").start()
+    agent = server.add_client("agent")
+    token = server.token(agent, subject="rosa")
+    server.stop()
+    now, many = int(time.time()), 100_000
+    with closing(sqlite3.connect(server.database_path)) as database, database:
+        database.executemany(
+            "INSERT INTO revocations (token_hash, expires_at, reason, revoked_by, revoked_at, kind, issued_before, "
+            "target) VALUES (?, ?, 'x', 'x', ?, 1, ?, ?)",
+            ((hashlib.sha256(f"sub:u{at}".encode()).digest(), now + 10_000, now, now, f"u{at}") for at in range(many)))
+    server.start()
+    assert server.metric("revocation_rules") == many
+    assert server.metric("revocations_bytes") < 130 * many + 100_000
+    answer = rule(server, agent, subject="rosa")
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+    assert server.metric("rules_full_total") == 1
+    assert good(server, agent, token)
+    assert rule(server, agent, subject="u5").status_code == 200
+    assert server.metric("revocation_rules") == many
+    assert server.rows("SELECT count(*) FROM revocations") == [(many,)]
+    server.stop()
 
 
 def test_the_command_line_revokes_for_a_running_server(make_server):
