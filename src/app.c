@@ -111,6 +111,18 @@ static struct err open_cache(struct app *app)
     return app->serves ? replication_open(service, &service->replication) : OK;
 }
 
+/* What is remembered from call to call. */
+static void make_memories(struct app *app)
+{
+    const struct settings *settings = &app->settings;
+    struct service *service = &app->service;
+    service->verified = verified_cache_new((size_t)settings->verified_cache);
+    if (app->serves && settings->usage_interval_s > 0 && service->store->ops->count_uses)
+        service->uses = uses_new();
+    service->clients = clients_new(service->store, settings->client_cache_s);
+    service->failures = failures_new(settings->failure_limit);
+}
+
 struct err app_open(struct app *app)
 {
     const struct settings *settings = &app->settings;
@@ -130,11 +142,7 @@ struct err app_open(struct app *app)
     service->revocations = revocations_new();
     service->rules = rules_new();
     TRY(open_cache(app));
-    service->verified = verified_cache_new((size_t)settings->verified_cache);
-    if (app->serves && settings->usage_interval_s > 0 && service->store->ops->count_uses)
-        service->uses = uses_new();
-    service->clients = clients_new(service->store, settings->client_cache_s);
-    service->failures = failures_new(settings->failure_limit);
+    make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;
     return OK;

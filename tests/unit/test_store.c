@@ -1009,7 +1009,8 @@ static void uses_are_added_to_the_tokens_rows(void **state)
     assert_int_equal(pg("SELECT use_count FROM oauth_access_tokens WHERE last_used_at IS NULL"), 0);
     assert_int_equal(pg("SELECT count(*) FROM oauth_refresh_tokens WHERE last_used_at = to_timestamp(1200)"), 1);
     assert_ok(store->ops->count_uses(store, later, COUNT(later)));
-    assert_int_equal(pg("SELECT use_count FROM oauth_access_tokens WHERE last_used_at = to_timestamp(1100)"), INT32_MAX);
+    assert_int_equal(pg("SELECT use_count FROM oauth_access_tokens WHERE last_used_at = to_timestamp(1100)"),
+                     INT32_MAX);
     assert_int_equal(pg("SELECT count(*) FROM oauth_access_tokens"), 2);
 }
 
