@@ -252,6 +252,29 @@ def test_a_page_of_a_revoked_key_is_signed_again(make_server):
         page_of(server, at)  # open_page() finds its key among those that are published
 
 
+def test_a_feed_at_rest_costs_kms_hardly_a_signature(kms, start):
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256")
+    begin = time.time()
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda at: server.get(f"/revocations?since={at * BLOCK}"), range(300)))
+    assert {answer.status_code for answer in answers} == {200}
+    signed = kms.calls("Sign")
+    assert 1 <= len(signed) <= 2 + (time.time() - begin) / 10
+    assert open_page(server, answers[-1])["more"] is False
+
+
+def test_what_could_not_be_signed_is_told_once_it_can(kms, start):
+    server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1", TOKEN_KMS_TRY_TIMEOUT="1")
+    token = server.token(server.agent)
+    before = page_of(server)
+    kms.proxy.down()
+    assert server.revoke(server.agent, token).status_code == 200
+    time.sleep(1)
+    assert page_of(server)["iat"] == before["iat"]  # what was signed, and is good for a minute
+    kms.proxy.up()
+    until_told(server, token)
+
+
 def test_it_may_be_turned_off(make_server):
     server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_REVOCATION_FEED="off").start()
     answer = server.get("/revocations")
