@@ -69,7 +69,8 @@ struct cache_ops {
 
     /* Appends to a log, which keeps its last items, CACHE_LOG_KEPT at least; *position is the item's. */
     struct err (*append)(struct cache *, struct str log, struct str text, struct cache_position *position);
-    /* Items behind `after`, in order, at most `max`; with none there, waits up to `wait_ms` for the first.
+    /* Items behind `after`, in order, at most `max`; with none there, waits up to `wait_ms` for the first. Of "": those
+     * that the log still has, from the first.
      * ERR_NOT_FOUND: the log does not hold the item at `after` any more, so what followed it may be lost as well. */
     struct err (*read)(struct cache *, struct arena *, struct str log, const struct cache_position *after,
                        int64_t wait_ms, size_t max, struct cache_item **items, size_t *count);

@@ -298,8 +298,8 @@ static struct err append(struct cache *cache, struct str log_name, struct str te
     return log ? OK : failed(ERR_INTERNAL, "there are too many logs");
 }
 
-/* Under the lock: until the log has grown past `item`, or the time is up. */
-static void wait_for(struct cache_memory *memory, const struct log *log, uint64_t item, int64_t wait_ms)
+/* Under the lock: until the log has the item `from`, or the time is up. */
+static void wait_for(struct cache_memory *memory, const struct log *log, uint64_t from, int64_t wait_ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -309,8 +309,16 @@ static void wait_for(struct cache_memory *memory, const struct log *log, uint64_
         until.tv_nsec -= 1000000000;
         until.tv_sec++;
     }
-    while (log->next <= item + 1 && pthread_cond_timedwait(&memory->grown, &memory->lock, &until) == 0)
+    while (log->next <= from && pthread_cond_timedwait(&memory->grown, &memory->lock, &until) == 0)
         ;
+}
+
+/* Under the lock: which item comes next for a follower; false when the log does not hold the one where it stands. */
+static bool next_after(const struct log *log, const struct cache_position *after, uint64_t *next)
+{
+    const uint64_t item = strtoull(after->text, NULL, 10);
+    *next = after->text[0] ? item + 1 : log->first;
+    return !after->text[0] || (item >= log->first && item < log->next);
 }
 
 static struct err read_log(struct cache *cache, struct arena *arena, struct str log_name,
@@ -319,24 +327,21 @@ static struct err read_log(struct cache *cache, struct arena *arena, struct str 
 {
     struct cache_memory *memory = memory_of(cache);
     struct err err = failed(ERR_NOT_FOUND, "the log does not go back that far");
-    uint64_t item = strtoull(after->text, NULL, 10);
+    uint64_t next;
     pthread_mutex_lock(&memory->lock);
     const struct log *log = log_of(memory, log_name);
-    if (log && item >= log->first && item < log->next) {
-        if (wait_ms > 0)
-            wait_for(memory, log, item, wait_ms);
-        uint64_t left = item >= log->first ? log->next - item - 1 : 0;
-        size_t found = left < max ? (size_t)left : max;
+    if (log && next_after(log, after, &next) && wait_ms > 0)
+        wait_for(memory, log, next, wait_ms);
+    if (log && next_after(log, after, &next)) { /* still, after the wait */
+        size_t found = log->next - next < max ? (size_t)(log->next - next) : max;
         struct cache_item *to = arena_alloc(arena, (found + 1) * sizeof *to);
         for (size_t i = 0; i < found; i++) {
-            to[i].text = arena_copy(arena, log->items[(item + 1 + i) % CACHE_LOG_KEPT]);
-            position_of(item + 1 + i, &to[i].position);
+            to[i].text = arena_copy(arena, log->items[(next + i) % CACHE_LOG_KEPT]);
+            position_of(next + i, &to[i].position);
         }
-        if (item >= log->first) { /* still, after the wait */
-            *items = to;
-            *count = found;
-            err = OK;
-        }
+        *items = to;
+        *count = found;
+        err = OK;
     }
     pthread_mutex_unlock(&memory->lock);
     return err;

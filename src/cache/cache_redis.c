@@ -212,26 +212,27 @@ static struct err read_log(struct cache *cache, struct arena *arena, struct str 
 {
     struct redis *redis = redis_of(cache);
     const struct reply *reply;
-    const struct str from = str_of(after->text);
-    if (wait_ms > 0) { /* what it answers is not looked at: it only wakes us */
+    const size_t known = after->text[0] ? 1 : 0; /* the item where the follower stands comes again */
+    const struct str from = known ? str_of(after->text) : STR("-");
+    if (wait_ms > 0 && known) { /* what it answers is not looked at: it only wakes us */
         const struct redis_command wait = REDIS_COMMAND(log, STR("XREAD"), STR("COUNT"), STR("1"), STR("BLOCK"),
                                                         number(arena, wait_ms), STR("STREAMS"), log, from);
         TRY(redis_run(redis, arena, &wait, wait_ms, &reply));
     }
     const struct redis_command range = REDIS_COMMAND(log, STR("XRANGE"), log, from, STR("+"), STR("COUNT"),
-                                                     number(arena, (int64_t)max + 1));
+                                                     number(arena, (int64_t)(max + known)));
     TRY(redis_run(redis, arena, &range, 0, &reply));
     if (reply->kind != REPLY_LIST)
         return unexpected();
     const struct reply *first = reply->count > 0 ? reply_item(reply->items[0], 0, REPLY_TEXT) : NULL;
-    if (!first || !str_eq(first->text, from))
+    if (known && (!first || !str_eq(first->text, from)))
         return failed(ERR_NOT_FOUND, "the log does not go back that far");
-    struct cache_item *found = arena_alloc(arena, reply->count * sizeof *found);
-    for (size_t i = 1; i < reply->count; i++)
-        if (!read_item(reply->items[i], &found[i - 1]))
+    struct cache_item *found = arena_alloc(arena, (reply->count + 1) * sizeof *found);
+    for (size_t i = known; i < reply->count; i++)
+        if (!read_item(reply->items[i], &found[i - known]))
             return unexpected();
     *items = found;
-    *count = reply->count - 1;
+    *count = reply->count - known;
     return OK;
 }
 

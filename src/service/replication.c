@@ -27,13 +27,19 @@
  * log; its key holds times that can only be raised, so it says at least what the last of several revocations promised,
  * in whichever order they came. Each read of the log proves that it still holds the item where this instance stands
  * (cache_redis.c), so nothing can be trimmed or lost between two reads unseen: that is a gap, and everything is read
- * again. */
+ * again.
+ *
+ * Where instances share a store, nobody has to wait for the keys: whatever was acknowledged before the mark was durable
+ * before it, so the store has it; what was announced before the mark and is acknowledged after the store was read is in
+ * the log, which is read from its beginning, and keeps more than can be under way. The keys are compared with the store
+ * afterwards, on a thread of its own (restorer.c), for those who read them instead of asking. */
 #include "service/replication.h"
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/random.h"
 #include "observe/log.h"
 #include "service/catchup.h"
+#include "service/restorer.h"
 #include "service/shared_rules.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -47,7 +53,7 @@ enum {
     NAME_LEN = 16,   /* of this instance */
 };
 
-static const struct str log_name = { "token-service:{revocations}:log", 31 };
+const struct str replication_log = { "token-service:{revocations}:log", 31 };
 
 struct replication {
     struct service *service;
@@ -60,6 +66,7 @@ struct replication {
     struct cache_position position; /* "": to be found */
     uint64_t generation;            /* of the cache, when everything was read last */
     bool reads_again;               /* somebody has put back what Redis had lost */
+    struct restorer *restorer;      /* where instances share a store; else NULL */
     char name[NAME_LEN + 1];
     atomic_llong known_ms; /* clock_ms() when everything was known last */
     atomic_ullong gaps;
@@ -82,7 +89,7 @@ static void apply_item(struct replication *replication, struct str item)
     if (str_eq(kind, STR("rule")))
         shared_rules_apply(replication->service, rest);
     if (str_eq(kind, STR("revoked")) && str_cut(&rest, ' ', &hash_text) && hex_read(hash_text, hash, 32) &&
-        read_seconds(rest, &until))
+        read_seconds(rest, &until) && until > (int64_t)time(NULL))
         revocations_add(replication->service->revocations, hash, until);
 }
 
@@ -125,38 +132,83 @@ static void add_gap(struct replication *replication, const char *why)
 /* --- reading everything --------------------------------------------------------------------------------------------
  */
 
+/* The keys too, and what Redis lacks is put back: by this thread, since nobody else's store has what this one has. */
+static struct err read_both(struct replication *replication, const struct cache_position *mark)
+{
+    TRY(replication_restore(replication->service, replication->name));
+    replication->position = *mark;
+    return OK;
+}
+
+/* Items that are there, from where this instance stands; the last ones read are known when there are no more. */
+static struct err read_items(struct replication *replication, int64_t wait_ms, size_t *count)
+{
+    struct cache *cache = replication->cache;
+    struct cache_item *items = NULL;
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    TRY(cache->ops->read(cache, &arena, replication_log, &replication->position, wait_ms, BATCH, &items, count));
+    for (size_t i = 0; i < *count; i++)
+        apply_item(replication, items[i].text);
+    if (*count > 0)
+        replication->position = items[*count - 1].position;
+    return OK;
+}
+
+/* The store, and all of the log: it ends behind the mark. */
+static struct err read_store_and_log(struct replication *replication)
+{
+    TRY(catchup_store(replication->service));
+    for (size_t count = BATCH; count == BATCH;)
+        TRY(read_items(replication, 0, &count));
+    restorer_wake(replication->restorer);
+    return OK;
+}
+
 /* Whatever Redis has lost, or this instance has missed. Others are told when they may have missed something too. */
 static struct err resync(struct replication *replication)
 {
     struct cache *cache = replication->cache;
-    struct cache_position mark, ignored;
-    size_t restored = 0;
+    struct cache_position mark;
     char text[32];
+    replication->position.text[0] = '\0';
     /* first: a connection shows which server it is, and all that is read after that counts for it */
     TRY(cache->ops->check(cache));
     uint64_t generation = cache->ops->generation(cache);
     int64_t began_ms = clock_ms();
     int len = snprintf(text, sizeof text, "mark %s", replication->name);
-    TRY(cache->ops->append(cache, log_name, (struct str){ text, (size_t)len }, &mark));
-    TRY(catchup_all(replication->service, &restored));
-    replication->reads_again = false; /* only now: a read that failed is still to be done */
-    if (restored > 0) {
-        LOG(LOG_WARN, "revocations_restored", LOG_INT("entries", (int64_t)restored));
-        len = snprintf(text, sizeof text, "restored %s", replication->name);
-        TRY(cache->ops->append(cache, log_name, (struct str){ text, (size_t)len }, &ignored));
+    TRY(cache->ops->append(cache, replication_log, (struct str){ text, (size_t)len }, &mark));
+    struct err err = replication->restorer ? read_store_and_log(replication) : read_both(replication, &mark);
+    if (!err.code && generation != cache->ops->generation(cache))
+        err = failed(ERR_CONFLICT, "Redis changed while revocations were read");
+    if (err.code) {
+        replication->position.text[0] = '\0';
+        return err;
     }
-    if (generation != cache->ops->generation(cache))
-        return failed(ERR_CONFLICT, "Redis changed while revocations were read");
+    replication->reads_again = false; /* only now: a read that failed is still to be done */
     replication->generation = generation;
-    replication->position = mark;
     now_known(replication, began_ms);
     return OK;
 }
 
-/* Somebody else has put back what Redis had lost. */
-static struct err read_keys_again(struct replication *replication)
+struct err replication_restore(struct service *service, const char *name)
 {
-    TRY(catchup_keys(replication->service));
+    struct cache *cache = service->cache;
+    struct cache_position ignored;
+    size_t restored = 0;
+    char text[32];
+    TRY(catchup_all(service, &restored));
+    if (restored == 0)
+        return OK;
+    LOG(LOG_WARN, "revocations_restored", LOG_INT("entries", (int64_t)restored));
+    int len = snprintf(text, sizeof text, "restored %s", name);
+    return cache->ops->append(cache, replication_log, (struct str){ text, (size_t)len }, &ignored);
+}
+
+/* Somebody else has put back what Redis had lost. */
+static struct err read_again(struct replication *replication)
+{
+    TRY(replication->restorer ? catchup_store(replication->service) : catchup_keys(replication->service));
     replication->reads_again = false;
     return OK;
 }
@@ -167,24 +219,16 @@ static struct err read_keys_again(struct replication *replication)
 static struct err follow(struct replication *replication)
 {
     struct cache *cache = replication->cache;
-    struct cache_item *items = NULL;
     size_t count = 0;
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
     if (!replication->position.text[0] || replication->generation != cache->ops->generation(cache))
         TRY(resync(replication));
     int64_t began_ms = clock_ms();
-    struct err err = cache->ops->read(cache, &arena, log_name, &replication->position, LISTEN_MS, BATCH, &items,
-                                      &count);
+    struct err err = read_items(replication, LISTEN_MS, &count);
     if (err.code == ERR_NOT_FOUND)
         add_gap(replication, "the log has lost the place where this instance stood");
     TRY(err);
-    for (size_t i = 0; i < count; i++)
-        apply_item(replication, items[i].text);
-    if (count > 0)
-        replication->position = items[count - 1].position;
     if (replication->reads_again)
-        TRY(read_keys_again(replication));
+        TRY(read_again(replication));
     if (count < BATCH && replication->generation == cache->ops->generation(cache))
         now_known(replication, began_ms);
     return OK;
@@ -233,6 +277,7 @@ static void *run(void *arg)
 
 static void release(struct replication *replication)
 {
+    restorer_close(replication->restorer);
     pthread_cond_destroy(&replication->changed);
     pthread_mutex_destroy(&replication->lock);
     free(replication);
@@ -253,9 +298,13 @@ struct err replication_open(struct service *service, struct replication **out)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&replication->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    if (pthread_create(&replication->thread, NULL, run, replication) != 0) {
+    struct err err = service->store->ops->is_shared ? restorer_open(service, replication->name, &replication->restorer)
+                                                    : OK;
+    if (!err.code && pthread_create(&replication->thread, NULL, run, replication) != 0)
+        err = failed(ERR_INTERNAL, "the thread that follows revocations could not be started");
+    if (err.code) {
         release(replication);
-        return failed(ERR_INTERNAL, "the thread that follows revocations could not be started");
+        return err;
     }
     *out = replication;
     return OK;
@@ -281,74 +330,14 @@ void replication_wait(struct replication *replication)
     pthread_mutex_unlock(&replication->lock);
 }
 
-double replication_staleness_s(const struct replication *replication)
-{
-    int64_t ms = clock_ms() - atomic_load(&replication->known_ms);
-    return ms > 0 ? (double)ms / 1000 : 0;
-}
-
-/* --- revoking ------------------------------------------------------------------------------------------------------
- */
-
-/* Never 0, which in a response says that nothing was announced. */
-static uint64_t epoch_of(const struct service *service)
+uint64_t replication_epoch(const struct service *service)
 {
     uint64_t generation = service->cache->ops->generation(service->cache);
     return 1 + generation + (service->replication ? atomic_load(&service->replication->gaps) : 0);
 }
 
-static struct err announce(struct service *service, const struct record *record, int64_t now)
+double replication_staleness_s(const struct replication *replication)
 {
-    struct cache *cache = service->cache;
-    struct cache_position position;
-    char key[REVOCATION_KEY_LEN + 1], item[RULE_ITEM_ROOM];
-    if (record->revokes != REVOKED_TOKEN) {
-        TRY(shared_rules_put(cache, record, now, item));
-        return cache->ops->append(cache, log_name, str_of(item), &position);
-    }
-    const struct cache_entry entry = { .key = revocation_key(record->token_hash, key),
-                                       .value = record->reason,
-                                       .ttl_s = record->expires_at - now };
-    snprintf(item, sizeof item, "revoked %.64s %lld", key + REVOCATION_PREFIX_LEN, (long long)record->expires_at);
-    TRY(cache->ops->put(cache, &entry, 1));
-    return cache->ops->append(cache, log_name, str_of(item), &position);
-}
-
-struct err replication_announce(struct service *service, const struct record *record, uint64_t *announced)
-{
-    if (!service->cache || !service->cache->ops->is_shared)
-        return OK;
-    uint64_t epoch = epoch_of(service);
-    if (announce(service, record, record->issued_at).code)
-        return failed(ERR_UNAVAILABLE, "other instances could not be told of the revocation; try again");
-    *announced = epoch;
-    return OK;
-}
-
-struct err service_committed(struct service *service, const struct response *response)
-{
-    if (!response->announced)
-        return OK;
-    if (!service->replication) { /* a command: nobody here would push the record, so it is announced once more */
-        for (const struct record *record = response->records; record; record = record->next)
-            if (record->kind == RECORD_REVOCATION)
-                TRY(announce(service, record, record->issued_at));
-        return OK;
-    }
-    return response->announced == epoch_of(service)
-               ? OK
-               : failed(ERR_UNAVAILABLE, "Redis changed while this was revoked; try again");
-}
-
-struct err replication_ask(struct service *service, struct verified *entry)
-{
-    char key[REVOCATION_KEY_LEN + 1];
-    struct str reason;
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
-    struct err err = service->cache->ops->get(service->cache, &arena, revocation_key(entry->hash, key), &reason);
-    if (err.code == ERR_NOT_FOUND)
-        return shared_rules_ask(service, entry);
-    return err.code ? failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again")
-                    : failed(ERR_TOKEN_REVOKED, "the token has been revoked");
+    int64_t ms = clock_ms() - atomic_load(&replication->known_ms);
+    return ms > 0 ? (double)ms / 1000 : 0;
 }

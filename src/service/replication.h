@@ -17,11 +17,19 @@ void replication_wait(struct replication *replication);
 /* How long ago this instance last knew everything, in seconds. */
 double replication_staleness_s(const struct replication *replication);
 
-/* A revocation, before its record is handed to the group commit: in the shared cache, when it returns OK. May wait.
- * *announced goes into the response. Nothing to do, and OK, without a shared cache. */
+/* announce.c: a revocation, before its record is handed to the group commit: in the shared cache, when it returns OK.
+ * May wait. *announced goes into the response. Nothing to do, and OK, without a shared cache. */
 MUST_USE struct err replication_announce(struct service *service, const struct record *record, uint64_t *announced);
 
-/* Asks the shared cache itself, where nobody follows it (a command, not a server). May wait. ERR_TOKEN_REVOKED. */
+/* announce.c: asks the shared cache itself, where nobody follows it (a command, not a server). May wait.
+ * ERR_TOKEN_REVOKED. */
 MUST_USE struct err replication_ask(struct service *service, struct verified *entry);
+
+/* What the parts share. The log's name. What grows with each event after which Redis may lack something; never 0, which
+ * in a response says that nothing was announced. Puts back what Redis lacks of the store, and tells the others, by the
+ * name of this instance; may wait. */
+extern const struct str replication_log;
+uint64_t replication_epoch(const struct service *service);
+MUST_USE struct err replication_restore(struct service *service, const char *name);
 
 #endif

@@ -96,11 +96,11 @@ struct err platform_purge(struct store *, int64_t now_s, size_t max, size_t *del
 
 /* All of store.h but name and close, which each kind has of its own. */
 #define PLATFORM_OPERATIONS                                                                                            \
-    .find_client = platform_find_client, .list_clients = platform_list_clients, .add_client = platform_add_client,     \
-    .set_client_active = platform_set_client_active, .list_keys = platform_list_keys,                                  \
-    .list_past_keys = platform_list_past_keys, .find_key = platform_find_key, .add_first_key = platform_add_first_key, \
-    .add_pending_key = platform_add_pending_key, .activate_key = platform_activate_key,                                \
-    .retire_key = platform_retire_key, .revoke_key = platform_revoke_key,                                              \
+    .is_shared = true, .find_client = platform_find_client, .list_clients = platform_list_clients,                     \
+    .add_client = platform_add_client, .set_client_active = platform_set_client_active,                                \
+    .list_keys = platform_list_keys, .list_past_keys = platform_list_past_keys, .find_key = platform_find_key,         \
+    .add_first_key = platform_add_first_key, .add_pending_key = platform_add_pending_key,                              \
+    .activate_key = platform_activate_key, .retire_key = platform_retire_key, .revoke_key = platform_revoke_key,       \
     .request_rotation = platform_request_rotation, .raise_key_lifetime = platform_raise_key_lifetime,                  \
     .mark_key_disposed = platform_mark_key_disposed, .record = platform_record,                                        \
     .revocations_since = platform_revocations_since, .count_uses = platform_count_uses, .purge = platform_purge,       \

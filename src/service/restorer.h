@@ -1,0 +1,16 @@
+/* service/restorer.h: compares the shared cache's keys with the store, on a thread of its own, and puts back what it
+ * has lost; for replication.c. */
+#ifndef SERVICE_RESTORER_H
+#define SERVICE_RESTORER_H
+
+#include "service/service.h"
+
+struct restorer;
+/* `name` is this instance's, and must outlive it. */
+MUST_USE struct err restorer_open(struct service *service, const char *name, struct restorer **out);
+/* Once more from the beginning, soon; never waits. */
+void restorer_wake(struct restorer *restorer);
+/* Waits for a comparison that has begun, a few seconds at most. NULL allowed. */
+void restorer_close(struct restorer *restorer);
+
+#endif
