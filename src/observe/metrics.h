@@ -58,11 +58,11 @@ enum counter {
     COUNT_REDIS_REDIRECTIONS,  /* token_service_redis_redirections_total */
     COUNT_REVOCATIONS_RESYNCS, /* token_service_revocations_resyncs_total */
     COUNT_USES_WRITTEN,
-    COUNT_USES_DROPPED,        /* token_service_token_uses_total{result} */
-    COUNT_FEED_SIGNED,         /* token_service_feed_pages_signed_total */
-    COUNT_FEED_LIMITED,        /* token_service_feed_limited_total */
-    COUNT_RULE_REFUSALS,       /* token_service_rule_refusals_total */
-    COUNT_RULES_FULL,          /* token_service_rules_full_total */
+    COUNT_USES_DROPPED,  /* token_service_token_uses_total{result} */
+    COUNT_FEED_SIGNED,   /* token_service_feed_pages_signed_total */
+    COUNT_FEED_LIMITED,  /* token_service_feed_limited_total */
+    COUNT_RULE_REFUSALS, /* token_service_rule_refusals_total */
+    COUNT_RULES_FULL,    /* token_service_rules_full_total */
     COUNT_COUNT
 };
 
