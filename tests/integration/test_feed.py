@@ -1,6 +1,5 @@
 """GET /revocations, the signed feed of what was revoked: judged by PyJWT, and by what the store holds."""
 
-import base64
 import hashlib
 import sqlite3
 import time
@@ -12,37 +11,23 @@ import jwt
 import psycopg
 import pytest
 
+import feed_reader
 import redis_servers
 import tokens
+from feed_reader import hash_of
 
 BLOCK = 4096
 FAR = 4102444800  # 2100
-MEMBERS = {"iss", "iat", "exp", "since", "next", "position", "more", "tokens", "rules"}
 
 
 def open_page(server, answer):
-    """A page's claims, its signature checked with the published keys, and its entries: hash -> expiry."""
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Type"] == "application/revocation-feed+jwt"
-    header = jwt.get_unverified_header(answer.text)
-    assert header.keys() == {"alg", "typ", "kid"} and header["typ"] == "revocation-feed+jwt"
-    (key,) = [key for key in server.jwks()["keys"] if key["kid"] == header["kid"]]
-    page = jwt.decode(answer.text, jwt.PyJWK(key), [key["alg"]], options={"verify_aud": False})
-    assert page.keys() == MEMBERS and page["iat"] <= time.time() + 1 < page["exp"]
-    packed = base64.urlsafe_b64decode(page["tokens"] + "=" * (-len(page["tokens"]) % 4))
-    assert len(packed) % 20 == 0
-    page["entries"] = {packed[at:at + 16]: int.from_bytes(packed[at + 16:at + 20], "big")
-                       for at in range(0, len(packed), 20)}
-    assert len(page["entries"]) * 20 == len(packed)
-    return page
+    return feed_reader.open_page(answer.text, server.jwks()["keys"])
 
 
 def page_of(server, since=0):
     return open_page(server, server.get(f"/revocations?since={since}"))
-
-
-def hash_of(token):
-    return hashlib.sha256(token.encode()).digest()[:16]
 
 
 def until_told(server, token, since=0):
