@@ -6,9 +6,8 @@ import time
 
 import psycopg
 
-import tokens
 from cluster import COUNT, REDIS_TIMEOUT_S
-from ledger import DEADLINE_S, Line, Token, revoke
+from ledger import DEADLINE_S, Line, Token, make_rule, revoke
 
 # The strict policy's promise, whatever the machine does meanwhile: an instance that has not read the log since a
 # revocation was acknowledged says for no longer than this that the token is good. The rest is the clock's grain.
@@ -28,7 +27,7 @@ class Caller(threading.Thread):
         self.chance = random.Random(seed)
         self.over = threading.Event()
         self.fault = None
-        self.operations = [self.issue] * 3 + [self.revoke] * 2 if instance is not None else [
+        self.operations = [self.issue] * 15 + [self.revoke] * 9 + [self.make_rule] if instance is not None else [
             self.verify_live, self.introspect_live] + [self.verify_revoked] * 2 + [self.introspect_revoked]
 
     def run(self):
@@ -44,17 +43,25 @@ class Caller(threading.Thread):
 
     def issue(self, i):
         kind = self.chance.choice(["access", "access", "refresh", "id"])
+        session = {"sid": f"session-{self.chance.randrange(200)}"} if self.chance.random() < 0.3 else {}
         answer = self.line.post(i, "/token", {
-            "subject": f"user-{self.chance.randrange(1000)}", "clientId": "agent", "scope": "", "tokenType": kind},
-            200, 503)
+            "subject": f"user-{self.chance.randrange(200)}", "scope": "", "tokenType": kind, "claims": session,
+            "clientId": "reader" if self.chance.random() < 0.05 else "agent"}, 200, 503)
         if answer and answer.status == 200:
-            text = answer.json()["token"]
-            self.ledger.issued(Token(text, kind, tokens.header_of(text)["kid"], tokens.claims_of(text)["exp"]))
+            self.ledger.issued(Token.of(answer.json()["token"], kind))
 
     def revoke(self, i):
         token = self.ledger.to_revoke(self.chance)
         if token:
             revoke(self.line, i, token)
+
+    def make_rule(self, i):
+        asked = self.ledger.to_rule(self.chance)
+        if asked:
+            make_rule(self.line, i, *asked)
+
+    def one_revoked(self):
+        return self.ledger.one_of(self.chance.choice([self.ledger.revoked, self.ledger.ruled]), self.chance)
 
     def verify_live(self, i):
         token = self.ledger.one_of(self.ledger.live, self.chance)
@@ -74,7 +81,7 @@ class Caller(threading.Thread):
             self.ledger.broken(token, f"instance {i} refuses a good {token.kind} token: {answer.body}")
 
     def verify_revoked(self, i):
-        token = self.ledger.one_of(self.ledger.revoked, self.chance)
+        token = self.one_revoked()
         asked_at = time.monotonic()
         answer = token and self.line.post(i, "/token/verify", {"token": token.text}, 200, 401, 503)
         if answer and answer.status == 200:
@@ -87,7 +94,7 @@ class Caller(threading.Thread):
             self.look_again(i, token)
 
     def introspect_revoked(self, i):
-        token = self.ledger.one_of(self.ledger.revoked, self.chance)
+        token = self.one_revoked()
         asked_at = time.monotonic()
         answer = token and self.line.post(i, "/token/introspect", {"token": token.text}, 200, 503)
         if answer and answer.status == 200 and answer.json()["active"]:
@@ -103,8 +110,9 @@ class Caller(threading.Thread):
 class Watcher(threading.Thread):
     """Looks again and again at what must be true at every moment."""
 
-    def __init__(self, cluster, ledger, memory_kib):
+    def __init__(self, cluster, ledger, seed, memory_kib):
         super().__init__(daemon=True)
+        self.chance = random.Random(seed)
         self.cluster, self.ledger, self.memory_kib = cluster, ledger, memory_kib
         self.line = Line(cluster, ledger)
         self.over = threading.Event()
@@ -116,6 +124,7 @@ class Watcher(threading.Thread):
         try:
             while not self.over.wait(0.2):
                 self.keys_in_the_store()
+                self.follow_feed()
                 for i in self.cluster.up():
                     self.keys_of(i)
                     self.memory_of(i)
@@ -124,6 +133,12 @@ class Watcher(threading.Thread):
             self.fault = fault
         finally:
             self.line.close()
+
+    def follow_feed(self):
+        """As one who asks another instance each time. What it was told is looked at in the end."""
+        up = self.cluster.up()
+        if up:
+            self.line.follow_feed(self.chance.choice(up), self.ledger.reader)
 
     def keys_in_the_store(self):
         try:
@@ -162,7 +177,7 @@ class Load:
     def __init__(self, cluster, ledger, chance, memory_kib):
         self.threads = [Caller(cluster, ledger, chance.random(), instance)
                         for instance in (*range(COUNT), *range(COUNT), None, None, None)]
-        self.threads.append(Watcher(cluster, ledger, memory_kib))
+        self.threads.append(Watcher(cluster, ledger, chance.random(), memory_kib))
 
     def __enter__(self):
         for thread in self.threads:

@@ -4,6 +4,7 @@ own for each instance (network.py), when that is to be disturbed."""
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +19,15 @@ from service import Server
 from supabase import Supabase
 
 COUNT = 3
-REDIS_TIMEOUT_S = 1
+REDIS_TIMEOUT_S, STORE_TIMEOUT_S = 1, 2
+FEED_PAGE = 4096  # positions
 RECOVERY_S = 45  # a guard: all of them are ready within seconds after a fault has ended
 
 SETTINGS = {
     "TOKEN_SIGNING_ALG": "ES256",
     "TOKEN_REVOCATION_POLICY": "strict",
     "TOKEN_REDIS_TIMEOUT": REDIS_TIMEOUT_S,
-    "TOKEN_STORE_TIMEOUT": 2,
+    "TOKEN_STORE_TIMEOUT": STORE_TIMEOUT_S,
     "TOKEN_METRICS": "any",
     "TOKEN_LOG_LEVEL": "info",
 }
@@ -61,6 +63,9 @@ class Cluster:
         with self.stack:
             if not kind:  # else the test's own error is the one to read
                 for server in self.servers:
+                    server.session.close()  # or it would wait for it
+                    server.process.terminate()  # so that all of them end at the same time
+                for server in self.servers:
                     server.stop()
 
     def _start(self, stack):
@@ -72,6 +77,7 @@ class Cluster:
         stack.callback(self.postgres.close)
         self.postgres.start()
         self.database = self.postgres.database("tokens")
+        self.rows(f"SELECT setval('token_service_positions', {FEED_PAGE - 100})")  # so the feed soon has two pages
         if self.shape.redis == "watched":
             self.redis = redis_servers.Watched(self.home / "redis")
         else:
@@ -93,11 +99,13 @@ class Cluster:
             self.servers.append(server)
             stack.callback(server.kill)
         self.servers[0].data_dir.mkdir(mode=0o700)
-        for i in range(COUNT):
-            self.spawn(i)
+        self.spawn(0)  # makes what the others find
+        with ThreadPoolExecutor(COUNT) as pool:
+            list(pool.map(self.spawn, range(1, COUNT)))
         self.agent = self.servers[0].add_client("agent")
+        reader = self.servers[0].add_client("reader", "")  # tokens are issued for it, and revoked all at once
         for server in self.servers:
-            server.secrets.add(self.agent.secret)
+            server.secrets |= {self.agent.secret, reader.secret}
         self.wait_until_ready()
 
     def _settings_of(self, i):

@@ -1,21 +1,28 @@
 """The ledger of all acknowledged operations, and calls that write into it.
 
 What is used once (authorization codes, refresh tokens that rotate) gets its page here and its operation in callers.py
-when its routes come: taken before it is sent, acknowledged at most once. So do rules that revoke by subject, client or
-time."""
+when its routes come: taken before it is sent, acknowledged at most once."""
 
 import hashlib
 import json
 import threading
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
+import feed_reader
+import rules
+import tokens
 from service import check_answer
 from wire import Broken, Closed, Wire, head, post
 
 DEADLINE_S = 20   # a request waits for Redis twice (1 s), for the store twice (2 s), and for those before it
 KEPT_LIVE = 60    # so many tokens are left alone
 DOUBTFUL = 20     # so many revocations may be in doubt before one of them is repeated in any case
+TOLERANCE_S = 301  # for so long behind its exp a token may still be taken, and is its revocation told of
+# Refused for a second, since a rule was made; and what nobody but the watcher asks for. Neither shows that a fault is
+# felt.
+BORN_REVOKED, FEED = "/token, born revoked", "/revocations"
 
 
 @dataclass(eq=False)
@@ -23,9 +30,20 @@ class Token:
     text: str
     kind: str
     kid: str
+    issued_at: int
     expires_at: int
+    client: str
+    targets: tuple                   # of rules that would be about it (rules.py)
     asked: bool = False              # somebody has tried to revoke it: until that is acknowledged, it is in doubt
     revoked_at: float | None = None  # monotonic: when that was acknowledged
+
+    @classmethod
+    def of(cls, text, kind):
+        claims = tokens.claims_of(text)
+        client = claims.get("client_id", claims.get("azp"))
+        targets = (("sub", claims["sub"]), ("client_id", client)) + (
+            (("sid", claims["sid"]),) if "sid" in claims else ())
+        return cls(text, kind, tokens.header_of(text)["kid"], claims["iat"], claims["exp"], client, targets)
 
     @property
     def hash(self):
@@ -38,6 +56,11 @@ class Ledger:
     def __init__(self):
         self.lock = threading.Lock()
         self.live, self.doubtful, self.revoked = [], [], []
+        self.ruled = []        # refused by a rule; a token is on one page alone
+        self.rules = rules.Rules()
+        self.to_be_told = {}   # by the feed: hash -> until when, of all revocations that were acknowledged
+        self.dropped = set()    # of doubtful ones that ended: the feed may tell of them, or not
+        self.reader = feed_reader.Reader()  # follows the feed all the time (callers.py)
         self.rotated_to = set()
         self.new_page()
         self.acknowledged = 0
@@ -51,7 +74,7 @@ class Ledger:
         """The same, and the token is left alone from now on: said once is enough."""
         self.violation(f"{text} ({token.hash[:12]})")
         with self.lock:
-            for page in (self.live, self.doubtful, self.revoked):
+            for page in (self.live, self.doubtful, self.revoked, self.ruled):
                 if token in page:
                     page.remove(token)
 
@@ -67,12 +90,16 @@ class Ledger:
     def counted(self, *statuses, operation=None):
         with self.lock:
             return sum(n for (name, status), n in self.counts.items()
-                       if status in statuses and operation in (None, name))
+                       if status in statuses and (name == operation if operation
+                                                  else name not in (BORN_REVOKED, FEED)))
 
     def issued(self, token):
+        """A rule may have been made since, or before, elsewhere: the token's iat says whether it is about it."""
         with self.lock:
             self.acknowledged += 1
-            self.live.append(token)
+            token.revoked_at = self.rules.refused_since(token)
+            token.asked = self.rules.asked_about(token)
+            (self.live if token.revoked_at is None else self.ruled).append(token)
 
     def to_revoke(self, chance):
         """One to be revoked, perhaps one more time; from now on it is in doubt, and nobody else's."""
@@ -95,6 +122,35 @@ class Ledger:
             self.acknowledged += 1
             token.revoked_at = at
             self.revoked.append(token)
+            self.to_be_told[feed_reader.hash_of(token.text)] = token.expires_at + TOLERANCE_S
+
+    def to_rule(self, chance):
+        """A target and a time: of a token that is good, or one more time. What is covered is in doubt from now on."""
+        with self.lock:
+            doubtful, may = self.rules.doubtful, len(self.live) > KEPT_LIVE
+            if doubtful and (not may or len(doubtful) > rules.DOUBTFUL or chance.random() < 0.5):
+                return doubtful.pop(0)
+            if not may:
+                return None
+            target, before = self.rules.choose(self.live[-1 - int(len(self.live) * chance.random() ** 4)], chance)
+            self.rules.ask(target, before)
+            for token in self.live:
+                token.asked = token.asked or (target in token.targets and token.issued_at <= before)
+            return target, before
+
+    def not_ruled(self, target, before):
+        with self.lock:
+            self.rules.doubtful.append((target, before))
+
+    def was_ruled(self, target, rule):
+        with self.lock:
+            self.acknowledged += 1
+            self.rules.was_made(target, rule)
+            covered = [token for token in self.live if target in token.targets and token.issued_at <= rule.before]
+            for token in covered:
+                token.revoked_at = rule.at
+            self.live[:] = [token for token in self.live if token.revoked_at is None]
+            self.ruled += covered
 
     def one_of(self, page, chance):
         """Mostly one of the latest: what a fault is about."""
@@ -105,7 +161,8 @@ class Ledger:
         """What ends before the next fault does proves nothing any more."""
         until = time.time() + 120
         with self.lock:
-            for page in (self.live, self.doubtful, self.revoked):
+            self.dropped |= {feed_reader.hash_of(token.text) for token in self.doubtful if token.expires_at <= until}
+            for page in (self.live, self.doubtful, self.revoked, self.ruled):
                 page[:] = [token for token in page if token.expires_at > until]
 
 
@@ -133,7 +190,8 @@ class Line:
         return kept[1]
 
     def call(self, i, request, path, allowed):
-        """The answer, or None when the instance was killed, or is just being."""
+        """The answer, or None when the instance was killed, or is just being. `path`: also with a query."""
+        path = path.split("?")[0]
         life, begin = self.cluster.lives[i], time.monotonic()
         try:
             answer = self._wire(i).call(request)
@@ -143,7 +201,8 @@ class Line:
             if self.cluster.is_up[i] and self.cluster.lives[i] == life:
                 self.ledger.violation(f"instance {i} hung up on {path}: {fault!r}")
         else:
-            self.ledger.count(path, answer.status, time.monotonic() - begin)
+            born_revoked = answer.status == 503 and b"in this second" in answer.body
+            self.ledger.count(BORN_REVOKED if born_revoked else path, answer.status, time.monotonic() - begin)
             if answer.status not in allowed:
                 self.ledger.violation(f"instance {i} answered {path} with {answer.status}: {answer.body[:300]}")
             check_answer(request[:4].decode().strip(), path, answer.status, answer.headers, answer.body)
@@ -158,9 +217,19 @@ class Line:
     def get(self, i, path, *allowed):
         return self.call(i, head("GET", path), path, allowed)
 
-    def kids(self, i):
+    def keys(self, i):
         answer = self.get(i, "/.well-known/jwks.json", 200)
-        return {key["kid"] for key in answer.json()["keys"]} if answer else None
+        return answer.json()["keys"] if answer else None
+
+    def kids(self, i):
+        keys = self.keys(i)
+        return None if keys is None else {key["kid"] for key in keys}
+
+    def follow_feed(self, i, reader):
+        """One page more. True: the tail; None: there is no answer now."""
+        answer = self.get(i, reader.path, 200, 503)
+        keys = self.keys(i) if answer and answer.status == 200 else None
+        return reader.take(feed_reader.open_page(answer.body.decode(), keys)) if keys else None
 
 
 def revoke(line, i, token):
@@ -171,6 +240,21 @@ def revoke(line, i, token):
         return True
     line.ledger.not_revoked(token)
     return False
+
+
+def make_rule(line, i, target, before):
+    """The same for a rule."""
+    claim, value = target
+    answer = line.post(i, "/admin/revocations", {rules.MEMBERS[claim]: value, "before": before}, 200, 503)
+    if not answer or answer.status != 200:
+        line.ledger.not_ruled(target, before)
+        return False
+    body = answer.json()
+    if body["before"] != before:
+        line.ledger.violation(f"instance {i} makes a rule up to {body['before']}, asked for {before}")
+    expires_at = int(datetime.fromisoformat(body["expiresAt"]).timestamp())
+    line.ledger.was_ruled(target, rules.Rule(before, expires_at, time.monotonic()))
+    return True
 
 
 def rotate(cluster, ledger, i):

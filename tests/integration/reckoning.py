@@ -5,9 +5,11 @@ import time
 
 import jwt
 
+import feed_reader
+import rules
 from callers import LEASE_S
 from cluster import COUNT, RECOVERY_S
-from ledger import Line, revoke
+from ledger import Line, make_rule, revoke
 
 ALGORITHMS = ["ES256"]
 EMPTY_BYTES = 32 * 1024  # of the set of revocations, before there is anything in it
@@ -31,22 +33,39 @@ def settle(cluster, ledger, chance):
     """With nobody at work, and all of them ready: every promise is kept by each instance, by Redis and by the store."""
     line = Line(cluster, ledger)
     ledger.drop_expired()
-    end = time.monotonic() + RECOVERY_S
-    while token := (ledger.to_revoke(chance) if ledger.doubtful else None):
-        if not revoke(line, chance.randrange(COUNT), token) and time.monotonic() > end:
-            ledger.violation("a revocation that is repeated is not acknowledged, although all is well")
-            break
-    time.sleep(LEASE_S)
-    for page, good, count in ((ledger.revoked, False, 300), (ledger.live, True, 200)):
-        for token in sample(page, count, chance):
-            wrong = [i for i in range(COUNT) if is_good(line, i, token) is not good]
-            if wrong:
-                ledger.broken(token, f"at the end instances {wrong} don't say of a {token.kind} token that it is "
-                                     f"{'good' if good else 'revoked'}")
-    line.close()
+    repeat_doubtful(line, ledger, chance)
+    acknowledged_at = time.monotonic()
+    check_keys(cluster, ledger, chance)  # a good token of a key that an instance has not heard of would be refused
+    spared = [token for token in ledger.live if ledger.rules.spares(token)]
+    check_tokens(line, ledger, sample(ledger.live, 200, chance) + chance.sample(spared, min(len(spared), 50)), True)
     check_servers(cluster, ledger)
-    check_keys(cluster, ledger, chance)
+    check_rules_in_servers(cluster, ledger)
+    check_feed(line, ledger, chance)
+    time.sleep(max(0, acknowledged_at + LEASE_S - time.monotonic()))
+    check_tokens(line, ledger, sample(ledger.revoked, 300, chance) + sample(ledger.ruled, 100, chance), False)
+    line.close()
     check_memory(cluster, ledger)
+
+
+def repeat_doubtful(line, ledger, chance):
+    """Revocations and rules, until none is in doubt."""
+    end = time.monotonic() + RECOVERY_S
+    while ledger.doubtful or ledger.rules.doubtful:
+        if ledger.doubtful:
+            is_done = revoke(line, chance.randrange(COUNT), ledger.to_revoke(chance))
+        else:
+            is_done = make_rule(line, chance.randrange(COUNT), *ledger.rules.doubtful.pop(0))
+        if not is_done and time.monotonic() > end:
+            ledger.violation("a revocation that is repeated is not acknowledged, although all is well")
+            return
+
+
+def check_tokens(line, ledger, tokens, good):
+    for token in tokens:
+        wrong = [i for i in range(COUNT) if is_good(line, i, token) is not good]
+        if wrong:
+            ledger.broken(token, f"at the end instances {wrong} don't say of a {token.kind} token that it is "
+                                 f"{'good' if good else 'revoked'}")
 
 
 def is_good(line, i, token):
@@ -80,6 +99,65 @@ def check_servers(cluster, ledger):
         ledger.violation(f"the store lacks {len(wanted - issued)} of {len(wanted)} tokens")
 
 
+def check_rules_in_servers(cluster, ledger):
+    """The same for rules, with their times."""
+    wanted = {rules.hash_of(target).hex(): (rule.before, rule.expires_at)
+              for target, rule in ledger.rules.in_force(time.time() + RECOVERY_S).items()}
+    end = time.monotonic() + RECOVERY_S
+    while lacking := wanted.items() - rules_in(cluster.redis_master()).items():
+        if time.monotonic() > end:
+            ledger.violation(f"Redis lacks {len(lacking)} of {len(wanted)} rules, or has other times: {lacking}")
+            break
+        time.sleep(0.2)
+    stored = cluster.rows("SELECT token_hash, extract(epoch FROM issued_before)::bigint, "
+                          "extract(epoch FROM expires_at)::bigint FROM token_service_revocations "
+                          "WHERE kind IS NOT NULL")
+    if lacking := wanted.items() - {(name, times) for name, *times in stored for times in [tuple(times)]}:
+        ledger.violation(f"the store lacks {len(lacking)} of {len(wanted)} rules, or has other times: {lacking}")
+
+
+def rules_in(redis):
+    """Hash -> (before, expiry)."""
+    keys = sorted(redis.keys("token-service:rule:*"))
+    values = redis.ask("MGET", *keys).splitlines() if keys else []
+    return {key.rpartition(":")[2]: tuple(map(int, value.split(" ")[:2]))
+            for key, value in zip(keys, values, strict=True) if value}
+
+
+def check_feed(line, ledger, chance):
+    """Who reads all of it from one instance, and who has followed it from one to the other through all faults, are told
+    of all that was acknowledged, until it ends, and of nothing else."""
+    readers = [(i, feed_reader.Reader()) for i in range(COUNT)] + [(chance.randrange(COUNT), ledger.reader)]
+    end = time.monotonic() + RECOVERY_S
+    for i, reader in readers:
+        while differs := differences_at(line, i, ledger, reader):
+            if time.monotonic() > end:
+                ledger.violation(f"the feed of instance {i} {', '.join(differs)}")
+                break
+            time.sleep(0.05)
+
+
+def differences_at(line, i, ledger, reader):
+    """When the reader has gone on to the tail."""
+    while (is_tail := line.follow_feed(i, reader)) is False:
+        pass
+    return differences(ledger, reader) if is_tail else ["says nothing"]
+
+
+def differences(ledger, reader):
+    """But for what ends just now."""
+    until = time.time() + RECOVERY_S
+    told = {entry for entry in reader.tokens.items() if entry[1] > until and entry[0] not in ledger.dropped}
+    wanted = {entry for entry in ledger.to_be_told.items() if entry[1] > until}
+    rules_told = {entry for entry in reader.rules.items() if entry[1][1] > until}
+    rules_wanted = {((target[0], rules.hash_of(target)), (rule.before, rule.expires_at))
+                    for target, rule in ledger.rules.in_force(until).items()}
+    found = {"lacks revocations": wanted - told, "lacks rules": rules_wanted - rules_told,
+             "tells of revocations that nobody made": told - wanted,
+             "tells of rules that nobody made": rules_told - rules_wanted}
+    return [f"{what}: {len(entries)}" for what, entries in found.items() if entries]
+
+
 def check_keys(cluster, ledger, chance):
     """One key is active, each instance publishes it and those of all good tokens, and these verify by PyJWT."""
     (active,), = cluster.rows("SELECT kid FROM oauth_jwks WHERE state = 'active'")
@@ -92,13 +170,16 @@ def check_keys(cluster, ledger, chance):
                      f"instance {i} does not publish all keys", RECOVERY_S)
     published = jwt.PyJWKSet.from_dict(chance.choice(cluster.servers).jwks())
     for token in ledger.live:
-        jwt.decode(token.text, published[token.kid], algorithms=ALGORITHMS, audience="agent")
+        jwt.decode(token.text, published[token.kid], algorithms=ALGORITHMS, audience=token.client)
 
 
 def check_memory(cluster, ledger):
     for i, server in enumerate(cluster.servers):
         entries, held = server.metric("revocations"), server.metric("revocations_bytes")
+        rule_count, rules_made = server.metric("revocation_rules"), len(ledger.rules.in_force(time.time()))
         if entries < len(ledger.revoked):
             ledger.violation(f"instance {i} holds {entries} revocations of {len(ledger.revoked)}")
-        if held > 64 * entries + EMPTY_BYTES:
-            ledger.violation(f"instance {i} holds {entries} revocations in {held} bytes")
+        if rule_count < rules_made:
+            ledger.violation(f"instance {i} holds {rule_count} rules of {rules_made}")
+        if held > 64 * entries + 130 * rule_count + EMPTY_BYTES:
+            ledger.violation(f"instance {i} holds {entries} revocations and {rule_count} rules in {held} bytes")
