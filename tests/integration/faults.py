@@ -7,18 +7,19 @@ import threading
 import time
 
 from callers import LEASE_S, Load
-from cluster import COUNT
+from cluster import COUNT, STORE_TIMEOUT_S
 from ledger import rotate
 from reckoning import recover, settle
 from redis_servers import until
 
 FAIL_OVER_S = 60  # a guard
+STORE_FAULT_S = STORE_TIMEOUT_S + 0.5
 
 
 class Fault:
-    """`length_s`: longer than the strict policy's lease and than all timeouts."""
+    """`length_s`: longer than the strict policy's lease and than the timeouts of what is away."""
 
-    length_s = 2.5
+    length_s = 1.6
     of = "instances"  # what it happens to: of two faults at the same time each needs another
 
     def __init__(self, cluster, chance):
@@ -214,6 +215,7 @@ class FailOverOfPaused(FailOver):
 
 class PostgresFault(Fault):
     of = "the store"
+    length_s = STORE_FAULT_S
 
     @staticmethod
     def fits(shape):
@@ -251,6 +253,7 @@ class RestFault(Fault):
     """What the gateway before PostgREST says instead of an answer."""
 
     of = "the store"
+    length_s = STORE_FAULT_S
     status, body, headers, share, does_it = 500, b"", (), 1.0, False
 
     @staticmethod
@@ -293,6 +296,7 @@ class NetworkFault(Fault):
     """Between the instances and their servers; callers are not concerned."""
 
     of = "the network"
+    length_s = STORE_FAULT_S
 
     @staticmethod
     def fits(shape):
@@ -347,7 +351,7 @@ def go_through(cluster, ledger, kinds, seed, memory_kib):
     faults = [kind(cluster, random.Random(chance.random())) for kind in kinds]
     rotations = [threading.Thread(target=rotate, args=(cluster, ledger, chance.randrange(COUNT))) for _ in range(2)]
     with Load(cluster, ledger, chance, memory_kib):
-        time.sleep(0.5)
+        time.sleep(0.3)
         with contextlib.ExitStack() as stack:
             for fault in faults:
                 fault.begin()
