@@ -31,7 +31,7 @@ def kits():
 
 
 @contextlib.contextmanager
-def postgres():
+def postgres(cores):
     """database(name): its URL, with the platform's tables and a user. Commits reach the disk, as the service's own."""
     kit = kits()[0]
     server = kit.Postgres(fsync="on")
@@ -41,7 +41,8 @@ def postgres():
         kit.run_sql(url, f"INSERT INTO auth.users(id) VALUES ('{ISSUE['subject']}');")
         return url
     try:
-        server.start()
+        with pinned(cores):
+            server.start()
         yield database
     finally:
         server.close()
@@ -57,10 +58,12 @@ def redis(folder):
 
 
 @contextlib.contextmanager
-def supabase(url):
+def supabase(url, cores):
     server = kits()[2].Supabase(url)
     try:
-        yield server.start().settings()
+        with pinned(cores):
+            server.start()
+        yield server.settings()
     finally:
         server.close()
 
@@ -85,7 +88,7 @@ def hashes(count):
 # --- revoked at one, refused at the other -----------------------------------------------------------------------------
 
 def revoked_elsewhere(bench):
-    with postgres() as database, redis(bench.folder / "redis") as cache:
+    with postgres(bench.cores) as database, redis(bench.folder / "redis") as cache:
         shared = Shared(bench, "elsewhere", DATABASE_URL=database("elsewhere"), REDIS_URL=cache.url)
         shared.settle()
         with shared.service(bench.cores) as one, shared.service(bench.cores) as other:
@@ -169,7 +172,7 @@ def start_beside_many(bench):
     """From exec to the first 200 of /health/ready, with a million revocations in Redis and in PostgreSQL."""
     request = b"GET /health/ready HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
     samples = []
-    with postgres() as database, redis(bench.folder / "redis") as cache:
+    with postgres(bench.cores) as database, redis(bench.folder / "redis") as cache:
         url = database("million")
         shared = Shared(bench, "million", DATABASE_URL=url, REDIS_URL=cache.url)
         shared.settle()
@@ -203,9 +206,9 @@ def issue_elsewhere(bench):
                                                        connections=ISSUE_CONNECTIONS, awake=False), ISSUED, RECORDED)
     local = Shared(bench, "embedded")
     local.settle()
-    with pinned(bench.load_core), postgres() as database:
+    with postgres(bench.load_core) as database:
         direct, behind = database("direct"), database("behind")
-        with supabase(behind) as rest:
+        with supabase(behind, bench.load_core) as rest:
             for name, settings in (("Supabase (REST)", rest), ("PostgreSQL", {"DATABASE_URL": direct})):
                 shared = Shared(bench, name.split()[0], **settings)
                 shared.settle()
