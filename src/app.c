@@ -250,8 +250,6 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     if (!shares_store(&app->settings))
         TRY(lock_data_dir(&app->settings, &app->lock));
     atomic_store(&app->service.moves_keys, true);
-    if (app->service.replication)
-        replication_wait(app->service.replication);
     app->service.feed = feed_new(&app->service);
     TRY(server_open(&app->service, &server, &port));
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),

@@ -282,7 +282,7 @@ struct err publish_revocations(struct call *call, struct response *response)
 struct feed *feed_new(struct service *service)
 {
     const struct settings *settings = service->settings;
-    bool is_whole = !settings->redis_url[0] || settings->database_url[0] || settings->supabase_url[0];
+    bool is_whole = !service->replication || service->store->ops->is_shared;
     if (settings->revocation_feed == FEED_OFF || !is_whole) {
         LOG(is_whole ? LOG_INFO : LOG_WARN, "no_revocation_feed",
             LOG_TEXT_("why", is_whole ? "it is turned off" : "it needs one database that all instances share"));

@@ -1,21 +1,9 @@
 /* test_rules.c: the set of rules: none is ever missed before its time, and none refuses more than it says. */
 #include "cache/rules.h"
+#include "hashes.h"
 #include "unit.h"
 #include <pthread.h>
 #include <stdatomic.h>
-
-/* A hash as evenly spread as SHA-256 is (splitmix64). */
-static void hash_of(uint64_t number, unsigned char hash[32])
-{
-    uint64_t state = number * UINT64_C(0x9e3779b97f4a7c15) + 1;
-    for (size_t i = 0; i < 4; i++) {
-        state += UINT64_C(0x9e3779b97f4a7c15);
-        uint64_t z = (state ^ state >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-        z ^= z >> 31;
-        memcpy(hash + 8 * i, &z, sizeof z);
-    }
-}
 
 static bool covers(struct rules *set, uint64_t number, int64_t issued_at)
 {
