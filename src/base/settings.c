@@ -31,7 +31,7 @@ static const char *const truths[] = { "false", "true", NULL };
 #define BYTES(member, preset, min, max)                                                                                \
     KIND_BYTES, offsetof(struct settings, member), preset, min, max, NULL, NULL, NULL
 
-const struct settings_row settings_rows[SETTINGS_ROWS] = {
+const struct settings_row settings_rows[] = {
     { "TOKEN_LISTEN", SECTION_SERVER,
       TEXT(listen, "127.0.0.1:8080", 1, 300, settings_fault_of_listen, "host:port, [IPv6]:port or :port"),
       "Where to listen. Port 0 takes a free one and the log names it; without a host: every address." },
@@ -184,7 +184,8 @@ const struct settings_row settings_rows[SETTINGS_ROWS] = {
       "How long a call of the database may take; after that the request is answered 503." },
 };
 _Static_assert(SETTINGS_AUDIENCE_MAX == 15, "the row of TOKEN_AUDIENCE says this number");
-_Static_assert(SETTINGS_ROWS <= 64, "struct settings notes the origin of each row in the bits of a uint64_t");
+enum { ROWS = sizeof settings_rows / sizeof *settings_rows };
+const size_t settings_rows_count = ROWS;
 
 const char *settings_flag(const struct settings_row *row, char to[SETTINGS_FLAG_ROOM])
 {
@@ -305,33 +306,32 @@ static struct err read_value(const struct settings_row *row, struct str text, st
 
 /* What was chosen for each row. */
 struct choice {
-    const char *values[SETTINGS_ROWS];
-    uint64_t environment, flags; /* a bit a row */
+    const char *values[ROWS];
+    enum settings_origin origins[ROWS];
 };
 
 static void choose_environment(struct choice *choice)
 {
-    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+    for (size_t i = 0; i < ROWS; i++) {
         const char *value = getenv(settings_rows[i].name);
         bool is_set = value && value[0]; /* an empty variable counts as absent */
         choice->values[i] = is_set ? value : settings_rows[i].preset;
-        if (is_set)
-            choice->environment |= UINT64_C(1) << i;
+        choice->origins[i] = is_set ? ORIGIN_ENVIRONMENT : ORIGIN_DEFAULT;
     }
 }
 
-/* The row whose flag `arg` is; *value: what stands after '=', or NULL. SETTINGS_ROWS when there is none. */
+/* The row whose flag `arg` is; *value: what stands after '=', or NULL. ROWS when there is none. */
 static size_t find_flag(const char *arg, const char **value)
 {
     char flag[SETTINGS_FLAG_ROOM];
-    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+    for (size_t i = 0; i < ROWS; i++) {
         size_t len = strlen(settings_flag(&settings_rows[i], flag));
         if (len == 0 || strncmp(arg, flag, len) != 0 || (arg[len] && arg[len] != '='))
             continue;
         *value = arg[len] ? arg + len + 1 : NULL;
         return i;
     }
-    return SETTINGS_ROWS;
+    return ROWS;
 }
 
 static struct err choose_flags(int argc, char **argv, int *next, struct choice *choice)
@@ -339,7 +339,7 @@ static struct err choose_flags(int argc, char **argv, int *next, struct choice *
     while (*next < argc) {
         const char *value = NULL;
         size_t at = find_flag(argv[*next], &value);
-        if (at == SETTINGS_ROWS)
+        if (at == ROWS)
             break;
         if (!value && *next + 1 == argc) {
             char allowed[128];
@@ -347,7 +347,7 @@ static struct err choose_flags(int argc, char **argv, int *next, struct choice *
                           settings_allowed(&settings_rows[at], allowed));
         }
         choice->values[at] = value ? value : argv[++*next];
-        choice->flags |= UINT64_C(1) << at;
+        choice->origins[at] = ORIGIN_FLAG;
         ++*next;
     }
     return OK;
@@ -385,7 +385,7 @@ static struct err check_together(const struct settings *settings)
 static struct err read_all(const struct choice *choice, struct settings *settings)
 {
     char *room = settings->owned;
-    for (size_t i = 0; i < SETTINGS_ROWS; i++)
+    for (size_t i = 0; i < ROWS; i++)
         TRY(read_value(&settings_rows[i], str_of(choice->values[i]), settings, &room));
     return check_together(settings);
 }
@@ -397,10 +397,12 @@ struct err settings_read(int argc, char **argv, int *next, struct settings *out)
     int at = *next;
     choose_environment(&choice);
     TRY(choose_flags(argc, argv, &at, &choice));
-    for (size_t i = 0; i < SETTINGS_ROWS; i++)
+    for (size_t i = 0; i < ROWS; i++)
         size += settings_is_text(&settings_rows[i]) ? strlen(choice.values[i]) + 1 : 0;
-    struct settings settings = { .from_environment = choice.environment & ~choice.flags, .from_flags = choice.flags };
-    settings.owned = mem_alloc(size);
+    struct settings settings = { .origins = mem_alloc(sizeof choice.origins), .owned = mem_alloc(size) };
+    memcpy(settings.origins, choice.origins, sizeof choice.origins);
+    settings.owned_size = size;
+    memset(settings.owned, 0, size);
     struct err err = read_all(&choice, &settings);
     if (err.code) {
         settings_release(&settings);
@@ -411,11 +413,12 @@ struct err settings_read(int argc, char **argv, int *next, struct settings *out)
     return OK;
 }
 
+/* The texts hold passwords and keys. */
 void settings_release(struct settings *settings)
 {
-    mem_wipe((void *)(uintptr_t)settings->database_url, settings->database_url ? strlen(settings->database_url) : 0);
-    mem_wipe((void *)(uintptr_t)settings->supabase_service_key,
-             settings->supabase_service_key ? strlen(settings->supabase_service_key) : 0);
+    if (settings->owned)
+        mem_wipe(settings->owned, settings->owned_size);
     free(settings->owned);
+    free(settings->origins);
     *settings = (struct settings){ 0 };
 }

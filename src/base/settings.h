@@ -16,6 +16,8 @@ enum revocation_feed { FEED_ON, FEED_OFF };
 
 enum signer_kind { SIGNER_AUTO, SIGNER_LOCAL, SIGNER_KMS, SIGNER_ENVELOPE };
 
+enum settings_origin { ORIGIN_DEFAULT, ORIGIN_ENVIRONMENT, ORIGIN_FLAG };
+
 enum { SETTINGS_AUDIENCE_MAX = 15 }; /* names in TOKEN_AUDIENCE: a token's aud (CLAIMS_AUD_MAX) without its client */
 
 /* Strings and lists are NUL-terminated and live as long as the struct. Units are in the names. */
@@ -71,8 +73,9 @@ struct settings {
     const char *supabase_service_key;          /* SUPABASE_SERVICE_KEY */
     int64_t database_connections;              /* TOKEN_DATABASE_CONNECTIONS */
     int64_t store_timeout_s;                   /* TOKEN_STORE_TIMEOUT: of one call of a shared store */
-    uint64_t from_environment, from_flags;     /* a bit for each row of the table: where its value came from */
+    enum settings_origin *origins;             /* for each row of the table: where its value came from; owned */
     char *owned;                               /* what the strings above point into; settings_release frees it */
+    size_t owned_size;
 };
 
 /* Fills *out: defaults, then the environment (an empty variable counts as absent), then flags (`--listen 0.0.0.0:80` or

@@ -59,7 +59,7 @@ static void warn_if_unknown(struct str name, FILE *out)
 {
     const char *nearest = NULL;
     size_t least = 3; /* two slips are a typo, more are another word */
-    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+    for (size_t i = 0; i < settings_rows_count; i++) {
         size_t apart = distance(name, str_of(settings_rows[i].name));
         if (apart == 0)
             return;
@@ -130,7 +130,7 @@ void settings_print_help(FILE *out)
     fputs("settings of every command (each is an environment variable too: --data-dir is TOKEN_DATA_DIR,\n"
           "--aws-region is AWS_REGION; a secret has no flag):\n",
           out);
-    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+    for (size_t i = 0; i < settings_rows_count; i++) {
         if (opens_section(i))
             fprintf(out, "\n%s:\n", section_names[settings_rows[i].section]);
         for (size_t j = 0; opens_section(i) && note_of(i, j); j++) {
@@ -163,7 +163,7 @@ void roff_print(FILE *out, const char *text)
 void settings_print_man(FILE *out)
 {
     char flag[SETTINGS_FLAG_ROOM], allowed[128];
-    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+    for (size_t i = 0; i < settings_rows_count; i++) {
         if (opens_section(i))
             fprintf(out, ".SS %s\n", section_names[settings_rows[i].section]);
         for (size_t j = 0; opens_section(i) && note_of(i, j); j++) {
@@ -202,7 +202,7 @@ static void print_markdown_head(FILE *out, size_t row)
 void settings_print_markdown(FILE *out)
 {
     char flag[SETTINGS_FLAG_ROOM] = "", allowed[128] = "";
-    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+    for (size_t i = 0; i < settings_rows_count; i++) {
         const char *tick = settings_rows[i].preset[0] ? "`" : "";
         if (opens_section(i))
             print_markdown_head(out, i);
@@ -216,11 +216,14 @@ void settings_print_markdown(FILE *out)
     }
 }
 
+static const char *const origin_names[] = {
+    [ORIGIN_DEFAULT] = "default", [ORIGIN_ENVIRONMENT] = "environment", [ORIGIN_FLAG] = "flag"
+};
+
 void settings_print_values(const struct settings *settings, FILE *out)
 {
-    for (size_t i = 0; i < SETTINGS_ROWS; i++) {
+    for (size_t i = 0; i < settings_rows_count; i++) {
         const char *member = (const char *)settings + settings_rows[i].offset, *text = "";
-        const uint64_t bit = UINT64_C(1) << i;
         int64_t number = 0;
         fprintf(out, "%s=", settings_rows[i].name);
         if (settings_is_text(&settings_rows[i])) {
@@ -233,9 +236,6 @@ void settings_print_values(const struct settings *settings, FILE *out)
             else
                 fprintf(out, "%lld", (long long)number);
         }
-        fprintf(out, "  # %s\n",
-                settings->from_flags & bit         ? "flag"
-                : settings->from_environment & bit ? "environment"
-                                                   : "default");
+        fprintf(out, "  # %s\n", origin_names[settings->origins[i]]);
     }
 }

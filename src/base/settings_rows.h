@@ -33,8 +33,9 @@ struct settings_row {
     const char *help;
 };
 
-enum { SETTINGS_ROWS = 63, SETTINGS_FLAG_ROOM = 40, SETTINGS_ALLOWED_ROOM = 128 };
-extern const struct settings_row settings_rows[SETTINGS_ROWS];
+enum { SETTINGS_FLAG_ROOM = 40, SETTINGS_ALLOWED_ROOM = 128 };
+extern const struct settings_row settings_rows[];
+extern const size_t settings_rows_count;
 
 /* Whether its value is a text; that of a secret is never printed, nor quoted in an error. */
 static inline bool settings_is_text(const struct settings_row *row)
