@@ -156,7 +156,8 @@ void dispatch(struct loop *loop, struct exchange *exchange)
 {
     struct service *service = loop->options.service;
     fill_request(loop, exchange);
-    if (service_answer(service, &exchange->request, false, &exchange->response) == ANSWERED) {
+    const enum answered answered = service_answer(service, &exchange->request, false, &exchange->response);
+    if (answered == ANSWERED) {
         loop->gather_from_ms = clock_coarse_ms() + GATHER_PAUSE_MS;
         dispatch_answer(loop, exchange);
         return;
@@ -164,7 +165,7 @@ void dispatch(struct loop *loop, struct exchange *exchange)
     connection_enter(&loop->connections, exchange->connection, PHASE_WORKING);
     exchange->job.run = work;
     commit_expect(service->commit, 1);
-    if (workers_submit(loop->options.workers, &exchange->job))
+    if (workers_submit(loop->options.workers, &exchange->job, answered == NEEDS_LOOKUP))
         return;
     commit_expect(service->commit, -1);
     metrics_count(COUNT_QUEUE_FULL, 1);

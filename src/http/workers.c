@@ -1,7 +1,10 @@
-/* http/workers.c: one queue, one lock, plain blocking threads. A job is handed to the thread that became idle last (its
- * memory is the warmest), and queued when none is idle: so a thread that wakes has its job, and needs no lock. They run
- * at a lower priority than the event loops and in longer slices, so that a loop with an answer to give needn't wait for
- * signatures to end. */
+/* http/workers.c: two queues, one lock, plain blocking threads. A job is handed to the thread that became idle last
+ * (its memory is the warmest), and queued when none is idle: so a thread that wakes has its job, and needs no lock.
+ * They run at a lower priority than the event loops and in longer slices, so that a loop with an answer to give needn't
+ * wait for signatures to end.
+ *
+ * Strangers' jobs ask the store, which may be slow: at most half of the threads are at them, and of the jobs that are
+ * taken from the queues while both hold some, every fourth is theirs. */
 #include "http/workers.h"
 #include "jose/jws.h"
 #include <pthread.h>
@@ -11,7 +14,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { WORKER_NICE = 10, SLICE_NS = 20000000, STACK_BYTES = 512 * 1024, JOBS_A_YIELD = 2 };
+enum {
+    WORKER_NICE = 10,
+    SLICE_NS = 20000000,
+    STACK_BYTES = 512 * 1024,
+    JOBS_A_YIELD = 2,
+    STRANGERS_QUEUE = 8, /* their part of the queue: one in so many */
+    STRANGERS_TURN = 4,  /* and of the turns */
+};
 
 struct worker {
     struct workers *workers;
@@ -21,35 +31,77 @@ struct worker {
     sem_t woken;
 };
 
-struct workers {
-    pthread_mutex_t lock;
-    struct worker *idle; /* while there are any, the queue is empty */
+struct queue {
     struct job *first, **last;
     size_t count, max;
-    atomic_size_t *waiting;
+};
+
+struct workers {
+    pthread_mutex_t lock;
+    struct worker *idle; /* while there are any, no job is queued that may be taken */
+    struct queue known, strangers;
+    size_t at_strangers, at_strangers_max; /* threads */
+    unsigned turns;
+    atomic_size_t *waiting; /* in both queues */
     bool stopping;
     size_t started;
     struct worker all[];
 };
 
-/* With the lock. */
+static void queue_init(struct queue *queue, size_t max)
+{
+    *queue = (struct queue){ .last = &queue->first, .max = max };
+}
+
+/* With the lock, as all that follow. */
+static void tell_waiting(struct workers *workers)
+{
+    atomic_store_explicit(workers->waiting, workers->known.count + workers->strangers.count, memory_order_relaxed);
+}
+
+static bool put_queued(struct workers *workers, struct job *job)
+{
+    struct queue *queue = job->is_stranger ? &workers->strangers : &workers->known;
+    if (queue->count >= queue->max)
+        return false;
+    *queue->last = job;
+    queue->last = &job->next;
+    queue->count++;
+    tell_waiting(workers);
+    return true;
+}
+
+static bool may_take_stranger(const struct workers *workers)
+{
+    return workers->at_strangers < workers->at_strangers_max;
+}
+
 static struct job *take_queued(struct workers *workers)
 {
-    struct job *job = workers->first;
-    if (job) {
-        workers->first = job->next;
-        if (!workers->first)
-            workers->last = &workers->first;
-        atomic_store_explicit(workers->waiting, --workers->count, memory_order_relaxed);
-    }
+    struct queue *queue = &workers->known;
+    if (workers->strangers.first && may_take_stranger(workers) &&
+        (!queue->first || ++workers->turns % STRANGERS_TURN == 0))
+        queue = &workers->strangers;
+    struct job *job = queue->first;
+    if (!job)
+        return NULL;
+    queue->first = job->next;
+    if (!queue->first)
+        queue->last = &queue->first;
+    queue->count--;
+    tell_waiting(workers);
+    if (job->is_stranger)
+        workers->at_strangers++;
     return job;
 }
 
-/* The next job; NULL at the end. */
-static struct job *take(struct worker *self)
+/* The next job, when the last one, a stranger's or not, has ended; NULL at the end. */
+static struct job *take(struct worker *self, bool was_stranger)
 {
     struct workers *workers = self->workers;
     pthread_mutex_lock(&workers->lock);
+    if (was_stranger)
+        workers->at_strangers--;
     struct job *job = take_queued(workers);
     const bool waits = !job && !workers->stopping;
     if (waits) {
@@ -84,7 +136,9 @@ static void *work(void *arg)
     pthread_setname_np(pthread_self(), "worker");
     give_way();
     unsigned done = 0;
-    for (struct job *job; (job = take(self));) {
+    bool is_stranger = false;
+    for (struct job *job; (job = take(self, is_stranger));) {
+        is_stranger = job->is_stranger; /* run() gives it away */
         job->run(job);
         if (++done % JOBS_A_YIELD == 0) /* a kernel that preempts at ticks alone lets a loop wait for many signatures */
             sched_yield();
@@ -107,8 +161,9 @@ static bool start(struct workers *workers, const pthread_attr_t *attributes)
 struct err workers_open(size_t threads, size_t queue_max, atomic_size_t *waiting, struct workers **out)
 {
     struct workers *workers = mem_alloc(sizeof *workers + threads * sizeof *workers->all);
-    *workers = (struct workers){ .max = queue_max, .waiting = waiting };
-    workers->last = &workers->first;
+    *workers = (struct workers){ .waiting = waiting, .at_strangers_max = (threads + 1) / 2 };
+    queue_init(&workers->known, queue_max);
+    queue_init(&workers->strangers, (queue_max + STRANGERS_QUEUE - 1) / STRANGERS_QUEUE);
     pthread_mutex_init(&workers->lock, NULL);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
@@ -124,18 +179,16 @@ struct err workers_open(size_t threads, size_t queue_max, atomic_size_t *waiting
     return OK;
 }
 
-bool workers_submit(struct workers *workers, struct job *job)
+bool workers_submit(struct workers *workers, struct job *job, bool is_stranger)
 {
     job->next = NULL;
+    job->is_stranger = is_stranger;
     pthread_mutex_lock(&workers->lock);
-    struct worker *worker = workers->idle;
-    const bool queues = !worker && workers->count < workers->max && !workers->stopping;
+    struct worker *worker = is_stranger && !may_take_stranger(workers) ? NULL : workers->idle;
+    const bool queues = !worker && !workers->stopping && put_queued(workers, job);
     if (worker) {
         workers->idle = worker->next;
-    } else if (queues) {
-        *workers->last = job;
-        workers->last = &job->next;
-        atomic_store_explicit(workers->waiting, ++workers->count, memory_order_relaxed);
+        workers->at_strangers += is_stranger;
     }
     pthread_mutex_unlock(&workers->lock);
     if (worker) {

@@ -1,5 +1,6 @@
 /* http/workers.h: a fixed pool of threads for whatever may wait or costs a signature. Bounded: a full queue is the
- * caller's to answer, at once. */
+ * caller's to answer, at once. Requests of callers who are not known yet have a shorter queue of their own, and never
+ * all of the threads, so that a flood of them leaves room for the others. */
 #ifndef HTTP_WORKERS_H
 #define HTTP_WORKERS_H
 
@@ -10,14 +11,16 @@
 struct job {
     void (*run)(struct job *);
     struct job *next; /* the queue's own */
+    bool is_stranger; /* likewise */
 };
 
 struct workers;
 
-/* `threads` of them, at most `queue_max` jobs waiting; *waiting is kept at their number. */
+/* `threads` of them, at most `queue_max` jobs waiting, and an eighth as many of strangers'; *waiting is kept at the
+ * number of all. */
 MUST_USE struct err workers_open(size_t threads, size_t queue_max, atomic_size_t *waiting, struct workers **out);
 /* False when the queue is full. Never blocks. */
-MUST_USE bool workers_submit(struct workers *workers, struct job *job);
+MUST_USE bool workers_submit(struct workers *workers, struct job *job, bool is_stranger);
 /* Runs what is queued, then ends the threads. NULL allowed. */
 void workers_close(struct workers *workers);
 

@@ -139,7 +139,7 @@ static enum answered check_credentials(struct call *call, struct err *failure)
     }
     if (authorization.at && scheme_is(authorization, STR("Bearer"), &value)) {
         enum answered answered = check_bearer(call, value, failure);
-        if (answered == ANSWERED && !failure->code)
+        if (answered == ANSWERED && !failure->code && !call->is_first)
             metrics_count(COUNT_AUTH_BEARER, 1);
         return answered;
     }
@@ -160,7 +160,7 @@ static enum answered check_credentials(struct call *call, struct err *failure)
         return ANSWERED;
     }
     enum answered answered = check_secret(call, id, secret, failure);
-    if (answered == ANSWERED && !failure->code)
+    if (answered == ANSWERED && !failure->code && !call->is_first)
         metrics_count(basic ? COUNT_AUTH_BASIC : COUNT_AUTH_POST, 1);
     return answered;
 }

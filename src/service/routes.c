@@ -155,12 +155,13 @@ enum answered service_answer(struct service *service, const struct request *requ
     response_init(response, request->arena);
     if (answer_early(service, request, route, response))
         return ANSWERED;
-    if (route->waits && !may_wait)
-        return NEEDS_WORKER;
-    struct call call = { .service = service, .request = request, .may_wait = may_wait };
+    const bool is_first = route->waits && !may_wait; /* strangers shall not fill the workers' queue */
+    struct call call = { .service = service, .request = request, .may_wait = may_wait, .is_first = is_first };
     enum answered answered;
     struct err err = check_access(&call, route, response, &answered);
     if (answered == NEEDS_WORKER)
+        return NEEDS_LOOKUP;
+    if (!err.code && is_first)
         return NEEDS_WORKER;
     if (!err.code)
         err = route->run(&call, response);

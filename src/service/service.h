@@ -67,14 +67,20 @@ struct call {
     struct form form; /* read when the body is a form; else empty */
     struct caller caller;
     bool may_wait;     /* on a worker: stores and signers may be asked */
+    bool is_first;     /* the caller is judged before its request waits, and again when it is its turn: count it then */
     bool needs_worker; /* set by an operation that may not wait, but would have to; what it returns is OK */
 };
 
-enum answered { ANSWERED, NEEDS_WORKER };
+enum answered {
+    ANSWERED,
+    NEEDS_WORKER,
+    NEEDS_LOOKUP, /* a worker too, to learn who calls: whoever can't be known from memory may be anybody */
+};
 
 /* Answers a request: finds its route, authenticates the caller, runs the operation. With may_wait false it never waits,
- * and says NEEDS_WORKER, with *response untouched by then or to be ignored, when the work may: call it again from a
- * worker. The response's records must be durable before it goes out (commit.h). */
+ * judges the caller by what is in memory, and says NEEDS_WORKER or NEEDS_LOOKUP, with *response untouched by then or to
+ * be ignored, when the work may wait: call it again from a worker. The response's records must be durable before it
+ * goes out (commit.h). */
 enum answered service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response);
 

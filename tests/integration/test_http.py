@@ -250,6 +250,49 @@ def test_a_full_queue_is_answered_503_at_once(make_server):
         assert server.ask(agent).status_code == 200, "and goes on"
 
 
+def crowd(server, requests_of_it):
+    """Each on a connection of its own, all of them sent before the first answer is read; the answers."""
+    wires = [server.wire() for _ in requests_of_it]
+    for wire, request in zip(wires, requests_of_it):
+        wire.send(request)
+    answers = []
+    for wire in wires:
+        with wire:
+            answers.append(wire.read())
+            check_answer("POST", "/token", answers[-1].status, answers[-1].headers, answers[-1].body)
+    return answers
+
+
+@pytest.mark.parametrize("authorization, status", [(None, 401), ("Basic nonsense", 401), ("Bearer a.b.c", 401),
+                                                   ("Scoped", 403)])
+def test_whoever_memory_can_judge_waits_for_no_worker(make_server, authorization, status):
+    """A crowd of them, before a queue with room for one: nobody is told that it is full."""
+    with make_server(TOKEN_WORKERS=1, TOKEN_QUEUE=1, TOKEN_LOOPS=1) as server:
+        poor = server.add_client("poor", "token:verify")
+        assert server.ask(poor).status_code == 403, "and is known from now on"
+        path = "/admin/rotate-keys" if authorization == "Scoped" else "/token"
+        line = f"Authorization: {poor.basic() if authorization == 'Scoped' else authorization}"
+        request = post(path, b"{}", "application/json", *([line] if authorization else []))
+        for _ in range(5):
+            assert {answer.status for answer in crowd(server, [request] * 100)} == {status}
+        assert server.metric("queue_full_total") == 0
+
+
+def test_unknown_callers_leave_the_known_ones_their_places(make_server):
+    with make_server(TOKEN_WORKERS=1, TOKEN_QUEUE=64, TOKEN_LOOPS=1) as server:
+        agent = server.add_client("agent")
+        body = json.dumps({"subject": "s", "clientId": "agent", "scope": "", "tokenType": "access"}).encode()
+        good = post("/token", body, "application/json", f"Authorization: {agent.basic()}")
+        assert server.ask(agent).status_code == 200
+        for times in range(5):
+            strangers = [post("/token", body, "application/json", f"Authorization: {agent.basic(f'wrong-{i}')}")
+                         for i in range(150)]
+            answers = crowd(server, strangers + [good] * 40)
+            assert {answer.status for answer in answers[:150]} <= {401, 503}
+            assert [answer.status for answer in answers[150:]] == [200] * 40
+        assert server.metric("authentications_total", method="client_secret_basic", result="ok") == 1 + 5 * 40
+
+
 # --- slow clients ---------------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,133 @@
+/* test_workers.c: the pool of threads and its two queues: what is refused, who waits for whom, and that all of it is
+ * run before the end. Jobs here end when the test lets them. */
+#include "http/workers.h"
+#include "unit.h"
+#include <semaphore.h>
+
+enum { JOBS = 64 };
+
+struct held {
+    struct job job;
+};
+
+static sem_t begun, may_end;
+static atomic_size_t waiting, turns;
+static struct held jobs[JOBS];
+static size_t order[JOBS];
+
+static void run_held(struct job *job)
+{
+    size_t at = (size_t)((struct held *)(void *)job - jobs);
+    order[at] = atomic_fetch_add(&turns, 1);
+    sem_post(&begun);
+    while (sem_wait(&may_end) != 0)
+        continue;
+}
+
+static void begin(void)
+{
+    sem_init(&begun, 0, 0);
+    sem_init(&may_end, 0, 0);
+    atomic_store(&waiting, 0);
+    atomic_store(&turns, 0);
+    for (size_t i = 0; i < JOBS; i++)
+        jobs[i].job.run = run_held;
+}
+
+static bool submit(struct workers *workers, size_t at, bool is_stranger)
+{
+    return workers_submit(workers, &jobs[at].job, is_stranger);
+}
+
+static void wait_for(sem_t *semaphore, size_t times)
+{
+    for (size_t i = 0; i < times; i++)
+        while (sem_wait(semaphore) != 0)
+            continue;
+}
+
+static void let(size_t end)
+{
+    for (size_t i = 0; i < end; i++)
+        sem_post(&may_end);
+}
+
+static void a_full_queue_of_strangers_leaves_the_others_theirs(void **state)
+{
+    struct workers *workers = NULL;
+    begin();
+    assert_code(workers_open(1, 16, &waiting, &workers), ERR_OK, "open");
+    assert_true(submit(workers, 0, true));
+    wait_for(&begun, 1);
+    for (size_t i = 1; i <= 2; i++)
+        assert_true(submit(workers, i, true)); /* an eighth of 16 */
+    assert_false(submit(workers, 3, true));
+    for (size_t i = 4; i < 20; i++)
+        assert_true(submit(workers, i, false));
+    assert_false(submit(workers, 20, false));
+    assert_int_equal(atomic_load(&waiting), 18);
+    let(19);
+    workers_close(workers);
+    assert_int_equal(atomic_load(&turns), 19);
+    assert_int_equal(atomic_load(&waiting), 0);
+    (void)state;
+}
+
+static void strangers_never_have_all_of_the_threads(void **state)
+{
+    struct workers *workers = NULL;
+    begin();
+    assert_code(workers_open(4, 64, &waiting, &workers), ERR_OK, "open");
+    for (size_t i = 0; i < 6; i++)
+        assert_true(submit(workers, i, true));
+    wait_for(&begun, 2);
+    assert_int_equal(atomic_load(&waiting), 4);
+    for (size_t i = 6; i < 8; i++)
+        assert_true(submit(workers, i, false));
+    wait_for(&begun, 2); /* the known ones, though strangers came before */
+    assert_true(order[6] >= 2 && order[7] >= 2 && order[6] < 4 && order[7] < 4);
+    let(8);
+    workers_close(workers);
+    assert_int_equal(atomic_load(&turns), 8);
+    (void)state;
+}
+
+static void neither_queue_starves_the_other(void **state)
+{
+    struct workers *workers = NULL;
+    begin();
+    assert_code(workers_open(1, 40, &waiting, &workers), ERR_OK, "open");
+    assert_true(submit(workers, 0, false));
+    wait_for(&begun, 1);
+    for (size_t i = 1; i <= 5; i++)
+        assert_true(submit(workers, i, true));
+    for (size_t i = 6; i < 36; i++)
+        assert_true(submit(workers, i, false));
+    let(36);
+    workers_close(workers);
+    size_t last_stranger = 0, known_before = 0;
+    for (size_t i = 1; i <= 5; i++)
+        last_stranger = order[i] > last_stranger ? order[i] : last_stranger;
+    for (size_t i = 6; i < 36; i++)
+        known_before += order[i] < last_stranger;
+    assert_int_equal(last_stranger, 20); /* the fifth of every four */
+    assert_int_equal(known_before, 15);
+    (void)state;
+}
+
+static void what_is_queued_is_run_before_the_end(void **state)
+{
+    struct workers *workers = NULL;
+    begin();
+    assert_code(workers_open(3, 64, &waiting, &workers), ERR_OK, "open");
+    size_t taken = 0;
+    for (size_t i = 0; i < 40; i++)
+        taken += submit(workers, i, i % 2 == 0);
+    let(40);
+    workers_close(workers);
+    assert_int_equal(atomic_load(&turns), taken);
+    (void)state;
+}
+
+RUN(TEST(a_full_queue_of_strangers_leaves_the_others_theirs), TEST(strangers_never_have_all_of_the_threads),
+    TEST(neither_queue_starves_the_other), TEST(what_is_queued_is_run_before_the_end))
