@@ -34,7 +34,6 @@ LIBRARIES = {
     "sqlite3": "store",
     "openssl/": "jose base net aws http",
     "curl/": "net",
-    "hiredis/": "cache",
     "libpq": "store",
     "sys/socket": "http net",
     "netdb": "http net",

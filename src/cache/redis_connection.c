@@ -1,7 +1,7 @@
-/* cache/redis_connection.c: the codec (hiredis) over the transport (net/stream.c). */
+/* cache/redis_connection.c: RESP2 over the transport (net/stream.c). */
 #include "cache/redis_connection.h"
 #include "base/clock.h"
-#include <hiredis/hiredis.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { RECEIVE_ROOM = 16 * 1024, GATHER_MAX = 64 * 1024 };
@@ -11,47 +11,65 @@ struct redis_connection {
     struct reply_reader *reader;
 };
 
-/* A command as Redis reads it; the caller frees. It may hold a password: wiped when sent. */
-static struct str encode(const struct redis_command *command)
+/* What is on its way out: many small commands leave in few packets. */
+struct gathered {
+    struct stream *stream;
+    int64_t deadline_ms;
+    char *at; /* GATHER_MAX bytes */
+    size_t len;
+};
+
+static struct err flush(struct gathered *out)
 {
-    const char *words[REDIS_WORDS_MAX];
-    size_t lens[REDIS_WORDS_MAX];
-    char *text = NULL;
-    for (size_t i = 0; i < command->count; i++) {
-        words[i] = command->words[i].at ? command->words[i].at : "";
-        lens[i] = command->words[i].len;
+    size_t len = out->len;
+    out->len = 0;
+    return len > 0 ? stream_send(out->stream, (struct str){ out->at, len }, out->deadline_ms) : OK;
+}
+
+static struct err gather(struct gathered *out, struct str bytes)
+{
+    while (bytes.len > 0) {
+        size_t part = bytes.len < GATHER_MAX - out->len ? bytes.len : GATHER_MAX - out->len;
+        memcpy(out->at + out->len, bytes.at, part);
+        out->len += part;
+        bytes = (struct str){ bytes.at + part, bytes.len - part };
+        if (out->len == GATHER_MAX)
+            TRY(flush(out));
     }
-    int len = redisFormatCommandArgv(&text, (int)command->count, words, lens);
-    if (len < 0)
-        abort(); /* out of memory, as in mem_alloc() */
-    return (struct str){ text, (size_t)len };
+    return OK;
+}
+
+/* "*2\r\n", "$4\r\n": how many of what follows. */
+static struct err gather_count(struct gathered *out, char type, size_t count)
+{
+    char line[32];
+    int len = snprintf(line, sizeof line, "%c%zu\r\n", type, count);
+    return gather(out, (struct str){ line, (size_t)len });
+}
+
+/* A command as Redis reads it: a list of texts (RESP). */
+static struct err gather_command(struct gathered *out, const struct redis_command *command)
+{
+    TRY(gather_count(out, '*', command->count));
+    for (size_t i = 0; i < command->count; i++) {
+        TRY(gather_count(out, '$', command->words[i].len));
+        TRY(gather(out, command->words[i]));
+        TRY(gather(out, STR("\r\n")));
+    }
+    return OK;
 }
 
 struct err redis_connection_send(struct redis_connection *connection, const struct redis_command *commands,
                                  size_t count, int64_t deadline_ms)
 {
-    char *gathered = mem_alloc(GATHER_MAX); /* many small commands leave in few packets */
-    size_t len = 0;
+    struct gathered out = { connection->stream, deadline_ms, mem_alloc(GATHER_MAX), 0 };
     struct err err = OK;
-    for (size_t i = 0; !err.code && i < count; i++) {
-        struct str one = encode(&commands[i]);
-        if (len > 0 && len + one.len > GATHER_MAX) {
-            err = stream_send(connection->stream, (struct str){ gathered, len }, deadline_ms);
-            len = 0;
-        }
-        if (!err.code && one.len > GATHER_MAX) {
-            err = stream_send(connection->stream, one, deadline_ms);
-        } else if (!err.code) {
-            memcpy(gathered + len, one.at, one.len);
-            len += one.len;
-        }
-        mem_wipe((char *)one.at, one.len);
-        free((char *)one.at);
-    }
-    if (!err.code && len > 0)
-        err = stream_send(connection->stream, (struct str){ gathered, len }, deadline_ms);
-    mem_wipe(gathered, len);
-    free(gathered);
+    for (size_t i = 0; !err.code && i < count; i++)
+        err = gather_command(&out, &commands[i]);
+    if (!err.code)
+        err = flush(&out);
+    mem_wipe(out.at, GATHER_MAX); /* it may have held a password */
+    free(out.at);
     return err;
 }
 

@@ -1,74 +1,30 @@
-/* cache/redis_reply.c: hiredis 0.14 calls back for each thing it has read; a callback that answers NULL ends the
- * reading with an error, which is how sizes are bounded. It would make room for any list that is announced, so that one
- * line of ten bytes could cost gigabytes. */
+/* cache/redis_reply.c: each byte is looked at once, however few come at a time: how far a line was searched for its
+ * end, and which lists are not whole yet, is kept from call to call. */
 #include "cache/redis_reply.h"
-#include <hiredis/hiredis.h>
 #include <stdlib.h>
 
-struct reply_reader {
-    redisReader *reader;
-    struct arena *arena; /* of the call that runs */
-    size_t items;        /* of the reply that is being read */
+enum { ROOM_FIRST = 16 * 1024, ROOM_KEPT = 64 * 1024 };
+
+struct open_list {
+    struct reply *list;
+    size_t filled;
 };
 
-static struct reply *make(const redisReadTask *task, enum reply_kind kind)
-{
-    const struct reply_reader *reader = task->privdata;
-    struct reply *reply = arena_zalloc(reader->arena, sizeof *reply);
-    reply->kind = kind;
-    if (task->parent) {
-        struct reply *parent = task->parent->obj;
-        parent->items[task->idx] = reply;
-    }
-    return reply;
-}
-
-static void *make_text(const redisReadTask *task, char *at, size_t len)
-{
-    const struct reply_reader *reader = task->privdata;
-    struct reply *reply = make(task, task->type == REDIS_REPLY_ERROR ? REPLY_ERROR : REPLY_TEXT);
-    reply->text = arena_copy(reader->arena, (struct str){ at, len });
-    return reply;
-}
-
-static void *make_list(const redisReadTask *task, int count)
-{
-    struct reply_reader *reader = task->privdata;
-    if (count < 0 || (size_t)count > REPLY_ITEMS_MAX - reader->items)
-        return NULL;
-    reader->items += (size_t)count;
-    struct reply *reply = make(task, REPLY_LIST);
-    reply->items = arena_zalloc(reader->arena, ((size_t)count + 1) * sizeof(struct reply *));
-    reply->count = (size_t)count;
-    return reply;
-}
-
-static void *make_number(const redisReadTask *task, long long number)
-{
-    struct reply *reply = make(task, REPLY_NUMBER);
-    reply->number = number;
-    return reply;
-}
-
-static void *make_nil(const redisReadTask *task)
-{
-    return make(task, REPLY_NIL);
-}
-
-static void leave_to_the_arena(void *reply)
-{
-    (void)reply;
-}
-
-static redisReplyObjectFunctions functions = { make_text, make_list, make_number, make_nil, leave_to_the_arena };
+struct reply_reader {
+    char *at; /* from `from` to `len`: what has come and is not read yet */
+    size_t from, len, room;
+    size_t searched; /* bytes behind `from` in which no line ends */
+    bool awaits_text;
+    size_t text_len;
+    struct open_list open[REPLY_DEPTH_MAX]; /* not whole yet, the outermost first */
+    size_t depth;
+    size_t bytes, items; /* read of this reply so far; announced in all its lists */
+};
 
 struct reply_reader *reply_reader_new(void)
 {
     struct reply_reader *reader = mem_alloc(sizeof *reader);
-    *reader = (struct reply_reader){ .reader = redisReaderCreateWithFunctions(&functions) };
-    if (!reader->reader)
-        abort(); /* as mem_alloc() does */
-    reader->reader->privdata = reader;
+    *reader = (struct reply_reader){ .at = NULL };
     return reader;
 }
 
@@ -76,29 +32,228 @@ void reply_reader_free(struct reply_reader *reader)
 {
     if (!reader)
         return;
-    redisReaderFree(reader->reader);
+    free(reader->at);
     free(reader);
+}
+
+bool reply_reader_is_empty(const struct reply_reader *reader)
+{
+    return reader->from == reader->len && !reader->awaits_text && reader->depth == 0;
+}
+
+/* --- what has come ----------------------------------------------------------------------------------------------- */
+
+static void make_room(struct reply_reader *reader, size_t more)
+{
+    size_t held = reader->len - reader->from;
+    if (held + more > reader->room) {
+        size_t room = reader->room ? reader->room : ROOM_FIRST;
+        while (room < held + more)
+            room *= 2;
+        char *at = mem_alloc(room);
+        if (held > 0)
+            memcpy(at, reader->at + reader->from, held);
+        free(reader->at);
+        reader->at = at;
+        reader->room = room;
+    } else if (held > 0) {
+        memmove(reader->at, reader->at + reader->from, held);
+    }
+    reader->from = 0;
+    reader->len = held;
 }
 
 struct err reply_feed(struct reply_reader *reader, struct str bytes)
 {
-    if (reader->reader->len - reader->reader->pos + bytes.len > REPLY_BYTES_MAX)
+    if (reader->bytes + (reader->len - reader->from) + bytes.len > REPLY_BYTES_MAX)
         return failed(ERR_UNAVAILABLE, "the answer is too large");
-    if (redisReaderFeed(reader->reader, bytes.at, bytes.len) != REDIS_OK)
-        return failed(ERR_UNAVAILABLE, "the answer is not Redis's protocol");
+    if (bytes.len > reader->room - reader->len)
+        make_room(reader, bytes.len);
+    if (bytes.len > 0)
+        memcpy(reader->at + reader->len, bytes.at, bytes.len);
+    reader->len += bytes.len;
     return OK;
+}
+
+static void take(struct reply_reader *reader, size_t len)
+{
+    reader->from += len;
+    reader->bytes += len;
+    reader->searched = 0;
+    if (reader->from < reader->len)
+        return;
+    reader->from = reader->len = 0;
+    if (reader->room > ROOM_KEPT) {
+        free(reader->at);
+        reader->at = NULL;
+        reader->room = 0;
+    }
+}
+
+static struct err no_reply(void)
+{
+    return failed(ERR_UNAVAILABLE, "the answer is not Redis's protocol, or too large");
+}
+
+/* The line at the front, without CR LF, which follow it; line->at is NULL while its end has not come. */
+static struct err find_line(struct reply_reader *reader, struct str *line)
+{
+    const char *at = reader->at + reader->from;
+    size_t held = reader->len - reader->from;
+    const char *end = held > reader->searched ? memchr(at + reader->searched, '\n', held - reader->searched) : NULL;
+    *line = (struct str){ NULL, 0 };
+    reader->searched = held;
+    if ((end ? (size_t)(end - at) : held) > REPLY_LINE_MAX)
+        return no_reply();
+    if (!end)
+        return OK;
+    if (end == at || memchr(at, '\r', (size_t)(end - at)) != end - 1)
+        return no_reply();
+    *line = (struct str){ at, (size_t)(end - 1 - at) };
+    return OK;
+}
+
+/* --- replies ----------------------------------------------------------------------------------------------------- */
+
+static struct reply *make(struct arena *arena, enum reply_kind kind, struct str text)
+{
+    struct reply *reply = arena_zalloc(arena, sizeof *reply);
+    reply->kind = kind;
+    reply->text = arena_copy(arena, text);
+    return reply;
+}
+
+/* Digits with a minus before them or none, no leading zero: as Redis writes each integer that 64 bits hold. */
+static bool read_integer(struct str text, int64_t *out)
+{
+    const bool is_negative = str_has_prefix(text, STR("-"));
+    const struct str digits = { text.at + is_negative, text.len - is_negative };
+    int64_t value = 0;
+    if (digits.len == 0 || (digits.at[0] == '0' && text.len > 1))
+        return false;
+    for (size_t i = 0; i < digits.len; i++) {
+        int digit = digits.at[i] - '0';
+        if (digit < 0 || digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, is_negative ? -digit : digit, &value))
+            return false;
+    }
+    *out = value;
+    return true;
+}
+
+static struct err read_number(struct arena *arena, struct str text, struct reply **out)
+{
+    *out = make(arena, REPLY_NUMBER, (struct str){ 0, 0 });
+    return read_integer(text, &(*out)->number) ? OK : no_reply();
+}
+
+/* *out stays NULL: the text itself follows the line. */
+static struct err read_text_length(struct reply_reader *reader, struct str digits)
+{
+    int64_t len;
+    if (!read_integer(digits, &len) || len < 0 || len > REPLY_BYTES_MAX)
+        return no_reply();
+    reader->awaits_text = true;
+    reader->text_len = (size_t)len;
+    return OK;
+}
+
+static struct err read_list(struct reply_reader *reader, struct arena *arena, struct str digits, struct reply **out)
+{
+    int64_t count;
+    if (!read_integer(digits, &count) || count < 0 || (size_t)count > REPLY_ITEMS_MAX - reader->items ||
+        reader->depth == REPLY_DEPTH_MAX)
+        return no_reply();
+    reader->items += (size_t)count;
+    *out = make(arena, REPLY_LIST, (struct str){ 0, 0 });
+    (*out)->items = arena_zalloc(arena, ((size_t)count + 1) * sizeof(struct reply *));
+    (*out)->count = (size_t)count;
+    return OK;
+}
+
+/* What a line is. RESP3's types are refused: nobody has asked for them with HELLO. */
+static struct err read_line(struct reply_reader *reader, struct arena *arena, struct str line, struct reply **out)
+{
+    const struct str rest = { line.at + 1, line.len > 0 ? line.len - 1 : 0 };
+    char type = line.len > 0 ? line.at[0] : '\0';
+    if ((type == '$' || type == '*') && str_eq(rest, STR("-1"))) {
+        *out = make(arena, REPLY_NIL, (struct str){ 0, 0 });
+        return OK;
+    }
+    switch (type) {
+    case '+':
+        *out = make(arena, REPLY_TEXT, rest);
+        return OK;
+    case '-':
+        *out = make(arena, REPLY_ERROR, rest);
+        return OK;
+    case ':':
+        return read_number(arena, rest, out);
+    case '$':
+        return read_text_length(reader, rest);
+    case '*':
+        return read_list(reader, arena, rest, out);
+    default:
+        return no_reply();
+    }
+}
+
+static struct err read_text(struct reply_reader *reader, struct arena *arena, struct reply **out)
+{
+    const char *at = reader->at + reader->from;
+    if (reader->len - reader->from < reader->text_len + 2)
+        return OK;
+    if (memcmp(at + reader->text_len, "\r\n", 2) != 0)
+        return no_reply();
+    *out = make(arena, REPLY_TEXT, (struct str){ at, reader->text_len });
+    reader->awaits_text = false;
+    take(reader, reader->text_len + 2);
+    return OK;
+}
+
+/* One reply, or a list whose items are still to come; NULL: not all of it is there. */
+static struct err read_one(struct reply_reader *reader, struct arena *arena, struct reply **out)
+{
+    struct str line;
+    *out = NULL;
+    if (!reader->awaits_text) {
+        TRY(find_line(reader, &line));
+        if (!line.at)
+            return OK;
+        TRY(read_line(reader, arena, line, out));
+        take(reader, line.len + 2);
+    }
+    return reader->awaits_text ? read_text(reader, arena, out) : OK;
+}
+
+/* Puts it into the list that it belongs to. What is whole with it, or NULL. */
+static const struct reply *place(struct reply_reader *reader, struct reply *reply)
+{
+    struct reply *whole = reply;
+    if (reader->depth > 0) {
+        struct open_list *in = &reader->open[reader->depth - 1];
+        in->list->items[in->filled++] = reply;
+    }
+    if (reply->kind == REPLY_LIST && reply->count > 0) {
+        reader->open[reader->depth++] = (struct open_list){ reply, 0 };
+        return NULL;
+    }
+    while (reader->depth > 0 && reader->open[reader->depth - 1].filled == reader->open[reader->depth - 1].list->count)
+        whole = reader->open[--reader->depth].list;
+    return reader->depth > 0 ? NULL : whole;
 }
 
 struct err reply_next(struct reply_reader *reader, struct arena *arena, const struct reply **out)
 {
-    void *reply = NULL;
-    reader->arena = arena;
+    struct reply *one;
     *out = NULL;
-    if (redisReaderGetReply(reader->reader, &reply) != REDIS_OK)
-        return failed(ERR_UNAVAILABLE, "the answer is not Redis's protocol, or too large");
-    if (reply)
-        reader->items = 0;
-    *out = reply;
+    do {
+        TRY(read_one(reader, arena, &one));
+        if (!one)
+            return OK;
+        *out = place(reader, one);
+    } while (!*out);
+    reader->bytes = reader->items = 0;
     return OK;
 }
 

@@ -1,5 +1,5 @@
-/* cache/redis_reply.h: answers of Redis (RESP2), from bytes. hiredis reads the protocol; what it makes lies in an arena
- * and is bounded, whatever the other end sends. Fuzzed. */
+/* cache/redis_reply.h: answers of Redis (RESP2), from bytes. What is made of them lies in an arena and is bounded,
+ * whatever the other end sends; what RESP2 does not have is refused. Fuzzed, with hiredis as a second opinion. */
 #ifndef CACHE_REDIS_REPLY_H
 #define CACHE_REDIS_REPLY_H
 
@@ -8,6 +8,8 @@
 enum {
     REPLY_BYTES_MAX = 16 * 1024 * 1024, /* of one reply, as it comes */
     REPLY_ITEMS_MAX = 256 * 1024,       /* of all lists of one reply */
+    REPLY_DEPTH_MAX = 7,                /* lists in lists; no command that is used has more than 4 */
+    REPLY_LINE_MAX = 4 * 1024,          /* a status, an error, a number or a length */
 };
 
 enum reply_kind { REPLY_NIL, REPLY_TEXT, REPLY_NUMBER, REPLY_LIST, REPLY_ERROR };
@@ -22,6 +24,9 @@ struct reply {
 struct reply_reader;
 struct reply_reader *reply_reader_new(void);
 void reply_reader_free(struct reply_reader *reader); /* NULL allowed */
+/* Whether every byte that has come belongs to a reply that was read: what is left over answers nothing that was asked.
+ */
+bool reply_reader_is_empty(const struct reply_reader *reader);
 /* Takes bytes as they come. ERR_UNAVAILABLE: more than a reply may have. */
 MUST_USE struct err reply_feed(struct reply_reader *reader, struct str bytes);
 /* The next reply, in the arena; *out is NULL when more bytes are needed: call again with the same arena. After

@@ -1,7 +1,8 @@
-/* fuzz/redis_reply.c: what a server sends. However the bytes are cut, the same replies come of them; whatever they are,
- * what is read of a topology keeps its bounds. */
+/* fuzz/redis_reply.c: what a server sends. However the bytes are cut, the same replies come of them; hiredis reads the
+ * same in whatever we take; and what is read of a topology keeps its bounds. */
 #include "cache/redis_topology.h"
 #include "fuzz.h"
+#include <hiredis/hiredis.h>
 
 static void check_topology(const struct reply *reply)
 {
@@ -34,21 +35,58 @@ static void write_reply(struct buf *out, const struct reply *reply)
         write_reply(out, reply->items[i]);
 }
 
+/* hiredis may take more than we do (RESP3, larger lists); of what both take, it must make the same. */
+static void check_same(const struct reply *ours, const redisReply *theirs)
+{
+    static const int types[] = { [REPLY_NIL] = REDIS_REPLY_NIL,
+                                 [REPLY_NUMBER] = REDIS_REPLY_INTEGER,
+                                 [REPLY_LIST] = REDIS_REPLY_ARRAY,
+                                 [REPLY_ERROR] = REDIS_REPLY_ERROR };
+    if (ours->kind == REPLY_TEXT)
+        PROMISE(theirs->type == REDIS_REPLY_STRING || theirs->type == REDIS_REPLY_STATUS);
+    else
+        PROMISE(theirs->type == types[ours->kind]);
+    if (ours->kind == REPLY_TEXT || ours->kind == REPLY_ERROR)
+        PROMISE(str_eq(ours->text, (struct str){ theirs->str, (size_t)theirs->len }));
+    if (ours->kind == REPLY_NUMBER)
+        PROMISE(ours->number == theirs->integer);
+    if (ours->kind == REPLY_LIST)
+        PROMISE(ours->count == theirs->elements);
+    for (size_t i = 0; ours->kind == REPLY_LIST && i < ours->count; i++)
+        check_same(ours->items[i], theirs->element[i]);
+}
+
+static void check_next(redisReader *other, const struct reply *ours)
+{
+    void *theirs = NULL;
+    PROMISE(redisReaderGetReply(other, &theirs) == REDIS_OK && theirs);
+    check_same(ours, theirs);
+    freeReplyObject(theirs);
+}
+
+/* All replies, written down; a step that is none feeds everything at once, and hiredis reads it as well. */
 static struct str read_in_steps(struct arena *arena, struct str input, size_t step)
 {
     struct reply_reader *reader = reply_reader_new();
+    redisReader *other = step < input.len ? NULL : redisReaderCreate();
     struct buf out;
     struct err err = OK;
     buf_init(&out, arena, 1024, 4 * 1024 * 1024);
+    if (other)
+        PROMISE(redisReaderFeed(other, input.at, input.len) == REDIS_OK);
     for (size_t at = 0; !err.code && at < input.len; at += step) {
         const struct reply *reply;
         err = reply_feed(reader, (struct str){ input.at + at, input.len - at < step ? input.len - at : step });
         while (!err.code && !(err = reply_next(reader, arena, &reply)).code && reply) {
             check_topology(reply);
             write_reply(&out, reply);
+            if (other)
+                check_next(other, reply);
         }
     }
-    buf_add(&out, err.code ? STR("!") : STR("."));
+    buf_add(&out, err.code ? STR("!") : reply_reader_is_empty(reader) ? STR(".") : STR("+"));
+    if (other)
+        redisReaderFree(other);
     reply_reader_free(reader);
     return buf_str(&out);
 }
