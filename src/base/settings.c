@@ -108,7 +108,7 @@ const struct settings_row settings_rows[] = {
       "How long a key stays published after it signed: no shorter than the longest token. 0: as long as that." },
 
     { "TOKEN_FAILURE_LIMIT", SECTION_CALLERS, NUMBER(failure_limit, "10", 0, 1000000),
-      "Failed authentications a minute from one address before it has to wait. 0: no limit." },
+      "Failed authentications a minute, from one address or of one client, before others wait. 0: no limit." },
     { "TOKEN_CLIENT_CACHE_TTL", SECTION_CALLERS, SECONDS(client_cache_s, "60", 3, 3600),
       "How long a client's data is kept in memory; a disabled client is refused after that at the latest." },
 

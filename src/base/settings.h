@@ -33,7 +33,7 @@ struct settings {
     int64_t clock_skew_s;          /* TOKEN_CLOCK_SKEW: for nbf and iat */
     int64_t clock_tolerance_max_s; /* TOKEN_CLOCK_TOLERANCE_MAX: the most a caller may ask for */
     int64_t token_max_bytes;       /* TOKEN_MAX_BYTES: a longer token is not looked at */
-    int64_t failure_limit;         /* TOKEN_FAILURE_LIMIT: failed authentications a minute and address; 0: no limit */
+    int64_t failure_limit;         /* TOKEN_FAILURE_LIMIT: a minute, by address and by client; 0: no limit */
     int64_t client_cache_s;        /* TOKEN_CLIENT_CACHE_TTL */
     int64_t verified_cache;        /* TOKEN_VERIFIED_CACHE: entries */
     int64_t jwks_max_age_s;        /* TOKEN_JWKS_MAX_AGE */

@@ -1,5 +1,6 @@
 /* service/authn.c: who calls, and what it may do. */
 #include "service/authn.h"
+#include "base/clock.h"
 #include "jose/b64.h"
 #include "service/clients.h"
 #include "service/failures.h"
@@ -32,6 +33,8 @@ bool caller_may(const struct caller *caller, struct str scope)
 }
 
 static const struct err wrong_client = { ERR_INVALID_CLIENT, "the client is unknown or its secret is wrong" };
+static const struct err limited = { ERR_TOO_MANY_REQUESTS,
+                                    "too many failed authentications from this address, or of this client" };
 
 /* Whether this client may come in with this secret. Always compares, also for a client that doesn't exist. */
 static bool secret_is_right(const struct client *client, bool found, struct str secret)
@@ -45,21 +48,34 @@ static bool secret_is_right(const struct client *client, bool found, struct str 
     return same && found && client->is_active && !client->is_public;
 }
 
-static enum answered check_secret(struct call *call, struct str id, struct str secret, struct err *failure)
+/* In the store, for one whom memory doesn't let in. */
+static struct err look_up(struct call *call, struct str id, struct str secret, struct client *client)
 {
     struct service *service = call->service;
-    struct arena *arena = call->request->arena;
+    const struct request *request = call->request;
+    struct err err = clients_find(service->clients, request->arena, id, request->now_s, client);
+    bool right = secret_is_right(client, !err.code, secret);
+    if (err.code && err.code != ERR_NOT_FOUND)
+        return err;
+    if (right)
+        return OK;
+    failures_count(service->failures, request->peer, id, clock_coarse_ms());
+    return wrong_client;
+}
+
+/* Memory alone says yes, whoever else failed from this address or with this id; only a trip to the store is limited. */
+static enum answered check_secret(struct call *call, struct str id, struct str secret, struct err *failure,
+                                  int64_t *retry_after_s)
+{
+    struct service *service = call->service;
+    const struct request *request = call->request;
     struct client client = { 0 };
-    bool known = clients_get(service->clients, arena, id, call->request->now_s, &client);
+    bool known = clients_get(service->clients, request->arena, id, request->now_s, &client);
     if (!secret_is_right(&client, known, secret)) {
-        if (!call->may_wait)
+        *retry_after_s = failures_wait_s(service->failures, request->peer, id, clock_coarse_ms());
+        if (*retry_after_s == 0 && !call->may_wait)
             return NEEDS_WORKER;
-        struct err err = clients_find(service->clients, arena, id, call->request->now_s, &client);
-        bool right = secret_is_right(&client, !err.code, secret);
-        if (err.code && err.code != ERR_NOT_FOUND)
-            *failure = err;
-        else if (!right)
-            *failure = wrong_client;
+        *failure = *retry_after_s > 0 ? limited : look_up(call, id, secret, &client);
         if (failure->code)
             return ANSWERED;
     }
@@ -127,7 +143,7 @@ static bool scheme_is(struct str authorization, struct str scheme, struct str *v
     return true;
 }
 
-static enum answered check_credentials(struct call *call, struct err *failure)
+static enum answered check_credentials(struct call *call, struct err *failure, int64_t *retry_after_s)
 {
     struct str value, id, secret;
     struct str form_id = form_value(&call->form, STR("client_id"));
@@ -159,7 +175,7 @@ static enum answered check_credentials(struct call *call, struct err *failure)
         *failure = failed(ERR_INVALID_REQUEST, "the form's client_id is not the authenticated client");
         return ANSWERED;
     }
-    enum answered answered = check_secret(call, id, secret, failure);
+    enum answered answered = check_secret(call, id, secret, failure, retry_after_s);
     if (answered == ANSWERED && !failure->code && !call->is_first)
         metrics_count(basic ? COUNT_AUTH_BASIC : COUNT_AUTH_POST, 1);
     return answered;
@@ -168,7 +184,6 @@ static enum answered check_credentials(struct call *call, struct err *failure)
 enum answered authenticate(struct call *call, struct err *failure, int64_t *retry_after_s)
 {
     const struct request *request = call->request;
-    struct failures *failures = call->service->failures;
     *failure = OK;
     if (request->is_local_operator) {
         call->caller = (struct caller){ .client_id = STR("local-operator"), .is_operator = true };
@@ -178,17 +193,10 @@ enum answered authenticate(struct call *call, struct err *failure, int64_t *retr
         *failure = failed(ERR_INVALID_CLIENT, "the call needs an authenticated client");
         return ANSWERED; /* no credentials, so no guess to be counted */
     }
-    *retry_after_s = failures_wait_s(failures, request->peer, request->now_ms);
-    if (*retry_after_s > 0) {
+    enum answered answered = check_credentials(call, failure, retry_after_s);
+    if (answered == ANSWERED && failure->code == ERR_TOO_MANY_REQUESTS)
         metrics_count(COUNT_AUTH_LIMITED, 1);
-        *failure = failed(ERR_TOO_MANY_REQUESTS, "too many failed authentications from this address");
-        return ANSWERED;
-    }
-    enum answered answered = check_credentials(call, failure);
-    if (answered == ANSWERED && failure->code && err_status(failure->code) == 401) {
+    else if (answered == ANSWERED && failure->code && err_status(failure->code) == 401)
         metrics_count(COUNT_AUTH_FAILED, 1);
-        if (failure->code != ERR_TOKEN_EXPIRED) /* an agent that is late with its renewal guesses nothing */
-            failures_count(failures, request->peer, request->now_ms);
-    }
     return answered;
 }

@@ -1,23 +1,29 @@
-/* service/failures.c: a leaky bucket for each address that failed lately, in a table of fixed size. Addresses that
- * share a slot displace each other by emptiness: the fuller bucket stays, so an attacker can't wash out a full one with
- * a few failures from elsewhere. */
+/* service/failures.c: leaky buckets for what failed lately, in a table of fixed size. Those that share a slot displace
+ * each other by emptiness: the fuller bucket stays, so an attacker can't wash out a full one with a few failures from
+ * elsewhere; nor aim at one, since what shares a slot with it depends on random bytes. */
 #include "service/failures.h"
+#include "base/random.h"
+#include "jose/jws.h"
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { SLOTS = 4096, WAYS = 4, MINUTE_MS = 60000 };
+enum { SLOTS = 8192, WAYS = 4, MINUTE_MS = 60000, KEY_BYTES = 16 };
+
+/* What a bucket counts. BUCKET_RESERVE: failures of an address beyond its limit, with clients that had none. */
+enum bucket { BUCKET_ADDRESS, BUCKET_RESERVE, BUCKET_CLIENT };
 
 struct slot {
-    unsigned char address[16];
+    unsigned char key[KEY_BYTES];
     int64_t level; /* failures times MINUTE_MS, as of `at_ms`; it drains by limit units a millisecond */
     int64_t at_ms;
 };
 
 struct failures {
     int64_t limit;
-    atomic_bool any; /* spares the good callers the lock while nobody has ever failed */
+    unsigned char seed[KEY_BYTES];
+    atomic_bool any; /* spares callers the lock while nobody has ever failed */
     pthread_mutex_t lock;
     struct slot slots[SLOTS];
 };
@@ -28,6 +34,7 @@ struct failures *failures_new(int64_t limit)
     if (!failures)
         abort();
     failures->limit = limit;
+    random_bytes(failures->seed, sizeof failures->seed);
     pthread_mutex_init(&failures->lock, NULL);
     return failures;
 }
@@ -41,19 +48,43 @@ void failures_free(struct failures *failures)
 }
 
 /* The address in 16 bytes: IPv4 as it is, IPv6 by its first 64 bits (a caller has them all). */
-static void address_key(struct str address, unsigned char key[16])
+static void address_bytes(struct str address, char to[KEY_BYTES])
 {
     char text[INET6_ADDRSTRLEN + 1] = { 0 };
-    memset(key, 0, 16);
+    memset(to, 0, KEY_BYTES);
     if (address.len < sizeof text)
         memcpy(text, address.at, address.len);
-    if (inet_pton(AF_INET, text, key + 12) == 1)
-        key[0] = 4;
-    else if (inet_pton(AF_INET6, text, key) == 1)
-        memset(key + 8, 0, 8);
+    if (inet_pton(AF_INET, text, to + 12) == 1)
+        to[0] = 4;
+    else if (inet_pton(AF_INET6, text, to) == 1)
+        memset(to + 8, 0, 8);
 }
 
-static int64_t level_now(const struct failures *failures, const struct slot *slot, int64_t now_ms)
+static void make_key(const struct failures *failures, enum bucket bucket, struct str what, unsigned char key[KEY_BYTES])
+{
+    unsigned char hash[32];
+    const char kind = (char)bucket;
+    const struct str parts[] = { { (const char *)failures->seed, KEY_BYTES }, { &kind, 1 }, what };
+    sha256_parts(parts, sizeof parts / sizeof *parts, hash);
+    memcpy(key, hash, KEY_BYTES);
+}
+
+/* Keys of the buckets that a caller's failures are in, by enum bucket. */
+struct keys {
+    unsigned char of[3][KEY_BYTES];
+};
+
+static void make_keys(const struct failures *failures, struct str address, struct str client_id, struct keys *keys)
+{
+    char bytes[KEY_BYTES];
+    const struct str from = { bytes, sizeof bytes };
+    address_bytes(address, bytes);
+    make_key(failures, BUCKET_ADDRESS, from, keys->of[BUCKET_ADDRESS]);
+    make_key(failures, BUCKET_RESERVE, from, keys->of[BUCKET_RESERVE]);
+    make_key(failures, BUCKET_CLIENT, client_id, keys->of[BUCKET_CLIENT]);
+}
+
+static int64_t level_of(const struct failures *failures, const struct slot *slot, int64_t now_ms)
 {
     int64_t passed = now_ms > slot->at_ms ? now_ms - slot->at_ms : 0;
     if (passed > 2 * (int64_t)MINUTE_MS)
@@ -62,54 +93,75 @@ static int64_t level_now(const struct failures *failures, const struct slot *slo
     return level > 0 ? level : 0;
 }
 
-/* Under the lock: the address's slot, or, with `take`, the emptiest of its ways made its own. */
-static struct slot *slot_of(struct failures *failures, const unsigned char key[16], int64_t now_ms, bool take)
+/* Under the lock: the key's slot, or, with `take`, the emptiest of its ways made its own. */
+static struct slot *slot_of(struct failures *failures, const unsigned char key[KEY_BYTES], int64_t now_ms, bool take)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < 16; i++)
-        hash = (hash ^ key[i]) * UINT64_C(1099511628211);
+    uint64_t hash; /* a key is one already */
+    memcpy(&hash, key, sizeof hash);
     struct slot *set = &failures->slots[hash % (SLOTS / WAYS) * WAYS], *emptiest = set;
     for (size_t i = 0; i < WAYS; i++) {
-        if (memcmp(set[i].address, key, 16) == 0)
+        if (memcmp(set[i].key, key, KEY_BYTES) == 0)
             return &set[i];
-        if (level_now(failures, &set[i], now_ms) < level_now(failures, emptiest, now_ms))
+        if (level_of(failures, &set[i], now_ms) < level_of(failures, emptiest, now_ms))
             emptiest = &set[i];
     }
     if (!take)
         return NULL;
     *emptiest = (struct slot){ .at_ms = now_ms };
-    memcpy(emptiest->address, key, 16);
+    memcpy(emptiest->key, key, KEY_BYTES);
     return emptiest;
 }
 
-int64_t failures_wait_s(struct failures *failures, struct str address, int64_t now_ms)
+/* Under the lock, like the next two. */
+static int64_t level_now(struct failures *failures, const unsigned char key[KEY_BYTES], int64_t now_ms)
+{
+    const struct slot *slot = slot_of(failures, key, now_ms, false);
+    return slot ? level_of(failures, slot, now_ms) : 0;
+}
+
+/* Milliseconds until a bucket has room for one more failure; 0: now. */
+static int64_t wait_ms(const struct failures *failures, int64_t level)
+{
+    int64_t over = level - (failures->limit - 1) * MINUTE_MS;
+    return over > 0 ? over / failures->limit + 1 : 0;
+}
+
+static void add_one(struct failures *failures, const unsigned char key[KEY_BYTES], int64_t now_ms)
+{
+    struct slot *slot = slot_of(failures, key, now_ms, true);
+    slot->level = level_of(failures, slot, now_ms) + MINUTE_MS;
+    slot->at_ms = now_ms;
+    if (slot->level > failures->limit * MINUTE_MS)
+        slot->level = failures->limit * MINUTE_MS; /* parallel tries must not make anybody wait for longer */
+}
+
+int64_t failures_wait_s(struct failures *failures, struct str address, struct str client_id, int64_t now_ms)
 {
     if (failures->limit == 0 || !atomic_load_explicit(&failures->any, memory_order_relaxed))
         return 0;
-    unsigned char key[16];
-    address_key(address, key);
+    struct keys keys;
+    make_keys(failures, address, client_id, &keys);
     pthread_mutex_lock(&failures->lock);
-    const struct slot *slot = slot_of(failures, key, now_ms, false);
-    int64_t over = slot ? level_now(failures, slot, now_ms) - (failures->limit - 1) * MINUTE_MS : 0;
+    int64_t named = level_now(failures, keys.of[BUCKET_CLIENT], now_ms);
+    int64_t of_address = wait_ms(failures, level_now(failures, keys.of[BUCKET_ADDRESS], now_ms));
+    int64_t of_reserve = wait_ms(failures, level_now(failures, keys.of[BUCKET_RESERVE], now_ms));
     pthread_mutex_unlock(&failures->lock);
-    if (over <= 0)
-        return 0;
-    int64_t wait_ms = over / failures->limit;
-    return wait_ms / 1000 + 1;
+    if (named == 0 && of_reserve < of_address)
+        of_address = of_reserve;
+    int64_t of_client = wait_ms(failures, named), longest = of_client > of_address ? of_client : of_address;
+    return (longest + 999) / 1000;
 }
 
-void failures_count(struct failures *failures, struct str address, int64_t now_ms)
+void failures_count(struct failures *failures, struct str address, struct str client_id, int64_t now_ms)
 {
     if (failures->limit == 0)
         return;
-    unsigned char key[16];
-    address_key(address, key);
+    struct keys keys;
+    make_keys(failures, address, client_id, &keys);
     atomic_store_explicit(&failures->any, true, memory_order_relaxed);
     pthread_mutex_lock(&failures->lock);
-    struct slot *slot = slot_of(failures, key, now_ms, true);
-    slot->level = level_now(failures, slot, now_ms) + MINUTE_MS;
-    slot->at_ms = now_ms;
-    if (slot->level > failures->limit * MINUTE_MS)
-        slot->level = failures->limit * MINUTE_MS; /* parallel tries must not lock an address out for longer */
+    bool is_over = wait_ms(failures, level_now(failures, keys.of[BUCKET_ADDRESS], now_ms)) > 0;
+    add_one(failures, keys.of[is_over ? BUCKET_RESERVE : BUCKET_ADDRESS], now_ms);
+    add_one(failures, keys.of[BUCKET_CLIENT], now_ms);
     pthread_mutex_unlock(&failures->lock);
 }

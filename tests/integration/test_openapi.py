@@ -279,7 +279,7 @@ def answers_to_callers(world, path):
                            ("token=%", FORM), ("x", "text/plain"), ("<x/>", "application/xml")):
             yield server.post(path, auth=agent, data=data, headers={"Content-Type": kind} | origin)
         yield server.post(path, auth=agent, form=agent.post() | {"token": "x"}, headers=origin)
-        yield strict.post(path, json=good, auth=strict.client, headers=origin)
+        yield strict.post(path, json=good, headers={"Authorization": strict.client.basic("wrong")} | origin)
         yield broken.post(path, json=good, auth=broken.client, headers=origin)
     yield server.post(path, auth=nobody, json={"token": server.token(agent)} if path == "/token/revoke" else good)
     yield server.post(path, auth=server.token(agent, scope="stories:read"),

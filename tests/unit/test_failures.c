@@ -1,4 +1,4 @@
-/* test_failures.c: how many failed authentications an address has, and how long it waits after that. */
+/* test_failures.c: how often an address and a client's id may fail, and how long they wait after that. */
 #include "service/failures.h"
 #include "unit.h"
 #include <pthread.h>
@@ -6,28 +6,77 @@
 enum { LIMIT = 10, MINUTE = 60000 };
 static const int64_t start_ms = INT64_C(1800000000000);
 
+/* So that only the address counts, each time in another's name. */
 static void fail_times(struct failures *failures, const char *address, int times, int64_t now_ms)
 {
-    for (int i = 0; i < times; i++)
-        failures_count(failures, str_of(address), now_ms);
+    char id[32];
+    for (int i = 0; i < times; i++) {
+        snprintf(id, sizeof id, "somebody-%d", i % 1000);
+        failures_count(failures, str_of(address), str_of(id), now_ms);
+    }
+}
+
+/* How long a client waits that was named in vain a moment ago, elsewhere and once. */
+static int64_t wait_of(struct failures *failures, const char *address, int64_t now_ms)
+{
+    char id[32];
+    static int asked;
+    snprintf(id, sizeof id, "asked-%d", asked++);
+    failures_count(failures, STR("198.51.100.77"), str_of(id), now_ms);
+    return failures_wait_s(failures, str_of(address), str_of(id), now_ms);
 }
 
 static void an_address_fails_up_to_the_limit_and_waits_then(void **state)
 {
     struct failures *failures = failures_new(LIMIT);
-    const struct str address = STR("192.0.2.1");
     (void)state;
-    assert_int_equal(failures_wait_s(failures, address, start_ms), 0);
-    for (int i = 1; i < LIMIT; i++) {
-        failures_count(failures, address, start_ms);
-        assert_int_equal(failures_wait_s(failures, address, start_ms), 0);
-    }
-    failures_count(failures, address, start_ms);
-    int64_t wait = failures_wait_s(failures, address, start_ms);
+    assert_int_equal(failures_wait_s(failures, STR("192.0.2.1"), STR("a"), start_ms), 0);
+    fail_times(failures, "192.0.2.1", LIMIT - 1, start_ms);
+    assert_int_equal(wait_of(failures, "192.0.2.1", start_ms), 0);
+    fail_times(failures, "192.0.2.1", 1, start_ms);
+    int64_t wait = wait_of(failures, "192.0.2.1", start_ms);
     assert_in_range(wait, 6, 7); /* one of ten a minute drains in 6 s */
-    assert_int_not_equal(failures_wait_s(failures, address, start_ms + 5999), 0);
-    assert_int_equal(failures_wait_s(failures, address, start_ms + wait * 1000), 0);
-    assert_int_equal(failures_wait_s(failures, STR("192.0.2.2"), start_ms), 0); /* another's failures don't count */
+    assert_int_not_equal(wait_of(failures, "192.0.2.1", start_ms + 5999), 0);
+    assert_int_equal(wait_of(failures, "192.0.2.1", start_ms + wait * 1000), 0);
+    assert_int_equal(wait_of(failures, "192.0.2.2", start_ms), 0); /* another's failures don't count */
+    failures_free(failures);
+}
+
+static void a_client_fails_up_to_the_limit_from_wherever_it_is_named(void **state)
+{
+    struct failures *failures = failures_new(LIMIT);
+    char address[32];
+    (void)state;
+    for (int i = 0; i < LIMIT; i++) {
+        snprintf(address, sizeof address, "192.0.2.%d", i);
+        assert_int_equal(failures_wait_s(failures, str_of(address), STR("agent"), start_ms), 0);
+        failures_count(failures, str_of(address), STR("agent"), start_ms);
+    }
+    assert_in_range(failures_wait_s(failures, STR("203.0.113.1"), STR("agent"), start_ms), 6, 7);
+    assert_int_equal(failures_wait_s(failures, STR("203.0.113.1"), STR("agen"), start_ms), 0);
+    assert_int_equal(failures_wait_s(failures, STR("203.0.113.1"), STR("agent\0"), start_ms), 0);
+    assert_int_equal(failures_wait_s(failures, STR("192.0.2.1"), STR("other"), start_ms), 0);
+    assert_int_equal(failures_wait_s(failures, STR("203.0.113.1"), STR("agent"), start_ms + 7000), 0);
+    failures_free(failures);
+}
+
+static void an_address_over_its_limit_may_name_some_clients_for_the_first_time(void **state)
+{
+    struct failures *failures = failures_new(LIMIT);
+    char id[32];
+    int named = 0;
+    (void)state;
+    fail_times(failures, "192.0.2.1", LIMIT, start_ms);
+    for (; named < 1000; named++) {
+        snprintf(id, sizeof id, "new-%d", named);
+        if (failures_wait_s(failures, STR("192.0.2.1"), str_of(id), start_ms) > 0)
+            break;
+        failures_count(failures, STR("192.0.2.1"), str_of(id), start_ms);
+        assert_row(failures_wait_s(failures, STR("192.0.2.1"), str_of(id), start_ms) > 0, id); /* once */
+    }
+    assert_int_equal(named, LIMIT);
+    assert_in_range(failures_wait_s(failures, STR("192.0.2.1"), STR("last"), start_ms), 6, 7);
+    assert_int_equal(failures_wait_s(failures, STR("192.0.2.2"), STR("last"), start_ms), 0);
     failures_free(failures);
 }
 
@@ -36,12 +85,15 @@ static void over_time_an_address_fails_no_more_often_than_the_limit(void **state
     struct failures *failures = failures_new(LIMIT);
     int tried = 0;
     (void)state;
-    for (int64_t now = 0; now < 10 * MINUTE; now += 100)
-        if (failures_wait_s(failures, STR("192.0.2.1"), start_ms + now) == 0) {
-            failures_count(failures, STR("192.0.2.1"), start_ms + now);
+    for (int64_t now = 0; now < 10 * MINUTE; now += 100) {
+        char id[32];
+        snprintf(id, sizeof id, "guess-%lld", (long long)now);
+        if (failures_wait_s(failures, STR("192.0.2.1"), str_of(id), start_ms + now) == 0) {
+            failures_count(failures, STR("192.0.2.1"), str_of(id), start_ms + now);
             tried++;
         }
-    assert_in_range(tried, 10 * LIMIT, 11 * LIMIT + 1);
+    }
+    assert_in_range(tried, 20 * LIMIT, 22 * LIMIT + 2); /* its limit, and the reserve for who is new */
     failures_free(failures);
 }
 
@@ -49,11 +101,12 @@ static void parallel_failures_lock_nobody_out_for_longer(void **state)
 {
     struct failures *failures = failures_new(LIMIT);
     (void)state;
-    fail_times(failures, "192.0.2.1", 100000, start_ms);
-    assert_in_range(failures_wait_s(failures, STR("192.0.2.1"), start_ms), 1, 7);
-    assert_int_equal(failures_wait_s(failures, STR("192.0.2.1"), start_ms + MINUTE + 1), 0);
+    for (int i = 0; i < 100000; i++)
+        failures_count(failures, STR("192.0.2.1"), STR("agent"), start_ms);
+    assert_in_range(failures_wait_s(failures, STR("192.0.2.1"), STR("agent"), start_ms), 1, 7);
+    assert_int_equal(failures_wait_s(failures, STR("192.0.2.1"), STR("agent"), start_ms + MINUTE + 1), 0);
     fail_times(failures, "192.0.2.1", LIMIT - 1, start_ms + 2 * MINUTE); /* and after a minute all is forgotten */
-    assert_int_equal(failures_wait_s(failures, STR("192.0.2.1"), start_ms + 2 * MINUTE), 0);
+    assert_int_equal(wait_of(failures, "192.0.2.1", start_ms + 2 * MINUTE), 0);
     failures_free(failures);
 }
 
@@ -81,8 +134,7 @@ static void addresses_count_by_what_one_caller_holds(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct failures *failures = failures_new(LIMIT);
         fail_times(failures, rows[i].failed, LIMIT, start_ms);
-        bool waits = failures_wait_s(failures, str_of(rows[i].asked), start_ms) > 0;
-        assert_row(waits == rows[i].same, rows[i].asked);
+        assert_row((wait_of(failures, rows[i].asked, start_ms) > 0) == rows[i].same, rows[i].asked);
         failures_free(failures);
     }
 }
@@ -92,35 +144,26 @@ static void a_limit_of_zero_never_limits(void **state)
     struct failures *failures = failures_new(0);
     (void)state;
     fail_times(failures, "192.0.2.1", 100000, start_ms);
-    assert_int_equal(failures_wait_s(failures, STR("192.0.2.1"), start_ms), 0);
+    assert_int_equal(wait_of(failures, "192.0.2.1", start_ms), 0);
     failures_free(failures);
     failures_free(NULL);
 }
 
-static void a_clock_set_back_locks_nobody_out(void **state)
-{
-    struct failures *failures = failures_new(LIMIT);
-    (void)state;
-    fail_times(failures, "192.0.2.1", LIMIT, start_ms);
-    assert_in_range(failures_wait_s(failures, STR("192.0.2.1"), start_ms - INT64_C(86400000)), 1, 7);
-    failures_count(failures, STR("192.0.2.1"),
-                   start_ms - INT64_C(86400000)); /* from here on it drains by the new clock */
-    assert_int_equal(failures_wait_s(failures, STR("192.0.2.1"), start_ms - INT64_C(86400000) + MINUTE + 1), 0);
-    failures_free(failures);
-}
-
-/* A flood of other addresses, each with a failure or two, may not wash out one that is over its limit. */
+/* A flood of others, each with a failure or two, may not wash out one that is over its limit. */
 static void a_flood_of_single_failures_does_not_free_an_address(void **state)
 {
     struct failures *failures = failures_new(LIMIT);
     (void)state;
-    fail_times(failures, "192.0.2.1", LIMIT, start_ms);
+    for (int i = 0; i < LIMIT; i++)
+        failures_count(failures, STR("192.0.2.1"), STR("agent"), start_ms);
     for (int i = 0; i < 200000; i++) {
-        char address[32];
+        char address[32], id[32];
         snprintf(address, sizeof address, "10.%d.%d.%d", i >> 16, i >> 8 & 255, i & 255);
-        failures_count(failures, str_of(address), start_ms + 10);
+        snprintf(id, sizeof id, "flood-%d", i);
+        failures_count(failures, str_of(address), str_of(id), start_ms + 10);
     }
-    assert_int_not_equal(failures_wait_s(failures, STR("192.0.2.1"), start_ms + 20), 0);
+    assert_int_not_equal(failures_wait_s(failures, STR("192.0.2.1"), STR("agent"), start_ms + 20), 0);
+    assert_int_not_equal(failures_wait_s(failures, STR("203.0.113.1"), STR("agent"), start_ms + 20), 0);
     failures_free(failures);
 }
 
@@ -135,19 +178,21 @@ static void long_and_foreign_texts_are_no_addresses_but_do_no_harm(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         char *copy = exactly(texts[i]);
-        failures_count(failures, (struct str){ copy, texts[i].len }, start_ms);
-        assert_int_not_equal(failures_wait_s(failures, (struct str){ copy, texts[i].len }, start_ms), 0);
+        const struct str text = { copy, texts[i].len };
+        failures_count(failures, text, text, start_ms);
+        assert_int_not_equal(failures_wait_s(failures, text, text, start_ms), 0);
         free(copy);
     }
-    assert_int_equal(failures_wait_s(failures, STR("192.0.2.9"), start_ms), 0);
+    assert_int_equal(wait_of(failures, "192.0.2.9", start_ms) > 0, true); /* of a limit of 1 the name alone is over */
+    assert_int_equal(failures_wait_s(failures, STR("192.0.2.9"), STR("new"), start_ms), 0);
     failures_free(failures);
 }
 
 static void *count_many(void *arg)
 {
     for (int i = 0; i < 5000; i++) {
-        failures_count(arg, STR("192.0.2.1"), start_ms);
-        (void)failures_wait_s(arg, STR("192.0.2.1"), start_ms);
+        failures_count(arg, STR("192.0.2.1"), STR("agent"), start_ms);
+        (void)failures_wait_s(arg, STR("192.0.2.1"), STR("agent"), start_ms);
     }
     return NULL;
 }
@@ -161,12 +206,15 @@ static void threads_share_the_table(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, count_many, failures), 0);
     for (size_t i = 0; i < COUNT(threads); i++)
         pthread_join(threads[i], NULL);
-    assert_int_not_equal(failures_wait_s(failures, STR("192.0.2.1"), start_ms), 0); /* none of the 20,000 was lost */
+    assert_int_not_equal(failures_wait_s(failures, STR("192.0.2.1"), STR("agent"), start_ms),
+                         0); /* none of the 20,000 was lost */
     failures_free(failures);
 }
 
 RUN(TEST(an_address_fails_up_to_the_limit_and_waits_then),
+    TEST(a_client_fails_up_to_the_limit_from_wherever_it_is_named),
+    TEST(an_address_over_its_limit_may_name_some_clients_for_the_first_time),
     TEST(over_time_an_address_fails_no_more_often_than_the_limit), TEST(parallel_failures_lock_nobody_out_for_longer),
     TEST(addresses_count_by_what_one_caller_holds), TEST(a_limit_of_zero_never_limits),
-    TEST(a_clock_set_back_locks_nobody_out), TEST(a_flood_of_single_failures_does_not_free_an_address),
+    TEST(a_flood_of_single_failures_does_not_free_an_address),
     TEST(long_and_foreign_texts_are_no_addresses_but_do_no_harm), TEST(threads_share_the_table))
