@@ -7,6 +7,7 @@
 #include "service/failures.h"
 #include "service/feed.h"
 #include "service/replication.h"
+#include "store/data_dir.h"
 #include "store/migration.h"
 #include <fcntl.h>
 #include <malloc.h>
@@ -71,6 +72,7 @@ struct err app_open_store(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct store **store = &app->service.store;
+    TRY(data_dir_check(&app->arena, settings->data_dir, app->serves));
     if (!shares_store(settings))
         return store_sqlite_open(settings, store);
     TRY(store_make_dir(settings)); /* a signer may keep its keys there */

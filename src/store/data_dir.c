@@ -1,0 +1,93 @@
+/* store/data_dir.c: the modes of what lies in the data directory. Nothing is opened but the directory: closing a
+ * descriptor of the database would drop the locks that the process holds on it. */
+#include "store/data_dir.h"
+#include "observe/log.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* How the names of our files begin; a key file that is being written has a dot before. */
+static const struct str beginnings[] = { { "token-service.db", 16 }, { "signing-key-", 12 }, { "serve.lock", 10 } };
+
+static bool is_ours(struct str name)
+{
+    if (name.len > 0 && name.at[0] == '.')
+        name = (struct str){ name.at + 1, name.len - 1 };
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+        if (str_has_prefix(name, beginnings[i]))
+            return true;
+    return false;
+}
+
+static struct err refused(struct arena *arena, const char *dir, const char *name, const char *why)
+{
+    return failed(ERR_INVALID_REQUEST, arena_printf(arena, "%s/%s %s", dir, name, why).at);
+}
+
+/* A link in the file's place is not followed, and refused by whoever opens it. */
+static struct err remove_rights(struct arena *arena, int dir_fd, const char *dir, const char *name, mode_t from,
+                                mode_t to)
+{
+    if (fchmodat(dir_fd, name, to & 07777, AT_SYMLINK_NOFOLLOW) != 0)
+        return refused(arena, dir, name, "can be reached by its group, and its mode can't be changed: chmod it");
+    LOG(LOG_WARN, "group_rights_removed", LOG_TEXT_("directory", dir), LOG_TEXT_("file", name),
+        LOG_STR("mode_before", arena_printf(arena, "%04o", (unsigned)from & 07777)),
+        LOG_STR("mode", arena_printf(arena, "%04o", (unsigned)to & 07777)));
+    return OK;
+}
+
+static struct err check_file(struct arena *arena, int dir_fd, const char *dir, const char *name, bool mend)
+{
+    struct stat about;
+    if (fstatat(dir_fd, name, &about, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(about.st_mode))
+        return OK; /* gone meanwhile; or no file, which is refused by whoever opens it */
+    if (about.st_mode & S_IRWXO)
+        return refused(arena, dir, name,
+                       "can be reached by every user, who may have read or changed it: look into it, then chmod 600 "
+                       "it");
+    if (!(about.st_mode & S_IRWXG))
+        return OK;
+    if (about.st_uid == geteuid())
+        return mend ? remove_rights(arena, dir_fd, dir, name, about.st_mode, about.st_mode & ~(mode_t)S_IRWXG) : OK;
+    return geteuid() == 0 ? OK /* a command of root's: the service that owns it will see to it */
+                          : refused(arena, dir, name, "belongs to another user, and a group can reach it: chown it");
+}
+
+static struct err check_directory(struct arena *arena, int dir_fd, const char *dir, bool mend)
+{
+    struct stat about;
+    if (fstat(dir_fd, &about) != 0)
+        return refused(arena, dir, ".", "can't be looked at");
+    if (about.st_mode & S_IWOTH)
+        return refused(arena, dir, ".",
+                       "can be written to by every user: chmod o-w it, or set TOKEN_DATA_DIR to a "
+                       "directory in it");
+    if (about.st_mode & S_IWGRP && about.st_uid == geteuid() && mend)
+        return remove_rights(arena, dir_fd, dir, ".", about.st_mode, about.st_mode & ~(mode_t)S_IWGRP);
+    return OK;
+}
+
+static struct err check_all(struct arena *arena, DIR *entries, const char *dir, bool mend)
+{
+    struct err err = check_directory(arena, dirfd(entries), dir, mend);
+    for (const struct dirent *entry; !err.code && (entry = readdir(entries));) /* NOLINT(concurrency-mt-unsafe): ours */
+        if (is_ours(str_of(entry->d_name)))
+            err = check_file(arena, dirfd(entries), dir, entry->d_name, mend);
+    return err;
+}
+
+struct err data_dir_check(struct arena *arena, const char *dir, bool mend)
+{
+    DIR *entries = opendir(dir);
+    if (!entries && errno == ENOENT)
+        return OK;
+    if (!entries)
+        return failed(ERR_INVALID_REQUEST,
+                      arena_printf(arena, "TOKEN_DATA_DIR %s can't be opened: %s", dir, strerror(errno)).at);
+    struct err err = check_all(arena, entries, dir, mend);
+    closedir(entries);
+    return err;
+}

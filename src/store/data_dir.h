@@ -1,0 +1,15 @@
+/* store/data_dir.h: whether the data directory and the service's files in it are this user's alone. Orchestrators open
+ * them to a group at each start (fsGroup of Kubernetes): that is taken back. What everybody can reach may have been
+ * read or changed already: that is for a person to look at. */
+#ifndef STORE_DATA_DIR_H
+#define STORE_DATA_DIR_H
+
+#include "base/mem.h"
+
+/* Looks at `dir` and at the database, its side files, key files and lock in it. ERR_INVALID_REQUEST, with a sentence in
+ * the arena that names the file and says what to do, when everybody may write to the directory, or reach a file at all,
+ * or a group a file of another user's. With `mend`, the group's rights to what is this user's own are taken off, and
+ * the log says so (`group_rights_removed`). A directory that isn't there is good. */
+MUST_USE struct err data_dir_check(struct arena *arena, const char *dir, bool mend);
+
+#endif

@@ -1,0 +1,131 @@
+"""The data directory's modes: what everybody can reach is refused, what a group was given is taken back."""
+
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from service import BINARY, DEFAULTS, Server, environment, run
+
+NOBODY = 65534
+
+OURS = {"token-service.db", "token-service.db-wal", "token-service.db-shm", "serve.lock"}
+
+
+@pytest.fixture
+def used(tmp_path):
+    """A data directory that a server was killed in, so that all of its files are still there."""
+    server = Server(tmp_path, {"TOKEN_SIGNING_ALG": "ES256"}).start()
+    server.agent = server.add_client("agent")
+    server.token(server.agent)
+    server.session.close()
+    server.kill()
+    yield server
+    server.kill()
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def files_of(server):
+    return sorted(path for path in server.data_dir.iterdir() if path.is_file())
+
+
+def refused(server, *arguments):
+    sentence = run(*arguments, settings=server.settings, expect=2).stderr.splitlines()[-1]
+    assert sentence.startswith("token-service: "), sentence
+    return sentence
+
+
+def test_all_files_are_the_users_alone(used):
+    files = files_of(used)
+    assert {path.name for path in files} >= OURS and any(path.suffix == ".pem" for path in files)
+    assert {mode_of(path) for path in files} == {0o600} and mode_of(used.data_dir) == 0o700
+
+
+@pytest.mark.parametrize("name", sorted(OURS) + ["signing-key-*.pem"])
+def test_a_file_that_everybody_can_reach_is_refused(used, name):
+    path = next(used.data_dir.glob(name))
+    for mode in (0o604, 0o666, 0o602, 0o601, 0o777):
+        path.chmod(mode)
+        for command in (["serve"], ["clients", "list"], ["token", "issue", "--client", "agent"]):
+            sentence = refused(used, *command)
+            assert str(path) in sentence and "chmod 600" in sentence
+        assert mode_of(path) == mode, "it is for a person to look at"
+    path.chmod(0o600)
+    used.start()
+    used.stop()
+
+
+def test_a_directory_that_everybody_can_write_to_is_refused(used):
+    for mode in (0o777, 0o1777, 0o702):
+        used.data_dir.chmod(mode)
+        assert str(used.data_dir) in refused(used, "serve")
+    used.data_dir.chmod(0o755)  # its names are no secret
+    used.start()
+    used.stop()
+
+
+def test_rights_that_an_orchestrator_gives_to_a_group_are_taken_back(used):
+    """chmod -R g+rwX with the set-group-id bit on directories, and another group: fsGroup of Kubernetes."""
+    files = files_of(used)
+    for path in files:
+        path.chmod(0o660)
+        if os.geteuid() == 0:
+            os.chown(path, -1, 4711)
+    used.data_dir.chmod(0o2770)
+    used.start()
+    assert {mode_of(path) for path in files_of(used)} == {0o600}
+    assert mode_of(used.data_dir) == 0o2750
+    said = used.events("group_rights_removed")
+    assert {entry["file"] for entry in said} == {path.name for path in files} | {"."}
+    assert {entry["mode_before"] for entry in said} == {"0660", "2770"}
+    assert used.token(used.agent)
+    used.stop()
+    used.start()
+    assert used.events("group_rights_removed") == said, "once is enough"
+    used.stop()
+
+
+def test_a_file_that_is_none_of_ours_is_left_alone(used):
+    other = used.data_dir / "notes.txt"
+    other.write_text("anything")
+    other.chmod(0o666)
+    used.start()
+    used.stop()
+    assert mode_of(other) == 0o666
+
+
+@pytest.fixture
+def nobodys():
+    """A folder that the user nobody can get to, with the program in it."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    shutil.copy(BINARY, folder / "token-service")
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_another_users_file_that_a_group_can_reach_is_refused(nobodys):
+    """In a directory of root's that the user's group may write to, as orchestrators mount one."""
+    data = nobodys / "data"
+    data.mkdir()
+    os.chown(data, 0, NOBODY)
+    data.chmod(0o2770)
+
+    def list_clients():
+        return subprocess.run([nobodys / "token-service", "clients", "list"], user=NOBODY, group=NOBODY,
+                              env=environment(DEFAULTS | {"TOKEN_DATA_DIR": str(data)}), extra_groups=[],
+                              cwd=nobodys, capture_output=True, text=True, check=False)
+
+    assert list_clients().returncode == 0, "the directory may be root's"
+    (data / "token-service.db").chmod(0o660)
+    os.chown(data / "token-service.db", 1, NOBODY)
+    done = list_clients()
+    assert done.returncode == 2 and "belongs to another user" in done.stderr
