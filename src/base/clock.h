@@ -26,4 +26,10 @@ static inline int64_t clock_coarse_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* The same in seconds: for intervals. */
+static inline int64_t clock_coarse_s(void)
+{
+    return clock_coarse_ms() / 1000;
+}
+
 #endif

@@ -79,6 +79,7 @@ static const struct {
     [COUNT_RULE_REFUSALS] = { "", "token_service_rule_refusals_total", "Tokens refused since a rule revokes them" },
     [COUNT_RULES_FULL] = { "", "token_service_rules_full_total",
                            "Rules refused: as many as there may be are in force" },
+    [COUNT_CLOCK_STEPS] = { "", "token_service_clock_steps_total", "Steps of the system's time of day" },
 };
 _Static_assert(sizeof counters / sizeof *counters == COUNT_COUNT, "every counter needs a row");
 

@@ -63,6 +63,7 @@ enum counter {
     COUNT_FEED_LIMITED,  /* token_service_feed_limited_total */
     COUNT_RULE_REFUSALS, /* token_service_rule_refusals_total */
     COUNT_RULES_FULL,    /* token_service_rules_full_total */
+    COUNT_CLOCK_STEPS,   /* token_service_clock_steps_total */
     COUNT_COUNT
 };
 

@@ -53,7 +53,7 @@ static struct err look_up(struct call *call, struct str id, struct str secret, s
 {
     struct service *service = call->service;
     const struct request *request = call->request;
-    struct err err = clients_find(service->clients, request->arena, id, request->now_s, client);
+    struct err err = clients_find(service->clients, request->arena, id, clock_coarse_s(), client);
     bool right = secret_is_right(client, !err.code, secret);
     if (err.code && err.code != ERR_NOT_FOUND)
         return err;
@@ -70,7 +70,7 @@ static enum answered check_secret(struct call *call, struct str id, struct str s
     struct service *service = call->service;
     const struct request *request = call->request;
     struct client client = { 0 };
-    bool known = clients_get(service->clients, request->arena, id, request->now_s, &client);
+    bool known = clients_get(service->clients, request->arena, id, clock_coarse_s(), &client);
     if (!secret_is_right(&client, known, secret)) {
         *retry_after_s = failures_wait_s(service->failures, request->peer, id, clock_coarse_ms());
         if (*retry_after_s == 0 && !call->may_wait)
@@ -113,10 +113,10 @@ static enum answered check_bearer(struct call *call, struct str token, struct er
         *failure = failed(ERR_TOKEN_CLAIM, "the token is not meant for this service");
         return ANSWERED;
     }
-    if (!clients_get(service->clients, request->arena, claims->client_id, request->now_s, &client)) {
+    if (!clients_get(service->clients, request->arena, claims->client_id, clock_coarse_s(), &client)) {
         if (!call->may_wait)
             return NEEDS_WORKER;
-        struct err err = clients_find(service->clients, request->arena, claims->client_id, request->now_s, &client);
+        struct err err = clients_find(service->clients, request->arena, claims->client_id, clock_coarse_s(), &client);
         if (err.code && err.code != ERR_NOT_FOUND)
             *failure = err;
     }

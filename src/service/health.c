@@ -37,6 +37,21 @@ static void write_signer(struct buf *body, struct service *service)
     buf_add(body, STR("}"));
 }
 
+/* Only when the time of day was set while this instance ran: by how much it stepped last, and how far ahead it is. */
+static void write_clock(struct buf *body, struct service *service)
+{
+    int64_t step_s = atomic_load(&service->clock_step_s);
+    if (step_s == 0)
+        return;
+    json_write_name(body, STR("clock"));
+    buf_add(body, STR("{"));
+    json_write_name(body, STR("stepped_seconds"));
+    buf_add_int(body, step_s);
+    json_write_name(body, STR("ahead_seconds"));
+    buf_add_int(body, atomic_load(&service->clock_ahead_s));
+    buf_add(body, STR("}"));
+}
+
 struct err health_ready(struct call *call, struct response *response)
 {
     struct service *service = call->service;
@@ -60,6 +75,7 @@ struct err health_ready(struct call *call, struct response *response)
         write_state(body, STR("revocations"), knows);
     }
     buf_add(body, STR("}"));
+    write_clock(body, service);
     write_signer(body, service);
     json_write_name(body, STR("store"));
     buf_add(body, STR("{"));
@@ -88,6 +104,8 @@ struct err publish_metrics(struct call *call, struct response *response)
     GAUGE("feed_bytes", "Memory of the revocation feed's pages, in bytes", feed_bytes(service->feed));
     GAUGE("clients_cached", "Clients held in memory", clients_count(service->clients));
     GAUGE("store_up", "Whether the store answered last", atomic_load(&service->store_ok));
+    GAUGE("clock_ahead_seconds", "How far the time of day stepped ahead without being believed yet, in seconds",
+          atomic_load(&service->clock_ahead_s));
     GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));
     if (service->replication) {
         GAUGE("cache_up", "Whether Redis answered last", atomic_load(&service->cache_ok));

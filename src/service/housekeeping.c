@@ -1,5 +1,7 @@
 /* service/housekeeping.c: a round a second; each task has its own interval. */
 #include "service/housekeeping.h"
+#include "base/clock.h"
+#include "base/wall_clock.h"
 #include "observe/log.h"
 #include "service/catchup.h"
 #include "service/clients.h"
@@ -8,7 +10,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -26,13 +27,23 @@ struct housekeeping {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping, nudged, keys_wanted;
-    int64_t check_at, refresh_at, purge_at, usage_at; /* s */
-    int64_t keys_at;                                  /* s; keys are not moved before that */
+    struct wall_clock wall;
+    int64_t check_at, refresh_at, purge_at, usage_at; /* clock_coarse_s() */
+    int64_t keys_at;                                  /* clock_coarse_s(); keys are not moved before that */
 };
 
-static int64_t now_s(void)
+/* A time of day that stepped is told, and deletes nothing and moves no key before it is believed (wall_clock.h). */
+static void look_at_clock(struct housekeeping *housekeeping)
 {
-    return (int64_t)time(NULL);
+    struct service *service = housekeeping->service;
+    int64_t step_ms = wall_clock_look(&housekeeping->wall, wall_clock_day_ms(), wall_clock_boot_ms());
+    atomic_store(&service->clock_ahead_s, housekeeping->wall.ahead_ms / 1000);
+    if (step_ms == 0)
+        return;
+    metrics_count(COUNT_CLOCK_STEPS, 1);
+    atomic_store(&service->clock_step_s, step_ms / 1000);
+    LOG(LOG_WARN, "clock_stepped", LOG_INT("step_ms", step_ms),
+        LOG_TEXT_("why", "the system's clock was set; nothing is deleted, and no key moved, because of that"));
 }
 
 static void check_dependencies(struct service *service)
@@ -55,17 +66,17 @@ static void check_dependencies(struct service *service)
 
 /* In small steps, so that no request waits for the writer. True when there is more to do: then the next round goes on,
  * so that rows go faster than they can come. */
-static bool purge(struct service *service)
+static bool purge(struct service *service, int64_t settled_s)
 {
     size_t deleted = PURGE_BATCH;
     for (int i = 0; i < PURGE_BATCHES_MAX && deleted == PURGE_BATCH; i++) {
         deleted = 0;
-        if (service->store->ops->purge(service->store, now_s(), PURGE_BATCH, &deleted).code)
+        if (service->store->ops->purge(service->store, settled_s, PURGE_BATCH, &deleted).code)
             break;
         metrics_count(COUNT_PURGED, deleted);
     }
-    revocations_purge(service->revocations, now_s());
-    rules_purge(service->rules, now_s());
+    revocations_purge(service->revocations, settled_s - WALL_CLOCK_MARGIN_S);
+    rules_purge(service->rules, settled_s - WALL_CLOCK_MARGIN_S);
     return deleted == PURGE_BATCH;
 }
 
@@ -74,9 +85,9 @@ static void move_keys(struct housekeeping *housekeeping, int64_t now)
 {
     struct service *service = housekeeping->service;
     bool changed = false;
-    if (!atomic_load(&service->moves_keys) || now < housekeeping->keys_at)
+    if (!atomic_load(&service->moves_keys) || now < housekeeping->keys_at || wall_clock_is_ahead(&housekeeping->wall))
         return;
-    rotation_round(service->rotation, now, &changed);
+    rotation_round(service->rotation, wall_clock_settled_s(&housekeeping->wall), &changed);
     if (changed && keyring_reload(service->keyring).code)
         housekeeping->check_at = now;
 }
@@ -93,7 +104,8 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
 {
     struct service *service = housekeeping->service;
     const struct settings *settings = service->settings;
-    int64_t now = now_s();
+    int64_t now = clock_coarse_s();
+    look_at_clock(housekeeping);
     if (catchup_store(service).code || keyring_reload(service->keyring).code || !atomic_load(&service->store_ok))
         housekeeping->check_at = now; /* the store failed, or did: find out what to tell */
     move_keys(housekeeping, now);
@@ -102,7 +114,8 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     bool changed = service->store->ops->has_changed(service->store); /* perhaps a client was disabled */
     if (is_due(&housekeeping->refresh_at, now, settings->client_cache_s / 3, nudged || changed))
         clients_refresh(service->clients, now);
-    if (is_due(&housekeeping->purge_at, now, settings->purge_interval_s, false) && purge(service))
+    if (is_due(&housekeeping->purge_at, now, settings->purge_interval_s, false) &&
+        purge(service, wall_clock_settled_s(&housekeeping->wall)))
         housekeeping->purge_at = now;
     if (service->uses && is_due(&housekeeping->usage_at, now, settings->usage_interval_s, false) &&
         usage_write(service, USAGE_BATCHES_MAX))
@@ -144,7 +157,8 @@ static void release(struct housekeeping *housekeeping)
 struct err housekeeping_open(struct service *service, struct housekeeping **out)
 {
     struct housekeeping *housekeeping = mem_alloc(sizeof *housekeeping);
-    *housekeeping = (struct housekeeping){ .service = service };
+    *housekeeping = (struct housekeeping){ .service = service,
+                                           .wall = wall_clock_begin(wall_clock_day_ms(), wall_clock_boot_ms()) };
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -158,8 +172,8 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
         atomic_store(&service->store_ok, true); /* so that the first check logs only what fails */
         atomic_store(&service->keys_ok, true);
         check_dependencies(service);
-        housekeeping->check_at = now_s() + CHECK_INTERVAL_S;
-        housekeeping->keys_at = now_s() + KEYS_GRACE_S;
+        housekeeping->check_at = clock_coarse_s() + CHECK_INTERVAL_S;
+        housekeeping->keys_at = clock_coarse_s() + KEYS_GRACE_S;
         if (pthread_create(&housekeeping->thread, NULL, run, housekeeping) != 0)
             err = failed(ERR_INTERNAL, "the housekeeping thread could not be started");
     }
@@ -184,8 +198,9 @@ void housekeeping_nudge(struct housekeeping *housekeeping)
     wake(housekeeping, &housekeeping->nudged);
 }
 
-void housekeeping_unknown_kid(struct service *service, int64_t now_s)
+void housekeeping_unknown_kid(struct service *service)
 {
+    const int64_t now_s = clock_coarse_s();
     long long last = atomic_load(&service->unknown_kid_at);
     if (service->housekeeping && now_s >= last + UNKNOWN_KID_INTERVAL_S &&
         atomic_compare_exchange_strong(&service->unknown_kid_at, &last, now_s))

@@ -16,7 +16,7 @@ void housekeeping_nudge(struct housekeeping *housekeeping);
  * Never waits. At most one in UNKNOWN_KID_INTERVAL_S: whoever sends tokens of invented keys gets no more work done than
  * the keys being read, as they are once a second anyway. */
 enum { UNKNOWN_KID_INTERVAL_S = 10 };
-void housekeeping_unknown_kid(struct service *service, int64_t now_s);
+void housekeeping_unknown_kid(struct service *service);
 void housekeeping_close(struct housekeeping *housekeeping); /* NULL allowed */
 
 #endif

@@ -1,6 +1,7 @@
 /* service/issue.c: POST /token (JSON): authorise, check what is asked against the client, build the claims, sign,
  * record, answer. The record is durable before the answer goes out: the front that sends it sees to that
  * (response->records). */
+#include "base/clock.h"
 #include "base/random.h"
 #include "jose/b64.h"
 #include "observe/log.h"
@@ -83,8 +84,8 @@ static struct err find_client(struct call *call, struct issue *issue)
     struct service *service = call->service;
     const struct request *request = call->request;
     struct client *client = &issue->client;
-    if (!clients_get(service->clients, request->arena, issue->client_id, request->now_s, client)) {
-        struct err err = clients_find(service->clients, request->arena, issue->client_id, request->now_s, client);
+    if (!clients_get(service->clients, request->arena, issue->client_id, clock_coarse_s(), client)) {
+        struct err err = clients_find(service->clients, request->arena, issue->client_id, clock_coarse_s(), client);
         if (err.code == ERR_NOT_FOUND)
             return failed(ERR_INVALID_REQUEST, "clientId names no client of this service");
         TRY(err);

@@ -72,7 +72,7 @@ static bool key_is_good(const struct keyring_view *view, uint64_t serial)
     return false;
 }
 
-static struct err find_verified(struct service *service, struct str token, const unsigned char hash[32], int64_t now_s,
+static struct err find_verified(struct service *service, struct str token, const unsigned char hash[32],
                                 struct verified **out)
 {
     AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
@@ -82,7 +82,7 @@ static struct err find_verified(struct service *service, struct str token, const
         return key_is_good(view, (*out)->key_serial) ? OK : failed(ERR_TOKEN_KEY, "the token's key is no longer good");
     struct err err = verify_new(view, token, out);
     if (err.code == ERR_TOKEN_KEY)
-        housekeeping_unknown_kid(service, now_s);
+        housekeeping_unknown_kid(service);
     TRY(err);
     memcpy((*out)->hash, hash, sizeof(*out)->hash);
     (*out)->use = usage_begin(service, hash, (*out)->kind);
@@ -120,7 +120,7 @@ struct err token_check(struct service *service, struct str token, const struct t
     unsigned char hash[32];
     sha256(token, hash);
     AUTO(verified_releasep) struct verified *entry = NULL;
-    TRY(find_verified(service, token, hash, now_s, &entry));
+    TRY(find_verified(service, token, hash, &entry));
     if (!(ask->kinds & 1U << entry->kind))
         return failed(ERR_TOKEN_KIND, "the token is of another kind than the one asked for");
     if (!str_eq(entry->claims.iss, str_of(service->settings->issuer)))

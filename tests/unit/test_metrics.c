@@ -187,6 +187,7 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_FEED_LIMITED] = "token_service_feed_limited_total",
         [COUNT_RULE_REFUSALS] = "token_service_rule_refusals_total",
         [COUNT_RULES_FULL] = "token_service_rules_full_total",
+        [COUNT_CLOCK_STEPS] = "token_service_clock_steps_total",
     };
     assert_int_equal(COUNT(series), COUNT_COUNT);
     for (size_t i = 0; i < COUNT(series); i++) {

@@ -1,0 +1,45 @@
+/* base/wall_clock.h: how far this machine's time of day may be believed. It decides when a token expires, but it must
+ * not decide alone what is deleted: a clock that is hours ahead, at the start or since a step, would have what is still
+ * needed look long past. So it is held against a clock that nobody sets (the kernel's time since boot), and against
+ * that of a store that several instances share. Not thread-safe: its owner is one thread. */
+#ifndef BASE_WALL_CLOCK_H
+#define BASE_WALL_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    /* What refuses tokens is kept for so long after it has ended, since a clock may have been hours ahead when this
+     * process started, and nothing here shows that. */
+    WALL_CLOCK_MARGIN_S = 6 * 3600,
+    /* A step ahead is believed when nothing has contradicted it for so long. */
+    WALL_CLOCK_BELIEVED_AFTER_S = 24 * 3600,
+    /* A smaller difference between two looks is no step: the kernel slews a clock that is a little off, and a thread
+     * may be put aside between reading one clock and the other. */
+    WALL_CLOCK_STEP_MS = 1500,
+};
+
+struct wall_clock {
+    int64_t wall_ms, boot_ms; /* at the last look */
+    int64_t ahead_ms;         /* how far the time of day ran ahead by steps that are not believed yet */
+    int64_t believed_at_ms;   /* on the clock since boot: when they are */
+};
+
+/* A time of day in milliseconds since 1970, and milliseconds since boot, time asleep included (CLOCK_BOOTTIME). */
+int64_t wall_clock_day_ms(void);
+int64_t wall_clock_boot_ms(void);
+
+/* The first look: a time of day that is to be believed, for want of another. */
+struct wall_clock wall_clock_begin(int64_t wall_ms, int64_t boot_ms);
+/* Another look, at times as those above. Returns by how many milliseconds the time of day has stepped since the last
+ * one, ahead or back; 0: it has not. */
+int64_t wall_clock_look(struct wall_clock *clock, int64_t wall_ms, int64_t boot_ms);
+/* What a clock that many machines share says now, `tolerance_ms` of difference allowed: it is believed before ours. */
+void wall_clock_compare(struct wall_clock *clock, int64_t shared_ms, int64_t tolerance_ms);
+
+/* Seconds since 1970, as of the last look: a time that has come by every clock that is believed. */
+int64_t wall_clock_settled_s(const struct wall_clock *clock);
+/* Whether the time of day is ahead of that. */
+bool wall_clock_is_ahead(const struct wall_clock *clock);
+
+#endif
