@@ -723,9 +723,10 @@ static bool is_for(const json_t *aud, const char *audience)
 static const char *check_claims(const struct verifier *verifier, const json_t *claims)
 {
     const json_t *aud = json_object_get(claims, "aud");
-    int64_t exp = 0, iat = 0, nbf = 0, now = now_s();
+    int64_t exp = 0, iat = 0, nbf = 0, after = 0, now = now_s();
     if (!*text_of(claims, "sub") || (!json_is_string(aud) && !json_is_array(aud)) || !time_of(claims, "exp", &exp) ||
-        !time_of(claims, "iat", &iat) || (json_object_get(claims, "nbf") && !time_of(claims, "nbf", &nbf)))
+        !time_of(claims, "iat", &iat) || (json_object_get(claims, "nbf") && !time_of(claims, "nbf", &nbf)) ||
+        (json_object_get(claims, "issued_after") && !time_of(claims, "issued_after", &after)))
         return "claims";
     if (strcmp(text_of(claims, "iss"), verifier->issuer) != 0)
         return "issuer";
@@ -739,7 +740,10 @@ static const char *check_claims(const struct verifier *verifier, const json_t *c
 /* With the lock held. */
 static bool is_ruled_out(const struct verifier *verifier, const json_t *claims)
 {
-    int64_t iat = json_integer_value(json_object_get(claims, "iat"));
+    int64_t issued_at = json_integer_value(json_object_get(claims, "iat"));
+    int64_t issued_after = json_integer_value(json_object_get(claims, "issued_after"));
+    if (issued_after > issued_at)
+        issued_at = issued_after;
     for (size_t i = 0; i < RULE_KINDS; i++) {
         const char *name = rule_kinds[i];
         if (strcmp(name, "client_id") == 0 && !json_object_get(claims, name))
@@ -754,7 +758,7 @@ static bool is_ruled_out(const struct verifier *verifier, const json_t *claims)
         SHA256((const unsigned char *)must(text), (size_t)len, hash);
         free(text);
         const unsigned char *slot = set_find(&verifier->rules[i], hash);
-        if (expiry_of(slot) && (uint64_t)iat <= read_be(slot + ENTRY_BYTES, 8))
+        if (expiry_of(slot) && (uint64_t)issued_at <= read_be(slot + ENTRY_BYTES, 8))
             return true;
     }
     return false;

@@ -352,7 +352,7 @@ export class Verifier {
     const now = nowSeconds();
     const audience = typeof claims.aud === "string" ? [claims.aud] : claims.aud;
     if (!text(claims, "sub") || !Array.isArray(audience) || !["exp", "iat"].every((name) => isTime(claims[name])) ||
-        (has(claims, "nbf") && !isTime(claims.nbf)))
+        ["nbf", "issued_after"].some((name) => has(claims, name) && !isTime(claims[name])))
       throw new Refused("claims");
     if (claims.iss !== this.#issuer)
       throw new Refused("issuer");
@@ -371,7 +371,7 @@ export class Verifier {
       if (known.size === 0 || typeof values[kind] !== "string")
         return false;
       const rule = known.get(sha256(`${kind}:${values[kind]}`).toString("base64url"));
-      return rule !== undefined && claims.iat <= rule.before;
+      return rule !== undefined && Math.max(claims.iat, claims.issued_after ?? 0) <= rule.before;
     });
   }
 }

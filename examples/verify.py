@@ -382,7 +382,7 @@ class Verifier:
     def _check_claims(self, claims):
         audience = [claims["aud"]] if isinstance(claims.get("aud"), str) else claims.get("aud")
         if not text_of(claims, "sub") or not isinstance(audience, list) or \
-                not all(is_time(claims.get(name)) for name in ("exp", "iat")) or not is_time(claims.get("nbf", 0)):
+                not all(is_time(claims.get(name)) for name in ("exp", "iat")) or not all(is_time(claims.get(name, 0)) for name in ("nbf", "issued_after")):
             raise Refused("claims")
         if claims.get("iss") != self._issuer:
             raise Refused("issuer")
@@ -399,7 +399,7 @@ class Verifier:
         for kind, value in values.items():
             if self._rules[kind] and isinstance(value, str):
                 digest = encode(hashlib.sha256(f"{kind}:{value}".encode()).digest())
-                if claims["iat"] <= self._rules[kind].get(digest, (-1, 0))[0]:
+                if max(claims["iat"], claims.get("issued_after", 0)) <= self._rules[kind].get(digest, (-1, 0))[0]:
                     return True
         return False
 

@@ -30,6 +30,7 @@ struct stripe {
 struct rules {
     struct stripe stripes[STRIPES];
     _Alignas(64) atomic_size_t count;
+    _Atomic int64_t latest;        /* the highest `before` */
     _Atomic(struct table *) table; /* NULL: nothing was ever added */
     pthread_mutex_t lock;          /* of whoever changes something */
     struct table *old;
@@ -190,6 +191,8 @@ void rules_add(struct rules *set, const unsigned char hash[32], int64_t before, 
         free_unread(set);
     (void)place_of(table, hash, &is_there);
     put(table, hash, before, expires_at < 1 ? 1 : expires_at);
+    if (before > atomic_load_explicit(&set->latest, memory_order_relaxed))
+        atomic_store_explicit(&set->latest, before, memory_order_release);
     if (!is_there)
         atomic_store_explicit(&set->count, count + 1, memory_order_release);
     pthread_mutex_unlock(&set->lock);
@@ -212,6 +215,11 @@ size_t rules_purge(struct rules *set, int64_t now_s)
     }
     pthread_mutex_unlock(&set->lock);
     return gone;
+}
+
+int64_t rules_latest(struct rules *set)
+{
+    return atomic_load_explicit(&set->latest, memory_order_acquire);
 }
 
 size_t rules_count(struct rules *set)

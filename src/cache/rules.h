@@ -21,6 +21,8 @@ void rules_add(struct rules *set, const unsigned char hash[32], int64_t before, 
 bool rules_cover(struct rules *set, const unsigned char (*hashes)[32], size_t count, int64_t issued_at);
 /* The rule of that hash; false, and nothing written, when there is none. */
 bool rules_find(struct rules *set, const unsigned char hash[32], int64_t *before, int64_t *expires_at);
+/* The highest `before` of all that were ever added; 0: none was. One atomic load. */
+int64_t rules_latest(struct rules *set);
 /* Drops what expired before `now_s`; returns how many. */
 size_t rules_purge(struct rules *set, int64_t now_s);
 size_t rules_count(struct rules *set); /* one atomic load */

@@ -78,6 +78,7 @@ static const struct row {
     ROW("token_type", token_type, TEXT, false),
     ROW("nonce", nonce, TEXT, false),
     ROW("auth_time", auth_time, TIME, false),
+    ROW("issued_after", issued_after, TIME, false),
     ROW("sid", sid, CUSTOM, false),
 #undef ROW
     { { "at_hash", 7 }, RESERVED, false, 0 },
@@ -167,6 +168,11 @@ struct err claims_read(struct arena *arena, struct str payload, struct claims *o
 struct str claims_owner(const struct claims *claims)
 {
     return claims->client_id.at ? claims->client_id : claims->azp;
+}
+
+int64_t claims_issued_at(const struct claims *claims)
+{
+    return claims->issued_after > claims->iat ? claims->issued_after : claims->iat;
 }
 
 /* --- check ------------------------------------------------------------------------------------------------------- */
@@ -269,6 +275,8 @@ void claims_write(struct buf *out, const struct claims_new *claims)
     write_time(out, STR("iat"), claims->iat);
     write_time(out, STR("nbf"), claims->iat);
     write_text(out, STR("jti"), claims->jti);
+    if (claims->issued_after > 0)
+        write_time(out, STR("issued_after"), claims->issued_after);
     write_of_kind(out, claims);
     const struct json *custom = claims->custom ? claims->custom->child : NULL;
     for (; custom; custom = custom->next) {

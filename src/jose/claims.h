@@ -26,6 +26,7 @@ struct claims {
     size_t aud_count;
     int64_t exp, iat, nbf; /* seconds since 1970 */
     int64_t auth_time;     /* -1: absent */
+    int64_t issued_after;  /* 0: absent */
     const struct json *all;
     struct str text; /* the payload itself: one JSON object */
 };
@@ -38,6 +39,11 @@ MUST_USE struct err claims_read(struct arena *arena, struct str payload, struct 
 
 /* The client that a token belongs to: an id token names it in azp, the others in client_id. at == NULL: none. */
 struct str claims_owner(const struct claims *claims);
+
+/* The time that a revocation rule's `before` is compared with: iat, or issued_after when that is later. A clock that
+ * was set back issues tokens with an iat before rules that were made earlier; issued_after says that the issuer knew of
+ * all rules with a lower `before`, so that they don't refuse it. */
+int64_t claims_issued_at(const struct claims *claims);
 
 /* What a caller asks of a token. Zeroed strings and -1 ages ask nothing. */
 struct claims_expect {
@@ -65,6 +71,7 @@ struct claims_new {
     bool aud_as_list;
     int64_t iat, exp;          /* nbf = iat */
     int64_t auth_time;         /* -1: left out */
+    int64_t issued_after;      /* 0: left out */
     const struct json *custom; /* an object or NULL; already refused if it has a registered name */
 };
 

@@ -2,6 +2,7 @@
  * has, that must be asked for. The store's are ticked off while the cache's keys come by. When all are, nothing is to
  * be put back, as at nearly every start; else the store is read once more, which costs no memory. */
 #include "service/catchup.h"
+#include "base/wall_clock.h"
 #include "base/hex.h"
 #include "observe/metrics.h"
 #include "service/rule.h"
@@ -49,7 +50,7 @@ static struct err read_store(struct reader *reader, size_t batch, int64_t *posit
         AUTO(arena_release) struct arena arena;
         struct revocation *found = NULL;
         arena_init(&arena, NULL, 0);
-        TRY(store->ops->revocations_since(store, &arena, *position, now_s(), batch, &found, &count));
+        TRY(store->ops->revocations_since(store, &arena, *position, now_s() - WALL_CLOCK_MARGIN_S, batch, &found, &count));
         TRY(reader->take(reader, &arena, found, count));
         if (count > 0)
             *position = found[count - 1].position;

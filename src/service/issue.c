@@ -260,18 +260,32 @@ static void log_issued(const struct call *call, const struct issue *issue, const
         LOG_INT("expires_in", issue->expires_in));
 }
 
-/* A rule that revokes all that is issued up to now would refuse the token at once: the next second's will be good. */
-static struct err check_rules(struct service *service, const struct claims_new *claims, struct response *response)
+/* A rule that revokes all that is issued up to now would refuse the token at once: the next second's will be good.
+ * Where the clock was set back since the rule was made, the token says that it is the later one. */
+static struct err check_rules(struct service *service, struct claims_new *claims, struct response *response)
 {
     const struct json *sid = claims->custom ? json_member(claims->custom, STR("sid")) : NULL;
     const struct claims issued = { .sub = claims->sub,
                                    .client_id = claims->client_id,
                                    .sid = sid ? sid->text : (struct str){ 0, 0 },
                                    .iat = claims->iat };
+    int64_t after_rules;
     if (!rule_refuses_new(service, &issued))
         return OK;
+    if (rule_clock_is_behind(service, claims->iat, &after_rules) && after_rules <= CLAIMS_TIME_MAX) {
+        claims->issued_after = after_rules;
+        return OK;
+    }
     response->retry_after_s = 1;
     return failed(ERR_UNAVAILABLE, "what is issued in this second has been revoked; try again");
+}
+
+/* Before the token is signed: whoever revokes all that is issued up to now must not miss it. */
+static void note_iat(struct service *service, int64_t iat)
+{
+    long long latest = atomic_load(&service->latest_iat);
+    while (latest < iat && !atomic_compare_exchange_weak(&service->latest_iat, &latest, iat))
+        ;
 }
 
 struct err issue_token(struct call *call, struct response *response)
@@ -283,7 +297,7 @@ struct err issue_token(struct call *call, struct response *response)
 
     struct audience audience = { .count = 0 };
     decide_audience(call, &issue, &audience);
-    const struct claims_new claims = {
+    struct claims_new claims = {
         .kind = issue.kind,
         .iss = str_of(service->settings->issuer),
         .sub = issue.subject,
@@ -299,6 +313,7 @@ struct err issue_token(struct call *call, struct response *response)
         .auth_time = issue.auth_time,
         .custom = issue.claims,
     };
+    note_iat(service, claims.iat);
     TRY(check_rules(service, &claims, response));
     struct buf payload, token;
     buf_init(&payload, arena, 1024, CLAIMS_MAX);

@@ -45,6 +45,18 @@ static struct err read_target(const struct rule_body *body, struct record *recor
     return OK;
 }
 
+/* A clock that was set back has issued tokens with a later iat than now, and with an issued_after (rule.h): the rule
+ * covers them too. */
+static int64_t decide_before(struct service *service, int64_t asked, int64_t now)
+{
+    int64_t latest_iat = atomic_load(&service->latest_iat), after_rules;
+    if (asked >= now && latest_iat > asked)
+        asked = latest_iat;
+    if (rule_clock_is_behind(service, now, &after_rules) && after_rules > asked)
+        asked = after_rules;
+    return asked < CLAIMS_TIME_MAX ? asked : CLAIMS_TIME_MAX;
+}
+
 static struct err read_rule(struct call *call, struct record *record)
 {
     const int64_t now = call->request->now_s;
@@ -60,6 +72,7 @@ static struct err read_rule(struct call *call, struct record *record)
     TRY(read_target(&body, record));
     if (body.before > now + call->service->settings->clock_skew_s)
         return failed(ERR_INVALID_REQUEST, "before lies in the future: what is still to be issued can't be revoked");
+    record->before = decide_before(call->service, body.before, now);
     return OK;
 }
 

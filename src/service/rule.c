@@ -49,7 +49,7 @@ bool rule_refuses(struct service *service, struct verified *entry)
     unsigned char room[VERIFIED_RULES][32];
     if (rules_count(service->rules) == 0)
         return false;
-    return rules_cover(service->rules, rule_hashes_of(entry, room), VERIFIED_RULES, entry->claims.iat);
+    return rules_cover(service->rules, rule_hashes_of(entry, room), VERIFIED_RULES, claims_issued_at(&entry->claims));
 }
 
 bool rule_refuses_new(struct service *service, const struct claims *claims)
@@ -58,7 +58,14 @@ bool rule_refuses_new(struct service *service, const struct claims *claims)
     if (rules_count(service->rules) == 0)
         return false;
     rule_hashes(claims, hashes);
-    return rules_cover(service->rules, (const unsigned char(*)[32])hashes, VERIFIED_RULES, claims->iat);
+    return rules_cover(service->rules, (const unsigned char(*)[32])hashes, VERIFIED_RULES, claims_issued_at(claims));
+}
+
+bool rule_clock_is_behind(struct service *service, int64_t now_s, int64_t *at)
+{
+    int64_t latest = rules_latest(service->rules);
+    *at = latest + 1;
+    return latest > now_s;
 }
 
 void revocation_hold(struct service *service, const struct revocation *revocation)

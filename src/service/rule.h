@@ -16,8 +16,12 @@ const unsigned char (*rule_hashes_of(struct verified *entry, unsigned char room[
 
 /* Whether a rule that is known here refuses the token. Never waits; one atomic load while there are no rules. */
 bool rule_refuses(struct service *service, struct verified *entry);
-/* The same of a token that is still to be issued: its sub, client_id, sid and iat. */
+/* The same of a token that is still to be issued: its sub, client_id, sid, iat and issued_after. */
 bool rule_refuses_new(struct service *service, const struct claims *claims);
+/* Whether the clock is behind rules that are known here, by more than the second in which a rule is made. Then *at is
+ * the time that follows all of them, which takes the clock's place among rules: as the issued_after of a token that one
+ * of them would refuse, and as the least `before` of the next rule, so that this token is refused by it. */
+bool rule_clock_is_behind(struct service *service, int64_t now_s, int64_t *at);
 
 /* Holds in memory what the store says of one revocation, whichever kind it is. */
 void revocation_hold(struct service *service, const struct revocation *revocation);

@@ -47,6 +47,7 @@ struct service {
     atomic_llong revocations_known_until_ms;
     atomic_bool store_ok, keys_ok, cache_ok, draining;
     _Atomic(const char *) keys_why; /* the signer's fault, static; NULL when keys_ok */
+    atomic_llong latest_iat;        /* of all tokens issued here */
     atomic_llong clock_ahead_s;     /* how far the time of day is ahead of what is believed (wall_clock.h) */
     atomic_llong clock_step_s;      /* the last step of the time of day; 0: it has not stepped */
     atomic_llong unknown_kid_at;    /* clock_coarse_s() when a token of an unknown key last had the keys read */

@@ -1,0 +1,171 @@
+"""A time of day that is hours off, from the start or since it was set, deletes nothing, refuses nothing for long, and
+undoes no revocation. It is the only clock that these servers are lied to about."""
+
+import contextlib
+import sqlite3
+import time
+
+import pytest
+
+import tokens
+from clock import HOUR, LIBRARY, Clock
+
+LONG_AGO_S = 48 * HOUR   # nothing is kept for so long after it has ended
+
+
+@pytest.fixture
+def begin(make_server, tmp_path):
+    """begin(ahead_s, TOKEN_X=…): a server whose clock is off by so much, started, with a client in its `agent`."""
+    if not LIBRARY:
+        pytest.skip("there is no libfaketime here: Debian's package of that name")
+
+    def start(ahead_s=0, **settings):
+        clock = Clock(tmp_path, ahead_s)
+        server = make_server(**({"TOKEN_PURGE_INTERVAL": 1} | clock.settings | settings)).start()
+        server.clock = clock
+        server.agent = server.add_client("agent")
+        server.until(lambda: server.ask(server.agent).status_code == 200, "its client is not known")
+        return server
+
+    return start
+
+
+def set_clock(server, ahead_s):
+    """Sets it, and waits until the server has seen that."""
+    before = server.metric("clock_steps_total")
+    server.clock.set(ahead_s)
+    server.until(lambda: server.metric("clock_steps_total") > before, "the step is not seen")
+
+
+def purge(server):
+    """Waits for a purge that began after this call: it takes a row that ended long ago."""
+    with contextlib.closing(sqlite3.connect(server.database_path, timeout=30)) as database, database:
+        database.execute("INSERT INTO oauth_access_tokens(token_hash, jti, subject, client_id, scope, audience, "
+                         "issued_at, id) VALUES (randomblob(32), 'j', 's', 'agent', '', '[]', 1, 2 << 24)")
+    server.until(lambda: server.rows("SELECT count(*) FROM oauth_access_tokens WHERE jti = 'j'") == [(0,)],
+                 "what ended long ago stays")
+
+
+def restart(server, ahead_s):
+    server.stop()
+    server.clock.set(ahead_s)
+    server.start()
+
+
+def revoked_token(server, **members):
+    token = server.token(server.agent, **members)
+    assert server.revoke(server.agent, token).json() == {"revoked": True}
+    return token
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_a_step_is_told(begin, hours):
+    server = begin()
+    assert "clock" not in server.get("/health/ready").json()
+    set_clock(server, hours * HOUR)
+    (event,) = server.events("clock_stepped")
+    assert event["level"] == "warn" and abs(event["step_ms"] / 1000 - hours * HOUR) < 60
+    told = server.get("/health/ready").json()["clock"]
+    assert abs(told["stepped_seconds"] - hours * HOUR) < 60
+    assert (told["ahead_seconds"] > 0) == (hours > 0)
+    assert (server.metric("clock_ahead_seconds") > 0) == (hours > 0)
+
+
+def test_a_clock_that_runs_ahead_for_a_time_brings_no_revoked_token_back(begin):
+    server = begin()
+    token = revoked_token(server)
+    server.revoke(server.agent, server.token(server.agent, tokenType="refresh"))  # so that memory is never empty
+    set_clock(server, 2 * HOUR)
+    purge(server)
+    purge(server)
+    set_clock(server, 0)
+    assert not server.is_active(server.agent, token)
+    restart(server, 0)
+    assert not server.is_active(server.agent, token)
+
+
+def test_a_clock_that_is_ahead_at_the_start_brings_no_revoked_token_back(begin):
+    server = begin()
+    token = revoked_token(server)
+    restart(server, 2 * HOUR)
+    purge(server)
+    purge(server)
+    set_clock(server, 0)
+    assert not server.is_active(server.agent, token)
+    restart(server, 0)
+    assert not server.is_active(server.agent, token)
+
+
+def test_a_clock_that_is_ahead_moves_no_key(begin):
+    server = begin(TOKEN_KEY_ROTATION=36000, TOKEN_ACCESS_TTL=60, TOKEN_ACCESS_TTL_MAX=60,
+                   TOKEN_REFRESH_TTL=60, TOKEN_REFRESH_TTL_MAX=60, TOKEN_ID_TTL=60, TOKEN_ID_TTL_MAX=60)
+    server.settled()
+    keys = server.kids("pending"), server.kids("active")
+    set_clock(server, 12 * HOUR)
+    purge(server)
+    purge(server)
+    assert (server.kids("pending"), server.kids("active"), server.kids("retiring")) == (*keys, [])
+    set_clock(server, 0)
+    assert server.ask(server.agent).status_code == 200
+
+
+def test_what_ended_long_ago_is_purged(begin):
+    """Beside those that a margin keeps: the rows of hours ago."""
+    server = begin(-LONG_AGO_S)
+    for _ in range(3):
+        revoked_token(server, expiresIn=60)
+    server.token(server.agent, tokenType="access", expiresIn=60)
+    restart(server, 0)
+    server.until(lambda: server.metric("revocations") == 0, "what ended long ago stays in memory")
+    server.until(lambda: server.rows("SELECT count(*) FROM revocations") == [(0,)], "and in the store")
+    assert server.metric("purged_rows_total") >= 3
+
+
+def test_after_a_rule_a_clock_that_is_set_back_stops_nobody(begin):
+    """The rule's time is an hour ahead then: what is issued now says that it came after it."""
+    server = begin(HOUR)
+    old = server.token(server.agent, tokenType="refresh")
+    assert server.post("/admin/revocations", auth=server.agent, json={"everything": True}).status_code == 200
+    set_clock(server, 0)
+    new = server.token(server.agent, tokenType="refresh")
+    assert tokens.claims_of(new)["iat"] < tokens.claims_of(old)["iat"] < tokens.claims_of(new)["issued_after"]
+    assert server.is_active(server.agent, new) and not server.is_active(server.agent, old)
+    restart(server, 0)
+    newer = server.token(server.agent, tokenType="refresh")
+    assert server.is_active(server.agent, new) and server.is_active(server.agent, newer)
+    set_clock(server, 2 * HOUR)   # whenever that is
+    assert server.is_active(server.agent, new) and not server.is_active(server.agent, old)
+
+
+@pytest.mark.parametrize("target", [{"everything": True}, {"subject": "agent"}, {"everything": True, "before": 0}])
+def test_a_rule_after_that_covers_what_was_issued_between(begin, target):
+    server = begin(HOUR)
+    agent = server.agent
+    assert server.post("/admin/revocations", auth=agent, json={"everything": True}).status_code == 200
+    set_clock(server, 0)
+    between = server.token(agent, tokenType="refresh")
+    if "before" in target:
+        target = target | {"before": int(time.time())}
+    assert server.post("/admin/revocations", auth=agent, json=target).status_code == 200
+    assert not server.is_active(agent, between)
+    after = server.token(agent, tokenType="refresh")
+    assert server.is_active(agent, after) and not server.is_active(agent, between)
+    restart(server, 2 * HOUR)
+    assert server.is_active(agent, after) and not server.is_active(agent, between)
+
+
+def test_a_rule_by_a_clock_that_was_set_back_covers_what_was_issued_before(begin):
+    server = begin(HOUR)
+    old = server.token(server.agent, tokenType="refresh")
+    set_clock(server, 0)
+    assert server.post("/admin/revocations", auth=server.agent, json={"everything": True}).status_code == 200
+    set_clock(server, HOUR + 600)
+    assert not server.is_active(server.agent, old)
+    new = server.token(server.agent, tokenType="refresh")
+    assert server.is_active(server.agent, new)
+
+
+def test_no_caller_can_say_that_a_token_came_after_a_rule(begin):
+    server = begin()
+    answer = server.ask(server.agent, claims={"issued_after": 9999999999})
+    assert answer.status_code == 400 and "issued_after" in answer.json()["error_description"]
