@@ -50,7 +50,8 @@ static struct err read_store(struct reader *reader, size_t batch, int64_t *posit
         AUTO(arena_release) struct arena arena;
         struct revocation *found = NULL;
         arena_init(&arena, NULL, 0);
-        TRY(store->ops->revocations_since(store, &arena, *position, now_s() - WALL_CLOCK_MARGIN_S, batch, &found, &count));
+        TRY(store->ops->revocations_since(store, &arena, *position, now_s() - WALL_CLOCK_MARGIN_S, batch, &found,
+                                          &count));
         TRY(reader->take(reader, &arena, found, count));
         if (count > 0)
             *position = found[count - 1].position;

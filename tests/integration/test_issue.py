@@ -11,7 +11,7 @@ import tokens
 ISSUER = "https://auth.storytailor.ai"
 AUDIENCES = ["https://api.storytailor.ai", "story-agent"]
 REGISTERED = ("iss sub aud exp nbf iat jti azp scope client_id token_type nonce auth_time at_hash c_hash s_hash cnf "
-              "act").split()
+              "act issued_after").split()
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 DAY = 86400
 

@@ -424,8 +424,8 @@ static void a_nonce_that_is_asked_for_may_not_be_missing(void **state)
 static void no_custom_claim_may_have_a_registered_name(void **state)
 {
     static const char *const registered[] = {
-        "iss",       "sub",        "aud",   "exp",       "iat",     "nbf",    "jti",    "azp", "scope",
-        "client_id", "token_type", "nonce", "auth_time", "at_hash", "c_hash", "s_hash", "cnf", "act"
+        "iss",        "sub",   "aud",       "exp",     "iat",    "nbf",    "jti", "azp", "scope",       "client_id",
+        "token_type", "nonce", "auth_time", "at_hash", "c_hash", "s_hash", "cnf", "act", "issued_after"
     }; /* contract.md, "Claims" */
     static const struct str free_names[] = { ROW(""),      ROW("role"),   ROW("Iss"),  ROW("iss "),     ROW("ISS"),
                                              ROW("iss\0"), ROW("is"),     ROW("issu"), ROW("username"), ROW("email"),
