@@ -382,7 +382,8 @@ class Verifier:
     def _check_claims(self, claims):
         audience = [claims["aud"]] if isinstance(claims.get("aud"), str) else claims.get("aud")
         if not text_of(claims, "sub") or not isinstance(audience, list) or \
-                not all(is_time(claims.get(name)) for name in ("exp", "iat")) or not all(is_time(claims.get(name, 0)) for name in ("nbf", "issued_after")):
+                not all(is_time(claims.get(name)) for name in ("exp", "iat")) or \
+                not all(is_time(claims.get(name, 0)) for name in ("nbf", "issued_after")):
             raise Refused("claims")
         if claims.get("iss") != self._issuer:
             raise Refused("issuer")
