@@ -349,16 +349,15 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *to)
     return size * count;
 }
 
-/* Fills *answer, whose body the caller frees. NULL, or what went wrong. */
-static const char *get(CURL *curl, const char *base, const char *path, const char *etag, struct answer *answer)
+/* Fills *answer, whose body the caller frees. `header`: "": none. NULL, or what went wrong. */
+static const char *get(CURL *curl, const char *base, const char *path, const char *header, struct answer *answer)
 {
-    char url[2048], condition[160];
+    char url[2048];
     struct curl_slist *headers = NULL;
     *answer = (struct answer){ .max_age_s = -1 };
     snprintf(url, sizeof url, "%s%s", base, path);
-    snprintf(condition, sizeof condition, "If-None-Match: %s", etag);
-    if (*etag)
-        headers = curl_slist_append(NULL, condition);
+    if (*header)
+        headers = curl_slist_append(NULL, header);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -393,7 +392,9 @@ struct verifier {
     int64_t fresh_until;         /* s; until then it is known what is revoked */
     pthread_mutex_t fetching;    /* of the next two; held while keys are fetched: many unknown ones make one fetch */
     int64_t keys_at, keys_until; /* s; when they were asked for last, when they are to be fetched again */
-    int64_t since;               /* the page to read next; the follower's, as what follows */
+    char epoch[17];              /* whose positions `since` is one of; "": none yet. The follower's, as what follows */
+    int64_t since;               /* the page to read next */
+    bool begins;                 /* from 0, until the tail has been read */
     char etag[128];              /* of the tail, while `since` stays */
     const char *fault;           /* what was logged last */
 };
@@ -555,8 +556,18 @@ static const char *apply_page(struct verifier *verifier, const json_t *page)
 
 struct page {
     int64_t iat, exp, since, next;
+    char epoch[17];
     bool more;
 };
+
+static bool read_epoch(const json_t *json, char to[17])
+{
+    const char *epoch = text_of(json, "epoch");
+    if (strlen(epoch) != 16 || strspn(epoch, "0123456789abcdef") != 16)
+        return false;
+    memcpy(to, epoch, 17);
+    return true;
+}
 
 /* A page that fits the one that was asked for. Another one could leave out what lies between. */
 static const char *read_page(const struct verifier *verifier, const json_t *json, struct page *out)
@@ -565,7 +576,7 @@ static const char *read_page(const struct verifier *verifier, const json_t *json
     if (!time_of(json, "iat", &out->iat) || !time_of(json, "exp", &out->exp) || !time_of(json, "since", &out->since) ||
         !time_of(json, "next", &out->next) || !json_is_boolean(more) ||
         !json_is_string(json_object_get(json, "tokens")) || !json_is_array(json_object_get(json, "rules")) ||
-        strcmp(text_of(json, "iss"), verifier->issuer) != 0)
+        !read_epoch(json, out->epoch) || strcmp(text_of(json, "iss"), verifier->issuer) != 0)
         return "a page of the feed is not believed: claims";
     out->more = json_is_true(more);
     if (out->exp <= now_s())
@@ -577,15 +588,42 @@ static const char *read_page(const struct verifier *verifier, const json_t *json
     return fits ? NULL : "a page of the feed is not believed: position";
 }
 
+/* What to ask for next. Positions that are given anew, by another epoch or a tail that lies before what was asked for,
+ * are read from the start: once in a round. */
+static const char *go_on(struct verifier *verifier, const struct page *page, bool *has_started_over, bool *is_tail)
+{
+    bool is_another = *verifier->epoch && strcmp(verifier->epoch, page->epoch) != 0;
+    bool is_older = !page->more && page->since < verifier->since && !*has_started_over;
+    memcpy(verifier->epoch, page->epoch, sizeof verifier->epoch);
+    if (is_another || is_older) {
+        verifier->since = 0;
+        verifier->begins = true;
+        if (*has_started_over)
+            return "the feed tells of two sequences";
+        *has_started_over = true;
+    } else if (page->more) {
+        verifier->since = page->next;
+    } else {
+        verifier->since = page->since;
+        verifier->begins = false;
+        *is_tail = true;
+    }
+    return NULL;
+}
+
 /* One page. *is_tail: it was the last, or has not changed. */
 static const char *follow_page(struct verifier *verifier, bool *has_started_over, bool *is_tail)
 {
     struct answer answer;
     struct page page;
     json_t *json = NULL;
-    char path[64];
+    char path[64], header[160] = "";
     snprintf(path, sizeof path, "/revocations?since=%lld", (long long)verifier->since);
-    const char *why = get(verifier->curl, verifier->url, path, verifier->etag, &answer);
+    if (verifier->begins) /* a cache may hold pages of another sequence */
+        snprintf(header, sizeof header, "Cache-Control: no-cache");
+    else if (*verifier->etag)
+        snprintf(header, sizeof header, "If-None-Match: %s", verifier->etag);
+    const char *why = get(verifier->curl, verifier->url, path, header, &answer);
     if (why || answer.status == 304) {
         free(answer.body);
         *is_tail = !why;
@@ -602,21 +640,15 @@ static const char *follow_page(struct verifier *verifier, bool *has_started_over
     if (why)
         return why;
     verifier->etag[0] = '\0';
-    if (page.more) {
-        verifier->since = page.next;
-    } else if (page.since < verifier->since && !*has_started_over) {
-        *has_started_over = true; /* the issuer's store is an older one, from a backup */
-        verifier->since = 0;
-    } else {
-        verifier->since = page.since;
+    why = go_on(verifier, &page, has_started_over, is_tail);
+    if (*is_tail) {
         memcpy(verifier->etag, answer.etag, sizeof verifier->etag);
         pthread_mutex_lock(&verifier->lock);
         if (verifier->fresh_until < page.exp)
             verifier->fresh_until = page.exp;
         pthread_mutex_unlock(&verifier->lock);
-        *is_tail = true;
     }
-    return NULL;
+    return why;
 }
 
 /* The keys when it is time, then page by page up to the tail, which is the one that says how things stand. What was

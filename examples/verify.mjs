@@ -135,7 +135,9 @@ export class Verifier {
   #keysComing = null;            // the fetch that is under way
   #tokens = new RevokedTokens();
   #rules = new Map(RULES.map((kind) => [kind, new Map()])); // kind -> hash -> { before, exp }
+  #epoch = "";                   // whose positions #since is one of; "": none yet
   #since = 0;                    // the page to read next
+  #begins = false;               // from 0, until the tail has been read
   #freshUntil = 0;               // s; until then it is known what is revoked
   #etag = null;                  // of the tail, while #since stays
   #stopped = false;
@@ -265,7 +267,9 @@ export class Verifier {
   async #readFeed() {
     for (let hasStartedOver = false; ;) {
       const path = `/revocations?since=${this.#since}`;
-      const answer = await this.#get(path, PAGE_MAX, this.#etag ? { "If-None-Match": this.#etag } : {});
+      const headers = this.#begins ? { "Cache-Control": "no-cache" } // a cache may hold pages of another sequence
+                                   : this.#etag ? { "If-None-Match": this.#etag } : {};
+      const answer = await this.#get(path, PAGE_MAX, headers);
       if (answer.status === 304)
         return;
       let page;
@@ -276,13 +280,19 @@ export class Verifier {
         throw new Error(`a page of the feed is not believed: ${error.message}`);
       }
       this.#etag = null;
-      if (page.more) {
-        this.#since = page.next;
-      } else if (page.since < this.#since && !hasStartedOver) { // the issuer's store is an older one, from a backup
-        hasStartedOver = true;
+      const isAnother = this.#epoch !== "" && page.epoch !== this.#epoch;
+      this.#epoch = page.epoch;
+      if (isAnother || (!page.more && page.since < this.#since && !hasStartedOver)) { // positions are given anew
         this.#since = 0;
+        this.#begins = true;
+        if (hasStartedOver)
+          throw new Error("the feed tells of two sequences");
+        hasStartedOver = true;
+      } else if (page.more) {
+        this.#since = page.next;
       } else {
         this.#since = page.since;
+        this.#begins = false;
         this.#freshUntil = Math.max(this.#freshUntil, page.exp);
         this.#etag = answer.headers.get("etag");
         return;
@@ -295,7 +305,8 @@ export class Verifier {
     const page = await this.#open(jws, "revocation-feed+jwt", PAGE_MAX);
     const numbers = ["iat", "exp", "since", "next"];
     if (numbers.some((name) => !has(page, name) || !isTime(page[name])) || typeof page.more !== "boolean" ||
-        typeof page.tokens !== "string" || !Array.isArray(page.rules) || page.iss !== this.#issuer)
+        typeof page.tokens !== "string" || !Array.isArray(page.rules) || page.iss !== this.#issuer ||
+        !/^[0-9a-f]{16}$/.test(text(page, "epoch")))
       throw new Refused("claims");
     if (page.exp <= nowSeconds())
       throw new Refused("expired");

@@ -192,7 +192,9 @@ class Verifier:
         self._keys_until = 0                    # s; when they are to be fetched again
         self._tokens = RevokedTokens()
         self._rules = {kind: {} for kind in RULES}  # kind -> {hash: (before, exp)}
+        self._epoch = ""                        # whose positions _since is one of; "": none yet
         self._since = 0                         # the page to read next
+        self._begins = False                    # from 0, until the tail has been read
         self._fresh_until = 0                   # s; until then it is known what is revoked
         self._etag = None                       # of the tail, while _since stays
         self._connection = None                 # the follower's
@@ -303,8 +305,10 @@ class Verifier:
         exp."""
         has_started_over = False
         while True:
-            answer, body = self._get(self._connection, f"/revocations?since={self._since}", PAGE_MAX,
-                                     {"If-None-Match": self._etag} if self._etag else None)
+            headers = {"If-None-Match": self._etag} if self._etag else {}
+            if self._begins:
+                headers = {"Cache-Control": "no-cache"}  # a cache may hold pages of another sequence
+            answer, body = self._get(self._connection, f"/revocations?since={self._since}", PAGE_MAX, headers)
             if answer.status == 304:
                 return
             try:
@@ -313,13 +317,17 @@ class Verifier:
             except Refused as error:
                 raise ValueError(f"a page of the feed is not believed: {error}") from None
             self._etag = None
-            if page["more"]:
+            is_another = self._epoch not in ("", page["epoch"])
+            self._epoch = page["epoch"]
+            if is_another or (not page["more"] and page["since"] < self._since and not has_started_over):
+                self._since, self._begins = 0, True  # positions are given anew
+                if has_started_over:
+                    raise ValueError("the feed tells of two sequences")
+                has_started_over = True
+            elif page["more"]:
                 self._since = page["next"]
-            elif page["since"] < self._since and not has_started_over:
-                has_started_over = True  # the issuer's store is an older one, from a backup
-                self._since = 0
             else:
-                self._since = page["since"]
+                self._since, self._begins = page["since"], False
                 self._fresh_until = max(self._fresh_until, page["exp"])
                 self._etag = answer.getheader("ETag")
                 return
@@ -329,7 +337,8 @@ class Verifier:
         page = self._open(jws, "revocation-feed+jwt", PAGE_MAX)
         if not all(is_time(page.get(name)) for name in ("iat", "exp", "since", "next")) or \
                 not isinstance(page.get("more"), bool) or not isinstance(page.get("tokens"), str) or \
-                not isinstance(page.get("rules"), list) or page.get("iss") != self._issuer:
+                not isinstance(page.get("rules"), list) or page.get("iss") != self._issuer or \
+                not re.fullmatch(r"[0-9a-f]{16}", text_of(page, "epoch"), re.ASCII):
             raise Refused("claims")
         if page["exp"] <= now_s():
             raise Refused("expired")

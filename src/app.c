@@ -3,6 +3,7 @@
 #include "http/server.h"
 #include "jose/private_memory.h"
 #include "observe/log.h"
+#include "service/catchup.h"
 #include "service/clients.h"
 #include "service/failures.h"
 #include "service/feed.h"
@@ -141,7 +142,8 @@ struct err app_open(struct app *app)
     TRY(commit_open(service->store, &service->commit));
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
-    service->revocations = revocations_new();
+    service->catchup = catchup_new();
+    service->revocations = revocations_new(shares_store(settings) || settings->redis_url[0]);
     service->rules = rules_new();
     TRY(open_cache(app));
     make_memories(app);
@@ -161,6 +163,7 @@ void app_close(struct app *app)
     uses_free(service->uses);
     replication_close(service->replication);
     cache_close(service->cache);
+    catchup_free(service->catchup);
     revocations_free(service->revocations);
     rules_free(service->rules);
     commit_close(service->commit);

@@ -11,16 +11,22 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { SHARDS = 64, KEY_LEN = 16, PLACES_FIRST = 16 };
+enum { SHARDS = 64, KEY_LEN = 16, REST_LEN = 32 - KEY_LEN, PLACES_FIRST = 16 };
 
 struct key {
     unsigned char bytes[KEY_LEN];
+};
+
+/* What follows the key in the hash. Nobody who looks something up needs it. */
+struct rest {
+    unsigned char bytes[REST_LEN];
 };
 
 struct table {
     struct table *next; /* of those that are to be freed */
     size_t places;      /* a power of two */
     struct key *keys;
+    struct rest *rests;         /* NULL: not kept; under the shard's lock */
     _Atomic uint32_t expires[]; /* s; 0: the place is free */
 };
 
@@ -34,25 +40,35 @@ struct shard {
 
 struct revocations {
     struct shard shards[SHARDS];
+    bool keeps_whole;
 };
 
-struct revocations *revocations_new(void)
+struct revocations *revocations_new(bool keeps_whole)
 {
     struct revocations *set = aligned_alloc(_Alignof(struct revocations), sizeof *set);
     if (!set)
         abort(); /* as mem_alloc() does, which takes no alignment */
-    memset(set, 0, sizeof *set);
+    memset((void *)set, 0, sizeof *set);
+    set->keeps_whole = keeps_whole;
     for (size_t i = 0; i < SHARDS; i++)
         pthread_mutex_init(&set->shards[i].lock, NULL);
     return set;
+}
+
+static void free_table(struct table *table)
+{
+    if (!table)
+        return;
+    free(table->keys);
+    free(table->rests);
+    free(table);
 }
 
 static void free_old(struct shard *shard)
 {
     for (struct table *table = shard->old, *next; table; table = next) {
         next = table->next;
-        free(table->keys);
-        free(table);
+        free_table(table);
     }
     shard->old = NULL;
 }
@@ -63,12 +79,9 @@ void revocations_free(struct revocations *set)
         return;
     for (size_t i = 0; i < SHARDS; i++) {
         struct shard *shard = &set->shards[i];
-        struct table *table = atomic_load(&shard->table);
         pthread_mutex_destroy(&shard->lock);
         free_old(shard);
-        if (table)
-            free(table->keys);
-        free(table);
+        free_table(atomic_load(&shard->table));
     }
     free(set);
 }
@@ -92,10 +105,12 @@ static size_t place_of(const struct table *table, const unsigned char *hash, uin
     }
 }
 
-static struct table *new_table(size_t places)
+static struct table *new_table(size_t places, bool keeps_whole)
 {
     struct table *table = mem_alloc(sizeof *table + places * sizeof *table->expires);
     *table = (struct table){ .places = places, .keys = mem_alloc(places * sizeof *table->keys) };
+    if (keeps_whole)
+        table->rests = mem_alloc(places * sizeof *table->rests);
     memset((void *)table->expires, 0, places * sizeof *table->expires);
     return table;
 }
@@ -108,19 +123,21 @@ static void free_unread(struct shard *shard)
 }
 
 /* Under the lock: a table for `count` entries at a load of 3/8 to 3/4, with those that expire at `from_s` or later. */
-static struct table *rebuild(struct shard *shard, size_t count, uint32_t from_s)
+static struct table *rebuild(struct shard *shard, size_t count, uint32_t from_s, bool keeps_whole)
 {
     struct table *old = atomic_load_explicit(&shard->table, memory_order_relaxed);
     size_t places = PLACES_FIRST;
     while (places / 4 * 3 < count)
         places *= 2;
-    struct table *table = new_table(places);
+    struct table *table = new_table(places, keeps_whole);
     for (size_t i = 0; old && i < old->places; i++) {
         uint32_t expires = atomic_load_explicit(&old->expires[i], memory_order_relaxed), ignored;
         if (expires == 0 || expires < from_s)
             continue;
         size_t place = place_of(table, old->keys[i].bytes, &ignored);
         table->keys[place] = old->keys[i];
+        if (keeps_whole)
+            table->rests[place] = old->rests[i];
         atomic_store_explicit(&table->expires[place], expires, memory_order_relaxed);
     }
     atomic_store(&shard->table, table); /* in one order with the readers' coming and going */
@@ -145,12 +162,14 @@ void revocations_add(struct revocations *set, const unsigned char hash[32], int6
     size_t count = atomic_load_explicit(&shard->count, memory_order_relaxed);
     struct table *table = atomic_load_explicit(&shard->table, memory_order_relaxed);
     if (!table || count + 1 > table->places / 4 * 3)
-        table = rebuild(shard, count + 1, 0);
+        table = rebuild(shard, count + 1, 0, set->keeps_whole);
     else
         free_unread(shard);
     size_t place = place_of(table, hash, &before);
     if (before == 0)
         memcpy(table->keys[place].bytes, hash, KEY_LEN);
+    if (before == 0 && set->keeps_whole)
+        memcpy(table->rests[place].bytes, hash + KEY_LEN, REST_LEN);
     if (before < expires)
         atomic_store_explicit(&table->expires[place], expires, memory_order_release);
     if (before == 0)
@@ -172,7 +191,7 @@ bool revocations_has(struct revocations *set, const unsigned char hash[32])
     return expires != 0;
 }
 
-static size_t purge_shard(struct shard *shard, uint32_t now_s)
+static size_t purge_shard(struct shard *shard, uint32_t now_s, bool keeps_whole)
 {
     const struct table *table = atomic_load_explicit(&shard->table, memory_order_relaxed);
     size_t gone = 0, count = atomic_load_explicit(&shard->count, memory_order_relaxed);
@@ -183,7 +202,7 @@ static size_t purge_shard(struct shard *shard, uint32_t now_s)
     }
     if (gone == 0)
         return 0;
-    (void)rebuild(shard, count - gone, now_s);
+    (void)rebuild(shard, count - gone, now_s, keeps_whole);
     atomic_store_explicit(&shard->count, count - gone, memory_order_release);
     return gone;
 }
@@ -193,7 +212,7 @@ size_t revocations_purge(struct revocations *set, int64_t now_s)
     size_t gone = 0;
     for (size_t i = 0; i < SHARDS; i++) {
         pthread_mutex_lock(&set->shards[i].lock);
-        gone += purge_shard(&set->shards[i], seconds_of(now_s));
+        gone += purge_shard(&set->shards[i], seconds_of(now_s), set->keeps_whole);
         pthread_mutex_unlock(&set->shards[i].lock);
     }
     return gone;
@@ -209,7 +228,40 @@ size_t revocations_count(struct revocations *set)
 
 static size_t bytes_of(const struct table *table)
 {
-    return table ? sizeof *table + table->places * (sizeof(struct key) + sizeof(uint32_t)) : 0;
+    size_t each = sizeof(struct key) + sizeof(uint32_t) + (table && table->rests ? sizeof(struct rest) : 0);
+    return table ? sizeof *table + table->places * each : 0;
+}
+
+/* --- all of them -------------------------------------------------------------------------------------------------- */
+
+/* From that place of a shard on. Returns the next place to go on from; 0: the shard has no more. */
+static size_t list_shard(struct shard *shard, size_t place, uint32_t now_s, struct revoked *out, size_t max,
+                         size_t *count)
+{
+    const struct table *table = atomic_load_explicit(&shard->table, memory_order_relaxed);
+    for (; table && place < table->places && *count < max; place++) {
+        uint32_t expires = atomic_load_explicit(&table->expires[place], memory_order_relaxed);
+        if (expires <= now_s)
+            continue;
+        memcpy(out[*count].hash, table->keys[place].bytes, KEY_LEN);
+        memcpy(out[*count].hash + KEY_LEN, table->rests[place].bytes, REST_LEN);
+        out[(*count)++].expires_at = expires;
+    }
+    return table && place < table->places ? place : 0;
+}
+
+size_t revocations_list(struct revocations *set, struct revocations_cursor *cursor, int64_t now_s, struct revoked *out,
+                        size_t max)
+{
+    size_t count = 0;
+    while (set->keeps_whole && cursor->shard < SHARDS && count < max) {
+        struct shard *shard = &set->shards[cursor->shard];
+        pthread_mutex_lock(&shard->lock);
+        cursor->place = list_shard(shard, cursor->place, seconds_of(now_s), out, max, &count);
+        pthread_mutex_unlock(&shard->lock);
+        cursor->shard += cursor->place == 0;
+    }
+    return count;
 }
 
 size_t revocations_bytes(struct revocations *set)

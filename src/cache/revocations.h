@@ -1,5 +1,6 @@
 /* cache/revocations.h: the set of revoked tokens that have not expired: hash -> expiry, all of it in memory. A
- * look-up takes no lock and waits for nothing. 20 bytes an entry before free room, at most 54. */
+ * look-up takes no lock and waits for nothing. 20 bytes an entry before free room, at most 54; where whole hashes are
+ * kept 36, at most 96. */
 #ifndef CACHE_REVOCATIONS_H
 #define CACHE_REVOCATIONS_H
 
@@ -7,15 +8,30 @@
 
 struct revocations;
 
-struct revocations *revocations_new(void);
+/* `keeps_whole`: the whole hashes too, for revocations_list(); else their first 16 bytes. */
+struct revocations *revocations_new(bool keeps_whole);
 void revocations_free(struct revocations *set); /* NULL allowed */
 
-/* Adds or extends: the later expiry stays. `expires_at` in seconds since 1970. Keeps the first 16 bytes of the hash. */
+/* Adds or extends: the later expiry stays. `expires_at` in seconds since 1970. The first 16 bytes of a hash tell it
+ * from others. */
 void revocations_add(struct revocations *set, const unsigned char hash[32], int64_t expires_at);
 /* Whether the hash is there. An entry past its expiry may still be; that does no harm, its token has expired. */
 bool revocations_has(struct revocations *set, const unsigned char hash[32]);
 /* Drops what expired before `now_s`; returns how many. One shard is locked at a time. */
 size_t revocations_purge(struct revocations *set, int64_t now_s);
+
+struct revoked {
+    unsigned char hash[32];
+    int64_t expires_at; /* s */
+};
+struct revocations_cursor { /* zero: the beginning */
+    size_t shard, place;
+};
+/* The next ones of a walk through all that end after `now_s`, at most `max` (at least 1); 0: there are no more. One
+ * that is added meanwhile, or moved by an addition, may be left out or come twice. Nothing where whole hashes are not
+ * kept. */
+size_t revocations_list(struct revocations *set, struct revocations_cursor *cursor, int64_t now_s, struct revoked *out,
+                        size_t max);
 size_t revocations_count(struct revocations *set);
 size_t revocations_bytes(struct revocations *set); /* memory held */
 

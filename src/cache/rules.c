@@ -14,6 +14,7 @@ enum { STRIPES = 16, PLACES_FIRST = 16 };
 
 struct place {
     unsigned char hash[32];
+    atomic_uint kind;
     _Atomic int64_t before, expires_at; /* s; expires_at 0: the place is free */
 };
 
@@ -144,16 +145,28 @@ static void free_unread(struct rules *set)
     free_old(set);
 }
 
-static void put(struct table *table, const unsigned char hash[32], int64_t before, int64_t expires_at)
+static void put(struct table *table, const struct rule *rule)
 {
     bool is_there = false;
-    struct place *place = place_of(table, hash, &is_there);
+    struct place *place = place_of(table, rule->hash, &is_there);
+    int64_t before = rule->before, expires_at = rule->expires_at < 1 ? 1 : rule->expires_at;
     if (!is_there)
-        memcpy(place->hash, hash, sizeof place->hash);
+        memcpy(place->hash, rule->hash, sizeof place->hash);
+    if (rule->kind)
+        atomic_store_explicit(&place->kind, rule->kind, memory_order_relaxed);
     if (!is_there || atomic_load_explicit(&place->before, memory_order_relaxed) < before)
         atomic_store_explicit(&place->before, before, memory_order_release);
     if (!is_there || atomic_load_explicit(&place->expires_at, memory_order_relaxed) < expires_at)
         atomic_store_explicit(&place->expires_at, expires_at, memory_order_release);
+}
+
+static struct rule rule_at(struct place *place)
+{
+    struct rule rule = { .kind = atomic_load_explicit(&place->kind, memory_order_relaxed),
+                         .before = atomic_load_explicit(&place->before, memory_order_relaxed),
+                         .expires_at = atomic_load_explicit(&place->expires_at, memory_order_relaxed) };
+    memcpy(rule.hash, place->hash, sizeof rule.hash);
+    return rule;
 }
 
 /* A table for `count` rules at a load of 3/8 to 3/4, with those that expire at `from_s` or later. */
@@ -165,10 +178,9 @@ static struct table *rebuild(struct rules *set, size_t count, int64_t from_s)
         places *= 2;
     struct table *table = new_table(places);
     for (size_t i = 0; old && i < old->places; i++) {
-        const struct place *place = &old->at[i];
-        int64_t expires_at = atomic_load_explicit(&place->expires_at, memory_order_relaxed);
-        if (expires_at != 0 && expires_at >= from_s)
-            put(table, place->hash, atomic_load_explicit(&place->before, memory_order_relaxed), expires_at);
+        const struct rule rule = rule_at(&old->at[i]);
+        if (rule.expires_at != 0 && rule.expires_at >= from_s)
+            put(table, &rule);
     }
     atomic_store(&set->table, table); /* in one order with the readers' coming and going */
     if (old) {
@@ -179,8 +191,10 @@ static struct table *rebuild(struct rules *set, size_t count, int64_t from_s)
     return table;
 }
 
-void rules_add(struct rules *set, const unsigned char hash[32], int64_t before, int64_t expires_at)
+void rules_add(struct rules *set, const unsigned char hash[32], unsigned kind, int64_t before, int64_t expires_at)
 {
+    struct rule rule = { .kind = kind, .before = before, .expires_at = expires_at };
+    memcpy(rule.hash, hash, sizeof rule.hash);
     bool is_there = false;
     pthread_mutex_lock(&set->lock);
     size_t count = atomic_load_explicit(&set->count, memory_order_relaxed);
@@ -190,7 +204,7 @@ void rules_add(struct rules *set, const unsigned char hash[32], int64_t before, 
     else
         free_unread(set);
     (void)place_of(table, hash, &is_there);
-    put(table, hash, before, expires_at < 1 ? 1 : expires_at);
+    put(table, &rule);
     if (before > atomic_load_explicit(&set->latest, memory_order_relaxed))
         atomic_store_explicit(&set->latest, before, memory_order_release);
     if (!is_there)
@@ -220,6 +234,19 @@ size_t rules_purge(struct rules *set, int64_t now_s)
 int64_t rules_latest(struct rules *set)
 {
     return atomic_load_explicit(&set->latest, memory_order_acquire);
+}
+
+size_t rules_list(struct rules *set, size_t *cursor, int64_t now_s, struct rule *out, size_t max)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&set->lock);
+    struct table *table = atomic_load_explicit(&set->table, memory_order_relaxed);
+    for (; table && *cursor < table->places && count < max; ++*cursor) {
+        out[count] = rule_at(&table->at[*cursor]);
+        count += out[count].expires_at > now_s;
+    }
+    pthread_mutex_unlock(&set->lock);
+    return count;
 }
 
 size_t rules_count(struct rules *set)

@@ -1,6 +1,6 @@
 /* cache/rules.h: the set of rules in force: each refuses every token of somebody (a subject, a client, a session, or
  * all of them) that was issued at `before` or earlier. Who that is, is a SHA-256 here (service/rule.h): hash -> before,
- * expiry. All of it in memory; a look-up takes no lock and waits for nothing. At most 130 bytes a rule. */
+ * expiry. All of it in memory; a look-up takes no lock and waits for nothing. At most 152 bytes a rule. */
 #ifndef CACHE_RULES_H
 #define CACHE_RULES_H
 
@@ -14,8 +14,9 @@ enum { RULES_MAX = 100000 };
 struct rules *rules_new(void);
 void rules_free(struct rules *set); /* NULL allowed */
 
-/* Adds or extends; of `before` and `expires_at`, in seconds since 1970, the later ones stay. */
-void rules_add(struct rules *set, const unsigned char hash[32], int64_t before, int64_t expires_at);
+/* Adds or extends; of `before` and `expires_at`, in seconds since 1970, the later ones stay. `kind` is the caller's,
+ * and nothing here depends on it; 0: not known, or as it was. */
+void rules_add(struct rules *set, const unsigned char hash[32], unsigned kind, int64_t before, int64_t expires_at);
 /* Whether any of the hashes has a rule that refuses what was issued at `issued_at`. A rule past its expiry may still be
  * there; that does no harm, what it refused has expired. */
 bool rules_cover(struct rules *set, const unsigned char (*hashes)[32], size_t count, int64_t issued_at);
@@ -25,6 +26,15 @@ bool rules_find(struct rules *set, const unsigned char hash[32], int64_t *before
 int64_t rules_latest(struct rules *set);
 /* Drops what expired before `now_s`; returns how many. */
 size_t rules_purge(struct rules *set, int64_t now_s);
+
+struct rule {
+    unsigned char hash[32];
+    unsigned kind;
+    int64_t before, expires_at; /* s */
+};
+/* The next ones of a walk through all that end after `now_s`, at most `max` (at least 1), *cursor from 0 on; 0: there
+ * are no more. One that is added meanwhile, or moved by an addition, may be left out or come twice. */
+size_t rules_list(struct rules *set, size_t *cursor, int64_t now_s, struct rule *out, size_t max);
 size_t rules_count(struct rules *set); /* one atomic load */
 size_t rules_bytes(struct rules *set); /* memory held */
 

@@ -70,6 +70,8 @@ static const struct {
     [COUNT_REDIS_REDIRECTIONS] = { "", "token_service_redis_redirections_total", "Answers MOVED of a Redis Cluster" },
     [COUNT_REVOCATIONS_RESYNCS] = { "", "token_service_revocations_resyncs_total",
                                     "Times that all revocations were read from Redis" },
+    [COUNT_STORE_EPOCHS] = { "", "token_service_store_epochs_total",
+                             "Times that the store was found to be another one, or an older state of itself" },
     [COUNT_USES_WRITTEN] = { "result=\"written\"", "token_service_token_uses_total",
                              "Uses of recorded tokens, written to the store or lost for want of room" },
     [COUNT_USES_DROPPED] = { "result=\"dropped\"", NULL, NULL },

@@ -57,6 +57,7 @@ enum counter {
     COUNT_REDIS_RECONNECTS,    /* token_service_redis_reconnects_total */
     COUNT_REDIS_REDIRECTIONS,  /* token_service_redis_redirections_total */
     COUNT_REVOCATIONS_RESYNCS, /* token_service_revocations_resyncs_total */
+    COUNT_STORE_EPOCHS,        /* token_service_store_epochs_total */
     COUNT_USES_WRITTEN,
     COUNT_USES_DROPPED,  /* token_service_token_uses_total{result} */
     COUNT_FEED_SIGNED,   /* token_service_feed_pages_signed_total */

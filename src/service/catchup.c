@@ -4,10 +4,12 @@
 #include "service/catchup.h"
 #include "base/wall_clock.h"
 #include "base/hex.h"
-#include "observe/metrics.h"
+#include "observe/log.h"
 #include "service/rule.h"
 #include "service/shared_rules.h"
-#include "service/tally.h"
+#include "service/write_back.h"
+#include <pthread.h>
+#include <stdlib.h>
 #include <time.h>
 
 enum {
@@ -29,29 +31,94 @@ struct str revocation_key(const unsigned char hash[32], char to[REVOCATION_KEY_L
     return (struct str){ to, REVOCATION_KEY_LEN };
 }
 
+/* --- where this instance stands ---------------------------------------------------------------------------------- */
+
+struct catchup {
+    pthread_mutex_t reading;  /* held by who reads on from there, across the store: two would hinder each other */
+    pthread_mutex_t lock;     /* of what follows */
+    struct sequence sequence; /* its epoch is 0 before the first page was read */
+    int64_t position;         /* of that sequence, all up to there are in memory */
+};
+
+struct catchup *catchup_new(void)
+{
+    struct catchup *catchup = mem_alloc(sizeof *catchup);
+    *catchup = (struct catchup){ .position = 0 };
+    pthread_mutex_init(&catchup->reading, NULL);
+    pthread_mutex_init(&catchup->lock, NULL);
+    return catchup;
+}
+
+void catchup_free(struct catchup *catchup)
+{
+    if (!catchup)
+        return;
+    pthread_mutex_destroy(&catchup->reading);
+    pthread_mutex_destroy(&catchup->lock);
+    free(catchup);
+}
+
+int64_t catchup_position(struct catchup *catchup, struct sequence *sequence)
+{
+    pthread_mutex_lock(&catchup->lock);
+    *sequence = catchup->sequence;
+    int64_t position = catchup->position;
+    pthread_mutex_unlock(&catchup->lock);
+    return position;
+}
+
+/* `anew`: whatever was known before. Else only what is further on in the same sequence counts: two may be reading. */
+static void stand_at(struct catchup *catchup, const struct sequence *sequence, int64_t position, bool anew)
+{
+    pthread_mutex_lock(&catchup->lock);
+    if (anew || catchup->sequence.epoch == 0) {
+        catchup->sequence = *sequence;
+        catchup->position = position;
+    } else if (catchup->sequence.epoch == sequence->epoch) {
+        if (catchup->sequence.last < sequence->last)
+            catchup->sequence.last = sequence->last;
+        if (catchup->position < position)
+            catchup->position = position;
+    }
+    pthread_mutex_unlock(&catchup->lock);
+}
+
+bool sequence_goes_on(struct sequence *known, const struct sequence *read)
+{
+    if (known->epoch != 0 && (known->epoch != read->epoch || known->last > read->last))
+        return false;
+    *known = *read;
+    return true;
+}
+
 /* --- the store --------------------------------------------------------------------------------------------------- */
 
 /* What is done with a page of the store's revocations. */
 struct reader {
     struct err (*take)(struct reader *, struct arena *, const struct revocation *found, size_t count);
     struct service *service;
-    struct tally *tally; /* of tokens; NULL: nothing is kept */
+    struct sequence sequence; /* that all pages must be of; epoch 0: whichever the first one is of */
+    struct tally *tally;      /* of tokens; NULL: nothing is kept */
+    struct rules *stored;     /* where `note` puts rules */
     struct arena kept;
-    struct revocation *rules; /* in it */
+    struct revocation *rules; /* in it; where `learn` does */
     size_t rules_count, rules_room;
     size_t restored;
 };
 
-/* Page after page behind *position, which goes on, until there are no more. */
+/* Page after page behind *position, which goes on, until there are no more. ERR_CONFLICT: the positions began anew. */
 static struct err read_store(struct reader *reader, size_t batch, int64_t *position)
 {
     struct store *store = reader->service->store;
     for (size_t count = batch; count == batch;) {
         AUTO(arena_release) struct arena arena;
         struct revocation *found = NULL;
+        struct sequence sequence;
         arena_init(&arena, NULL, 0);
         TRY(store->ops->revocations_since(store, &arena, *position, now_s() - WALL_CLOCK_MARGIN_S, batch, &found,
-                                          &count));
+                                          &count, &sequence));
+        if (!sequence_goes_on(&reader->sequence, &sequence))
+            return failed(ERR_CONFLICT, "the positions of revocations in the store began anew");
         TRY(reader->take(reader, &arena, found, count));
         if (count > 0)
             *position = found[count - 1].position;
@@ -85,20 +152,59 @@ static struct err learn(struct reader *reader, struct arena *arena, const struct
     return OK;
 }
 
-/* Up to there all are in memory. Two may be reading at once: the one that got further counts. */
-static void stand_at(struct service *service, long long position)
+static struct err read_on(struct service *service)
 {
-    long long before = atomic_load(&service->revocations_position);
-    while (before < position && !atomic_compare_exchange_weak(&service->revocations_position, &before, position))
-        ;
+    struct reader reader = { .take = learn, .service = service };
+    int64_t position = catchup_position(service->catchup, &reader.sequence);
+    struct err err = read_store(&reader, READ_BATCH, &position);
+    if (reader.sequence.epoch != 0)
+        stand_at(service->catchup, &reader.sequence, position, false);
+    return err;
+}
+
+/* Also notes what is there. */
+static struct err note(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
+{
+    (void)arena;
+    for (size_t i = 0; i < count; i++) {
+        revocation_hold(reader->service, &found[i]);
+        if (found[i].kind == REVOKED_TOKEN)
+            tally_add(reader->tally, found[i].hash, found[i].expires_at);
+        else
+            rules_add(reader->stored, found[i].hash, found[i].kind, found[i].before, found[i].expires_at);
+    }
+    return OK;
+}
+
+/* All of a store that is another one than before, and gives it what it lacks of what is known here: it was acknowledged
+ * by the one before. Only then this instance stands there; until then all of it is done again. */
+static struct err read_anew(struct service *service)
+{
+    struct reader reader = { .take = note, .service = service, .tally = tally_new(), .stored = rules_new() };
+    int64_t position = 0;
+    size_t written = 0;
+    struct err err = read_store(&reader, READ_BATCH, &position);
+    if (!err.code)
+        err = write_back(service, reader.tally, reader.stored, now_s(), &written);
+    if (!err.code) {
+        stand_at(service->catchup, &reader.sequence, position, true);
+        metrics_count(COUNT_STORE_EPOCHS, 1);
+        LOG(LOG_WARN, "store_began_anew", LOG_INT("written_back", (int64_t)written),
+            LOG_TEXT_("why",
+                      "the database is another server, or an older state of it: what it lacked was written back"));
+    }
+    rules_free(reader.stored);
+    tally_free(reader.tally);
+    return err;
 }
 
 struct err catchup_store(struct service *service)
 {
-    struct reader reader = { .take = learn, .service = service };
-    int64_t position = atomic_load(&service->revocations_position);
-    struct err err = read_store(&reader, READ_BATCH, &position);
-    stand_at(service, position);
+    pthread_mutex_lock(&service->catchup->reading);
+    struct err err = read_on(service);
+    if (err.code == ERR_CONFLICT)
+        err = read_anew(service);
+    pthread_mutex_unlock(&service->catchup->reading);
     return err;
 }
 
@@ -180,7 +286,7 @@ static struct err catch_up(struct reader *reader, struct rules *seen)
     struct service *service = reader->service;
     int64_t position = 0;
     TRY(read_store(reader, READ_BATCH, &position));
-    stand_at(service, position);
+    stand_at(service->catchup, &reader->sequence, position, false);
     TRY(read_cache(service, reader->tally, seen));
     TRY(shared_rules_push(service, seen, reader->rules, reader->rules_count, now_s(), &reader->restored));
     if (!tally_is_open(reader->tally, now_s()))

@@ -9,7 +9,18 @@
 enum { REVOCATION_PREFIX_LEN = 8, REVOCATION_KEY_LEN = REVOCATION_PREFIX_LEN + 64 };
 struct str revocation_key(const unsigned char hash[32], char to[REVOCATION_KEY_LEN + 1]);
 
-/* The store's revocations, from where this instance stands in them (service->revocations_position). */
+/* Where this instance stands among the store's revocations. */
+struct catchup;
+struct catchup *catchup_new(void);
+void catchup_free(struct catchup *catchup); /* NULL allowed */
+/* The position up to which all are in memory, and whose it is; the epoch is 0 before anything was read. Never waits. */
+int64_t catchup_position(struct catchup *catchup, struct sequence *sequence);
+/* Whether what was read is of the sequence that is known, or none was known; then that goes on. */
+MUST_USE bool sequence_goes_on(struct sequence *known, const struct sequence *read);
+
+/* The store's revocations, from where this instance stands in them. When their positions have begun anew (a standby
+ * that lagged has taken over, or a backup was restored) all of them, and what the store lacks of what is known here is
+ * recorded there. */
 MUST_USE struct err catchup_store(struct service *service);
 /* All that the cache has. */
 MUST_USE struct err catchup_keys(struct service *service);

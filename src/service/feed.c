@@ -4,7 +4,8 @@
  * tail, says how things stand now: it is held against the store at most every TAIL_CHECK_MS, and only when somebody
  * asks; signed again when there is something new, or when it gets old. A page before it is closed: what is visible in
  * the store has no lower position behind it (store.h), so nothing is ever added to it, and entries leave as they
- * expire.
+ * expire. When the store's positions begin anew (struct sequence), so does the feed: no page of before is shown any
+ * more, and each page says by its epoch which positions are meant.
  *
  * Anyone may ask, so nobody may make this service work: the tail costs what its interval allows, however many ask;
  * closed pages that have to be read and signed come out of an allowance; one author is at work at a time, and few wait
@@ -13,6 +14,7 @@
 #include "service/feed.h"
 #include "base/clock.h"
 #include "observe/log.h"
+#include "service/catchup.h"
 #include "service/feed_cache.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -36,7 +38,8 @@ struct feed {
     struct service *service;
     pthread_mutex_t authoring; /* held by the author, across the store and the signer */
     atomic_size_t waiting;     /* for it */
-    atomic_llong head;         /* the highest position known; only an author raises it */
+    struct sequence sequence;  /* that positions are of; the author's */
+    atomic_llong head;         /* the highest position known; only an author changes it */
     atomic_llong checked_ms;   /* clock_coarse_ms() when the last check of the tail began */
     struct feed_cache *cache;
     pthread_mutex_t lock;          /* of what follows; never held while anything waits */
@@ -108,25 +111,47 @@ static struct err sign_page(struct feed *feed, struct arena *arena, const struct
     return OK;
 }
 
+/* From where this instance stands among the new positions; not yet, when it has not read them. */
+static struct err begin_anew(struct feed *feed, const struct sequence *read)
+{
+    struct sequence known;
+    int64_t position = catchup_position(feed->service->catchup, &known);
+    if (sequence_goes_on(&known, read)) {
+        feed->sequence = known;
+        atomic_store(&feed->head, position);
+        feed_cache_clear(feed->cache);
+    }
+    return failed(ERR_UNAVAILABLE, "the revocation feed begins anew; try again");
+}
+
+static struct err read_behind(struct feed *feed, struct arena *arena, int64_t after, int64_t now_s, size_t max,
+                              struct revocation **found, size_t *count)
+{
+    struct store *store = feed->service->store;
+    struct sequence sequence;
+    TRY(store->ops->revocations_since(store, arena, after, now_s, max, found, count, &sequence));
+    return sequence_goes_on(&feed->sequence, &sequence) ? OK : begin_anew(feed, &sequence);
+}
+
 /* Reads the page that begins at `since` and keeps it, signed. Of the tail nothing beyond the head is told, which a
  * later look will find. */
 static struct err write_page(struct feed *feed, int64_t since, int64_t now_s)
 {
     AUTO(arena_release) struct arena arena;
-    struct store *store = feed->service->store;
     struct revocation *found = NULL;
     size_t count = 0, inside = 0;
     int64_t head = atomic_load(&feed->head), tail = feed_page_after(head);
     bool is_tail = since == tail;
     int64_t last = is_tail ? head : since + FEED_BLOCK;
     arena_init(&arena, NULL, 0);
-    TRY(store->ops->revocations_since(store, &arena, since, now_s, FEED_BLOCK + 1, &found, &count));
+    TRY(read_behind(feed, &arena, since, now_s, FEED_BLOCK + 1, &found, &count));
     while (inside < count && found[inside].position <= last)
         inside++;
     int64_t next = is_tail || inside == count ? tail : feed_page_of(found[inside].position);
     const struct feed_page content = { .issuer = str_of(feed->service->settings->issuer),
                                        .iat = now_s,
                                        .exp = now_s + (is_tail ? TAIL_EXP_S : CLOSED_EXP_S),
+                                       .epoch = feed->sequence.epoch,
                                        .since = since,
                                        .next = next,
                                        .position = is_tail ? head : next,
@@ -140,13 +165,12 @@ static struct err write_page(struct feed *feed, int64_t since, int64_t now_s)
 /* Raises the head to the last revocation in the store. */
 static struct err look_ahead(struct feed *feed, int64_t now_s)
 {
-    struct store *store = feed->service->store;
     size_t max = FIRST_LOOK, asked, count;
     do {
         AUTO(arena_release) struct arena arena;
         struct revocation *found = NULL;
         arena_init(&arena, NULL, 0);
-        TRY(store->ops->revocations_since(store, &arena, atomic_load(&feed->head), now_s, max, &found, &count));
+        TRY(read_behind(feed, &arena, atomic_load(&feed->head), now_s, max, &found, &count));
         if (count > 0)
             atomic_store(&feed->head, found[count - 1].position);
         asked = max;
@@ -293,7 +317,7 @@ struct feed *feed_new(struct service *service)
                            .cache = feed_cache_new(),
                            .allowance = INT64_C(1000) * CLOSED_BURST / CLOSED_RATE,
                            .allowed_ms = clock_ms() };
-    atomic_store(&feed->head, atomic_load(&service->revocations_position));
+    atomic_store(&feed->head, catchup_position(service->catchup, &feed->sequence));
     atomic_store(&feed->checked_ms, clock_coarse_ms() - TAIL_CHECK_MS);
     pthread_mutex_init(&feed->authoring, NULL);
     pthread_mutex_init(&feed->lock, NULL);

@@ -39,11 +39,20 @@ static void drop_closed(struct feed_cache *cache, size_t at)
     cache->closed[at] = cache->closed[--cache->count];
 }
 
-void feed_cache_free(struct feed_cache *cache)
+void feed_cache_clear(struct feed_cache *cache)
 {
+    pthread_mutex_lock(&cache->lock);
     while (cache->count > 0)
         drop_closed(cache, cache->count - 1);
     feed_kept_release(cache->tail);
+    cache->tail = NULL;
+    cache->bytes = 0;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void feed_cache_free(struct feed_cache *cache)
+{
+    feed_cache_clear(cache);
     pthread_mutex_destroy(&cache->lock);
     free(cache);
 }

@@ -33,6 +33,8 @@ void feed_cache_free(struct feed_cache *cache);
 /* Keeps a signed page in the place of the one before it. */
 void feed_cache_keep(struct feed_cache *cache, const struct feed_page *page, bool is_tail, struct str kid,
                      struct str jws);
+/* None is kept any more. */
+void feed_cache_clear(struct feed_cache *cache);
 /* The tail, or the closed page that begins at `since`, when that is kept; held for the caller. Else NULL. */
 struct feed_kept *feed_cache_find(struct feed_cache *cache, int64_t since, bool is_tail);
 void feed_kept_release(struct feed_kept *page); /* NULL allowed */

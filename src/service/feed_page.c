@@ -1,5 +1,6 @@
 /* service/feed_page.c: what a page is asked with, and what it says. */
 #include "service/feed_page.h"
+#include "base/hex.h"
 #include "base/json.h"
 #include "jose/b64.h"
 
@@ -54,6 +55,16 @@ static void write_number(struct buf *out, struct str name, int64_t value)
     buf_add_int(out, value);
 }
 
+/* An opaque text to readers: no reader of JSON holds 64 bits of a number. */
+static void write_epoch(struct buf *out, uint64_t epoch)
+{
+    unsigned char bytes[sizeof epoch];
+    char hex[2 * sizeof bytes + 1];
+    memcpy(bytes, &epoch, sizeof bytes);
+    json_write_name(out, STR("epoch"));
+    json_write_str(out, hex_write(bytes, sizeof bytes, hex));
+}
+
 /* A rule's value is named by the claim that it is about; to all it is about none. */
 static void write_rules(struct buf *out, const struct feed_page *page)
 {
@@ -85,6 +96,7 @@ void feed_page_write(struct buf *out, const struct feed_page *page)
     json_write_str(out, page->issuer);
     write_number(out, STR("iat"), page->iat);
     write_number(out, STR("exp"), page->exp);
+    write_epoch(out, page->epoch);
     write_number(out, STR("since"), page->since);
     write_number(out, STR("next"), page->next);
     write_number(out, STR("position"), page->position);

@@ -19,6 +19,7 @@ enum {
 struct feed_page {
     struct str issuer;
     int64_t iat, exp;                 /* s since 1970 */
+    uint64_t epoch;                   /* of the positions (store.h) */
     int64_t since, next, position;    /* docs/revocation-feed.md */
     const struct revocation *entries; /* in the order of their positions */
     size_t count;

@@ -105,7 +105,7 @@ static struct err revoke_and_record(struct call *call, struct record *record, st
 {
     struct service *service = call->service;
     TRY(check_room(service, record));
-    rules_add(service->rules, record->token_hash, record->before, record->expires_at);
+    rules_add(service->rules, record->token_hash, record->revokes, record->before, record->expires_at);
     TRY(replication_announce(service, record, &response->announced));
     response->records = record;
     metrics_count(COUNT_REVOKED_RULE, 1);

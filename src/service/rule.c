@@ -73,5 +73,5 @@ void revocation_hold(struct service *service, const struct revocation *revocatio
     if (revocation->kind == REVOKED_TOKEN)
         revocations_add(service->revocations, revocation->hash, revocation->expires_at);
     else
-        rules_add(service->rules, revocation->hash, revocation->before, revocation->expires_at);
+        rules_add(service->rules, revocation->hash, revocation->kind, revocation->before, revocation->expires_at);
 }

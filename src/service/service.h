@@ -14,6 +14,7 @@
 #include "store/commit.h"
 #include <stdatomic.h>
 
+struct catchup;
 struct clients;
 struct failures;
 struct feed;
@@ -30,7 +31,7 @@ struct service {
     struct housekeeping *housekeeping; /* set before the first request */
     atomic_bool moves_keys;            /* a server: housekeeping does what is due; a command looks only */
     struct revocations *revocations;
-    atomic_llong revocations_position; /* of the store's, all up to there are in memory (catchup.h) */
+    struct catchup *catchup; /* up to where the store's are in memory (catchup.h) */
     struct rules *rules;
     struct cache *cache;             /* in memory, or the Redis of all instances */
     struct replication *replication; /* follows it; NULL without a shared cache, and in a command */

@@ -59,7 +59,7 @@ void shared_rules_apply(struct service *service, struct str rest)
     int64_t before, expires_at;
     if (str_cut(&rest, ' ', &hash_text) && hex_read(hash_text, hash, 32) && str_cut(&rest, ' ', &before_text) &&
         read_seconds(before_text, &before) && read_seconds(rest, &expires_at))
-        rules_add(service->rules, hash, before, expires_at);
+        rules_add(service->rules, hash, 0, before, expires_at);
 }
 
 /* --- all of them ---------------------------------------------------------------------------------------------------
@@ -83,8 +83,8 @@ static void holds(void *context, struct str key, struct str value)
         LOG(LOG_WARN, "rule_unreadable", LOG_STR("key", key));
         return;
     }
-    rules_add(reading->seen, hash, before, expires_at);
-    rules_add(reading->service->rules, hash, before, expires_at);
+    rules_add(reading->seen, hash, 0, before, expires_at);
+    rules_add(reading->service->rules, hash, 0, before, expires_at);
 }
 
 struct cache_visitor shared_rules_visitor(struct rules_reading *reading)

@@ -68,12 +68,17 @@ static void grow(struct tally *tally)
     free(old.expires);
 }
 
+static uint32_t seconds_of(int64_t time_s)
+{
+    return time_s < 1 ? 1 : time_s >= ticked ? ticked - 1 : (uint32_t)time_s;
+}
+
 void tally_add(struct tally *tally, const unsigned char hash[32], int64_t expires_at)
 {
     if (tally->count >= tally->places / 4 * 3)
         grow(tally);
     size_t place = place_of(tally, part_of(hash));
-    uint32_t expires = expires_at < 1 ? 1 : expires_at >= ticked ? ticked - 1 : (uint32_t)expires_at;
+    uint32_t expires = seconds_of(expires_at);
     tally->count += tally->expires[place] == 0;
     tally->parts[place] = part_of(hash);
     if (tally->expires[place] < expires)
@@ -87,6 +92,11 @@ bool tally_tick(struct tally *tally, const unsigned char hash[32])
         return false;
     tally->expires[place] = ticked;
     return true;
+}
+
+bool tally_holds(const struct tally *tally, const unsigned char hash[32], int64_t expires_at)
+{
+    return tally->expires[place_of(tally, part_of(hash))] >= seconds_of(expires_at);
 }
 
 bool tally_is_ticked(const struct tally *tally, const unsigned char hash[32])

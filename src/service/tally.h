@@ -14,6 +14,8 @@ void tally_free(struct tally *tally); /* NULL allowed */
 void tally_add(struct tally *tally, const unsigned char hash[32], int64_t expires_at);
 /* Ticks it off; false when it was never added. */
 bool tally_tick(struct tally *tally, const unsigned char hash[32]);
+/* Whether it was added, and until then at least. */
+bool tally_holds(const struct tally *tally, const unsigned char hash[32], int64_t expires_at);
 bool tally_is_ticked(const struct tally *tally, const unsigned char hash[32]);
 /* Whether any is left that matters at `now_s`. */
 bool tally_is_open(const struct tally *tally, int64_t now_s);

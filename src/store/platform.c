@@ -5,7 +5,7 @@
 #include "observe/log.h"
 #include "observe/metrics.h"
 
-enum { VERSION = 3, PAGE = 100 };
+enum { VERSION = 4, PAGE = 100 };
 
 /* --- arguments --------------------------------------------------------------------------------------------------- */
 

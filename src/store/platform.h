@@ -90,7 +90,7 @@ struct err platform_mark_key_disposed(struct store *, struct str kid, int64_t no
 /* platform_records.c: store.h's operations on tokens and revocations. */
 struct err platform_record(struct store *, const struct record *const *lists, size_t count);
 struct err platform_revocations_since(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,
-                                      struct revocation **out, size_t *count);
+                                      struct revocation **out, size_t *count, struct sequence *sequence);
 struct err platform_count_uses(struct store *, const struct token_use *uses, size_t count);
 struct err platform_purge(struct store *, int64_t now_s, size_t max, size_t *deleted);
 

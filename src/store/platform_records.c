@@ -1,5 +1,6 @@
 /* store/platform_records.c: tokens and revocations in the platform's tables. What many callers wait on is one call. */
 #include "base/hex.h"
+#include "jose/jws.h"
 #include "observe/metrics.h"
 #include "store/platform.h"
 
@@ -105,8 +106,19 @@ static bool read_revocation(struct arena *arena, struct str line, struct revocat
            read_number(expires, 0, &out->expires_at) && hex_read(reason, text, out->reason.len);
 }
 
+/* What names the sequence is the database's text: its hash does as well, and is shorter to keep and to compare. */
+static bool read_sequence(const struct json *answer, struct sequence *out)
+{
+    unsigned char hash[32];
+    struct str epoch = platform_str(answer, "epoch");
+    sha256(epoch, hash);
+    memcpy(&out->epoch, hash, sizeof out->epoch);
+    out->epoch |= 1; /* never 0 */
+    return epoch.len > 0 && json_int(json_member(answer, STR("last")), 0, INT64_MAX, &out->last);
+}
+
 struct err platform_revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s,
-                                      size_t max, struct revocation **out, size_t *count)
+                                      size_t max, struct revocation **out, size_t *count, struct sequence *sequence)
 {
     AUTO(arena_release) struct arena work;
     const struct json *answer = NULL;
@@ -119,6 +131,8 @@ struct err platform_revocations_since(struct store *store, struct arena *arena, 
     platform_put_int(&args, "now_s", now_s);
     platform_put_int(&args, "max", (int64_t)max);
     TRY(platform_do(store, &work, "token_service_revocations_since", &args, PLATFORM_REPEATABLE, "", &answer));
+    if (!read_sequence(answer, sequence))
+        return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
     struct revocation *revocations = arena_alloc(arena, max * sizeof *revocations);
     for (rest = platform_rows(answer); found < max && rest.len > 0 && str_next_item(&rest, ',', &line); found++)
         if (!read_revocation(arena, line, &revocations[found])) /* to leave one out would let a revoked token in */

@@ -71,12 +71,19 @@ struct record {
 };
 
 struct revocation {
-    int64_t position; /* ever growing: `revocations_since` continues after it */
+    int64_t position; /* ever growing in one epoch (struct sequence): `revocations_since` continues after it */
     enum revocation_kind kind;
     unsigned char hash[32]; /* SHA-256 of the token; of a rule, of what it names (service/rule.h) */
     int64_t before;         /* s; of a rule. 0 of a token */
     int64_t expires_at;     /* s */
     struct str reason;
+};
+
+/* The sequence of positions that revocations were read from. After a fail-over to a server that lagged, or from a
+ * backup, a position is given a second time: then the epoch is another one, and whoever follows begins anew. */
+struct sequence {
+    uint64_t epoch; /* never 0 */
+    int64_t last;   /* the last position that was given, perhaps not visible yet; INT64_MAX: not known */
 };
 
 /* How often a recorded token was used since that was told last. */
@@ -140,9 +147,10 @@ struct store_ops {
      * row. Recording the same refresh token or revocation twice is no error, and keeps the later expires_at; of a rule
      * also the later `before`. A revocation by which either grows has a new position; else nothing changes. */
     struct err (*record)(struct store *, const struct record *const *lists, size_t count);
-    /* Up to `max` revocations with a position above `after` that have not expired at `now_s`, in order. */
+    /* Up to `max` revocations with a position above `after` that have not expired at `now_s`, in order; and the
+     * sequence that these positions are of. */
     struct err (*revocations_since)(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,
-                                    struct revocation **out, size_t *count);
+                                    struct revocation **out, size_t *count, struct sequence *sequence);
     /* Adds to use_count, and moves last_used_at on; the same token may stand there twice. Not repeatable, and not
      * durable at once: these may lose their last seconds. A token without a row is passed over. NULL: the store keeps
      * neither.

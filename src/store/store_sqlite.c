@@ -213,7 +213,7 @@ static struct err record_all(struct store *store, const struct record *const *li
 }
 
 static struct err revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s, size_t max,
-                                    struct revocation **out, size_t *count)
+                                    struct revocation **out, size_t *count, struct sequence *sequence)
 {
     struct connection *reader = &sqlite_of(store)->reader;
     sqlite3_stmt *since = statement_of(reader, REVOCATIONS_SINCE);
@@ -235,6 +235,7 @@ static struct err revocations_since(struct store *store, struct arena *arena, in
     TRY(err);
     *out = found;
     *count = got;
+    *sequence = (struct sequence){ sqlite_of(store)->epoch, INT64_MAX };
     return OK;
 }
 
@@ -367,6 +368,8 @@ struct err store_sqlite_open(const struct settings *settings, struct store **out
     struct store_sqlite *sqlite = mem_alloc(sizeof *sqlite);
     *sqlite = (struct store_sqlite){ .store.ops = &sqlite_ops };
     random_bytes(&sqlite->next_id, sizeof sqlite->next_id); /* elsewhere than other processes */
+    random_bytes(&sqlite->epoch, sizeof sqlite->epoch);
+    sqlite->epoch |= 1; /* never 0 */
     pthread_mutex_init(&sqlite->writer.lock, NULL);
     pthread_mutex_init(&sqlite->reader.lock, NULL);
     struct err err = open_both(sqlite, path);

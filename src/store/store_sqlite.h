@@ -55,6 +55,7 @@ struct store_sqlite {
     struct connection writer, reader;
     int64_t data_version; /* under the writer's lock, as is the next */
     uint32_t next_id;     /* of an access token, among those that expire in the same second */
+    uint64_t epoch;       /* of the positions, a new one each time: the file may be a backup's since */
 };
 
 static inline struct store_sqlite *sqlite_of(struct store *store)

@@ -75,9 +75,11 @@ static inline struct err memory_find_key(struct store *store, struct arena *aren
 
 /* One entry of each kind, up to the second page. */
 static inline struct err memory_revocations_since(struct store *store, struct arena *arena, int64_t after,
-                                                  int64_t now_s, size_t max, struct revocation **out, size_t *count)
+                                                  int64_t now_s, size_t max, struct revocation **out, size_t *count,
+                                                  struct sequence *sequence)
 {
     (void)store;
+    *sequence = (struct sequence){ 1, INT64_MAX };
     *out = arena_zalloc(arena, REVOCATION_KINDS * sizeof **out);
     *count = 0;
     for (size_t i = 0; i < REVOCATION_KINDS && *count < max; i++) {

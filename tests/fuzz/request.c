@@ -7,6 +7,7 @@
 #include "observe/log.h"
 #include "service/clients.h"
 #include "service/failures.h"
+#include "service/catchup.h"
 #include "service/feed.h"
 #include "service/service.h"
 #include "service/verify.h"
@@ -85,6 +86,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
                                 .signer = &signer.signer,
                                 .audience = str_of(settings.audience),
                                 .failures = failures_new(0),
+                                .catchup = catchup_new(),
                                 .store_ok = true,
                                 .revocations_known_until_ms = INT64_MAX,
                                 .keys_ok = true };
@@ -275,7 +277,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct response response;
     unsigned char hash[32];
     arena_init(&arena, NULL, 0);
-    service.revocations = revocations_new();
+    service.revocations = revocations_new(false);
     service.rules = rules_new();
     service.verified = verified_cache_new(64);
     service.clients = clients_new(service.store, settings.client_cache_s);

@@ -28,7 +28,9 @@ class Issuer:
         self.key, self.kid = tokens.new_key("ES256"), "key-1"
         self.jwks = {"keys": [jwk_of(self.key, self.kid)]}
         self.pages = {}
+        self.epoch = "0" * 15 + "1"
         self.asked = []         # (path, If-None-Match)
+        self.directives = []    # their Cache-Control
         self.show()
 
     def sign(self, payload, typ="at+jwt", key=None, **header):
@@ -42,7 +44,7 @@ class Issuer:
     def page(self, tokens_=b"", rules=(), since=0, following=None, life_s=60, **claims):
         now = int(time.time())
         following = since if following is None else following
-        return {"iss": ISSUER, "iat": now, "exp": now + life_s, "since": since, "next": following,
+        return {"iss": ISSUER, "iat": now, "exp": now + life_s, "epoch": self.epoch, "since": since, "next": following,
                 "position": following, "more": following != since, "tokens": tokens.encode(tokens_),
                 "rules": list(rules)} | claims
 
@@ -70,6 +72,7 @@ class Issuer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                issuer.directives.append(self.headers["Cache-Control"])
                 status, body, headers = issuer.answer(self.path, self.headers["If-None-Match"])
                 self.send_response(status)
                 for name, value in headers.items():

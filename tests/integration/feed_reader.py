@@ -8,7 +8,7 @@ import jwt
 
 import tokens
 
-MEMBERS = {"iss", "iat", "exp", "since", "next", "position", "more", "tokens", "rules"}
+MEMBERS = {"iss", "iat", "exp", "epoch", "since", "next", "position", "more", "tokens", "rules"}
 
 
 def hash_of(token):
@@ -35,6 +35,7 @@ class Reader:
 
     def __init__(self):
         self.since, self.tokens, self.rules = 0, {}, {}
+        self.epoch, self.begun_anew = None, 0
 
     @property
     def path(self):
@@ -49,6 +50,11 @@ class Reader:
             (claim,) = rule.keys() - {"before", "exp"}
             name, told = (claim, tokens.decode(rule[claim])), (rule["before"], rule["exp"])
             self.rules[name] = tuple(map(max, told, self.rules.get(name, told)))
+        if self.epoch not in (None, page["epoch"]):  # other positions: all of it is read again
+            self.epoch, self.since = page["epoch"], 0
+            self.begun_anew += 1
+            return False
+        self.epoch = page["epoch"]
         # A tail that lies before what was asked for is of an instance that looked earlier: from there it goes on.
         self.since = page["next"]
         return not page["more"]

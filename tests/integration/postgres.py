@@ -124,6 +124,47 @@ class Postgres:
         shutil.rmtree(self.home, ignore_errors=True)
 
 
+class Standby(Postgres):
+    """A streaming standby of another one, with the same users and databases. It takes what comes until fall_behind();
+    promote() makes it a server of its own, which lacks what came after that."""
+
+    def __init__(self, primary):  # pylint: disable=super-init-not-called
+        self.fsync, self.addresses, self.user = primary.fsync, ("127.0.0.1",), primary.user
+        self.home = Path(tempfile.mkdtemp(prefix="token-service-standby-"))
+        self.port, self.process = free_port(), None
+        if self.user:
+            os.chown(self.home, self.user.pw_uid, self.user.pw_gid)
+        self._run("pg_basebackup", "-D", self.home / "data", "-d", primary.url(), "-R", "-c", "fast", "-X", "stream",
+                  "--no-sync")
+
+    def _ask(self, query):
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            result = connection.execute(query)
+            return result.fetchall() if result.description else None
+
+    def _until(self, query, otherwise):
+        end = time.monotonic() + 60
+        while not self._ask(query)[0][0]:
+            assert time.monotonic() < end, otherwise
+            time.sleep(0.02)
+
+    def has_all_of(self, primary):
+        """Waits until it has replayed what the primary has written up to now."""
+        with psycopg.connect(primary.url(), autocommit=True) as connection:
+            (place,) = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+        self._until(f"SELECT pg_last_wal_replay_lsn() >= '{place}'", "the standby does not follow")
+
+    def fall_behind(self):
+        """From now on it hears of nothing new."""
+        self._ask("ALTER SYSTEM SET primary_conninfo = ''")
+        self._ask("SELECT pg_reload_conf()")
+        self._until("SELECT count(*) = 0 FROM pg_stat_wal_receiver", "the standby still follows")
+
+    def promote(self):
+        self._ask("SELECT pg_promote(true, 60)")
+        self._until("SELECT NOT pg_is_in_recovery()", "the standby was not promoted")
+
+
 class Pooler:
     """pgbouncer before a Postgres: the server's connection changes after each transaction, two for all."""
 

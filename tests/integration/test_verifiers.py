@@ -317,7 +317,9 @@ def lies(issuer):
     yield "a rule of two kinds", issuer.sign(good | {"rules": [rule("sub", "x", now) | rule("sid", "x", now)]}, typ)
     yield "a rule without a time", issuer.sign(good | {"rules": [rule("sub", "x", None)]}, typ)
     yield "rules that are none", issuer.sign(good | {"rules": {}}, typ)
-    for name in ("iss", "iat", "exp", "since", "next", "more", "tokens", "rules"):
+    yield "of no epoch", issuer.sign(good | {"epoch": ""}, typ)
+    yield "of an epoch that is none", issuer.sign(good | {"epoch": "0123456789ABCDEF"}, typ)
+    for name in ("iss", "iat", "exp", "epoch", "since", "next", "more", "tokens", "rules"):
         yield f"without {name}", issuer.sign({key: value for key, value in good.items() if key != name}, typ)
         yield f"{name} of a wrong type", issuer.sign(good | {name: None}, typ)
     yield "cut", issuer.sign(good, typ)[:-10]
@@ -409,6 +411,42 @@ def test_a_store_from_a_backup_has_the_feed_read_again(start, issuer):
     verifier.until(second, "refused revoked")
     assert [verifier.ask(first), verifier.ask(third)] == ["refused revoked", "refused revoked"]
     assert verifier.ask(issuer.token()) == "ok user-1"
+
+
+def test_another_epoch_has_the_feed_read_again(start, issuer):
+    """The head has not gone back, so no position tells: a page that was left behind says something else now."""
+    first, second, third = (issuer.token(sub=name) for name in ("first", "second", "third"))
+    issuer.show(packed(first), following=4096)
+    issuer.show(since=4096)
+    verifier = start(issuer.url)
+    assert [verifier.ask(first), verifier.ask(second)] == ["refused revoked", "ok second"]
+    begin = len(issuer.asked)
+    issuer.epoch = "0" * 15 + "2"
+    issuer.show(packed(second), following=4096)
+    issuer.show(packed(third), since=4096)
+    verifier.until(second, "refused revoked")
+    assert [verifier.ask(first), verifier.ask(third)] == ["refused revoked", "refused revoked"]
+    assert verifier.ask(issuer.token()) == "ok user-1"
+    asked = [path for path, _ in issuer.asked[begin:] if "/revocations" in path]
+    assert asked.count("/revocations?since=0") == 1, "read again once"
+    again = begin + next(at for at, (path, _) in enumerate(issuer.asked[begin:]) if path.endswith("since=0"))
+    assert issuer.directives[again:again + 2] == ["no-cache"] * 2, "past caches, which may hold pages of before"
+    polls(issuer, 2)
+    assert issuer.asked[-1][1], "and then with its tag, as ever"
+
+
+def test_pages_of_two_epochs_say_nothing_together(start, issuer):
+    """The tail of one and a page of the other, as a cache mixes them: what they tell is taken, and nothing is fresh."""
+    token = issuer.token(sub="revoked")
+    issuer.show(packed(token), following=4096)
+    issuer.epoch = "0" * 15 + "2"
+    issuer.show(since=4096)
+    verifier = start(issuer.url)
+    polls(issuer, 4)
+    assert verifier.ask(issuer.token()) == "refused feed_stale"
+    assert verifier.ask(token) == "refused revoked"
+    issuer.show(following=4096)
+    verifier.until(issuer.token(), "ok user-1")
 
 
 def test_the_tail_is_asked_for_with_its_tag(start, issuer):

@@ -80,8 +80,11 @@ static void an_empty_page_says_so(void **state)
 {
     (void)state;
     const struct feed_page page = { .issuer = STR("https://a\"b"), .iat = 5, .exp = 65, .position = 7 };
-    assert_str(written(&page), "{\"iss\":\"https://a\\\"b\",\"iat\":5,\"exp\":65,\"since\":0,\"next\":0,\"position\":7,"
-                               "\"more\":false,\"tokens\":\"\",\"rules\":[]}");
+    struct feed_page of_epoch = page;
+    memcpy(&of_epoch.epoch, "\1\2\3\4\5\6\7\10", sizeof of_epoch.epoch);
+    assert_str(written(&of_epoch), "{\"iss\":\"https://a\\\"b\",\"iat\":5,\"exp\":65,"
+                                   "\"epoch\":\"0102030405060708\",\"since\":0,\"next\":0,\"position\":7,"
+                                   "\"more\":false,\"tokens\":\"\",\"rules\":[]}");
 }
 
 static void an_entry_is_a_part_of_its_hash_and_its_expiry(void **state)
@@ -96,7 +99,8 @@ static void an_entry_is_a_part_of_its_hash_and_its_expiry(void **state)
         .issuer = STR("i"), .since = 4096, .next = 8192, .position = 8192, .entries = entries, .count = 2
     };
     /* 00 01 … 0f 01 02 03 04, then 16 ff and an expiry that is held at its maximum */
-    assert_str(written(&page), "{\"iss\":\"i\",\"iat\":0,\"exp\":0,\"since\":4096,\"next\":8192,\"position\":8192,"
+    assert_str(written(&page), "{\"iss\":\"i\",\"iat\":0,\"exp\":0,\"epoch\":\"0000000000000000\","
+                               "\"since\":4096,\"next\":8192,\"position\":8192,"
                                "\"more\":true,\"tokens\":\"AAECAwQFBgcICQoLDA0ODwECAwT__________________________w\","
                                "\"rules\":[]}");
 }
@@ -111,7 +115,8 @@ static void a_rule_says_which_claim_it_is_about(void **state)
         entries[i] = (struct revocation){ .kind = kinds[i], .before = 7, .expires_at = 9 };
     const struct feed_page page = { .issuer = STR("i"), .entries = entries, .count = COUNT(kinds) };
 #define HASH "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-    assert_str(written(&page), "{\"iss\":\"i\",\"iat\":0,\"exp\":0,\"since\":0,\"next\":0,\"position\":0,"
+    assert_str(written(&page), "{\"iss\":\"i\",\"iat\":0,\"exp\":0,\"epoch\":\"0000000000000000\","
+                               "\"since\":0,\"next\":0,\"position\":0,"
                                "\"more\":false,\"tokens\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAk\",\"rules\":["
                                "{\"sub\":\"" HASH "\",\"before\":7,\"exp\":9},"
                                "{\"client_id\":\"" HASH "\",\"before\":7,\"exp\":9},"

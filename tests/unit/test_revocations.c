@@ -20,7 +20,7 @@ static void add(struct revocations *set, uint64_t number, int64_t expires_at)
 
 static void an_empty_set_has_nothing(void **state)
 {
-    struct revocations *set = revocations_new();
+    struct revocations *set = revocations_new(false);
     (void)state;
     assert_false(has(set, 1));
     assert_int_equal(revocations_count(set), 0);
@@ -33,7 +33,7 @@ static void an_empty_set_has_nothing(void **state)
 static void what_was_added_is_there_and_nothing_else(void **state)
 {
     enum { MANY = 100000 };
-    struct revocations *set = revocations_new();
+    struct revocations *set = revocations_new(false);
     (void)state;
     for (uint64_t i = 0; i < MANY; i++) {
         add(set, i, 2000);
@@ -55,7 +55,7 @@ static void what_was_added_is_there_and_nothing_else(void **state)
 static void a_million_entries_take_less_than_64_megabytes(void **state)
 {
     enum { MILLION = 1000000 };
-    struct revocations *set = revocations_new();
+    struct revocations *set = revocations_new(false);
     size_t fixed = revocations_bytes(set);
     (void)state;
     for (uint64_t i = 0; i < MILLION; i++) {
@@ -72,7 +72,7 @@ static void a_million_entries_take_less_than_64_megabytes(void **state)
 static void hashes_that_differ_in_one_of_their_first_16_bytes_are_two(void **state)
 {
     unsigned char hash[32] = { 0 };
-    struct revocations *set = revocations_new();
+    struct revocations *set = revocations_new(false);
     (void)state;
     revocations_add(set, hash, 2000);
     assert_true(revocations_has(set, hash));
@@ -90,7 +90,7 @@ static void hashes_that_differ_in_one_of_their_first_16_bytes_are_two(void **sta
 static void hashes_that_want_the_same_place_are_all_kept(void **state)
 {
     enum { MANY = 300 };
-    struct revocations *set = revocations_new();
+    struct revocations *set = revocations_new(false);
     unsigned char hash[32] = { 0 };
     (void)state;
     for (int i = 0; i < MANY; i++) {
@@ -110,7 +110,7 @@ static void hashes_that_want_the_same_place_are_all_kept(void **state)
 
 static void the_later_expiry_stays(void **state)
 {
-    struct revocations *set = revocations_new();
+    struct revocations *set = revocations_new(false);
     (void)state;
     add(set, 1, 2000);
     add(set, 1, 1000); /* earlier: changes nothing */
@@ -128,7 +128,7 @@ static void the_later_expiry_stays(void **state)
 
 static void a_purge_drops_what_expired_before_and_nothing_that_did_not(void **state)
 {
-    struct revocations *set = revocations_new();
+    struct revocations *set = revocations_new(false);
     (void)state;
     for (uint64_t i = 0; i < 10000; i++)
         add(set, i, (int64_t)(1000 + i));
@@ -150,7 +150,7 @@ static void times_beyond_any_clock_are_kept_and_not_wrapped_round(void **state)
 {
     static const int64_t times[] = { INT64_C(4294967295), INT64_C(4294967296), INT64_C(4294967297),
                                      INT64_C(253402300799), INT64_MAX };
-    struct revocations *set = revocations_new();
+    struct revocations *set = revocations_new(false);
     (void)state;
     for (size_t i = 0; i < COUNT(times); i++)
         add(set, i, times[i]);
@@ -187,7 +187,7 @@ static void threads_never_miss_what_is_there(void **state)
 {
     struct worker workers[3];
     pthread_t threads[COUNT(workers)];
-    struct revocations *set = revocations_new();
+    struct revocations *set = revocations_new(false);
     (void)state;
     for (size_t i = 0; i < COUNT(workers); i++) {
         workers[i] = (struct worker){ .set = set, .first = i * 1000000 };
@@ -204,8 +204,48 @@ static void threads_never_miss_what_is_there(void **state)
     revocations_free(set);
 }
 
-RUN(TEST(an_empty_set_has_nothing), TEST(what_was_added_is_there_and_nothing_else),
-    TEST(a_million_entries_take_less_than_64_megabytes),
+static void a_walk_shows_whole_hashes_that_have_not_ended(void **state)
+{
+    enum { MANY = 20000, PAGE = 70 };
+    struct revocations *set = revocations_new(true), *parts = revocations_new(false);
+    struct revoked page[PAGE];
+    struct revocations_cursor cursor = { 0, 0 };
+    static bool seen[MANY];
+    unsigned char hash[32];
+    size_t shown = 0;
+    (void)state;
+    assert_int_equal(revocations_list(set, &cursor, 0, page, PAGE), 0);
+    for (uint64_t i = 0; i < MANY; i++) {
+        memset(hash, (int)(i % 251), sizeof hash);
+        memcpy(hash, &i, sizeof i);
+        memcpy(hash + 24, &i, sizeof i); /* of what nobody compares */
+        revocations_add(set, hash, i % 4 == 0 ? 1000 : 2000);
+        revocations_add(parts, hash, 2000);
+    }
+    cursor = (struct revocations_cursor){ 0, 0 };
+    for (size_t count; (count = revocations_list(set, &cursor, 1000, page, PAGE)) > 0; shown += count)
+        for (size_t i = 0; i < count; i++) {
+            uint64_t number, end;
+            memcpy(&number, page[i].hash, sizeof number);
+            memcpy(&end, page[i].hash + 24, sizeof end);
+            assert_true(number < MANY && number == end && number % 4 != 0 && !seen[number]);
+            assert_int_equal(page[i].hash[20], number % 251);
+            assert_int_equal(page[i].expires_at, 2000);
+            seen[number] = true;
+        }
+    assert_int_equal(shown, MANY / 4 * 3);
+    assert_int_equal(revocations_purge(set, 1500), MANY / 4); /* rebuilt, and whole still */
+    cursor = (struct revocations_cursor){ 0, 0 };
+    assert_int_equal(revocations_list(set, &cursor, 0, page, PAGE), PAGE);
+    assert_memory_equal(page[0].hash, page[0].hash + 24, sizeof(uint64_t));
+    cursor = (struct revocations_cursor){ 0, 0 };
+    assert_int_equal(revocations_list(parts, &cursor, 0, page, PAGE), 0);
+    revocations_free(parts);
+    revocations_free(set);
+}
+
+RUN(TEST(a_walk_shows_whole_hashes_that_have_not_ended), TEST(an_empty_set_has_nothing),
+    TEST(what_was_added_is_there_and_nothing_else), TEST(a_million_entries_take_less_than_64_megabytes),
     TEST(hashes_that_differ_in_one_of_their_first_16_bytes_are_two), TEST(hashes_that_want_the_same_place_are_all_kept),
     TEST(the_later_expiry_stays), TEST(a_purge_drops_what_expired_before_and_nothing_that_did_not),
     TEST(times_beyond_any_clock_are_kept_and_not_wrapped_round), TEST(threads_never_miss_what_is_there))

@@ -151,8 +151,12 @@ static struct err record_one(struct store *store, const struct record *record)
 static size_t since(struct store *store, int64_t after, int64_t now_s, size_t max, struct revocation **out)
 {
     size_t count = 12345;
-    assert_ok(store->ops->revocations_since(store, &arena, after, now_s, max, out, &count));
+    struct sequence sequence = { 0, 0 };
+    assert_ok(store->ops->revocations_since(store, &arena, after, now_s, max, out, &count, &sequence));
     assert_true(count <= max);
+    assert_true(sequence.epoch != 0);
+    for (size_t i = 0; i < count; i++)
+        assert_true((*out)[i].position <= sequence.last);
     return count;
 }
 
@@ -1491,7 +1495,8 @@ static int be_another_process(char **argv)
         const struct client client = client_of(argv[3]);
         err = store->ops->add_client(store, &client);
     } else if (!err.code) {
-        err = store->ops->revocations_since(store, &arena, 0, 1000, 100, &found, &count);
+        struct sequence sequence;
+        err = store->ops->revocations_since(store, &arena, 0, 1000, 100, &found, &count, &sequence);
     }
     store_closep(&store);
     arena_release(&arena);

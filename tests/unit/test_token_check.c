@@ -71,7 +71,7 @@ static int begin_one(void **state)
                                 .store = store,
                                 .signer = signer,
                                 .keyring = ring,
-                                .revocations = revocations_new(),
+                                .revocations = revocations_new(false),
                                 .rules = rules_new(),
                                 .revocations_known_until_ms = INT64_MAX,
                                 .verified = verified_cache_new(cache_entries),
@@ -796,7 +796,7 @@ static void revoke_by_rule_of(enum revocation_kind rule, const char *value, int6
 {
     unsigned char hash[32];
     rule_hash(rule, str_of(value), hash);
-    rules_add(service.rules, hash, before, NOW + 10000);
+    rules_add(service.rules, hash, REVOKED_SUBJECT, before, NOW + 10000);
 }
 
 /* A token of this shape is refused by its own rule, up to the second in which it was issued, and by no other's. */

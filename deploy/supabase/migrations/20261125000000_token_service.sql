@@ -521,6 +521,24 @@ BEGIN
     RETURN jsonb_build_object('unlinked', unlinked);
 END $$;
 
+-- Whose positions these are. A standby that takes over (another timeline), a restored backup (another cluster, database
+-- or file of the table) gives some of them a second time, to other revocations; a standby has none to give, and fails
+-- here. Where a host hides the first two, what is left must do.
+CREATE OR REPLACE FUNCTION public.token_service_epoch() RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
+DECLARE
+    cluster text := '';
+BEGIN
+    BEGIN
+        cluster := (SELECT system_identifier FROM pg_control_system()) || '-' ||
+            left(pg_walfile_name(pg_current_wal_lsn()), 8);
+    EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR undefined_function THEN
+        NULL;
+    END;
+    RETURN concat_ws('-', cluster, (SELECT oid FROM pg_database WHERE datname = current_database()),
+        pg_relation_filenode('public.token_service_revocations'));
+END $$;
+
 -- "position hash expiry reason", of a rule "position hash expiry reason kind before", divided by commas; the reason in
 -- hexadecimal (its first 256 characters, so that a page is bounded). A start reads a million of these: so nothing in it
 -- has to be escaped, what does not change is worked out once, and the answer is json, a text as it stands, where jsonb
@@ -534,7 +552,9 @@ DECLARE
 BEGIN
     RETURN (SELECT '{"rows":"' || coalesce(string_agg(concat_ws(' ', page.position, page.token_hash,
             date_part('epoch', page.expires_at)::bigint, encode(convert_to(left(page.reason, 256), 'UTF8'), 'hex'),
-            page.kind, date_part('epoch', page.issued_before)::bigint), ','), '') || '"}'
+            page.kind, date_part('epoch', page.issued_before)::bigint), ','), '') || '","epoch":"' ||
+            public.token_service_epoch() || '","last":' || (SELECT last_value FROM public.token_service_positions) ||
+            '}'
         FROM (SELECT r.position, r.token_hash, r.expires_at, r.reason, r.kind, r.issued_before
               FROM public.token_service_revocations r
               WHERE r.position > after AND r.expires_at > expired ORDER BY r.position LIMIT room) AS page)::json;
@@ -620,7 +640,7 @@ CREATE OR REPLACE FUNCTION public.token_service_check(args jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 BEGIN
     UPDATE public.token_service_state SET checks = checks + 1 WHERE id = 1;
-    RETURN jsonb_build_object('version', 3);
+    RETURN jsonb_build_object('version', 4);
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_take_lease(args jsonb) RETURNS jsonb
