@@ -1,8 +1,34 @@
 /* main.c: the subcommands, as a table. */
 #include "cli/cli.h"
-#include "observe/log.h"
+#include "observe/log_writer.h"
 #include "version.h"
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
+
+/* A descriptor that was closed by whoever started the program would be given to the first file or socket that is
+ * opened, which a line for standard error would then go into. Opened the other way round, reading and writing fail as
+ * before.
+ */
+static bool hold_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
+/* From here on nothing waits for a reader of standard error; what is said at the end is still written. */
+static int serve(struct app *app)
+{
+    struct err err = log_writer_start();
+    if (!err.code)
+        err = app_serve(app);
+    int code = report(err);
+    app_close(app);
+    log_writer_stop();
+    return code;
+}
 
 static int command_serve(int argc, char **argv)
 {
@@ -17,11 +43,10 @@ static int command_serve(int argc, char **argv)
         code = report(lifecycle_check(&app.arena, &app.settings));
         if (code == EXIT_OK)
             settings_print_values(&app.settings, stdout);
+        app_close(&app);
     } else {
-        log_configure((enum log_level)app.settings.log_level, (enum log_format)app.settings.log_format);
-        code = report(app_serve(&app));
+        code = serve(&app);
     }
-    app_close(&app);
     settings_release(&app.settings);
     return code;
 }
@@ -91,6 +116,8 @@ static bool asks_for_help(const char *arg)
 
 int main(int argc, char **argv)
 {
+    if (!hold_standard_streams())
+        return EXIT_FAILED;
     app_prepare();
     const char *name = argc > 1 ? argv[1] : "help";
     if (strcmp(name, "--version") == 0)

@@ -1,5 +1,6 @@
 /* cli/options.c: what all commands share: reading arguments, calling the service from within, reporting. */
 #include "cli/cli.h"
+#include "observe/log.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,7 @@ bool options_read(int argc, char **argv, const struct option_row *rows, size_t c
         settings_release(settings);
         return usage("unknown argument", rest[next]);
     }
+    log_configure((enum log_level)settings->log_level, (enum log_format)settings->log_format);
     return true;
 }
 
@@ -115,7 +117,7 @@ int report(struct err err)
 {
     if (!err.code)
         return EXIT_OK;
-    fprintf(stderr, "token-service: %s\n", err.why);
+    log_sentence(err.why);
     switch (err.code) {
     case ERR_INVALID_REQUEST:
         return EXIT_USAGE;

@@ -1,9 +1,10 @@
-/* observe/log.c: one event, one line, one write(2). The line is built on the caller's stack, so threads share nothing
- * but a few atomics: level, format, the rate limit's second, the number of lines lost. What doesn't fit is cut inside a
+/* observe/log.c: one event, one line. The line is built on the caller's stack, so threads share nothing but a few
+ * atomics (level, format, the rate limit's second) and the way to standard error. What doesn't fit is cut inside a
  * value, never inside a character or an escape, and the line is closed all the same. */
 #include "observe/log.h"
 #include "base/hex.h"
 #include "base/json.h"
+#include "observe/log_writer.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-    LINE_ROOM = 4096, /* PIPE_BUF as well: a pipe takes such a line whole or not at all */
+    LINE_ROOM = LOG_LINE_MAX,
     TAIL_ROOM = 32,   /* kept free for a closing quote, the mark of a cut line, brace and line break */
     NUMBER_ROOM = 24, /* the longest int64_t */
     ESCAPE_ROOM = 6,  /* \u001f; also the longest that one character becomes */
@@ -24,7 +25,6 @@ static const char *const level_names[] = { "error", "warn", "info", "debug" };
 static atomic_int wanted_level = LOG_INFO;
 static atomic_bool writes_json = true;
 static _Atomic uint64_t window; /* second << LINES_BITS | lines in it */
-static _Atomic uint64_t lost;   /* lines not written since the last line that said so */
 
 void log_configure(enum log_level level, enum log_format format)
 {
@@ -199,12 +199,10 @@ static void put_tail(struct line *line)
     put(line, line->json ? STR("}\n") : STR("\n"));
 }
 
-/* A line that the kernel doesn't take counts as lost; nothing here may stop the service. */
 static void write_line(struct timespec now, enum log_level level, const char *event, const struct log_field *fields,
                        size_t count)
 {
     struct line line; /* not cleared: 4 KiB */
-    ssize_t written;
     line.len = 0;
     line.cut = false;
     line.json = atomic_load_explicit(&writes_json, memory_order_relaxed);
@@ -212,11 +210,7 @@ static void write_line(struct timespec now, enum log_level level, const char *ev
     for (size_t i = 0; i < count && !line.cut; i++)
         put_field(&line, fields[i]);
     put_tail(&line);
-    do
-        written = write(STDERR_FILENO, line.at, line.len);
-    while (written < 0 && errno == EINTR);
-    if (written < 0)
-        atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
+    log_writer_put((struct str){ line.at, line.len }, level <= LOG_WARN);
 }
 
 /* --- the rate limit ---------------------------------------------------------------------------------------------- */
@@ -244,14 +238,23 @@ void log_event(enum log_level level, const char *event, const struct log_field *
         return;
     clock_gettime(CLOCK_REALTIME, &now);
     if (!take_room((uint64_t)now.tv_sec, level > LOG_WARN, &is_first)) {
-        atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
+        log_writer_lose(COUNT_LOG_LIMITED);
         return;
     }
-    uint64_t dropped = is_first ? atomic_exchange_explicit(&lost, 0, memory_order_relaxed) : 0;
+    uint64_t dropped = is_first ? log_writer_take_lost() : 0;
     if (dropped > 0)
         write_line(now, LOG_WARN, "log_lines_dropped", &LOG_INT("lines", (int64_t)dropped), 1);
     write_line(now, level, event, fields, count);
     errno = kept_errno;
+}
+
+void log_sentence(const char *sentence)
+{
+    char line[LINE_ROOM];
+    int len = snprintf(line, sizeof line - 1, "token-service: %s", sentence);
+    size_t used = len < 0 ? 0 : (size_t)len < sizeof line - 1 ? (size_t)len : sizeof line - 2;
+    line[used] = '\n';
+    log_writer_put((struct str){ line, used + 1 }, true);
 }
 
 void log_token_id(const unsigned char sha256[32], char out[13])

@@ -20,9 +20,9 @@ struct log_field {
 void log_configure(enum log_level level, enum log_format format);
 bool log_wants(enum log_level level);
 
-/* Writes one line with a single write(2): time (ISO 8601, milliseconds, Z), level, event, then the fields. `event` is a
- * short fixed name ("token_issued"). Lines are cut at 4 KiB. Thread-safe. More than 1,000 lines a second below warn are
- * dropped and counted in one line after that. */
+/* One line, whole: time (ISO 8601, milliseconds, Z), level, event, then the fields. `event` is a short fixed name
+ * ("token_issued"). Lines are cut at 4 KiB. Thread-safe. More than 1,000 lines a second below warn are dropped; those,
+ * and what a server's reader of standard error doesn't take (log_writer.h), are counted in one line after that. */
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t count);
 #define LOG(level, event, ...)                                                                                         \
     do {                                                                                                               \
@@ -31,6 +31,9 @@ void log_event(enum log_level level, const char *event, const struct log_field *
             log_event(level, event, log_fields_, sizeof log_fields_ / sizeof *log_fields_);                            \
         }                                                                                                              \
     } while (0)
+
+/* A line for people, "token-service: …", as it is: why a command or the start failed. */
+void log_sentence(const char *sentence);
 
 /* The first 12 hexadecimal digits of a token's SHA-256, into `out` with a NUL. */
 void log_token_id(const unsigned char sha256[32], char out[13]);

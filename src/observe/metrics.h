@@ -65,6 +65,9 @@ enum counter {
     COUNT_RULE_REFUSALS, /* token_service_rule_refusals_total */
     COUNT_RULES_FULL,    /* token_service_rules_full_total */
     COUNT_CLOCK_STEPS,   /* token_service_clock_steps_total */
+    COUNT_LOG_LIMITED,
+    COUNT_LOG_FULL,
+    COUNT_LOG_FAILED, /* token_service_log_lines_lost_total{reason} */
     COUNT_COUNT
 };
 

@@ -1,10 +1,13 @@
 /* tests/unit/test_log.c: what stands on standard error, whatever the values are. */
 #include "base/json.h"
 #include "observe/log.h"
+#include "observe/log_writer.h"
 #include "unit.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -347,10 +350,121 @@ static void a_token_is_named_by_twelve_digits_of_its_hash(void **state)
     (void)state;
 }
 
+/* --- a server's way: the queue and its writer -------------------------------------------------------------------- */
+
+enum { TALKERS = 4, LINES_EACH = 3000 };
+
+static int reader_fd, before_fd; /* the other end of standard error; what standard error was before */
+static atomic_bool reads;
+static size_t next_of[TALKERS], lines_read, lines_bad;
+
+static void *talk(void *arg)
+{
+    const struct log_field fields[] = { LOG_INT("talker", (int64_t)(intptr_t)arg), LOG_INT("line", 0),
+                                        LOG_TEXT_("padding", "0123456789") };
+    struct log_field now[3];
+    memcpy(now, fields, sizeof now);
+    for (int64_t i = 0; i < LINES_EACH; i++) {
+        now[1].number = i;
+        now[2].text.len = (size_t)(i % 11);
+        log_event(LOG_WARN, "talk", now, 3);
+    }
+    return NULL;
+}
+
+/* Each thread's lines come in their order, some left out, and none in pieces. */
+static void judge(char *line)
+{
+    const char *at = strstr(line, "\"talker\":"), *after = at ? strstr(at, ",\"line\":") : NULL;
+    lines_read++;
+    if (strstr(line, "log_lines_dropped"))
+        return;
+    size_t talker = at ? (size_t)strtol(at + strlen("\"talker\":"), NULL, 10) : TALKERS;
+    size_t number = after ? (size_t)strtol(after + strlen(",\"line\":"), NULL, 10) : 0;
+    if (line[0] != '{' || line[strlen(line) - 1] != '}' || !after || talker >= TALKERS || number < next_of[talker]) {
+        lines_bad++;
+        return;
+    }
+    next_of[talker] = number + 1;
+}
+
+static void *read_slowly(void *arg)
+{
+    char line[LINE_LIMIT + 2];
+    const struct timespec pause = { .tv_nsec = 1000000 };
+    FILE *in = fdopen(reader_fd, "r");
+    (void)arg;
+    while (!atomic_load(&reads))
+        nanosleep(&pause, NULL);
+    while (in && fgets(line, sizeof line, in)) {
+        line[strcspn(line, "\n")] = '\0';
+        judge(line);
+    }
+    if (in)
+        fclose(in);
+    return NULL;
+}
+
+static void redirect(void)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        abort();
+    before_fd = dup(STDERR_FILENO);
+    (void)dup2(ends[1], STDERR_FILENO);
+    close(ends[1]);
+    reader_fd = ends[0];
+}
+
+static void undo_redirection(void)
+{
+    (void)dup2(before_fd, STDERR_FILENO);
+    close(before_fd);
+}
+
+static void many_talk_while_nobody_reads_and_nobody_waits(void **state)
+{
+    pthread_t talkers[TALKERS], reader;
+    log_configure(LOG_INFO, LOG_JSON);
+    (void)log_writer_take_lost();
+    redirect();
+    struct err err = log_writer_start();
+    pthread_create(&reader, NULL, read_slowly, NULL);
+    for (intptr_t i = 0; i < TALKERS; i++)
+        pthread_create(&talkers[i], NULL, talk, (void *)i);
+    for (size_t i = 0; i < TALKERS; i++)
+        pthread_join(talkers[i], NULL); /* they end, though nothing has been read */
+    atomic_store(&reads, true);
+    log_writer_stop();
+    undo_redirection(); /* the pipe's last writer is gone: the reader ends */
+    pthread_join(reader, NULL);
+    assert_code(err, ERR_OK, "start");
+    assert_int_equal(lines_bad, 0);
+    assert_true(lines_read > 500); /* what the pipe and the queue hold */
+    assert_true(log_writer_take_lost() > 0);
+    (void)state;
+}
+
+static void whoever_stops_waits_for_no_reader(void **state)
+{
+    const struct log_field field = LOG_INT("n", 1);
+    redirect();
+    struct err err = log_writer_start();
+    for (size_t i = 0; i < 4000; i++)
+        log_event(LOG_WARN, "unread", &field, 1);
+    log_writer_stop();
+    log_event(LOG_WARN, "after the end", &field, 1);
+    undo_redirection();
+    close(reader_fd);
+    assert_code(err, ERR_OK, "start");
+    (void)state;
+}
+
 RUN(TEST(a_line_is_one_json_object_with_time_level_event_and_fields),
     TEST(no_value_can_forge_a_line_or_steer_a_terminal), TEST(a_line_too_long_is_cut_and_still_one_json_object),
     TEST(fields_that_have_no_room_are_left_out_whole), TEST(text_is_for_people_and_quotes_what_is_odd),
     TEST(text_too_long_is_cut_as_well), TEST(a_level_that_is_not_wanted_costs_nothing_and_writes_nothing),
     TEST(a_flood_is_limited_and_what_was_dropped_is_counted),
     TEST(a_line_that_the_kernel_refuses_is_counted_and_errno_kept), TEST(lines_of_threads_never_mix),
-    TEST(a_token_is_named_by_twelve_digits_of_its_hash))
+    TEST(a_token_is_named_by_twelve_digits_of_its_hash), TEST(many_talk_while_nobody_reads_and_nobody_waits),
+    TEST(whoever_stops_waits_for_no_reader))
