@@ -165,7 +165,7 @@ static struct err publish_standby(struct rotation *rotation, struct arena *arena
 static struct err make_standby(struct rotation *rotation, struct arena *arena, int64_t now_s)
 {
     struct store *store = rotation->store;
-    struct err err = store->ops->take_lease(store, STR("standby"), now_s, LEASE_S);
+    struct err err = store->ops->take_lease(store, STR("standby"), LEASE_S);
     if (err.code)
         return err.code == ERR_CONFLICT ? failed(ERR_CONFLICT, "another instance is making the next key") : err;
     err = publish_standby(rotation, arena, now_s);

@@ -87,14 +87,30 @@ static struct commit_item *take(struct commit *commit, const struct record *list
     return batch;
 }
 
-static void finish(struct commit *commit, struct commit_item *batch, struct err failure)
+/* What the store says of its inside is in the log. */
+static struct err failure_of(struct err verdict)
 {
-    while (batch) {
+    return verdict.code == ERR_UNAVAILABLE ? failed(ERR_UNAVAILABLE, "the store did not take the record; try again")
+                                           : verdict;
+}
+
+static void finish(struct commit *commit, struct commit_item *batch, const struct err *verdicts)
+{
+    for (size_t i = 0; batch; i++) {
         struct commit_item *item = batch;
         batch = item->next; /* first: after `done` the item is the submitter's again */
         atomic_fetch_sub(&commit->depth, 1);
-        item->done(item, failure);
+        item->done(item, failure_of(verdicts[i]));
     }
+}
+
+static void count_kept(const struct err *verdicts, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        kept += !verdicts[i].code;
+    metrics_count(COUNT_COMMITS, kept > 0);
+    metrics_count(COUNT_COMMITTED_RECORDS, kept);
 }
 
 static void *run(void *arg)
@@ -104,18 +120,16 @@ static void *run(void *arg)
     pthread_mutex_lock(&commit->lock);
     for (;;) {
         const struct record *lists[BATCH_MAX];
+        struct err verdicts[BATCH_MAX];
         size_t count = 0;
         gather(commit);
         if (!commit->first)
             break; /* stopping, and nothing is left */
         struct commit_item *batch = take(commit, lists, &count);
         pthread_mutex_unlock(&commit->lock);
-        struct err err = commit->store->ops->record(commit->store, lists, count);
-        if (!err.code) {
-            metrics_count(COUNT_COMMITS, 1);
-            metrics_count(COUNT_COMMITTED_RECORDS, count);
-        }
-        finish(commit, batch, err.code ? failed(ERR_UNAVAILABLE, "the store did not take the record; try again") : OK);
+        commit->store->ops->record(commit->store, lists, count, verdicts);
+        count_kept(verdicts, count);
+        finish(commit, batch, verdicts);
         pthread_mutex_lock(&commit->lock);
     }
     pthread_mutex_unlock(&commit->lock);

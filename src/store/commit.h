@@ -9,8 +9,8 @@
 struct commit;
 
 /* One request's records. The submitter owns it until `done`, which is called on the commit thread, exactly once, and
- * must not block. `failure` is OK when all is durable, else ERR_UNAVAILABLE and none of this request's records is kept.
- */
+ * must not block. `failure` is OK when all is durable; ERR_INVALID_REQUEST when the store can't hold one of them, and
+ * none is kept; else ERR_UNAVAILABLE, and perhaps they are. */
 struct commit_item {
     const struct record *records;
     void (*done)(struct commit_item *, struct err failure);

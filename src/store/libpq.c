@@ -34,7 +34,7 @@ static bool find_all(void *library)
         { "PQsslInUse", &calls.sslInUse },
         { "PQsocket", &calls.socket },
         { "PQsetnonblocking", &calls.setnonblocking },
-        { "PQsetNoticeProcessor", &calls.setNoticeProcessor },
+        { "PQsetNoticeReceiver", &calls.setNoticeReceiver },
         { "PQsendQueryParams", &calls.sendQueryParams },
         { "PQflush", &calls.flush },
         { "PQconsumeInput", &calls.consumeInput },

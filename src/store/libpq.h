@@ -21,7 +21,7 @@ struct libpq_calls {
     int (*sslInUse)(PGconn *);
     int (*socket)(const PGconn *);
     int (*setnonblocking)(PGconn *, int);
-    PQnoticeProcessor (*setNoticeProcessor)(PGconn *, PQnoticeProcessor, void *);
+    PQnoticeReceiver (*setNoticeReceiver)(PGconn *, PQnoticeReceiver, void *);
     int (*sendQueryParams)(PGconn *, const char *, int, const Oid *, const char *const *, const int *, const int *,
                            int);
     int (*flush)(PGconn *);

@@ -53,6 +53,41 @@ void platform_put_bool(struct buf *args, const char *name, bool value)
 
 /* --- calls ------------------------------------------------------------------------------------------------------- */
 
+enum platform_outcome platform_outcome_of(struct str code)
+{
+    static const struct {
+        struct str begin; /* a class is two characters, a condition five */
+        enum platform_outcome outcome;
+    } meanings[] = {
+        { { "40", 2 }, PLATFORM_OVERTAKEN },        /* serialization failure, deadlock */
+        { { "23503", 5 }, PLATFORM_OVERTAKEN },     /* a user or client was deleted a moment ago */
+        { { "22", 2 }, PLATFORM_REFUSED },          /* a text that the encoding can't hold, or that is too long */
+        { { "23", 2 }, PLATFORM_REFUSED },          /* a constraint */
+        { { "42883", 5 }, PLATFORM_UNMIGRATED },    /* no such function */
+        { { "42P01", 5 }, PLATFORM_UNMIGRATED },    /* no such table */
+        { { "42703", 5 }, PLATFORM_UNMIGRATED },    /* no such column */
+        { { "3F000", 5 }, PLATFORM_UNMIGRATED },    /* no such schema */
+        { { "PGRST202", 8 }, PLATFORM_UNMIGRATED }, /* not in the schema cache */
+        { { "42501", 5 }, PLATFORM_DENIED },
+        { { "28", 2 }, PLATFORM_DENIED },
+        { { "PGRST30", 7 }, PLATFORM_DENIED }, /* the key is no good */
+        { { "PGRST00", 7 }, PLATFORM_LOST },   /* no connection, pool time-out */
+        { { "08", 2 }, PLATFORM_LOST },
+        { { "57P", 3 }, PLATFORM_LOST },       /* the server is stopping, or starting */
+        { { "25006", 5 }, PLATFORM_TROUBLED }, /* a standby */
+        { { "53", 2 }, PLATFORM_TROUBLED },    /* the disk is full, no memory, too many connections */
+        { { "54", 2 }, PLATFORM_REFUSED },     /* beyond a limit of the program's */
+        { { "55", 2 }, PLATFORM_TROUBLED },    /* a lock that did not come in time */
+        { { "57", 2 }, PLATFORM_TROUBLED },    /* cancelled */
+        { { "58", 2 }, PLATFORM_TROUBLED },    /* the system below it */
+        { { "XX", 2 }, PLATFORM_TROUBLED },    /* corrupt */
+    };
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+        if (str_has_prefix(code, meanings[i].begin))
+            return meanings[i].outcome;
+    return PLATFORM_FAILED;
+}
+
 static struct err error_of(enum platform_outcome outcome)
 {
     if (outcome == PLATFORM_OK)
@@ -63,6 +98,8 @@ static struct err error_of(enum platform_outcome outcome)
                       "the database lacks what this version needs: see token-service migrate --print, or --apply");
     if (outcome == PLATFORM_DENIED)
         return failed(ERR_UNAVAILABLE, "the database refuses this user or key");
+    if (outcome == PLATFORM_REFUSED)
+        return failed(ERR_INVALID_REQUEST, "the database can't hold this: its encoding, a length or a constraint");
     return failed(ERR_UNAVAILABLE,
                   outcome == PLATFORM_LOST ? "the database gave no answer in time" : "the database failed");
 }
@@ -91,24 +128,36 @@ static struct err verdict_of(struct str error, const char *sentence)
     return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
 }
 
-struct err platform_do(struct store *store, struct arena *arena, const char *function, struct buf *args,
-                       enum repeatable repeatable, const char *sentence, const struct json **out)
+struct err platform_try(struct store *store, struct arena *arena, const char *function, struct buf *args,
+                        enum repeatable repeatable, const char *sentence, const struct json **out,
+                        enum platform_outcome *outcome)
 {
     const struct json *parsed = NULL;
     struct str answer;
     buf_add_char(args, '}');
+    *outcome = PLATFORM_REFUSED;
     if (args->overflowed)
         return failed(ERR_TOO_LARGE, "that is too much for one record");
-    TRY(error_of(call(platform_of(store), arena, function, buf_str(args), repeatable == PLATFORM_REPEATABLE, &answer)));
+    *outcome = call(platform_of(store), arena, function, buf_str(args), repeatable == PLATFORM_REPEATABLE, &answer);
+    TRY(error_of(*outcome));
+    *outcome = PLATFORM_LOST;
     if (json_parse(arena, answer, &parsed).code || parsed->kind != JSON_OBJECT) {
         LOG(LOG_ERROR, "store_answer", LOG_TEXT_("function", function));
         metrics_count(COUNT_STORE_ERRORS, 1);
         return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
     }
+    *outcome = PLATFORM_OK;
     TRY(verdict_of(platform_str(parsed, "error"), sentence));
     if (out)
         *out = parsed;
     return OK;
+}
+
+struct err platform_do(struct store *store, struct arena *arena, const char *function, struct buf *args,
+                       enum repeatable repeatable, const char *sentence, const struct json **out)
+{
+    enum platform_outcome outcome;
+    return platform_try(store, arena, function, args, repeatable, sentence, out, &outcome);
 }
 
 bool platform_next_row(struct str *rest, struct str *row)
@@ -266,7 +315,7 @@ bool platform_has_changed(struct store *store)
     return atomic_exchange(&platform_of(store)->clients, now) != now;
 }
 
-static struct err lease(struct store *store, const char *function, struct str name, int64_t now_s, int64_t ttl_s)
+static struct err lease(struct store *store, const char *function, struct str name, int64_t ttl_s)
 {
     AUTO(arena_release) struct arena arena;
     struct buf args;
@@ -274,19 +323,18 @@ static struct err lease(struct store *store, const char *function, struct str na
     platform_begin(&args, &arena);
     platform_put_str(&args, "name", name);
     platform_put_str(&args, "holder", str_of(platform_of(store)->holder));
-    platform_put_int(&args, "now_s", now_s);
     platform_put_int(&args, "ttl_s", ttl_s);
     return platform_do(store, &arena, function, &args, PLATFORM_REPEATABLE, "another instance is at it", NULL);
 }
 
-struct err platform_take_lease(struct store *store, struct str name, int64_t now_s, int64_t ttl_s)
+struct err platform_take_lease(struct store *store, struct str name, int64_t ttl_s)
 {
-    return lease(store, "token_service_take_lease", name, now_s, ttl_s);
+    return lease(store, "token_service_take_lease", name, ttl_s);
 }
 
 struct err platform_drop_lease(struct store *store, struct str name)
 {
-    return lease(store, "token_service_drop_lease", name, 0, 0);
+    return lease(store, "token_service_drop_lease", name, 0);
 }
 
 struct err platform_check(struct store *store)

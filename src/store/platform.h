@@ -17,7 +17,9 @@ enum platform_outcome {
     PLATFORM_OVERTAKEN,  /* undone: a serialization failure, a deadlock, a user deleted meanwhile. Another try may do */
     PLATFORM_UNMIGRATED, /* there is no such function */
     PLATFORM_DENIED,     /* the user or key may not */
-    PLATFORM_FAILED,     /* whatever else; it was logged */
+    PLATFORM_TROUBLED,   /* it is full, too busy, or read-only: whatever is asked */
+    PLATFORM_REFUSED,    /* undone: it can't hold a value (its encoding, a length, a constraint) */
+    PLATFORM_FAILED,     /* undone, for whatever else; it was logged */
 };
 
 struct platform;
@@ -47,11 +49,19 @@ void platform_put_int(struct buf *args, const char *name, int64_t value);
 void platform_put_bool(struct buf *args, const char *name, bool value);
 bool platform_can_hold(struct str text);
 
+/* SQLSTATE (PostgreSQL's manual, appendix A), or PostgREST's own PGRST…: what it means. */
+enum platform_outcome platform_outcome_of(struct str code);
+
 /* Closes the arguments, calls, and reads the answer. A verdict in it is an error: ERR_CONFLICT or ERR_NOT_FOUND with
  * `sentence`. Failures of the database are ERR_UNAVAILABLE. `out` may be NULL. */
 enum repeatable { PLATFORM_ONCE, PLATFORM_REPEATABLE };
 MUST_USE struct err platform_do(struct store *store, struct arena *arena, const char *function, struct buf *args,
                                 enum repeatable repeatable, const char *sentence, const struct json **out);
+
+/* The same, and says what became of it: when the answer is not understood, PLATFORM_LOST. */
+MUST_USE struct err platform_try(struct store *store, struct arena *arena, const char *function, struct buf *args,
+                                 enum repeatable repeatable, const char *sentence, const struct json **out,
+                                 enum platform_outcome *outcome);
 
 /* The lines of an answer's "rows": false at the end. */
 bool platform_next_row(struct str *rest, struct str *row);
@@ -67,7 +77,7 @@ struct err platform_list_clients(struct store *, struct arena *, size_t max, str
 struct err platform_add_client(struct store *, const struct client *);
 struct err platform_set_client_active(struct store *, struct str id, bool active);
 bool platform_has_changed(struct store *);
-struct err platform_take_lease(struct store *, struct str name, int64_t now_s, int64_t ttl_s);
+struct err platform_take_lease(struct store *, struct str name, int64_t ttl_s);
 struct err platform_drop_lease(struct store *, struct str name);
 struct err platform_check(struct store *);
 
@@ -88,7 +98,7 @@ struct err platform_raise_key_lifetime(struct store *, int64_t lifetime_s);
 struct err platform_mark_key_disposed(struct store *, struct str kid, int64_t now_s);
 
 /* platform_records.c: store.h's operations on tokens and revocations. */
-struct err platform_record(struct store *, const struct record *const *lists, size_t count);
+void platform_record(struct store *, const struct record *const *lists, size_t count, struct err *verdicts);
 struct err platform_revocations_since(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,
                                       struct revocation **out, size_t *count, struct sequence *sequence);
 struct err platform_count_uses(struct store *, const struct token_use *uses, size_t count);

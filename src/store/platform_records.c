@@ -2,6 +2,7 @@
 #include "base/hex.h"
 #include "jose/jws.h"
 #include "observe/metrics.h"
+#include "store/batch.h"
 #include "store/platform.h"
 
 static struct str kind_name(enum token_kind kind)
@@ -61,20 +62,29 @@ static void put_all(struct buf *args, const char *name, enum record_kind kind, c
     buf_add_char(args, ']');
 }
 
-struct err platform_record(struct store *store, const struct record *const *lists, size_t count)
+static struct err keep_lists(struct store *store, const struct record *const *lists, size_t count, bool *is_of_records)
 {
     AUTO(arena_release) struct arena arena;
     const struct json *answer = NULL;
+    enum platform_outcome outcome = PLATFORM_OK;
     struct buf args;
     arena_init(&arena, NULL, 0);
-    if (count == 0)
-        return OK;
     platform_begin(&args, &arena);
     put_all(&args, "tokens", RECORD_TOKEN, lists, count);
     put_all(&args, "revocations", RECORD_REVOCATION, lists, count);
-    TRY(platform_do(store, &arena, "token_service_record", &args, PLATFORM_REPEATABLE, "", &answer));
-    metrics_count(COUNT_RECORDS_UNLINKED, (uint64_t)platform_int(answer, "unlinked"));
-    return OK;
+    struct err err = platform_try(store, &arena, "token_service_record", &args, PLATFORM_REPEATABLE, "", &answer,
+                                  &outcome);
+    *is_of_records = outcome == PLATFORM_REFUSED || outcome == PLATFORM_OVERTAKEN || outcome == PLATFORM_FAILED;
+    int64_t unlinked = 0;
+    if (!err.code && !json_int(json_member(answer, STR("unlinked")), 0, INT64_MAX, &unlinked))
+        return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood"); /* of something else */
+    metrics_count(COUNT_RECORDS_UNLINKED, (uint64_t)unlinked);
+    return err;
+}
+
+void platform_record(struct store *store, const struct record *const *lists, size_t count, struct err *verdicts)
+{
+    batch_record(store, keep_lists, lists, count, verdicts);
 }
 
 static bool read_number(struct str text, int64_t least, int64_t *out)

@@ -15,6 +15,8 @@ enum { RECONNECT_MS = 500 /* after a failure: until then callers are refused at 
 struct connection {
     struct connection *next;
     PGconn *pg;
+    const struct libpq_calls *calls;
+    bool warned; /* the server did, and no function or trigger of somebody's */
 };
 
 struct postgres {
@@ -52,10 +54,21 @@ static struct err check_url(const struct libpq_calls *calls, const char *url)
                          "the password percent-encoded)");
 }
 
-static void drop_notice(void *arg, const char *message)
+/* libpq would print it on standard error. */
+static void drop_notice(void *arg, const PGresult *notice)
 {
     (void)arg;
-    (void)message; /* libpq would print it on standard error */
+    (void)notice;
+}
+
+/* A commit that waited for a synchronous standby in vain, since somebody cancelled the wait, succeeds with a warning:
+ * it may be gone after a fail-over. No function raised that one, so it has no context. */
+static void note_warning(void *arg, const PGresult *notice)
+{
+    struct connection *connection = arg;
+    const char *severity = connection->calls->resultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (severity && strcmp(severity, "WARNING") == 0 && !connection->calls->resultErrorField(notice, PG_DIAG_CONTEXT))
+        connection->warned = true;
 }
 
 /* libpq's words name host and user, and no password unless the URL is malformed. */
@@ -87,7 +100,7 @@ static PGconn *connect_to(const struct libpq_calls *calls, const char *url, int6
     };
     PGconn *pg = calls->connectdbParams(names, values, 1);
     if (pg && calls->status(pg) == CONNECTION_OK) {
-        calls->setNoticeProcessor(pg, drop_notice, NULL);
+        calls->setNoticeReceiver(pg, drop_notice, NULL);
         return pg;
     }
     log_unconnected(calls, pg);
@@ -119,7 +132,8 @@ static struct connection *connect_new(struct postgres *postgres)
         return NULL;
     }
     struct connection *made = mem_alloc(sizeof *made);
-    *made = (struct connection){ .pg = pg };
+    *made = (struct connection){ .pg = pg, .calls = calls };
+    calls->setNoticeReceiver(pg, note_warning, made);
     return made;
 }
 
@@ -194,7 +208,7 @@ static void lay_back(struct postgres *postgres, struct connection *connection, b
 
 /* --- asking ------------------------------------------------------------------------------------------------------ */
 
-/* Until all is sent and a whole result has come, or time is up. */
+/* Until all is sent and a result, or the answer's end, has come; or time is up. */
 static bool exchange(const struct libpq_calls *calls, PGconn *pg, int64_t deadline_ms)
 {
     for (int unsent = 1;;) {
@@ -238,24 +252,39 @@ static enum postgres_fault read_result(const struct libpq_calls *calls, const PG
     return POSTGRES_OK;
 }
 
-static enum postgres_fault converse(const struct libpq_calls *calls, PGconn *pg, struct arena *arena, const char *sql,
-                                    const char *parameter, int64_t deadline_ms, struct postgres_answer *out)
+/* All results up to the end of the answer: a commit comes after the statement's own result, and may fail. */
+static enum postgres_fault read_results(const struct libpq_calls *calls, struct connection *connection,
+                                        struct arena *arena, int64_t deadline_ms, struct postgres_answer *out)
+{
+    enum postgres_fault fault = POSTGRES_LOST;
+    for (size_t count = 0; exchange(calls, connection->pg, deadline_ms); count++) {
+        PGresult *result = calls->getResult(connection->pg);
+        if (!result)
+            return fault == POSTGRES_OK && connection->warned ? POSTGRES_LOST : fault;
+        const enum postgres_fault one = read_result(calls, result, arena, out);
+        calls->clear(result);
+        if (count == 0 || one == POSTGRES_SAID)
+            fault = one;
+        else if (fault != POSTGRES_SAID)
+            fault = POSTGRES_LOST; /* two results of one statement */
+    }
+    if (fault == POSTGRES_SAID) /* refused is undone, however the line ended */
+        return fault;
+    return clock_ms() >= deadline_ms ? POSTGRES_LATE : POSTGRES_LOST;
+}
+
+static enum postgres_fault converse(const struct libpq_calls *calls, struct connection *connection, struct arena *arena,
+                                    const char *sql, const char *parameter, int64_t deadline_ms,
+                                    struct postgres_answer *out)
 {
     const char *const values[] = { parameter };
-    if (!calls->sendQueryParams(pg, sql, 1, NULL, values, NULL, NULL, 0))
+    connection->warned = false;
+    if (!calls->sendQueryParams(connection->pg, sql, 1, NULL, values, NULL, NULL, 0))
         return POSTGRES_LOST;
-    if (!exchange(calls, pg, deadline_ms))
-        return clock_ms() >= deadline_ms ? POSTGRES_LATE : POSTGRES_LOST;
-    PGresult *result = calls->getResult(pg);
-    enum postgres_fault fault = read_result(calls, result, arena, out);
-    calls->clear(result);
-    while (fault != POSTGRES_LOST && exchange(calls, pg, deadline_ms)) { /* the end of the answer */
-        result = calls->getResult(pg);
-        if (!result)
-            return fault;
-        calls->clear(result);
-    }
-    return fault; /* what is left of a connection cut short is closed, for it is not idle */
+    enum postgres_fault fault = read_results(calls, connection, arena, deadline_ms, out);
+    if (fault == POSTGRES_OK && calls->transactionStatus(connection->pg) != PQTRANS_IDLE)
+        fault = POSTGRES_LOST; /* it has ended nothing */
+    return fault;              /* a connection cut short is closed, for it is not idle */
 }
 
 enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena, const char *sql, struct str parameter,
@@ -266,7 +295,7 @@ enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena,
     if (!connection)
         return POSTGRES_UNSENT;
     parameter = arena_copy(arena, parameter); /* with a NUL */
-    enum postgres_fault fault = converse(postgres->calls, connection->pg, arena, sql, parameter.at, deadline_ms, out);
+    enum postgres_fault fault = converse(postgres->calls, connection, arena, sql, parameter.at, deadline_ms, out);
     if (fault == POSTGRES_LOST || fault == POSTGRES_LATE)
         LOG(LOG_WARN, "database_lost",
             LOG_TEXT_("why", fault == POSTGRES_LATE ? "no answer in time" : "the connection broke"));

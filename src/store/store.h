@@ -86,6 +86,10 @@ struct sequence {
     int64_t last;   /* the last position that was given, perhaps not visible yet; INT64_MAX: not known */
 };
 
+/* How long a row is kept after its end, since a clock may be wrong by hours: whoever loses a revocation takes its token
+ * again for as long as that clock is behind. */
+enum { STORE_TOKEN_KEPT_S = 3600, STORE_REVOCATION_KEPT_S = 24 * 3600 };
+
 /* How often a recorded token was used since that was told last. */
 struct token_use {
     unsigned char token_hash[32];
@@ -143,12 +147,15 @@ struct store_ops {
     /* A past key's private half is gone. */
     struct err (*mark_key_disposed)(struct store *, struct str kid, int64_t now_s);
 
-    /* One transaction: every request's records (lists through ->next) or none. Revocations also mark the token's own
-     * row. Recording the same refresh token or revocation twice is no error, and keeps the later expires_at; of a rule
-     * also the later `before`. A revocation by which either grows has a new position; else nothing changes. */
-    struct err (*record)(struct store *, const struct record *const *lists, size_t count);
-    /* Up to `max` revocations with a position above `after` that have not expired at `now_s`, in order; and the
-     * sequence that these positions are of. */
+    /* A verdict for each list (a request's records, through ->next): verdicts[i] is OK when all of lists[i] is durable,
+     * else nothing of it is kept; or it is not known (ERR_UNAVAILABLE). ERR_INVALID_REQUEST: the store can't hold what
+     * stands in it. One transaction for all, when none is at fault; else a bounded number, so that a bad list fails
+     * alone (store/batch.h, where the most lists stand). Revocations also mark the token's own row. Recording the same
+     * refresh token or revocation twice is no error, and keeps the later expires_at; of a rule also the later `before`.
+     * A revocation by which either grows has a new position; else nothing changes. */
+    void (*record)(struct store *, const struct record *const *lists, size_t count, struct err *verdicts);
+    /* Up to `max` revocations with a position above `after` that have not expired at `now_s` (of a shared store: or not
+     * by the database's clock), in order; and the sequence that these positions are of. */
     struct err (*revocations_since)(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,
                                     struct revocation **out, size_t *count, struct sequence *sequence);
     /* Adds to use_count, and moves last_used_at on; the same token may stand there twice. Not repeatable, and not
@@ -156,17 +163,19 @@ struct store_ops {
      * neither.
      */
     struct err (*count_uses)(struct store *, const struct token_use *uses, size_t count);
-    /* Deletes at most `max` rows that expired before `now_s` (an event: 30 days after it was made); *deleted says how
-     * many. A short transaction. */
+    /* Deletes at most `max` rows that expired STORE_…_KEPT_S or longer before `now_s` (an event: 30 days after it was
+     * made, and an hour); *deleted says how many. A short transaction. A shared store deletes nothing that has not
+     * expired by the database's own clock as well: an instance whose clock is ahead takes nothing away from the others.
+     */
     struct err (*purge)(struct store *, int64_t now_s, size_t max, size_t *deleted);
     /* Whether another process has changed clients since the last call; it may have written other things. Cheap; false
      * where a store can't tell. */
     bool (*has_changed)(struct store *);
     /* What only one of several instances should do (make a key pair, which costs money in AWS KMS): from now on this
-     * handle holds the lease of that name for `ttl_s`, again if it did already. ERR_CONFLICT: another one holds it. A
-     * store from which one process serves may grant it always: what must happen once is still seen to by the
-     * transitions. */
-    struct err (*take_lease)(struct store *, struct str name, int64_t now_s, int64_t ttl_s);
+     * handle holds the lease of that name for `ttl_s`, by the database's clock, again if it did already. ERR_CONFLICT:
+     * another one holds it. A store from which one process serves may grant it always: what must happen once is still
+     * seen to by the transitions. */
+    struct err (*take_lease)(struct store *, struct str name, int64_t ttl_s);
     /* Before its end; OK also when it is not held. */
     struct err (*drop_lease)(struct store *, struct str name);
     /* Readiness and `doctor`: reads and writes work. */

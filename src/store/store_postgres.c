@@ -10,25 +10,6 @@ struct store_postgres {
     struct postgres *postgres;
 };
 
-/* SQLSTATE: PostgreSQL's manual, appendix A. */
-static enum platform_outcome outcome_of(const char *sqlstate)
-{
-    static const struct {
-        const char *begin; /* a class is two characters, a condition five */
-        enum platform_outcome outcome;
-    } meanings[] = {
-        { "40", PLATFORM_OVERTAKEN },    /* serialization failure, deadlock */
-        { "23503", PLATFORM_OVERTAKEN }, /* a user or client was deleted a moment ago */
-        { "42883", PLATFORM_UNMIGRATED }, { "42P01", PLATFORM_UNMIGRATED }, { "42703", PLATFORM_UNMIGRATED },
-        { "3F000", PLATFORM_UNMIGRATED }, { "42501", PLATFORM_DENIED },     { "28", PLATFORM_DENIED },
-        { "08", PLATFORM_LOST },          { "57P", PLATFORM_LOST }, /* the server is stopping, or starting */
-    };
-    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
-        if (strncmp(sqlstate, meanings[i].begin, strlen(meanings[i].begin)) == 0)
-            return meanings[i].outcome;
-    return PLATFORM_FAILED;
-}
-
 static enum platform_outcome ask(struct platform *platform, struct arena *arena, const char *function, struct str args,
                                  bool is_repeatable, struct str *answer)
 {
@@ -39,7 +20,7 @@ static enum platform_outcome ask(struct platform *platform, struct arena *arena,
     if (fault == POSTGRES_LOST && is_repeatable) /* the server was restarted, perhaps */
         fault = postgres_ask(postgres, arena, sql.at, args, &got);
     if (fault == POSTGRES_SAID)
-        return outcome_of(got.sqlstate);
+        return platform_outcome_of(str_of(got.sqlstate));
     *answer = got.value;
     return fault == POSTGRES_OK ? PLATFORM_OK : PLATFORM_LOST;
 }

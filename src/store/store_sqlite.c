@@ -7,11 +7,12 @@
  * expire in the same second. */
 #include "store/store_sqlite.h"
 #include "base/random.h"
+#include "store/batch.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { EVENT_KEPT_S = 30 * 24 * 3600, PLACES_TRIED = 4096 };
+enum { EVENT_KEPT_S = 30 * 24 * 3600 + STORE_TOKEN_KEPT_S, PLACES_TRIED = 4096 };
 
 struct err transaction_begin(struct connection *writer)
 {
@@ -196,7 +197,7 @@ static struct err add_one(struct store_sqlite *sqlite, const struct record *reco
     return record->token_kind == TOKEN_REFRESH ? add_refresh(&sqlite->writer, record) : add_access(sqlite, record);
 }
 
-static struct err add_all(struct store_sqlite *sqlite, const struct record *const *lists, size_t count)
+static struct err add_lists(struct store_sqlite *sqlite, const struct record *const *lists, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         for (const struct record *record = lists[i]; record; record = record->next)
@@ -204,12 +205,26 @@ static struct err add_all(struct store_sqlite *sqlite, const struct record *cons
     return OK;
 }
 
-static struct err record_all(struct store *store, const struct record *const *lists, size_t count)
+/* SQLITE_OK: it has said nothing, the failure is one of ours. */
+static bool is_of_a_row(sqlite3 *db)
+{
+    const int code = sqlite3_errcode(db) & 0xff;
+    return code == SQLITE_CONSTRAINT || code == SQLITE_MISMATCH || code == SQLITE_TOOBIG || code == SQLITE_OK;
+}
+
+static struct err keep_lists(struct store *store, const struct record *const *lists, size_t count, bool *is_of_records)
 {
     struct connection *writer = &sqlite_of(store)->writer;
     HOLD(writer);
     TRY(transaction_begin(writer));
-    return transaction_end(writer, add_all(sqlite_of(store), lists, count));
+    struct err err = add_lists(sqlite_of(store), lists, count);
+    *is_of_records = err.code && is_of_a_row(writer->sqlite.db);
+    return transaction_end(writer, err);
+}
+
+static void record_all(struct store *store, const struct record *const *lists, size_t count, struct err *verdicts)
+{
+    batch_record(store, keep_lists, lists, count, verdicts);
 }
 
 static struct err revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s, size_t max,
@@ -241,13 +256,19 @@ static struct err revocations_since(struct store *store, struct arena *arena, in
 
 static struct err purge(struct store *store, int64_t now_s, size_t max, size_t *deleted)
 {
-    static const enum statement purges[] = { PURGE_ACCESS, PURGE_REFRESH, PURGE_REVOCATIONS, PURGE_EVENTS };
+    static const struct {
+        enum statement statement;
+        int64_t kept_s;
+    } purges[] = { { PURGE_ACCESS, STORE_TOKEN_KEPT_S },
+                   { PURGE_REFRESH, STORE_TOKEN_KEPT_S },
+                   { PURGE_REVOCATIONS, STORE_REVOCATION_KEPT_S },
+                   { PURGE_EVENTS, EVENT_KEPT_S } };
     struct connection *writer = &sqlite_of(store)->writer;
     size_t total = 0;
     for (size_t i = 0; i < sizeof purges / sizeof *purges && total < max; i++) {
-        sqlite3_stmt *statement = statement_of(writer, purges[i]);
+        sqlite3_stmt *statement = statement_of(writer, purges[i].statement);
         HOLD(writer);
-        sqlite3_bind_int64(statement, 1, purges[i] == PURGE_EVENTS ? now_s - EVENT_KEPT_S : now_s);
+        sqlite3_bind_int64(statement, 1, now_s - purges[i].kept_s);
         sqlite3_bind_int64(statement, 2, (int64_t)(max - total));
         TRY(sqlite_do(&writer->sqlite, statement));
         total += (size_t)sqlite3_changes(writer->sqlite.db);
@@ -274,11 +295,10 @@ static bool has_changed(struct store *store)
 }
 
 /* One process serves from a data directory (app.c), and keys are made nowhere else but in commands beside it. */
-static struct err take_lease(struct store *store, struct str name, int64_t now_s, int64_t ttl_s)
+static struct err take_lease(struct store *store, struct str name, int64_t ttl_s)
 {
     (void)store;
     (void)name;
-    (void)now_s;
     (void)ttl_s;
     return OK;
 }

@@ -29,31 +29,14 @@ static struct str code_of(struct arena *arena, struct str body)
     return code.len < 16 ? code : STR("");
 }
 
-/* By the code where there is one (an SQLSTATE, or PostgREST's own PGRST…), else by the status. */
+/* By the code where there is one, else by the status. */
 static enum platform_outcome outcome_of(int status, struct str code)
 {
-    static const struct {
-        struct str begin;
-        enum platform_outcome outcome;
-    } meanings[] = {
-        { { "40", 2 }, PLATFORM_OVERTAKEN },        /* serialization failure, deadlock: a 500 */
-        { { "23503", 5 }, PLATFORM_OVERTAKEN },     /* a user or client was deleted a moment ago: a 409 */
-        { { "42883", 5 }, PLATFORM_UNMIGRATED },    /* no such function: a 404 */
-        { { "42P01", 5 }, PLATFORM_UNMIGRATED },    /* no such table */
-        { { "42703", 5 }, PLATFORM_UNMIGRATED },    /* no such column */
-        { { "PGRST202", 8 }, PLATFORM_UNMIGRATED }, /* not in the schema cache */
-        { { "42501", 5 }, PLATFORM_DENIED },        /* 401, 403 */
-        { { "PGRST30", 7 }, PLATFORM_DENIED },      /* the key is no good: 401 */
-        { { "PGRST00", 7 }, PLATFORM_LOST },        /* no connection, pool time-out: 503, 504 */
-        { { "08", 2 }, PLATFORM_LOST },
-        { { "57P", 3 }, PLATFORM_LOST },
-    };
-    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
-        if (str_has_prefix(code, meanings[i].begin))
-            return meanings[i].outcome;
+    if (code.len > 0 && (status != 401 && status != 403))
+        return platform_outcome_of(code);
     if (status == 401 || status == 403)
         return PLATFORM_DENIED;
-    return status == 404 ? PLATFORM_UNMIGRATED : PLATFORM_FAILED;
+    return status == 404 ? PLATFORM_UNMIGRATED : PLATFORM_TROUBLED;
 }
 
 /* What a gateway answers when it is busy or can't reach the database: it is not known what became of the call. */

@@ -487,7 +487,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, dict(self.headers), body))
-        status, answer = self.server.says.pop(0) if self.server.says else (200, {"version": 3, "rows": ""})
+        status, answer = self.server.says.pop(0) if self.server.says else (200, {"version": 4, "rows": ""})
         text = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
@@ -625,7 +625,7 @@ def test_nobody_but_the_services_role_reads_or_calls_anything(database):
             connection.execute("SELECT token_service_call('check', '{}')")
     with psycopg.connect(database) as connection:
         connection.execute("SET LOCAL ROLE service_role")
-        assert connection.execute("SELECT token_service_call('check', '{}')").fetchone() == ({"version": 3},)
+        assert connection.execute("SELECT token_service_call('check', '{}')").fetchone() == ({"version": 4},)
         connection.execute("SELECT token_service_call('record', %s)", [json.dumps({"tokens": [
             {"kind": "access", "hash": "a", "jti": "", "subject": "s", "client": "c", "scope": "", "audience": [],
              "issued": 1, "expires": 2}], "revocations": []})])

@@ -9,7 +9,7 @@
 
 /* --- a store that does as it is told ----------------------------------------------------------------------------- */
 
-enum { BATCHES_MAX = 100000 };
+enum { BATCHES_MAX = 100000, BAD = 66 /* issued_at of a record that is refused */ };
 
 struct told_store {
     struct store store;
@@ -22,13 +22,18 @@ struct told_store {
 };
 static struct told_store told;
 
-static struct err told_record(struct store *store, const struct record *const *lists, size_t count)
+static void told_record(struct store *store, const struct record *const *lists, size_t count, struct err *verdicts)
 {
     struct told_store *self = (struct told_store *)store;
     atomic_fetch_add(&self->begun, 1);
     pthread_mutex_lock(&self->gate);
     bool failing = atomic_load(&self->failing);
-    for (size_t i = 0; i < count && !failing; i++) {
+    for (size_t i = 0; i < count; i++) {
+        verdicts[i] = failing                      ? failed(ERR_UNAVAILABLE, "the detail of the store's failure")
+                      : lists[i]->issued_at == BAD ? failed(ERR_INVALID_REQUEST, "it can't be held")
+                                                   : OK;
+        if (verdicts[i].code)
+            continue;
         size_t at = atomic_fetch_add(&self->records, 1);
         if (at < BATCHES_MAX)
             self->seen[at] = lists[i];
@@ -37,7 +42,6 @@ static struct err told_record(struct store *store, const struct record *const *l
     if (!failing)
         atomic_fetch_add(&self->transactions, 1);
     pthread_mutex_unlock(&self->gate);
-    return failing ? failed(ERR_UNAVAILABLE, "the detail of the store's failure") : OK;
 }
 
 static const struct store_ops told_ops = { .name = "told", .record = told_record };
@@ -213,6 +217,31 @@ static void a_failure_is_told_to_each_of_its_batch_and_to_no_other(void **state)
     commit_close(commit);
 }
 
+static void each_hears_of_its_own_list(void **state)
+{
+    struct commit *commit = open_commit();
+    struct noted *items = arena_zalloc(&arena, 100 * sizeof *items);
+    (void)state;
+    pthread_mutex_lock(&told.gate);
+    struct noted *first = submit_many(commit, 1);
+    wait_until(&told.begun, 1);
+    for (size_t i = 0; i < 100; i++) {
+        items[i].record = (struct record){ .kind = RECORD_TOKEN, .issued_at = i % 10 == 3 ? BAD : 0 };
+        items[i].item = (struct commit_item){ .records = &items[i].record, .done = note };
+        commit_submit(commit, &items[i].item);
+    }
+    pthread_mutex_unlock(&told.gate);
+    wait_for(first, 1);
+    wait_for(items, 100);
+    for (size_t i = 0; i < 100; i++) {
+        assert_int_equal(atomic_load(&items[i].done), 1);
+        assert_int_equal(items[i].code, i % 10 == 3 ? ERR_INVALID_REQUEST : ERR_OK);
+    }
+    assert_int_equal(atomic_load(&told.records), 91);
+    assert_int_equal(atomic_load(&told.transactions), 2);
+    commit_close(commit);
+}
+
 static void closing_commits_what_was_submitted(void **state)
 {
     enum { MANY = 1000 };
@@ -313,7 +342,7 @@ static void many_submit_at_once_and_each_hears_of_its_own(void **state)
 #define WITH_STORE(function) cmocka_unit_test_setup_teardown(function, begin, finish)
 RUN(WITH_STORE(an_item_alone_is_committed_at_once), WITH_STORE(nobody_is_told_before_the_transaction_has_ended),
     WITH_STORE(what_gathers_during_a_transaction_is_the_next_one), WITH_STORE(a_batch_is_bounded),
-    WITH_STORE(a_failure_is_told_to_each_of_its_batch_and_to_no_other), WITH_STORE(closing_commits_what_was_submitted),
-    WITH_STORE(a_batch_waits_for_what_is_expected_but_not_for_ever),
+    WITH_STORE(a_failure_is_told_to_each_of_its_batch_and_to_no_other), WITH_STORE(each_hears_of_its_own_list),
+    WITH_STORE(closing_commits_what_was_submitted), WITH_STORE(a_batch_waits_for_what_is_expected_but_not_for_ever),
     WITH_STORE(in_a_hurry_a_batch_waits_but_a_moment_and_only_for_many),
     WITH_STORE(many_submit_at_once_and_each_hears_of_its_own))

@@ -143,9 +143,22 @@ static struct record rule_of(uint64_t number, enum revocation_kind revokes, int6
     return record;
 }
 
+/* The first verdict that is not OK. */
+static struct err record_many(struct store *store, const struct record *const *lists, size_t count)
+{
+    struct err verdicts[300];
+    assert_true(count <= COUNT(verdicts));
+    memset(verdicts, 0x5a, sizeof verdicts); /* each must be told */
+    store->ops->record(store, lists, count, verdicts);
+    for (size_t i = 0; i < count; i++)
+        if (verdicts[i].code)
+            return verdicts[i];
+    return OK;
+}
+
 static struct err record_one(struct store *store, const struct record *record)
 {
-    return store->ops->record(store, &record, 1);
+    return record_many(store, &record, 1);
 }
 
 static size_t since(struct store *store, int64_t after, int64_t now_s, size_t max, struct revocation **out)
@@ -595,7 +608,7 @@ static void the_same_refresh_token_may_be_recorded_again(void **state)
     (void)state;
     assert_ok(record_one(store, &record));
     assert_ok(record_one(store, &record));
-    assert_ok(store->ops->purge(store, 2001, 100, &deleted));
+    assert_ok(store->ops->purge(store, 2001 + STORE_TOKEN_KEPT_S, 100, &deleted));
     assert_int_equal(deleted, 1);
 }
 
@@ -645,11 +658,61 @@ static void many_requests_and_their_lists_are_one_batch(void **state)
         records[i][1].next = &records[i][2];
         lists[i] = &records[i][0];
     }
-    assert_ok(store->ops->record(store, lists, LISTS));
+    assert_ok(record_many(store, lists, LISTS));
     assert_int_equal(since(store, 0, 1000, 1000, &found), LISTS);
-    assert_ok(store->ops->purge(store, 3000, 10000, &deleted));
+    assert_ok(store->ops->purge(store, 3000 + STORE_REVOCATION_KEPT_S, 10000, &deleted));
     assert_int_equal(deleted, LISTS * EACH);
-    assert_ok(store->ops->record(store, lists, 0)); /* none is fine too */
+    assert_ok(record_many(store, lists, 0)); /* none is fine too */
+}
+
+/* From now on the store takes no revocation whose reason is "poison"; or it does again. */
+static void poison(bool on)
+{
+    if (kind == 0)
+        sql(on ? "CREATE TRIGGER poison BEFORE INSERT ON revocations WHEN NEW.reason = 'poison' BEGIN SELECT "
+                 "RAISE(ABORT, 'poisoned'); END"
+               : "DROP TRIGGER poison");
+    else
+        pg(on ? "ALTER TABLE token_service_revocations ADD CONSTRAINT poison CHECK (reason <> 'poison')"
+              : "ALTER TABLE token_service_revocations DROP CONSTRAINT poison");
+}
+
+static int64_t records_kept(void)
+{
+    return kind == 0 ? sql("SELECT (SELECT count(*) FROM oauth_refresh_tokens) + (SELECT count(*) FROM revocations)")
+                     : pg("SELECT (SELECT count(*) FROM token_service_unlinked_tokens) + (SELECT count(*) FROM "
+                          "token_service_revocations)");
+}
+
+/* Each list is a token and a revocation: both are kept, or neither. */
+static void of_a_batch_bad_lists_fail_alone_and_the_others_are_kept(void **state)
+{
+    enum { LISTS = 100 };
+    static const size_t bad[][3] = { { 0, 0, 0 }, { 99, 99, 99 }, { 41, 42, 43 }, { 0, 50, 99 } };
+    static struct record records[LISTS][2];
+    const struct record *lists[LISTS];
+    struct err verdicts[LISTS];
+    OPEN(store);
+    (void)state;
+    poison(true);
+    int64_t kept = 0;
+    for (size_t row = 0; row < COUNT(bad); row++) {
+        for (size_t i = 0; i < LISTS; i++) {
+            bool is_bad = i == bad[row][0] || i == bad[row][1] || i == bad[row][2];
+            records[i][0] = token_of(row * 1000 + i, TOKEN_REFRESH, 2000);
+            records[i][1] = revocation_of(row * 1000 + i, TOKEN_REFRESH, 2000);
+            records[i][0].next = &records[i][1];
+            records[i][1].reason = is_bad ? STR("poison") : STR("good");
+            kept += is_bad ? 0 : 2;
+            lists[i] = &records[i][0];
+        }
+        store->ops->record(store, lists, LISTS, verdicts);
+        for (size_t i = 0; i < LISTS; i++)
+            assert_int_equal(verdicts[i].code != ERR_OK, str_eq(records[i][1].reason, STR("poison")));
+        assert_int_equal(records_kept(), kept);
+    }
+    poison(false);
+    assert_ok(record_many(store, lists, LISTS)); /* and the store goes on */
 }
 
 static void rules_and_revoked_tokens_come_back_in_one_order(void **state)
@@ -712,7 +775,7 @@ static void of_rules_for_the_same_in_one_batch_the_later_times_are_kept(void **s
                                       rule_of(2, REVOKED_SUBJECT, 1600, 3000) };
     const struct record *lists[] = { &records[0], &records[1], &records[2] };
     (void)state;
-    assert_ok(store->ops->record(store, lists, COUNT(lists)));
+    assert_ok(record_many(store, lists, COUNT(lists)));
     assert_int_equal(since(store, 0, 1000, 10, &found), 2);
     const struct revocation *one = found[0].before == 1800 ? &found[0] : &found[1];
     assert_int_equal(one->before, 1800);
@@ -743,14 +806,14 @@ static void a_rule_is_purged_and_marks_no_token(void **state)
     OPEN(store);
     struct revocation *found = NULL;
     size_t deleted = 0;
-    const struct record token = token_of(1, TOKEN_REFRESH, 9000), rule = rule_of(1, REVOKED_ALL, 1500, 3000);
+    const struct record token = token_of(1, TOKEN_REFRESH, 900000), rule = rule_of(1, REVOKED_ALL, 1500, 3000);
     (void)state;
     assert_ok(
         record_one(store, &token)); /* of the same hash, which only a store that confuses them takes for its own */
     assert_ok(record_one(store, &rule));
-    assert_ok(store->ops->purge(store, 3000, 100, &deleted));
+    assert_ok(store->ops->purge(store, 3000 + STORE_REVOCATION_KEPT_S, 100, &deleted));
     assert_int_equal(deleted, 0);
-    assert_ok(store->ops->purge(store, 3001, 100, &deleted));
+    assert_ok(store->ops->purge(store, 3001 + STORE_REVOCATION_KEPT_S, 100, &deleted));
     assert_int_equal(deleted, 1);
     assert_int_equal(since(store, 0, 1000, 10, &found), 0);
     if (kind == 0)
@@ -763,6 +826,7 @@ static void a_rule_is_purged_and_marks_no_token(void **state)
 
 static void a_purge_deletes_what_expired_in_steps_of_at_most_so_many_rows(void **state)
 {
+    enum { KEPT = STORE_REVOCATION_KEPT_S, LATER = STORE_REVOCATION_KEPT_S - STORE_TOKEN_KEPT_S };
     OPEN(store);
     size_t deleted = 77, total = 0;
     struct revocation *found = NULL;
@@ -770,17 +834,17 @@ static void a_purge_deletes_what_expired_in_steps_of_at_most_so_many_rows(void *
     assert_ok(store->ops->purge(store, 5000, 10, &deleted));
     assert_int_equal(deleted, 0);
     for (uint64_t i = 0; i < 60; i++) {
-        const struct record access = token_of(i, TOKEN_ACCESS, 1000 + (int64_t)i),
-                            refresh = token_of(i + 100, TOKEN_REFRESH, 1000 + (int64_t)i),
+        const struct record access = token_of(i, TOKEN_ACCESS, 1000 + LATER + (int64_t)i),
+                            refresh = token_of(i + 100, TOKEN_REFRESH, 1000 + LATER + (int64_t)i),
                             revocation = revocation_of(i + 200, TOKEN_ID, 1000 + (int64_t)i);
         assert_ok(record_one(store, &access));
         assert_ok(record_one(store, &refresh));
         assert_ok(record_one(store, &revocation));
     }
-    assert_ok(store->ops->purge(store, 1000, 10, &deleted));
+    assert_ok(store->ops->purge(store, 1000 + KEPT, 10, &deleted));
     assert_int_equal(deleted, 0); /* expires_at 1000 is not before 1000 */
     do {
-        assert_ok(store->ops->purge(store, 1030, 7, &deleted));
+        assert_ok(store->ops->purge(store, 1030 + KEPT, 7, &deleted));
         assert_true(deleted <= 7);
         total += deleted;
     } while (deleted > 0);
@@ -790,6 +854,27 @@ static void a_purge_deletes_what_expired_in_steps_of_at_most_so_many_rows(void *
         assert_true(found[i].expires_at >= 1030);
     assert_ok(store->ops->purge(store, INT64_MAX, 1000, &deleted));
     assert_int_equal(deleted, 3 * 30);
+}
+
+/* A clock may be wrong by hours: what has just expired by it is kept, and a revocation for longer than its token. */
+static void a_purge_keeps_what_has_only_just_expired(void **state)
+{
+    static const int64_t ends_s = 2000;
+    OPEN(store);
+    size_t deleted = 0;
+    struct revocation *found = NULL;
+    const struct record access = token_of(1, TOKEN_ACCESS, ends_s), refresh = token_of(2, TOKEN_REFRESH, ends_s),
+                        revocation = revocation_of(3, TOKEN_ACCESS, ends_s);
+    (void)state;
+    assert_ok(record_one(store, &access));
+    assert_ok(record_one(store, &refresh));
+    assert_ok(record_one(store, &revocation));
+    assert_ok(store->ops->purge(store, ends_s + STORE_TOKEN_KEPT_S, 100, &deleted));
+    assert_int_equal(deleted, 0);
+    assert_ok(store->ops->purge(store, ends_s + STORE_REVOCATION_KEPT_S, 100, &deleted));
+    assert_int_equal(deleted, 2);
+    assert_int_equal(since(store, 0, 1000, 10, &found), 1);
+    assert_true(STORE_REVOCATION_KEPT_S >= 12 * 3600 && STORE_TOKEN_KEPT_S > 0);
 }
 
 /* Whoever follows continues after a position: were one used twice, a revocation might never be heard of. */
@@ -806,7 +891,7 @@ static void a_position_is_never_given_twice(void **state)
         assert_int_equal(since(store, last, 1000, 10, &found), 1);
         assert_true(found[0].position > last);
         last = found[0].position;
-        assert_ok(store->ops->purge(store, 3000, 100, &deleted));
+        assert_ok(store->ops->purge(store, 3000 + STORE_REVOCATION_KEPT_S, 100, &deleted));
         assert_int_equal(since(store, 0, 1000, 10, &found), 0);
     }
 }
@@ -831,7 +916,7 @@ static void what_one_handle_wrote_another_reads(void **state)
     assert_ok(a->ops->add_first_key(a, &key));
     assert_ok(b->ops->list_keys(b, &arena, &keys, &count));
     assert_int_equal(count, 1);
-    assert_ok(b->ops->record(b, &(const struct record *){ &record }, 1));
+    assert_ok(record_one(b, &record));
     assert_int_equal(since(a, 0, 1000, 10, &found), 1);
     assert_ok(a->ops->check(a));
     assert_ok(b->ops->check(b));
@@ -856,7 +941,7 @@ static void a_handle_hears_of_others_writes_once_and_not_of_its_own(void **state
     }
 }
 
-static void *record_many(void *arg)
+static void *record_racing(void *arg)
 {
     struct racer *racer = arg;
     uint64_t first = (uint64_t)racer->id[0] * 1000;
@@ -882,7 +967,7 @@ static void a_follower_misses_nothing_while_others_write(void **state)
     (void)state;
     for (size_t i = 0; i < WRITERS; i++) {
         racers[i] = (struct racer){ .store = i < 2 ? shared : i == 2 ? own : follower, .id = { (char)(i + 1) } };
-        assert_int_equal(pthread_create(&threads[i], NULL, record_many, &racers[i]), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, record_racing, &racers[i]), 0);
     }
     for (int tries = 0; seen < ALL && tries < 20000; tries++) {
         size_t count = since(follower, position, 1000, 1000, &found);
@@ -930,16 +1015,43 @@ static void a_lease_is_held_by_one_until_it_ends(void **state)
     OPEN(a);
     OPEN(b);
     (void)state;
-    assert_ok(a->ops->take_lease(a, STR("standby"), 1000, 60));
-    assert_ok(a->ops->take_lease(a, STR("standby"), 1010, 60));
-    assert_code(b->ops->take_lease(b, STR("standby"), 1069, 60), ERR_CONFLICT, "held");
-    assert_ok(b->ops->take_lease(b, STR("another"), 1000, 60));
+    assert_ok(a->ops->take_lease(a, STR("standby"), 600));
+    assert_ok(a->ops->take_lease(a, STR("standby"), 600));
+    assert_code(b->ops->take_lease(b, STR("standby"), 600), ERR_CONFLICT, "held");
+    assert_ok(b->ops->take_lease(b, STR("another"), 600));
     assert_ok(b->ops->drop_lease(b, STR("standby"))); /* not its own: stays */
-    assert_code(b->ops->take_lease(b, STR("standby"), 1069, 60), ERR_CONFLICT, "still held");
-    assert_ok(b->ops->take_lease(b, STR("standby"), 1070, 60));
-    assert_code(a->ops->take_lease(a, STR("standby"), 1071, 60), ERR_CONFLICT, "lost");
+    assert_code(b->ops->take_lease(b, STR("standby"), 600), ERR_CONFLICT, "still held");
+    pg("UPDATE token_service_leases SET expires_at = now() WHERE name = 'standby'"); /* as if time had gone by */
+    assert_ok(b->ops->take_lease(b, STR("standby"), 600));
+    assert_code(a->ops->take_lease(a, STR("standby"), 600), ERR_CONFLICT, "lost");
     assert_ok(b->ops->drop_lease(b, STR("standby")));
-    assert_ok(a->ops->take_lease(a, STR("standby"), 1072, 60));
+    assert_ok(a->ops->take_lease(a, STR("standby"), 600));
+}
+
+/* Whatever an instance's clock says: else one that is ahead would take the others' revocations away. */
+static void what_has_not_ended_by_the_databases_clock_is_there_for_all(void **state)
+{
+    OPEN(store);
+    const int64_t now_s = pg("SELECT extract(epoch FROM now())::bigint"), ahead_s = now_s + 100 * 24 * 3600;
+    struct revocation *revocations = NULL;
+    const struct record token = token_of(1, TOKEN_REFRESH, now_s + 600),
+                        revocation = revocation_of(2, TOKEN_ACCESS, now_s + 600),
+                        ended = revocation_of(3, TOKEN_ACCESS, now_s - STORE_REVOCATION_KEPT_S - 600);
+    const struct key first = key_of("one"), next = pending_of("two");
+    size_t deleted = 77;
+    (void)state;
+    assert_ok(record_one(store, &token));
+    assert_ok(record_one(store, &revocation));
+    assert_ok(record_one(store, &ended));
+    assert_ok(store->ops->purge(store, ahead_s, 100, &deleted));
+    assert_int_equal(deleted, 1);
+    assert_int_equal(since(store, 0, ahead_s, 10, &revocations), 1);
+    assert_ok(store->ops->purge(store, now_s - 7200, 100, &deleted));
+    assert_int_equal(deleted, 0);
+    assert_ok(store->ops->add_first_key(store, &first));
+    assert_ok(store->ops->add_pending_key(store, &next));
+    assert_ok(store->ops->activate_key(store, STR("two"), STR("one"), now_s, &terms));
+    assert_code(store->ops->retire_key(store, STR("one"), ahead_s), ERR_CONFLICT, "its tokens are good yet");
 }
 
 #define USER "6f1b0f5e-2c3a-4d21-9c52-1d1f0a5be001"
@@ -1095,25 +1207,6 @@ static void a_text_that_cannot_be_held_poisons_no_batch(void **state)
     assert_int_equal(pg("SELECT count(*) FROM token_service_revocations WHERE reason LIKE '%DROP TABLE%'"), 1);
 }
 
-static void a_batch_that_the_database_refuses_is_undone_whole(void **state)
-{
-    OPEN(store);
-    struct record records[] = { token_of(1, TOKEN_ACCESS, 2000), token_of(2, TOKEN_REFRESH, 2000),
-                                revocation_of(3, TOKEN_ACCESS, 2000) };
-    const struct record *lists[] = { &records[0], &records[1], &records[2] };
-    static const char kept[] = "SELECT (SELECT count(*) FROM token_service_unlinked_tokens) + (SELECT count(*) FROM "
-                               "token_service_revocations)";
-    (void)state;
-    pg("ALTER TABLE token_service_revocations ADD CONSTRAINT poison CHECK (reason <> 'poison')");
-    records[2].reason = STR("poison");
-    struct err err = store->ops->record(store, lists, COUNT(lists));
-    pg("ALTER TABLE token_service_revocations DROP CONSTRAINT poison");
-    assert_code(err, ERR_UNAVAILABLE, "poison");
-    assert_int_equal(pg(kept), 0);
-    assert_ok(store->ops->record(store, lists, COUNT(lists)));
-    assert_int_equal(pg(kept), 3);
-}
-
 /* A transaction that took its position first and ends last: whoever reads meanwhile must not be led past it. */
 static void no_position_becomes_visible_behind_a_reader(void **state)
 {
@@ -1135,7 +1228,7 @@ static void no_position_becomes_visible_behind_a_reader(void **state)
                          .at);
     assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
     PQclear(result);
-    assert_int_equal(pthread_create(&thread, NULL, record_many, &racer), 0);
+    assert_int_equal(pthread_create(&thread, NULL, record_racing, &racer), 0);
     usleep(300000);
     assert_int_equal(since(store, 0, 1000, 1000, &revocations), 0); /* the others wait: none is ahead of the slow one */
     PQclear(PQexec(slow, "COMMIT"));
@@ -1282,7 +1375,7 @@ static void each_transition_has_its_event_and_events_are_purged(void **state)
                                     events[i])
                            .at) == 1,
                    events[i]);
-    assert_ok(store->ops->purge(store, 9100 + 30 * 24 * 3600, 100, &deleted));
+    assert_ok(store->ops->purge(store, 9100 + 30 * 24 * 3600 + STORE_TOKEN_KEPT_S, 100, &deleted));
     assert_int_equal(sql("SELECT count(*) FROM events"), 1);
     assert_int_equal(deleted, COUNT(events) - 1);
 }
@@ -1354,29 +1447,6 @@ static void a_database_that_is_itself_a_link_is_refused(void **state)
     assert_int_equal(symlink("elsewhere", in_folder(DATABASE)), 0);
     assert_code(store_sqlite_open(&settings, &store), ERR_UNAVAILABLE, "a link");
     assert_false(exists("elsewhere"));
-}
-
-static void a_batch_of_which_one_record_fails_is_undone_whole(void **state)
-{
-    OPEN(store);
-    struct record records[4] = { token_of(1, TOKEN_ACCESS, 2000), token_of(2, TOKEN_REFRESH, 2000),
-                                 revocation_of(3, TOKEN_ACCESS, 2000), token_of(4, TOKEN_ACCESS, 2000) };
-    const struct record *lists[] = { &records[0], &records[1], &records[2], &records[3] };
-    (void)state;
-    records[3].jti = STR("poison");
-    sql("CREATE TRIGGER poison BEFORE INSERT ON oauth_access_tokens WHEN NEW.jti = 'poison' "
-        "BEGIN SELECT RAISE(ABORT, 'poisoned'); END");
-    assert_code(store->ops->record(store, lists, COUNT(lists)), ERR_UNAVAILABLE, "poison");
-    assert_int_equal(sql("SELECT (SELECT count(*) FROM oauth_access_tokens) + (SELECT count(*) FROM "
-                         "oauth_refresh_tokens) "
-                         "+ (SELECT count(*) FROM revocations)"),
-                     0);
-    records[3].jti = STR("good");
-    assert_ok(store->ops->record(store, lists, COUNT(lists))); /* and the store goes on */
-    assert_int_equal(sql("SELECT (SELECT count(*) FROM oauth_access_tokens) + (SELECT count(*) FROM "
-                         "oauth_refresh_tokens) "
-                         "+ (SELECT count(*) FROM revocations)"),
-                     4);
 }
 
 /* Two processes number the tokens that expire in the same second, each from a place of its own. */
@@ -1590,12 +1660,14 @@ int main(int argc, char **argv)
         IN_EACH(a_reason_comes_back_whatever_is_in_it),
         IN_EACH(a_token_may_be_revoked_that_was_never_recorded),
         IN_EACH(many_requests_and_their_lists_are_one_batch),
+        IN_EACH(of_a_batch_bad_lists_fail_alone_and_the_others_are_kept),
         IN_EACH(rules_and_revoked_tokens_come_back_in_one_order),
         IN_EACH(a_rule_again_keeps_the_later_times_and_is_heard_of_when_they_grow),
         IN_EACH(of_rules_for_the_same_in_one_batch_the_later_times_are_kept),
         IN_EACH(a_rules_target_may_be_any_text),
         IN_EACH(a_rule_is_purged_and_marks_no_token),
         IN_EACH(a_purge_deletes_what_expired_in_steps_of_at_most_so_many_rows),
+        IN_EACH(a_purge_keeps_what_has_only_just_expired),
         IN_EACH(a_position_is_never_given_twice),
         IN_EACH(what_one_handle_wrote_another_reads),
         IN_EACH(a_handle_hears_of_others_writes_once_and_not_of_its_own),
@@ -1612,7 +1684,6 @@ int main(int argc, char **argv)
         IN_EACH(a_data_directory_that_cannot_be_is_an_error_that_names_it),
         IN_EACH(a_data_directory_may_be_reached_through_a_symbolic_link),
         IN_EACH(a_database_that_is_itself_a_link_is_refused),
-        IN_EACH(a_batch_of_which_one_record_fails_is_undone_whole),
         IN_EACH(a_token_whose_place_is_taken_gets_the_next),
         IN_EACH(a_revocation_marks_the_tokens_own_row_once),
         IN_EACH(a_full_disk_is_an_error_and_the_store_recovers),
@@ -1622,12 +1693,12 @@ int main(int argc, char **argv)
     };
     const struct CMUnitTest shared[] = {
         IN_EACH(a_lease_is_held_by_one_until_it_ends),
+        IN_EACH(what_has_not_ended_by_the_databases_clock_is_there_for_all),
         IN_EACH(tokens_of_users_and_clients_are_in_the_platforms_tables),
         IN_EACH(uses_are_added_to_the_tokens_rows),
         IN_EACH(secrets_of_old_are_compared_and_hashes_of_others_are_none),
         IN_EACH(the_platforms_own_changes_to_clients_are_heard_of),
         IN_EACH(a_text_that_cannot_be_held_poisons_no_batch),
-        IN_EACH(a_batch_that_the_database_refuses_is_undone_whole),
         IN_EACH(no_position_becomes_visible_behind_a_reader),
         IN_EACH(keys_of_the_service_before_are_left_alone),
     };

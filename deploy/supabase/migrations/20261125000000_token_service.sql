@@ -123,6 +123,11 @@ CREATE OR REPLACE FUNCTION public.token_service_seconds(at timestamptz) RETURNS 
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, public, extensions, pg_temp AS
 $$ SELECT coalesce(floor(extract(epoch FROM at))::bigint, 0) $$;
 
+-- That time, but no later than the database's own clock: what an instance whose clock is ahead takes for past.
+CREATE OR REPLACE FUNCTION public.token_service_earlier(seconds bigint) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, public, extensions, pg_temp AS
+$$ SELECT least(public.token_service_time(seconds), now()) $$;
+
 -- What is acknowledged must be on disk, also where the database is set up to be quicker than that.
 CREATE OR REPLACE FUNCTION public.token_service_durably() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp AS $$
@@ -359,7 +364,7 @@ BEGIN
     PERFORM public.token_service_durably();
     UPDATE public.oauth_jwks SET state = 'retired', retired_at = public.token_service_time((args ->> 'now_s')::bigint)
     WHERE kid = args ->> 'kid' AND state = 'retiring'
-        AND retire_after <= public.token_service_time((args ->> 'now_s')::bigint);
+        AND retire_after <= public.token_service_earlier((args ->> 'now_s')::bigint);
     IF NOT FOUND THEN
         RETURN '{"error": "conflict"}';
     END IF;
@@ -444,11 +449,12 @@ BEGIN
         JOIN public.oauth_clients c ON c.client_id = given.client
         JOIN public.token_service_known_users((SELECT array_agg(user_id) FROM given)) AS known (user_id) USING (user_id)
     ), access AS (
-        INSERT INTO public.oauth_access_tokens (token_hash, jti, client_id, user_id, scope, audience, token_type,
+        INSERT INTO public.oauth_access_tokens AS old (token_hash, jti, client_id, user_id, scope, audience, token_type,
             issued_at, expires_at)
         SELECT hash, jti, client, user_id, scope, names, 'Bearer', to_timestamp(issued), to_timestamp(expires)
         FROM linked WHERE kind <> 'refresh'
-        ON CONFLICT (token_hash) DO NOTHING
+        -- again: nothing changes, but the row is locked, so that this commit waits for a standby as the first one did
+        ON CONFLICT (token_hash) DO UPDATE SET expires_at = old.expires_at WHERE false
     ), refresh AS (
         INSERT INTO public.oauth_refresh_tokens AS old (token_hash, jti, client_id, user_id, scope, audience,
             issued_at, expires_at)
@@ -547,7 +553,8 @@ CREATE OR REPLACE FUNCTION public.token_service_revocations_since(args jsonb) RE
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
 DECLARE
     after bigint := args ->> 'after';
-    expired timestamptz := coalesce(public.token_service_time((args ->> 'now_s')::bigint), to_timestamp(0));
+    expired timestamptz := CASE WHEN (args ->> 'now_s')::bigint = 0 THEN to_timestamp(0)
+                           ELSE public.token_service_earlier((args ->> 'now_s')::bigint) END;
     room bigint := args ->> 'max';
 BEGIN
     RETURN (SELECT '{"rows":"' || coalesce(string_agg(concat_ws(' ', page.position, page.token_hash,
@@ -577,7 +584,7 @@ BEGIN
     )
     UPDATE public.oauth_access_tokens t
     SET use_count = least(t.use_count + free.times, 2147483647)::integer,
-        last_used_at = greatest(t.last_used_at, free.at)
+        last_used_at = greatest(t.last_used_at, least(free.at, now()))
     FROM free WHERE t.id = free.id;
 
     WITH used AS MATERIALIZED (
@@ -587,16 +594,19 @@ BEGIN
         SELECT t.id, used.at FROM used JOIN public.oauth_refresh_tokens t ON t.token_hash = used.hash
         FOR NO KEY UPDATE OF t SKIP LOCKED
     )
-    UPDATE public.oauth_refresh_tokens t SET last_used_at = greatest(t.last_used_at, free.at)
+    UPDATE public.oauth_refresh_tokens t SET last_used_at = greatest(t.last_used_at, least(free.at, now()))
     FROM free WHERE t.id = free.id;
     RETURN '{}';
 END $$;
 
--- Rows that somebody is working on are left for the next time, so a purge waits for nobody.
+-- Rows that somebody is working on are left for the next time: a purge waits for nobody. No clock of ours deletes:
+-- what ended by the database's own is kept for another hour, a revocation for a day (store.h has the same), since a
+-- token whose revocation is gone is good again wherever a clock is behind.
 CREATE OR REPLACE FUNCTION public.token_service_purge(args jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
 DECLARE
-    expired timestamptz := public.token_service_time((args ->> 'now_s')::bigint);
+    expired timestamptz := public.token_service_earlier((args ->> 'now_s')::bigint) - interval '1 hour';
+    long_expired timestamptz := expired - interval '23 hours';
     room bigint := (args ->> 'max')::bigint;
     gone bigint;
 BEGIN
@@ -617,7 +627,7 @@ BEGIN
     GET DIAGNOSTICS gone = ROW_COUNT;
     room := room - gone;
     DELETE FROM public.token_service_revocations WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM public.token_service_revocations WHERE expires_at < expired
+        SELECT ctid FROM public.token_service_revocations WHERE expires_at < long_expired
         ORDER BY expires_at LIMIT room FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS gone = ROW_COUNT;
     room := room - gone;
@@ -645,13 +655,11 @@ END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_take_lease(args jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
-DECLARE
-    now_s bigint := (args ->> 'now_s')::bigint;
 BEGIN
     INSERT INTO public.token_service_leases AS held (name, holder, expires_at)
-    VALUES (args ->> 'name', args ->> 'holder', to_timestamp(now_s + (args ->> 'ttl_s')::bigint))
+    VALUES (args ->> 'name', args ->> 'holder', now() + make_interval(secs => (args ->> 'ttl_s')::float8))
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-    WHERE held.holder = excluded.holder OR held.expires_at <= to_timestamp(now_s);
+    WHERE held.holder = excluded.holder OR held.expires_at <= now();
     RETURN CASE WHEN FOUND THEN '{}' ELSE '{"error": "conflict"}' END;
 END $$;
 

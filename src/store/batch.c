@@ -1,0 +1,54 @@
+/* store/batch.c: splits a batch. */
+#include "store/batch.h"
+#include "observe/log.h"
+
+enum { DEPTH_MAX = 16 }; /* halves of halves of BATCH_LISTS_MAX */
+
+struct part {
+    size_t from, count;
+};
+
+static void tell(struct err *verdicts, struct part part, struct err verdict)
+{
+    for (size_t i = 0; i < part.count; i++)
+        verdicts[part.from + i] = verdict;
+}
+
+/* Keeps one part, and tells its lists; or splits it in two, the first of which comes next. True: the store itself is at
+ * fault, and *fault says how. */
+static bool settle(struct store *store, batch_keep keep, const struct record *const *lists, struct err *verdicts,
+                   struct part *parts, size_t *left, struct err *fault)
+{
+    const struct part part = parts[--*left];
+    bool is_of_records = false;
+    struct err err = keep(store, lists + part.from, part.count, &is_of_records);
+    if (err.code && is_of_records && part.count > 1) {
+        parts[(*left)++] = (struct part){ part.from + part.count / 2, part.count - part.count / 2 };
+        parts[(*left)++] = (struct part){ part.from, part.count / 2 };
+        return false;
+    }
+    tell(verdicts, part, err);
+    if (err.code && is_of_records)
+        LOG(LOG_WARN, "record_refused", LOG_TEXT_("store", store->ops->name), LOG_TEXT_("why", err.why));
+    *fault = err;
+    return err.code && !is_of_records;
+}
+
+void batch_record(struct store *store, batch_keep keep, const struct record *const *lists, size_t count,
+                  struct err *verdicts)
+{
+    struct part parts[DEPTH_MAX] = { { 0, count } };
+    struct err fault = failed(ERR_UNAVAILABLE, "too many others in the same batch were refused; try again");
+    size_t left = count > 0 && count <= BATCH_LISTS_MAX;
+    for (int calls = 0; left > 0 && calls < BATCH_CALLS_MAX; calls++) {
+        struct err last;
+        if (settle(store, keep, lists, verdicts, parts, &left, &last)) {
+            fault = last;
+            break;
+        }
+    }
+    while (left > 0)
+        tell(verdicts, parts[--left], fault);
+    if (count > BATCH_LISTS_MAX)
+        tell(verdicts, (struct part){ 0, count }, failed(ERR_TOO_LARGE, "that is too much for one batch"));
+}
