@@ -5,6 +5,7 @@
 #include "base/wall_clock.h"
 #include "observe/log.h"
 #include "service/rule.h"
+#include "store/batch.h"
 
 enum { BATCH = 500, TOKEN_ROWS = 2 };
 
@@ -37,7 +38,7 @@ static struct err write_tokens(struct service *service, const struct revoked *la
         pair[0].next = &pair[1];
         lists[i] = pair;
     }
-    return service->store->ops->record(service->store, lists, count);
+    return batch_record_all(service->store, lists, count);
 }
 
 static struct err write_back_tokens(struct service *service, const struct tally *stored, int64_t now_s, size_t *written)
@@ -88,7 +89,7 @@ static struct err write_rules(struct service *service, const struct rule *lackin
         records[i].target = STR("");
         lists[i] = &records[i];
     }
-    return service->store->ops->record(service->store, lists, count);
+    return batch_record_all(service->store, lists, count);
 }
 
 static struct err write_back_rules(struct service *service, struct rules *stored, int64_t now_s, size_t *written)

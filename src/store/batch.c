@@ -52,3 +52,15 @@ void batch_record(struct store *store, batch_keep keep, const struct record *con
     if (count > BATCH_LISTS_MAX)
         tell(verdicts, (struct part){ 0, count }, failed(ERR_TOO_LARGE, "that is too much for one batch"));
 }
+
+struct err batch_record_all(struct store *store, const struct record *const *lists, size_t count)
+{
+    struct err verdicts[BATCH_LISTS_MAX];
+    if (count > BATCH_LISTS_MAX)
+        return failed(ERR_TOO_LARGE, "that is too much for one batch");
+    store->ops->record(store, lists, count, verdicts);
+    for (size_t i = 0; i < count; i++)
+        if (verdicts[i].code)
+            return verdicts[i];
+    return OK;
+}

@@ -17,4 +17,7 @@ typedef struct err (*batch_keep)(struct store *store, const struct record *const
 void batch_record(struct store *store, batch_keep keep, const struct record *const *lists, size_t count,
                   struct err *verdicts);
 
+/* For who asks for itself alone: the first verdict that is not OK. */
+MUST_USE struct err batch_record_all(struct store *store, const struct record *const *lists, size_t count);
+
 #endif
