@@ -119,7 +119,8 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_HEADER_MAX", SECTION_LIMITS, BYTES(header_max_bytes, "8192", 1024, 262144),
       "Largest request line and headers together; larger ones are answered 431." },
     { "TOKEN_CONNECTIONS", SECTION_LIMITS, NUMBER(connections, "4096", 1, 1048576),
-      "Connections open at once, over all loops." },
+      "Connections open at once, over all loops; a further one takes the place of the one that has been silent "
+      "longest." },
     { "TOKEN_IDLE_TIMEOUT", SECTION_LIMITS, SECONDS(idle_timeout_s, "60", 1, 3600),
       "How long a connection may stay open between two requests." },
     { "TOKEN_REQUEST_TIMEOUT", SECTION_LIMITS, SECONDS(request_timeout_s, "10", 1, 300),

@@ -1,8 +1,10 @@
-/* http/connections.c: a list, and the deadlines in it. */
+/* http/connections.c: a list, the deadlines in it, and the line of those that could be spared. */
 #include "http/connections.h"
 #include "base/clock.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
+
+enum { SPARE_TRIES = 16 };
 
 static void name_peer(struct connection *connection, const struct sockaddr *address)
 {
@@ -21,6 +23,25 @@ static void name_peer(struct connection *connection, const struct sockaddr *addr
     }
 }
 
+static bool is_in_line(const struct connection *connection)
+{
+    return connection->phase == PHASE_IDLE || connection->phase == PHASE_ENDING;
+}
+
+static void join_line(struct connections *all, struct connection *connection)
+{
+    connection->older = all->youngest;
+    connection->younger = NULL;
+    *(all->youngest ? &all->youngest->younger : &all->oldest) = connection;
+    all->youngest = connection;
+}
+
+static void leave_line(struct connections *all, struct connection *connection)
+{
+    *(connection->older ? &connection->older->younger : &all->oldest) = connection->younger;
+    *(connection->younger ? &connection->younger->older : &all->youngest) = connection->older;
+}
+
 struct connection *connection_add(struct connections *all, int fd, struct tls *tls, const struct sockaddr *address)
 {
     struct transport transport;
@@ -34,6 +55,7 @@ struct connection *connection_add(struct connections *all, int fd, struct tls *t
         all->first->link = &connection->next;
     all->first = connection;
     all->count++;
+    join_line(all, connection);
     connection->deadline_ms = clock_coarse_ms() + all->request_ms;
     return connection;
 }
@@ -45,6 +67,8 @@ void connection_remove(struct connections *all, struct connection *connection)
         connection->next->link = connection->link;
     if (connection->phase == PHASE_WORKING)
         all->working--;
+    if (is_in_line(connection))
+        leave_line(all, connection);
     all->count--;
     transport_close(&connection->transport);
     free(connection);
@@ -52,6 +76,8 @@ void connection_remove(struct connections *all, struct connection *connection)
 
 void connection_enter(struct connections *all, struct connection *connection, enum phase phase)
 {
+    if (is_in_line(connection))
+        leave_line(all, connection);
     if (connection->phase == PHASE_WORKING)
         all->working--;
     if (phase == PHASE_WORKING)
@@ -59,7 +85,18 @@ void connection_enter(struct connections *all, struct connection *connection, en
     else if (phase == PHASE_IDLE)
         connection->is_fresh = false;
     connection->phase = phase;
+    if (is_in_line(connection))
+        join_line(all, connection);
     connection->deadline_ms = clock_coarse_ms() + (phase == PHASE_IDLE ? all->idle_ms : all->request_ms);
+}
+
+struct connection *connection_to_spare(const struct connections *all)
+{
+    struct connection *each = all->oldest;
+    for (size_t i = 0; each && i < SPARE_TRIES; i++, each = each->younger)
+        if (each->phase == PHASE_ENDING || (!each->exchange && !transport_has_more(&each->transport)))
+            return each;
+    return NULL;
 }
 
 bool connection_is_overdue(const struct connection *connection, int64_t now_ms, bool idle_too)

@@ -1,5 +1,6 @@
-/* http/connections.h: the connections of one event loop, and a deadline for each, which no dripping byte moves. All of
- * it belongs to the loop's thread. */
+/* http/connections.h: the connections of one event loop, and a deadline for each, which no dripping byte moves. Those
+ * that nobody waits on, between two requests or after the last, also stand in the order in which they came to that. All
+ * of it belongs to the loop's thread. */
 #ifndef HTTP_CONNECTIONS_H
 #define HTTP_CONNECTIONS_H
 
@@ -18,7 +19,8 @@ enum phase {
 struct exchange;
 
 struct connection {
-    struct connection *next, **link; /* link: what points to this one */
+    struct connection *next, **link;    /* link: what points to this one */
+    struct connection *older, *younger; /* in the line of those that nobody waits on */
     struct transport transport;
     struct exchange *exchange; /* the request in hand; NULL while idle */
     enum phase phase;
@@ -31,6 +33,7 @@ struct connection {
 
 struct connections {
     struct connection *first;
+    struct connection *oldest, *youngest; /* the line's ends */
     size_t count, working;
     int64_t idle_ms, request_ms; /* time limits */
 };
@@ -42,6 +45,9 @@ struct connection *connection_add(struct connections *all, int fd, struct tls *t
 void connection_remove(struct connections *all, struct connection *connection);
 /* Moves to another phase and sets the deadline that goes with it. */
 void connection_enter(struct connections *all, struct connection *connection, enum phase phase);
+/* The one that nobody has waited on for longest: to be closed when another needs its place. NULL: there is none. What a
+ * client has already sent counts as a request. */
+struct connection *connection_to_spare(const struct connections *all);
 /* Whether its time is over; with `idle_too`, also when it stands between requests or is only being ended. */
 bool connection_is_overdue(const struct connection *connection, int64_t now_ms, bool idle_too);
 

@@ -21,7 +21,9 @@ enum {
     CUT_INTERVAL_MS = 500, /* how exact deadlines are */
     GATHER_JOBS = 16,      /* waiting for workers: then they have plenty */
     GATHER_NS = 1000000,
-    LATE_MS = 1000,        /* for a client that was late to read so */
+    LATE_MS = 1000, /* for a client that was late to read so */
+    REST_MS = 250,  /* after an accept that failed for want of room */
+    ACCEPTS_A_TURN = 1024,
     LISTEN_GRACE_MS = 250, /* once stopping, what was on its way is still taken */
 };
 
@@ -46,25 +48,51 @@ static void add_connection(struct loop *loop, int fd, const struct sockaddr *add
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event); /* what is there already counts as an edge */
 }
 
-static void accept_all(struct loop *loop)
+/* Whether there is room for one more connection, or for one in another's place. */
+static bool may_accept(const struct loop *loop)
+{
+    if (clock_coarse_ms() < loop->rests_until_ms)
+        return false;
+    return loop->connections.count < loop->options.connections_max || loop->connections.oldest;
+}
+
+/* Silent connections must not keep others out: the one that has been so for longest is closed. */
+static void add_in_place_of(struct loop *loop, struct connection *spared, int fd, const struct sockaddr *address)
+{
+    if (spared) {
+        metrics_count(COUNT_CONNECTIONS_SPARED, 1);
+        loop_close_connection(loop, spared);
+    }
+    add_connection(loop, fd, address);
+}
+
+/* False: there is nothing more to be accepted, or no room for it. */
+static bool accept_one(struct loop *loop)
 {
     struct sockaddr_storage address;
-    while (loop->connections.count < loop->options.connections_max) {
-        socklen_t len = sizeof address;
-        int fd = accept4(loop->listen_fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
-            break; /* cut_overdue() tries again in a while */
-        if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
-            return;
-        if (fd >= 0)
-            add_connection(loop, fd, (struct sockaddr *)&address);
-    }
-    listen_more(loop, false); /* further clients wait in the kernel's queue */
+    socklen_t len = sizeof address;
+    struct connection *spared = NULL;
+    if (loop->connections.count >= loop->options.connections_max && !(spared = connection_to_spare(&loop->connections)))
+        return false;
+    int fd = accept4(loop->listen_fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        add_in_place_of(loop, spared, fd, (struct sockaddr *)&address);
+    else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        loop->rests_until_ms = clock_coarse_ms() + REST_MS; /* else it would be woken again at once */
+    return fd >= 0 || errno == ECONNABORTED || errno == EINTR;
+}
+
+static void accept_all(struct loop *loop)
+{
+    loop->has_callers = false;
+    for (int i = 0; i < ACCEPTS_A_TURN && accept_one(loop); i++)
+        continue;
 }
 
 static void stop_listening(struct loop *loop)
 {
-    accept_all(loop); /* what was already accepted by the kernel would be reset with the listening socket */
+    while (accept_one(loop)) /* what was already accepted by the kernel would be reset with the listening socket */
+        continue;
     close(loop->listen_fd);
     loop->listen_fd = -1;
 }
@@ -75,7 +103,6 @@ void loop_close_connection(struct loop *loop, struct connection *connection)
         exchange_give_back(&loop->pool, connection->exchange);
     connection_remove(&loop->connections, connection);
     atomic_fetch_sub_explicit(&loop->options.service->connections, 1, memory_order_relaxed);
-    listen_more(loop, loop->connections.count < loop->options.connections_max);
 }
 
 /* --- turns ------------------------------------------------------------------------------------------------------- */
@@ -108,7 +135,6 @@ static void cut_overdue(struct loop *loop, bool idle_too)
         if (connection_is_overdue(each, now_ms, idle_too))
             cut(loop, each);
     }
-    listen_more(loop, loop->connections.count < loop->options.connections_max);
 }
 
 /* When all that is asked for is work for the workers, and they have plenty, waking for each request alone would only
@@ -147,7 +173,7 @@ static void take_event(struct loop *loop, const struct epoll_event *event)
 {
     struct connection *connection = event->data.ptr;
     if (event->data.ptr == &loop->listen_fd) {
-        accept_all(loop);
+        loop->has_callers = true;
         return;
     }
     if (event->data.ptr == &loop->wake_fd)
@@ -165,6 +191,9 @@ static void run_turn(struct loop *loop, int wait_ms)
     int count = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, wait_ms);
     for (int i = 0; i < count; i++)
         take_event(loop, &events[i]);
+    if (loop->has_callers)
+        accept_all(loop); /* after the events as well */
+    listen_more(loop, may_accept(loop));
     send_answered(loop); /* after the events: it may close connections that they name */
 }
 

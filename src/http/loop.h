@@ -24,7 +24,9 @@ struct loop_options {
 struct loop {
     struct loop_options options;
     int epoll_fd, listen_fd, wake_fd;    /* wake_fd: an eventfd that is written to and never read: edges are enough */
-    bool is_listening;                   /* not while it has all the connections it may have */
+    bool is_listening;                   /* not while it has all the connections it may have, none to be spared */
+    bool has_callers;                    /* at the listening socket: accepted when the turn's events are dealt with */
+    int64_t rests_until_ms;              /* it accepts nothing: the system had no room for another connection */
     _Atomic(struct exchange *) answered; /* newest first */
     atomic_int waking;                   /* threads that are just waking it; it may not be freed under them */
     pthread_t thread;
@@ -41,7 +43,7 @@ MUST_USE struct err loop_start(const struct loop_options *options, int listen_fd
 /* Waits for its end (see `stopping`) and frees it. */
 void loop_join(struct loop *loop);
 
-/* For advance.c: a connection is over, and another may be accepted. */
+/* For advance.c: a connection is over. */
 void loop_close_connection(struct loop *loop, struct connection *connection);
 /* What a connection is registered with: edges alone, so it costs one registration in its life. */
 #define LOOP_CONNECTION_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)

@@ -1,5 +1,6 @@
 /* http/server.c: the loops, the workers and the listening sockets, begun and ended together. */
 #include "http/server.h"
+#include "http/descriptors.h"
 #include "http/listen.h"
 #include "http/loop.h"
 #include "http/tls.h"
@@ -21,8 +22,7 @@ struct server {
 
 static struct err start_loops(struct server *server, const int *sockets)
 {
-    const struct settings *settings = server->service->settings;
-    size_t each = (size_t)settings->connections / server->count;
+    size_t each = descriptors_for_connections(server->service->settings) / server->count;
     const struct loop_options options = { .service = server->service,
                                           .workers = server->workers,
                                           .stopping = &server->stopping,

@@ -76,6 +76,14 @@ enum transport_result transport_send(struct transport *transport, const char *fr
     return TRANSPORT_SOME;
 }
 
+bool transport_has_more(const struct transport *transport)
+{
+    char first;
+    if (transport->ssl && SSL_pending(transport->ssl) > 0)
+        return true;
+    return recv(transport->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void transport_end(struct transport *transport)
 {
     if (transport->ssl) {

@@ -25,6 +25,8 @@ enum transport_result {
 bool transport_open(struct transport *transport, int fd, struct tls *tls);
 enum transport_result transport_receive(struct transport *transport, char *to, size_t room, size_t *done);
 enum transport_result transport_send(struct transport *transport, const char *from, size_t len, size_t *done);
+/* Whether the other side has sent something that was not received yet. */
+bool transport_has_more(const struct transport *transport);
 /* Says that nothing follows; what the other side still sends can be read and dropped with transport_discard. */
 void transport_end(struct transport *transport);
 /* Reads what is there and drops it, at most `max` bytes. */

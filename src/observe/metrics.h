@@ -59,12 +59,13 @@ enum counter {
     COUNT_REVOCATIONS_RESYNCS, /* token_service_revocations_resyncs_total */
     COUNT_STORE_EPOCHS,        /* token_service_store_epochs_total */
     COUNT_USES_WRITTEN,
-    COUNT_USES_DROPPED,  /* token_service_token_uses_total{result} */
-    COUNT_FEED_SIGNED,   /* token_service_feed_pages_signed_total */
-    COUNT_FEED_LIMITED,  /* token_service_feed_limited_total */
-    COUNT_RULE_REFUSALS, /* token_service_rule_refusals_total */
-    COUNT_RULES_FULL,    /* token_service_rules_full_total */
-    COUNT_CLOCK_STEPS,   /* token_service_clock_steps_total */
+    COUNT_USES_DROPPED,       /* token_service_token_uses_total{result} */
+    COUNT_FEED_SIGNED,        /* token_service_feed_pages_signed_total */
+    COUNT_FEED_LIMITED,       /* token_service_feed_limited_total */
+    COUNT_RULE_REFUSALS,      /* token_service_rule_refusals_total */
+    COUNT_RULES_FULL,         /* token_service_rules_full_total */
+    COUNT_CLOCK_STEPS,        /* token_service_clock_steps_total */
+    COUNT_CONNECTIONS_SPARED, /* token_service_spared_connections_total */
     COUNT_LOG_LIMITED,
     COUNT_LOG_FULL,
     COUNT_LOG_FAILED, /* token_service_log_lines_lost_total{reason} */

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from service import check_answer
+from service import check_answer, open_files
 from wire import PATIENCE_S, Broken, Closed, Wire, head, post
 
 POSTS = ["/token", "/token/verify", "/token/introspect", "/token/revoke"]
@@ -203,26 +203,76 @@ def test_limits_are_settings(make_server):
             assert wire.call(head("GET", "/health/live", "X-Any: " + "x" * 40000)).status == 431
 
 
-def test_more_connections_than_allowed_wait_or_are_closed_and_the_others_are_served(make_server):
+def begun(server, path="/health/live"):
+    """A connection with half a request on it, and the other half."""
+    whole = head("GET", path)
+    wire = server.wire()
+    wire.send(whole[:20])
+    return wire, whole[20:]
+
+
+def test_requests_under_way_keep_their_connections_and_others_wait(make_server):
     with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CONNECTIONS=8, TOKEN_LOOPS=1) as server:
         server.session.close()
-        first = [server.wire() for _ in range(8)]
-        for wire in first:
-            assert wire.call(head("GET", "/health/live")).status == 200
+        first = [begun(server, "/metrics") for _ in range(8)]
+        for wire, _ in first:
+            wire.socket.settimeout(0.01)
         more = [server.wire() for _ in range(20)]
         for wire in more:
             wire.send(head("GET", "/health/live"))
-        for _ in range(5):
-            for wire in first:
-                assert wire.call(head("GET", "/health/live")).status == 200
-        samples = first[0].call(head("GET", "/metrics")).body.decode().splitlines()
-        (connections,) = [line for line in samples if line.startswith("token_service_connections ")]
-        assert float(connections.split()[1]) <= 8
-        for wire in first:
-            wire.close()
+        for wire, rest in first:
+            wire.socket.settimeout(PATIENCE_S)
+            answer = wire.call(rest)
+            assert answer.status == 200
+            (connections,) = [line for line in answer.body.decode().splitlines()
+                              if line.startswith("token_service_connections ")]
+            assert float(connections.split()[1]) <= 8
         for wire in more:
+            assert wire.read().status == 200, "those who waited have their turn"
             wire.close()
         server.until(server.still_answers, "the places of closed connections are not given again")
+        for wire, _ in first:
+            wire.close()
+
+
+def test_silent_connections_make_way_the_longest_silent_first(make_server):
+    """More of them than there may be, with a request each, and none closed by its client."""
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CONNECTIONS=40, TOKEN_LOOPS=1, TOKEN_REQUEST_TIMEOUT=300,
+                     TOKEN_IDLE_TIMEOUT=3600) as server:
+        server.session.close()
+        busy, rest = begun(server)
+        never_spoke = [server.wire() for _ in range(10)]
+        silent = []
+        for _ in range(150):
+            silent.append(server.wire())
+            assert silent[-1].call(head("GET", "/health/live")).status == 200
+        for wire in never_spoke + silent[:100]:
+            assert wire.is_closed()
+        for wire in silent[-30:]:
+            assert wire.call(head("GET", "/health/live")).status == 200, "the youngest are kept"
+        assert busy.call(rest).status == 200, "a request under way is no silence"
+        assert server.metric("spared_connections_total") >= 110
+        for wire in [busy, *never_spoke, *silent]:
+            wire.close()
+
+
+def test_few_open_files_leave_enough_for_the_store_and_the_keys(make_server):
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_LOOPS=1, TOKEN_WORKERS=2, TOKEN_IDLE_TIMEOUT=3600,
+                     TOKEN_REQUEST_TIMEOUT=300) as server:
+        server.stop()
+        server.launcher = ("prlimit", "--nofile=128")
+        server.start()
+        agent = server.add_client("agent")
+        (limited,) = server.events("connections_limited")
+        assert limited["open_files"] == 128 and limited["allowed"] <= 64
+        crowd_of_silent = [server.wire() for _ in range(200)]
+        unfinished = [begun(server)[0] for _ in range(limited["allowed"] // 2)]
+        assert len(open_files(server.process.pid)) <= limited["allowed"] + 64
+        assert server.revoke(agent, server.token(agent)).status_code == 200
+        server.run("keys", "rotate", "--immediate")
+        server.until(lambda: server.token(agent) and len(server.kids("pending")) == 1, "no key could be made")
+        for wire in crowd_of_silent + unfinished:
+            wire.close()
 
 
 def test_a_full_queue_is_answered_503_at_once(make_server):
