@@ -5,6 +5,7 @@
 #include "aws/credentials_source.h"
 #include "aws/retry.h"
 #include "base/random.h"
+#include "base/sentence.h"
 #include "observe/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { REFRESH_MS = 5000, TRY_MS = 1000, TRIES = 3, ANSWER_MAX = 64 * 1024, SECRETS_MAX = 16 * 1024 };
+enum { REFRESH_MS = 5000, TRY_MS = 1000, ANSWER_MAX = 64 * 1024, SECRETS_MAX = 16 * 1024 };
 
 static const struct credentials_source *const chain[] = { &credentials_environment, &credentials_web_identity,
                                                           &credentials_profile, &credentials_container,
@@ -22,6 +23,7 @@ static const struct credentials_source *const chain[] = { &credentials_environme
 struct held {
     struct aws_credentials view; /* first: it is what callers have */
     struct secret memory;        /* of its texts */
+    bool outlives_expiry;        /* credentials_source.h */
     size_t references;           /* under the lock */
 };
 
@@ -34,6 +36,7 @@ struct credentials {
     uint64_t serials;
     bool is_refused;      /* the current ones, by a service */
     bool is_refreshing;   /* by one caller */
+    bool is_extended;     /* the current ones had expired when they came, and are used all the same */
     int64_t not_before_s; /* the next refresh, after one that failed or was asked for */
     struct err last;      /* of the last refresh */
 };
@@ -66,8 +69,20 @@ static void sleep_ms(int64_t ms)
         continue;
 }
 
+struct err credentials_unreachable(const char *setting, struct err err)
+{
+    return failed(ERR_UNAVAILABLE, sentence_keep("who hands out the AWS credentials can't be reached; try again later",
+                                                 "%s: %s", setting, err.why));
+}
+
+bool credentials_nothing_is_final(const struct net_answer *answer)
+{
+    (void)answer;
+    return false;
+}
+
 struct err credentials_send(const struct credentials_ask *ask, struct arena *arena, struct net_request *request,
-                            struct net_answer *out)
+                            bool (*is_final)(const struct net_answer *), struct net_answer *out)
 {
     request->answer_max = ANSWER_MAX;
     request->is_secret = true;
@@ -76,7 +91,7 @@ struct err credentials_send(const struct credentials_ask *ask, struct arena *are
         uint64_t random;
         request->timeout_ms = left_ms < TRY_MS ? left_ms : TRY_MS;
         struct err err = net_send(ask->net, arena, request, out);
-        if ((!err.code && out->status < 500) || tries == TRIES)
+        if (tries == CREDENTIALS_TRIES || (!err.code && (out->status == 200 || is_final(out))))
             return err;
         random_bytes(&random, sizeof random);
         sleep_ms(retry_delay_ms(tries + 1, random));
@@ -129,6 +144,7 @@ static struct err hold(const struct credentials_found *found, struct held **out)
     held->view.secret_key = keep(&room, found->secret_key);
     held->view.token = keep(&room, found->token);
     held->view.expires_s = found->expires_s;
+    held->outlives_expiry = found->outlives_expiry;
     *out = held;
     return OK;
 }
@@ -142,25 +158,32 @@ static void let_go(struct held *held)
     free(held);
 }
 
+static struct err report(const char *source, struct err err)
+{
+    LOG(LOG_ERROR, "credentials_failed", LOG_TEXT_("source", source), LOG_TEXT_("detail", err.why));
+    return failed(ERR_UNAVAILABLE, err.why);
+}
+
 static struct err search(const struct credentials_ask *ask, struct arena *arena, struct held **out)
 {
+    struct err err = credentials_check_profile(arena);
+    if (err.code)
+        return report("profile", err);
     for (size_t i = 0; i < sizeof chain / sizeof *chain; i++) {
         struct credentials_found found = { 0 };
-        struct err err = chain[i]->read(ask, arena, &found);
+        err = chain[i]->read(ask, arena, &found);
         if (err.code == ERR_NOT_FOUND)
             continue;
         if (!err.code)
             err = hold(&found, out);
         if (err.code)
-            LOG(LOG_ERROR, "credentials_failed", LOG_TEXT_("source", chain[i]->name), LOG_TEXT_("detail", err.why));
-        else
-            LOG(LOG_INFO, "credentials_loaded", LOG_TEXT_("source", chain[i]->name),
-                LOG_INT("expires", found.expires_s));
-        return err.code ? failed(ERR_UNAVAILABLE, err.why) : OK;
+            return report(chain[i]->name, err);
+        LOG(LOG_INFO, "credentials_loaded", LOG_TEXT_("source", chain[i]->name), LOG_INT("expires", found.expires_s));
+        return OK;
     }
-    LOG(LOG_ERROR, "credentials_failed", LOG_TEXT_("source", "none"), LOG_TEXT_("detail", "no source has any"));
-    return failed(ERR_UNAVAILABLE, "there are no AWS credentials: not in the environment, a web identity, a profile, a "
-                                   "container's address or an instance's metadata");
+    return report("none", failed(ERR_UNAVAILABLE,
+                                 "there are no AWS credentials: not in the environment, a web identity, a profile, a "
+                                 "container's address or an instance's metadata"));
 }
 
 /* Without the lock: it may wait. */
@@ -201,6 +224,28 @@ static bool lasts_until(const struct held *held, int64_t at_s)
     return held && (held->view.expires_s == 0 || at_s < held->view.expires_s);
 }
 
+static bool may_be_used(const struct held *held, int64_t now_s)
+{
+    return held && (held->outlives_expiry || lasts_until(held, now_s));
+}
+
+/* With the lock, after a refresh that gave `fresh` or NULL. When the next one is due, if the set in use does not say so
+ * by its life: or every call would ask again. */
+static void plan_next(struct credentials *credentials, const struct held *fresh, int64_t now_s)
+{
+    uint64_t random;
+    credentials->is_extended = fresh && !credentials->is_refused && fresh->outlives_expiry &&
+                               !lasts_until(fresh, now_s);
+    random_bytes(&random, sizeof random);
+    if (credentials->is_extended)
+        credentials->not_before_s = now_s + CREDENTIALS_EXTENDED_S + (int64_t)(random % CREDENTIALS_EXTENDED_S);
+    else if (!fresh || credentials->is_refused || !lasts_until(fresh, now_s + CREDENTIALS_EARLY_S))
+        credentials->not_before_s = now_s + CREDENTIALS_AGAIN_S;
+    const int64_t end_s = fresh ? fresh->view.expires_s : 0;
+    if (!credentials->is_refused && end_s > now_s && end_s < credentials->not_before_s)
+        credentials->not_before_s = end_s; /* so short a life is no reason to use them beyond it */
+}
+
 /* With the lock, which is given up while the sources are asked. */
 static void refresh_current(struct credentials *credentials, int64_t now_s)
 {
@@ -211,8 +256,7 @@ static void refresh_current(struct credentials *credentials, int64_t now_s)
     pthread_mutex_lock(&credentials->lock);
     credentials->is_refreshing = false;
     credentials->last = err;
-    if (err.code || credentials->is_refused || !lasts_until(fresh, now_s + CREDENTIALS_EARLY_S))
-        credentials->not_before_s = now_s + CREDENTIALS_AGAIN_S; /* or every call would ask again */
+    plan_next(credentials, fresh, now_s);
     if (!err.code) {
         fresh->view.serial = ++credentials->serials;
         let_go(credentials->current);
@@ -227,7 +271,7 @@ static bool has_usable(const struct credentials *credentials, int64_t now_s)
 {
     if (lasts_until(credentials->current, now_s + CREDENTIALS_EARLY_S) && !credentials->is_refused)
         return true;
-    return lasts_until(credentials->current, now_s) &&
+    return may_be_used(credentials->current, now_s) &&
            (credentials->is_refreshing || now_s < credentials->not_before_s);
 }
 
@@ -243,7 +287,7 @@ struct err credentials_get(struct credentials *credentials, int64_t now_s, const
             break;
         } else {
             refresh_current(credentials, now_s);
-            if (!credentials->last.code && !lasts_until(credentials->current, now_s)) {
+            if (!credentials->last.code && !may_be_used(credentials->current, now_s)) {
                 err = failed(ERR_UNAVAILABLE, "the AWS credentials that were found have expired");
                 credentials->last = err;
                 break;
@@ -269,7 +313,10 @@ void credentials_put(struct credentials *credentials, const struct aws_credentia
 void credentials_refused(struct credentials *credentials, uint64_t serial)
 {
     pthread_mutex_lock(&credentials->lock);
-    if (credentials->current && credentials->current->view.serial == serial)
+    if (credentials->current && credentials->current->view.serial == serial) {
         credentials->is_refused = true;
+        if (credentials->is_extended)
+            credentials->not_before_s = 0; /* they are not good after all: others are wanted now */
+    }
     pthread_mutex_unlock(&credentials->lock);
 }

@@ -17,14 +17,17 @@ struct aws_credentials {
     uint64_t serial;   /* another for each new set */
 };
 
-enum { CREDENTIALS_EARLY_S = 300, CREDENTIALS_AGAIN_S = 5 }; /* refreshed ahead; tried again after a failure */
+/* Refreshed ahead; tried again after a failure; and after an instance's metadata gave expired ones, which are used
+ * meanwhile (up to twice that, at random). */
+enum { CREDENTIALS_EARLY_S = 300, CREDENTIALS_AGAIN_S = 5, CREDENTIALS_EXTENDED_S = 300 };
 
 /* Asks nobody yet. `net` and `settings` must outlive it. Never NULL. */
 struct credentials *credentials_new(struct net_client *net, const struct settings *settings);
 void credentials_free(struct credentials *credentials); /* all must have been put back; NULL allowed */
 
 /* May wait, for files and for the services that hand out credentials: 5 s at most. ERR_UNAVAILABLE with a sentence when
- * there are none. `now_s`: Unix time, as AWS has it. */
+ * there are none, or they have expired; those of an instance's metadata are given out expired too, since the service
+ * judges. `now_s`: Unix time, as AWS has it. */
 MUST_USE struct err credentials_get(struct credentials *credentials, int64_t now_s, const struct aws_credentials **out);
 void credentials_put(struct credentials *credentials, const struct aws_credentials *held);
 /* A service refused those of that serial: the next caller gets new ones. */

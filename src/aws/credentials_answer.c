@@ -1,50 +1,7 @@
 /* aws/credentials_answer.c: what the services that hand out credentials answer. Fuzzed: tests/fuzz/credentials.c. */
 #include "aws/credentials_source.h"
 #include "base/json.h"
-#include <time.h>
-
-/* `count` digits. */
-static bool take_number(struct str *rest, size_t count, int *out)
-{
-    int number = 0;
-    if (rest->len < count)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        if (rest->at[i] < '0' || rest->at[i] > '9')
-            return false;
-        number = number * 10 + (rest->at[i] - '0');
-    }
-    *rest = (struct str){ rest->at + count, rest->len - count };
-    *out = number;
-    return true;
-}
-
-static bool take_char(struct str *rest, char c)
-{
-    if (rest->len == 0 || rest->at[0] != c)
-        return false;
-    *rest = (struct str){ rest->at + 1, rest->len - 1 };
-    return true;
-}
-
-bool credentials_read_time(struct str text, int64_t *out)
-{
-    struct tm tm = { 0 };
-    bool good = take_number(&text, 4, &tm.tm_year) && take_char(&text, '-') && take_number(&text, 2, &tm.tm_mon) &&
-                take_char(&text, '-') && take_number(&text, 2, &tm.tm_mday) && take_char(&text, 'T') &&
-                take_number(&text, 2, &tm.tm_hour) && take_char(&text, ':') && take_number(&text, 2, &tm.tm_min) &&
-                take_char(&text, ':') && take_number(&text, 2, &tm.tm_sec);
-    if (good && take_char(&text, '.'))
-        while (text.len > 0 && text.at[0] >= '0' && text.at[0] <= '9')
-            text = (struct str){ text.at + 1, text.len - 1 };
-    if (!good || !take_char(&text, 'Z') || text.len > 0 || tm.tm_year < 1970 || tm.tm_mon < 1 || tm.tm_mon > 12 ||
-        tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
-        return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    *out = (int64_t)timegm(&tm);
-    return true;
-}
+#include "base/rfc3339.h"
 
 static struct str text_of(const struct json *json, struct str name)
 {
@@ -62,8 +19,8 @@ struct err credentials_read_json(struct arena *arena, struct str text, struct cr
     found.secret_key = text_of(json, STR("SecretAccessKey"));
     found.token = text_of(json, STR("Token"));
     struct str expires = text_of(json, STR("Expiration"));
-    if (found.access_key.len == 0 || found.secret_key.len == 0 ||
-        (expires.len > 0 && !credentials_read_time(expires, &found.expires_s)))
+    if (found.access_key.len == 0 || found.secret_key.len == 0 || found.token.len == 0 ||
+        !rfc3339_read(expires, &found.expires_s))
         return failed(ERR_UNAVAILABLE, "the answer that should hold AWS credentials holds none");
     *out = found;
     return OK;
@@ -100,7 +57,7 @@ struct err credentials_read_xml(struct str text, struct credentials_found *out)
         !credentials_find_element(text, "SecretAccessKey", &found.secret_key) ||
         !credentials_find_element(text, "SessionToken", &found.token) ||
         !credentials_find_element(text, "Expiration", &expires) || found.access_key.len == 0 ||
-        found.secret_key.len == 0 || !credentials_read_time(expires, &found.expires_s))
+        found.secret_key.len == 0 || !rfc3339_read(expires, &found.expires_s))
         return failed(ERR_UNAVAILABLE, "the answer of AWS STS holds no credentials");
     *out = found;
     return OK;

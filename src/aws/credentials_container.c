@@ -69,7 +69,11 @@ static struct err read_container(const struct credentials_ask *ask, struct arena
                                    .headers = &header,
                                    .header_count = token ? 1 : 0,
                                    .is_direct = !str_has_prefix(str_of(url), STR("https://")) };
-    TRY(credentials_send(ask, arena, &request, &answer));
+    struct err err = credentials_send(ask, arena, &request, credentials_nothing_is_final, &answer);
+    if (err.code)
+        return credentials_unreachable(relative ? "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+                                                : "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                                       err);
     if (answer.status == 200)
         return credentials_read_json(arena, answer.body, out);
     LOG(LOG_WARN, "container_credentials_refused", LOG_INT("status", answer.status));

@@ -1,6 +1,10 @@
-/* aws/credentials_environment.c: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. */
+/* aws/credentials_environment.c: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (or its old name), and
+ * AWS_CREDENTIAL_EXPIRATION. */
 #include "aws/credentials_source.h"
+#include "base/rfc3339.h"
 #include <stdlib.h>
+
+#define EXPIRY "AWS_CREDENTIAL_EXPIRATION"
 
 const char *credentials_variable(const char *name)
 {
@@ -15,12 +19,17 @@ static struct err read_environment(const struct credentials_ask *ask, struct are
     const char *secret_key = credentials_variable("AWS_SECRET_ACCESS_KEY");
     (void)ask;
     (void)arena;
-    if (!access_key && !secret_key)
+    if (!access_key) /* a secret alone is passed over, as by AWS's tools */
         return failed(ERR_NOT_FOUND, "no AWS_ACCESS_KEY_ID");
-    if (!access_key || !secret_key)
-        return failed(ERR_INVALID_REQUEST, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must both be set, or neither");
-    *out = (struct credentials_found){ str_of(access_key), str_of(secret_key),
-                                       str_of(credentials_variable("AWS_SESSION_TOKEN")), 0 };
+    if (!secret_key)
+        return failed(ERR_INVALID_REQUEST, "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not");
+    const char *old_token = credentials_variable("AWS_SECURITY_TOKEN"), *expires = credentials_variable(EXPIRY);
+    *out = (struct credentials_found){ .access_key = str_of(access_key),
+                                       .secret_key = str_of(secret_key),
+                                       .token = str_of(old_token ? old_token
+                                                                 : credentials_variable("AWS_SESSION_TOKEN")) };
+    if (expires && !rfc3339_read(str_of(expires), &out->expires_s))
+        return failed(ERR_INVALID_REQUEST, EXPIRY " is no time as RFC 3339 has it");
     return OK;
 }
 

@@ -26,7 +26,7 @@ static struct err ask_for(const struct credentials_ask *ask, struct arena *arena
                                    .headers = &header,
                                    .header_count = 1,
                                    .is_direct = true };
-    return credentials_send(ask, arena, &request, out);
+    return credentials_send(ask, arena, &request, credentials_nothing_is_final, out);
 }
 
 /* It becomes part of a path: the characters of an IAM role's name, and no others. */
@@ -67,8 +67,11 @@ static struct err read_metadata(const struct credentials_ask *ask, struct arena 
     if (answer.status != 200 || !is_role(role))
         return failed(ERR_UNAVAILABLE, "the instance metadata name no role");
     TRY(ask_for(ask, arena, "GET", arena_printf(arena, ROLE_PATH "%s", role.at).at, token, &answer));
-    if (answer.status == 200)
-        return credentials_read_json(arena, answer.body, out);
+    if (answer.status == 200) {
+        TRY(credentials_read_json(arena, answer.body, out));
+        out->outlives_expiry = true;
+        return OK;
+    }
     LOG(LOG_WARN, "instance_credentials_refused", LOG_INT("status", answer.status));
     return failed(ERR_UNAVAILABLE, "the instance metadata gave no credentials of the instance's role");
 }

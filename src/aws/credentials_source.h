@@ -9,6 +9,9 @@
 struct credentials_found {
     struct str access_key, secret_key, token; /* in the arena, which its owner wipes */
     int64_t expires_s;                        /* 0: never */
+    /* What expired is still good to try: an instance's metadata say so while they can't get new ones, and the service
+     * that is called judges. */
+    bool outlives_expiry;
 };
 
 struct credentials_ask {
@@ -35,23 +38,36 @@ const char *credentials_variable(const char *name);
 enum { CREDENTIALS_FILE_MAX = 64 * 1024 };
 MUST_USE struct err credentials_read_file(struct arena *arena, const char *path, struct str *out);
 
-/* Sends up to three times, until there is an answer below 500. The answer counts as secret. */
+/* Sends until there is a 200, or an answer of which `is_final` says that no other try would change it; at most
+ * CREDENTIALS_TRIES times, as boto3. The answer counts as secret. */
+enum { CREDENTIALS_TRIES = 3 };
 MUST_USE struct err credentials_send(const struct credentials_ask *ask, struct arena *arena,
-                                     struct net_request *request, struct net_answer *out);
+                                     struct net_request *request, bool (*is_final)(const struct net_answer *),
+                                     struct net_answer *out);
+/* Of a failure of credentials_send, with the setting that leads there. */
+MUST_USE struct err credentials_unreachable(const char *setting, struct err err);
+/* The address of a container and of an instance's metadata: whatever they answer may pass. */
+MUST_USE bool credentials_nothing_is_final(const struct net_answer *answer);
 
-/* What containers and instances answer: JSON with AccessKeyId, SecretAccessKey, Token and Expiration. */
+/* What containers and instances answer: JSON with AccessKeyId, SecretAccessKey, Token and Expiration, all of them. */
 MUST_USE struct err credentials_read_json(struct arena *arena, struct str text, struct credentials_found *out);
 /* What STS answers: XML with AccessKeyId, SecretAccessKey, SessionToken and Expiration, each once. */
 MUST_USE struct err credentials_read_xml(struct str text, struct credentials_found *out);
+/* Whether an answer of STS is a refusal that another try would not change: not of 429 or 5xx, nor "too fast", nor
+ * IDPCommunicationError (the issuer of the token did not answer STS). Any bytes. */
+MUST_USE bool credentials_sts_is_final(const struct net_answer *answer);
 /* The content of the one element of that name, when it holds no other and no entities. */
 MUST_USE bool credentials_find_element(struct str xml, const char *name, struct str *out);
-/* "2026-11-25T02:28:30Z", also with a fraction of a second. */
-MUST_USE bool credentials_read_time(struct str text, int64_t *out);
 
 /* STS AssumeRoleWithWebIdentity, with a token from that file; a role's ARN; a session's name, or NULL. */
 MUST_USE struct err credentials_assume_role(const struct credentials_ask *ask, struct arena *arena,
                                             const char *token_file, struct str role_arn, const char *session_name,
                                             struct credentials_found *out);
+
+/* A setting of the profile that is in use, other than its keys; a view into the arena, empty when there is none. */
+struct str credentials_profile_value(struct arena *arena, struct str name);
+/* ERR_INVALID_REQUEST when AWS_PROFILE names one that is nowhere: AWS's tools refuse that, whatever else they have. */
+MUST_USE struct err credentials_check_profile(struct arena *arena);
 
 /* Whether credentials may be asked for over that URL of AWS_CONTAINER_CREDENTIALS_FULL_URI: https, or http to this
  * machine or to the addresses that ECS and EKS have for it. */

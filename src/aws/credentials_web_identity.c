@@ -2,6 +2,8 @@
  * credentials: STS AssumeRoleWithWebIdentity, which needs no signature. */
 #include "aws/credentials_source.h"
 #include "aws/endpoint.h"
+#include "aws/region.h"
+#include "aws/retry.h"
 #include "observe/log.h"
 
 static void add_parameter(struct buf *body, const char *name, struct str value)
@@ -17,16 +19,26 @@ static void add_parameter(struct buf *body, const char *name, struct str value)
     }
 }
 
+bool credentials_sts_is_final(const struct net_answer *answer)
+{
+    struct str code = { 0, 0 };
+    if (answer->status == 429 || answer->status >= 500)
+        return false;
+    return !credentials_find_element(answer->body, "Code", &code) ||
+           !(str_eq(code, STR("IDPCommunicationError")) || retry_is_throttling(code));
+}
+
 struct err credentials_assume_role(const struct credentials_ask *ask, struct arena *arena, const char *token_file,
                                    struct str role_arn, const char *session_name, struct credentials_found *out)
 {
-    struct str token = { 0, 0 }, code;
+    struct str token = { 0, 0 }, code, region;
     struct net_answer answer = { 0 };
     struct buf body;
     if (credentials_read_file(arena, token_file, &token).code)
         return failed(ERR_UNAVAILABLE, "the file that AWS_WEB_IDENTITY_TOKEN_FILE names can't be read");
     while (token.len > 0 && token.at[token.len - 1] <= ' ')
         token.len--;
+    TRY(region_of_sts(ask->settings, arena, &region));
     buf_init(&body, arena, 4096, 4 * CREDENTIALS_FILE_MAX);
     buf_add(&body, STR("Action=AssumeRoleWithWebIdentity&Version=2011-06-15"));
     add_parameter(&body, "RoleArn", role_arn);
@@ -34,11 +46,14 @@ struct err credentials_assume_role(const struct credentials_ask *ask, struct are
     add_parameter(&body, "WebIdentityToken", token);
     const struct net_header header = { "Content-Type", "application/x-www-form-urlencoded" };
     struct net_request request = { .method = "POST",
-                                   .url = endpoint_url(ask->settings, arena, "sts").at,
+                                   .url = endpoint_url(ask->settings, arena, "sts", region).at,
                                    .headers = &header,
                                    .header_count = 1,
                                    .body = buf_str(&body) };
-    TRY(credentials_send(ask, arena, &request, &answer));
+    struct err err = credentials_send(ask, arena, &request, credentials_sts_is_final, &answer);
+    if (err.code)
+        return credentials_unreachable(arena_printf(arena, "AWS STS (%s)", endpoint_setting(ask->settings, "sts")).at,
+                                       err);
     if (answer.status == 200)
         return credentials_read_xml(answer.body, out);
     if (!credentials_find_element(answer.body, "Code", &code))

@@ -9,7 +9,7 @@ static struct str of_its_own(const struct settings *settings, const char *servic
     return str_of(getenv("AWS_ENDPOINT_URL_STS")); /* it belongs to the credentials, which are no settings */
 }
 
-struct str endpoint_url(const struct settings *settings, struct arena *arena, const char *service)
+struct str endpoint_url(const struct settings *settings, struct arena *arena, const char *service, struct str region)
 {
     struct str url = of_its_own(settings, service);
     if (url.len == 0)
@@ -18,9 +18,16 @@ struct str endpoint_url(const struct settings *settings, struct arena *arena, co
         url.len--;
     if (url.len > 0)
         return arena_copy(arena, url);
-    return arena_printf(arena, "https://%s%s.%s.amazonaws.com%s", service,
-                        settings->aws_use_fips_endpoint ? "-fips" : "", settings->aws_region,
-                        str_has_prefix(str_of(settings->aws_region), STR("cn-")) ? ".cn" : "");
+    return arena_printf(arena, "https://%s%s.%.*s.amazonaws.com%s", service,
+                        settings->aws_use_fips_endpoint ? "-fips" : "", (int)region.len, region.at,
+                        str_has_prefix(region, STR("cn-")) ? ".cn" : "");
+}
+
+const char *endpoint_setting(const struct settings *settings, const char *service)
+{
+    if (of_its_own(settings, service).len > 0)
+        return strcmp(service, "kms") == 0 ? "AWS_ENDPOINT_URL_KMS" : "AWS_ENDPOINT_URL_STS";
+    return settings->aws_endpoint_url[0] ? "AWS_ENDPOINT_URL" : "AWS_REGION";
 }
 
 static struct str after_scheme(struct str url)

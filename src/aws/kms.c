@@ -1,7 +1,7 @@
 /* aws/kms.c: the calls of KMS: each builds its JSON and reads the answer. How a call is made is kms_call.c's. */
 #include "aws/kms_call.h"
 #include "aws/ecdsa.h"
-#include "aws/endpoint.h"
+#include "aws/region.h"
 #include "base/clock.h"
 #include "jose/b64.h"
 #include "jose/jws.h"
@@ -19,10 +19,10 @@ static void warn_of_plain_http(const struct kms *kms)
 {
     const struct str loopback[] = { STR("127."), STR("localhost"), STR("[::1]") };
     for (size_t i = 0; i < sizeof loopback / sizeof *loopback; i++)
-        if (str_has_prefix(kms->host, loopback[i]))
+        if (str_has_prefix(kms->place.host, loopback[i]))
             return;
-    if (str_has_prefix(kms->url, STR("http://")))
-        LOG(LOG_WARN, "kms_without_tls", LOG_STR("host", kms->host));
+    if (str_has_prefix(kms->place.url, STR("http://")))
+        LOG(LOG_WARN, "kms_without_tls", LOG_STR("host", kms->place.host));
 }
 
 struct err kms_open(const struct settings *settings, struct kms **out)
@@ -39,11 +39,14 @@ struct err kms_open(const struct settings *settings, struct kms **out)
     breaker_init(&kms->breaker);
     pthread_mutex_init(&kms->lock, NULL);
     arena_init(&kms->arena, NULL, 0);
-    kms->url = endpoint_url(settings, &kms->arena, "kms");
-    kms->host = arena_copy(&kms->arena, endpoint_host(kms->url));
-    kms->path = endpoint_path(kms->url);
-    warn_of_plain_http(kms);
     metrics_kms_breaker(false);
+    err = region_of_kms(settings, &kms->arena, &kms->place.region);
+    if (err.code) {
+        kms_close(kms);
+        return err;
+    }
+    kms->place = kms_place_in(settings, &kms->arena, kms->place.region);
+    warn_of_plain_http(kms);
     *out = kms;
     return OK;
 }
@@ -164,7 +167,8 @@ struct err kms_describe(struct kms *kms, struct arena *arena, struct str id, str
     const struct json *answer = NULL;
     struct buf body = body_begin(arena);
     add_text(&body, STR("KeyId"), id);
-    TRY(as_own_fault(call_json(kms, arena, (struct kms_call){ .operation = KMS_DESCRIBE_KEY }, &body, &answer)));
+    TRY(as_own_fault(
+        call_json(kms, arena, (struct kms_call){ .operation = KMS_DESCRIBE_KEY, .key = id }, &body, &answer)));
     const struct json *key = json_member(answer, STR("KeyMetadata"));
     struct kms_key found = { .arn = text_of(key, STR("Arn")),
                              .spec = text_of(key, STR("KeySpec")),
@@ -184,7 +188,8 @@ struct err kms_public_key(struct kms *kms, struct arena *arena, struct str id, s
     const struct json *answer = NULL;
     struct buf body = body_begin(arena);
     add_text(&body, STR("KeyId"), id);
-    TRY(as_unavailable(call_json(kms, arena, (struct kms_call){ .operation = KMS_GET_PUBLIC_KEY }, &body, &answer)));
+    TRY(as_unavailable(
+        call_json(kms, arena, (struct kms_call){ .operation = KMS_GET_PUBLIC_KEY, .key = id }, &body, &answer)));
     return bytes_of(arena, answer, STR("PublicKey"), spki) ? OK : odd_answer(KMS_GET_PUBLIC_KEY);
 }
 
@@ -216,7 +221,8 @@ struct err kms_update_alias(struct kms *kms, struct str alias, struct str key_id
     struct buf body = body_begin(&arena);
     add_text(&body, STR("AliasName"), alias);
     add_text(&body, STR("TargetKeyId"), key_id);
-    struct err err = call_json(kms, &arena, (struct kms_call){ .operation = KMS_UPDATE_ALIAS }, &body, &answer);
+    struct err err = call_json(kms, &arena, (struct kms_call){ .operation = KMS_UPDATE_ALIAS, .key = key_id }, &body,
+                               &answer);
     arena_release(&arena);
     return as_unavailable(err);
 }
@@ -229,7 +235,8 @@ struct err kms_disable_key(struct kms *kms, struct str id)
     arena_init(&arena, room, sizeof room);
     struct buf body = body_begin(&arena);
     add_text(&body, STR("KeyId"), id);
-    struct err err = call_json(kms, &arena, (struct kms_call){ .operation = KMS_DISABLE_KEY }, &body, &answer);
+    struct err err = call_json(kms, &arena, (struct kms_call){ .operation = KMS_DISABLE_KEY, .key = id }, &body,
+                               &answer);
     arena_release(&arena);
     return as_unavailable(err);
 }
@@ -242,7 +249,8 @@ static struct err read_tag(struct kms *kms, struct arena *arena, struct str id, 
     const struct json *answer = NULL;
     struct buf body = body_begin(arena);
     add_text(&body, STR("KeyId"), id);
-    struct err err = call_json(kms, arena, (struct kms_call){ .operation = KMS_LIST_RESOURCE_TAGS }, &body, &answer);
+    struct err err = call_json(kms, arena, (struct kms_call){ .operation = KMS_LIST_RESOURCE_TAGS, .key = id }, &body,
+                               &answer);
     if (err.code == ERR_INSUFFICIENT_SCOPE)
         return failed(ERR_NOT_FOUND, "another's key");
     TRY(err);
@@ -382,7 +390,7 @@ static struct err sign(struct kms *kms, struct arena *arena, const struct kms_ca
 struct err kms_sign(struct kms *kms, struct str id, enum jwa alg, enum kms_priority priority, struct str input,
                     char *out, size_t *len)
 {
-    const struct kms_call call = { .operation = KMS_SIGN, .draws_on_quota = true, .priority = priority };
+    const struct kms_call call = { .operation = KMS_SIGN, .key = id, .draws_on_quota = true, .priority = priority };
     char room[ROOM];
     struct arena arena;
     if (alg == JWA_EDDSA && input.len > RAW_MAX)
@@ -413,9 +421,9 @@ struct err kms_generate_pair(struct kms *kms, struct arena *arena, struct str id
     add_text(&body, STR("KeyId"), id);
     add_text(&body, STR("KeyPairSpec"), pair_spec);
     add_context(&body, context);
-    TRY(as_unavailable(call_json(kms, arena,
-                                 (struct kms_call){ .operation = KMS_GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT }, &body,
-                                 &answer)));
+    TRY(as_unavailable(
+        call_json(kms, arena, (struct kms_call){ .operation = KMS_GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT, .key = id },
+                  &body, &answer)));
     struct str blob = { 0, 0 };
     if (!bytes_of(arena, answer, STR("PrivateKeyCiphertextBlob"), &blob) ||
         !bytes_of(arena, answer, STR("PublicKey"), spki))
@@ -450,8 +458,9 @@ static struct err decrypt(struct kms *kms, struct arena *arena, struct str id, s
     add_text(&body, STR("KeyId"), id);
     add_base64(&body, STR("CiphertextBlob"), wrapped);
     add_context(&body, context);
-    TRY(as_unavailable(
-        call_json(kms, arena, (struct kms_call){ .operation = KMS_DECRYPT, .is_secret = true }, &body, &answer)));
+    TRY(as_unavailable(call_json(kms, arena,
+                                 (struct kms_call){ .operation = KMS_DECRYPT, .key = id, .is_secret = true }, &body,
+                                 &answer)));
     return read_plaintext(answer, out);
 }
 

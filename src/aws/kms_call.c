@@ -1,10 +1,13 @@
 /* aws/kms_call.c: a call is tried until it succeeds, can't succeed, or its time is up. Each try: a turn of the quota (a
  * signature), the breaker's leave, credentials, a signature of the request, and what the answer means. */
 #include "aws/kms_call.h"
+#include "aws/endpoint.h"
 #include "aws/kms_error.h"
+#include "aws/region.h"
 #include "aws/retry.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/sentence.h"
 #include "observe/log.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -25,19 +28,39 @@ static void sleep_ms(int64_t ms)
         continue;
 }
 
+/* --- where -------------------------------------------------------------------------------------------------------- */
+
+struct kms_place kms_place_in(const struct settings *settings, struct arena *arena, struct str region)
+{
+    const struct str url = endpoint_url(settings, arena, "kms", region);
+    return (struct kms_place){ region, url, arena_copy(arena, endpoint_host(url)), endpoint_path(url) };
+}
+
+/* A key's ARN knows its region better than any setting. */
+static struct kms_place place_of(const struct kms *kms, struct arena *arena, struct str key)
+{
+    const struct str region = region_of_arn(key);
+    return region.len == 0 || str_eq(region, kms->place.region) ? kms->place
+                                                                : kms_place_in(kms->settings, arena, region);
+}
+
 /* --- signing the request ----------------------------------------------------------------------------------------- */
 
-/* The derived key of this day and these credentials; derived anew when one of them is another. The caller wipes it. */
+/* The derived key of this day, region and these credentials; derived anew when one of them is another. The caller wipes
+ * it. */
 static struct err signing_key(struct kms *kms, const struct aws_credentials *credentials,
                               const struct sigv4_scope *scope, unsigned char out[SIGV4_KEY_LEN])
 {
     struct err err = OK;
     pthread_mutex_lock(&kms->lock);
-    if (kms->signing.serial != credentials->serial || memcmp(kms->signing.day, scope->time, SIGV4_DATE_LEN) != 0) {
+    if (kms->signing.serial != credentials->serial || memcmp(kms->signing.day, scope->time, SIGV4_DATE_LEN) != 0 ||
+        !str_eq(str_of(kms->signing.region), scope->region)) {
         kms->signing.serial = 0;
         err = sigv4_derive_key(credentials->secret_key, scope, kms->signing.key);
         if (!err.code) {
             memcpy(kms->signing.day, scope->time, SIGV4_DATE_LEN);
+            memcpy(kms->signing.region, scope->region.at, scope->region.len);
+            kms->signing.region[scope->region.len] = '\0';
             kms->signing.serial = credentials->serial;
         }
     }
@@ -47,13 +70,13 @@ static struct err signing_key(struct kms *kms, const struct aws_credentials *cre
 }
 
 /* The headers to sign, the last of them empty unless there is a session token. */
-static size_t fill_headers(const struct kms *kms, struct arena *arena, const struct kms_call *call,
+static size_t fill_headers(const struct kms_place *place, struct arena *arena, const struct kms_call *call,
                            const struct aws_credentials *credentials, const char *time,
                            struct net_header headers[HEADERS])
 {
     size_t count = 0;
     headers[count++] = (struct net_header){ "Content-Type", "application/x-amz-json-1.1" };
-    headers[count++] = (struct net_header){ "Host", kms->host.at };
+    headers[count++] = (struct net_header){ "Host", place->host.at };
     headers[count++] = (struct net_header){ "X-Amz-Date", time };
     headers[count++] = (struct net_header){
         "X-Amz-Target", arena_printf(arena, "TrentService.%s", kms_operation_name(call->operation)).at
@@ -65,8 +88,8 @@ static size_t fill_headers(const struct kms *kms, struct arena *arena, const str
 
 /* Adds the Authorization header. */
 static struct err sign_request(struct kms *kms, struct arena *arena, const struct aws_credentials *credentials,
-                               const struct sigv4_scope *scope, struct net_header *headers, size_t *count,
-                               struct str body)
+                               const struct sigv4_scope *scope, const struct kms_place *place,
+                               struct net_header *headers, size_t *count, struct str body)
 {
     struct sigv4_header signed_headers[HEADERS];
     unsigned char key[SIGV4_KEY_LEN];
@@ -74,7 +97,7 @@ static struct err sign_request(struct kms *kms, struct arena *arena, const struc
     for (size_t i = 0; i < *count; i++)
         signed_headers[i] = (struct sigv4_header){ str_of(headers[i].name), str_of(headers[i].value) };
     const struct sigv4_request request = { .method = STR("POST"),
-                                           .path = kms->path,
+                                           .path = place->path,
                                            .headers = signed_headers,
                                            .header_count = *count,
                                            .body = body,
@@ -92,12 +115,13 @@ static struct err send_signed(struct kms *kms, struct arena *arena, const struct
                               const struct aws_credentials *credentials, struct net_answer *out)
 {
     struct net_header headers[HEADERS];
-    struct sigv4_scope scope = { .region = str_of(kms->settings->aws_region), .service = STR("kms") };
+    const struct kms_place place = place_of(kms, arena, call->key);
+    struct sigv4_scope scope = { .region = place.region, .service = STR("kms") };
     sigv4_time(aws_time_s(kms), scope.time);
-    size_t count = fill_headers(kms, arena, call, credentials, scope.time, headers);
-    TRY(sign_request(kms, arena, credentials, &scope, headers, &count, call->body));
+    size_t count = fill_headers(&place, arena, call, credentials, scope.time, headers);
+    TRY(sign_request(kms, arena, credentials, &scope, &place, headers, &count, call->body));
     const struct net_request request = { .method = "POST",
-                                         .url = kms->url.at,
+                                         .url = place.url.at,
                                          .headers = headers,
                                          .header_count = count,
                                          .body = call->body,
@@ -113,7 +137,7 @@ static void report(struct kms *kms, bool answered)
     if (!breaker_report(&kms->breaker, clock_ms(), answered))
         return;
     metrics_kms_breaker(!answered);
-    LOG(LOG_WARN, answered ? "kms_breaker_closed" : "kms_breaker_opened", LOG_STR("host", kms->host));
+    LOG(LOG_WARN, answered ? "kms_breaker_closed" : "kms_breaker_opened", LOG_STR("host", kms->place.host));
 }
 
 /* How a call stands after a try. */
@@ -141,7 +165,7 @@ static void judge(struct kms *kms, struct arena *arena, const struct kms_call *c
                   const struct net_answer *answer, struct progress *progress)
 {
     struct kms_error error;
-    kms_error_read(arena, answer->status, answer->body, &error);
+    kms_error_read(arena, answer->status, answer->error_type, answer->body, &error);
     bool is_throttled = error.verdict == KMS_THROTTLED;
     metrics_kms_call(call->operation, is_throttled            ? KMS_OUTCOME_THROTTLED
                                       : answer->status >= 500 ? KMS_OUTCOME_FAILED
@@ -184,7 +208,8 @@ static struct err send_with_leave(struct kms *kms, struct arena *arena, const st
         return OK;
     metrics_kms_call(call->operation, KMS_OUTCOME_FAILED);
     out->status = NO_ANSWER;
-    return failed(ERR_UNAVAILABLE, "AWS KMS gave no answer in time");
+    return failed(ERR_UNAVAILABLE, sentence_keep("AWS KMS can't be reached; try again later", "AWS KMS (%s): %s",
+                                                 endpoint_setting(kms->settings, "kms"), err.why));
 }
 
 static void try_once(struct kms *kms, struct arena *arena, const struct kms_call *call, struct progress *progress,

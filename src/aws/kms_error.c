@@ -1,5 +1,6 @@
 /* aws/kms_error.c: AWS's error codes, a row each. */
 #include "aws/kms_error.h"
+#include "aws/retry.h"
 #include "base/json.h"
 
 static const char overloaded[] = "AWS KMS is overloaded; try again later";
@@ -13,10 +14,6 @@ static const struct {
     enum err_code err;
     const char *why;
 } rows[] = {
-    { "ThrottlingException", KMS_THROTTLED, ERR_UNAVAILABLE, overloaded },
-    { "Throttling", KMS_THROTTLED, ERR_UNAVAILABLE, overloaded },
-    { "TooManyRequestsException", KMS_THROTTLED, ERR_UNAVAILABLE, overloaded },
-    { "RequestLimitExceeded", KMS_THROTTLED, ERR_UNAVAILABLE, overloaded },
     { "KMSInternalException", KMS_AGAIN, ERR_UNAVAILABLE, failing },
     { "DependencyTimeoutException", KMS_AGAIN, ERR_UNAVAILABLE, failing },
     { "KeyUnavailableException", KMS_AGAIN, ERR_UNAVAILABLE, "the key is not available in AWS KMS at present" },
@@ -66,19 +63,29 @@ static bool is_about_time(struct str code, struct str message)
            (says(message, STR("Signature expired")) || says(message, STR("Signature not yet current")));
 }
 
-void kms_error_read(struct arena *arena, int status, struct str body, struct kms_error *out)
+/* The first of the members that is there. */
+static struct str either(const struct json *json, struct str name, struct str other)
+{
+    struct str text = text_of(json, name);
+    return text.len > 0 ? text : text_of(json, other);
+}
+
+/* Smithy's AWS JSON 1.1, "operation error serialization": a header or one of two members says the type. */
+static struct str code_of(const struct json *json, struct str type)
+{
+    struct str code = bare_code(type);
+    return code.len > 0 ? code : bare_code(either(json, STR("__type"), STR("code")));
+}
+
+void kms_error_read(struct arena *arena, int status, struct str type, struct str body, struct kms_error *out)
 {
     const struct json *json = NULL;
-    struct str message = { 0, 0 }, code = { 0, 0 };
-    if (body.len > 0 && !json_parse(arena, body, &json).code) {
-        code = bare_code(text_of(json, STR("__type")));
-        message = text_of(json, STR("message"));
-        if (message.len == 0)
-            message = text_of(json, STR("Message"));
-    }
+    if (body.len == 0 || json_parse(arena, body, &json).code)
+        json = NULL;
+    const struct str code = code_of(json, type), message = either(json, STR("message"), STR("Message"));
     *out = (struct kms_error){ code.len > 0 ? code : STR("none"), status >= 500 ? KMS_AGAIN : KMS_FINAL,
                                failed(ERR_UNAVAILABLE, status >= 500 ? failing : "AWS KMS refused the request") };
-    if (status == 429)
+    if (status == 429 || retry_is_throttling(code))
         *out = (struct kms_error){ out->code, KMS_THROTTLED, failed(ERR_UNAVAILABLE, overloaded) };
     if (is_about_time(code, message))
         *out = (struct kms_error){ code, KMS_WRONG_CLOCK, failed(ERR_UNAVAILABLE, clock_wrong) };

@@ -18,7 +18,8 @@ struct kms_error {
     struct err err; /* for the caller, when it ends here; its sentence is static */
 };
 
-/* Of an answer with that HTTP status and body. Any bytes; the body lies in the arena or lives as long. */
-void kms_error_read(struct arena *arena, int status, struct str body, struct kms_error *out);
+/* Of an answer with that HTTP status, x-amzn-ErrorType (or "") and body. Any bytes; they lie in the arena or live as
+ * long. */
+void kms_error_read(struct arena *arena, int status, struct str type, struct str body, struct kms_error *out);
 
 #endif

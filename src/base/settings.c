@@ -140,8 +140,9 @@ const struct settings_row settings_rows[] = {
       "kms: AWS KMS signs each token; envelope: KMS wraps a key; local: a key file; auto: as KMS_KEY_ID is, or "
       "local." },
     { "AWS_REGION", SECTION_KMS,
-      TEXT(aws_region, "us-east-1", 1, 64, settings_fault_of_region, "lower-case letters, digits and hyphens"),
-      "The region of the key in AWS KMS." },
+      TEXT(aws_region, "", 0, 64, settings_fault_of_region, "lower-case letters, digits and hyphens"),
+      "The region of KMS, where the key's ARN does not say it. Without it: AWS_DEFAULT_REGION, the profile's region, "
+      "us-east-1." },
     { "AWS_ENDPOINT_URL", SECTION_KMS,
       TEXT(aws_endpoint_url, "", 0, 512, settings_fault_of_issuer, "an https or http URL without query and fragment"),
       "Where to call AWS's services, instead of their own addresses in the region." },

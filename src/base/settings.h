@@ -55,7 +55,7 @@ struct settings {
     int64_t usage_interval_s;                  /* TOKEN_USAGE_INTERVAL; 0: uses are not counted */
     const char *kms_key_id;                    /* KMS_KEY_ID: id, ARN or alias, or a comma-separated list */
     int64_t signer;                            /* TOKEN_SIGNER: an enum signer_kind */
-    const char *aws_region;                    /* AWS_REGION */
+    const char *aws_region;                    /* AWS_REGION; "": aws/region.h */
     const char *aws_endpoint_url;              /* AWS_ENDPOINT_URL: of every AWS service; "": AWS's own */
     const char *aws_endpoint_url_kms;          /* AWS_ENDPOINT_URL_KMS: goes before it */
     int64_t aws_use_fips_endpoint;             /* AWS_USE_FIPS_ENDPOINT: 0 or 1 */
@@ -99,5 +99,9 @@ void settings_print_values(const struct settings *settings, FILE *out);
 
 /* A text with what roff would read as its own escaped, for the rest of the man page. */
 void roff_print(FILE *out, const char *text);
+
+/* What is wrong with the name of a region of AWS, which becomes a part of a host's name; NULL: nothing. Not of an empty
+ * one. Static. */
+const char *settings_fault_of_region(struct str text);
 
 #endif

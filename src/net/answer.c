@@ -93,6 +93,8 @@ static bool take_header(struct answer *answer, struct str name, struct str value
         keep_text(answer, value, &answer->date);
     } else if (str_eq_nocase(name, STR("x-amzn-RequestId")) || str_eq_nocase(name, STR("x-amz-request-id"))) {
         keep_text(answer, value, &answer->request_id);
+    } else if (str_eq_nocase(name, STR("x-amzn-ErrorType"))) {
+        keep_text(answer, value, &answer->error_type);
     } else if (str_eq_nocase(name, STR("Retry-After"))) {
         answer->retry_after_s = seconds_of(value);
     }
@@ -145,7 +147,7 @@ static struct err pass_over(struct answer *answer, size_t size)
     answer->status = 0;
     answer->has_length = answer->is_chunked = false;
     answer->left = 0;
-    answer->date = answer->request_id = (struct str){ 0, 0 };
+    answer->date = answer->request_id = answer->error_type = (struct str){ 0, 0 };
     answer->retry_after_s = 0;
     return OK;
 }

@@ -22,10 +22,11 @@ struct answer {
     size_t body_max;
     int status;
     struct buf body;
-    struct str date, request_id; /* Date and x-amzn-RequestId as they came, a NUL after each; or empty */
-    int64_t retry_after_s;       /* Retry-After in seconds; 0: none */
-    bool has_begun;              /* a byte of it has come */
-    bool keeps_connection;       /* another request may follow it; once it is whole */
+    /* Date, x-amzn-RequestId and x-amzn-ErrorType as they came, a NUL after each; or empty */
+    struct str date, request_id, error_type;
+    int64_t retry_after_s; /* Retry-After in seconds; 0: none */
+    bool has_begun;        /* a byte of it has come */
+    bool keeps_connection; /* another request may follow it; once it is whole */
     /* answer.c's own */
     bool has_length, is_chunked;
     size_t left;

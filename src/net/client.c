@@ -6,6 +6,7 @@
  * a megabyte, 200 times over. */
 #include "net/client.h"
 #include "base/clock.h"
+#include "base/sentence.h"
 #include "net/connection.h"
 #include "observe/log.h"
 #include <openssl/ssl.h>
@@ -226,7 +227,9 @@ static struct err report(const struct net_request *request, const struct net_url
         return err;
     LOG(LOG_WARN, "request_failed", LOG_STR("to", url->origin), LOG_TEXT_("method", request->method),
         LOG_TEXT_("detail", err.why));
-    return failed(ERR_UNAVAILABLE, "a service that is needed gave no answer in time");
+    const struct str to = url->origin.len > 0 ? url->origin : STR("its address");
+    return failed(ERR_UNAVAILABLE, sentence_keep("a service that is needed can't be reached; try again later",
+                                                 "%.*s: %s", (int)to.len, to.at, err.why));
 }
 
 /* One request and its answer over one connection. */
@@ -254,7 +257,8 @@ static void give_out(const struct net_client *client, const struct answer *answe
                                 .body = buf_str(&answer->body),
                                 .date_s = date > 0 ? (int64_t)date : 0,
                                 .retry_after_s = answer->retry_after_s,
-                                .request_id = answer->request_id };
+                                .request_id = answer->request_id,
+                                .error_type = answer->error_type };
 }
 
 /* After a secret the connection is closed, so that its buffers are wiped (curl.c). */

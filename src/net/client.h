@@ -30,6 +30,7 @@ struct net_answer {
     int64_t date_s;        /* of a status other than 200: the Date header, Unix time; 0: none */
     int64_t retry_after_s; /* Retry-After in seconds; 0: none */
     struct str request_id; /* x-amzn-RequestId or the like, for the log; may be empty */
+    struct str error_type; /* x-amzn-ErrorType; may be empty */
 };
 
 /* What the service at the other end must be asked with; a longer header or URL is an error of the caller. */
@@ -44,8 +45,9 @@ void net_close(struct net_client *client); /* NULL allowed */
 
 /* One try; a kept-alive connection that turns out to be closed before a byte of the answer doesn't count as one, unless
  * the request is unique. Redirects are not followed, certificates and names always checked, proxies only as the
- * environment says, and through a tunnel (CONNECT). ERR_UNAVAILABLE, with the detail logged, when no whole answer came
- * in time. Any HTTP status is OK. */
+ * environment says, and through a tunnel (CONNECT). ERR_UNAVAILABLE when no whole answer came in time; its sentence,
+ * which is logged too, lasts (base/sentence.h) and begins with the other end: "https://host:443 refuses connections".
+ * Any HTTP status is OK. */
 MUST_USE struct err net_send(struct net_client *client, struct arena *arena, const struct net_request *request,
                              struct net_answer *out);
 

@@ -54,9 +54,40 @@ static bool set_up(const struct net_connection *connection, int64_t timeout_ms)
            !set(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout_ms) && set_up_tls(common, curl);
 }
 
-static struct err unavailable(const struct net_common *common, CURLcode code)
+/* Why there is no connection, in words for whoever runs the service. */
+static const char *words_of(CURLcode code, long os_error)
 {
-    return failed(ERR_UNAVAILABLE, common->calls->easy_strerror(code));
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "its name is not known";
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return "the name of the proxy before it (HTTPS_PROXY, HTTP_PROXY) is not known";
+    case CURLE_COULDNT_CONNECT:
+        return os_error == ECONNREFUSED   ? "it refuses connections: nothing listens there"
+               : os_error == ENETUNREACH  ? "no way in the network leads to it"
+               : os_error == EHOSTUNREACH ? "no way in the network leads to it"
+                                          : "no connection to it can be made";
+    case CURLE_OPERATION_TIMEDOUT:
+        return "no whole answer came in time";
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "its certificate is not trusted, has expired, or is another name's";
+    case CURLE_SSL_CONNECT_ERROR:
+        return "TLS with it failed: it hangs up, speaks another version or no TLS, or its certificate is forged";
+    case CURLE_SSL_CACERT_BADFILE:
+        return "the file of trusted certificates can't be read";
+    default:
+        return NULL;
+    }
+}
+
+static struct err unavailable(const struct net_connection *connection, CURLcode code)
+{
+    const struct curl_calls *calls = connection->common->calls;
+    long os_error = 0;
+    (void)calls->easy_getinfo(connection->curl, CURLINFO_OS_ERRNO, &os_error);
+    const char *words = words_of(code, os_error);
+    return failed(code == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_UNAVAILABLE,
+                  words ? words : calls->easy_strerror(code));
 }
 
 static struct err connect_by(struct net_connection *connection, int64_t deadline_ms)
@@ -71,7 +102,7 @@ static struct err connect_by(struct net_connection *connection, int64_t deadline
         return failed(ERR_INTERNAL, "libcurl could not be set up");
     CURLcode code = calls->easy_perform(connection->curl);
     if (code)
-        return unavailable(connection->common, code);
+        return unavailable(connection, code);
     code = calls->easy_getinfo(connection->curl, CURLINFO_ACTIVESOCKET, &socket);
     if (code || socket == CURL_SOCKET_BAD)
         return failed(ERR_UNAVAILABLE, "the connection ended at once");
@@ -142,7 +173,7 @@ struct err connection_send(const struct net_connection *connection, struct str t
         size_t sent = 0;
         CURLcode code = connection->common->calls->easy_send(connection->curl, text.at, text.len, &sent);
         if (code && code != CURLE_AGAIN)
-            return unavailable(connection->common, code);
+            return unavailable(connection, code);
         text = (struct str){ text.at + sent, text.len - sent };
         if (text.len > 0)
             TRY(wait_for(connection, POLLOUT, deadline_ms));
@@ -162,7 +193,7 @@ struct err connection_receive(const struct net_connection *connection, char *to,
         *got = 0;
         CURLcode code = asks ? connection->common->calls->easy_recv(connection->curl, to, room, got) : CURLE_AGAIN;
         if (code != CURLE_AGAIN)
-            return code ? unavailable(connection->common, code) : OK;
+            return code ? unavailable(connection, code) : OK;
         TRY(wait_for(connection, POLLIN, deadline_ms));
         asks = true;
     }

@@ -1,5 +1,6 @@
 /* service/message.c: bodies in (JSON members by a table, forms), answers out. */
 #include "service/message.h"
+#include "base/sentence.h"
 #include <time.h>
 
 /* --- JSON bodies ------------------------------------------------------------------------------------------------- */
@@ -234,7 +235,7 @@ void response_fail(struct response *response, struct arena *arena, struct err er
     json_write_name(body, STR("error"));
     json_write_str(body, str_of(err_name(err.code)));
     json_write_name(body, STR("error_description"));
-    json_write_str(body, str_of(err.why));
+    json_write_str(body, str_of(sentence_for_callers(err.why)));
     buf_add(body, STR("}"));
     if (response->status == 401 || response->status == 403) /* RFC 6750 section 3, RFC 6749 section 5.2 */
         response->challenge = err.code == ERR_INVALID_CLIENT

@@ -52,7 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (at_once.is_whole) {
         PROMISE(whole.status == cut.status && at_once.taken == in_steps.taken);
         PROMISE(str_eq(buf_str(&whole.body), buf_str(&cut.body)) && whole.retry_after_s == cut.retry_after_s);
-        PROMISE(str_eq(whole.date, cut.date) && str_eq(whole.request_id, cut.request_id));
+        PROMISE(str_eq(whole.date, cut.date) && str_eq(whole.request_id, cut.request_id) &&
+                str_eq(whole.error_type, cut.error_type));
     }
     arena_release(&arena);
     return 0;

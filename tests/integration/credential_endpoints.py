@@ -22,11 +22,13 @@ def iso(unix):
 
 class Endpoint:
     """A server on loopback; a kind has answer(method, target, headers, body): (status, type, body). `life_s`: of what
-    it hands out next."""
+    it hands out next. `script`: (status, body) of the next answers to a request whose target ends in `script_at`, before
+    its own. `said`: members of what it hands out, instead of the true ones; None: left out."""
 
     def __init__(self, accounts, life_s=3600):
         self.accounts, self.life_s = accounts, life_s
         self.issued, self.requests, self.broken = [], [], False
+        self.script, self.script_at, self.said = [], "", {}
         endpoint = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -35,8 +37,7 @@ class Endpoint:
             def do_GET(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 endpoint.requests.append((self.command, self.path))
-                status, kind, text = ((500, "text/plain", "broken") if endpoint.broken else
-                                      endpoint.answer(self.command, self.path, self.headers, body.decode()))
+                status, kind, text = endpoint.say(self.command, self.path, self.headers, body.decode())
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(text.encode())))
@@ -63,6 +64,14 @@ class Endpoint:
     def url(self):
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
+    def say(self, method, target, headers, body):
+        if self.broken:
+            return 500, "text/plain", "broken"
+        if self.script and target.endswith(self.script_at):
+            status, text = self.script.pop(0)
+            return status, "text/plain", text
+        return self.answer(method, target, headers, body)
+
     def answer(self, method, target, headers, body):
         raise NotImplementedError
 
@@ -78,8 +87,9 @@ class Endpoint:
 
     def as_json(self, **more):
         made = self.hand_out()
-        return json.dumps({"AccessKeyId": made.access_key_id, "SecretAccessKey": made.secret_access_key,
-                           "Token": made.session_token, "Expiration": iso(made.expires_at)} | more)
+        told = {"AccessKeyId": made.access_key_id, "SecretAccessKey": made.secret_access_key,
+                "Token": made.session_token, "Expiration": iso(made.expires_at)} | more | self.said
+        return json.dumps({name: value for name, value in told.items() if value is not None})
 
 
 class Sts(Endpoint):
@@ -124,7 +134,7 @@ class Sts(Endpoint):
     <Credentials>
       <SessionToken>{made.session_token}</SessionToken>
       <SecretAccessKey>{made.secret_access_key}</SecretAccessKey>
-      <Expiration>{iso(made.expires_at)}</Expiration>
+      <Expiration>{self.said.get("Expiration", iso(made.expires_at))}</Expiration>
       <AccessKeyId>{made.access_key_id}</AccessKeyId>
     </Credentials>
   </AssumeRoleWithWebIdentityResult>

@@ -7,6 +7,7 @@ import pytest
 
 from credential_endpoints import Container, InstanceMetadata, Sts
 from issued import check_by_pyjwt, refuses_to_serve
+from kms import certificate_chain
 
 ES256 = {"TOKEN_SIGNING_ALG": "ES256", "HOME": "/nonexistent"}
 
@@ -155,7 +156,51 @@ def test_a_container_address_that_is_neither_https_nor_loopback_is_refused(kms, 
     refuses_to_serve(server, "(?i)AWS_CONTAINER_CREDENTIALS_FULL_URI|https|loopback")
 
 
+def test_a_keys_arn_says_its_region(kms, start, key):
+    """Whatever AWS_REGION says: KMS would refuse the signature otherwise."""
+    server = start(key, **ES256, AWS_REGION="us-east-1")
+    signs_with(kms, server, kms.credentials)
+
+
 def test_a_region_that_is_not_the_keys_is_refused_at_the_start(kms, start, key):
-    server = start(key, ready=False, **ES256)
+    server = start(key.rsplit("/", 1)[1], ready=False, **ES256)
     server.settings["AWS_REGION"] = "us-east-1"
     refuses_to_serve(server, "(?i)region|InvalidSignatureException|us-east-1")
+
+
+@pytest.mark.parametrize("kind, words", [
+    ("refused", "AWS KMS \\(AWS_ENDPOINT_URL_KMS\\): http://127.0.0.1:1: it refuses connections"),
+    ("unknown", "AWS KMS \\(AWS_ENDPOINT_URL_KMS\\): http://kms.invalid: its name is not known"),
+    ("no tls", "AWS KMS \\(AWS_ENDPOINT_URL_KMS\\): https://127.0.0.1:\\d+: TLS with it failed"),
+    ("untrusted", "AWS KMS \\(AWS_ENDPOINT_URL_KMS\\): https://localhost:\\d+: its certificate is not trusted"),
+    ("another bundle", "AWS KMS \\(AWS_ENDPOINT_URL_KMS\\): https://localhost:\\d+: .*its certificate is"),
+    ("no credentials", "there are no AWS credentials"),
+    ("unknown credentials", "AWS KMS does not accept the AWS credentials"),
+])
+def test_the_sentence_says_why_kms_gave_no_answer(kms, start, key, tmp_path, kind, words):
+    """And the host and the setting, where there is one: not that "no answer came in time"."""
+    bundle = tmp_path / "bundle.pem"
+    port = kms.serve_tls("localhost", bundle)
+    settings = {"refused": {"AWS_ENDPOINT_URL_KMS": "http://127.0.0.1:1"},
+                "unknown": {"AWS_ENDPOINT_URL_KMS": "http://kms.invalid"},
+                "no tls": {"AWS_ENDPOINT_URL_KMS": kms.url.replace("http:", "https:")},
+                "untrusted": {"AWS_ENDPOINT_URL_KMS": f"https://localhost:{port}"},
+                "another bundle": {"AWS_ENDPOINT_URL_KMS": f"https://localhost:{port}", "AWS_CA_BUNDLE": str(bundle)},
+                }.get(kind, {})
+    if kind == "another bundle":
+        bundle.write_bytes(certificate_chain("localhost", tmp_path / "chain.pem"))
+    credentials = {"no credentials": False, "unknown credentials": kms.accounts.issue()}.get(kind)
+    if kind == "unknown credentials":
+        kms.accounts.forget(credentials)
+    server = start(key, credentials, ready=False, **ES256, **settings, TOKEN_KMS_TIMEOUT="1", TOKEN_KMS_TRY_TIMEOUT="1",
+                   AWS_EC2_METADATA_DISABLED="true")
+    refuses_to_serve(server, words)
+
+
+def test_a_caller_is_not_told_where_kms_is(kms, start, key):
+    server = start(key, **ES256, TOKEN_KMS_TIMEOUT="1", TOKEN_KMS_TRY_TIMEOUT="1")
+    kms.proxy.down()
+    answer = server.ask(server.agent)
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+    assert "127.0.0.1" not in answer.text and "AWS KMS" in answer.text, answer.text
+    kms.proxy.up()

@@ -2,11 +2,9 @@
 #include "aws/endpoint.h"
 #include "unit.h"
 
-static struct settings settings_of(const char *region, const char *url, const char *url_kms, bool fips)
+static struct settings settings_of(const char *url, const char *url_kms, bool fips)
 {
-    return (struct settings){
-        .aws_region = region, .aws_endpoint_url = url, .aws_endpoint_url_kms = url_kms, .aws_use_fips_endpoint = fips
-    };
+    return (struct settings){ .aws_endpoint_url = url, .aws_endpoint_url_kms = url_kms, .aws_use_fips_endpoint = fips };
 }
 
 static void the_settings_say_where(void **state)
@@ -28,9 +26,9 @@ static void the_settings_say_where(void **state)
         { "eu-west-1", "", "", false, "https://c", "kms", "https://kms.eu-west-1.amazonaws.com" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct settings settings = settings_of(rows[i].region, rows[i].url, rows[i].url_kms, rows[i].fips);
+        struct settings settings = settings_of(rows[i].url, rows[i].url_kms, rows[i].fips);
         setenv("AWS_ENDPOINT_URL_STS", rows[i].sts_variable, 1);
-        struct str url = endpoint_url(&settings, &arena, rows[i].service);
+        struct str url = endpoint_url(&settings, &arena, rows[i].service, str_of(rows[i].region));
         assert_str(url, rows[i].expected);
         assert_int_equal(url.at[url.len], '\0');
     }

@@ -3,6 +3,7 @@
  * is shown elsewhere: test_sigv4.c, and tests/integration. */
 #include "aws/kms.h"
 #include "aws/kms_error.h"
+#include "base/sentence.h"
 #include "http_server.h"
 #include "jose/jws.h"
 #include "observe/log.h"
@@ -274,11 +275,74 @@ static void each_error_is_judged(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct kms_error error;
-        kms_error_read(&arena, rows[i].status, str_of(rows[i].body), &error);
+        kms_error_read(&arena, rows[i].status, (struct str){ 0, 0 }, str_of(rows[i].body), &error);
         assert_row(error.verdict == rows[i].verdict, rows[i].body);
         assert_code(error.err, rows[i].err, rows[i].body);
         assert_row(str_eq(error.code, str_of(rows[i].code)), rows[i].body);
         assert_row(error.err.why && !strstr(error.err.why, "Exception"), rows[i].body); /* AWS's words are the log's */
+    }
+    (void)state;
+}
+
+/* A header or either of two members says it; the header first. */
+static void an_errors_type_is_read_wherever_aws_writes_it(void **state)
+{
+    static const struct {
+        const char *type, *body, *code;
+    } rows[] = {
+        { "ThrottlingException", "", "ThrottlingException" },
+        { "ThrottlingException", "<html>", "ThrottlingException" },
+        { "ThrottlingException", ERROR("NotFoundException"), "ThrottlingException" },
+        { "com.amazonaws.kms#NotFoundException", "{}", "NotFoundException" },
+        { "NotFoundException:http://internal.amazon.com/coral/", "", "NotFoundException" },
+        { "aws.kms#NotFoundException:http://internal.amazon.com/#x", "", "NotFoundException" },
+        { "", "{\"code\":\"NotFoundException\"}", "NotFoundException" },
+        { "", "{\"code\":\"DisabledException\",\"__type\":\"a#NotFoundException\"}", "NotFoundException" },
+        { "", "{\"code\":7,\"__type\":\"\"}", "none" },
+        { ":", "{\"code\":\"NotFoundException\"}", "NotFoundException" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct kms_error error;
+        kms_error_read(&arena, 400, str_of(rows[i].type), str_of(rows[i].body), &error);
+        assert_row(str_eq(error.code, str_of(rows[i].code)), rows[i].body);
+    }
+    say(400, "x-amzn-ErrorType: ThrottlingException:http://x/\r\n", "");
+    say(200, NULL, SIGNED);
+    assert_ok(sign_any()); /* it came with the answer */
+    (void)state;
+}
+
+static void a_keys_arn_says_its_region(void **state)
+{
+    char out[JWK_SIGNATURE_MAX];
+    size_t len = 0;
+    say(200, NULL, SIGNED);
+    assert_ok(kms_sign(kms, STR("arn:aws:kms:ap-south-1:1:key/k"), JWA_RS256, KMS_INTERACTIVE, STR("x"), out, &len));
+    assert_true(http_has(str_of(server->last), "/ap-south-1/kms/aws4_request, "));
+    assert_ok(sign_any());
+    assert_true(http_has(str_of(server->last), "/eu-west-1/kms/aws4_request, "));
+    (void)state;
+}
+
+static void what_cannot_be_reached_is_named_with_its_setting(void **state)
+{
+    static const struct {
+        const char *url, *says;
+    } rows[] = {
+        { "http://127.0.0.1:1", "AWS KMS (AWS_ENDPOINT_URL_KMS): http://127.0.0.1:1: it refuses connections: nothing "
+                                "listens there" },
+        { "http://no-such-host.invalid", "AWS KMS (AWS_ENDPOINT_URL_KMS): http://no-such-host.invalid: its name is not "
+                                         "known" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        kms_close(kms);
+        settings.aws_endpoint_url_kms = rows[i].url ? rows[i].url
+                                                    : arena_printf(&arena, "https%s", server->url + strlen("http")).at;
+        settings.kms_timeout_s = 1;
+        assert_ok(kms_open(&settings, &kms));
+        struct err err = sign_any();
+        assert_row(err.code == ERR_UNAVAILABLE && strstr(err.why, rows[i].says), err.why);
+        assert_string_equal(sentence_for_callers(err.why), "AWS KMS can't be reached; try again later");
     }
     (void)state;
 }
@@ -597,10 +661,12 @@ static int be_quiet(void **state)
 RUN_WITH(be_quiet, NULL, CASE(a_signature_is_asked_for_as_kms_wants_it), CASE(a_session_token_is_sent_and_signed),
          CASE(ed25519_takes_4096_bytes_and_no_more), CASE(names_are_escaped),
          CASE(an_ecdsa_signature_becomes_raw_or_is_refused), CASE(answers_that_make_no_sense_are_refused),
-         CASE(a_key_is_described), CASE(each_error_is_judged), CASE(what_may_pass_is_tried_again),
-         CASE(what_will_not_pass_is_not), CASE(a_key_is_made_once_also_when_no_answer_comes),
-         CASE(a_wrong_clock_is_corrected_once_and_stays_so), CASE(refused_credentials_are_fetched_anew_once),
-         CASE(an_outage_opens_the_breaker_and_its_end_closes_it), CASE(the_quota_is_waited_for_and_then_refused),
-         CASE(the_time_in_all_is_kept), CASE(a_wrapped_key_is_unwrapped_with_its_context),
-         CASE(a_tagged_key_is_found_on_a_later_page), CASE(aliases_move_and_keys_are_disabled),
-         CASE(a_bundle_of_certificates_must_be_one), CASE(calls_are_counted_by_operation_and_outcome))
+         CASE(a_key_is_described), CASE(each_error_is_judged), CASE(an_errors_type_is_read_wherever_aws_writes_it),
+         CASE(a_keys_arn_says_its_region), CASE(what_cannot_be_reached_is_named_with_its_setting),
+         CASE(what_may_pass_is_tried_again), CASE(what_will_not_pass_is_not),
+         CASE(a_key_is_made_once_also_when_no_answer_comes), CASE(a_wrong_clock_is_corrected_once_and_stays_so),
+         CASE(refused_credentials_are_fetched_anew_once), CASE(an_outage_opens_the_breaker_and_its_end_closes_it),
+         CASE(the_quota_is_waited_for_and_then_refused), CASE(the_time_in_all_is_kept),
+         CASE(a_wrapped_key_is_unwrapped_with_its_context), CASE(a_tagged_key_is_found_on_a_later_page),
+         CASE(aliases_move_and_keys_are_disabled), CASE(a_bundle_of_certificates_must_be_one),
+         CASE(calls_are_counted_by_operation_and_outcome))

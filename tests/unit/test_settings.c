@@ -154,7 +154,7 @@ static const struct {
     { "TOKEN_USAGE_INTERVAL", "5" },
     { "KMS_KEY_ID", "" },
     { "TOKEN_SIGNER", "auto" },
-    { "AWS_REGION", "us-east-1" },
+    { "AWS_REGION", "" },
     { "AWS_ENDPOINT_URL", "" },
     { "AWS_ENDPOINT_URL_KMS", "" },
     { "AWS_USE_FIPS_ENDPOINT", "false" },
