@@ -12,7 +12,7 @@ static const char *const section_names[] = {
 /* What stands below the name of the section on KMS, a line each. */
 static const char *const kms_notes[] = {
     "AWS credentials are no settings. They are looked for where AWS's own tools look, in this order:",
-    "the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN (AWS_CREDENTIAL_EXPIRATION);",
+    "the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION;",
     "a web identity (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME; AWS_ENDPOINT_URL_STS);",
     "keys or a web identity of the profile AWS_PROFILE in AWS_SHARED_CREDENTIALS_FILE or AWS_CONFIG_FILE;",
     "a container's address (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or AWS_CONTAINER_CREDENTIALS_FULL_URI, with",

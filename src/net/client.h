@@ -46,7 +46,7 @@ void net_close(struct net_client *client); /* NULL allowed */
 /* One try; a kept-alive connection that turns out to be closed before a byte of the answer doesn't count as one, unless
  * the request is unique. Redirects are not followed, certificates and names always checked, proxies only as the
  * environment says, and through a tunnel (CONNECT). ERR_UNAVAILABLE when no whole answer came in time; its sentence,
- * which is logged too, lasts (base/sentence.h) and begins with the other end: "https://host:443 refuses connections".
+ * which is logged too, lasts (base/sentence.h) and begins with the other end: "https://a.example:443: ".
  * Any HTTP status is OK. */
 MUST_USE struct err net_send(struct net_client *client, struct arena *arena, const struct net_request *request,
                              struct net_answer *out);

@@ -22,7 +22,7 @@ def iso(unix):
 
 class Endpoint:
     """A server on loopback; a kind has answer(method, target, headers, body): (status, type, body). `life_s`: of what
-    it hands out next. `script`: (status, body) of the next answers to a request whose target ends in `script_at`, before
+    it hands out next. `script`: (status, body) of the next answers to requests whose target ends in `script_at`, before
     its own. `said`: members of what it hands out, instead of the true ones; None: left out."""
 
     def __init__(self, accounts, life_s=3600):

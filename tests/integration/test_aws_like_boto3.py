@@ -1,6 +1,6 @@
 """The service finds AWS credentials and a region as AWS's own tools do: each row is an environment, files and what fake
-endpoints answer, and boto3 is the judge of it. A verdict is whose key signed the first call of KMS, for which region, and
-whether KMS took it; or that there was no call.
+endpoints answer, and boto3 is the judge of it. A verdict is whose key signed the first call of KMS, for which region,
+and whether KMS took it; or that there was no call.
 
 Left out, since the service does otherwise on purpose: version 1 of the instance metadata (never asked), another
 profile's keys for a role, SSO and credential_process (refused in a sentence), a region from AWS_REGION, a key's ARN or
@@ -93,8 +93,8 @@ def by_boto3(world, key, monkeypatch):
 
 
 def by_the_service(world, key):
-    run("doctor", settings=world.variables | {"KMS_KEY_ID": key, "TOKEN_SIGNING_ALG": "ES256", "TOKEN_LOG_LEVEL": "error",
-                                              "TOKEN_DATA_DIR": str(world.folder / "data")}, expect=None)
+    own = {"KMS_KEY_ID": key, "TOKEN_SIGNING_ALG": "ES256", "TOKEN_DATA_DIR": str(world.folder / "data")}
+    run("doctor", settings=world.variables | own, expect=None)
 
 
 def verdict(world):
@@ -108,7 +108,7 @@ def verdict(world):
     return source or texts or "an endpoint", scope.group(2), calls[0].trusted
 
 
-# --- the rows ----------------------------------------------------------------------------------------------------------
+# --- the rows -------------------------------------------------------------------------------------------------------
 
 def environment(world):
     world.environment_keys()
@@ -305,7 +305,7 @@ ROWS = [
     scripted("metadata", "answers_404_for_the_role", (404, ""), at=ROLES),
     scripted("metadata", "fails_for_the_credentials", (500, ""), (404, ""), at=ROLE),
     scripted("metadata", "has_no_role", *[(404, "")] * 9, at=ROLES),
-    scripted("metadata", "says_why_it_has_none", (200, '{"Code":"AssumeRoleUnauthorizedAccess","Message":"m"}'), at=ROLE),
+    scripted("metadata", "says_why_it_has_none", (200, '{"Code":"Unauthorized","Message":"m"}'), at=ROLE),
     said("metadata", Expiration=PAST), said("metadata", Expiration=OFFSET),
     instance_whose_kms_takes_no_expired_ones,
 ]
