@@ -141,8 +141,7 @@ const struct settings_row settings_rows[] = {
       "local." },
     { "AWS_REGION", SECTION_KMS,
       TEXT(aws_region, "", 0, 64, settings_fault_of_region, "lower-case letters, digits and hyphens"),
-      "The region of KMS, where the key's ARN does not say it. Without it: AWS_DEFAULT_REGION, the profile's region, "
-      "us-east-1." },
+      "KMS's region where the key's ARN does not say it; else AWS_DEFAULT_REGION's, the profile's, us-east-1." },
     { "AWS_ENDPOINT_URL", SECTION_KMS,
       TEXT(aws_endpoint_url, "", 0, 512, settings_fault_of_issuer, "an https or http URL without query and fragment"),
       "Where to call AWS's services, instead of their own addresses in the region." },
