@@ -11,6 +11,7 @@
 #include "keys/rotation.h"
 #include "observe/log.h"
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <sys/mman.h>
@@ -34,21 +35,23 @@ static long calls_left = -1; /* before the end; below zero: no end */
 
 static void maybe_the_end(void)
 {
-    if (calls_left >= 0 && calls_left-- == 0)
+    if (calls_left == 0)
         _exit(77);
+    if (calls_left > 0)
+        calls_left--;
 }
 
-/* As libc declares them, in the place of libc's. */
+/* As libc declares them, in the place of libc's. The first two don't wait for the disk: a process that ends takes
+ * nothing with it that the kernel has, so what follows finds the same bytes; only a machine that ends could tell. */
 int fsync(int fd)
 {
     maybe_the_end();
-    return (int)syscall(SYS_fsync, fd);
+    return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
 }
 
 int fdatasync(int fd)
 {
-    maybe_the_end();
-    return (int)syscall(SYS_fdatasync, fd);
+    return fsync(fd);
 }
 
 int renameat(int old_dir, const char *old, int new_dir, const char *new)
