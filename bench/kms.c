@@ -331,7 +331,8 @@ static void open_socket(uint16_t port)
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
     kms.listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     kms.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    setsockopt(kms.listen_fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (kms.listen_fd < 0 || setsockopt(kms.listen_fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0)
+        give_up("socket");
     if (bind(kms.listen_fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
         listen(kms.listen_fd, 512) != 0 || epoll_ctl(kms.epoll_fd, EPOLL_CTL_ADD, kms.listen_fd, &event) != 0)
         give_up("listen");

@@ -29,15 +29,24 @@ SIGNING_ALGORITHMS = {"RS256": "RSASSA_PKCS1_V1_5_SHA_256", "PS256": "RSASSA_PSS
                       "EdDSA": "ED25519_SHA_512"}
 
 
+def of_an_authority(key):
+    """What Python 3.13 and OpenSSL's strict check want to see in the certificate of whoever issues others."""
+    signs = {name: False for name in ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+                                      "crl_sign", "encipher_only", "decipher_only")}
+    return (x509.BasicConstraints(ca=True, path_length=None), x509.SubjectKeyIdentifier.from_public_key(key),
+            x509.KeyUsage(digital_signature=True, key_cert_sign=True, **signs))
+
+
 def certificate_chain(name, path):
     """Writes a key and a certificate for that name to `path`; returns the certificate of who issued it. All in PEM."""
     now = datetime.now(timezone.utc)
 
     def certificate(subject, key, issuer, issuer_key, *extensions):
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
         made = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
                 .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
                 .not_valid_after(now + timedelta(days=1)))
-        for extension in extensions:
+        for extension in (*extensions, signer):
             made = made.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         return made.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
@@ -45,9 +54,10 @@ def certificate_chain(name, path):
     root = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "the tests' root")])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     leaf = certificate(subject, key, root, root_key, x509.SubjectAlternativeName([x509.DNSName(name)]),
-                       x509.BasicConstraints(ca=False, path_length=None))
+                       x509.BasicConstraints(ca=False, path_length=None),
+                       x509.SubjectKeyIdentifier.from_public_key(key.public_key()))
     path.write_bytes(pkcs8(key, serialization.Encoding.PEM) + leaf)
-    return certificate(root, root_key, root, root_key, x509.BasicConstraints(ca=True, path_length=0))
+    return certificate(root, root_key, root, root_key, *of_an_authority(root_key.public_key()))
 
 
 class LocalKms:

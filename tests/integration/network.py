@@ -27,20 +27,21 @@ TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000  # linux/if_tun.h
 PREFIX = "tsf"                                              # of all that is named in the kernel
 NETWORK = "198.18.0.0/15"                                   # RFC 2544: for tests of networks, and nothing else
 MTU = 1500
+MACHINE_LACKS = "the machine has no "  # how the reason begins
 
 
 def why_not():
-    """None, or why this machine can't have it."""
+    """None, or why it can't be had. What no package brings, a test may lack in CI too (conftest.py)."""
     if os.geteuid() != 0:
         return "network namespaces need root"
     if not shutil.which("ip"):
         return "there is no ip: Debian's package iproute2"
     if not os.access("/dev/net/tun", os.W_OK):
-        return "there is no /dev/net/tun"
+        return f"{MACHINE_LACKS}/dev/net/tun"
     probe = f"{PREFIX}-{os.getpid()}-probe"  # root in a container need not have the right
     done = subprocess.run(["ip", "netns", "add", probe], capture_output=True, text=True, check=False)
     remove(probe)
-    return done.stderr.strip() or None
+    return f"{MACHINE_LACKS}right to make network namespaces: {done.stderr.strip()}" if done.returncode else None
 
 
 def ip(*words):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import requests
 
+from node import NODE
 from postgres import free_port
 
 HERE = Path(__file__).parent
@@ -39,7 +40,7 @@ class Supabase:
 
     def start(self):
         with (self.home / "log").open("ab") as log:
-            self.process = subprocess.Popen([shutil.which("node"), PROGRAM, "start", "--no-admin"], cwd=self.home,
+            self.process = subprocess.Popen([NODE, PROGRAM, "start", "--no-admin"], cwd=self.home,
                                             env=os.environ | {"DO_NOT_TRACK": "1"}, stdout=log, stderr=log)
         end = time.monotonic() + 60
         while True:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from kms import of_an_authority
 from service import check_answer, open_files
 from wire import PATIENCE_S, Broken, Closed, Wire, head, post
 
@@ -657,8 +658,10 @@ def make_certificate(folder):
                                                 x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
                    .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-                   .not_valid_after(now + datetime.timedelta(days=1)).add_extension(alternatives, False)
-                   .add_extension(x509.BasicConstraints(ca=True, path_length=0), True).sign(key, hashes.SHA256()))
+                   .not_valid_after(now + datetime.timedelta(days=1)).add_extension(alternatives, False))
+    for extension in of_an_authority(key.public_key()):
+        certificate = certificate.add_extension(extension, isinstance(extension, x509.BasicConstraints))
+    certificate = certificate.sign(key, hashes.SHA256())
     certificate_path, key_path = folder / "cert.pem", folder / "key.pem"
     certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
