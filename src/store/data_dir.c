@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 /* How the names of our files begin; a key file that is being written has a dot before. */
-static const struct str beginnings[] = { { "token-service.db", 16 }, { "signing-key-", 12 }, { "serve.lock", 10 } };
+static const struct str beginnings[] = {
+    { "token-service.db", 16 }, { "signing-key-", 12 }, { "serve.lock", 10 }, { "database-id", 11 }
+};
 
 static bool is_ours(struct str name)
 {

@@ -1,5 +1,6 @@
 /* store/sqlite.c: one SQLite connection. */
 #include "store/sqlite.h"
+#include "base/sentence.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include <errno.h>
@@ -26,11 +27,37 @@ struct err sqlite_run(struct sqlite *sqlite, const char *sql)
     return sqlite3_exec(sqlite->db, sql, NULL, NULL, NULL) == SQLITE_OK ? OK : sqlite_failed(sqlite, "run");
 }
 
+/* Whether that name is still the file's; of one not seen before, it is. */
+static bool is_in_place(const char *path, struct sqlite_file *file)
+{
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return file->inode == 0;
+    if (file->inode == 0)
+        *file = (struct sqlite_file){ about.st_dev, about.st_ino };
+    return about.st_dev == file->device && about.st_ino == file->inode;
+}
+
+static struct err check_place(struct sqlite *sqlite)
+{
+    if (is_in_place(sqlite->path, &sqlite->file) && is_in_place(sqlite->log_path, &sqlite->log))
+        return OK;
+    metrics_count(COUNT_STORE_ERRORS, 1);
+    LOG(LOG_ERROR, "store_replaced", LOG_TEXT_("file", sqlite->path));
+    return failed(ERR_UNAVAILABLE,
+                  sentence_keep("the store failed; see the log",
+                                "%s or its -wal was taken away or replaced while the service runs, and what is written "
+                                "now would be lost: put both back, or restart the service with the one that is there",
+                                sqlite->path));
+}
+
 struct err sqlite_do(struct sqlite *sqlite, sqlite3_stmt *statement)
 {
     int code = sqlite3_step(statement);
     struct err err = code == SQLITE_DONE ? OK : sqlite_failed(sqlite, "write");
     sqlite3_reset(statement);
+    if (!err.code && sqlite3_get_autocommit(sqlite->db))
+        err = check_place(sqlite);
     return err;
 }
 
@@ -78,10 +105,21 @@ static struct err make_file(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (fd < 0 && errno != EEXIST)
-        return failed(ERR_UNAVAILABLE, "the database file in TOKEN_DATA_DIR can't be made");
+        return failed(ERR_UNAVAILABLE,
+                      sentence_keep("the store failed; see the log",
+                                    "the database file %s (TOKEN_DATA_DIR) can't be made: %s", path, strerror(errno)));
     if (fd >= 0)
         close(fd);
     return OK;
+}
+
+static struct err open_failed(struct sqlite *sqlite)
+{
+    struct err err = sqlite_failed(sqlite, "open");
+    err.why = sentence_keep("the store failed; see the log",
+                            "the database file %s (TOKEN_DATA_DIR) can't be opened: %s", sqlite->path,
+                            sqlite->db ? sqlite3_errmsg(sqlite->db) : "out of memory");
+    return err;
 }
 
 /* The switch to WAL needs the file for itself, and does not wait for it as other statements do. */
@@ -96,19 +134,28 @@ static struct err use_wal(struct sqlite *sqlite)
             break;
         nanosleep(&pause, NULL);
     }
-    return sqlite_failed(sqlite, "open");
+    return open_failed(sqlite);
+}
+
+static char *joined(const char *path, const char *end)
+{
+    const size_t room = strlen(path) + strlen(end) + 1;
+    char *text = mem_alloc(room);
+    snprintf(text, room, "%s%s", path, end);
+    return text;
 }
 
 struct err sqlite_open(const char *path, struct sqlite *out)
 {
-    *out = (struct sqlite){ 0 };
+    *out = (struct sqlite){ .path = joined(path, ""), .log_path = joined(path, "-wal") };
     TRY(make_file(path));
     if (sqlite3_open_v2(path, &out->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL) !=
         SQLITE_OK)
-        return sqlite_failed(out, "open");
+        return open_failed(out);
     sqlite3_extended_result_codes(out->db, 1);
     sqlite3_busy_timeout(out->db, BUSY_MS);
     TRY(use_wal(out));
+    TRY(check_place(out)); /* remembers them */
     return sqlite_run(out, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
                            "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024");
 }
@@ -172,5 +219,7 @@ void sqlite_close(struct sqlite *sqlite)
         sqlite3_finalize(sqlite->statements[i]);
     free(sqlite->statements);
     sqlite3_close(sqlite->db);
+    free(sqlite->path);
+    free(sqlite->log_path);
     *sqlite = (struct sqlite){ 0 };
 }

@@ -5,15 +5,24 @@
 
 #include "base/mem.h"
 #include <sqlite3.h>
+#include <sys/types.h>
+
+/* A file by what a name can't change. */
+struct sqlite_file {
+    dev_t device;
+    ino_t inode; /* 0: not seen yet */
+};
 
 struct sqlite {
+    char *path, *log_path; /* owned; the log is the write-ahead log */
+    struct sqlite_file file, log;
     sqlite3 *db;
     sqlite3_stmt **statements; /* in the order of the texts given */
     size_t count;
 };
 
 /* Opens `path` (made with mode 0600 when absent): WAL, synchronous=FULL, waits up to 5 s for another process's write.
- * ERR_UNAVAILABLE with the detail logged. */
+ * ERR_UNAVAILABLE with a sentence that names the file. */
 MUST_USE struct err sqlite_open(const char *path, struct sqlite *out);
 /* Brings the schema to version `count` of `migrations`, one SQL text a version, in one transaction: PRAGMA user_version
  * says where it stands. ERR_UNAVAILABLE with a clear sentence when the file is of a newer version. */
@@ -28,7 +37,8 @@ MUST_USE struct err sqlite_failed(struct sqlite *sqlite, const char *what);
 
 /* Runs a text without results. */
 MUST_USE struct err sqlite_run(struct sqlite *sqlite, const char *sql);
-/* Steps a statement that gives no row, then resets it. */
+/* Steps a statement that gives no row, then resets it. When that commits, the file and its log must still have their
+ * names: what is written to a file that was taken away or replaced is lost at the next start, and is a failure. */
 MUST_USE struct err sqlite_do(struct sqlite *sqlite, sqlite3_stmt *statement);
 /* Steps to the next row. False at the end or on failure; the statement is reset then, and *failure says which. */
 MUST_USE bool sqlite_next(struct sqlite *sqlite, sqlite3_stmt *statement, struct err *failure);

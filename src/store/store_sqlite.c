@@ -8,9 +8,12 @@
 #include "store/store_sqlite.h"
 #include "base/random.h"
 #include "store/batch.h"
+#include "store/identity.h"
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { EVENT_KEPT_S = 30 * 24 * 3600 + STORE_TOKEN_KEPT_S, PLACES_TRIED = 4096 };
 
@@ -374,6 +377,23 @@ static struct err open_both(struct store_sqlite *sqlite, const char *path)
     return sqlite_prepare(&sqlite->reader.sqlite, store_sqlite_texts, STATEMENTS);
 }
 
+/* It is there before any key: keys without it are of a directory of before, or of a database that was lost. */
+static struct err check_identity(struct store_sqlite *sqlite, const char *dir)
+{
+    AUTO(arena_release) struct arena arena;
+    sqlite3_stmt *read = statement_of(&sqlite->writer, READ_IDENTITY);
+    struct str id = STR("");
+    struct err err;
+    arena_init(&arena, NULL, 0);
+    if (sqlite_next(&sqlite->writer.sqlite, read, &err))
+        id = sqlite_column_str(&arena, read, 0);
+    sqlite3_reset(read);
+    TRY(err);
+    if (id.len != IDENTITY_LEN)
+        return failed(ERR_UNAVAILABLE, "the database in TOKEN_DATA_DIR has lost its id");
+    return identity_check(dir, id);
+}
+
 struct err store_sqlite_open(const struct settings *settings, struct store **out)
 {
     char dir[PATH_MAX], path[PATH_MAX];
@@ -385,6 +405,8 @@ struct err store_sqlite_open(const struct settings *settings, struct store **out
     int len = snprintf(path, sizeof path, "%s/token-service.db", dir);
     if (len < 0 || (size_t)len >= sizeof path)
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is too long");
+    if (access(path, F_OK) != 0 && errno == ENOENT)
+        TRY(identity_may_begin(dir));
     struct store_sqlite *sqlite = mem_alloc(sizeof *sqlite);
     *sqlite = (struct store_sqlite){ .store.ops = &sqlite_ops };
     random_bytes(&sqlite->next_id, sizeof sqlite->next_id); /* elsewhere than other processes */
@@ -393,6 +415,8 @@ struct err store_sqlite_open(const struct settings *settings, struct store **out
     pthread_mutex_init(&sqlite->writer.lock, NULL);
     pthread_mutex_init(&sqlite->reader.lock, NULL);
     struct err err = open_both(sqlite, path);
+    if (!err.code)
+        err = check_identity(sqlite, dir);
     if (err.code) {
         close_sqlite(&sqlite->store);
         return err;

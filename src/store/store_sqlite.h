@@ -34,6 +34,7 @@ enum statement {
     PURGE_REVOCATIONS,
     PURGE_EVENTS,
     CHECK,
+    READ_IDENTITY,
     DATA_VERSION,
     BEGIN,
     COMMIT,
@@ -41,7 +42,7 @@ enum statement {
     STATEMENTS
 };
 
-enum { STORE_SQLITE_VERSION = 4 };
+enum { STORE_SQLITE_VERSION = 5 };
 extern const char *const store_sqlite_migrations[STORE_SQLITE_VERSION];
 extern const char *const store_sqlite_texts[STATEMENTS];
 

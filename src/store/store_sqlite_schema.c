@@ -82,6 +82,10 @@ const char *const store_sqlite_migrations[STORE_SQLITE_VERSION] = {
     " ORDER BY expires_at, id & 0xffffff;"
     "DROP TABLE oauth_access_tokens;"
     "ALTER TABLE access_tokens_by_expiry RENAME TO oauth_access_tokens;",
+
+    /* 5: which database this is (store/identity.h) */
+    "CREATE TABLE identity(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT;"
+    "INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));",
 };
 
 #define CLIENT_COLUMNS                                                                                                 \
@@ -150,6 +154,7 @@ const char *const store_sqlite_texts[STATEMENTS] = {
                           "(SELECT position FROM revocations WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     [PURGE_EVENTS] = "DELETE FROM events WHERE id IN "
                      "(SELECT id FROM events WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)",
+    [READ_IDENTITY] = "SELECT id FROM identity WHERE one = 1",
     [CHECK] = "UPDATE checks SET count = count + 1 WHERE id = 1",
     [DATA_VERSION] = "PRAGMA data_version",
     [BEGIN] = "BEGIN IMMEDIATE",

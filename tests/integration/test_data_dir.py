@@ -13,7 +13,7 @@ from service import BINARY, DEFAULTS, Server, environment, run
 
 NOBODY = 65534
 
-OURS = {"token-service.db", "token-service.db-wal", "token-service.db-shm", "serve.lock"}
+OURS = {"token-service.db", "token-service.db-wal", "token-service.db-shm", "serve.lock", "database-id"}
 
 
 @pytest.fixture

@@ -115,7 +115,8 @@ def test_a_first_start_that_is_killed_is_finished_or_undone_by_the_next(make_ser
         assert server.verify(agent, server.token(agent)).status_code == 200
         assert server.kids("active") == [key["kid"]]
         server.until(lambda: server.key_files() == {*server.kids("active", "pending")}, "a private key has no row")
-        known = {f"signing-key-{kid}.pem" for kid in server.key_files()} | {"serve.lock", server.database_path.name} | {
+        known = {f"signing-key-{kid}.pem" for kid in server.key_files()} | {
+            "serve.lock", "database-id", server.database_path.name} | {
             server.database_path.name + end for end in ("-wal", "-shm")}
         assert {path.name for path in server.data_dir.iterdir() if "pem." not in path.name} <= known
         server.kill()  # a stop would take its grace each time
@@ -307,3 +308,46 @@ def test_a_database_that_cannot_be_used_stops_the_start_with_one_sentence(make_s
     sentences = [line for line in log[begin:].decode().splitlines() if not line.startswith("{")]
     assert len(sentences) == 1, sentences
     assert "newer version" in sentences[0] or damage == "garbage"
+
+
+# --- a database that is taken away ----------------------------------------------------------------------------------
+
+def test_a_database_that_is_replaced_under_the_server_acknowledges_nothing(make_server, tmp_path):
+    """What is written to a file without a name is lost at the next start."""
+    server = make_server(TOKEN_SIGNING_ALG="ES256").start()
+    agent = server.add_client("agent")
+    token = server.token(agent)
+    path, kept = server.database_path, tmp_path / "kept.db"
+    path.rename(kept)
+    assert server.revoke(agent, token).status_code == 503
+    path.write_bytes(kept.read_bytes())  # a copy, as from a backup
+    assert server.revoke(agent, token).status_code == 503
+    assert server.ask(agent).status_code == 503
+    server.until(lambda: server.get("/health/ready").status_code == 503, "it says that it is ready")
+    assert any("restart" in event["why"] for event in server.events("store_failing"))
+    kept.rename(path)
+    server.until(lambda: server.revoke(agent, token).status_code == 200, "it is back, and not taken")
+    server.until(lambda: server.get("/health/ready").status_code == 200, "it has not recovered")
+    server.kill()
+    server.start()
+    assert not server.is_active(agent, token)
+    server.stop()
+
+
+def test_a_lost_database_beside_its_keys_is_not_begun_anew(make_server):
+    """With the old key and none of the revocations, all that was revoked would be good again."""
+    server = make_server(TOKEN_SIGNING_ALG="ES256").start()
+    agent = server.add_client("agent")
+    server.revoke(agent, server.token(agent))
+    server.stop()
+    database = server.database_path
+    for end in ("", "-wal", "-shm"):
+        database.with_name(database.name + end).unlink(missing_ok=True)
+    said = server.run("serve", expect=2).stderr
+    assert "TOKEN_DATA_DIR" in said and "database-id" in said and "put token-service.db back" in said
+    assert not database.exists()
+    for path in [*server.data_dir.glob("signing-key-*"), server.data_dir / "database-id"]:
+        path.unlink()
+    server.start()  # as the sentence says
+    assert server.token(server.add_client("agent"))
+    server.stop()

@@ -1297,6 +1297,7 @@ static void a_database_of_the_first_version_is_brought_up_to_date(void **state)
     static const char *const made_by_version_1[] = {
         "DROP TABLE oauth_jwks",
         "DROP TABLE events",
+        "DROP TABLE identity",
         "DROP TABLE revocations",
         ("CREATE TABLE revocations(position INTEGER PRIMARY KEY AUTOINCREMENT, token_hash BLOB NOT NULL UNIQUE, "
          "expires_at INTEGER NOT NULL, reason TEXT NOT NULL, revoked_by TEXT NOT NULL, revoked_at INTEGER NOT NULL) "
@@ -1329,9 +1330,11 @@ static void a_database_of_the_first_version_is_brought_up_to_date(void **state)
     store_closep(&store);
     for (size_t i = 0; i < COUNT(made_by_version_1); i++)
         sql(made_by_version_1[i]);
+    assert_int_equal(unlink(in_folder("database-id")), 0);
     OPEN(again);
+    assert_true(exists("database-id"));
     struct revocation *revoked = NULL;
-    assert_int_equal(sql("PRAGMA user_version"), 4);
+    assert_int_equal(sql("PRAGMA user_version"), 5);
     assert_int_equal(since(again, 0, 1000, 10, &revoked), 1);
     assert_int_equal(revoked[0].kind, REVOKED_TOKEN);
     assert_int_equal(revoked[0].before, 0);
@@ -1516,6 +1519,92 @@ static void a_full_disk_is_an_error_and_the_store_recovers(void **state)
     assert_int_equal(since(store, 0, 1000, 10, &found), 2);
 }
 
+/* Of its own accord nothing would fail: SQLite writes on to what has no name any more. */
+static void a_database_that_is_replaced_while_it_is_open_takes_no_write(void **state)
+{
+    static const char *const names[] = { DATABASE, DATABASE "-wal" };
+    OPEN(store);
+    const struct record record = revocation_of(1, TOKEN_ACCESS, 2000);
+    const struct client client = client_of("one");
+    struct err verdict;
+    (void)state;
+    assert_ok(record_one(store, &record));
+    assert_ok(store->ops->add_client(store, &client));
+    for (size_t i = 0; i < 2 * COUNT(names); i++) {
+        const char *name = names[i / 2];
+        assert_int_equal(rename(in_folder(name), arena_printf(&arena, "%s/moved", folder).at), 0);
+        if (i % 2) /* another one is in its place */
+            write_text(name, STR("x"), 0600);
+        store->ops->record(store, &(const struct record *){ &record }, 1, &verdict);
+        assert_code(verdict, ERR_UNAVAILABLE, name);
+        assert_code(store->ops->set_client_active(store, STR("one"), i % 2), ERR_UNAVAILABLE, name);
+        struct err check = store->ops->check(store);
+        assert_code(check, ERR_UNAVAILABLE, name);
+        assert_non_null(strstr(check.why, "restart"));
+        assert_non_null(strstr(check.why, folder));
+        const char *moved = arena_printf(&arena, "%s/moved", folder).at;
+        assert_int_equal(rename(moved, in_folder(name)), 0);
+        assert_ok(store->ops->check(store)); /* it is back */
+        assert_ok(record_one(store, &record));
+    }
+}
+
+static void lose(const char *name)
+{
+    (void)unlink(in_folder(name));
+}
+
+/* What was revoked would be good again, with the keys that signed it. */
+static void a_database_that_is_not_the_keys_own_is_refused(void **state)
+{
+    const struct settings settings = { .data_dir = folder };
+    struct store *store = open_store();
+    (void)state;
+    store_closep(&store);
+    write_text("signing-key-x.pem", STR("x"), 0600);
+    store = open_store(); /* as it was */
+    store_closep(&store);
+    const struct str id = read_text("database-id");
+    assert_int_equal(id.len, 33);
+    for (int i = 0; i < 4; i++) {
+        if (i < 2)
+            lose(DATABASE);
+        if (i == 1)
+            lose("database-id"); /* as in a directory of before there were ids */
+        if (i == 2) {
+            lose("signing-key-x.pem");
+            store = open_store(); /* another one, */
+            store_closep(&store);
+            write_text("database-id", id, 0600); /* beside the keys of the first */
+        }
+        struct err err = store_sqlite_open(&settings, &store);
+        assert_code(err, ERR_INVALID_REQUEST, "another database");
+        assert_non_null(strstr(err.why, "TOKEN_DATA_DIR"));
+        assert_non_null(strstr(err.why, "database-id"));
+        assert_null(store);
+        assert_int_equal(exists(DATABASE), i >= 2); /* none is made meanwhile */
+    }
+    lose("database-id"); /* whoever begins anew takes this away, and the keys */
+    store = open_store();
+    store_closep(&store);
+    assert_true(exists("database-id"));
+}
+
+/* Cut off between the database and the file beside the keys, or while that is written. */
+static void a_first_start_that_was_cut_off_is_gone_on_with(void **state)
+{
+    struct store *store = open_store();
+    (void)state;
+    store_closep(&store);
+    const struct str id = read_text("database-id");
+    lose("database-id");
+    write_text(".database-id.1", STR("half"), 0600);
+    store = open_store();
+    store_closep(&store);
+    assert_true(str_eq(read_text("database-id"), id));
+    assert_false(exists(".database-id.1"));
+}
+
 static void *hold_the_file(void *arg)
 {
     sqlite3 *db = NULL;
@@ -1687,6 +1776,9 @@ int main(int argc, char **argv)
         IN_EACH(a_token_whose_place_is_taken_gets_the_next),
         IN_EACH(a_revocation_marks_the_tokens_own_row_once),
         IN_EACH(a_full_disk_is_an_error_and_the_store_recovers),
+        IN_EACH(a_database_that_is_replaced_while_it_is_open_takes_no_write),
+        IN_EACH(a_database_that_is_not_the_keys_own_is_refused),
+        IN_EACH(a_first_start_that_was_cut_off_is_gone_on_with),
         IN_EACH(a_write_waits_for_another_processs_write),
         IN_EACH(another_process_that_comes_and_goes_takes_nothing_away),
         IN_EACH(a_handle_of_this_process_that_is_closed_takes_nothing_away),

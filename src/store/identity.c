@@ -1,0 +1,110 @@
+/* store/identity.c: the file `database-id`. */
+#include "store/identity.h"
+#include "base/sentence.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char file_name[] = "database-id";
+
+static struct err not_this_one(const char *dir)
+{
+    return failed(ERR_INVALID_REQUEST,
+                  sentence_keep("the store failed; see the log",
+                                "the database in TOKEN_DATA_DIR (%s) is lost, or not the one that the keys there "
+                                "belong "
+                                "to: what "
+                                "was revoked would be good again: put token-service.db back; or, to begin anew, move "
+                                "database-id and signing-key-*.pem away, which ends every token",
+                                dir));
+}
+
+static struct err file_failed(const char *dir, const char *what)
+{
+    return failed(ERR_UNAVAILABLE, sentence_keep("the store failed; see the log", "%s/%s can't be %s: %s", dir,
+                                                 file_name, what, strerror(errno)));
+}
+
+struct err identity_may_begin(const char *dir)
+{
+    DIR *entries = opendir(dir);
+    bool found = false;
+    for (const struct dirent *entry;
+         entries && !found && (entry = readdir(entries));) /* NOLINT(concurrency-mt-unsafe): ours */
+        found = strcmp(entry->d_name, file_name) == 0 || str_has_prefix(str_of(entry->d_name), STR("signing-key-"));
+    if (entries)
+        closedir(entries);
+    return found ? not_this_one(dir) : OK;
+}
+
+/* What it holds, without the end of its line; false: there is none. */
+static bool read_file(int dir, char text[IDENTITY_LEN + 2], struct str *out)
+{
+    int file = openat(dir, file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (file < 0)
+        return false;
+    ssize_t len = read(file, text, IDENTITY_LEN + 2);
+    close(file);
+    if (len > 0 && text[len - 1] == '\n')
+        len--;
+    *out = (struct str){ text, len > 0 ? (size_t)len : 0 };
+    return true;
+}
+
+/* Whole under its name, or not at all. */
+static bool write_file(int dir, struct str id)
+{
+    char name[64], text[IDENTITY_LEN + 2];
+    snprintf(name, sizeof name, ".%s.%d", file_name, (int)getpid());
+    const int len = snprintf(text, sizeof text, "%.*s\n", (int)id.len, id.at);
+    int file = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    if (file < 0)
+        return false;
+    bool good = write(file, text, (size_t)len) == len && fsync(file) == 0;
+    good = close(file) == 0 && good;
+    if (good && renameat(dir, name, dir, file_name) == 0 && fsync(dir) == 0)
+        return true;
+    const int why = errno;
+    unlinkat(dir, name, 0);
+    errno = why;
+    return false;
+}
+
+/* Of processes that were killed while they wrote; one that is writing just now finds the file that is there instead. */
+static void remove_leftovers(int dir_fd, const char *dir)
+{
+    DIR *entries = opendir(dir);
+    for (const struct dirent *entry; entries && (entry = readdir(entries));) /* NOLINT(concurrency-mt-unsafe): ours */
+        if (str_has_prefix(str_of(entry->d_name), STR(".database-id.")))
+            unlinkat(dir_fd, entry->d_name, 0);
+    if (entries)
+        closedir(entries);
+}
+
+static struct err check(int dir_fd, const char *dir, struct str id)
+{
+    char text[IDENTITY_LEN + 2];
+    struct str known;
+    if (read_file(dir_fd, text, &known))
+        return str_eq(known, id) ? OK : not_this_one(dir);
+    if (errno != ENOENT)
+        return file_failed(dir, "read");
+    if (!write_file(dir_fd, id) && !(read_file(dir_fd, text, &known) && str_eq(known, id)))
+        return file_failed(dir, "written");
+    remove_leftovers(dir_fd, dir);
+    return OK;
+}
+
+struct err identity_check(const char *dir, struct str id)
+{
+    int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return file_failed(dir, "reached");
+    struct err err = check(dir_fd, dir, id);
+    close(dir_fd);
+    return err;
+}
