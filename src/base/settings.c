@@ -121,6 +121,8 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_CONNECTIONS", SECTION_LIMITS, NUMBER(connections, "4096", 1, 1048576),
       "Connections open at once, over all loops; a further one takes the place of the one that has been silent "
       "longest." },
+    { "TOKEN_REQUEST_MEMORY", SECTION_LIMITS, BYTES(request_memory_bytes, "201326592", 1048576, 1099511627776),
+      "Memory of all requests in hand together, heads, bodies and answers; what is more is answered 503 at once." },
     { "TOKEN_IDLE_TIMEOUT", SECTION_LIMITS, SECONDS(idle_timeout_s, "60", 1, 3600),
       "How long a connection may stay open between two requests." },
     { "TOKEN_REQUEST_TIMEOUT", SECTION_LIMITS, SECONDS(request_timeout_s, "10", 1, 300),

@@ -46,6 +46,7 @@ struct settings {
     int64_t body_max_bytes;        /* TOKEN_BODY_MAX */
     int64_t header_max_bytes;      /* TOKEN_HEADER_MAX: request line and headers together */
     int64_t connections;           /* TOKEN_CONNECTIONS */
+    int64_t request_memory_bytes;  /* TOKEN_REQUEST_MEMORY: of all requests in hand together */
     int64_t idle_timeout_s, request_timeout_s; /* TOKEN_IDLE_TIMEOUT, TOKEN_REQUEST_TIMEOUT */
     int64_t drain_timeout_s;                   /* TOKEN_DRAIN_TIMEOUT */
     const char *tls_cert, *tls_key;            /* TOKEN_TLS_CERT, TOKEN_TLS_KEY: PEM files; both or none */

@@ -60,13 +60,26 @@ static void send_continue(struct connection *connection)
     (void)transport_send(&connection->transport, text, sizeof text - 1, &done);
 }
 
+/* Nothing of it is read, so that it goes as soon as its answer has. */
+static void refuse_for_memory(struct loop *loop, struct exchange *exchange)
+{
+    metrics_count(COUNT_MEMORY_FULL, 1);
+    dispatch_refusal(loop, exchange,
+                     failed(ERR_UNAVAILABLE, "the service has more requests in hand than it can; try again"));
+}
+
 /* Bytes are there that have not been looked at. */
 static void read_on(struct loop *loop, struct connection *connection)
 {
     struct err failure = OK;
     struct exchange *exchange = connection->exchange;
-    if (connection->phase == PHASE_IDLE)
+    const bool is_new = connection->phase == PHASE_IDLE;
+    if (is_new)
         begin_request(loop, connection);
+    if (is_new && exchange_pool_is_full(&loop->pool)) {
+        refuse_for_memory(loop, exchange);
+        return;
+    }
     switch (exchange_read(&loop->pool, exchange, &failure)) {
     case EXCHANGE_EXPECTING:
         send_continue(connection);

@@ -38,6 +38,7 @@ void dispatch_answer(struct loop *loop, struct exchange *exchange)
                                         .keep_alive = head->is_http_1_0 };
     buf_init(&exchange->out, &exchange->arena, response->body.len + 1024, ANSWER_MAX);
     answer_write(response, &frame, &exchange->out);
+    exchange_count(&loop->pool, exchange); /* until the client has read it */
     service_account(&exchange->request, response, clock_ns() - exchange->started_ns);
     connection_enter(&loop->connections, exchange->connection, PHASE_SENDING);
 }
@@ -104,6 +105,8 @@ void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err e
     fill_request(loop, exchange);
     response_init(&exchange->response, &exchange->arena);
     response_fail(&exchange->response, &exchange->arena, err);
+    if (err.code == ERR_UNAVAILABLE)
+        exchange->response.retry_after_s = service_retry_after_s(loop->options.service);
     exchange->response.close = true; /* what follows on this connection may not be a request */
     dispatch_answer(loop, exchange);
 }

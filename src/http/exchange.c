@@ -4,16 +4,40 @@
 #include "wire/lines.h"
 #include <stdlib.h>
 
-enum { SPARE_MAX = 64 };
+enum {
+    SPARE_MAX = 64,
+    LEAST_REQUESTS = 4, /* of the largest size, always have room in a pool */
+};
 
 static const struct err too_large = { ERR_TOO_LARGE, "the body is too large" };
+static const struct err too_many = { ERR_UNAVAILABLE, "too much is being sent to the service at once; try again" };
 
 /* --- room -------------------------------------------------------------------------------------------------------- */
 
-void exchange_pool_init(struct exchange_pool *pool, size_t head_max, size_t body_max)
+/* A body that grows has lain in rooms of half its size before. */
+static size_t most_of_one(const struct exchange_pool *pool)
+{
+    return sizeof(struct exchange) + pool->in_room + 2 * pool->body_max;
+}
+
+void exchange_pool_init(struct exchange_pool *pool, size_t head_max, size_t body_max, size_t bytes_max)
 {
     *pool =
         (struct exchange_pool){ .head_max = head_max, .body_max = body_max, .in_room = head_max + BODY_IN_PLACE_MAX };
+    const size_t least = LEAST_REQUESTS * most_of_one(pool);
+    pool->bytes_max = bytes_max > least ? bytes_max : least;
+}
+
+bool exchange_pool_is_full(const struct exchange_pool *pool)
+{
+    return pool->bytes > pool->bytes_max;
+}
+
+void exchange_count(struct exchange_pool *pool, struct exchange *exchange)
+{
+    const size_t now = sizeof *exchange + pool->in_room + exchange->arena.heap;
+    pool->bytes += now - exchange->counted; /* modulo SIZE_MAX + 1: also when it is less */
+    exchange->counted = now;
 }
 
 void exchange_pool_release(struct exchange_pool *pool)
@@ -48,12 +72,14 @@ struct exchange *exchange_take(struct exchange_pool *pool)
         exchange = mem_alloc(sizeof *exchange + pool->in_room);
     }
     clear(exchange);
+    exchange_count(pool, exchange);
     return exchange;
 }
 
 void exchange_give_back(struct exchange_pool *pool, struct exchange *exchange)
 {
     wipe(exchange);
+    pool->bytes -= exchange->counted;
     if (pool->count >= SPARE_MAX) {
         free(exchange);
         return;
@@ -93,26 +119,38 @@ void exchange_received(struct exchange *exchange, size_t count)
 
 /* --- the body ---------------------------------------------------------------------------------------------------- */
 
-static void grow_body(struct exchange *exchange, size_t needed, size_t max)
+/* A quarter of the memory is left to requests that need no room for a body. */
+static bool may_grow(const struct exchange_pool *pool, size_t room)
+{
+    return pool->bytes + room <= pool->bytes_max / 4 * 3;
+}
+
+static struct err grow_body(struct exchange_pool *pool, struct exchange *exchange, size_t needed)
 {
     size_t room = exchange->body_room ? exchange->body_room * 2 : BODY_IN_PLACE_MAX * 2;
     while (room < needed)
         room *= 2;
-    if (room > max)
-        room = max;
+    if (room > pool->body_max)
+        room = pool->body_max;
+    if (!may_grow(pool, room)) {
+        metrics_count(COUNT_MEMORY_FULL, 1);
+        return too_many;
+    }
     char *larger = arena_alloc(&exchange->arena, room);
     if (exchange->body_len > 0)
         memcpy(larger, exchange->body, exchange->body_len);
     exchange->body = larger;
     exchange->body_room = room;
+    exchange_count(pool, exchange);
+    return OK;
 }
 
-static struct err add_to_body(const struct exchange_pool *pool, struct exchange *exchange, struct str piece)
+static struct err add_to_body(struct exchange_pool *pool, struct exchange *exchange, struct str piece)
 {
     if (piece.len > pool->body_max - exchange->body_len)
         return too_large;
     if (piece.len > exchange->body_room - exchange->body_len)
-        grow_body(exchange, exchange->body_len + piece.len, pool->body_max);
+        TRY(grow_body(pool, exchange, exchange->body_len + piece.len));
     if (piece.len > 0)
         memcpy(exchange->body + exchange->body_len, piece.at, piece.len);
     exchange->body_len += piece.len;
@@ -127,7 +165,7 @@ static void drop_used(struct exchange *exchange)
     exchange->used = exchange->head_len;
 }
 
-static enum exchange_state read_chunks(const struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
+static enum exchange_state read_chunks(struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
 {
     struct str in = { exchange->in + exchange->used, exchange->received - exchange->used };
     for (size_t before = in.len + 1; !failure->code && in.len < before && exchange->chunks.state != CHUNK_END;) {
@@ -149,7 +187,7 @@ static enum exchange_state read_chunks(const struct exchange_pool *pool, struct 
 }
 
 /* A body of known length that `in` can't hold. */
-static enum exchange_state gather_body(const struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
+static enum exchange_state gather_body(struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
 {
     size_t here = exchange->received - exchange->used, missing = exchange->head.length - exchange->body_len;
     if (here > missing)
@@ -166,7 +204,7 @@ static enum exchange_state gather_body(const struct exchange_pool *pool, struct 
     return EXCHANGE_PARTIAL;
 }
 
-static enum exchange_state read_body(const struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
+static enum exchange_state read_body(struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
 {
     size_t length = exchange->head.length;
     if (exchange->head.is_chunked)
@@ -211,7 +249,7 @@ static enum exchange_state read_head(const struct exchange_pool *pool, struct ex
     return failure->code ? EXCHANGE_BAD : EXCHANGE_WHOLE;
 }
 
-enum exchange_state exchange_read(const struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
+enum exchange_state exchange_read(struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
 {
     bool is_new = exchange->head_len == 0;
     *failure = OK;

@@ -32,6 +32,7 @@ struct exchange {
     size_t head_len;       /* 0: not read yet */
     char *body;            /* when it is longer than `in` holds, or chunked: its bytes, in the arena */
     size_t body_len, body_room;
+    size_t counted; /* bytes of it among its pool's */
     struct buf out; /* the answer */
     size_t sent;
     bool close; /* the connection ends with this answer */
@@ -41,15 +42,22 @@ struct exchange {
     char in[]; /* what was received; the head lies here as long as the request */
 };
 
-/* Ended ones, kept to be used again: the room of a request is not asked of the system each time. */
+/* The memory of one loop's requests: what those in hand take, and ended ones that are kept to be used again, so that
+ * the system isn't asked each time. */
 struct exchange_pool {
     struct exchange *spare;
     size_t count, in_room, head_max, body_max;
+    size_t bytes, bytes_max; /* of those in hand: heads, bodies, answers */
 };
 
-/* Limits in bytes: of a head, of a body. */
-void exchange_pool_init(struct exchange_pool *pool, size_t head_max, size_t body_max);
+/* Limits in bytes: of a head, of a body, of all that is in hand; the last is raised to what a few requests may need. */
+void exchange_pool_init(struct exchange_pool *pool, size_t head_max, size_t body_max, size_t bytes_max);
 void exchange_pool_release(struct exchange_pool *pool);
+
+/* Whether another request is too much: those in hand take all the memory that they may. */
+bool exchange_pool_is_full(const struct exchange_pool *pool);
+/* Counts what the exchange has taken since it was last counted. */
+void exchange_count(struct exchange_pool *pool, struct exchange *exchange);
 
 struct exchange *exchange_take(struct exchange_pool *pool);
 /* Wipes it: it may have held tokens and secrets. */
@@ -69,6 +77,6 @@ size_t exchange_room_left(const struct exchange_pool *pool, const struct exchang
 /* So many bytes have been put there. */
 void exchange_received(struct exchange *exchange, size_t count);
 /* Reads on in what has been received. */
-enum exchange_state exchange_read(const struct exchange_pool *pool, struct exchange *exchange, struct err *failure);
+enum exchange_state exchange_read(struct exchange_pool *pool, struct exchange *exchange, struct err *failure);
 
 #endif

@@ -22,7 +22,8 @@ enum {
     GATHER_JOBS = 16,      /* waiting for workers: then they have plenty */
     GATHER_NS = 1000000,
     LATE_MS = 1000, /* for a client that was late to read so */
-    REST_MS = 250,  /* after an accept that failed for want of room */
+    FLOOD_BYTES = 8 * 1024 * 1024,
+    REST_MS = 250, /* after an accept that failed for want of room */
     ACCEPTS_A_TURN = 1024,
     LISTEN_GRACE_MS = 250, /* once stopping, what was on its way is still taken */
 };
@@ -184,6 +185,23 @@ static void take_event(struct loop *loop, const struct epoll_event *event)
     (void)advance(loop, connection);
 }
 
+/* Says what requests take, and, after a flood, that memory can be given back to the system. */
+static void tell_memory(struct loop *loop)
+{
+    struct service *service = loop->options.service;
+    const size_t bytes = loop->pool.bytes;
+    if (bytes == loop->told_bytes)
+        return;
+    atomic_fetch_add_explicit(&service->request_bytes, bytes - loop->told_bytes, memory_order_relaxed);
+    loop->told_bytes = bytes;
+    if (bytes > loop->peak_bytes)
+        loop->peak_bytes = bytes;
+    if (loop->peak_bytes < FLOOD_BYTES || bytes > loop->peak_bytes / 4)
+        return;
+    loop->peak_bytes = bytes;
+    atomic_store_explicit(&service->flood_is_over, true, memory_order_relaxed);
+}
+
 static void run_turn(struct loop *loop, int wait_ms)
 {
     struct epoll_event events[EVENTS_MAX];
@@ -195,6 +213,7 @@ static void run_turn(struct loop *loop, int wait_ms)
         accept_all(loop); /* after the events as well */
     listen_more(loop, may_accept(loop));
     send_answered(loop); /* after the events: it may close connections that they name */
+    tell_memory(loop);
 }
 
 /* Answers what is in flight. What a worker has is always waited for: its answer may already be durable. */
@@ -263,7 +282,8 @@ struct err loop_start(const struct loop_options *options, int listen_fd, struct 
                            .is_listening = true,
                            .connections = { .idle_ms = settings->idle_timeout_s * 1000,
                                             .request_ms = settings->request_timeout_s * 1000 } };
-    exchange_pool_init(&loop->pool, (size_t)settings->header_max_bytes, (size_t)settings->body_max_bytes);
+    exchange_pool_init(&loop->pool, (size_t)settings->header_max_bytes, (size_t)settings->body_max_bytes,
+                       options->memory_max);
     random_bytes(&loop->next_id, sizeof loop->next_id);
     if (watch(loop, &loop->listen_fd, EPOLLIN) && watch(loop, &loop->wake_fd, EPOLLIN | EPOLLET) &&
         pthread_create(&loop->thread, NULL, run, loop) == 0) {

@@ -18,6 +18,7 @@ struct loop_options {
     const atomic_bool *stopping; /* set: accept no more, answer what is in flight, end */
     struct tls *tls;             /* NULL: plain HTTP */
     size_t connections_max;
+    size_t memory_max; /* bytes of the requests in hand */
 };
 
 /* All of it belongs to the loop's thread but the options, `answered`, `waking` and wake_fd. */
@@ -32,7 +33,8 @@ struct loop {
     pthread_t thread;
     struct connections connections;
     struct exchange_pool pool;
-    int64_t gather_from_ms; /* until then it has answers of its own to give: see gather() in loop.c */
+    int64_t gather_from_ms;        /* until then it has answers of its own to give: see gather() in loop.c */
+    size_t told_bytes, peak_bytes; /* of requests in hand: as the service was told; the most of late */
     uint64_t next_id;
     int64_t date_s; /* of `date` */
     char date[HTTP_DATE_ROOM];

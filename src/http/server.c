@@ -27,7 +27,9 @@ static struct err start_loops(struct server *server, const int *sockets)
                                           .workers = server->workers,
                                           .stopping = &server->stopping,
                                           .tls = server->tls,
-                                          .connections_max = each > 0 ? each : 1 };
+                                          .connections_max = each > 0 ? each : 1,
+                                          .memory_max = (size_t)server->service->settings->request_memory_bytes /
+                                                        server->count };
     struct err err = OK;
     for (size_t i = 0; i < server->count; i++) {
         if (err.code)

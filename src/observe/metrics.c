@@ -81,6 +81,8 @@ static const struct {
     [COUNT_RULE_REFUSALS] = { "", "token_service_rule_refusals_total", "Tokens refused since a rule revokes them" },
     [COUNT_CONNECTIONS_SPARED] = { "", "token_service_spared_connections_total",
                                    "Connections closed between requests, to make room for others" },
+    [COUNT_MEMORY_FULL] = { "", "token_service_request_memory_full_total",
+                            "Requests refused: those in hand took all the memory that they may" },
     [COUNT_LOG_LIMITED] = { "reason=\"rate\"", "token_service_log_lines_lost_total",
                             "Lines not logged: too many in a second, no room in the queue, or not written" },
     [COUNT_LOG_FULL] = { "reason=\"queue\"", NULL, NULL },

@@ -66,6 +66,7 @@ enum counter {
     COUNT_RULES_FULL,         /* token_service_rules_full_total */
     COUNT_CLOCK_STEPS,        /* token_service_clock_steps_total */
     COUNT_CONNECTIONS_SPARED, /* token_service_spared_connections_total */
+    COUNT_MEMORY_FULL,        /* token_service_request_memory_full_total */
     COUNT_LOG_LIMITED,
     COUNT_LOG_FULL,
     COUNT_LOG_FAILED, /* token_service_log_lines_lost_total{reason} */

@@ -95,6 +95,8 @@ struct err publish_metrics(struct call *call, struct response *response)
 #define GAUGE(gauge_name, gauge_help, gauge_value)                                                                     \
     gauges[count++] = (struct gauge){ "token_service_" gauge_name, gauge_help, "", (double)(gauge_value) }
     GAUGE("connections", "Open connections", atomic_load(&service->connections));
+    GAUGE("request_bytes", "Memory of the requests in hand: heads, bodies and answers, in bytes",
+          atomic_load(&service->request_bytes));
     GAUGE("queue_depth", "Requests that wait for a worker", atomic_load(&service->jobs_waiting));
     GAUGE("commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));
     GAUGE("revocations", "Revoked tokens held in memory", revocations_count(service->revocations));

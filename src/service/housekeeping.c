@@ -7,6 +7,7 @@
 #include "service/clients.h"
 #include "service/replication.h"
 #include "service/usage.h"
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -106,6 +107,8 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     const struct settings *settings = service->settings;
     int64_t now = clock_coarse_s();
     look_at_clock(housekeeping);
+    if (atomic_exchange(&service->flood_is_over, false))
+        (void)malloc_trim(0);
     if (catchup_store(service).code || keyring_reload(service->keyring).code || !atomic_load(&service->store_ok))
         housekeeping->check_at = now; /* the store failed, or did: find out what to tell */
     move_keys(housekeeping, now);

@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     const struct str input = input_of(data + 1, size - 1);
-    exchange_pool_init(&pool, HEAD_MAX, BODY_MAX);
+    exchange_pool_init(&pool, HEAD_MAX, BODY_MAX, 0);
     arena_init(&arena, NULL, 0);
     const struct outcome whole = read_in_steps(&pool, &arena, input, SIZE_MAX);
     const struct outcome cut = read_in_steps(&pool, &arena, input, (size_t)data[0] + 1);

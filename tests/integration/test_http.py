@@ -276,6 +276,71 @@ def test_few_open_files_leave_enough_for_the_store_and_the_keys(make_server):
             wire.close()
 
 
+MIB = 1024 * 1024
+
+
+def unfinished(server, count, size=60000):
+    """So many connections with a body each of which the last bytes never come."""
+    wires = [server.wire() for _ in range(count)]
+    for wire in wires:
+        wire.send(head("POST", "/token/verify", "Content-Type: application/json", f"Content-Length: {size}"))
+        wire.send(b" " * (size - 1))
+    return wires
+
+
+def test_bodies_that_never_end_take_no_more_memory_than_is_allowed(make_server, sanitizer):
+    """And what they took is given back. Without the bound it would be 80 MiB."""
+    allowed = 16 * MIB
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_LOOPS=1, TOKEN_REQUEST_TIMEOUT=300, TOKEN_CONNECTIONS=2000,
+                     TOKEN_REQUEST_MEMORY=allowed) as server:
+        agent = server.add_client("agent")
+        token = server.token(agent)
+        before = server.resident_kib()
+        wires = unfinished(server, 600)
+        refused = 0
+        for wire in wires:
+            wire.socket.settimeout(0.001)
+            try:
+                answer = wire.read()
+            except TimeoutError:
+                continue
+            assert answer.status == 503 and int(answer.headers["retry-after"]) >= 1
+            assert answer.headers["connection"] == "close"
+            refused += 1
+        assert refused > 300
+        assert allowed / 2 < server.metric("request_bytes") <= allowed
+        assert server.metric("request_memory_full_total") >= refused
+        assert server.is_active(agent, token), "a quarter is left to small requests"
+        if not sanitizer:
+            assert server.resident_kib() - before < 2 * allowed / 1024
+        for wire in wires:
+            wire.close()
+        server.until(lambda: server.metric("request_bytes") < MIB, "the bodies are still counted")
+        if not sanitizer:
+            server.until(lambda: server.resident_kib() - before < allowed / 2 / 1024, "the memory is not given back")
+        assert server.is_active(agent, token)
+
+
+def test_heads_that_never_end_count_as_well(make_server):
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_LOOPS=1, TOKEN_REQUEST_TIMEOUT=300,
+                     TOKEN_REQUEST_MEMORY=MIB) as server:
+        server.session.close()
+        first = [begun(server) for _ in range(60)]
+        with server.wire() as late:
+            answer = late.call(head("GET", "/health/live"))
+        assert answer.status == 503 and int(answer.headers["retry-after"]) >= 1
+        answers = []
+        for wire, rest in first:
+            try:
+                answers.append(wire.call(rest).status)
+            except (Closed, Broken):
+                pass
+        assert answers.count(200) >= 20, "those that had begun are answered"
+        assert server.get("/health/live").status_code == 200
+        for wire, _ in first:
+            wire.close()
+
+
 def test_a_full_queue_is_answered_503_at_once(make_server):
     with make_server(TOKEN_WORKERS=1, TOKEN_QUEUE=1, TOKEN_LOOPS=1) as server:
         agent = server.add_client("agent")

@@ -190,6 +190,7 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_RULES_FULL] = "token_service_rules_full_total",
         [COUNT_CLOCK_STEPS] = "token_service_clock_steps_total",
         [COUNT_CONNECTIONS_SPARED] = "token_service_spared_connections_total",
+        [COUNT_MEMORY_FULL] = "token_service_request_memory_full_total",
         [COUNT_LOG_LIMITED] = "token_service_log_lines_lost_total{reason=\"rate\"}",
         [COUNT_LOG_FULL] = "token_service_log_lines_lost_total{reason=\"queue\"}",
         [COUNT_LOG_FAILED] = "token_service_log_lines_lost_total{reason=\"error\"}",
