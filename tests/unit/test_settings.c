@@ -142,6 +142,7 @@ static const struct {
     { "TOKEN_BODY_MAX", "65536" },
     { "TOKEN_HEADER_MAX", "8192" },
     { "TOKEN_CONNECTIONS", "4096" },
+    { "TOKEN_REQUEST_MEMORY", "201326592" },
     { "TOKEN_IDLE_TIMEOUT", "60" },
     { "TOKEN_REQUEST_TIMEOUT", "10" },
     { "TOKEN_DRAIN_TIMEOUT", "20" },
