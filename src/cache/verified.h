@@ -17,6 +17,8 @@ struct verified {
     uint64_t key_serial;    /* of the struct jwk that verified it */
     enum token_kind kind;
     struct claims claims;
+    bool has_parent; /* it was issued with a token, whose hash this is: */
+    unsigned char parent[32];
     struct str introspection; /* the RFC 7662 answer of this token while it is active, ready to send */
     struct arena arena;       /* what the above lies in */
     struct use *use;          /* what its uses are noted in, with a reference of the entry's own; NULL: nobody counts */

@@ -1,5 +1,6 @@
 /* jose/claims.c: registered claims: read, check, write; one table says what each must be. */
 #include "jose/claims.h"
+#include "jose/fold.h"
 #include <stddef.h>
 
 /* --- kinds ------------------------------------------------------------------------------------------------------- */
@@ -79,13 +80,18 @@ static const struct row {
     ROW("nonce", nonce, TEXT, false),
     ROW("auth_time", auth_time, TIME, false),
     ROW("issued_after", issued_after, TIME, false),
+    ROW("parent_hash", parent_hash, TEXT, false),
     ROW("sid", sid, CUSTOM, false),
 #undef ROW
     { { "at_hash", 7 }, RESERVED, false, 0 },
     { { "c_hash", 6 }, RESERVED, false, 0 },
     { { "s_hash", 6 }, RESERVED, false, 0 },
-    { { "cnf", 3 }, RESERVED, false, 0 },
-    { { "act", 3 }, RESERVED, false, 0 },
+    { { "cnf", 3 }, RESERVED, false, 0 },                    /* RFC 7800 */
+    { { "act", 3 }, RESERVED, false, 0 },                    /* RFC 8693 section 4.1 */
+    { { "may_act", 7 }, RESERVED, false, 0 },                /* section 4.4 */
+    { { "events", 6 }, RESERVED, false, 0 },                 /* RFC 8417: makes a logout token of an id token */
+    { { "authorization_details", 21 }, RESERVED, false, 0 }, /* RFC 9396 section 9.1 */
+    { { "token_introspection", 19 }, RESERVED, false, 0 },   /* RFC 9701 section 5 */
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -97,10 +103,10 @@ static const struct row *row_of(struct str name)
     return NULL;
 }
 
-bool claims_is_registered(struct str name)
+bool claims_is_registered(struct arena *arena, struct str name)
 {
-    const struct row *row = row_of(name);
-    return row && row->form != CUSTOM;
+    const struct row *row = row_of(name_fold(arena, name));
+    return row && (row->form != CUSTOM || !str_eq(name, row->name));
 }
 
 static bool read_audience(const struct json *value, struct claims *out)
@@ -190,6 +196,8 @@ static struct err check_times(const struct claims *claims, const struct claims_e
     if (expect->max_age_s < 0)
         return OK;
     int64_t since = claims->auth_time >= 0 ? claims->auth_time : claims->iat;
+    if (since > latest_s)
+        return failed(ERR_TOKEN_CLAIM, "the token's auth_time lies in the future, so its age is not known");
     if (now_s - since > expect->max_age_s + expect->tolerance_s)
         return failed(ERR_TOKEN_CLAIM, "the token is older than maxAge");
     return OK;
@@ -258,7 +266,8 @@ static void write_of_kind(struct buf *out, const struct claims_new *claims)
         write_text(out, STR("azp"), claims->client_id);
         return;
     }
-    write_text(out, STR("scope"), claims->scope);
+    if (claims->scope.len > 0)
+        write_text(out, STR("scope"), claims->scope);
     write_text(out, STR("token_type"), claims->kind == TOKEN_ACCESS ? STR("Bearer") : STR("Refresh"));
     write_text(out, STR("client_id"), claims->client_id);
     if (claims->auth_time >= 0) /* RFC 9068 section 2.2.1 */
@@ -278,6 +287,8 @@ void claims_write(struct buf *out, const struct claims_new *claims)
     if (claims->issued_after > 0)
         write_time(out, STR("issued_after"), claims->issued_after);
     write_of_kind(out, claims);
+    if (claims->parent_hash.at)
+        write_text(out, STR("parent_hash"), claims->parent_hash);
     const struct json *custom = claims->custom ? claims->custom->child : NULL;
     for (; custom; custom = custom->next) {
         buf_add_char(out, ',');

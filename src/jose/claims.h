@@ -21,7 +21,8 @@ MUST_USE bool token_kind_of_typ(struct str typ, enum token_kind *out);
 /* A token's registered claims. Absent strings have at == NULL. Views into the payload or the arena. */
 struct claims {
     struct str iss, sub, jti, client_id, azp, scope, token_type, nonce;
-    struct str sid; /* the session: OpenID Connect Front-Channel Logout 1.0, section 3 */
+    struct str sid;         /* the session: OpenID Connect Front-Channel Logout 1.0, section 3 */
+    struct str parent_hash; /* of a token that was issued with a token: SHA-256 of that one, in base64url */
     struct str aud[CLAIMS_AUD_MAX];
     size_t aud_count;
     int64_t exp, iat, nbf; /* seconds since 1970 */
@@ -59,13 +60,15 @@ struct claims_expect {
  */
 MUST_USE struct err claims_check(const struct claims *claims, const struct claims_expect *expect, int64_t now_s);
 
-/* Whether a custom claim of this name would replace a registered one (contract.md, "Claims"). */
-bool claims_is_registered(struct str name);
+/* Whether a custom claim of this name would replace one that the service or a standard of OAuth gives a meaning to, or
+ * be taken for one by a reader that folds names (jose/fold.h). `sid` may be given, by that very name. */
+bool claims_is_registered(struct arena *arena, struct str name);
 
 /* A new token's claims. */
 struct claims_new {
     enum token_kind kind;
-    struct str iss, sub, client_id, scope, nonce, jti; /* nonce empty: left out */
+    struct str iss, sub, client_id, scope, nonce, jti; /* scope, nonce empty: left out */
+    struct str parent_hash;                            /* at == NULL: left out */
     const struct str *aud;
     size_t aud_count; /* one: written as a string, unless aud_as_list */
     bool aud_as_list;

@@ -46,6 +46,7 @@ static const struct {
                            "Authentications of callers" },
     [COUNT_AUTH_POST] = { "method=\"client_secret_post\",result=\"ok\"", NULL, NULL },
     [COUNT_AUTH_BEARER] = { "method=\"bearer\",result=\"ok\"", NULL, NULL },
+    [COUNT_AUTH_NONE] = { "method=\"none\",result=\"ok\"", NULL, NULL },
     [COUNT_AUTH_FAILED] = { "method=\"any\",result=\"failed\"", NULL, NULL },
     [COUNT_AUTH_LIMITED] = { "method=\"any\",result=\"limited\"", NULL, NULL },
     [COUNT_QUEUE_FULL] = { "", "token_service_queue_full_total", "Requests refused: the workers' queue was full" },

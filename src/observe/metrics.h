@@ -38,7 +38,8 @@ enum counter {
     COUNT_VERIFIED_MISS, /* token_service_verified_cache_total{result} */
     COUNT_AUTH_BASIC,
     COUNT_AUTH_POST,
-    COUNT_AUTH_BEARER, /* token_service_authentications_total{method,…} */
+    COUNT_AUTH_BEARER,
+    COUNT_AUTH_NONE, /* token_service_authentications_total{method,…}; a public client */
     COUNT_AUTH_FAILED,
     COUNT_AUTH_LIMITED,
     COUNT_QUEUE_FULL, /* token_service_queue_full_total */

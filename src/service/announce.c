@@ -48,15 +48,24 @@ struct err service_committed(struct service *service, const struct response *res
                : failed(ERR_UNAVAILABLE, "Redis changed while this was revoked; try again");
 }
 
-struct err replication_ask(struct service *service, struct verified *entry)
+/* Whether the shared cache has the key of that hash: ERR_TOKEN_REVOKED. */
+static struct err ask_for(struct service *service, const unsigned char hash[32])
 {
     char key[REVOCATION_KEY_LEN + 1];
     struct str reason;
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
-    struct err err = service->cache->ops->get(service->cache, &arena, revocation_key(entry->hash, key), &reason);
+    struct err err = service->cache->ops->get(service->cache, &arena, revocation_key(hash, key), &reason);
     if (err.code == ERR_NOT_FOUND)
-        return shared_rules_ask(service, entry);
+        return OK;
     return err.code ? failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again")
                     : failed(ERR_TOKEN_REVOKED, "the token has been revoked");
+}
+
+struct err replication_ask(struct service *service, struct verified *entry)
+{
+    TRY(ask_for(service, entry->hash));
+    if (entry->has_parent)
+        TRY(ask_for(service, entry->parent));
+    return shared_rules_ask(service, entry);
 }

@@ -2,11 +2,14 @@
 #include "service/authn.h"
 #include "base/clock.h"
 #include "jose/b64.h"
+#include "service/authority.h"
 #include "service/clients.h"
 #include "service/failures.h"
 #include "service/verify.h"
 
-enum { CREDENTIALS_MAX = 1024 }; /* bytes of a decoded id and secret */
+/* Bytes of an encoded id and secret. An id of 255 bytes, each as three of a percent code, and base64 of that, is 1020;
+ * the rest is for secrets of other issuers'. */
+enum { CREDENTIALS_MAX = 4096 };
 
 struct err basic_read(struct arena *arena, struct str encoded, struct str *id, struct str *secret)
 {
@@ -36,9 +39,12 @@ static const struct err wrong_client = { ERR_INVALID_CLIENT, "the client is unkn
 static const struct err limited = { ERR_TOO_MANY_REQUESTS,
                                     "too many failed authentications from this address, or of this client" };
 
-/* Whether this client may come in with this secret. Always compares, also for a client that doesn't exist. */
+/* Whether this client may come in with this secret. Always compares, also for a client that doesn't exist. A public one
+ * has nothing to prove who it is, and may come in without, where secret.at is NULL (RFC 7009 section 2.1). */
 static bool secret_is_right(const struct client *client, bool found, struct str secret)
 {
+    if (!secret.at)
+        return found && client->is_active && client->is_public;
     unsigned char hash[32];
     static const unsigned char nobody[32] = { 1 }; /* no secret hashes to this */
     sha256(secret, hash);
@@ -80,7 +86,8 @@ static enum answered check_secret(struct call *call, struct str id, struct str s
             return ANSWERED;
     }
     call->caller.client_id = client.id;
-    call->caller.scopes = call->caller.token_scopes = client.scopes;
+    if (secret.at) /* else it may do what needs no scope */
+        call->caller.scopes = call->caller.token_scopes = client.scopes;
     return ANSWERED;
 }
 
@@ -95,6 +102,23 @@ static bool audience_is_ours(const struct service *service, const struct claims 
             return true;
     }
     return false;
+}
+
+/* What is kept of the caller's token beyond the check of it. */
+static const struct bearer *bearer_of(struct arena *arena, const struct verified *entry)
+{
+    const struct claims *claims = &entry->claims;
+    struct bearer *bearer = arena_alloc(arena, sizeof *bearer);
+    struct str *aud = arena_alloc(arena, claims->aud_count * sizeof *aud);
+    for (size_t i = 0; i < claims->aud_count; i++)
+        aud[i] = arena_copy(arena, claims->aud[i]);
+    *bearer = (struct bearer){ .exp = claims->exp,
+                               .aud = aud,
+                               .aud_count = claims->aud_count,
+                               .is_clients = authority_is_clients(claims),
+                               .is_child = claims->parent_hash.at != NULL };
+    memcpy(bearer->hash, entry->hash, sizeof bearer->hash);
+    return bearer;
 }
 
 /* RFC 6750: the whole check of any access token, then that its client is still one of ours. */
@@ -113,6 +137,10 @@ static enum answered check_bearer(struct call *call, struct str token, struct er
         *failure = failed(ERR_TOKEN_CLAIM, "the token is not meant for this service");
         return ANSWERED;
     }
+    if (json_member(claims->all, STR("cnf"))) { /* RFC 7800: good only with a proof, which nobody checks here */
+        *failure = failed(ERR_TOKEN_CLAIM, "the token is bound to a key, and came without a proof of it");
+        return ANSWERED;
+    }
     if (!clients_get(service->clients, request->arena, claims->client_id, clock_coarse_s(), &client)) {
         if (!call->may_wait)
             return NEEDS_WORKER;
@@ -129,6 +157,7 @@ static enum answered check_bearer(struct call *call, struct str token, struct er
     call->caller.scopes = client.scopes;
     call->caller.token_scopes = arena_copy(request->arena, claims->scope);
     call->caller.is_admin = role && role->kind == JSON_STRING && str_eq(role->text, STR("admin"));
+    call->caller.bearer = bearer_of(request->arena, entry);
     return ANSWERED;
 }
 
@@ -177,7 +206,7 @@ static enum answered check_credentials(struct call *call, struct err *failure, i
     }
     enum answered answered = check_secret(call, id, secret, failure, retry_after_s);
     if (answered == ANSWERED && !failure->code && !call->is_first)
-        metrics_count(basic ? COUNT_AUTH_BASIC : COUNT_AUTH_POST, 1);
+        metrics_count(basic ? COUNT_AUTH_BASIC : secret.at ? COUNT_AUTH_POST : COUNT_AUTH_NONE, 1);
     return answered;
 }
 
@@ -189,7 +218,8 @@ enum answered authenticate(struct call *call, struct err *failure, int64_t *retr
         call->caller = (struct caller){ .client_id = STR("local-operator"), .is_operator = true };
         return ANSWERED;
     }
-    if (!request->authorization.at && !form_value(&call->form, STR("client_secret")).at) {
+    bool names_itself = call->takes_public && form_value(&call->form, STR("client_id")).at;
+    if (!request->authorization.at && !form_value(&call->form, STR("client_secret")).at && !names_itself) {
         *failure = failed(ERR_INVALID_CLIENT, "the call needs an authenticated client");
         return ANSWERED; /* no credentials, so no guess to be counted */
     }

@@ -6,7 +6,9 @@
 #include "jose/b64.h"
 #include "observe/log.h"
 #include "service/authn.h"
+#include "service/authority.h"
 #include "service/clients.h"
+#include "service/custom_claims.h"
 #include "service/rule.h"
 #include <stddef.h>
 
@@ -33,43 +35,35 @@ static const struct field body_fields[] = {
     { "authTime", FIELD_INT, false, offsetof(struct issue, auth_time), 0, CLAIMS_TIME_MAX },
 };
 
-/* RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), each allowed to the client. */
-static struct err check_scope(struct str allowed, struct str scope)
+/* RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), each allowed to the client. *scope becomes a list
+ * as the section has it: one space between two words, each word once. */
+static struct err read_scope(struct arena *arena, struct str allowed, struct str *scope)
 {
-    for (size_t i = 0; i < scope.len; i++) {
-        unsigned char c = (unsigned char)scope.at[i];
+    for (size_t i = 0; i < scope->len; i++) {
+        unsigned char c = (unsigned char)scope->at[i];
         if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
             return failed(ERR_INVALID_SCOPE, "the scope has a character that no scope may have");
     }
-    struct str word;
-    while (str_next_word(&scope, &word))
+    struct str word, rest = *scope;
+    struct buf words;
+    buf_init(&words, arena, scope->len + 1, scope->len + 1);
+    while (str_next_word(&rest, &word)) {
         if (!str_has_word(allowed, word))
             return failed(ERR_INVALID_SCOPE, "the client may not have a scope that was asked for");
-    return OK;
-}
-
-static struct err check_custom_claims(struct call *call, const struct json *claims)
-{
-    struct arena *arena = call->request->arena;
-    for (const struct json *claim = claims ? claims->child : NULL; claim; claim = claim->next) {
-        if (str_eq(claim->name, STR("sid")) && claim->kind != JSON_STRING) /* or no rule would meet its session */
-            return failed(ERR_INVALID_REQUEST, "the claim \"sid\" must be a string");
-        if (claims_is_registered(claim->name))
-            return failed(ERR_INVALID_REQUEST,
-                          arena_printf(arena, "the claim \"%.*s\" is the service's own and can't be given",
-                                       (int)claim->name.len, claim->name.at)
-                              .at);
-        bool privileged = str_eq(claim->name, STR("role")) ||
-                          str_has_item(str_of(call->service->settings->privileged_claims), claim->name);
-        if (privileged && !caller_may(&call->caller, STR("token:issue:privileged")))
-            return failed(ERR_INSUFFICIENT_SCOPE, "a privileged claim needs the scope token:issue:privileged");
+        if (str_has_word(buf_str(&words), word))
+            continue;
+        if (words.len > 0)
+            buf_add_char(&words, ' ');
+        buf_add(&words, word);
     }
+    *scope = buf_str(&words);
     return OK;
 }
 
 /* token:issue is for the caller itself; token:issue:any for every client and subject. */
 static struct err authorise(struct call *call, struct issue *issue)
 {
+    TRY(authority_to_issue(&call->caller));
     if (caller_may(&call->caller, STR("token:issue:any")))
         return OK;
     if (!caller_may(&call->caller, STR("token:issue")))
@@ -111,7 +105,8 @@ static struct err check_audience(struct call *call, const struct issue *issue)
     return OK;
 }
 
-/* A client's own lifetime is its default and its maximum; without one, the service's settings are. */
+/* A client's own lifetime is its default and its maximum; without one, the service's settings are. No token lasts
+ * longer than the one that it was asked for with. */
 static struct err decide_lifetime(struct call *call, struct issue *issue)
 {
     const struct settings *settings = call->service->settings;
@@ -123,13 +118,24 @@ static struct err decide_lifetime(struct call *call, struct issue *issue)
     };
     const int64_t *ttl = of_kind[issue->kind];
     int64_t usual = ttl[0] ? ttl[0] : ttl[1], most = ttl[0] ? ttl[0] : ttl[2];
+    int64_t left = authority_lasts_s(&call->caller, call->request->now_s);
+    most = left < most ? left : most;
+    usual = left < usual ? left : usual;
     if (issue->expires_in > most)
         return failed(ERR_INVALID_REQUEST,
-                      arena_printf(call->request->arena, "expiresIn is at most %lld seconds for this client and kind",
+                      arena_printf(call->request->arena,
+                                   "expiresIn is at most %lld seconds for this caller, client and kind",
                                    (long long)most)
                           .at);
     if (issue->expires_in == 0)
         issue->expires_in = usual;
+    return OK;
+}
+
+static struct err check_auth_time(struct call *call, const struct issue *issue)
+{
+    if (issue->auth_time > call->request->now_s + call->service->settings->clock_skew_s)
+        return failed(ERR_INVALID_REQUEST, "authTime lies in the future");
     return OK;
 }
 
@@ -144,8 +150,9 @@ static struct err read_issue(struct call *call, struct issue *issue)
         return failed(ERR_INVALID_REQUEST, "tokenType is none of access, refresh, id");
     TRY(authorise(call, issue));
     TRY(find_client(call, issue));
-    TRY(check_scope(issue->client.scopes, issue->scope));
-    TRY(check_custom_claims(call, issue->claims));
+    TRY(read_scope(call->request->arena, issue->client.scopes, &issue->scope));
+    TRY(custom_claims_check(call, issue->claims));
+    TRY(check_auth_time(call, issue));
     TRY(check_audience(call, issue));
     return decide_lifetime(call, issue);
 }
@@ -167,7 +174,8 @@ static void add_audience(struct audience *audience, struct str one)
 }
 
 /* contract.md, "Claims": an access token is for its client and the configured audiences, unless others were asked for;
- * an id token for its client; a refresh token comes back here, so it is for the issuer too. */
+ * an id token for its client; a refresh token comes back here, so it is for the issuer too. Who comes with a token that
+ * is for less passes that on. */
 static void decide_audience(const struct call *call, const struct issue *issue, struct audience *out)
 {
     const struct json *asked = issue->audience;
@@ -176,6 +184,12 @@ static void decide_audience(const struct call *call, const struct issue *issue, 
         add_audience(out, each->text);
     if (asked)
         return;
+    const struct bearer *bearer = call->caller.bearer;
+    if (bearer && issue->kind == TOKEN_ACCESS && !caller_may(&call->caller, STR("token:issue:any"))) {
+        for (size_t i = 0; i < bearer->aud_count; i++)
+            add_audience(out, bearer->aud[i]);
+        return;
+    }
     add_audience(out, issue->client_id);
     if (issue->kind == TOKEN_REFRESH)
         add_audience(out, str_of(call->service->settings->issuer));
@@ -184,13 +198,25 @@ static void decide_audience(const struct call *call, const struct issue *issue, 
         add_audience(out, str_trim(one));
 }
 
+static struct str encoded(struct arena *arena, struct str bytes)
+{
+    struct str text = { arena_alloc(arena, b64url_encoded_len(bytes.len)), b64url_encoded_len(bytes.len) };
+    b64url_encode(bytes, (char *)text.at);
+    return text;
+}
+
 static struct str new_jti(struct arena *arena)
 {
     char random[JTI_BYTES];
     random_bytes(random, sizeof random);
-    struct str jti = { arena_alloc(arena, b64url_encoded_len(JTI_BYTES)), b64url_encoded_len(JTI_BYTES) };
-    b64url_encode((struct str){ random, sizeof random }, (char *)jti.at);
-    return jti;
+    return encoded(arena, (struct str){ random, sizeof random });
+}
+
+/* The token that the caller came with, by which the new one is revoked as well. */
+static struct str parent_hash(struct arena *arena, const struct bearer *bearer)
+{
+    return bearer ? encoded(arena, (struct str){ (const char *)bearer->hash, sizeof bearer->hash })
+                  : (struct str){ 0, 0 };
 }
 
 static struct str audience_json(struct arena *arena, const struct audience *audience)
@@ -305,6 +331,7 @@ struct err issue_token(struct call *call, struct response *response)
         .scope = issue.scope,
         .nonce = issue.kind == TOKEN_ID ? issue.nonce : (struct str){ 0, 0 },
         .jti = new_jti(arena),
+        .parent_hash = parent_hash(arena, call->caller.bearer),
         .aud = audience.list,
         .aud_count = audience.count,
         .aud_as_list = issue.kind != TOKEN_ID,
@@ -313,6 +340,7 @@ struct err issue_token(struct call *call, struct response *response)
         .auth_time = issue.auth_time,
         .custom = issue.claims,
     };
+    TRY(authority_check(&call->caller, &claims));
     note_iat(service, claims.iat);
     TRY(check_rules(service, &claims, response));
     struct buf payload, token;

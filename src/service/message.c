@@ -85,6 +85,8 @@ struct err fields_read(struct arena *arena, const struct json *object, const str
         const struct field *field = field_named(fields, count, member->name);
         if (!field)
             return failed(ERR_INVALID_REQUEST, "the body has a member that this call does not know");
+        if (member->kind == JSON_NULL && !field->required)
+            continue; /* as if it were not there */
         TRY(field_read(arena, field, member, (char *)target + field->offset));
     }
     for (size_t i = 0; i < count; i++)

@@ -48,8 +48,8 @@ struct response {
 
 /* --- bodies ------------------------------------------------------------------------------------------------------ */
 
-/* A member of a JSON body. What a row names is written at `offset` of the target; absent optional ones leave it as is.
- */
+/* A member of a JSON body. What a row names is written at `offset` of the target; optional ones that are absent, or
+ * null, leave it as is. */
 enum field_kind {
     FIELD_STR,     /* struct str: a non-empty string */
     FIELD_TEXT,    /* struct str: a string, may be empty */

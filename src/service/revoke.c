@@ -37,17 +37,26 @@ static void write_answer(const struct call *call, struct response *response)
         buf_add(&response->body, STR("{\"revoked\":true}"));
 }
 
+/* Until when the revocation is kept: as long as any caller may still accept the token, its tolerance included. A token
+ * that has expired by this machine's clock, or is not valid yet, says that the clock may be wrong. */
+static int64_t keep_until(const struct call *call, const struct claims *claims)
+{
+    const struct settings *settings = call->service->settings;
+    const int64_t now = call->request->now_s, end = claims->exp + settings->clock_tolerance_max_s + 1;
+    const int64_t latest = now + settings->clock_skew_s;
+    bool is_now = claims->exp > now && claims->iat <= latest && claims->nbf <= latest;
+    return is_now ? end : (end > now ? end : now) + CLOCK_DOUBT_S;
+}
+
 static struct err revoke_and_record(struct call *call, const struct verified *entry, struct str reason,
                                     struct response *response)
 {
     struct arena *arena = call->request->arena;
-    const struct settings *settings = call->service->settings;
     struct record *record = arena_zalloc(arena, sizeof *record);
     *record = (struct record){ .kind = RECORD_REVOCATION,
                                .token_kind = entry->kind,
                                .issued_at = call->request->now_s,
-                               /* as long as any caller may still accept it, its tolerance included */
-                               .expires_at = entry->claims.exp + settings->clock_tolerance_max_s + 1,
+                               .expires_at = keep_until(call, &entry->claims),
                                .token_expires_at = entry->claims.exp,
                                .reason = reason.len > 0 ? reason : STR("revoked"),
                                .revoked_by = call->caller.client_id };
@@ -64,38 +73,56 @@ static struct err revoke_and_record(struct call *call, const struct verified *en
     return OK;
 }
 
-/* A key that is not known here may be one that another instance has made since: "revoked" would not be true of its
- * token, which others take. The store knows each key before it signs. Callers are authenticated, so that this costs no
- * more than a revocation does. */
-static struct err read_keys_again(struct service *service)
+/* Section 2.1: a client that proves who it is, or has no secret to prove it with, revokes its own tokens. A token
+ * speaks for less than that: without the scope it revokes itself, and what was issued with it. */
+static bool is_own(const struct caller *caller, const struct verified *entry)
 {
-    return keyring_reload(service->keyring).code
-               ? failed(ERR_UNAVAILABLE, "whose key signed the token can't be known now; try again")
-               : OK;
+    const struct bearer *bearer = caller->bearer;
+    if (!bearer)
+        return str_eq(claims_owner(&entry->claims), caller->client_id);
+    return memcmp(entry->hash, bearer->hash, sizeof entry->hash) == 0 ||
+           (entry->has_parent && memcmp(entry->parent, bearer->hash, sizeof entry->parent) == 0);
+}
+
+/* Section 2.2: to a client an unknown token is no error, there is nothing to revoke. An operator who pastes one has to
+ * know that nothing was done. */
+static struct err answer_unknown(const struct call *call, const char *why, struct response *response)
+{
+    if (call->caller.is_operator)
+        return failed(ERR_TOKEN_CLAIM, why);
+    metrics_count(COUNT_REVOKED_UNKNOWN, 1);
+    write_answer(call, response);
+    return OK;
+}
+
+/* By the key it is ours, but the settings name another issuer: most likely those of this shell, not the server's. */
+static struct err check_issuer(const struct call *call, const struct claims *claims)
+{
+    const char *here = call->service->settings->issuer;
+    if (!call->caller.is_operator || str_eq(claims->iss, str_of(here)))
+        return OK;
+    return failed(ERR_TOKEN_CLAIM,
+                  arena_printf(call->request->arena,
+                               "not a token of this service: its issuer is %.*s, and TOKEN_ISSUER here is %s",
+                               (int)(claims->iss.len < 100 ? claims->iss.len : 100), claims->iss.at, here)
+                      .at);
 }
 
 struct err revoke_token(struct call *call, struct response *response)
 {
     struct revoke_body body = { 0 };
     TRY(read_body(call, &body));
-    const struct token_ask ask = { .kinds = KIND_ACCESS | KIND_REFRESH | KIND_ID,
-                                   .even_revoked = true,
-                                   .expect = { .max_age_s = -1,
-                                               .tolerance_s = call->service->settings->clock_tolerance_max_s } };
     AUTO(verified_releasep) struct verified *entry = NULL;
-    struct err err = token_check(call->service, body.token, &ask, call->request->now_s, &entry);
-    if (err.code == ERR_TOKEN_KEY) {
-        TRY(read_keys_again(call->service));
-        err = token_check(call->service, body.token, &ask, call->request->now_s, &entry);
-    }
-    if (err.code) { /* section 2.2: an invalid token is no error; there is nothing left to revoke */
-        metrics_count(COUNT_REVOKED_UNKNOWN, 1);
-        write_answer(call, response);
-        return OK;
-    }
-    if (!str_eq(claims_owner(&entry->claims), call->caller.client_id) &&
-        !caller_may(&call->caller, STR("token:revoke:any"))) /* section 2.1 */
-        return failed(ERR_INSUFFICIENT_SCOPE, "revoking another client's token needs the scope token:revoke:any");
+    struct err err = token_find(call->service, body.token, &entry);
+    if (err.code == ERR_UNAVAILABLE)
+        return err;
+    if (err.code)
+        return answer_unknown(call, "not a token of this service: none of its keys signed it", response);
+    TRY(check_issuer(call, &entry->claims));
+    if (!is_own(&call->caller, entry) && !caller_may(&call->caller, STR("token:revoke:any")))
+        return failed(ERR_INSUFFICIENT_SCOPE, call->caller.bearer
+                                                  ? "revoking another token needs the scope token:revoke:any"
+                                                  : "revoking another client's token needs the scope token:revoke:any");
     TRY(revoke_and_record(call, entry, body.reason, response));
     metrics_count(COUNT_REVOKED, 1);
     write_answer(call, response);

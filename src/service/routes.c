@@ -5,7 +5,12 @@
 #include "service/authn.h"
 #include "service/service.h"
 
-enum access { OPEN, METRICS, CALLER };
+enum access {
+    OPEN,
+    METRICS,
+    CALLER,
+    ANY_CLIENT /* a CALLER, or a public client: it has no secret, and names itself */
+};
 enum cors { CORS_NONE, CORS_ANY, CORS_SETTING };
 
 struct route {
@@ -24,7 +29,7 @@ static const struct route routes[] = {
     { "/token/introspect", METHOD_POST, OP_INTROSPECT, CALLER, "token:introspect", CORS_NONE, false, introspect_token },
     { "/token/verify", METHOD_POST, OP_VERIFY, CALLER, "token:verify", CORS_NONE, false, verify_token },
     { "/token", METHOD_POST, OP_ISSUE, CALLER, NULL, CORS_SETTING, true, issue_token },
-    { "/token/revoke", METHOD_POST, OP_REVOKE, CALLER, NULL, CORS_SETTING, true, revoke_token },
+    { "/token/revoke", METHOD_POST, OP_REVOKE, ANY_CLIENT, NULL, CORS_SETTING, true, revoke_token },
     { "/admin/revocations", METHOD_POST, OP_REVOKE_RULE, CALLER, "token:revoke:any", CORS_NONE, true, revoke_by_rule },
     { "/admin/rotate-keys", METHOD_POST, OP_ROTATE, CALLER, "keys:rotate", CORS_NONE, true, rotate_keys },
     { "/.well-known/jwks.json", GET_ONLY, OP_JWKS, OPEN, NULL, CORS_ANY, false, publish_jwks },
@@ -127,6 +132,7 @@ static struct err check_access(struct call *call, const struct route *route, str
                    ? OK
                    : failed(ERR_NOT_FOUND, "there is nothing at this path");
     case CALLER:
+    case ANY_CLIENT:
         break;
     }
     if (request_is_form(call->request))
@@ -157,6 +163,7 @@ enum answered service_answer(struct service *service, const struct request *requ
         return ANSWERED;
     const bool is_first = route->waits && !may_wait; /* strangers shall not fill the workers' queue */
     struct call call = { .service = service, .request = request, .may_wait = may_wait, .is_first = is_first };
+    call.takes_public = route->access == ANY_CLIENT;
     enum answered answered;
     struct err err = check_access(&call, route, response, &answered);
     if (answered == NEEDS_WORKER)

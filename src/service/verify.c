@@ -5,6 +5,8 @@
  * on every call, whether the token was in the cache or not. So the cache can make an answer faster, but never another
  * one. */
 #include "service/verify.h"
+#include "jose/b64.h"
+#include "keys/pair.h"
 #include "service/housekeeping.h"
 #include "service/introspect.h"
 #include "service/replication.h"
@@ -13,45 +15,53 @@
 #include "base/clock.h"
 #include <stddef.h>
 
-/* The signature of a token never seen before: which key made it, and what kind of token it says it is. */
-static struct err verify_signature(const struct keyring_view *view, const struct jws_parts *parts,
-                                   enum token_kind *kind, uint64_t *key_serial)
-{
-    char room[1024]; /* enough for the headers that this service writes */
-    AUTO(arena_release) struct arena arena;
-    struct jws_header header;
-    arena_init(&arena, room, sizeof room);
-    TRY(jws_read_header(&arena, parts->header, &header));
-    if (!token_kind_of_typ(header.typ, kind))
-        return failed(ERR_TOKEN_KIND, "the token's typ is not one that this service issues");
-    const struct keyring_key *key = keyring_find(view, header.kid);
-    if (!key)
-        return failed(ERR_TOKEN_KEY, "the token's key is not known here");
-    *key_serial = key->jwk->serial;
-    return jws_verify(key->jwk, parts, &header);
-}
-
 /* Room for the payload's bytes, its members (one in some 20 bytes), and the answer made of them. */
 static size_t room_for(struct str payload)
 {
     return payload.len * 4 + 512;
 }
 
-/* The signature and the form of a token never seen before; *out is a new entry with a reference for the caller. */
-static struct err verify_new(const struct keyring_view *view, struct str token, struct verified **out)
-{
+/* What a token says of itself, and how to check it. */
+struct spelling {
     struct jws_parts parts;
-    struct str payload;
+    struct jws_header header;
     enum token_kind kind;
-    uint64_t key_serial;
-    TRY(jws_split(token, &parts));
-    TRY(verify_signature(view, &parts, &kind, &key_serial));
-    AUTO(verified_releasep) struct verified *entry = verified_new(room_for(parts.payload));
+};
+
+static struct err read_spelling(struct arena *arena, struct str token, struct spelling *out)
+{
+    TRY(jws_split(token, &out->parts));
+    TRY(jws_read_header(arena, out->parts.header, &out->header));
+    if (!token_kind_of_typ(out->header.typ, &out->kind))
+        return failed(ERR_TOKEN_KIND, "the token's typ is not one that this service issues");
+    return OK;
+}
+
+/* SHA-256 in base64url. */
+static bool read_parent(struct str text, unsigned char out[32])
+{
+    char bytes[64];
+    size_t len;
+    if (text.len != b64url_encoded_len(32) || !b64url_decode(text, bytes, &len) || len != 32)
+        return false;
+    memcpy(out, bytes, 32);
+    return true;
+}
+
+/* The signature and the form of a token never seen before; *out is a new entry with a reference for the caller. */
+static struct err verify_with(const struct jwk *key, const struct spelling *spelling, struct verified **out)
+{
+    struct str payload;
+    TRY(jws_verify(key, &spelling->parts, &spelling->header));
+    AUTO(verified_releasep) struct verified *entry = verified_new(room_for(spelling->parts.payload));
     struct arena *arena = &entry->arena;
-    entry->kind = kind;
-    entry->key_serial = key_serial;
-    TRY(jws_read_payload(arena, parts.payload, &payload));
+    entry->kind = spelling->kind;
+    entry->key_serial = key->serial;
+    TRY(jws_read_payload(arena, spelling->parts.payload, &payload));
     TRY(claims_read(arena, payload, &entry->claims));
+    entry->has_parent = entry->claims.parent_hash.at != NULL;
+    if (entry->has_parent && !read_parent(entry->claims.parent_hash, entry->parent))
+        return failed(ERR_TOKEN_CLAIM, "a registered claim of the token has a wrong form");
     struct buf answer;
     buf_init(&answer, arena, payload.len + 128, 4 * JWS_HEADER_MAX + 2 * payload.len);
     introspection_write(&answer, &entry->claims);
@@ -61,6 +71,17 @@ static struct err verify_new(const struct keyring_view *view, struct str token, 
     *out = entry;
     entry = NULL;
     return OK;
+}
+
+static struct err verify_new(const struct keyring_view *view, struct str token, struct verified **out)
+{
+    char room[1024]; /* enough for the headers that this service writes */
+    AUTO(arena_release) struct arena arena;
+    struct spelling spelling;
+    arena_init(&arena, room, sizeof room);
+    TRY(read_spelling(&arena, token, &spelling));
+    const struct keyring_key *key = keyring_find(view, spelling.header.kid);
+    return key ? verify_with(key->jwk, &spelling, out) : failed(ERR_TOKEN_KEY, "the token's key is not known here");
 }
 
 /* Whether the key that once verified an entry may still verify: it may have been revoked or retired since. */
@@ -90,10 +111,11 @@ static struct err find_verified(struct service *service, struct str token, const
     return OK;
 }
 
-/* By itself, or by a rule. */
+/* By itself, with the token that it was issued with, or by a rule. */
 static bool is_revoked(struct service *service, struct verified *entry)
 {
-    if (revocations_has(service->revocations, entry->hash))
+    if (revocations_has(service->revocations, entry->hash) ||
+        (entry->has_parent && revocations_has(service->revocations, entry->parent)))
         return true;
     if (!rule_refuses(service, entry))
         return false;
@@ -112,26 +134,66 @@ static struct err check_elsewhere(struct service *service, struct verified *entr
     return OK;
 }
 
-struct err token_check(struct service *service, struct str token, const struct token_ask *ask, int64_t now_s,
-                       struct verified **out)
+/* The hash by which a token is known everywhere. */
+static struct err hash_token(const struct service *service, struct str token, unsigned char hash[32])
 {
     if (token.len == 0 || token.len > (size_t)service->settings->token_max_bytes)
         return failed(ERR_TOKEN_MALFORMED, "the token is empty or too long");
-    unsigned char hash[32];
     sha256(token, hash);
+    return OK;
+}
+
+struct err token_check(struct service *service, struct str token, const struct token_ask *ask, int64_t now_s,
+                       struct verified **out)
+{
+    unsigned char hash[32];
+    TRY(hash_token(service, token, hash));
     AUTO(verified_releasep) struct verified *entry = NULL;
     TRY(find_verified(service, token, hash, &entry));
     if (!(ask->kinds & 1U << entry->kind))
-        return failed(ERR_TOKEN_KIND, "the token is of another kind than the one asked for");
+        return failed(ERR_TOKEN_KIND, "the token is of another kind (access, refresh, id) than the one asked for");
     if (!str_eq(entry->claims.iss, str_of(service->settings->issuer)))
         return failed(ERR_TOKEN_CLAIM, "the token's issuer is not this service");
-    if (!ask->even_revoked && is_revoked(service, entry))
+    if (is_revoked(service, entry))
         return failed(ERR_TOKEN_REVOKED, "the token has been revoked");
     struct claims_expect expect = ask->expect;
     expect.skew_s = service->settings->clock_skew_s;
     TRY(claims_check(&entry->claims, &expect, now_s));
-    if (!ask->even_revoked) /* last: whatever is wrong with the token is wrong without asking others */
-        TRY(check_elsewhere(service, entry));
+    TRY(check_elsewhere(service, entry)); /* last: whatever is wrong with the token is wrong without asking others */
+    *out = entry;
+    entry = NULL;
+    return OK;
+}
+
+/* By a key that is not in force here: one that has been retired or revoked, or that another instance has just made. */
+static struct err verify_by_store(struct service *service, struct str token, struct verified **out)
+{
+    AUTO(arena_release) struct arena arena;
+    AUTO(jwk_freep) struct jwk *jwk = NULL;
+    struct spelling spelling;
+    struct key key;
+    arena_init(&arena, NULL, 0);
+    TRY(read_spelling(&arena, token, &spelling));
+    struct err err = service->store->ops->find_key(service->store, &arena, spelling.header.kid, &key);
+    if (err.code == ERR_NOT_FOUND)
+        return failed(ERR_TOKEN_KEY, "the token's key is not known here");
+    if (err.code)
+        return failed(ERR_UNAVAILABLE, "whose key signed the token can't be known now; try again");
+    TRY(pair_read_public(&arena, &key, &jwk));
+    return verify_with(jwk, &spelling, out);
+}
+
+struct err token_find(struct service *service, struct str token, struct verified **out)
+{
+    unsigned char hash[32];
+    TRY(hash_token(service, token, hash));
+    AUTO(verified_releasep) struct verified *entry = NULL;
+    struct err err = find_verified(service, token, hash, &entry);
+    if (err.code == ERR_TOKEN_KEY && !entry) /* else its key was good once: that is enough */
+        TRY(verify_by_store(service, token, &entry));
+    else if (err.code != ERR_TOKEN_KEY)
+        TRY(err);
+    memcpy(entry->hash, hash, sizeof entry->hash);
     *out = entry;
     entry = NULL;
     return OK;
@@ -196,7 +258,7 @@ struct err verify_token(struct call *call, struct response *response)
     struct arena *arena = call->request->arena;
     const struct json *json;
     struct verify_body body = { 0 };
-    struct token_ask ask = { .kinds = KIND_ACCESS | KIND_REFRESH | KIND_ID, .expect.max_age_s = -1 };
+    struct token_ask ask = { .kinds = KIND_ACCESS, .expect.max_age_s = -1 };
     TRY(request_json(call->request, &json));
     TRY(fields_read(arena, json, body_fields, sizeof body_fields / sizeof *body_fields, &body));
     if (body.options)

@@ -2,6 +2,7 @@
  * when written and read again. */
 #include "fuzz.h"
 #include "jose/claims.h"
+#include "jose/fold.h"
 
 static bool in_range(int64_t time_s)
 {
@@ -68,8 +69,18 @@ static void check_writing(struct arena *arena, const struct claims *claims)
         PROMISE(str_eq(again.iss, new.iss) && str_eq(again.sub, new.sub) && str_eq(again.jti, new.jti));
         PROMISE(again.exp == new.exp &&again.iat == new.iat &&again.nbf == new.iat &&again.auth_time == new.auth_time);
         PROMISE(again.aud_count == new.aud_count &&str_eq(again.aud[0], new.aud[0]));
-        PROMISE(kind == TOKEN_ID || str_eq(again.scope, new.scope));
+        PROMISE(kind == TOKEN_ID || str_eq(again.scope, new.scope)); /* "" and none are the same */
     }
+}
+
+/* What is folded stays folded, is valid, and never longer than was made room for. */
+static void check_folding(struct arena *arena, const struct json *object)
+{
+    for (const struct json *each = object->child; each; each = each->next) {
+        struct str once = name_fold(arena, each->name), twice = name_fold(arena, once);
+        PROMISE(utf8_valid(once) && str_eq(once, twice) && once.len <= 3 * each->name.len);
+    }
+    (void)names_clash(arena, object);
 }
 
 /* Any object without a registered name may be a token's custom claims; none of it may reach the registered ones. */
@@ -81,8 +92,9 @@ static void check_custom(struct arena *arena, const struct json *custom)
     if (custom->kind != JSON_OBJECT || custom->count > JSON_MEMBERS_MAX - 16)
         return;
     for (const struct json *each = custom->child; each; each = each->next)
-        if (claims_is_registered(each->name))
+        if (claims_is_registered(arena, each->name))
             return;
+    check_folding(arena, custom);
     const struct claims_new new = { .kind = TOKEN_ACCESS,
                                     .iss = STR("i"),
                                     .sub = STR("s"),

@@ -46,6 +46,11 @@ class Token:
         return cls(text, kind, tokens.header_of(text)["kid"], claims["iat"], claims["exp"], client, targets)
 
     @property
+    def question(self):
+        """POST /token/verify, of this very kind."""
+        return {"token": self.text, "options": {"tokenType": self.kind}}
+
+    @property
     def hash(self):
         return hashlib.sha256(self.text.encode()).hexdigest()
 

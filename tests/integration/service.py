@@ -287,6 +287,9 @@ class Server:
         return self.issue(auth, **members)["token"]
 
     def verify(self, auth, token, **options):
+        """As the kind that the token says it is, unless `options` name another."""
+        if tokens.kind_of(token) != "access":
+            options = {"tokenType": tokens.kind_of(token)} | options
         return self.post("/token/verify", auth=auth, json={"token": token} | ({"options": options} if options else {}))
 
     def introspect(self, auth, token):

@@ -158,32 +158,33 @@ NO_INTEGERS = ["null", "true", '"60"', '""', "1.5", "1.0", "6e1", "-1", "9223372
                "1e400", "1e18", "4294967296000000", "[]", "{}", "[60]"]
 NO_TEXTS = ['""', '"\\u0000"', '"a\\u0000b"', '"\\ud800"']
 
+NOT_NULL = [text for text in WRONG_TYPES if text != "null"]   # which is as good as absent
 TABLE = {
     "/token": {
         "subject": WRONG_TYPES + NO_TEXTS + ['"' + "x" * 256 + '"'],
         "clientId": WRONG_TYPES + NO_TEXTS + ['"nobody"', '"' + "x" * 256 + '"', '"AGENT"', '"agent "'],
         "scope": WRONG_TYPES + ['"\\u0000"', '"nothing:allowed"', '"' + "x" * 3000 + '"', '"\\u00e9"'],
         "tokenType": WRONG_TYPES + NO_TEXTS + ['"x"', '"access\\u0000"'],
-        "claims": [text for text in WRONG_TYPES if text not in ("{}", '{"x":1}')]
+        "claims": [text for text in NOT_NULL if text not in ("{}", '{"x":1}')]
         + ['""', '{"iss":"x"}', '{"x":1,"x":1}', '{"\\u0000":1}', '{"x":1e400}', '{"x":"\\ud800"}'],
-        "expiresIn": NO_INTEGERS + ["0", "2147483648", "86401"],
-        "audience": ["null", "true", "0", "1", "[]", "{}", '""', '[""]', '["x",1]', '["x",null]', '[["x"]]', '{"x":1}',
+        "expiresIn": NO_INTEGERS[1:] + ["0", "2147483648", "86401"],
+        "audience": ["true", "0", "1", "[]", "{}", '""', '[""]', '["x",1]', '["x",null]', '[["x"]]', '{"x":1}',
                      '"' + "x" * 256 + '"', json.dumps(["x"] * 17), '"\\u0000"', '["a\\u0000"]'],
-        "nonce": WRONG_TYPES + NO_TEXTS + ['"' + "x" * 256 + '"'],
-        "authTime": NO_INTEGERS + ["253402300800"],
+        "nonce": NOT_NULL + NO_TEXTS + ['"' + "x" * 256 + '"'],
+        "authTime": NO_INTEGERS[1:] + ["253402300800", "253402300799"],
     },
     "/token/verify": {
         "token": WRONG_TYPES + ['""', '"\\u0000"', '"a.b.c\\u0000"'],
-        "options": [text for text in WRONG_TYPES if text != "{}"] + ['""'],
+        "options": [text for text in NOT_NULL if text != "{}"] + ['""'],
     },
     "/token/introspect": {
         "token": WRONG_TYPES + ['""', '"\\u0000"', '"a.b.c\\u0000"'],
-        "token_type_hint": WRONG_TYPES + ['"\\u0000"', '"' + "x" * 100 + '"'],
+        "token_type_hint": NOT_NULL + ['"\\u0000"', '"' + "x" * 100 + '"'],
     },
     "/token/revoke": {
         "token": WRONG_TYPES + ['""', '"\\u0000"', '"a.b.c\\u0000"'],
-        "token_type_hint": WRONG_TYPES + ['"\\u0000"', '"' + "x" * 100 + '"'],
-        "reason": WRONG_TYPES + ['"\\u0000"', '"' + "x" * 257 + '"'],
+        "token_type_hint": NOT_NULL + ['"\\u0000"', '"' + "x" * 100 + '"'],
+        "reason": NOT_NULL + ['"\\u0000"', '"' + "x" * 257 + '"'],
     },
 }
 

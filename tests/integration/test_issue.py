@@ -121,7 +121,7 @@ def test_custom_claims_are_added_as_given(server, agent, kind):
     custom = {"email": "zoe@example.org", "email_verified": True, "age": 12, "ratio": 0.5, "big": 9007199254740991,
               "tags": ["a", ["b", {}], None, False], "nested": {"a": {"b": {"c": "d"}}}, "": "empty name",
               "Zoë \"q\"": "\u2028\u0001\U0001f600", "https://storytailor.ai/role": "x",
-              "ISS": "not the registered one"}
+              "iss ": "not the registered one"}
     answer = server.issue(agent, tokenType=kind, claims=custom)
     for claims in (answer["claims"], tokens.claims_of(answer["token"]),
                    server.verify(agent, answer["token"]).json()["claims"]):

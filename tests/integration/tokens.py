@@ -24,6 +24,14 @@ def header_of(token):
     return json.loads(decode(token.split(".")[0]))
 
 
+def kind_of(token):
+    """What its typ says; "access" of what is no token."""
+    try:
+        return {"rt+jwt": "refresh", "JWT": "id"}.get(header_of(token).get("typ"), "access")
+    except (ValueError, AttributeError, TypeError):
+        return "access"
+
+
 def claims_of(token):
     return json.loads(decode(token.split(".")[1]))
 

@@ -74,13 +74,13 @@ static void anything_else_is_an_invalid_client(void **state)
 static void credentials_are_bounded(void **state)
 {
     struct str id, secret;
-    char text[1500];
+    char text[4100];
     (void)state;
     for (size_t i = 0; i < sizeof text; i += 4)
         memcpy(text + i, i ? "YWFh" : "YTpi", 4); /* a:baaa… */
-    assert_code(read((struct str){ text, 1024 }, &id, &secret), ERR_OK, "1024");
-    assert_int_equal(secret.len, 766);
-    assert_code(read((struct str){ text, 1028 }, &id, &secret), ERR_INVALID_CLIENT, "1028");
+    assert_code(read((struct str){ text, 4096 }, &id, &secret), ERR_OK, "4096");
+    assert_int_equal(secret.len, 3070);
+    assert_code(read((struct str){ text, 4100 }, &id, &secret), ERR_INVALID_CLIENT, "4100");
 }
 
 static void a_caller_may_what_its_client_and_its_token_both_allow(void **state)

@@ -365,6 +365,10 @@ static void max_age_counts_from_auth_time_and_without_one_from_iat(void **state)
         { 0, 1499, 0, 1500, ERR_TOKEN_CLAIM },
         { -1, -1, 0, 1999, ERR_OK },
         { 0, -1, 0, 1500, ERR_OK },
+        { CLAIMS_TIME_MAX, 500, 0, 1500, ERR_TOKEN_CLAIM }, /* a login that is still to come is none */
+        { 1501, 500, 0, 1500, ERR_TOKEN_CLAIM },
+        { 1501, 500, 1, 1500, ERR_OK },
+        { CLAIMS_TIME_MAX, -1, 0, 1500, ERR_OK },
     };
     struct claims claims = usual();
     (void)state;
@@ -423,18 +427,54 @@ static void a_nonce_that_is_asked_for_may_not_be_missing(void **state)
 
 static void no_custom_claim_may_have_a_registered_name(void **state)
 {
-    static const char *const registered[] = {
-        "iss",        "sub",   "aud",       "exp",     "iat",    "nbf",    "jti", "azp", "scope",       "client_id",
-        "token_type", "nonce", "auth_time", "at_hash", "c_hash", "s_hash", "cnf", "act", "issued_after"
-    }; /* contract.md, "Claims" */
-    static const struct str free_names[] = { ROW(""),      ROW("role"),   ROW("Iss"),  ROW("iss "),     ROW("ISS"),
-                                             ROW("iss\0"), ROW("is"),     ROW("issu"), ROW("username"), ROW("email"),
-                                             ROW("roles"), ROW("scopes"), ROW("sid") };
+    static const struct str registered[] = {
+        ROW("iss"),
+        ROW("sub"),
+        ROW("aud"),
+        ROW("exp"),
+        ROW("iat"),
+        ROW("nbf"),
+        ROW("jti"),
+        ROW("azp"),
+        ROW("scope"),
+        ROW("client_id"),
+        ROW("token_type"),
+        ROW("nonce"),
+        ROW("auth_time"),
+        ROW("at_hash"),
+        ROW("c_hash"),
+        ROW("s_hash"),
+        ROW("cnf"),
+        ROW("act"), /* contract.md, "Claims" */
+        ROW("parent_hash"),
+        ROW("issued_after"),
+        ROW("may_act"),
+        ROW("events"),
+        ROW("authorization_details"),
+        ROW("token_introspection"),
+        /* and what a reader could take for one of them */
+        ROW("Iss"),
+        ROW("ISS"),
+        ROW("\xc5\xbfub"),
+        ROW("to\xe2\x84\xaa"
+            "en_type"),
+        ROW("\xef\xbd\x85xp"),
+        ROW("e\xc2\xadxp"),
+        ROW("SID"),
+        ROW("s\xc4\xb1"
+            "d"),
+        ROW("Client_ID"),
+        ROW("non\xe2\x85\xbd"
+            "e"),
+    };
+    static const struct str free_names[] = { ROW(""),      ROW("role"),  ROW("iss "),    ROW("is"),
+                                             ROW("issu"),  ROW("roles"), ROW("scopes"),  ROW("username"),
+                                             ROW("email"), ROW("sid"),   ROW("clientid") };
     (void)state;
     for (size_t i = 0; i < COUNT(registered); i++)
-        assert_row(claims_is_registered(str_of(registered[i])), registered[i]);
+        assert_row(claims_is_registered(&arena, registered[i]), registered[i].at);
     for (size_t i = 0; i < COUNT(free_names); i++)
-        assert_row(!claims_is_registered(free_names[i]), free_names[i].at);
+        assert_row(!claims_is_registered(&arena, free_names[i]), free_names[i].at);
 }
 
 /* --- writing ----------------------------------------------------------------------------------------------------- */
@@ -507,6 +547,12 @@ static void each_kind_is_written_with_the_contracts_claims(void **state)
     assert_null(json_member(json, STR("nonce")));
     assert_null(json_member(json, STR("auth_time")));
     assert_str(claims.azp, "c");
+    new = new_of(TOKEN_ACCESS);
+    new.scope = STR("");
+    new.parent_hash = STR("hash");
+    json = written(&new, &claims);
+    assert_null(json_member(json, STR("scope")));
+    assert_str(claims.parent_hash, "hash");
 }
 
 static void an_audience_is_a_list_when_asked_for_or_when_there_are_several(void **state)

@@ -163,6 +163,7 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_AUTH_BASIC] = "token_service_authentications_total{method=\"client_secret_basic\",result=\"ok\"}",
         [COUNT_AUTH_POST] = "token_service_authentications_total{method=\"client_secret_post\",result=\"ok\"}",
         [COUNT_AUTH_BEARER] = "token_service_authentications_total{method=\"bearer\",result=\"ok\"}",
+        [COUNT_AUTH_NONE] = "token_service_authentications_total{method=\"none\",result=\"ok\"}",
         [COUNT_AUTH_FAILED] = "token_service_authentications_total{method=\"any\",result=\"failed\"}",
         [COUNT_AUTH_LIMITED] = "token_service_authentications_total{method=\"any\",result=\"limited\"}",
         [COUNT_QUEUE_FULL] = "token_service_queue_full_total",

@@ -772,13 +772,21 @@ static void a_token_that_was_expired_when_first_seen_is_no_better_later(void **s
     assert_code(check_at(token, &any, NOW - 1000), ERR_TOKEN_NOT_YET, "too early");
 }
 
+/* For revoking it, again or in spite of the clock. */
+static void can_be_found(struct str token, const char *row)
+{
+    AUTO(verified_releasep) struct verified *entry = NULL;
+    unsigned char hash[32];
+    sha256(token, hash);
+    assert_code(token_find(&service, token, &entry), ERR_OK, row);
+    assert_memory_equal(entry->hash, hash, sizeof hash);
+}
+
 static void a_revoked_token_is_refused_known_or_not(void **state)
 {
-    struct token_ask even_revoked = any;
     struct str known = good(), unknown = good();
     unsigned char hash[32];
     (void)state;
-    even_revoked.even_revoked = true;
     check(known, &any, ERR_OK, "known");
     sha256(known, hash);
     revocations_add(service.revocations, hash, NOW + 100);
@@ -786,10 +794,62 @@ static void a_revoked_token_is_refused_known_or_not(void **state)
     revocations_add(service.revocations, hash, NOW + 100);
     check(known, &any, ERR_TOKEN_REVOKED, "known");
     check(unknown, &any, ERR_TOKEN_REVOKED, "never seen");
-    check(known, &even_revoked, ERR_OK, "for revoking it again");
-    check(unknown, &even_revoked, ERR_OK, "for revoking it again");
+    can_be_found(known, "for revoking it again");
+    can_be_found(unknown, "for revoking it again");
     check(known, &any, ERR_TOKEN_REVOKED, "still");
     check(good(), &any, ERR_OK, "another of the same claims");
+}
+
+/* Whatever bears the service's signature can be revoked, known or not; nothing else can. */
+static void what_can_be_revoked_hangs_on_the_signature_alone(void **state)
+{
+    struct verified *entry = NULL;
+    (void)state;
+    can_be_found(good(), "now");
+    can_be_found(signed_with(keys[RS256], header_of(keys[RS256], "rt+jwt"), PAYLOAD), "refresh");
+    struct str over = text_of("{\"iss\":\"" ISSUER "\",\"sub\":\"s\",\"aud\":\"a\",\"exp\":1,\"iat\":0,\"nbf\":0,"
+                              "\"jti\":\"j\"}");
+    can_be_found(signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"), over), "over since 1970");
+    can_be_found(signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"),
+                             PAYLOAD_OF("https://was.test", "subject", "")),
+                 "of an issuer of yesterday");
+    struct str forged = signed_with(attacker[ES256], header_of(keys[ES256], "at+jwt"), PAYLOAD);
+    assert_code(token_find(&service, forged, &entry), ERR_TOKEN_SIGNATURE, "forged");
+    struct str stranger = signed_with(attacker[ES256], header_of(attacker[ES256], "at+jwt"), PAYLOAD);
+    assert_code(token_find(&service, stranger, &entry), ERR_TOKEN_KEY, "of nobody's key");
+    assert_null(entry);
+}
+
+/* RFC 8725 has nothing to say of this: a token that was issued with a token falls with it, known or not. */
+static void a_token_falls_with_the_one_that_it_was_issued_with(void **state)
+{
+    struct str parent = good(), other = good();
+    unsigned char hash[32], others[32];
+    (void)state;
+    sha256(parent, hash);
+    sha256(other, others);
+    struct str in_text = encoded((struct str){ (const char *)hash, sizeof hash });
+    struct str more = text_of(",\"parent_hash\":\"%.*s\"", (int)in_text.len, in_text.at);
+    struct str known = signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"),
+                                   PAYLOAD_OF(ISSUER, "subject", more.at));
+    struct str unknown = signed_with(keys[ES256], header_of(keys[ES256], "rt+jwt"),
+                                     PAYLOAD_OF(ISSUER, "subject", more.at));
+    check(known, &any, ERR_OK, "known");
+    revocations_add(service.revocations, others, NOW + 100);
+    check(known, &any, ERR_OK, "another one was revoked");
+    revocations_add(service.revocations, hash, NOW + 100);
+    check(known, &any, ERR_TOKEN_REVOKED, "known");
+    check(unknown, &any, ERR_TOKEN_REVOKED, "never seen");
+    can_be_found(known, "for revoking it by itself");
+    static const char *const wrong[] = {
+        "\"\"", "\"x\"", "1", "null", "[]", "\"AAAA\"", "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB\""
+    };
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        more = text_of(",\"parent_hash\":%s", wrong[i]);
+        struct str token = signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"),
+                                       PAYLOAD_OF(ISSUER, "subject", more.at));
+        check(token, &any, ERR_TOKEN_CLAIM, wrong[i]);
+    }
 }
 
 static void revoke_by_rule_of(enum revocation_kind rule, const char *value, int64_t before)
@@ -828,9 +888,7 @@ static void a_rule_refuses_what_it_is_about_and_nothing_else(void **state)
         { "everything, too early", REVOKED_ALL, "", NOW - 101, ERR_OK, ERR_OK, ERR_OK },
         { "no session", REVOKED_SESSION, "", NOW, ERR_OK, ERR_OK, ERR_OK },
     };
-    struct token_ask even_revoked = any;
     (void)state;
-    even_revoked.even_revoked = true;
     const struct str tokens[] = { good(),
                                   signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"),
                                               PAYLOAD_OF(ISSUER, "subject", ",\"sid\":\"s1\"")),
@@ -844,7 +902,7 @@ static void a_rule_refuses_what_it_is_about_and_nothing_else(void **state)
         revoke_by_rule_of(rows[i].rule, rows[i].value, rows[i].before);
         for (size_t k = 0; k < COUNT(tokens); k++) {
             check(tokens[k], &any, expected[k], rows[i].row);
-            check(tokens[k], &even_revoked, ERR_OK, "for revoking it by itself");
+            can_be_found(tokens[k], "for revoking it by itself");
         }
     }
 }
@@ -945,11 +1003,9 @@ static void threads_agree_on_a_token_that_a_rule_refuses(void **state)
 /* Another instance may have revoked it: that is no verdict on the token, and no verdict may come of it. */
 static void while_revocations_are_not_known_no_token_is_good(void **state)
 {
-    struct token_ask even_revoked = any;
     struct str revoked = good(), forged = text_of("%.*sx", (int)revoked.len, revoked.at), token = good();
     unsigned char hash[32];
     (void)state;
-    even_revoked.even_revoked = true;
     sha256(revoked, hash);
     revocations_add(service.revocations, hash, NOW + 100);
     check(token, &any, ERR_OK, "known");
@@ -959,7 +1015,7 @@ static void while_revocations_are_not_known_no_token_is_good(void **state)
     check(revoked, &any, ERR_TOKEN_REVOKED, "revoked, as is known");
     assert_code(check_at(token, &any, NOW + INT64_C(1000000000)), ERR_TOKEN_EXPIRED, "expired in any case");
     assert_true(check_at(forged, &any, NOW).code != ERR_UNAVAILABLE);
-    check(token, &even_revoked, ERR_OK, "for revoking it");
+    can_be_found(token, "for revoking it");
     atomic_store(&service.revocations_known_until_ms, clock_coarse_ms() + 60000);
     check(token, &any, ERR_OK, "known again, for a minute");
     atomic_store(&service.revocations_known_until_ms, clock_coarse_ms() - 1);
@@ -983,6 +1039,9 @@ static void a_key_that_is_revoked_takes_its_tokens_along(void **state)
     for (size_t i = 0; i < 2; i++)
         for (size_t k = 0; k < KEYS; k++)
             check(tokens[i][k], &any, k == PS256 || k == EDDSA ? ERR_TOKEN_KEY : ERR_OK, jwa_name(algs[k]));
+    for (size_t i = 0; i < 2; i++) /* others may still take them: they can be revoked, seen before or not */
+        for (size_t k = 0; k < KEYS; k++)
+            can_be_found(tokens[i][k], jwa_name(algs[k]));
     set_state(str_of(keys[RS256]->kid), KEY_RETIRING); /* as it was, for the other tests */
     set_state(str_of(keys[PS256]->kid), KEY_RETIRING);
     set_state(str_of(keys[EDDSA]->kid), KEY_RETIRING);
@@ -1040,6 +1099,8 @@ int main(int argc, char **argv)
         CHECK(a_known_token_expires_in_its_time),
         CHECK(a_token_that_was_expired_when_first_seen_is_no_better_later),
         CHECK(a_revoked_token_is_refused_known_or_not),
+        CHECK(what_can_be_revoked_hangs_on_the_signature_alone),
+        CHECK(a_token_falls_with_the_one_that_it_was_issued_with),
         CHECK(a_rule_refuses_what_it_is_about_and_nothing_else),
         CHECK(a_token_of_strange_claims_is_met_by_what_it_has),
         CHECK(what_is_to_be_issued_meets_the_same_rules),

@@ -1,0 +1,96 @@
+/* service/authority.c: a token beside its caller. */
+#include "service/authority.h"
+#include "service/authn.h"
+
+/* The service's own scopes begin with one of these; whatever a later operation needs must as well. */
+static const struct str own_scopes[] = { { "token:", 6 }, { "keys:", 5 } };
+
+static bool is_own_scope(struct str word)
+{
+    for (size_t i = 0; i < sizeof own_scopes / sizeof *own_scopes; i++)
+        if (str_has_prefix(word, own_scopes[i]))
+            return true;
+    return false;
+}
+
+bool authority_is_clients(const struct claims *claims)
+{
+    return claims->client_id.at && str_eq(claims->sub, claims->client_id) && !json_member(claims->all, STR("sid")) &&
+           !json_member(claims->all, STR("act"));
+}
+
+struct err authority_to_issue(const struct caller *caller)
+{
+    const struct bearer *bearer = caller->bearer;
+    if (bearer && !bearer->is_clients)
+        return failed(ERR_INSUFFICIENT_SCOPE, "a user's token can't be used to issue tokens");
+    if (bearer && bearer->is_child)
+        return failed(ERR_INSUFFICIENT_SCOPE, "a token that was issued with a token can't be used to issue tokens");
+    return OK;
+}
+
+/* Not what the role admin adds: that is no scope. */
+static bool has_scope(const struct caller *caller, struct str word)
+{
+    return str_has_word(caller->scopes, word) && str_has_word(caller->token_scopes, word);
+}
+
+static struct err check_scope(const struct caller *caller, struct str scope)
+{
+    struct str word;
+    while (str_next_word(&scope, &word)) {
+        if (caller->bearer && !has_scope(caller, word))
+            return failed(ERR_INVALID_SCOPE, "the caller's own token lacks a scope that was asked for");
+        if (is_own_scope(word) && !has_scope(caller, word))
+            return failed(ERR_INVALID_SCOPE, "a scope of this service can only be passed on by who has it");
+    }
+    return OK;
+}
+
+/* The role admin is two scopes in a claim (struct caller): who gives it must have both. */
+static struct err check_role(const struct caller *caller, const struct json *custom)
+{
+    const struct json *role = json_member(custom, STR("role"));
+    bool is_admin = role && role->kind == JSON_STRING && str_eq(role->text, STR("admin"));
+    if (is_admin && !(caller_may(caller, STR("keys:rotate")) && caller_may(caller, STR("token:revoke:any"))))
+        return failed(ERR_INSUFFICIENT_SCOPE, "the role admin can only be given by who may do what it allows");
+    return OK;
+}
+
+static bool is_for(const struct bearer *bearer, struct str audience)
+{
+    for (size_t i = 0; i < bearer->aud_count; i++)
+        if (str_eq(bearer->aud[i], audience))
+            return true;
+    return false;
+}
+
+/* Nobody who issues for everybody is bound by the audience of its own token; nor are the kinds that no resource takes.
+ */
+static struct err check_audience(const struct caller *caller, const struct claims_new *claims)
+{
+    if (!caller->bearer || claims->kind != TOKEN_ACCESS || caller_may(caller, STR("token:issue:any")))
+        return OK;
+    for (size_t i = 0; i < claims->aud_count; i++)
+        if (!is_for(caller->bearer, claims->aud[i]))
+            return failed(ERR_INVALID_TARGET, "the caller's own token is not for an audience that was asked for");
+    return OK;
+}
+
+struct err authority_check(const struct caller *caller, const struct claims_new *claims)
+{
+    if (caller->is_operator)
+        return OK;
+    TRY(authority_to_issue(caller));
+    TRY(check_scope(caller, claims->scope));
+    TRY(check_role(caller, claims->custom));
+    TRY(check_audience(caller, claims));
+    if (caller->bearer && claims->exp > caller->bearer->exp)
+        return failed(ERR_INVALID_REQUEST, "the token would outlive the caller's own");
+    return OK;
+}
+
+int64_t authority_lasts_s(const struct caller *caller, int64_t now_s)
+{
+    return caller->bearer ? caller->bearer->exp - now_s : INT64_MAX;
+}
