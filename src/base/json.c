@@ -371,7 +371,7 @@ static struct err read_tree(struct reader *reader, const struct json **out)
     bool first = false;
     do {
         struct level *parent = depth > 0 ? &levels[depth - 1] : NULL;
-        struct json *node;
+        struct json *node = NULL;
         bool opened;
         TRY(new_node(reader, parent, &node));
         skip_space(reader);

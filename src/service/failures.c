@@ -139,7 +139,7 @@ int64_t failures_wait_s(struct failures *failures, struct str address, struct st
 {
     if (failures->limit == 0 || !atomic_load_explicit(&failures->any, memory_order_relaxed))
         return 0;
-    struct keys keys;
+    struct keys keys = { { { 0 } } };
     make_keys(failures, address, client_id, &keys);
     pthread_mutex_lock(&failures->lock);
     int64_t named = level_now(failures, keys.of[BUCKET_CLIENT], now_ms);
@@ -156,7 +156,7 @@ void failures_count(struct failures *failures, struct str address, struct str cl
 {
     if (failures->limit == 0)
         return;
-    struct keys keys;
+    struct keys keys = { { { 0 } } };
     make_keys(failures, address, client_id, &keys);
     atomic_store_explicit(&failures->any, true, memory_order_relaxed);
     pthread_mutex_lock(&failures->lock);

@@ -3,11 +3,13 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from kms import LOCAL_KMS, Kms
 from network import MACHINE_LACKS
@@ -17,6 +19,9 @@ from service import BINARY, Server, sanitizer_of
 from supabase import PROGRAM, Supabase
 
 HERE = Path(__file__).parent
+LONGEST = ["test_verifiers", "test_faults", "test_redis", "test_stores", "test_restoring", "test_kms_keys",
+           "test_rotation", "test_durability", "test_load"]  # these begin first when several run at a time
+DIVIDED = {"test_verifiers": r"\[(node|python|c)", "test_faults": r"\[([a-z]+)-"}  # a part can run beside the others
 
 
 def pytest_sessionstart():
@@ -47,6 +52,24 @@ def pytest_runtest_makereport(item):
 def pytest_make_collect_report(collector):
     """A module that skips itself as a whole."""
     return _judge_skip((yield), collector.nodeid)
+
+
+class Files(LoadFileScheduling):
+    """What a worker of pytest-xdist takes at a time: a file, whose servers its tests share, or its part."""
+
+    def _split_scope(self, nodeid):
+        file, _, rest = nodeid.partition("::")
+        part = re.search(DIVIDED.get(Path(file).stem, "$^"), rest)
+        return f"{file} {part[1]}" if part else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Files(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(scope="session")

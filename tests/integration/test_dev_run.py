@@ -1,0 +1,100 @@
+"""`./dev run`, as README.md has a new user start: what it prints is what README says, and all of it works."""
+
+import os
+import re
+import socket
+import subprocess
+import threading
+from contextlib import contextmanager
+
+import requests
+
+from node import NODE
+from postgres import free_port
+from service import ROOT, Server
+from wire import PATIENCE_S
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("TOKEN_", "KMS_", "REDIS_"))}
+
+
+def run(data_dir, *arguments, **settings):
+    return subprocess.Popen([ROOT / "dev", "run", *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            env=ENVIRONMENT | {"TOKEN_DATA_DIR": str(data_dir)} | settings)
+
+
+@contextmanager
+def running(data_dir, **settings):
+    """Yields its URL and what it printed up to there."""
+    port = free_port()
+    with run(data_dir, "--listen", f"127.0.0.1:{port}", **settings) as process:
+        try:
+            said = ""
+            while "dev: serving on" not in said:
+                line = process.stdout.readline()
+                assert line, said
+                said += line
+            threading.Thread(target=process.stdout.read, daemon=True).start()  # its log
+            url = f"http://127.0.0.1:{port}"
+            Server.until(lambda: answers(url), "it does not answer")
+            yield url, said
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
+
+
+def answers(url):
+    try:
+        return requests.get(f"{url}/health/ready", timeout=PATIENCE_S).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def printed_lines(said):
+    """The lines to copy."""
+    return said.split("into another terminal:\n\n")[1].split("dev: serving on")[0].strip()
+
+
+def calls_of(lines):
+    """All but the values of the first lines, which differ by machine."""
+    return re.sub(r"(?m)^(BASE|ISSUER|AUDIENCE|ID|SECRET)=.*$", r"\1", lines).strip()
+
+
+def try_lines(lines):
+    done = subprocess.run(["bash", "-eu"], input=lines, capture_output=True, text=True, cwd=ROOT, check=False,
+                          timeout=PATIENCE_S, env=ENVIRONMENT | {"PATH": f"{NODE.parent}:{os.environ['PATH']}"})
+    assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_what_it_prints_is_what_the_readme_says_and_works(tmp_path):
+    readme, = re.findall(r"```\n(BASE=.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    with running(tmp_path / "data") as (url, said):
+        lines = printed_lines(said)
+        assert calls_of(lines) == calls_of(readme)
+        assert f"BASE={url}\nISSUER={url}\nAUDIENCE={url}/api\n" in lines
+        answered = try_lines(lines)
+        assert re.search(r'"valid":true.*\n.*"active":true.*\nok reader-1\n.*\{"active":false\}\n.*"keys":', answered,
+                         re.DOTALL), answered
+
+
+def test_an_issuer_and_an_audience_of_ones_own_stay(tmp_path):
+    own = {"TOKEN_ISSUER": "https://issuer.example", "TOKEN_AUDIENCE": "https://one.example,https://two.example"}
+    with running(tmp_path / "data", **own) as (_, said):
+        assert "\nISSUER=https://issuer.example\nAUDIENCE=https://one.example\n" in said
+        assert "\nok reader-1\n" in try_lines(printed_lines(said))
+
+
+def test_a_port_that_is_taken_is_told_before_anything_else(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = run(tmp_path / "data", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+        said, _ = process.communicate(timeout=PATIENCE_S * 4)
+    assert process.returncode != 0 and "there is a server already at 127.0.0.1:" in said
+    assert "SECRET" not in said and "serving" not in said and not (tmp_path / "data").exists()
+
+
+def test_it_says_how_it_is_called(tmp_path):
+    for word in ("--help", "-h"):
+        process = run(tmp_path / "data", word)
+        said, _ = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0 and said.startswith("./dev run [SETTING…]") and "TOKEN_ISSUER" in said
