@@ -296,7 +296,8 @@ def test_the_command_line_revokes_for_a_running_server(make_server):
         first, other = server.token(agent, subject="mia"), server.token(agent, subject="nils", claims={"sid": "s1"})
         said = json.loads(server.run("token", "revoke", "--subject", "mia", "--reason", "lost", "--json").stdout)
         assert said["revoked"] is True
-        server.until(lambda: not good(server, agent, first), "the server never hears of it")
+        server.until(lambda: server.verify(agent, first).status_code != 200, "the server never hears of it")
+        assert not good(server, agent, first)
         assert good(server, agent, other)
         assert server.rows("SELECT target, reason, revoked_by FROM revocations") == [("mia", "lost", "local-operator")]
         iat = tokens.claims_of(other)["iat"]
@@ -305,7 +306,8 @@ def test_the_command_line_revokes_for_a_running_server(make_server):
         time.sleep(2)
         assert good(server, agent, other)
         server.run("token", "revoke", "--everything", "--before", str(iat))
-        server.until(lambda: not good(server, agent, other), "the server never hears of it")
+        server.until(lambda: server.verify(agent, other).status_code != 200, "the server never hears of it")
+        assert not good(server, agent, other)
         assert server.run("token", "verify", stdin=other, expect=1).returncode == 1
         for wrong in (["--subject", ""], ["--subject", "a", "--client", "b"], ["--before", "1"],
                       ["--everything", "--session", "x"], ["--everything", "--before", "9999999999"]):
