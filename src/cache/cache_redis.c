@@ -22,11 +22,6 @@ static struct str number(struct arena *arena, int64_t value)
     return arena_printf(arena, "%lld", (long long)value);
 }
 
-static struct err unexpected(void)
-{
-    return failed(ERR_UNAVAILABLE, "Redis gave an answer that its command does not have");
-}
-
 /* SET for each; *set counts those that were set. */
 static struct err set_all(struct cache *cache, const struct cache_entry *entries, size_t count, bool only_new,
                           size_t *set)
@@ -37,22 +32,22 @@ static struct err set_all(struct cache *cache, const struct cache_entry *entries
     const struct reply **replies = arena_alloc(&arena, (count + 1) * sizeof(const struct reply *));
     for (size_t i = 0; i < count; i++) {
         const struct cache_entry *each = &entries[i];
-        commands[i] = REDIS_COMMAND(each->key, STR("SET"), each->key, each->value, STR("EX"),
-                                    number(&arena, each->ttl_s < 1 ? 1 : each->ttl_s), STR("NX"));
+        commands[i] = REDIS_COMMAND(each->key, only_new ? redis_form_set_nx : redis_form_ok, STR("SET"), each->key,
+                                    each->value, STR("EX"), number(&arena, each->ttl_s < 1 ? 1 : each->ttl_s),
+                                    STR("NX"));
         commands[i].count -= !only_new;
     }
     TRY(redis_run_many(redis_of(cache), &arena, commands, count, replies));
     *set = 0;
     for (size_t i = 0; i < count; i++)
-        *set += replies[i]->kind == REPLY_TEXT;
+        *set += replies[i]->kind == REPLY_STATUS;
     return OK;
 }
 
 static struct err put(struct cache *cache, const struct cache_entry *entries, size_t count)
 {
     size_t set = 0;
-    TRY(set_all(cache, entries, count, false, &set));
-    return set == count ? OK : unexpected();
+    return set_all(cache, entries, count, false, &set);
 }
 
 static struct err add(struct cache *cache, const struct cache_entry *entries, size_t count, size_t *added)
@@ -78,25 +73,19 @@ static struct err raise_all(struct cache *cache, const struct cache_mark *marks,
     struct redis_command *commands = arena_alloc(&arena, (count + 1) * sizeof *commands);
     const struct reply **replies = arena_alloc(&arena, (count + 1) * sizeof(const struct reply *));
     for (size_t i = 0; i < count; i++)
-        commands[i] = REDIS_COMMAND(marks[i].key, STR("EVAL"), str_of(raise_script), STR("1"), marks[i].key,
-                                    number(&arena, marks[i].high), number(&arena, marks[i].until_s),
+        commands[i] = REDIS_COMMAND(marks[i].key, redis_form_ok, STR("EVAL"), str_of(raise_script), STR("1"),
+                                    marks[i].key, number(&arena, marks[i].high), number(&arena, marks[i].until_s),
                                     number(&arena, now_s), marks[i].text);
-    TRY(redis_run_many(redis_of(cache), &arena, commands, count, replies));
-    for (size_t i = 0; i < count; i++)
-        if (replies[i]->kind != REPLY_TEXT)
-            return unexpected();
-    return OK;
+    return redis_run_many(redis_of(cache), &arena, commands, count, replies);
 }
 
 static struct err get_by(struct cache *cache, struct arena *arena, struct str verb, struct str key, struct str *value)
 {
-    const struct redis_command command = REDIS_COMMAND(key, verb, key);
+    const struct redis_command command = REDIS_COMMAND(key, redis_form_value, verb, key);
     const struct reply *reply;
-    TRY(redis_run(redis_of(cache), arena, &command, 0, &reply));
+    TRY(redis_run(redis_of(cache), arena, &command, &reply));
     if (reply->kind == REPLY_NIL)
         return failed(ERR_NOT_FOUND, "there is no such value");
-    if (reply->kind != REPLY_TEXT)
-        return unexpected();
     *value = reply->text;
     return OK;
 }
@@ -118,18 +107,18 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
     const struct redis_command commands[] = {
-        REDIS_COMMAND(key, STR("SET"), key, STR("0"), STR("EX"), number(&arena, ttl_s < 1 ? 1 : ttl_s), STR("NX")),
-        REDIS_COMMAND(key, STR("INCR"), key),
-        REDIS_COMMAND(key, STR("TTL"), key),
+        REDIS_COMMAND(key, redis_form_set_nx, STR("SET"), key, STR("0"), STR("EX"),
+                      number(&arena, ttl_s < 1 ? 1 : ttl_s), STR("NX")),
+        REDIS_COMMAND(key, redis_form_count, STR("INCR"), key),
+        REDIS_COMMAND(key, redis_form_life, STR("TTL"), key),
     };
     const struct reply *replies[3];
     TRY(redis_run_many(redis_of(cache), &arena, commands, 3, replies));
-    if (replies[1]->kind != REPLY_NUMBER || replies[2]->kind != REPLY_NUMBER)
-        return unexpected();
     if (replies[2]->number == -1) {
-        const struct redis_command end = REDIS_COMMAND(key, STR("EXPIRE"), key, number(&arena, ttl_s < 1 ? 1 : ttl_s));
+        const struct redis_command end = REDIS_COMMAND(key, redis_form_did, STR("EXPIRE"), key,
+                                                       number(&arena, ttl_s < 1 ? 1 : ttl_s));
         const struct reply *ignored;
-        TRY(redis_run(redis_of(cache), &arena, &end, 0, &ignored));
+        TRY(redis_run(redis_of(cache), &arena, &end, &ignored));
     }
     *value = replies[1]->number;
     return OK;
@@ -178,33 +167,45 @@ static struct err scan(struct cache *cache, const struct cache_visitor *visitors
 
 /* --- logs -------------------------------------------------------------------------------------------------------- */
 
-static bool read_position(const struct reply *id, struct cache_position *out)
+/* An id of two numbers of 64 bits, which fits. */
+static struct cache_position position_of(const struct reply *id)
 {
-    if (!id || id->text.len == 0 || id->text.len >= CACHE_POSITION_ROOM)
-        return false;
-    memcpy(out->text, id->text.at, id->text.len);
-    out->text[id->text.len] = '\0';
-    return true;
+    struct cache_position position;
+    size_t len = id->text.len < sizeof position.text - 1 ? id->text.len : 0;
+    memcpy(position.text, id->text.at, len);
+    position.text[len] = '\0';
+    return position;
 }
 
 static struct err append(struct cache *cache, struct str log, struct str text, struct cache_position *position)
 {
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
-    const struct redis_command command = REDIS_COMMAND(log, STR("XADD"), log, STR("MAXLEN"), STR("~"),
+    const struct redis_command command = REDIS_COMMAND(log, redis_form_id, STR("XADD"), log, STR("MAXLEN"), STR("~"),
                                                        number(&arena, CACHE_LOG_KEPT), STR("*"), STR("v"), text);
     const struct reply *reply;
-    TRY(redis_run(redis_of(cache), &arena, &command, 0, &reply));
-    return reply->kind == REPLY_TEXT && read_position(reply, position) ? OK : unexpected();
+    TRY(redis_run(redis_of(cache), &arena, &command, &reply));
+    *position = position_of(reply);
+    return OK;
 }
 
-/* An item is its id and a list of names and values: ours has one, "v". */
-static bool read_item(const struct reply *reply, struct cache_item *out)
+/* An item is its id and a list of names and values: ours has one, "v". Of somebody else's, the text may be anything. */
+static struct cache_item item_of(const struct reply *reply)
 {
-    const struct reply *fields = reply_item(reply, 1, REPLY_LIST);
-    const struct reply *value = fields ? reply_item(fields, 1, REPLY_TEXT) : NULL;
-    out->text = value ? value->text : (struct str){ 0, 0 }; /* somebody else's: it says nothing to us */
-    return read_position(reply_item(reply, 0, REPLY_TEXT), &out->position);
+    const struct reply *value = reply_item(reply->items[1], 1, REPLY_TEXT);
+    return (struct cache_item){ .text = value ? value->text : (struct str){ 0, 0 },
+                                .position = position_of(reply->items[0]) };
+}
+
+/* Until there is an item behind `from`. What the answer holds is not looked at: it only wakes us. */
+static struct err wait_for_item(struct redis *redis, struct arena *arena, struct str log, struct str from,
+                                int64_t wait_ms)
+{
+    struct redis_command wait = REDIS_COMMAND(log, redis_form_news, STR("XREAD"), STR("COUNT"), STR("1"), STR("BLOCK"),
+                                              number(arena, wait_ms), STR("STREAMS"), log, from);
+    const struct reply *reply;
+    wait.wait_ms = wait_ms;
+    return redis_run(redis, arena, &wait, &reply);
 }
 
 static struct err read_log(struct cache *cache, struct arena *arena, struct str log, const struct cache_position *after,
@@ -214,23 +215,16 @@ static struct err read_log(struct cache *cache, struct arena *arena, struct str 
     const struct reply *reply;
     const size_t known = after->text[0] ? 1 : 0; /* the item where the follower stands comes again */
     const struct str from = known ? str_of(after->text) : STR("-");
-    if (wait_ms > 0 && known) { /* what it answers is not looked at: it only wakes us */
-        const struct redis_command wait = REDIS_COMMAND(log, STR("XREAD"), STR("COUNT"), STR("1"), STR("BLOCK"),
-                                                        number(arena, wait_ms), STR("STREAMS"), log, from);
-        TRY(redis_run(redis, arena, &wait, wait_ms, &reply));
-    }
-    const struct redis_command range = REDIS_COMMAND(log, STR("XRANGE"), log, from, STR("+"), STR("COUNT"),
-                                                     number(arena, (int64_t)(max + known)));
-    TRY(redis_run(redis, arena, &range, 0, &reply));
-    if (reply->kind != REPLY_LIST)
-        return unexpected();
-    const struct reply *first = reply->count > 0 ? reply_item(reply->items[0], 0, REPLY_TEXT) : NULL;
-    if (known && (!first || !str_eq(first->text, from)))
+    if (wait_ms > 0 && known)
+        TRY(wait_for_item(redis, arena, log, from, wait_ms));
+    const struct redis_command range = REDIS_COMMAND(log, redis_form_range, STR("XRANGE"), log, from, STR("+"),
+                                                     STR("COUNT"), number(arena, (int64_t)(max + known)));
+    TRY(redis_run(redis, arena, &range, &reply));
+    if (known && (reply->count == 0 || !str_eq(reply->items[0]->items[0]->text, from)))
         return failed(ERR_NOT_FOUND, "the log does not go back that far");
     struct cache_item *found = arena_alloc(arena, (reply->count + 1) * sizeof *found);
     for (size_t i = known; i < reply->count; i++)
-        if (!read_item(reply->items[i], &found[i - known]))
-            return unexpected();
+        found[i - known] = item_of(reply->items[i]);
     *items = found;
     *count = reply->count - known;
     return OK;

@@ -68,23 +68,22 @@ uint64_t redis_generation(const struct redis *redis)
 
 /* --- one server -------------------------------------------------------------------------------------------------- */
 
-/* Commands to one server, with ASKING before the first when `asking`; replies may be errors. */
+/* Commands to one server, with ASKING before the one that there is when `asking`; replies may be errors. */
 static struct err talk(struct redis *redis, struct arena *arena, const struct redis_address *address, bool asking,
                        const struct redis_command *commands, size_t count, int64_t deadline_ms,
                        const struct reply **out)
 {
     struct redis_connection *connection = NULL;
-    const struct redis_command ask = REDIS_COMMAND(NO_KEY, STR("ASKING"));
-    const struct reply *ignored;
+    struct redis_command two[2] = { REDIS_COMMAND(NO_KEY, redis_form_ok, STR("ASKING")), commands[0] };
+    const struct reply *replies[2] = { NULL, NULL };
     TRY(redis_pool_take(redis->pool, address, deadline_ms, &connection));
     int64_t began_ns = clock_ns();
-    struct err err = asking ? redis_connection_ask(connection, arena, &ask, deadline_ms, &ignored) : OK;
-    if (!err.code)
-        err = redis_connection_send(connection, commands, count, deadline_ms);
-    for (size_t i = 0; !err.code && i < count; i++)
-        err = redis_connection_receive(connection, arena, deadline_ms, &out[i]);
+    struct err err = asking ? redis_connection_converse(connection, arena, two, 2, deadline_ms, replies)
+                            : redis_connection_converse(connection, arena, commands, count, deadline_ms, out);
+    if (asking)
+        out[0] = replies[1];
     redis_pool_give_back(redis->pool, address, connection, err.code ? err.why : NULL);
-    if (!str_eq(commands[0].words[0], STR("XREAD"))) /* which waits in the server, on purpose */
+    if (commands[0].wait_ms == 0)
         metrics_redis_command(clock_ns() - began_ns);
     return err.code ? failed(ERR_UNAVAILABLE, "Redis did not answer; try again") : OK;
 }
@@ -125,8 +124,8 @@ static struct err ask_sentinel(struct redis *redis, struct arena *arena, const s
 {
     const struct redis_login nobody = { "", "", 0, false };
     const struct redis_login login = { redis->url.user, redis->url.password, 0, false };
-    const struct redis_command ask = REDIS_COMMAND(NO_KEY, STR("SENTINEL"), STR("get-master-addr-by-name"),
-                                                   str_of(redis->url.master));
+    const struct redis_command ask = REDIS_COMMAND(NO_KEY, redis_form_master, STR("SENTINEL"),
+                                                   STR("get-master-addr-by-name"), str_of(redis->url.master));
     const struct reply *reply = NULL;
     for (int with_login = 0; with_login < 2; with_login++) {
         struct redis_connection *connection = NULL;
@@ -164,7 +163,7 @@ static struct err locate_by_sentinel(struct redis *redis, struct arena *arena, i
 static struct err locate_at(struct redis *redis, struct arena *arena, const struct redis_address *address,
                             int64_t deadline_ms)
 {
-    const struct redis_command ask = REDIS_COMMAND(NO_KEY, STR("CLUSTER"), STR("SLOTS"));
+    const struct redis_command ask = REDIS_COMMAND(NO_KEY, redis_form_slots, STR("CLUSTER"), STR("SLOTS"));
     const struct reply *reply = NULL;
     struct redis_slots *found = arena_alloc(arena, sizeof *found);
     TRY(talk(redis, arena, address, false, &ask, 1, deadline_ms, &reply));
@@ -306,10 +305,10 @@ static struct err run(struct redis *redis, struct arena *arena, const struct red
     return (*out)->kind == REPLY_ERROR ? refused(command, *out) : OK;
 }
 
-struct err redis_run(struct redis *redis, struct arena *arena, const struct redis_command *command, int64_t wait_ms,
+struct err redis_run(struct redis *redis, struct arena *arena, const struct redis_command *command,
                      const struct reply **out)
 {
-    return run(redis, arena, command, clock_ms() + redis->timeout_ms + wait_ms, out);
+    return run(redis, arena, command, clock_ms() + redis->timeout_ms + command->wait_ms, out);
 }
 
 /* From `from` on, those up to PIPELINE_MAX that lie at its server, at once. What is redirected is left without a reply.
@@ -335,7 +334,7 @@ static struct err run_share(struct redis *redis, struct arena *arena, const stru
     for (size_t i = 0; i < shared; i++) {
         out[at[i]] = replies[i];
         if (replies[i]->kind == REPLY_ERROR) /* redirected perhaps: once more, by itself */
-            TRY(redis_run(redis, arena, &share[i], 0, &out[at[i]]));
+            TRY(redis_run(redis, arena, &share[i], &out[at[i]]));
     }
     return OK;
 }
@@ -344,9 +343,10 @@ struct err redis_run_many(struct redis *redis, struct arena *arena, const struct
                           const struct reply **out)
 {
     struct redis_address *addresses = arena_alloc(arena, (count + 1) * sizeof *addresses);
+    const int64_t located_by_ms = clock_ms() + redis->timeout_ms;
     for (size_t i = 0; i < count; i++) {
         out[i] = NULL;
-        TRY(address_of(redis, arena, commands[i].key, clock_ms() + redis->timeout_ms, &addresses[i]));
+        TRY(address_of(redis, arena, commands[i].key, located_by_ms, &addresses[i]));
     }
     for (size_t i = 0; i < count; i++)
         if (!out[i])

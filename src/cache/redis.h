@@ -11,10 +11,10 @@ struct redis;
 MUST_USE struct err redis_open(const char *url, const char *ca_file, int64_t timeout_ms, struct redis **out);
 void redis_close(struct redis *redis); /* NULL allowed */
 
-/* One command, its reply in the arena: never REPLY_ERROR. `wait_ms`: how long the command itself may wait in the server
- * (XREAD BLOCK); the time limit comes on top. ERR_UNAVAILABLE: it may have been carried out or not. */
+/* One command, its reply in the arena: in the command's form, never REPLY_ERROR. The time limit comes on top of what
+ * the command itself may wait. ERR_UNAVAILABLE: it may have been carried out or not. */
 MUST_USE struct err redis_run(struct redis *redis, struct arena *arena, const struct redis_command *command,
-                              int64_t wait_ms, const struct reply **out);
+                              const struct reply **out);
 /* Many, each server's share at once; out[i] is the reply to commands[i]. On failure some may have been carried out. */
 MUST_USE struct err redis_run_many(struct redis *redis, struct arena *arena, const struct redis_command *commands,
                                    size_t count, const struct reply **out);

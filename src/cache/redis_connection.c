@@ -1,15 +1,39 @@
 /* cache/redis_connection.c: RESP2 over the transport (net/stream.c). */
 #include "cache/redis_connection.h"
 #include "base/clock.h"
+#include "base/random.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RECEIVE_ROOM = 16 * 1024, GATHER_MAX = 64 * 1024 };
+enum { RECEIVE_ROOM = 16 * 1024, GATHER_MAX = 64 * 1024, MARK_ROOM = 64 };
 
 struct redis_connection {
     struct stream *stream;
     struct reply_reader *reader;
+    uint64_t owed;          /* replies that are still to come */
+    uint64_t name, settled; /* what the next ECHO says: chance, and a number */
 };
+
+static struct err out_of_step(void)
+{
+    return failed(ERR_UNAVAILABLE, "it answers what it was not asked");
+}
+
+/* What the server says of itself stays out of our sentences: it could be anybody's. */
+static struct err refusal_of(const struct reply *reply, const char *otherwise)
+{
+    if (reply_is_error(reply, STR("LOADING")))
+        return failed(ERR_UNAVAILABLE, "it is still loading its data");
+    if (reply_is_error(reply, STR("NOAUTH")))
+        return failed(ERR_UNAVAILABLE, "it asks for a password");
+    if (reply_is_error(reply, STR("WRONGPASS")))
+        return failed(ERR_UNAVAILABLE, "it refused the user and password");
+    if (reply_is_error(reply, STR("NOPERM")))
+        return failed(ERR_UNAVAILABLE, "its user may not run a command that is needed");
+    if (reply_is_error(reply, STR("MASTERDOWN")))
+        return failed(ERR_UNAVAILABLE, "it has lost its master");
+    return failed(ERR_UNAVAILABLE, otherwise);
+}
 
 /* What is on its way out: many small commands leave in few packets. */
 struct gathered {
@@ -62,6 +86,8 @@ static struct err gather_command(struct gathered *out, const struct redis_comman
 struct err redis_connection_send(struct redis_connection *connection, const struct redis_command *commands,
                                  size_t count, int64_t deadline_ms)
 {
+    if (connection->owed == 0 && !reply_reader_is_empty(connection->reader))
+        return out_of_step();
     struct gathered out = { connection->stream, deadline_ms, mem_alloc(GATHER_MAX), 0 };
     struct err err = OK;
     for (size_t i = 0; !err.code && i < count; i++)
@@ -70,11 +96,12 @@ struct err redis_connection_send(struct redis_connection *connection, const stru
         err = flush(&out);
     mem_wipe(out.at, GATHER_MAX); /* it may have held a password */
     free(out.at);
+    connection->owed += count;
     return err;
 }
 
-struct err redis_connection_receive(struct redis_connection *connection, struct arena *arena, int64_t deadline_ms,
-                                    const struct reply **out)
+static struct err receive_any(struct redis_connection *connection, struct arena *arena, int64_t deadline_ms,
+                              const struct reply **out)
 {
     char room[RECEIVE_ROOM];
     for (;;) {
@@ -87,16 +114,70 @@ struct err redis_connection_receive(struct redis_connection *connection, struct 
     }
 }
 
+struct err redis_connection_receive(struct redis_connection *connection, struct arena *arena,
+                                    const struct redis_command *answered, int64_t deadline_ms, const struct reply **out)
+{
+    const int64_t began_ms = clock_ms();
+    TRY(receive_any(connection, arena, deadline_ms, out));
+    connection->owed--;
+    if ((*out)->kind != REPLY_ERROR && !answered->form(answered, *out))
+        return failed(ERR_UNAVAILABLE, "it gave an answer that its command does not have");
+    if ((*out)->kind == REPLY_NIL && clock_ms() - began_ms < answered->wait_ms / 2)
+        return failed(ERR_UNAVAILABLE, "it does not wait when it is told to");
+    return connection->owed > 0 || reply_reader_is_empty(connection->reader) ? OK : out_of_step();
+}
+
 struct err redis_connection_ask(struct redis_connection *connection, struct arena *arena,
                                 const struct redis_command *command, int64_t deadline_ms, const struct reply **out)
 {
     TRY(redis_connection_send(connection, command, 1, deadline_ms));
-    return redis_connection_receive(connection, arena, deadline_ms, out);
+    return redis_connection_receive(connection, arena, command, deadline_ms, out);
+}
+
+/* --- in step ----------------------------------------------------------------------------------------------------- */
+
+static struct redis_command next_echo(struct redis_connection *connection, char mark[MARK_ROOM])
+{
+    int len = snprintf(mark, MARK_ROOM, "token-service:%016llx:%llu", (unsigned long long)connection->name,
+                       (unsigned long long)++connection->settled);
+    return REDIS_COMMAND(NO_KEY, redis_form_echo, STR("ECHO"), ((struct str){ mark, (size_t)len }));
+}
+
+static struct err receive_echo(struct redis_connection *connection, struct arena *arena,
+                               const struct redis_command *echo, int64_t deadline_ms)
+{
+    const struct reply *reply;
+    TRY(redis_connection_receive(connection, arena, echo, deadline_ms, &reply));
+    return reply->kind == REPLY_ERROR ? refusal_of(reply, "it refused ECHO") : OK;
+}
+
+struct err redis_connection_settle(struct redis_connection *connection, int64_t deadline_ms)
+{
+    AUTO(arena_release) struct arena arena;
+    char mark[MARK_ROOM];
+    const struct redis_command echo = next_echo(connection, mark);
+    arena_init(&arena, NULL, 0);
+    TRY(redis_connection_send(connection, &echo, 1, deadline_ms));
+    return receive_echo(connection, &arena, &echo, deadline_ms);
+}
+
+struct err redis_connection_converse(struct redis_connection *connection, struct arena *arena,
+                                     const struct redis_command *commands, size_t count, int64_t deadline_ms,
+                                     const struct reply **out)
+{
+    char mark[MARK_ROOM];
+    struct redis_command *all = arena_alloc(arena, (count + 1) * sizeof *all);
+    memcpy(all, commands, count * sizeof *all);
+    all[count] = next_echo(connection, mark);
+    TRY(redis_connection_send(connection, all, count + 1, deadline_ms));
+    for (size_t i = 0; i < count; i++)
+        TRY(redis_connection_receive(connection, arena, &commands[i], deadline_ms, &out[i]));
+    return receive_echo(connection, arena, &all[count], deadline_ms);
 }
 
 bool redis_connection_is_good(const struct redis_connection *connection)
 {
-    return stream_is_quiet(connection->stream);
+    return connection->owed == 0 && reply_reader_is_empty(connection->reader) && stream_is_quiet(connection->stream);
 }
 
 void redis_connection_close(struct redis_connection *connection)
@@ -110,48 +191,32 @@ void redis_connection_close(struct redis_connection *connection)
 
 /* --- logging in -------------------------------------------------------------------------------------------------- */
 
-/* What the server says of itself stays out of our sentences: it could be anybody's. */
-static struct err refusal_of(const struct reply *reply, const char *otherwise)
-{
-    if (reply_is_error(reply, STR("LOADING")))
-        return failed(ERR_UNAVAILABLE, "it is still loading its data");
-    if (reply_is_error(reply, STR("NOAUTH")))
-        return failed(ERR_UNAVAILABLE, "it asks for a password");
-    if (reply_is_error(reply, STR("WRONGPASS")))
-        return failed(ERR_UNAVAILABLE, "it refused the user and password");
-    if (reply_is_error(reply, STR("NOPERM")))
-        return failed(ERR_UNAVAILABLE, "its user may not run a command that is needed");
-    if (reply_is_error(reply, STR("MASTERDOWN")))
-        return failed(ERR_UNAVAILABLE, "it has lost its master");
-    return failed(ERR_UNAVAILABLE, otherwise);
-}
-
 static struct err log_in(struct redis_connection *connection, struct arena *arena, const struct redis_login *login,
                          int64_t deadline_ms)
 {
     const struct reply *reply;
     if (login->password[0]) {
-        struct redis_command auth = REDIS_COMMAND(NO_KEY, STR("AUTH"), str_of(login->password));
+        struct redis_command auth = REDIS_COMMAND(NO_KEY, redis_form_ok, STR("AUTH"), str_of(login->password));
         if (login->user[0]) /* Redis 6 and later; older ones know one password alone */
-            auth = REDIS_COMMAND(NO_KEY, STR("AUTH"), str_of(login->user), str_of(login->password));
+            auth = REDIS_COMMAND(NO_KEY, redis_form_ok, STR("AUTH"), str_of(login->user), str_of(login->password));
         TRY(redis_connection_ask(connection, arena, &auth, deadline_ms, &reply));
-        if (reply->kind != REPLY_TEXT)
+        if (reply->kind == REPLY_ERROR)
             return refusal_of(reply, "it refused the user and password");
     }
     if (login->db > 0) {
-        const struct redis_command select = REDIS_COMMAND(NO_KEY, STR("SELECT"), arena_printf(arena, "%d", login->db));
+        const struct redis_command select = REDIS_COMMAND(NO_KEY, redis_form_ok, STR("SELECT"),
+                                                          arena_printf(arena, "%d", login->db));
         TRY(redis_connection_ask(connection, arena, &select, deadline_ms, &reply));
-        if (reply->kind != REPLY_TEXT)
+        if (reply->kind == REPLY_ERROR)
             return refusal_of(reply, "it has no such database");
     }
     if (!login->must_be_master)
         return OK;
-    const struct redis_command role = REDIS_COMMAND(NO_KEY, STR("ROLE"));
+    const struct redis_command role = REDIS_COMMAND(NO_KEY, redis_form_role, STR("ROLE"));
     TRY(redis_connection_ask(connection, arena, &role, deadline_ms, &reply));
-    const struct reply *name = reply_item(reply, 0, REPLY_TEXT);
-    if (!name)
+    if (reply->kind == REPLY_ERROR)
         return refusal_of(reply, "it does not say whether it is a master");
-    return str_eq(name->text, STR("master")) ? OK : failed(ERR_UNAVAILABLE, "it is no master");
+    return str_eq(reply->items[0]->text, STR("master")) ? OK : failed(ERR_UNAVAILABLE, "it is no master");
 }
 
 struct err redis_connection_open(const struct redis_address *address, const struct redis_login *login,
@@ -162,6 +227,7 @@ struct err redis_connection_open(const struct redis_address *address, const stru
     TRY(stream_open(address->host, address->port, tls, deadline_ms, &stream));
     struct redis_connection *connection = mem_alloc(sizeof *connection);
     *connection = (struct redis_connection){ .stream = stream, .reader = reply_reader_new() };
+    random_bytes(&connection->name, sizeof connection->name);
     arena_init(&arena, NULL, 0);
     struct err err = log_in(connection, &arena, login, deadline_ms);
     arena_release(&arena);

@@ -1,24 +1,16 @@
 /* cache/redis_connection.h: one connection to one Redis server, logged in: commands go out, replies come back in the
  * same order. For one thread at a time. After any ERR_UNAVAILABLE it is good for closing alone: what the server did
- * with the command is not known. */
+ * with the command is not known.
+ *
+ * RESP2 numbers nothing, so a reply too many would be taken for the answer to the next command. Each reply is held to
+ * the form of its command's answer, nothing may be left over, and redis_connection_converse() ends with an ECHO that
+ * nobody could have foreseen: only when that comes where it is due does what came before it count. */
 #ifndef CACHE_REDIS_CONNECTION_H
 #define CACHE_REDIS_CONNECTION_H
 
 #include "base/redis_url.h"
-#include "cache/redis_reply.h"
+#include "cache/redis_form.h"
 #include "net/stream.h"
-
-enum { REDIS_WORDS_MAX = 16 };
-struct redis_command {
-    struct str words[REDIS_WORDS_MAX]; /* "SET", key, value, … */
-    size_t count;
-    struct str key; /* what it works on: decides the node of a cluster. None: any node */
-};
-#define NO_KEY ((struct str){ 0, 0 })
-#define REDIS_COMMAND(the_key, ...)                                                                                    \
-    ((struct redis_command){ .words = { __VA_ARGS__ },                                                                 \
-                             .count = sizeof((struct str[]){ __VA_ARGS__ }) / sizeof(struct str),                      \
-                             .key = (the_key) })
 
 /* As whom to log in, and what the server must be. Not copied. */
 struct redis_login {
@@ -35,12 +27,20 @@ void redis_connection_close(struct redis_connection *connection); /* NULL allowe
 /* Whether it may still be used: nothing has come since the last reply, the end included. */
 bool redis_connection_is_good(const struct redis_connection *connection);
 
+/* Commands, and their answers in the arena, out[i] to commands[i]: each in its command's form, or REPLY_ERROR. */
+MUST_USE struct err redis_connection_converse(struct redis_connection *connection, struct arena *arena,
+                                              const struct redis_command *commands, size_t count, int64_t deadline_ms,
+                                              const struct reply **out);
+
+/* The parts of that, for whoever sends the next command before the last one's answer is there. */
 MUST_USE struct err redis_connection_send(struct redis_connection *connection, const struct redis_command *commands,
                                           size_t count, int64_t deadline_ms);
-/* The next reply in the arena; REPLY_ERROR is a reply. */
 MUST_USE struct err redis_connection_receive(struct redis_connection *connection, struct arena *arena,
-                                             int64_t deadline_ms, const struct reply **out);
-/* Both, for one command. */
+                                             const struct redis_command *answered, int64_t deadline_ms,
+                                             const struct reply **out);
+/* The ECHO at the end. */
+MUST_USE struct err redis_connection_settle(struct redis_connection *connection, int64_t deadline_ms);
+/* One command without it, for when nothing is believed yet. */
 MUST_USE struct err redis_connection_ask(struct redis_connection *connection, struct arena *arena,
                                          const struct redis_command *command, int64_t deadline_ms,
                                          const struct reply **out);

@@ -12,13 +12,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { IDLE_MAX = 32, RUN_ID_ROOM = 64, BACKOFF_FIRST_MS = 20, BACKOFF_MAX_MS = 1000 };
+enum { NODES_MAX = 2 * REDIS_NODES_MAX, IDLE_MAX = 32, RUN_ID_ROOM = 64, BACKOFF_FIRST_MS = 20, BACKOFF_MAX_MS = 1000 };
 
 struct node {
     struct redis_address address;
     struct redis_connection *idle[IDLE_MAX]; /* newest last */
     size_t idle_count;
-    unsigned failures; /* in a row */
+    size_t users; /* who connect to it, or have a connection to it, just now: then it stays */
+    int64_t used_at_ms;
+    unsigned failures; /* in a row, until a command is answered as it should be */
     int64_t retry_at_ms;
     bool was_lost;            /* a connection, since the last one was made */
     char run_id[RUN_ID_ROOM]; /* of the process behind the last connection */
@@ -28,7 +30,7 @@ struct redis_pool {
     const struct redis_login *login;
     struct stream_tls *tls;
     pthread_mutex_t lock;
-    struct node *nodes[REDIS_NODES_MAX]; /* they stay for good: a server's name is worth keeping, and they are few */
+    struct node *nodes[NODES_MAX];
     size_t count;
     atomic_ullong generation;
 };
@@ -60,17 +62,45 @@ void redis_pool_free(struct redis_pool *pool)
     free(pool);
 }
 
-/* Under the lock. NULL when there are too many. */
-static struct node *node_of(struct redis_pool *pool, const struct redis_address *address)
+/* Under the lock. NULL: it is not known. */
+static struct node *known_node(struct redis_pool *pool, const struct redis_address *address)
 {
     for (size_t i = 0; i < pool->count; i++)
         if (pool->nodes[i]->address.port == address->port && strcmp(pool->nodes[i]->address.host, address->host) == 0)
             return pool->nodes[i];
-    if (pool->count == REDIS_NODES_MAX)
-        return NULL;
-    struct node *node = mem_alloc(sizeof *node);
-    *node = (struct node){ .address = *address };
-    pool->nodes[pool->count++] = node;
+    return NULL;
+}
+
+/* Under the lock: forgets the one that was used least recently, since servers are replaced by others for as long as a
+ * cluster lives. Should it come back, it is one that has not been talked to before, which is always safe. NULL when all
+ * are in use. */
+static struct node *forget_one(struct redis_pool *pool)
+{
+    struct node *oldest = NULL;
+    for (size_t i = 0; i < pool->count; i++)
+        if (pool->nodes[i]->users == 0 && (!oldest || pool->nodes[i]->used_at_ms < oldest->used_at_ms))
+            oldest = pool->nodes[i];
+    if (oldest)
+        close_idle(oldest);
+    return oldest;
+}
+
+/* Under the lock: the node, which has one user more. NULL when there are too many in use. */
+static struct node *use_node(struct redis_pool *pool, const struct redis_address *address)
+{
+    struct node *node = known_node(pool, address);
+    if (!node && pool->count == NODES_MAX) {
+        node = forget_one(pool);
+        if (!node)
+            return NULL;
+        *node = (struct node){ .address = *address };
+    } else if (!node) {
+        node = mem_alloc(sizeof *node);
+        *node = (struct node){ .address = *address };
+        pool->nodes[pool->count++] = node;
+    }
+    node->users++;
+    node->used_at_ms = clock_ms();
     return node;
 }
 
@@ -101,7 +131,7 @@ static void note_failure(struct node *node, const char *why)
 static struct str ask_run_id(struct redis_connection *connection, struct arena *arena, int64_t deadline_ms,
                              struct err *err)
 {
-    const struct redis_command info = REDIS_COMMAND(NO_KEY, STR("INFO"), STR("server"));
+    const struct redis_command info = REDIS_COMMAND(NO_KEY, redis_form_text, STR("INFO"), STR("server"));
     const struct reply *reply = NULL;
     *err = redis_connection_ask(connection, arena, &info, deadline_ms, &reply);
     if (err->code || reply->kind != REPLY_TEXT)
@@ -126,11 +156,17 @@ static void note_connected(struct redis_pool *pool, struct node *node, struct st
         node->run_id[run_id.len] = '\0';
         atomic_fetch_add(&pool->generation, 1);
     }
-    if (node->failures > 0)
-        LOG(LOG_INFO, "redis_recovered", LOG_TEXT_("host", node->address.host), LOG_INT("port", node->address.port));
     if (node->was_lost)
         metrics_count(COUNT_REDIS_RECONNECTS, 1);
     node->was_lost = false;
+}
+
+/* Under the lock: all that was asked has been answered. To be connected is not enough: a server that takes connections
+ * and answers nonsense is left alone for longer and longer. */
+static void note_success(struct node *node)
+{
+    if (node->failures > 0)
+        LOG(LOG_INFO, "redis_recovered", LOG_TEXT_("host", node->address.host), LOG_INT("port", node->address.port));
     node->failures = 0;
     node->retry_at_ms = 0;
 }
@@ -146,10 +182,12 @@ static struct err connect_to(struct redis_pool *pool, struct node *node, int64_t
     if (!err.code)
         run_id = ask_run_id(connection, &arena, deadline_ms, &err);
     pthread_mutex_lock(&pool->lock);
-    if (err.code)
+    if (err.code) {
         note_failure(node, err.why);
-    else
+        node->users--;
+    } else {
         note_connected(pool, node, run_id);
+    }
     pthread_mutex_unlock(&pool->lock);
     arena_release(&arena);
     if (err.code) {
@@ -160,25 +198,31 @@ static struct err connect_to(struct redis_pool *pool, struct node *node, int64_t
     return OK;
 }
 
+/* Under the lock: the newest one that waits and is still good, or NULL. */
+static struct redis_connection *take_idle(struct node *node)
+{
+    while (node->idle_count > 0) {
+        struct redis_connection *each = node->idle[--node->idle_count];
+        if (redis_connection_is_good(each))
+            return each;
+        redis_connection_close(each);
+        node->was_lost = true;
+    }
+    return NULL;
+}
+
 struct err redis_pool_take(struct redis_pool *pool, const struct redis_address *address, int64_t deadline_ms,
                            struct redis_connection **out)
 {
     pthread_mutex_lock(&pool->lock);
-    struct node *node = node_of(pool, address);
-    struct redis_connection *found = NULL;
-    while (node && node->idle_count > 0 && !found) {
-        struct redis_connection *each = node->idle[--node->idle_count];
-        if (redis_connection_is_good(each)) {
-            found = each;
-        } else {
-            redis_connection_close(each);
-            node->was_lost = true;
-        }
-    }
+    struct node *node = use_node(pool, address);
+    struct redis_connection *found = node ? take_idle(node) : NULL;
     bool is_left_alone = !found && node && clock_ms() < node->retry_at_ms;
+    if (is_left_alone)
+        node->users--;
     pthread_mutex_unlock(&pool->lock);
     if (!node)
-        return failed(ERR_UNAVAILABLE, "Redis names too many servers");
+        return failed(ERR_UNAVAILABLE, "too many Redis servers are talked to at the same time");
     if (is_left_alone)
         return failed(ERR_UNAVAILABLE, "Redis does not answer; it is asked again in a moment");
     if (!found)
@@ -187,17 +231,28 @@ struct err redis_pool_take(struct redis_pool *pool, const struct redis_address *
     return OK;
 }
 
+/* Under the lock. What is to be closed, or NULL. */
+static struct redis_connection *lay_back(struct node *node, struct redis_connection *connection, const char *why)
+{
+    node->users--;
+    if (why) {
+        note_failure(node, why);
+        return connection;
+    }
+    note_success(node);
+    if (node->idle_count == IDLE_MAX)
+        return connection;
+    node->idle[node->idle_count++] = connection;
+    return NULL;
+}
+
 void redis_pool_give_back(struct redis_pool *pool, const struct redis_address *address,
                           struct redis_connection *connection, const char *why)
 {
     pthread_mutex_lock(&pool->lock);
-    struct node *node = node_of(pool, address);
-    if (why && node)
-        note_failure(node, why);
-    else if (node && node->idle_count < IDLE_MAX) {
-        node->idle[node->idle_count++] = connection;
-        connection = NULL;
-    }
+    struct node *node = known_node(pool, address); /* it was kept for this user */
+    if (node)
+        connection = lay_back(node, connection, why);
     pthread_mutex_unlock(&pool->lock);
     redis_connection_close(connection);
 }
@@ -205,7 +260,7 @@ void redis_pool_give_back(struct redis_pool *pool, const struct redis_address *a
 void redis_pool_drop(struct redis_pool *pool, const struct redis_address *address)
 {
     pthread_mutex_lock(&pool->lock);
-    struct node *node = node_of(pool, address);
+    struct node *node = known_node(pool, address);
     if (node)
         close_idle(node);
     pthread_mutex_unlock(&pool->lock);

@@ -182,7 +182,7 @@ static struct err read_line(struct reply_reader *reader, struct arena *arena, st
     }
     switch (type) {
     case '+':
-        *out = make(arena, REPLY_TEXT, rest);
+        *out = make(arena, REPLY_STATUS, rest);
         return OK;
     case '-':
         *out = make(arena, REPLY_ERROR, rest);

@@ -12,10 +12,11 @@ enum {
     REPLY_LINE_MAX = 4 * 1024,          /* a status, an error, a number or a length */
 };
 
-enum reply_kind { REPLY_NIL, REPLY_TEXT, REPLY_NUMBER, REPLY_LIST, REPLY_ERROR };
+/* A status is a line ("OK"), a text is bytes behind their length. */
+enum reply_kind { REPLY_NIL, REPLY_STATUS, REPLY_TEXT, REPLY_NUMBER, REPLY_LIST, REPLY_ERROR };
 struct reply {
     enum reply_kind kind;
-    struct str text; /* REPLY_TEXT; REPLY_ERROR: "MOVED 3999 127.0.0.1:6381" */
+    struct str text; /* REPLY_STATUS, REPLY_TEXT; REPLY_ERROR: "MOVED 3999 127.0.0.1:6381" */
     int64_t number;
     const struct reply **items; /* REPLY_LIST: none of them is NULL */
     size_t count;

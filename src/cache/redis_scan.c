@@ -3,11 +3,12 @@
 #include "cache/redis_scan.h"
 #include "base/clock.h"
 #include "observe/metrics.h"
-#include <stdio.h>
+
+#define SCAN_COUNT "250" /* a page's keys are still in the processor's cache when their lives are asked for */
 
 enum {
-    SCAN_COUNT = 250, /* a page's keys are still in the processor's cache when their lives are asked for */
     CURSOR_ROOM = 32,
+    PAGES_MAX = 1 << 22, /* a billion keys: a scan that goes on and on is none */
 };
 
 /* A page of keys. What it points to lies in its arena. */
@@ -27,11 +28,6 @@ struct scan {
     char cursor[CURSOR_ROOM]; /* of the next page; "0": there is none any more */
 };
 
-static struct err unexpected(void)
-{
-    return failed(ERR_UNAVAILABLE, "Redis gave an answer that its command does not have");
-}
-
 /* Whoever wants the key; NULL: nobody. */
 static const struct cache_visitor *visitor_of(const struct scan *scan, struct str key)
 {
@@ -41,15 +37,19 @@ static const struct cache_visitor *visitor_of(const struct scan *scan, struct st
     return NULL;
 }
 
+/* For the page at the cursor. */
+static struct redis_command next_scan(const struct scan *scan)
+{
+    return REDIS_COMMAND(NO_KEY, redis_form_page, STR("SCAN"), str_of(scan->cursor), STR("MATCH"), scan->pattern,
+                         STR("COUNT"), STR(SCAN_COUNT));
+}
+
 /* SCAN for the next page, and what is wanted of this one. */
 static struct err send_step(const struct scan *scan, const struct page *page, bool has_next)
 {
-    char count[16];
     struct redis_connection *connection = scan->loan.connection;
     int64_t deadline_ms = redis_deadline(scan->redis);
-    snprintf(count, sizeof count, "%d", SCAN_COUNT);
-    const struct redis_command next = REDIS_COMMAND(NO_KEY, STR("SCAN"), str_of(scan->cursor), STR("MATCH"),
-                                                    scan->pattern, STR("COUNT"), str_of(count));
+    const struct redis_command next = next_scan(scan);
     if (has_next)
         TRY(redis_connection_send(connection, &next, 1, deadline_ms));
     return page->wanted > 0 ? redis_connection_send(connection, page->asked, page->wanted, deadline_ms) : OK;
@@ -59,40 +59,43 @@ static struct err send_step(const struct scan *scan, const struct page *page, bo
 static struct err receive_keys(struct scan *scan, struct page *page)
 {
     const struct reply *reply;
+    const struct redis_command asked = next_scan(scan);
     int64_t began_ns = clock_ns();
-    TRY(redis_connection_receive(scan->loan.connection, &page->arena, redis_deadline(scan->redis), &reply));
+    TRY(redis_connection_receive(scan->loan.connection, &page->arena, &asked, redis_deadline(scan->redis), &reply));
     metrics_redis_command(clock_ns() - began_ns);
-    const struct reply *next = reply_item(reply, 0, REPLY_TEXT), *keys = reply_item(reply, 1, REPLY_LIST);
-    if (!next || !keys || next->text.len == 0 || next->text.len >= CURSOR_ROOM)
-        return unexpected();
-    memcpy(scan->cursor, next->text.at, next->text.len);
-    scan->cursor[next->text.len] = '\0';
+    if (reply->kind == REPLY_ERROR)
+        return failed(ERR_UNAVAILABLE, "it refused to show its keys");
+    const struct str next = reply->items[0]->text;
+    const struct reply *keys = reply->items[1];
+    memcpy(scan->cursor, next.at, next.len); /* a number of 64 bits: redis_form_page() */
+    scan->cursor[next.len] = '\0';
     page->asked = arena_alloc(&page->arena, (keys->count + 1) * sizeof *page->asked);
     page->askers = arena_alloc(&page->arena, (keys->count + 1) * sizeof(struct cache_visitor *));
     for (size_t i = 0; i < keys->count; i++) {
         const struct str key = keys->items[i]->text;
-        if (keys->items[i]->kind != REPLY_TEXT)
-            return unexpected();
         const struct cache_visitor *visitor = visitor_of(scan, key);
         if (!visitor)
             continue;
         page->askers[page->wanted] = visitor;
-        page->asked[page->wanted++] = REDIS_COMMAND(key, visitor->holds ? STR("GET") : STR("PTTL"), key);
+        page->asked[page->wanted++] = REDIS_COMMAND(key, visitor->holds ? redis_form_value : redis_form_life,
+                                                    visitor->holds ? STR("GET") : STR("PTTL"), key);
     }
     return OK;
 }
 
-static struct err show(const struct cache_visitor *visitor, struct str key, const struct reply *reply)
+/* In s, rounded up; without an end, or with one that no clock will see: as long as anything may stay. */
+static int64_t life_s(int64_t left_ms)
+{
+    return left_ms < 0 || left_ms / 1000 >= INT32_MAX ? INT32_MAX : (left_ms + 999) / 1000;
+}
+
+/* A key that is gone is left out. */
+static void show(const struct cache_visitor *visitor, struct str key, const struct reply *reply)
 {
     if (visitor->holds && reply->kind == REPLY_TEXT)
         visitor->holds(visitor->context, key, reply->text);
-    else if (!visitor->holds && reply->kind == REPLY_NUMBER && reply->number == -1)
-        visitor->each(visitor->context, key, INT32_MAX); /* without an end: it stays as long as anything may */
-    else if (!visitor->holds && reply->kind == REPLY_NUMBER && reply->number > 0)
-        visitor->each(visitor->context, key, (reply->number + 999) / 1000);
-    else if (reply->kind != REPLY_NUMBER && reply->kind != REPLY_NIL)
-        return unexpected();
-    return OK;
+    else if (!visitor->holds && (reply->number == -1 || reply->number > 0))
+        visitor->each(visitor->context, key, life_s(reply->number));
 }
 
 /* The answers about wanted keys, in order. A key that has moved to another server meanwhile is asked for there; one
@@ -101,10 +104,11 @@ static struct err receive_wanted(const struct scan *scan, struct page *page)
 {
     for (size_t i = 0; i < page->wanted; i++) {
         const struct reply *reply;
-        TRY(redis_connection_receive(scan->loan.connection, &page->arena, redis_deadline(scan->redis), &reply));
+        TRY(redis_connection_receive(scan->loan.connection, &page->arena, &page->asked[i], redis_deadline(scan->redis),
+                                     &reply));
         if (reply->kind == REPLY_ERROR)
-            TRY(redis_run(scan->redis, &page->arena, &page->asked[i], 0, &reply));
-        TRY(show(page->askers[i], page->asked[i].key, reply));
+            TRY(redis_run(scan->redis, &page->arena, &page->asked[i], &reply));
+        show(page->askers[i], page->asked[i].key, reply);
     }
     return OK;
 }
@@ -120,8 +124,11 @@ static struct err scan_pages(struct scan *scan, struct page pages[2])
 {
     struct page *page = &pages[0], *before = &pages[1];
     TRY(send_step(scan, before, true)); /* an empty one */
+    int read = 0;
     for (bool has_next = true; has_next;) {
         struct page *next = before;
+        if (++read > PAGES_MAX)
+            return failed(ERR_UNAVAILABLE, "its keys have no end");
         TRY(receive_keys(scan, page));
         has_next = strcmp(scan->cursor, "0") != 0;
         TRY(send_step(scan, page, has_next));
@@ -130,7 +137,8 @@ static struct err scan_pages(struct scan *scan, struct page pages[2])
         before = page;
         page = next;
     }
-    return receive_wanted(scan, before);
+    TRY(receive_wanted(scan, before));
+    return redis_connection_settle(scan->loan.connection, redis_deadline(scan->redis));
 }
 
 struct err redis_scan(struct redis *redis, size_t master, struct str pattern, const struct cache_visitor *visitors,

@@ -38,6 +38,8 @@ struct err stream_tls_open(const char *ca_file, struct stream_tls **out)
     }
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_clear_mode(context,
+                       SSL_MODE_AUTO_RETRY); /* tickets and key updates without an end would keep us in there */
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     struct stream_tls *tls = mem_alloc(sizeof *tls);
     tls->context = context;
@@ -55,13 +57,15 @@ void stream_tls_close(struct stream_tls *tls)
 
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
 
+static const struct err too_late = { ERR_UNAVAILABLE, "no answer within its time" };
+
 static struct err wait_for(int fd, short events, int64_t deadline_ms)
 {
     struct pollfd poll_fd = { .fd = fd, .events = events };
     for (;;) {
         int64_t left = deadline_ms - clock_ms();
         if (left <= 0)
-            return failed(ERR_UNAVAILABLE, "no answer within its time");
+            return too_late;
         int ready = poll(&poll_fd, 1, left > INT32_MAX ? INT32_MAX : (int)left);
         if (ready > 0)
             return OK; /* an error shows in the call that follows */
@@ -115,10 +119,12 @@ static struct err connect_any(const char *host, uint16_t port, int64_t deadline_
     if (getaddrinfo(host, service, &hints, &found) != 0)
         return failed(ERR_UNAVAILABLE, "the host's name is not known");
     for (const struct addrinfo *each = found; each; each = each->ai_next) {
+        /* one that is silent must leave the others their time */
+        int64_t now = clock_ms(), share = each->ai_next ? now + (deadline_ms - now) / 2 : deadline_ms;
         int fd = socket(each->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)
             continue;
-        err = connect_to(fd, each, deadline_ms);
+        err = connect_to(fd, each, share);
         if (!err.code) {
             (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
             (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
@@ -214,6 +220,8 @@ struct err stream_send(struct stream *stream, struct str bytes, int64_t deadline
 
 struct err stream_receive(struct stream *stream, char *to, size_t room, int64_t deadline_ms, size_t *got)
 {
+    if (clock_ms() >= deadline_ms) /* a peer that drips always has a byte, and never makes anybody wait */
+        return too_late;
     for (;;) {
         if (stream->ssl) {
             int result = SSL_read_ex(stream->ssl, to, room, got);

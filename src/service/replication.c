@@ -49,7 +49,9 @@
 enum {
     BATCH = 1000,    /* items read at once */
     LISTEN_MS = 100, /* one wait for the log's next item: how often an idle instance hears that Redis is there */
-    PAUSE_MS = 50,   /* after a failure */
+    PAUSE_MS = 50,   /* after a failure; twice that after the next one, and so on */
+    PAUSE_MAX_MS = 500,
+    AT_ONCE_MAX = 3, /* in a row, of what is done once more without a pause */
     NAME_LEN = 16,   /* of this instance */
 };
 
@@ -248,16 +250,26 @@ static void pause_for(struct replication *replication, int64_t ms)
         ;
 }
 
+static int64_t pause_after(unsigned failures)
+{
+    int64_t ms = PAUSE_MS;
+    for (unsigned i = 1; i < failures && ms < PAUSE_MAX_MS; i++)
+        ms *= 2;
+    return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
+}
+
 static void *run(void *arg)
 {
     struct replication *replication = arg;
+    unsigned failures = 0; /* in a row */
     pthread_setname_np(pthread_self(), "revocations");
     pthread_mutex_lock(&replication->lock);
     while (!replication->stopping) {
         pthread_mutex_unlock(&replication->lock);
         struct err err = follow(replication);
+        failures = err.code ? failures + 1 : 0;
         /* a gap, or servers met for the first time: once more at once */
-        bool again = err.code == ERR_NOT_FOUND || err.code == ERR_CONFLICT;
+        bool again = (err.code == ERR_NOT_FOUND || err.code == ERR_CONFLICT) && failures <= AT_ONCE_MAX;
         if (err.code && !again)
             no_longer_known(replication, err.why);
         pthread_mutex_lock(&replication->lock);
@@ -266,7 +278,7 @@ static void *run(void *arg)
             pthread_cond_broadcast(&replication->changed);
         }
         if (err.code && !again)
-            pause_for(replication, PAUSE_MS);
+            pause_for(replication, pause_after(failures));
     }
     pthread_mutex_unlock(&replication->lock);
     return NULL;

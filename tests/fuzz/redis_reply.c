@@ -1,5 +1,6 @@
 /* fuzz/redis_reply.c: what a server sends. However the bytes are cut, the same replies come of them; hiredis reads the
  * same in whatever we take; and what is read of a topology keeps its bounds. */
+#include "cache/redis_form.h"
 #include "cache/redis_topology.h"
 #include "fuzz.h"
 #include <hiredis/hiredis.h>
@@ -23,6 +24,33 @@ static void check_topology(const struct reply *reply)
         PROMISE(address.port > 0 && address.host[0] && strlen(address.host) < REDIS_HOST_ROOM);
 }
 
+/* What is of a command's form can be used as its answer. */
+static void check_forms(const struct reply *reply)
+{
+    static const struct redis_command range = {
+        .words = { { "XRANGE", 6 }, { "log", 3 }, { "1-0", 3 }, { "+", 1 }, { "COUNT", 5 }, { "2", 1 } }, .count = 6
+    };
+    static const struct redis_command scan = { .words = { { "SCAN", 4 }, { "7", 1 } }, .count = 2 };
+    if (redis_form_ok(&scan, reply))
+        PROMISE(str_eq(reply->text, STR("OK")) && redis_form_set_nx(&scan, reply));
+    if (redis_form_range(&range, reply)) {
+        PROMISE(reply->count <= 2);
+        for (size_t i = 0; i < reply->count; i++)
+            PROMISE(redis_form_id(&range, reply->items[i]->items[0]) && reply->items[i]->items[1]->kind == REPLY_LIST);
+    }
+    if (redis_form_page(&scan, reply)) {
+        PROMISE(reply->count == 2 && reply->items[0]->text.len < 21 && !str_eq(reply->items[0]->text, STR("7")));
+        for (size_t i = 0; i < reply->items[1]->count; i++)
+            PROMISE(reply->items[1]->items[i]->kind == REPLY_TEXT);
+    }
+    if (redis_form_role(&scan, reply))
+        PROMISE(reply->count > 0 && reply->items[0]->kind == REPLY_TEXT);
+    if (redis_form_id(&scan, reply))
+        PROMISE(reply->text.len < 42);
+    (void)redis_form_news(&range, reply);
+    (void)redis_form_master(&range, reply);
+}
+
 /* Writes a reply so that two can be compared. */
 static void write_reply(struct buf *out, const struct reply *reply)
 {
@@ -42,11 +70,8 @@ static void check_same(const struct reply *ours, const redisReply *theirs)
                                  [REPLY_NUMBER] = REDIS_REPLY_INTEGER,
                                  [REPLY_LIST] = REDIS_REPLY_ARRAY,
                                  [REPLY_ERROR] = REDIS_REPLY_ERROR };
-    if (ours->kind == REPLY_TEXT)
-        PROMISE(theirs->type == REDIS_REPLY_STRING || theirs->type == REDIS_REPLY_STATUS);
-    else
-        PROMISE(theirs->type == types[ours->kind]);
-    if (ours->kind == REPLY_TEXT || ours->kind == REPLY_ERROR)
+    PROMISE(theirs->type == types[ours->kind]);
+    if (ours->kind == REPLY_STATUS || ours->kind == REPLY_TEXT || ours->kind == REPLY_ERROR)
         PROMISE(str_eq(ours->text, (struct str){ theirs->str, (size_t)theirs->len }));
     if (ours->kind == REPLY_NUMBER)
         PROMISE(ours->number == theirs->integer);
@@ -79,6 +104,7 @@ static struct str read_in_steps(struct arena *arena, struct str input, size_t st
         err = reply_feed(reader, (struct str){ input.at + at, input.len - at < step ? input.len - at : step });
         while (!err.code && !(err = reply_next(reader, arena, &reply)).code && reply) {
             check_topology(reply);
+            check_forms(reply);
             write_reply(&out, reply);
             if (other)
                 check_next(other, reply);

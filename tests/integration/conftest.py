@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from xdist.scheduler.loadfile import LoadFileScheduling
 
+import redis_servers
+from instances import Instances
 from kms import LOCAL_KMS, Kms
 from network import MACHINE_LACKS
 from node import NODE
@@ -216,3 +218,57 @@ def make_supabase():
     yield start
     for one in made:
         one.close()
+
+
+@pytest.fixture(scope="module")
+def template(make_server):
+    """A server that has ended, whose keys and client all instances have."""
+    server = make_server()
+    server.agent = server.add_client("agent")
+    with server:
+        server.settled()
+    return server
+
+
+@pytest.fixture
+def instances(tmp_path, template):
+    """instances(redis, count, TOKEN_X=…): so many instances that serve, and the client that they share."""
+    made = []
+
+    def make(redis, count=2, start=True, **settings):
+        group = Instances(tmp_path / f"g{len(made)}", template, {"REDIS_URL": redis.url} | settings)
+        made.append(group)
+        for _ in range(count):
+            server = group.add()
+            if start:
+                server.start()
+        return group
+
+    yield make
+    faults = []
+    for server in (server for group in made for server in group.all):
+        try:
+            server.stop()
+        except AssertionError as fault:
+            faults.append(fault)
+        finally:
+            server.kill()
+    assert not faults, "\n\n".join(map(str, faults))
+
+
+@pytest.fixture
+def start_redis(tmp_path):
+    made = []
+
+    def make(kind, *settings):
+        made.append(kind(tmp_path / f"redis{len(made)}", *settings))
+        return made[-1].start()
+
+    yield make
+    for redis in made:
+        redis.kill()
+
+
+@pytest.fixture
+def redis(start_redis):
+    return start_redis(redis_servers.single)

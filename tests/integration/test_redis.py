@@ -5,7 +5,6 @@ Instances have stores of their own here. They share their keys and clients since
 one's data directory."""
 
 import hashlib
-import shutil
 import statistics
 import threading
 import time
@@ -13,107 +12,8 @@ import time
 import pytest
 
 import redis_servers
-from redis_servers import LOG, PASSWORD, until
-from service import Server
-
-QUICK_S = 2  # what takes milliseconds, on a machine that is busy
-
-
-def key_of(token):
-    return "revoked:" + hashlib.sha256(token.encode()).hexdigest()
-
-
-class Instances:
-    """Servers on copies of one data directory."""
-
-    def __init__(self, home, template, settings):
-        self.home, self.template, self.settings, self.all = home, template, settings, []
-        self.agent = template.agent
-
-    def add(self, **settings):
-        home = self.home / str(len(self.all))
-        home.mkdir(parents=True)
-        server = Server(home, self.settings | settings)
-        shutil.copytree(self.template.data_dir, server.data_dir)
-        server.secrets |= self.template.secrets | {PASSWORD}
-        self.all.append(server)
-        return server
-
-
-@pytest.fixture(scope="module")
-def template(make_server):
-    """A server that has ended, whose keys and client all instances have."""
-    server = make_server()
-    server.agent = server.add_client("agent")
-    with server:
-        server.settled()
-    return server
-
-
-@pytest.fixture
-def instances(tmp_path, template):
-    """instances(redis, count, TOKEN_X=…): so many instances that serve, and the client that they share."""
-    made = []
-
-    def make(redis, count=2, start=True, **settings):
-        group = Instances(tmp_path / f"g{len(made)}", template, {"REDIS_URL": redis.url} | settings)
-        made.append(group)
-        for _ in range(count):
-            server = group.add()
-            if start:
-                server.start()
-        return group
-
-    yield make
-    faults = []
-    for server in (server for group in made for server in group.all):
-        try:
-            server.stop()
-        except AssertionError as fault:
-            faults.append(fault)
-        finally:
-            server.kill()
-    assert not faults, "\n\n".join(map(str, faults))
-
-
-@pytest.fixture
-def start_redis(tmp_path):
-    made = []
-
-    def make(kind, *settings):
-        made.append(kind(tmp_path / f"redis{len(made)}", *settings))
-        return made[-1].start()
-
-    yield make
-    for redis in made:
-        redis.kill()
-
-
-@pytest.fixture
-def redis(start_redis):
-    return start_redis(redis_servers.single)
-
-
-def status_of(server, agent, token):
-    """200: good; 401: not; 503: nobody knows."""
-    return server.verify(agent, token).status_code
-
-
-def refused(server, agent, token, within_s=QUICK_S):
-    until(lambda: status_of(server, agent, token) == 401, "a revoked token is still good", within_s)
-    assert server.is_active(agent, token) is False
-
-
-def spawn(server):
-    """Starts one that will not be ready."""
-    begin = server.log_path.stat().st_size
-    server.spawn()
-    server.port = server._wait_for_port(begin)  # pylint: disable=protected-access
-
-
-def ready(server):
-    return server.get("/health/ready").status_code == 200
-
+from instances import QUICK_S, key_of, ready, refused, spawn, status_of
+from redis_servers import LOG, until
 
 # --- together -------------------------------------------------------------------------------------------------------
 

@@ -494,6 +494,30 @@ static void its_generation_stays_while_nothing_happens(void **state)
     assert_true(before == cache->ops->generation(cache));
 }
 
+/* As in a cluster whose servers are replaced one by one: nobody listens at these addresses but the last. */
+static void servers_may_be_replaced_without_an_end(void **state)
+{
+    const struct redis_login nobody = { "", "", 0, false };
+    struct redis_url own;
+    (void)state;
+    if (redis == 0)
+        return;
+    assert_null(redis_url_parse(str_of(url), &own));
+    struct redis_pool *pool = redis_pool_new(&nobody, NULL);
+    for (int i = 0; i < 1000; i++) {
+        struct redis_connection *connection;
+        struct redis_address address = own.hosts[0];
+        snprintf(address.host, sizeof address.host, "127.1.%d.%d", i / 250, i % 250);
+        assert_code(redis_pool_take(pool, &address, clock_ms() + 10000, &connection), ERR_UNAVAILABLE, address.host);
+        if (i % 100 != 99)
+            continue;
+        assert_ok(redis_pool_take(pool, &own.hosts[0], clock_ms() + 10000, &connection));
+        redis_pool_give_back(pool, &own.hosts[0], connection, NULL);
+    }
+    assert_true(redis_pool_generation(pool) > 0);
+    redis_pool_free(pool);
+}
+
 static void waiting_after_failures_grows_and_is_bounded(void **state)
 {
     (void)state;
@@ -528,6 +552,7 @@ int main(int argc, char **argv)
         TEST(a_log_that_was_trimmed_past_a_position_has_a_gap_there),
         TEST(whoever_waits_is_woken_by_the_next_item),
         TEST(its_generation_stays_while_nothing_happens),
+        TEST(servers_may_be_replaced_without_an_end),
         TEST(waiting_after_failures_grows_and_is_bounded),
     };
     int bad = 0;

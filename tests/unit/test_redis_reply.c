@@ -26,7 +26,7 @@ static void each_kind_reads_as_what_it_is_however_it_is_cut(void **state)
     (void)state;
     for (size_t step = 1; step < 12; step++) {
         assert_ok(read_in_steps(STR("+OK\r\n"), step, &reply));
-        assert_true(reply->kind == REPLY_TEXT);
+        assert_true(reply->kind == REPLY_STATUS);
         assert_str(reply->text, "OK");
         assert_ok(read_in_steps(STR("$5\r\nhe\r\no\r\n"), step, &reply));
         assert_str(reply->text, "he\r\no");
@@ -45,7 +45,7 @@ static void each_kind_reads_as_what_it_is_however_it_is_cut(void **state)
         assert_ok(read_in_steps(STR(":0\r\n"), step, &reply));
         assert_true(reply->kind == REPLY_NUMBER && reply->number == 0);
         assert_ok(read_in_steps(STR("+\r\n"), step, &reply));
-        assert_true(reply->kind == REPLY_TEXT && reply->text.len == 0);
+        assert_true(reply->kind == REPLY_STATUS && reply->text.len == 0);
         assert_ok(read_in_steps(STR("*0\r\n"), step, &reply));
         assert_true(reply->kind == REPLY_LIST && reply->count == 0);
         assert_ok(read_in_steps(STR("-NOAUTH a b\r\n"), step, &reply));
