@@ -24,6 +24,7 @@
 
 enum {
     WORKERS_THAT_WAIT = 256, /* 200 calls of KMS in flight, and some that sign nothing */
+    LOOK_INTERVAL_S = 600,
     LOCK_TRIES = 3,
     LOCK_PAUSE_US = 20000,
     WORKERS_THAT_ASK = 16, /* revocations wait for Redis, or a database: some tenths of a millisecond each */
@@ -229,8 +230,11 @@ static void set_limits(void)
 
 static void wait_for_the_end(struct housekeeping *housekeeping, struct server *server, const sigset_t *signals)
 {
-    for (int signal = 0;;) {
-        if (sigwait(signals, &signal) != 0)
+    const struct timespec a_while = { .tv_sec = LOOK_INTERVAL_S };
+    for (;;) {
+        int signal = sigtimedwait(signals, NULL, &a_while);
+        server_look(server);
+        if (signal < 0)
             continue;
         if (signal != SIGHUP) {
             LOG(LOG_INFO, "stopping", LOG_INT("signal", signal));

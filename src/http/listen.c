@@ -1,26 +1,45 @@
-/* http/listen.c: one socket a loop, all on one address (SO_REUSEPORT). That option would also let a second server,
- * started by mistake, share the port in silence; so the address is bound once without it before. */
+/* http/listen.c: one socket a loop and address (SO_REUSEPORT). That option would also let a second server, started by
+ * mistake, share the port in silence; so each address is bound once without it before. */
 #include "http/listen.h"
+#include "base/sentence.h"
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, FREE_PORT_TRIES = 16 };
+
+struct address {
+    struct sockaddr_storage at;
+    socklen_t len;
+};
+
+struct addresses {
+    struct address each[LISTEN_ADDRESSES_MAX];
+    size_t count;
+};
+
+static struct err refused(const char *address, const char *why)
+{
+    return failed(ERR_INVALID_REQUEST,
+                  sentence_keep("TOKEN_LISTEN can't be listened on", "TOKEN_LISTEN %s: %s", address, why));
+}
 
 static struct err split_address(const char *address, char host[256], char service[16])
 {
     struct str text = str_of(address), port;
     const char *colon = text.len ? memrchr(text.at, ':', text.len) : NULL;
     if (!colon)
-        return failed(ERR_INVALID_REQUEST, "TOKEN_LISTEN has no port");
+        return refused(address, "it has no port");
     port = (struct str){ colon + 1, text.len - (size_t)(colon + 1 - text.at) };
     text.len = (size_t)(colon - text.at);
     if (text.len >= 2 && text.at[0] == '[' && text.at[text.len - 1] == ']')
         text = (struct str){ text.at + 1, text.len - 2 };
     if (text.len >= 256 || port.len == 0 || port.len >= 16)
-        return failed(ERR_INVALID_REQUEST, "TOKEN_LISTEN is no host:port");
+        return refused(address, "it is no host:port");
     memcpy(host, text.at, text.len);
     host[text.len] = '\0';
     memcpy(service, port.at, port.len);
@@ -28,61 +47,167 @@ static struct err split_address(const char *address, char host[256], char servic
     return OK;
 }
 
-static int bind_one(const struct sockaddr *address, socklen_t len, bool shared)
+/* --- addresses --------------------------------------------------------------------------------------------------- */
+
+static void add_address(struct addresses *all, const struct sockaddr *at, socklen_t len)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (all->each[i].len == len && memcmp(&all->each[i].at, at, len) == 0)
+            return; /* a name may stand twice in /etc/hosts */
+    if (all->count == LISTEN_ADDRESSES_MAX)
+        return;
+    all->each[all->count] = (struct address){ .len = len };
+    memcpy(&all->each[all->count++].at, at, len);
+}
+
+static struct err resolve(const char *address, const char *host, const char *service, struct addresses *out)
+{
+    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+    struct addrinfo *found = NULL;
+    int code = getaddrinfo(host, service, &hints, &found);
+    if (code != 0)
+        return refused(address, code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
+    *out = (struct addresses){ 0 };
+    for (const struct addrinfo *each = found; each; each = each->ai_next)
+        add_address(out, each->ai_addr, each->ai_addrlen);
+    freeaddrinfo(found);
+    return OK;
+}
+
+static in_port_t *port_of(struct address *address)
+{
+    return address->at.ss_family == AF_INET6 ? &((struct sockaddr_in6 *)&address->at)->sin6_port
+                                             : &((struct sockaddr_in *)&address->at)->sin_port;
+}
+
+/* --- sockets ----------------------------------------------------------------------------------------------------- */
+
+/* -1, with errno, when it can't be had. */
+static int bind_one(const struct address *address, bool shared)
 {
     const int yes = 1, no = 0;
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(address->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes); /* a restart needn't wait for TIME_WAIT */
     if (shared)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
-    if (address->sa_family == AF_INET6) /* [::] serves IPv4 as well */
+    if (address->at.ss_family == AF_INET6) /* [::] serves IPv4 as well */
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    if (bind(fd, address, len) == 0 && (!shared || listen(fd, BACKLOG) == 0))
+    if (bind(fd, (const struct sockaddr *)&address->at, address->len) == 0 && (!shared || listen(fd, BACKLOG) == 0))
         return fd;
+    const int kept_errno = errno;
     close(fd);
+    errno = kept_errno;
     return -1;
 }
 
-static in_port_t *port_of(struct sockaddr_storage *address)
+/* Whether the kernel lacks a whole family of addresses, or this machine has none of it. */
+static bool is_absent(int error)
 {
-    return address->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)address)->sin6_port
-                                          : &((struct sockaddr_in *)address)->sin_port;
+    return error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
 }
 
-static struct err bind_all(struct sockaddr_storage *address, socklen_t len, size_t count, int *sockets)
+/* Whether the address is free, with no other program at it; a port of 0 becomes the one that the kernel chose. */
+static bool try_alone(struct address *address)
 {
-    int alone = bind_one((struct sockaddr *)address, len, false);
+    int alone = bind_one(address, false);
     if (alone < 0)
-        return failed(ERR_INVALID_REQUEST, "the address of TOKEN_LISTEN is in use, or may not be bound");
-    getsockname(alone, (struct sockaddr *)address, &len);
+        return false;
+    getsockname(alone, (struct sockaddr *)&address->at, &address->len);
     close(alone);
-    for (size_t i = 0; i < count; i++) {
-        sockets[i] = bind_one((struct sockaddr *)address, len, true);
-        if (sockets[i] < 0) {
-            while (i-- > 0)
-                close(sockets[i]);
-            return failed(ERR_INVALID_REQUEST, "the address of TOKEN_LISTEN can't be bound for every loop");
+    return true;
+}
+
+/* Tries each address, all of them at one port; drops those that this machine lacks when it has others. False, with
+ * errno, when one is not to be had, or all are absent. */
+static bool try_all(struct addresses *all)
+{
+    in_port_t port = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        if (port != 0)
+            *port_of(&all->each[i]) = port;
+        if (!try_alone(&all->each[i])) {
+            if (!is_absent(errno))
+                return false;
+            continue;
         }
+        port = *port_of(&all->each[i]);
+        all->each[kept++] = all->each[i];
+    }
+    all->count = kept;
+    return kept > 0;
+}
+
+/* A free port of the first address may be taken at the second: then another one is tried. */
+static bool find_free(struct addresses *all)
+{
+    const struct addresses asked = *all;
+    const bool is_any = all->count > 1 && *port_of(&all->each[0]) == 0;
+    for (int i = 0; i < (is_any ? FREE_PORT_TRIES : 1); i++) {
+        *all = asked;
+        if (try_all(all))
+            return true;
+        if (errno != EADDRINUSE)
+            break;
+    }
+    return false;
+}
+
+static const char *why_not_bound(int error)
+{
+    return error == EADDRINUSE      ? "it is in use: another program listens there"
+           : error == EACCES        ? "this user may not listen there (ports below 1024 need CAP_NET_BIND_SERVICE)"
+           : error == EADDRNOTAVAIL ? "this machine has no such address"
+                                    : strerror(error);
+}
+
+static bool open_for_loop(const struct addresses *addresses, struct listeners *out)
+{
+    for (out->count = 0; out->count < addresses->count; out->count++) {
+        out->fds[out->count] = bind_one(&addresses->each[out->count], true);
+        if (out->fds[out->count] < 0)
+            return false;
+    }
+    return true;
+}
+
+static struct err open_all(const char *address, const struct addresses *addresses, size_t loops, struct listeners *all)
+{
+    for (size_t i = 0; i < loops; i++) {
+        if (open_for_loop(addresses, &all[i]))
+            continue;
+        const int kept_errno = errno;
+        for (size_t j = 0; j <= i; j++)
+            listen_close(&all[j]);
+        return refused(address, why_not_bound(kept_errno));
     }
     return OK;
 }
 
-struct err listen_open(const char *address, size_t count, int *sockets, int *port)
+struct err listen_open(const char *address, size_t loops, struct listeners *all, int *port)
 {
     char host[256], service[16];
+    struct addresses addresses;
     TRY(split_address(address, host, service));
-    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
-    struct addrinfo *found = NULL;
-    if (getaddrinfo(host[0] ? host : "::", service, &hints, &found) != 0 || !found)
-        return failed(ERR_INVALID_REQUEST, "the host of TOKEN_LISTEN can't be resolved");
-    struct sockaddr_storage bound = { 0 };
-    memcpy(&bound, found->ai_addr, found->ai_addrlen);
-    struct err err = bind_all(&bound, found->ai_addrlen, count, sockets);
-    freeaddrinfo(found);
-    if (!err.code)
-        *port = ntohs(*port_of(&bound));
-    return err;
+    TRY(resolve(address, host[0] ? host : "::", service, &addresses));
+    bool is_free = find_free(&addresses);
+    if (!is_free && !host[0] && is_absent(errno)) {
+        TRY(resolve(address, "0.0.0.0", service, &addresses));
+        is_free = find_free(&addresses);
+    }
+    if (!is_free)
+        return refused(address, why_not_bound(errno));
+    TRY(open_all(address, &addresses, loops, all));
+    *port = ntohs(*port_of(&addresses.each[0]));
+    return OK;
+}
+
+void listen_close(struct listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->count; i++)
+        close(listeners->fds[i]);
+    listeners->count = 0;
 }

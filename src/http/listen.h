@@ -4,9 +4,19 @@
 
 #include "base/mem.h"
 
-/* Opens `count` sockets on one address ("host:port", "[v6]:port", ":port"), so that the kernel spreads connections over
- * the loops. The address is first tried alone: if any other program listens there, ERR_INVALID_REQUEST says so. *port
- * gets the port (for port 0 the one that the kernel chose). The caller closes the sockets. */
-MUST_USE struct err listen_open(const char *address, size_t count, int *sockets, int *port);
+enum { LISTEN_ADDRESSES_MAX = 8 };
+
+/* What one loop listens on: a socket for each address. */
+struct listeners {
+    int fds[LISTEN_ADDRESSES_MAX];
+    size_t count;
+};
+
+/* Opens sockets on all addresses that "host:port", "[v6]:port" or ":port" names, for each of `loops` loops, so that the
+ * kernel spreads connections over them. ":port" is every address: [::], or 0.0.0.0 where the kernel has no IPv6. Each
+ * address is first tried alone: ERR_INVALID_REQUEST says when any other program listens there, or why else it can't be
+ * had. *port gets the port (for port 0 the one that the kernel chose). The caller closes the sockets. */
+MUST_USE struct err listen_open(const char *address, size_t loops, struct listeners *all, int *port);
+void listen_close(struct listeners *listeners);
 
 #endif

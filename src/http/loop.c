@@ -32,11 +32,12 @@ enum {
 
 static void listen_more(struct loop *loop, bool more)
 {
-    struct epoll_event event = { .events = more ? EPOLLIN : 0, .data.ptr = &loop->listen_fd };
-    if (loop->listen_fd < 0 || loop->is_listening == more)
+    struct epoll_event event = { .events = more ? EPOLLIN : 0, .data.ptr = &loop->listeners };
+    if (loop->is_listening == more)
         return;
     loop->is_listening = more;
-    epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, loop->listen_fd, &event);
+    for (size_t i = 0; i < loop->listeners.count; i++)
+        epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, loop->listeners.fds[i], &event);
 }
 
 static void add_connection(struct loop *loop, int fd, const struct sockaddr *address)
@@ -67,15 +68,15 @@ static void add_in_place_of(struct loop *loop, struct connection *spared, int fd
     add_connection(loop, fd, address);
 }
 
-/* False: there is nothing more to be accepted, or no room for it. */
-static bool accept_one(struct loop *loop)
+/* False: there is nothing more to be accepted at this socket, or no room for it. */
+static bool accept_one(struct loop *loop, int listen_fd)
 {
     struct sockaddr_storage address;
     socklen_t len = sizeof address;
     struct connection *spared = NULL;
     if (loop->connections.count >= loop->options.connections_max && !(spared = connection_to_spare(&loop->connections)))
         return false;
-    int fd = accept4(loop->listen_fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(listen_fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0)
         add_in_place_of(loop, spared, fd, (struct sockaddr *)&address);
     else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -86,16 +87,17 @@ static bool accept_one(struct loop *loop)
 static void accept_all(struct loop *loop)
 {
     loop->has_callers = false;
-    for (int i = 0; i < ACCEPTS_A_TURN && accept_one(loop); i++)
-        continue;
+    for (size_t i = 0; i < loop->listeners.count; i++)
+        for (int times = 0; times < ACCEPTS_A_TURN && accept_one(loop, loop->listeners.fds[i]); times++)
+            continue;
 }
 
 static void stop_listening(struct loop *loop)
 {
-    while (accept_one(loop)) /* what was already accepted by the kernel would be reset with the listening socket */
-        continue;
-    close(loop->listen_fd);
-    loop->listen_fd = -1;
+    for (size_t i = 0; i < loop->listeners.count; i++)
+        while (accept_one(loop, loop->listeners.fds[i]))
+            continue; /* what the kernel has accepted already would be reset with the listening socket */
+    listen_close(&loop->listeners);
 }
 
 void loop_close_connection(struct loop *loop, struct connection *connection)
@@ -173,7 +175,7 @@ static void send_answered(struct loop *loop)
 static void take_event(struct loop *loop, const struct epoll_event *event)
 {
     struct connection *connection = event->data.ptr;
-    if (event->data.ptr == &loop->listen_fd) {
+    if (event->data.ptr == &loop->listeners) {
         loop->has_callers = true;
         return;
     }
@@ -255,8 +257,7 @@ static void *run(void *arg)
 
 static void release(struct loop *loop)
 {
-    if (loop->listen_fd >= 0)
-        close(loop->listen_fd);
+    listen_close(&loop->listeners);
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
     if (loop->epoll_fd >= 0)
@@ -265,19 +266,27 @@ static void release(struct loop *loop)
     free(loop);
 }
 
-static bool watch(struct loop *loop, int *fd, uint32_t events)
+static bool watch(struct loop *loop, int fd, uint32_t events, void *what)
 {
-    struct epoll_event event = { .events = events, .data.ptr = fd };
-    return *fd >= 0 && epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, *fd, &event) == 0;
+    struct epoll_event event = { .events = events, .data.ptr = what };
+    return fd >= 0 && epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-struct err loop_start(const struct loop_options *options, int listen_fd, struct loop **out)
+static bool watch_all(struct loop *loop)
+{
+    bool good = watch(loop, loop->wake_fd, EPOLLIN | EPOLLET, &loop->wake_fd);
+    for (size_t i = 0; i < loop->listeners.count; i++)
+        good = good && watch(loop, loop->listeners.fds[i], EPOLLIN, &loop->listeners);
+    return good;
+}
+
+struct err loop_start(const struct loop_options *options, const struct listeners *listeners, struct loop **out)
 {
     const struct settings *settings = options->service->settings;
     struct loop *loop = mem_alloc(sizeof *loop);
     *loop = (struct loop){ .options = *options,
                            .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
-                           .listen_fd = listen_fd,
+                           .listeners = *listeners,
                            .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                            .is_listening = true,
                            .connections = { .idle_ms = settings->idle_timeout_s * 1000,
@@ -285,8 +294,7 @@ struct err loop_start(const struct loop_options *options, int listen_fd, struct 
     exchange_pool_init(&loop->pool, (size_t)settings->header_max_bytes, (size_t)settings->body_max_bytes,
                        options->memory_max);
     random_bytes(&loop->next_id, sizeof loop->next_id);
-    if (watch(loop, &loop->listen_fd, EPOLLIN) && watch(loop, &loop->wake_fd, EPOLLIN | EPOLLET) &&
-        pthread_create(&loop->thread, NULL, run, loop) == 0) {
+    if (watch_all(loop) && pthread_create(&loop->thread, NULL, run, loop) == 0) {
         *out = loop;
         return OK;
     }

@@ -1,4 +1,4 @@
-/* http/loop.h: an event loop: a thread with a listening socket of its own and the connections that the kernel gave it
+/* http/loop.h: an event loop: a thread with listening sockets of its own and the connections that the kernel gave it
  * (SO_REUSEPORT). Nothing is shared between loops but the service and the workers.
  *
  * The way of a request: advance.c receives until exchange.c says that it is whole, then dispatch.c has it answered,
@@ -8,6 +8,7 @@
 #define HTTP_LOOP_H
 
 #include "http/exchange.h"
+#include "http/listen.h"
 #include "http/tls.h"
 #include "http/workers.h"
 #include "service/service.h"
@@ -24,7 +25,8 @@ struct loop_options {
 /* All of it belongs to the loop's thread but the options, `answered`, `waking` and wake_fd. */
 struct loop {
     struct loop_options options;
-    int epoll_fd, listen_fd, wake_fd;    /* wake_fd: an eventfd that is written to and never read: edges are enough */
+    struct listeners listeners;
+    int epoll_fd, wake_fd;               /* wake_fd: an eventfd that is written to and never read: edges are enough */
     bool is_listening;                   /* not while it has all the connections it may have, none to be spared */
     bool has_callers;                    /* at the listening socket: accepted when the turn's events are dealt with */
     int64_t rests_until_ms;              /* it accepts nothing: the system had no room for another connection */
@@ -40,8 +42,9 @@ struct loop {
     char date[HTTP_DATE_ROOM];
 };
 
-/* Starts the thread; takes over the socket, also on failure. All that the options name must outlive the loop. */
-MUST_USE struct err loop_start(const struct loop_options *options, int listen_fd, struct loop **out);
+/* Starts the thread; takes over the sockets, also on failure. All that the options name must outlive the loop. */
+MUST_USE struct err loop_start(const struct loop_options *options, const struct listeners *listeners,
+                               struct loop **out);
 /* Waits for its end (see `stopping`) and frees it. */
 void loop_join(struct loop *loop);
 

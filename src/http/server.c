@@ -1,5 +1,6 @@
 /* http/server.c: the loops, the workers and the listening sockets, begun and ended together. */
 #include "http/server.h"
+#include "base/clock.h"
 #include "http/descriptors.h"
 #include "http/listen.h"
 #include "http/loop.h"
@@ -7,20 +8,22 @@
 #include "http/workers.h"
 #include "observe/log.h"
 #include <stdlib.h>
-#include <unistd.h>
+#include <time.h>
 
-enum { LOOPS_MAX = 64 };
+enum { LOOPS_MAX = 64, DAY_MS = 24 * 3600 * 1000 };
 
 struct server {
     struct service *service;
     struct workers *workers;
     struct tls *tls;
+    const char *complained; /* of the certificate, last; NULL: nothing */
+    int64_t complained_ms;  /* when, on clock_ms() */
     atomic_bool stopping;
     size_t count, started;
     struct loop *loops[];
 };
 
-static struct err start_loops(struct server *server, const int *sockets)
+static struct err start_loops(struct server *server, struct listeners *listeners)
 {
     size_t each = descriptors_for_connections(server->service->settings) / server->count;
     const struct loop_options options = { .service = server->service,
@@ -33,8 +36,8 @@ static struct err start_loops(struct server *server, const int *sockets)
     struct err err = OK;
     for (size_t i = 0; i < server->count; i++) {
         if (err.code)
-            close(sockets[i]);
-        else if (!(err = loop_start(&options, sockets[i], &server->loops[i])).code)
+            listen_close(&listeners[i]);
+        else if (!(err = loop_start(&options, &listeners[i], &server->loops[i])).code)
             server->started++;
     }
     return err;
@@ -43,12 +46,12 @@ static struct err start_loops(struct server *server, const int *sockets)
 static struct err start_all(struct server *server, int *port)
 {
     const struct settings *settings = server->service->settings;
-    int sockets[LOOPS_MAX];
+    struct listeners listeners[LOOPS_MAX];
     TRY(tls_open(settings->tls_cert, settings->tls_key, &server->tls));
     TRY(workers_open((size_t)settings->workers, (size_t)settings->queue, &server->service->jobs_waiting,
                      &server->workers));
-    TRY(listen_open(settings->listen, server->count, sockets, port));
-    return start_loops(server, sockets);
+    TRY(listen_open(settings->listen, server->count, listeners, port));
+    return start_loops(server, listeners);
 }
 
 struct err server_open(struct service *service, struct server **out, int *port)
@@ -63,7 +66,39 @@ struct err server_open(struct service *service, struct server **out, int *port)
         server_close(server);
         return err;
     }
+    server_look(server);
     *out = server;
+    return OK;
+}
+
+void server_look(struct server *server)
+{
+    if (!server->tls)
+        return;
+    const struct tls_validity validity = tls_validity(server->tls);
+    const char *complaint = tls_complaint(validity, (int64_t)time(NULL));
+    const bool is_new = complaint != server->complained || clock_ms() - server->complained_ms >= DAY_MS;
+    atomic_store(&server->service->tls_expires_at, validity.until);
+    if (complaint && is_new) {
+        LOG(LOG_WARN, "tls_certificate", LOG_TEXT_("why", complaint), LOG_INT("valid_from", validity.from),
+            LOG_INT("valid_until", validity.until), LOG_TEXT_("file", server->service->settings->tls_cert));
+        server->complained_ms = clock_ms();
+    }
+    server->complained = complaint;
+}
+
+struct err server_try(const struct settings *settings, const char **complaint)
+{
+    struct tls *tls = NULL;
+    struct listeners listeners = { .count = 0 };
+    int port = 0;
+    *complaint = NULL;
+    TRY(tls_open(settings->tls_cert, settings->tls_key, &tls));
+    if (tls)
+        *complaint = tls_complaint(tls_validity(tls), (int64_t)time(NULL));
+    tls_close(tls);
+    TRY(listen_open(settings->listen, 1, &listeners, &port));
+    listen_close(&listeners);
     return OK;
 }
 
@@ -72,6 +107,8 @@ void server_reload(struct server *server)
     struct err err = server->tls ? tls_reload(server->tls) : OK;
     if (err.code)
         LOG(LOG_ERROR, "tls_not_reread", LOG_TEXT_("why", err.why));
+    server->complained = NULL; /* said again of the files of now */
+    server_look(server);
 }
 
 void server_close(struct server *server)

@@ -1,51 +1,55 @@
 /* http/tls.c: reads certificate and key by way of memory that is locked and wiped. */
 #include "http/tls.h"
+#include "base/sentence.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { PEM_MAX = 256 * 1024 };
+enum { PEM_MAX = 256 * 1024, SOON_S = 14 * 24 * 3600, SOON_PART = 4 };
 
 struct tls {
     const char *cert_path, *key_path;
     pthread_mutex_t lock; /* of the pointer, and the references taken by it */
     SSL_CTX *context;
+    struct tls_validity validity;
 };
 
-static struct err read_pem(const char *path, bool is_private, struct secret *out)
+static struct err refused(const char *setting, const char *path, const char *why)
+{
+    ERR_clear_error();
+    return failed(ERR_INVALID_REQUEST,
+                  sentence_keep("the TLS listener could not be started", "%s %s: %s", setting, path, why));
+}
+
+static struct err read_pem(const char *setting, const char *path, bool is_private, struct secret *out)
 {
     struct stat about;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return failed(ERR_INVALID_REQUEST, "the file of TOKEN_TLS_CERT or TOKEN_TLS_KEY can't be opened");
+        return refused(setting, path, strerror(errno));
     struct err err;
     if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size <= 0 || about.st_size > PEM_MAX)
-        err = failed(ERR_INVALID_REQUEST, "the file of TOKEN_TLS_CERT or TOKEN_TLS_KEY is empty, too large or no file");
+        err = refused(setting, path, "it is empty, too large or no file");
     else if (is_private && about.st_mode & (S_IROTH | S_IWOTH))
-        err = failed(ERR_INVALID_REQUEST, "the file of TOKEN_TLS_KEY can be read by everybody: chmod o-rw it");
+        err = refused(setting, path, "it can be read by everybody: chmod o-rw it");
     else
         err = secret_init(out, (size_t)about.st_size + 1, NULL);
     for (size_t got = 0; !err.code && got < (size_t)about.st_size;) {
         ssize_t more = read(fd, out->at + got, (size_t)about.st_size - got);
         if (more <= 0)
-            err = failed(ERR_INVALID_REQUEST, "the file of TOKEN_TLS_CERT or TOKEN_TLS_KEY can't be read");
+            err = refused(setting, path, more < 0 ? strerror(errno) : "it became shorter while it was read");
         else
             got += (size_t)more;
     }
     close(fd);
     return err;
-}
-
-static struct err refused(void)
-{
-    ERR_clear_error();
-    return failed(ERR_INVALID_REQUEST,
-                  "the TLS listener could not be started: TOKEN_TLS_CERT and TOKEN_TLS_KEY must be "
-                  "a certificate and its key in PEM");
 }
 
 /* The first certificate is the server's, the others are its chain. */
@@ -86,6 +90,40 @@ static bool use(SSL_CTX *context, const struct secret *text, bool (*read)(SSL_CT
     return good;
 }
 
+/* Seconds since 1970; 0 for what can't be read. */
+static int64_t time_of(const ASN1_TIME *time)
+{
+    struct tm tm = { 0 };
+    return time && ASN1_TIME_to_tm(time, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+}
+
+static void narrow(struct tls_validity *validity, const X509 *certificate)
+{
+    int64_t from = time_of(X509_get0_notBefore(certificate)), until = time_of(X509_get0_notAfter(certificate));
+    validity->from = from > validity->from ? from : validity->from;
+    validity->until = until < validity->until ? until : validity->until;
+}
+
+static struct tls_validity validity_of(SSL_CTX *context)
+{
+    struct tls_validity validity = { 0, INT64_MAX };
+    STACK_OF(X509) *chain = NULL;
+    narrow(&validity, SSL_CTX_get0_certificate(context));
+    if (SSL_CTX_get0_chain_certs(context, &chain) == 1)
+        for (int i = 0; i < sk_X509_num(chain); i++) /* -1 of none */
+            narrow(&validity, sk_X509_value(chain, i));
+    return validity;
+}
+
+const char *tls_complaint(struct tls_validity validity, int64_t now_s)
+{
+    const int64_t part = (validity.until - validity.from) / SOON_PART, soon = part < SOON_S ? part : SOON_S;
+    return now_s < validity.from            ? "the certificate of TOKEN_TLS_CERT, or one of its chain, is not valid yet"
+           : now_s >= validity.until        ? "the certificate of TOKEN_TLS_CERT, or one of its chain, has expired"
+           : now_s >= validity.until - soon ? "the certificate of TOKEN_TLS_CERT, or one of its chain, expires soon"
+                                            : NULL;
+}
+
 static bool set_rules(SSL_CTX *context)
 {
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
@@ -96,16 +134,27 @@ static bool set_rules(SSL_CTX *context)
            SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK") == 1;
 }
 
+static struct err read_both(const struct tls *tls, SSL_CTX *context, struct secret *cert, struct secret *key)
+{
+    TRY(read_pem("TOKEN_TLS_CERT", tls->cert_path, false, cert));
+    TRY(read_pem("TOKEN_TLS_KEY", tls->key_path, true, key));
+    if (!set_rules(context))
+        return refused("TOKEN_TLS_CERT", tls->cert_path, "this OpenSSL lacks what TLS 1.2 and 1.3 need");
+    if (!use(context, cert, use_certificates))
+        return refused("TOKEN_TLS_CERT", tls->cert_path, "it is no certificate in PEM");
+    if (!use(context, key, use_key))
+        return refused("TOKEN_TLS_KEY", tls->key_path,
+                       "it is not the certificate's private key in PEM, or is encrypted");
+    return OK;
+}
+
 /* *out has one reference, the caller's. */
 static struct err read_context(const struct tls *tls, SSL_CTX **out)
 {
     struct secret cert = { 0 }, key = { 0 };
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    struct err err = context ? read_pem(tls->cert_path, false, &cert) : refused();
-    if (!err.code)
-        err = read_pem(tls->key_path, true, &key);
-    if (!err.code && !(set_rules(context) && use(context, &cert, use_certificates) && use(context, &key, use_key)))
-        err = refused();
+    struct err err = context ? read_both(tls, context, &cert, &key)
+                             : refused("TOKEN_TLS_CERT", tls->cert_path, "OpenSSL has no memory for it");
     secret_release(&cert);
     secret_release(&key);
     if (err.code)
@@ -127,6 +176,7 @@ struct err tls_open(const char *cert_path, const char *key_path, struct tls **ou
         free(tls);
         return err;
     }
+    tls->validity = validity_of(tls->context);
     pthread_mutex_init(&tls->lock, NULL);
     *out = tls;
     return OK;
@@ -139,9 +189,18 @@ struct err tls_reload(struct tls *tls)
     pthread_mutex_lock(&tls->lock);
     SSL_CTX *old = tls->context;
     tls->context = context;
+    tls->validity = validity_of(context);
     pthread_mutex_unlock(&tls->lock);
     SSL_CTX_free(old); /* open connections have references of their own */
     return OK;
+}
+
+struct tls_validity tls_validity(struct tls *tls)
+{
+    pthread_mutex_lock(&tls->lock);
+    struct tls_validity validity = tls->validity;
+    pthread_mutex_unlock(&tls->lock);
+    return validity;
 }
 
 void tls_close(struct tls *tls)

@@ -90,11 +90,15 @@ struct err publish_metrics(struct call *call, struct response *response)
     struct service *service = call->service;
     struct arena *arena = call->request->arena;
     AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
-    struct gauge gauges[KEYRING_MAX + 16];
+    struct gauge gauges[KEYRING_MAX + 32];
     size_t count = 0;
 #define GAUGE(gauge_name, gauge_help, gauge_value)                                                                     \
     gauges[count++] = (struct gauge){ "token_service_" gauge_name, gauge_help, "", (double)(gauge_value) }
     GAUGE("connections", "Open connections", atomic_load(&service->connections));
+    if (atomic_load(&service->tls_expires_at) != 0)
+        GAUGE("tls_certificate_expiry_timestamp_seconds",
+              "When the certificate that is served, or one of its chain, expires, in seconds since 1970",
+              atomic_load(&service->tls_expires_at));
     GAUGE("request_bytes", "Memory of the requests in hand: heads, bodies and answers, in bytes",
           atomic_load(&service->request_bytes));
     GAUGE("queue_depth", "Requests that wait for a worker", atomic_load(&service->jobs_waiting));

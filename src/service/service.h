@@ -54,6 +54,7 @@ struct service {
     atomic_llong unknown_kid_at;    /* clock_coarse_s() when a token of an unknown key last had the keys read */
     atomic_size_t jobs_waiting;     /* in the workers' queue */
     atomic_size_t connections;      /* open */
+    atomic_llong tls_expires_at;    /* s; the certificate that is served; 0: plain HTTP */
     atomic_size_t request_bytes;    /* memory of the requests in hand */
     atomic_bool flood_is_over;      /* they took much, and don't any more: housekeeping gives it back to the system */
 };

@@ -6,8 +6,10 @@ import json
 import signal
 import socket
 import ssl
+import sys
 import threading
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -19,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from kms import of_an_authority
-from service import check_answer, open_files
+from service import DEFAULTS, check_answer, open_files, run
 from wire import PATIENCE_S, Broken, Closed, Wire, head, post
 
 POSTS = ["/token", "/token/verify", "/token/introspect", "/token/revoke"]
@@ -701,6 +703,58 @@ def test_the_port_is_free_again_at_once(make_server):
     server.stop()
 
 
+def test_a_name_is_served_at_all_of_its_addresses(make_server):
+    addresses = {each[4][0] for each in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)}
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_LISTEN="localhost:0", TOKEN_LOOPS=2)
+    server.spawn()
+    server.port = server._wait_for_port(0)
+    for address in addresses:
+        for _ in range(8):
+            with Wire(server.port, address) as wire:
+                assert wire.call(head("GET", "/health/live")).status == 200
+    server.stop()
+
+
+WITHOUT_IPV6 = """
+import ctypes, os, sys
+# socket(AF_INET6, …) fails as in a kernel without IPv6: seccomp, errno EAFNOSUPPORT (97)
+class Filter(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte), ("k", ctypes.c_uint)]
+class Program(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.POINTER(Filter))]
+socket = {"x86_64": 41, "aarch64": 198}[os.uname().machine]
+rows = [(0x20, 0, 0, 0), (0x15, 0, 3, socket), (0x20, 0, 0, 16), (0x15, 0, 1, 10), (0x06, 0, 0, 0x00050000 | 97),
+        (0x06, 0, 0, 0x7fff0000)]
+program = Program(len(rows), (Filter * len(rows))(*[Filter(*row) for row in rows]))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(program)) == 0, ctypes.get_errno()
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("listen", [":0", "localhost:0"])
+def test_a_kernel_without_ipv6_is_served_over_ipv4(make_server, listen):
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_LISTEN=listen)
+    server.launcher = (sys.executable, "-c", WITHOUT_IPV6)
+    server.spawn()
+    server.port = server._wait_for_port(0)
+    with Wire(server.port, "127.0.0.1") as wire:
+        assert wire.call(head("GET", "/health/live")).status == 200
+    server.stop()
+
+
+@pytest.mark.parametrize("listen, why", [
+    ("192.0.2.1:8080", "no such address"), ("no-such-host.invalid:8080", "not known"), ("taken", "in use")])
+def test_an_address_that_cant_be_had_is_named_with_the_reason(server, tmp_path, listen, why):
+    if listen == "taken":
+        listen = f"127.0.0.1:{server.port}"
+    done = run("serve", settings=DEFAULTS | {"TOKEN_DATA_DIR": str(tmp_path / "data"), "TOKEN_LISTEN": listen,
+                                             "TOKEN_SIGNING_ALG": "ES256"}, expect=2)
+    sentence = done.stderr.splitlines()[-1]
+    assert f"TOKEN_LISTEN {listen}" in sentence and why in sentence
+    assert ("in use" in sentence) == (why == "in use")
+
+
 @pytest.mark.parametrize("listen, connect", [("[::1]:0", "::1"), (":0", "127.0.0.1"), ("localhost:0", "localhost"),
                                              ("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "127.0.0.1")])
 def test_addresses_have_their_usual_forms(make_server, listen, connect):
@@ -715,15 +769,15 @@ def test_addresses_have_their_usual_forms(make_server, listen, connect):
 
 # --- TLS ------------------------------------------------------------------------------------------------------------
 
-def make_certificate(folder):
+def make_certificate(folder, begins_h=-1, ends_h=24 * 90):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "token-service test")])
     now = datetime.datetime.now(datetime.timezone.utc)
     alternatives = x509.SubjectAlternativeName([x509.DNSName("localhost"),
                                                 x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-                   .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-                   .not_valid_after(now + datetime.timedelta(days=1)).add_extension(alternatives, False))
+                   .serial_number(x509.random_serial_number()).not_valid_before(now + datetime.timedelta(hours=begins_h))
+                   .not_valid_after(now + datetime.timedelta(hours=ends_h)).add_extension(alternatives, False))
     for extension in of_an_authority(key.public_key()):
         certificate = certificate.add_extension(extension, isinstance(extension, x509.BasicConstraints))
     certificate = certificate.sign(key, hashes.SHA256())
@@ -851,6 +905,38 @@ def test_a_renewed_certificate_is_taken_at_sighup_and_a_broken_one_is_not(make_s
     server.stop()
 
 
+@pytest.mark.parametrize("begins_h, ends_h, says", [
+    (-48, -1, "has expired"), (1, 48, "not valid yet"), (-24 * 80, 24 * 10, "expires soon"), (-20, 2, "expires soon"),
+    (-1, 24 * 90, None), (-1, 24, None)])
+def test_a_certificates_end_is_told_at_the_start_and_when_it_is_read_again(make_server, tmp_path, begins_h, ends_h,
+                                                                           says):
+    cert, key = make_certificate(tmp_path, begins_h, ends_h)
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_TLS_CERT=cert, TOKEN_TLS_KEY=key)
+    server.spawn()
+    server.port = server._wait_for_port(0)
+    said = server.events("tls_certificate")
+    assert [says in each["why"] and each["file"] == str(cert) for each in said] == ([True] if says else [])
+    for times in range(2, 4):
+        server.process.send_signal(signal.SIGHUP)
+        server.until(lambda: len(server.events("rereading")) == times - 1, "it reads nothing again")
+        if says:
+            server.until(lambda: len(server.events("tls_certificate")) == times, "it is not said again")
+    make_certificate(tmp_path)  # the renewed one
+    server.process.send_signal(signal.SIGHUP)
+    server.until(lambda: len(server.events("rereading")) == 3, "it reads nothing again")
+    until = x509.load_pem_x509_certificate(cert.read_bytes()).not_valid_after_utc.timestamp()
+    context = ssl._create_unverified_context()
+
+    def expiry():
+        answer = urllib.request.urlopen(f"https://localhost:{server.port}/metrics", context=context, timeout=60)
+        (line,) = [line for line in answer.read().decode().splitlines()
+                   if line.startswith("token_service_tls_certificate_expiry_timestamp_seconds ")]
+        return float(line.split()[1])
+
+    server.until(lambda: expiry() == until, "the metric is not of the renewed certificate")
+    assert len(server.events("tls_certificate")) == (3 if says else 0)
+
+
 def test_bad_tls_files_stop_the_start_with_one_sentence(make_server, certificate, tmp_path):
     certificate_path, key_path = map(str, certificate)
     garbage, empty, open_key = tmp_path / "garbage.pem", tmp_path / "empty.pem", tmp_path / "open.pem"
@@ -866,3 +952,8 @@ def test_bad_tls_files_stop_the_start_with_one_sentence(make_server, certificate
                       (key_path, certificate_path),
                       (certificate_path, ""), ("", key_path)):
         refuses_to_start(make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_TLS_CERT=cert, TOKEN_TLS_KEY=key), "TLS")
+    for cert, key, named in ((certificate_path, str(garbage), f"TOKEN_TLS_KEY {garbage}: "),
+                             (certificate_path, str(tmp_path / "no"), f"TOKEN_TLS_KEY {tmp_path / 'no'}: No such file"),
+                             (str(empty), key_path, f"TOKEN_TLS_CERT {empty}: it is empty"),
+                             (certificate_path, str(open_key), f"TOKEN_TLS_KEY {open_key}: it can be read by everybody")):
+        refuses_to_start(make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_TLS_CERT=cert, TOKEN_TLS_KEY=key), named)
