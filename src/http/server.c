@@ -87,21 +87,6 @@ void server_look(struct server *server)
     server->complained = complaint;
 }
 
-struct err server_try(const struct settings *settings, const char **complaint)
-{
-    struct tls *tls = NULL;
-    struct listeners listeners = { .count = 0 };
-    int port = 0;
-    *complaint = NULL;
-    TRY(tls_open(settings->tls_cert, settings->tls_key, &tls));
-    if (tls)
-        *complaint = tls_complaint(tls_validity(tls), (int64_t)time(NULL));
-    tls_close(tls);
-    TRY(listen_open(settings->listen, 1, &listeners, &port));
-    listen_close(&listeners);
-    return OK;
-}
-
 void server_reload(struct server *server)
 {
     struct err err = server->tls ? tls_reload(server->tls) : OK;

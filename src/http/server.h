@@ -14,9 +14,6 @@ MUST_USE struct err server_open(struct service *service, struct server **out, in
 void server_reload(struct server *server);
 /* Says in the log, at most once a day, when the TLS certificate has expired or will soon. To be called now and then. */
 void server_look(struct server *server);
-/* For whoever asks before serving: reads the TLS files and binds the address for a moment. *complaint: what there is to
- * say of the certificate, static; NULL: nothing. */
-MUST_USE struct err server_try(const struct settings *settings, const char **complaint);
 
 /* Stops accepting, answers what is in flight (at most settings->drain_timeout_s), then ends loops and workers. NULL
  * allowed. */
