@@ -723,8 +723,8 @@ class Filter(ctypes.Structure):
 class Program(ctypes.Structure):
     _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.POINTER(Filter))]
 socket = {"x86_64": 41, "aarch64": 198}[os.uname().machine]
-rows = [(0x20, 0, 0, 0), (0x15, 0, 3, socket), (0x20, 0, 0, 16), (0x15, 0, 1, 10), (0x06, 0, 0, 0x00050000 | 97),
-        (0x06, 0, 0, 0x7fff0000)]
+rows = [(0x20, 0, 0, 0), (0x15, 0, 3, socket), (0x20, 0, 0, 16), (0x15, 0, 1, 10),
+        (0x06, 0, 0, 0x00050000 | 97), (0x06, 0, 0, 0x7fff0000)]
 program = Program(len(rows), (Filter * len(rows))(*[Filter(*row) for row in rows]))
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(program)) == 0, ctypes.get_errno()
@@ -952,8 +952,9 @@ def test_bad_tls_files_stop_the_start_with_one_sentence(make_server, certificate
                       (key_path, certificate_path),
                       (certificate_path, ""), ("", key_path)):
         refuses_to_start(make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_TLS_CERT=cert, TOKEN_TLS_KEY=key), "TLS")
+    absent = tmp_path / "absent"
     for cert, key, named in ((certificate_path, str(garbage), f"TOKEN_TLS_KEY {garbage}: "),
-                             (certificate_path, str(tmp_path / "no"), f"TOKEN_TLS_KEY {tmp_path / 'no'}: No such file"),
+                             (certificate_path, str(absent), f"TOKEN_TLS_KEY {absent}: No such file"),
                              (str(empty), key_path, f"TOKEN_TLS_CERT {empty}: it is empty"),
-                             (certificate_path, str(open_key), f"TOKEN_TLS_KEY {open_key}: it can be read by everybody")):
+                             (certificate_path, str(open_key), f"TOKEN_TLS_KEY {open_key}: it can be read by every")):
         refuses_to_start(make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_TLS_CERT=cert, TOKEN_TLS_KEY=key), named)
