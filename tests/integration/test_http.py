@@ -776,7 +776,8 @@ def make_certificate(folder, begins_h=-1, ends_h=24 * 90):
     alternatives = x509.SubjectAlternativeName([x509.DNSName("localhost"),
                                                 x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-                   .serial_number(x509.random_serial_number()).not_valid_before(now + datetime.timedelta(hours=begins_h))
+                   .serial_number(x509.random_serial_number())
+                   .not_valid_before(now + datetime.timedelta(hours=begins_h))
                    .not_valid_after(now + datetime.timedelta(hours=ends_h)).add_extension(alternatives, False))
     for extension in of_an_authority(key.public_key()):
         certificate = certificate.add_extension(extension, isinstance(extension, x509.BasicConstraints))
