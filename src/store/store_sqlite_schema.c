@@ -84,8 +84,8 @@ const char *const store_sqlite_migrations[STORE_SQLITE_VERSION] = {
     "ALTER TABLE access_tokens_by_expiry RENAME TO oauth_access_tokens;",
 
     /* 5: which database this is (store/identity.h) */
-    "CREATE TABLE identity(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT;"
-    "INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));",
+    ("CREATE TABLE identity(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT;"
+     "INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));"),
 };
 
 #define CLIENT_COLUMNS                                                                                                 \
