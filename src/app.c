@@ -8,6 +8,7 @@
 #include "service/failures.h"
 #include "service/feed.h"
 #include "service/replication.h"
+#include "service/store_follower.h"
 #include "store/data_dir.h"
 #include "store/migration.h"
 #include <fcntl.h>
@@ -102,14 +103,18 @@ struct err app_open_signer(struct app *app)
     return OK;
 }
 
-/* Redis when it is set, which many instances share; else memory. A server follows it; a command asks. */
+/* Redis when it is set, which many instances share; else memory. A server follows it, or the store that they share; a
+ * command asks. */
 static struct err open_cache(struct app *app)
 {
     struct service *service = &app->service;
     atomic_store(&service->revocations_known_until_ms, INT64_MAX);
     atomic_store(&service->cache_ok, !app->settings.redis_url[0] || !app->serves);
-    if (!app->settings.redis_url[0])
-        return cache_memory_open(&service->cache);
+    if (!app->settings.redis_url[0]) {
+        TRY(cache_memory_open(&service->cache));
+        bool follows = app->serves && service->store->ops->is_shared;
+        return follows ? store_follower_open(service, &service->store_follower) : OK;
+    }
     (void)signal(SIGPIPE, SIG_IGN); /* TLS writes to its socket without MSG_NOSIGNAL */
     TRY(cache_redis_open(&app->settings, &service->cache));
     return app->serves ? replication_open(service, &service->replication) : OK;
@@ -123,7 +128,7 @@ static void make_memories(struct app *app)
     service->verified = verified_cache_new((size_t)settings->verified_cache);
     if (app->serves && settings->usage_interval_s > 0 && service->store->ops->count_uses)
         service->uses = uses_new();
-    service->clients = clients_new(service->store, settings->client_cache_s);
+    service->clients = clients_new(service->store, settings->client_cache_s, settings->client_staleness_s);
     service->failures = failures_new(settings->failure_limit);
 }
 
@@ -163,6 +168,7 @@ void app_close(struct app *app)
     verified_cache_free(service->verified);
     uses_free(service->uses);
     replication_close(service->replication);
+    store_follower_close(service->store_follower);
     cache_close(service->cache);
     catchup_free(service->catchup);
     revocations_free(service->revocations);

@@ -111,6 +111,8 @@ const struct settings_row settings_rows[] = {
       "Failed authentications a minute, from one address or of one client, before others wait. 0: no limit." },
     { "TOKEN_CLIENT_CACHE_TTL", SECTION_CALLERS, SECONDS(client_cache_s, "60", 3, 3600),
       "How long a client's data is kept in memory; a disabled client is refused after that at the latest." },
+    { "TOKEN_CLIENT_STALENESS", SECTION_CALLERS, SECONDS(client_staleness_s, "3600", 0, 604800),
+      "For how long a client that is known stays known while the store can't be read. 0: no longer than otherwise." },
 
     { "TOKEN_MAX_BYTES", SECTION_LIMITS, BYTES(token_max_bytes, "16384", 1024, 65536),
       "A longer token is neither issued nor looked at." },
@@ -170,7 +172,8 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_REDIS_TIMEOUT", SECTION_REDIS, SECONDS(redis_timeout_s, "1", 1, 60),
       "How long a command of Redis may take." },
     { "TOKEN_REVOCATION_POLICY", SECTION_REDIS, WORD(revocation_policy, "strict", POLICY_STRICT, policies),
-      "While Redis can't be heard: strict refuses to say that a token is good (503); bounded goes on for a time." },
+      "While Redis, or without one the shared database, can't be heard: strict refuses to say that a token is good "
+      "(503), after TOKEN_REDIS_TIMEOUT or TOKEN_STORE_TIMEOUT; bounded goes on for a time." },
     { "TOKEN_REVOCATION_STALENESS", SECTION_REDIS, SECONDS(revocation_staleness_s, "60", 1, 86400),
       "How long bounded goes on: for so long a token revoked elsewhere may still pass." },
 

@@ -35,6 +35,7 @@ struct settings {
     int64_t token_max_bytes;       /* TOKEN_MAX_BYTES: a longer token is not looked at */
     int64_t failure_limit;         /* TOKEN_FAILURE_LIMIT: a minute, by address and by client; 0: no limit */
     int64_t client_cache_s;        /* TOKEN_CLIENT_CACHE_TTL */
+    int64_t client_staleness_s;    /* TOKEN_CLIENT_STALENESS */
     int64_t verified_cache;        /* TOKEN_VERIFIED_CACHE: entries */
     int64_t jwks_max_age_s;        /* TOKEN_JWKS_MAX_AGE */
     int64_t jwks_stale_while_revalidate_s, jwks_stale_if_error_s; /* TOKEN_JWKS_STALE_… (RFC 5861) */

@@ -2,6 +2,7 @@
  * takes the place of the oldest reading. */
 #include "service/clients.h"
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { BUCKETS = 1024, CLIENTS_MAX = 8192 };
@@ -15,7 +16,8 @@ struct entry {
 
 struct clients {
     struct store *store;
-    int64_t ttl_s;
+    int64_t ttl_s, staleness_s;
+    atomic_bool store_is_away; /* as it showed last */
     pthread_rwlock_t lock;
     size_t count;
     struct entry *buckets[BUCKETS];
@@ -39,10 +41,10 @@ static struct client client_copy(struct arena *arena, const struct client *from)
     return copy;
 }
 
-struct clients *clients_new(struct store *store, int64_t ttl_s)
+struct clients *clients_new(struct store *store, int64_t ttl_s, int64_t staleness_s)
 {
     struct clients *clients = mem_alloc(sizeof *clients);
-    *clients = (struct clients){ .store = store, .ttl_s = ttl_s };
+    *clients = (struct clients){ .store = store, .ttl_s = ttl_s, .staleness_s = staleness_s };
     pthread_rwlock_init(&clients->lock, NULL);
     return clients;
 }
@@ -76,15 +78,19 @@ static struct entry **place_of(struct clients *clients, struct str id)
     return place;
 }
 
+/* While nobody can say what has become of a client, it stays what it was, for a time. */
 bool clients_get(struct clients *clients, struct arena *arena, struct str id, int64_t now_s, struct client *out)
 {
+    int64_t good_s = clients->ttl_s;
+    if (atomic_load(&clients->store_is_away) && good_s < clients->staleness_s)
+        good_s = clients->staleness_s;
     pthread_rwlock_rdlock(&clients->lock);
     const struct entry *entry = *place_of(clients, id);
-    bool fresh = entry && now_s - entry->read_at < clients->ttl_s;
-    if (fresh)
+    bool is_good = entry && now_s - entry->read_at < good_s;
+    if (is_good)
         *out = client_copy(arena, &entry->client);
     pthread_rwlock_unlock(&clients->lock);
-    return fresh;
+    return is_good;
 }
 
 /* Under the write lock. */
@@ -140,6 +146,9 @@ static void forget(struct clients *clients, struct str id)
 struct err clients_find(struct clients *clients, struct arena *arena, struct str id, int64_t now_s, struct client *out)
 {
     struct err err = clients->store->ops->find_client(clients->store, arena, id, out);
+    atomic_store(&clients->store_is_away, err.code == ERR_UNAVAILABLE);
+    if (err.code == ERR_UNAVAILABLE && clients_get(clients, arena, id, now_s, out))
+        return OK;
     if (!err.code)
         keep(clients, out, now_s);
     else if (err.code == ERR_NOT_FOUND)

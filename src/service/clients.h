@@ -7,14 +7,16 @@
 
 struct clients;
 
-/* Entries older than `ttl_s` are not used. The store must outlive it. */
-struct clients *clients_new(struct store *store, int64_t ttl_s);
+/* Entries older than `ttl_s` are not used, nor, while the store can't be read, those older than `staleness_s` as well.
+ * The store must outlive it. */
+struct clients *clients_new(struct store *store, int64_t ttl_s, int64_t staleness_s);
 void clients_free(struct clients *clients); /* NULL allowed */
 
 /* From memory alone: false when it is not there or too old. *out is copied into the arena. */
 MUST_USE bool clients_get(struct clients *clients, struct arena *arena, struct str id, int64_t now_s,
                           struct client *out);
-/* From the store, and kept in memory. May wait. ERR_NOT_FOUND, ERR_UNAVAILABLE. */
+/* From the store, and kept in memory; from memory, while the store can't be read. May wait. ERR_NOT_FOUND,
+ * ERR_UNAVAILABLE. */
 MUST_USE struct err clients_find(struct clients *clients, struct arena *arena, struct str id, int64_t now_s,
                                  struct client *out);
 /* Reads every client in memory again from the store, so that busy ones never age out and a disabled one is refused

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "service/clients.h"
 #include "service/feed.h"
+#include "service/knowledge.h"
 #include "service/replication.h"
 #include "service/service.h"
 
@@ -56,7 +57,7 @@ struct err health_ready(struct call *call, struct response *response)
 {
     struct service *service = call->service;
     bool store_ok = atomic_load(&service->store_ok), keys_ok = atomic_load(&service->keys_ok);
-    /* Redis may be away for as long as the policy lets tokens be verified without it */
+    /* Redis, or the shared store, may be away for as long as the policy lets tokens be verified without it */
     bool knows = clock_coarse_ms() <= atomic_load(&service->revocations_known_until_ms);
     bool draining = atomic_load(&service->draining), ready = store_ok && keys_ok && knows && !draining;
     response->max_age_s = -2;
@@ -70,10 +71,10 @@ struct err health_ready(struct call *call, struct response *response)
     buf_add(body, STR("{"));
     write_state(body, STR("store"), store_ok);
     write_state(body, STR("keys"), keys_ok);
-    if (service->replication) {
+    if (service->replication)
         write_state(body, STR("cache"), atomic_load(&service->cache_ok));
+    if (service->replication || service->store_follower)
         write_state(body, STR("revocations"), knows);
-    }
     buf_add(body, STR("}"));
     write_clock(body, service);
     write_signer(body, service);
@@ -113,11 +114,11 @@ struct err publish_metrics(struct call *call, struct response *response)
     GAUGE("clock_ahead_seconds", "How far the time of day stepped ahead without being believed yet, in seconds",
           atomic_load(&service->clock_ahead_s));
     GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));
-    if (service->replication) {
+    if (service->replication)
         GAUGE("cache_up", "Whether Redis answered last", atomic_load(&service->cache_ok));
+    if (service->replication || service->store_follower)
         GAUGE("revocations_staleness_seconds", "Time since all revocations were known last, in seconds",
-              replication_staleness_s(service->replication));
-    }
+              knowledge_staleness_s(service));
     const struct lifecycle life = { view->records, view->count, service->settings };
     int64_t rotation_at = lifecycle_rotation_at(&life, call->request->now_s);
     if (rotation_at != LIFECYCLE_NEVER)

@@ -109,7 +109,8 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     look_at_clock(housekeeping);
     if (atomic_exchange(&service->flood_is_over, false))
         (void)malloc_trim(0);
-    if (catchup_store(service).code || keyring_reload(service->keyring).code || !atomic_load(&service->store_ok))
+    struct err caught_up = service->store_follower ? OK : catchup_store(service); /* else that does it */
+    if (caught_up.code || keyring_reload(service->keyring).code || !atomic_load(&service->store_ok))
         housekeeping->check_at = now; /* the store failed, or did: find out what to tell */
     move_keys(housekeeping, now);
     if (is_due(&housekeeping->check_at, now, CHECK_INTERVAL_S, nudged))

@@ -29,6 +29,9 @@
  * (cache_redis.c), so nothing can be trimmed or lost between two reads unseen: that is a gap, and everything is read
  * again.
  *
+ * How long an instance may go on by what it has read is a lease (knowledge.h), and it counts from a write that Redis
+ * took before the read: see prove().
+ *
  * Where instances share a store, nobody has to wait for the keys: whatever was acknowledged before the mark was durable
  * before it, so the store has it; what was announced before the mark and is acknowledged after the store was read is in
  * the log, which is read from its beginning, and keeps more than can be under way. The keys are compared with the store
@@ -39,6 +42,7 @@
 #include "base/random.h"
 #include "observe/log.h"
 #include "service/catchup.h"
+#include "service/knowledge.h"
 #include "service/restorer.h"
 #include "service/shared_rules.h"
 #include <pthread.h>
@@ -53,7 +57,11 @@ enum {
     PAUSE_MAX_MS = 500,
     AT_ONCE_MAX = 3, /* in a row, of what is done once more without a pause */
     NAME_LEN = 16,   /* of this instance */
+    PROOF_MS = 250,  /* from one write to the next: a quarter of the shortest lease */
+    LEASE_KEY_S = 60,
 };
+
+static const struct str lease_key = { "token-service:{revocations}:lease", 33 };
 
 const struct str replication_log = { "token-service:{revocations}:log", 31 };
 
@@ -70,7 +78,7 @@ struct replication {
     bool reads_again;               /* somebody has put back what Redis had lost */
     struct restorer *restorer;      /* where instances share a store; else NULL */
     char name[NAME_LEN + 1];
-    atomic_llong known_ms; /* clock_ms() when everything was known last */
+    int64_t proved_ms; /* clock_ms() when the last write began that Redis took */
     atomic_ullong gaps;
 };
 
@@ -98,14 +106,10 @@ static void apply_item(struct replication *replication, struct str item)
 /* --- what this instance knows --------------------------------------------------------------------------------------
  */
 
-/* Everything that was acknowledged before `at_ms` is known here. */
-static void now_known(struct replication *replication, int64_t at_ms)
+/* Everything that was acknowledged before the last proof is known here: what was read came after it. */
+static void now_known(struct replication *replication)
 {
-    const struct settings *settings = replication->service->settings;
-    int64_t lease_s = settings->revocation_policy == POLICY_STRICT ? settings->redis_timeout_s
-                                                                   : settings->revocation_staleness_s;
-    atomic_store(&replication->known_ms, at_ms);
-    atomic_store(&replication->service->revocations_known_until_ms, at_ms + lease_s * 1000);
+    knowledge_renew(replication->service, replication->proved_ms);
     if (!atomic_exchange(&replication->service->cache_ok, true))
         LOG(LOG_INFO, "revocations_current",
             LOG_INT("entries", (int64_t)revocations_count(replication->service->revocations)),
@@ -129,6 +133,21 @@ static void add_gap(struct replication *replication, const char *why)
     atomic_fetch_add(&replication->gaps, 1);
     replication->position.text[0] = '\0';
     no_longer_known(replication, why);
+}
+
+/* A read doesn't show whether the server that answers is the master still: on the lesser side of a divided network it
+ * reads as ever, while others revoke at the new one. A write shows it, where Redis is told to take none without its
+ * replicas (min-replicas-to-write). One to the server that has the log: the key's {tag} is the log's. A few a second
+ * are enough for a lease of seconds. */
+static struct err prove(struct replication *replication)
+{
+    int64_t began_ms = clock_ms();
+    const struct cache_entry mark = { lease_key, str_of(replication->name), LEASE_KEY_S };
+    if (began_ms - replication->proved_ms < PROOF_MS)
+        return OK;
+    TRY(replication->cache->ops->put(replication->cache, &mark, 1));
+    replication->proved_ms = began_ms;
+    return OK;
 }
 
 /* --- reading everything --------------------------------------------------------------------------------------------
@@ -189,7 +208,8 @@ static struct err resync(struct replication *replication)
     }
     replication->reads_again = false; /* only now: a read that failed is still to be done */
     replication->generation = generation;
-    now_known(replication, began_ms);
+    replication->proved_ms = began_ms; /* by the mark */
+    now_known(replication);
     return OK;
 }
 
@@ -224,7 +244,7 @@ static struct err follow(struct replication *replication)
     size_t count = 0;
     if (!replication->position.text[0] || replication->generation != cache->ops->generation(cache))
         TRY(resync(replication));
-    int64_t began_ms = clock_ms();
+    TRY(prove(replication));
     struct err err = read_items(replication, LISTEN_MS, &count);
     if (err.code == ERR_NOT_FOUND)
         add_gap(replication, "the log has lost the place where this instance stood");
@@ -232,7 +252,7 @@ static struct err follow(struct replication *replication)
     if (replication->reads_again)
         TRY(read_again(replication));
     if (count < BATCH && replication->generation == cache->ops->generation(cache))
-        now_known(replication, began_ms);
+        now_known(replication);
     return OK;
 }
 
@@ -302,7 +322,7 @@ struct err replication_open(struct service *service, struct replication **out)
     uint64_t name;
     random_bytes(&name, sizeof name);
     snprintf(replication->name, sizeof replication->name, "%016llx", (unsigned long long)name);
-    atomic_store(&replication->known_ms, clock_ms());
+    atomic_store(&service->revocations_known_ms, clock_ms());
     atomic_store(&service->revocations_known_until_ms, 0);
     pthread_mutex_init(&replication->lock, NULL);
     pthread_condattr_t monotonic;
@@ -346,10 +366,4 @@ uint64_t replication_epoch(const struct service *service)
 {
     uint64_t generation = service->cache->ops->generation(service->cache);
     return 1 + generation + (service->replication ? atomic_load(&service->replication->gaps) : 0);
-}
-
-double replication_staleness_s(const struct replication *replication)
-{
-    int64_t ms = clock_ms() - atomic_load(&replication->known_ms);
-    return ms > 0 ? (double)ms / 1000 : 0;
 }

@@ -14,8 +14,6 @@ MUST_USE struct err replication_open(struct service *service, struct replication
 void replication_close(struct replication *replication); /* NULL allowed */
 /* Until all revocations are known, or it is clear that Redis can't be reached now. */
 void replication_wait(struct replication *replication);
-/* How long ago this instance last knew everything, in seconds. */
-double replication_staleness_s(const struct replication *replication);
 
 /* announce.c: a revocation, before its record is handed to the group commit: in the shared cache, when it returns OK.
  * May wait. *announced goes into the response. Nothing to do, and OK, without a shared cache. */

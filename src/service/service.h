@@ -20,6 +20,7 @@ struct failures;
 struct feed;
 struct housekeeping;
 struct replication;
+struct store_follower;
 
 struct service {
     const struct settings *settings;
@@ -33,8 +34,9 @@ struct service {
     struct revocations *revocations;
     struct catchup *catchup; /* up to where the store's are in memory (catchup.h) */
     struct rules *rules;
-    struct cache *cache;             /* in memory, or the Redis of all instances */
-    struct replication *replication; /* follows it; NULL without a shared cache, and in a command */
+    struct cache *cache;                   /* in memory, or the Redis of all instances */
+    struct replication *replication;       /* follows it; NULL without a shared cache, and in a command */
+    struct store_follower *store_follower; /* where there is none, but a shared store; else NULL */
     struct verified_cache *verified;
     struct uses *uses;         /* of tokens (usage.h); NULL: nobody counts them */
     struct clients *clients;   /* clients in memory (clients.h) */
@@ -43,9 +45,9 @@ struct service {
     struct str audience;       /* TOKEN_AUDIENCE as given: comma-separated */
 
     /* What /health/ready and /metrics tell; written by housekeeping and by the front that serves. */
-    /* On clock_coarse_ms(): until then this instance knows of all revocations (replication.h). INT64_MAX: there is no
-     * other instance. */
-    atomic_llong revocations_known_until_ms;
+    /* On clock_coarse_ms(): until then this instance knows of all revocations (knowledge.h). INT64_MAX: there is no
+     * other instance. And when it knew last. */
+    atomic_llong revocations_known_until_ms, revocations_known_ms;
     atomic_bool store_ok, keys_ok, cache_ok, draining;
     _Atomic(const char *) keys_why; /* the signer's fault, static; NULL when keys_ok */
     atomic_llong latest_iat;        /* of all tokens issued here */

@@ -280,7 +280,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     service.revocations = revocations_new(false);
     service.rules = rules_new();
     service.verified = verified_cache_new(64);
-    service.clients = clients_new(service.store, settings.client_cache_s);
+    service.clients = clients_new(service.store, settings.client_cache_s, 0);
     sha256(tokens[3], hash);
     revocations_add(service.revocations, hash, NOW + 5000);
     const struct request request = request_of(&arena, input_of(data, size));

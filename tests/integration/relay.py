@@ -16,12 +16,15 @@ class Relay:
         self.lock = threading.Lock()
         self.pairs = []
         self.silent = threading.Event()  # while it is set, not a byte is handed on
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
 
     def __enter__(self):
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting.start()
         return self
 
     def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)  # or accept() would hold on to it
+        self.accepting.join()
         self.listener.close()
         self._hang_up()
 
@@ -50,20 +53,22 @@ class Relay:
                 near, _ = self.listener.accept()
             except OSError:
                 return
-            if self.silent.is_set():
-                with self.lock:
-                    self.pairs.append((near,))
-                continue
-            try:
-                far = socket.create_connection(("127.0.0.1", self.target), timeout=5)
-            except OSError:
-                near.close()
-                continue
-            far.settimeout(None)
+            self._connect(near)
+
+    def _connect(self, near):
+        if self.silent.is_set():
             with self.lock:
-                self.pairs.append((near, far))
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+                self.pairs.append((near,))
+            return
+        try:
+            far = socket.create_connection(("127.0.0.1", self.target))
+        except OSError:
+            near.close()
+            return
+        with self.lock:
+            self.pairs.append((near, far))
+        for one, other in ((near, far), (far, near)):
+            threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
 
     def _carry(self, one, other):
         with contextlib.suppress(OSError):

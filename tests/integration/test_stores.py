@@ -437,7 +437,8 @@ def test_through_a_transaction_pooler(database, pooler, make_server):
 # --- faults ---------------------------------------------------------------------------------------------------------
 
 def test_a_database_that_goes_and_comes_back(postgres, database, make_server):
-    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_STORE_TIMEOUT=2).start()
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_STORE_TIMEOUT=2,
+                         TOKEN_REVOCATION_POLICY="bounded").start()
     agent = server.add_client("agent")
     token = server.token(agent)
     postgres.kill()

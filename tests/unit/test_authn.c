@@ -28,7 +28,7 @@ static struct service service;
 static void open_service(int64_t limit)
 {
     asked = 0;
-    service = (struct service){ .clients = clients_new(&store, 3600), .failures = failures_new(limit) };
+    service = (struct service){ .clients = clients_new(&store, 3600, 0), .failures = failures_new(limit) };
 }
 
 static void close_service(void)

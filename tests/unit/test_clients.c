@@ -42,7 +42,7 @@ enum { TTL = 60 };
 
 static void a_client_is_in_memory_once_it_was_found_and_for_its_time(void **state)
 {
-    struct clients *clients = clients_new(&told.store, TTL);
+    struct clients *clients = clients_new(&told.store, TTL, 0);
     struct client got = { .is_active = false };
     (void)state;
     assert_false(clients_get(clients, &arena, STR("c1"), 1000, &got));
@@ -70,7 +70,7 @@ static void a_client_is_in_memory_once_it_was_found_and_for_its_time(void **stat
 
 static void what_was_copied_out_outlives_the_cache(void **state)
 {
-    struct clients *clients = clients_new(&told.store, TTL);
+    struct clients *clients = clients_new(&told.store, TTL, 0);
     struct client found, got;
     struct arena other;
     (void)state;
@@ -85,7 +85,7 @@ static void what_was_copied_out_outlives_the_cache(void **state)
 
 static void clients_that_do_not_exist_are_not_kept(void **state)
 {
-    struct clients *clients = clients_new(&told.store, TTL);
+    struct clients *clients = clients_new(&told.store, TTL, 0);
     struct client got;
     (void)state;
     for (int i = 0; i < 1000; i++) {
@@ -99,7 +99,7 @@ static void clients_that_do_not_exist_are_not_kept(void **state)
 
 static void a_client_that_is_gone_is_forgotten_and_one_that_is_disabled_says_so(void **state)
 {
-    struct clients *clients = clients_new(&told.store, TTL);
+    struct clients *clients = clients_new(&told.store, TTL, 0);
     struct client got;
     (void)state;
     assert_ok(clients_find(clients, &arena, STR("c1"), 1000, &got));
@@ -118,22 +118,48 @@ static void a_client_that_is_gone_is_forgotten_and_one_that_is_disabled_says_so(
 
 static void while_the_store_fails_what_is_known_stays_good_for_its_time_only(void **state)
 {
-    struct clients *clients = clients_new(&told.store, TTL);
+    struct clients *clients = clients_new(&told.store, TTL, 0);
     struct client got;
     (void)state;
     assert_ok(clients_find(clients, &arena, STR("c1"), 1000, &got));
     atomic_store(&told.failing, true);
     clients_refresh(clients, 1030);
-    assert_code(clients_find(clients, &arena, STR("c1"), 1030, &got), ERR_UNAVAILABLE, "the store fails");
+    assert_code(clients_find(clients, &arena, STR("c2"), 1030, &got), ERR_UNAVAILABLE, "one that is not known");
+    assert_ok(clients_find(clients, &arena, STR("c1"), 1030, &got));
     assert_true(clients_get(clients, &arena, STR("c1"), 1000 + TTL - 1, &got));
     assert_false(clients_get(clients, &arena, STR("c1"), 1000 + TTL, &got));
+    assert_code(clients_find(clients, &arena, STR("c1"), 1000 + TTL, &got), ERR_UNAVAILABLE, "its time is up");
+    clients_free(clients);
+}
+
+static void while_the_store_fails_a_known_client_stays_known_up_to_the_bound(void **state)
+{
+    enum { BOUND = 500 };
+    struct clients *clients = clients_new(&told.store, TTL, BOUND);
+    struct client got;
+    (void)state;
+    assert_ok(clients_find(clients, &arena, STR("c1"), 1000, &got));
+    assert_false(clients_get(clients, &arena, STR("c1"), 1000 + TTL, &got)); /* the store may be asked */
+    atomic_store(&told.failing, true);
+    assert_ok(clients_find(clients, &arena, STR("c1"), 1000 + TTL, &got)); /* it can't be: what is known counts */
+    assert_str(got.name, "name 0");
+    assert_true(clients_get(clients, &arena, STR("c1"), 1000 + BOUND - 1, &got)); /* and nobody waits for it again */
+    assert_false(clients_get(clients, &arena, STR("c1"), 1000 + BOUND, &got));
+    assert_code(clients_find(clients, &arena, STR("c1"), 1000 + BOUND, &got), ERR_UNAVAILABLE, "the bound");
+    assert_code(clients_find(clients, &arena, STR("c2"), 1000 + TTL, &got), ERR_UNAVAILABLE, "one that is not known");
+    atomic_store(&told.failing, false);
+    atomic_store(&told.disabled, true);
+    clients_refresh(clients, 1000 + TTL + 1); /* it answers again: what it says counts, and no old reading */
+    assert_true(clients_get(clients, &arena, STR("c1"), 1000 + TTL + 1, &got));
+    assert_false(got.is_active);
+    assert_false(clients_get(clients, &arena, STR("c1"), 1000 + 2 * TTL + 1, &got));
     clients_free(clients);
 }
 
 static void the_cache_is_bounded_and_drops_the_oldest_reading(void **state)
 {
     enum { MAX = 8192 };
-    struct clients *clients = clients_new(&told.store, 1000000);
+    struct clients *clients = clients_new(&told.store, 1000000, 0);
     struct client got;
     (void)state;
     for (int i = 0; i < MAX + 20; i++) {
@@ -169,7 +195,7 @@ static void *use(void *arg)
 
 static void threads_share_it(void **state)
 {
-    struct clients *clients = clients_new(&told.store, TTL);
+    struct clients *clients = clients_new(&told.store, TTL, 0);
     pthread_t threads[4];
     (void)state;
     for (size_t i = 0; i < COUNT(threads); i++)
@@ -188,4 +214,5 @@ RUN(WITH_STORE(a_client_is_in_memory_once_it_was_found_and_for_its_time),
     WITH_STORE(what_was_copied_out_outlives_the_cache), WITH_STORE(clients_that_do_not_exist_are_not_kept),
     WITH_STORE(a_client_that_is_gone_is_forgotten_and_one_that_is_disabled_says_so),
     WITH_STORE(while_the_store_fails_what_is_known_stays_good_for_its_time_only),
+    WITH_STORE(while_the_store_fails_a_known_client_stays_known_up_to_the_bound),
     WITH_STORE(the_cache_is_bounded_and_drops_the_oldest_reading), WITH_STORE(threads_share_it))
