@@ -127,6 +127,7 @@ static const struct {
     { "TOKEN_MAX_BYTES", "16384" },
     { "TOKEN_FAILURE_LIMIT", "10" },
     { "TOKEN_CLIENT_CACHE_TTL", "60" },
+    { "TOKEN_CLIENT_STALENESS", "3600" },
     { "TOKEN_REVOCATION_FEED", "on" },
     { "TOKEN_VERIFIED_CACHE", "1536" },
     { "TOKEN_JWKS_MAX_AGE", "300" },
