@@ -172,8 +172,8 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_REDIS_TIMEOUT", SECTION_REDIS, SECONDS(redis_timeout_s, "1", 1, 60),
       "How long a command of Redis may take." },
     { "TOKEN_REVOCATION_POLICY", SECTION_REDIS, WORD(revocation_policy, "strict", POLICY_STRICT, policies),
-      "While Redis, or without one the shared database, can't be heard: strict refuses to say that a token is good "
-      "(503), after TOKEN_REDIS_TIMEOUT or TOKEN_STORE_TIMEOUT; bounded goes on for a time." },
+      "While others' revocations can't be heard: strict refuses to call a token good (503), bounded goes on for a "
+      "time." },
     { "TOKEN_REVOCATION_STALENESS", SECTION_REDIS, SECONDS(revocation_staleness_s, "60", 1, 86400),
       "How long bounded goes on: for so long a token revoked elsewhere may still pass." },
 
