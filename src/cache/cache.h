@@ -2,21 +2,36 @@
  * a file a kind: memory (this process alone) and Redis (all instances). Every operation is thread-safe; with Redis it
  * may wait, so none runs on an event loop. What fails is ERR_UNAVAILABLE, and may have happened or not.
  *
- * Keys are at most CACHE_KEY_MAX bytes, values CACHE_VALUE_MAX. Times to live are at least 1 s. */
+ * Keys are at most CACHE_KEY_MAX bytes, values CACHE_VALUE_MAX. Times to live are at least 1 s,
+ * and at most CACHE_TTL_MAX_S: others become that. */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
 
 #include "base/mem.h"
 #include "base/settings.h"
 
-enum { CACHE_KEY_MAX = 256, CACHE_VALUE_MAX = 64 * 1024, CACHE_POSITION_ROOM = 48, CACHE_VISITORS_MAX = 4 };
+enum {
+    CACHE_KEY_MAX = 256,
+    CACHE_VALUE_MAX = 64 * 1024,
+    CACHE_TTL_MAX_S = INT32_MAX, /* 68 years: a longer life is cut to that */
+    CACHE_POSITION_ROOM = 48,
+    CACHE_POLICY_ROOM = 32,
+    CACHE_VISITORS_MAX = 4,
+};
+
+static inline int64_t cache_ttl_s(int64_t ttl_s)
+{
+    return ttl_s < 1 ? 1 : ttl_s > CACHE_TTL_MAX_S ? CACHE_TTL_MAX_S : ttl_s;
+}
 
 struct cache_entry {
     struct str key, value;
     int64_t ttl_s;
 };
 
-/* A value that only grows: "<high> <until_s> <text>". Neither number is negative. */
+/* A value that only grows: "<high> <until_s> <text>". Neither number is negative, nor above CACHE_MARK_MAX: what has
+ * others is none of ours. */
+#define CACHE_MARK_MAX INT64_C(999999999999)
 struct cache_mark {
     struct str key;
     int64_t high, until_s; /* until_s: s since 1970, when the value ends */
@@ -62,6 +77,8 @@ struct cache_ops {
     struct err (*take)(struct cache *, struct arena *, struct str key, struct str *value);
     /* Adds one to a counter, which ends `ttl_s` after its first; *value: what it is now. */
     struct err (*count)(struct cache *, struct str key, int64_t ttl_s, int64_t *value);
+    /* Of each key, whether it isn't there. */
+    struct err (*lacks)(struct cache *, const struct str *keys, size_t count, bool *lacking);
     /* Shows each visitor, at most CACHE_VISITORS_MAX, every key of its own that was there all the time; one may come
      * twice. All in one pass, since a pass looks at all keys that there are. ERR_CONFLICT: keys may have been missed,
      * since they moved from server to server: scan again. */
@@ -77,6 +94,8 @@ struct cache_ops {
 
     /* Grows when what had been acknowledged may be lost, in part or whole: another server, or one that restarted. */
     uint64_t (*generation)(struct cache *);
+    /* The policy by which keys with a time to live may be dropped before their end, as the cache names it; "": none. */
+    struct err (*evicts)(struct cache *, char policy[CACHE_POLICY_ROOM]);
     struct err (*check)(struct cache *); /* readiness and `doctor` */
     void (*close)(struct cache *);
 };

@@ -111,7 +111,7 @@ static struct value *set(struct cache_memory *memory, struct str key, struct str
     struct value **at = find(memory, key);
     struct value *old = *at, *value = mem_alloc(sizeof *value + key.len + text.len);
     *value = (struct value){ .next = old ? old->next : NULL, .key_len = key.len, .len = text.len };
-    value->ends_ms = clock_ms() + (ttl_s < 1 ? 1 : ttl_s) * 1000;
+    value->ends_ms = clock_ms() + cache_ttl_s(ttl_s) * 1000;
     memcpy(value->bytes, key.at, key.len);
     if (text.len > 0)
         memcpy(value->bytes + key.len, text.at, text.len);
@@ -161,6 +161,8 @@ static bool read_mark(const struct value *value, int64_t *high, int64_t *until_s
         if (end == from)
             return false;
     }
+    if (numbers[0] < 0 || numbers[0] > CACHE_MARK_MAX || numbers[1] < 0 || numbers[1] > CACHE_MARK_MAX)
+        return false;
     *high = numbers[0];
     *until_s = numbers[1];
     return true;
@@ -229,6 +231,16 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
     if (!counter)
         counter = set(memory, key, (struct str){ 0, 0 }, ttl_s);
     *value = ++counter->counter;
+    pthread_mutex_unlock(&memory->lock);
+    return OK;
+}
+
+static struct err lacks(struct cache *cache, const struct str *keys, size_t count, bool *lacking)
+{
+    struct cache_memory *memory = memory_of(cache);
+    pthread_mutex_lock(&memory->lock);
+    for (size_t i = 0; i < count; i++)
+        lacking[i] = !*find(memory, keys[i]);
     pthread_mutex_unlock(&memory->lock);
     return OK;
 }
@@ -356,6 +368,13 @@ static uint64_t generation(struct cache *cache)
     return 1; /* what is in memory is lost with the process alone */
 }
 
+static struct err evicts(struct cache *cache, char policy[CACHE_POLICY_ROOM])
+{
+    (void)cache;
+    policy[0] = '\0';
+    return OK;
+}
+
 static struct err check(struct cache *cache)
 {
     (void)cache;
@@ -392,10 +411,12 @@ static const struct cache_ops memory_ops = {
     .get = get,
     .take = take,
     .count = count_up,
+    .lacks = lacks,
     .scan = scan,
     .append = append,
     .read = read_log,
     .generation = generation,
+    .evicts = evicts,
     .check = check,
     .close = close_memory,
 };

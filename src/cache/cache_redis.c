@@ -5,6 +5,7 @@
  * alone could not tell. */
 #include "cache/cache.h"
 #include "cache/redis_scan.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 struct cache_redis {
@@ -33,8 +34,7 @@ static struct err set_all(struct cache *cache, const struct cache_entry *entries
     for (size_t i = 0; i < count; i++) {
         const struct cache_entry *each = &entries[i];
         commands[i] = REDIS_COMMAND(each->key, only_new ? redis_form_set_nx : redis_form_ok, STR("SET"), each->key,
-                                    each->value, STR("EX"), number(&arena, each->ttl_s < 1 ? 1 : each->ttl_s),
-                                    STR("NX"));
+                                    each->value, STR("EX"), number(&arena, cache_ttl_s(each->ttl_s)), STR("NX"));
         commands[i].count -= !only_new;
     }
     TRY(redis_run_many(redis_of(cache), &arena, commands, count, replies));
@@ -60,10 +60,11 @@ static struct err add(struct cache *cache, const struct cache_entry *entries, si
 static const char raise_script[] =
     "local high, last, text = ARGV[1], ARGV[2], ARGV[4] "
     "local h, l = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%d+) ') "
+    "if h and (#h > 12 or #l > 12) then h, l = nil, nil end " /* above CACHE_MARK_MAX */
     "if h and tonumber(h) >= tonumber(high) and tonumber(l) >= tonumber(last) then return redis.status_reply('OK') end "
     "if h and tonumber(h) > tonumber(high) then high = h end "
     "if h and tonumber(l) > tonumber(last) then last = l end "
-    "local ttl = math.max(1, tonumber(last) - tonumber(ARGV[3])) "
+    "local ttl = math.min(2147483647, math.max(1, tonumber(last) - tonumber(ARGV[3]))) "
     "return redis.call('SET', KEYS[1], high .. ' ' .. last .. ' ' .. text, 'EX', string.format('%.0f', ttl))";
 
 static struct err raise_all(struct cache *cache, const struct cache_mark *marks, size_t count, int64_t now_s)
@@ -107,8 +108,8 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
     const struct redis_command commands[] = {
-        REDIS_COMMAND(key, redis_form_set_nx, STR("SET"), key, STR("0"), STR("EX"),
-                      number(&arena, ttl_s < 1 ? 1 : ttl_s), STR("NX")),
+        REDIS_COMMAND(key, redis_form_set_nx, STR("SET"), key, STR("0"), STR("EX"), number(&arena, cache_ttl_s(ttl_s)),
+                      STR("NX")),
         REDIS_COMMAND(key, redis_form_count, STR("INCR"), key),
         REDIS_COMMAND(key, redis_form_life, STR("TTL"), key),
     };
@@ -116,11 +117,25 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
     TRY(redis_run_many(redis_of(cache), &arena, commands, 3, replies));
     if (replies[2]->number == -1) {
         const struct redis_command end = REDIS_COMMAND(key, redis_form_did, STR("EXPIRE"), key,
-                                                       number(&arena, ttl_s < 1 ? 1 : ttl_s));
+                                                       number(&arena, cache_ttl_s(ttl_s)));
         const struct reply *ignored;
         TRY(redis_run(redis_of(cache), &arena, &end, &ignored));
     }
     *value = replies[1]->number;
+    return OK;
+}
+
+static struct err lacks(struct cache *cache, const struct str *keys, size_t count, bool *lacking)
+{
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct redis_command *commands = arena_alloc(&arena, (count + 1) * sizeof *commands);
+    const struct reply **replies = arena_alloc(&arena, (count + 1) * sizeof(const struct reply *));
+    for (size_t i = 0; i < count; i++)
+        commands[i] = REDIS_COMMAND(keys[i], redis_form_did, STR("EXISTS"), keys[i]);
+    TRY(redis_run_many(redis_of(cache), &arena, commands, count, replies));
+    for (size_t i = 0; i < count; i++)
+        lacking[i] = replies[i]->number == 0;
     return OK;
 }
 
@@ -237,6 +252,47 @@ static uint64_t generation(struct cache *cache)
     return redis_generation(redis_of(cache));
 }
 
+/* Of a server, "" for noeviction. INFO says it everywhere; CONFIG is kept from the users of a managed Redis. */
+static struct err read_policy(struct redis_connection *connection, int64_t deadline_ms, char policy[CACHE_POLICY_ROOM])
+{
+    const struct redis_command info = REDIS_COMMAND(NO_KEY, redis_form_text, STR("INFO"), STR("memory"));
+    static const struct str name = { "maxmemory_policy:", 17 };
+    const struct reply *reply = NULL;
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    TRY(redis_connection_converse(connection, &arena, &info, 1, deadline_ms, &reply));
+    struct str rest = reply->kind == REPLY_TEXT ? reply->text : STR(""), line;
+    while (str_next_item(&rest, '\n', &line)) {
+        if (!str_has_prefix(line, name))
+            continue;
+        struct str value = { line.at + name.len, line.len - name.len };
+        while (value.len > 0 && value.at[value.len - 1] == '\r')
+            value.len--;
+        snprintf(policy, CACHE_POLICY_ROOM, "%.*s", (int)(value.len < 31 ? value.len : 31), value.at);
+        if (str_eq(value, STR("noeviction")))
+            policy[0] = '\0';
+        return OK;
+    }
+    return failed(ERR_UNAVAILABLE, "Redis does not say by which policy it evicts keys");
+}
+
+/* Of all servers that hold keys, the first that evicts any. */
+static struct err evicts(struct cache *cache, char policy[CACHE_POLICY_ROOM])
+{
+    struct redis *redis = redis_of(cache);
+    size_t masters = 0;
+    policy[0] = '\0';
+    TRY(redis_masters(redis, &masters));
+    for (size_t i = 0; i < masters && !policy[0]; i++) {
+        struct redis_loan loan;
+        TRY(redis_lend(redis, i, &loan));
+        struct err err = read_policy(loan.connection, redis_deadline(redis), policy);
+        redis_take_back(redis, &loan, err.code ? err.why : NULL);
+        TRY(err);
+    }
+    return OK;
+}
+
 /* A write, since a replica or a full server would answer PING. */
 static struct err check(struct cache *cache)
 {
@@ -259,10 +315,12 @@ static const struct cache_ops redis_ops = {
     .get = get,
     .take = take,
     .count = count_up,
+    .lacks = lacks,
     .scan = scan,
     .append = append,
     .read = read_log,
     .generation = generation,
+    .evicts = evicts,
     .check = check,
     .close = close_redis,
 };

@@ -299,6 +299,8 @@ static struct err run(struct redis *redis, struct arena *arena, const struct red
             redis_pool_drop(redis->pool, &asked);
             forget_location(redis);
         } else if (!is_redirected) {
+            if (reply_is_error(*out, STR("NOREPLICAS"))) /* perhaps another is the master by now: who is, is asked */
+                forget_location(redis);
             return (*out)->kind == REPLY_ERROR ? refused(command, *out) : OK;
         }
     }

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "jose/jws.h"
 #include "observe/log.h"
+#include "service/eviction.h"
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -73,6 +74,18 @@ static const char *note_of_store(const struct store *store)
     return str_eq(name, STR("postgres"))   ? "postgres: reads and writes in DATABASE_URL"
            : str_eq(name, STR("supabase")) ? "supabase: reads and writes in SUPABASE_URL"
                                            : "sqlite: reads and writes";
+}
+
+/* Takes writes; and keeps what it was given, or is not relied upon for that. */
+static struct err check_cache(struct service *service)
+{
+    TRY(service->cache->ops->check(service->cache));
+    struct err err = eviction_check(service);
+    if (err.code && service->settings->revocation_policy != POLICY_STRICT) {
+        LOG(LOG_WARN, "redis_may_evict", LOG_TEXT_("why", err.why));
+        return OK;
+    }
+    return err;
 }
 
 static struct err check_dir(const struct settings *settings)
@@ -149,7 +162,7 @@ static int examine(struct app *app, bool json)
         { "data", check_dir(&app->settings), "the data directory is the service's alone" },
         { "store", opened.code ? unopened : service->store->ops->check(service->store),
           opened.code ? "" : note_of_store(service->store) },
-        { "cache", opened.code ? unopened : service->cache->ops->check(service->cache),
+        { "cache", opened.code ? unopened : check_cache(&app->service),
           opened.code || !service->cache->ops->is_shared ? "memory: this instance is the only one"
                                                          : "redis: it takes writes" },
         { "signer", opened.code ? unopened : service->signer->ops->check(service->signer),

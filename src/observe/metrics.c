@@ -71,6 +71,8 @@ static const struct {
     [COUNT_REDIS_REDIRECTIONS] = { "", "token_service_redis_redirections_total", "Answers MOVED of a Redis Cluster" },
     [COUNT_REVOCATIONS_RESYNCS] = { "", "token_service_revocations_resyncs_total",
                                     "Times that all revocations were read from Redis" },
+    [COUNT_KEYS_RESTORED] = { "", "token_service_revocation_keys_restored_total",
+                              "Single keys that Redis had lost, and that were put back" },
     [COUNT_STORE_EPOCHS] = { "", "token_service_store_epochs_total",
                              "Times that the store was found to be another one, or an older state of itself" },
     [COUNT_USES_WRITTEN] = { "result=\"written\"", "token_service_token_uses_total",

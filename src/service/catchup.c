@@ -234,7 +234,7 @@ static void add_key(void *context, struct str key, int64_t ttl_s)
     const struct listener *listener = context;
     unsigned char hash[32];
     if (read_key(key, hash))
-        revocations_add(listener->service->revocations, hash, now_s() + ttl_s);
+        revocations_add(listener->service->revocations, hash, now_s() + cache_ttl_s(ttl_s));
 }
 
 /* Every key; the rules among them also into `seen`. */
@@ -269,7 +269,8 @@ static struct err push(struct reader *reader, struct arena *arena, const struct 
     int64_t now = now_s();
     for (size_t i = 0; i < count; i++) {
         revocation_hold(reader->service, &found[i]);
-        if (found[i].kind != REVOKED_TOKEN || tally_is_ticked(reader->tally, found[i].hash))
+        if (found[i].kind != REVOKED_TOKEN || found[i].expires_at <= now ||
+            tally_is_ticked(reader->tally, found[i].hash))
             continue;
         char *key = arena_alloc(arena, REVOCATION_KEY_LEN + 1);
         entries[lacking++] = (struct cache_entry){ .key = revocation_key(found[i].hash, key),

@@ -2,6 +2,7 @@
  * here asks a dependency, so a probe never waits. */
 #include "base/clock.h"
 #include "service/clients.h"
+#include "service/eviction.h"
 #include "service/feed.h"
 #include "service/knowledge.h"
 #include "service/replication.h"
@@ -53,13 +54,26 @@ static void write_clock(struct buf *body, struct service *service)
     buf_add(body, STR("}"));
 }
 
+static void write_cache(struct buf *body, struct service *service)
+{
+    if (!atomic_load(&service->cache_evicts))
+        return;
+    json_write_name(body, STR("cache"));
+    buf_add(body, STR("{"));
+    json_write_name(body, STR("why"));
+    json_write_str(body, str_of(eviction_why));
+    buf_add(body, STR("}"));
+}
+
 struct err health_ready(struct call *call, struct response *response)
 {
     struct service *service = call->service;
     bool store_ok = atomic_load(&service->store_ok), keys_ok = atomic_load(&service->keys_ok);
     /* Redis, or the shared store, may be away for as long as the policy lets tokens be verified without it */
     bool knows = clock_coarse_ms() <= atomic_load(&service->revocations_known_until_ms);
-    bool draining = atomic_load(&service->draining), ready = store_ok && keys_ok && knows && !draining;
+    bool is_strict = service->settings->revocation_policy == POLICY_STRICT;
+    bool keeps = !is_strict || !atomic_load(&service->cache_evicts);
+    bool draining = atomic_load(&service->draining), ready = store_ok && keys_ok && knows && keeps && !draining;
     response->max_age_s = -2;
     response->status = ready ? 200 : 503;
     response->outcome = ready ? ERR_OK : ERR_UNAVAILABLE;
@@ -72,11 +86,12 @@ struct err health_ready(struct call *call, struct response *response)
     write_state(body, STR("store"), store_ok);
     write_state(body, STR("keys"), keys_ok);
     if (service->replication)
-        write_state(body, STR("cache"), atomic_load(&service->cache_ok));
+        write_state(body, STR("cache"), atomic_load(&service->cache_ok) && keeps);
     if (service->replication || service->store_follower)
         write_state(body, STR("revocations"), knows);
     buf_add(body, STR("}"));
     write_clock(body, service);
+    write_cache(body, service);
     write_signer(body, service);
     json_write_name(body, STR("store"));
     buf_add(body, STR("{"));
@@ -114,8 +129,11 @@ struct err publish_metrics(struct call *call, struct response *response)
     GAUGE("clock_ahead_seconds", "How far the time of day stepped ahead without being believed yet, in seconds",
           atomic_load(&service->clock_ahead_s));
     GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));
-    if (service->replication)
+    if (service->replication) {
         GAUGE("cache_up", "Whether Redis answered last", atomic_load(&service->cache_ok));
+        GAUGE("cache_may_evict", "Whether Redis may drop keys that are to be kept, by its maxmemory-policy",
+              atomic_load(&service->cache_evicts));
+    }
     if (service->replication || service->store_follower)
         GAUGE("revocations_staleness_seconds", "Time since all revocations were known last, in seconds",
               knowledge_staleness_s(service));

@@ -42,6 +42,7 @@
 #include "base/random.h"
 #include "observe/log.h"
 #include "service/catchup.h"
+#include "service/eviction.h"
 #include "service/knowledge.h"
 #include "service/restorer.h"
 #include "service/shared_rules.h"
@@ -76,7 +77,7 @@ struct replication {
     struct cache_position position; /* "": to be found */
     uint64_t generation;            /* of the cache, when everything was read last */
     bool reads_again;               /* somebody has put back what Redis had lost */
-    struct restorer *restorer;      /* where instances share a store; else NULL */
+    struct restorer *restorer;
     char name[NAME_LEN + 1];
     int64_t proved_ms; /* clock_ms() when the last write began that Redis took */
     atomic_ullong gaps;
@@ -153,6 +154,11 @@ static struct err prove(struct replication *replication)
 /* --- reading everything --------------------------------------------------------------------------------------------
  */
 
+static bool shares_store(const struct replication *replication)
+{
+    return replication->service->store->ops->is_shared;
+}
+
 /* The keys too, and what Redis lacks is put back: by this thread, since nobody else's store has what this one has. */
 static struct err read_both(struct replication *replication, const struct cache_position *mark)
 {
@@ -195,11 +201,12 @@ static struct err resync(struct replication *replication)
     replication->position.text[0] = '\0';
     /* first: a connection shows which server it is, and all that is read after that counts for it */
     TRY(cache->ops->check(cache));
+    eviction_look(replication->service);
     uint64_t generation = cache->ops->generation(cache);
     int64_t began_ms = clock_ms();
     int len = snprintf(text, sizeof text, "mark %s", replication->name);
     TRY(cache->ops->append(cache, replication_log, (struct str){ text, (size_t)len }, &mark));
-    struct err err = replication->restorer ? read_store_and_log(replication) : read_both(replication, &mark);
+    struct err err = shares_store(replication) ? read_store_and_log(replication) : read_both(replication, &mark);
     if (!err.code && generation != cache->ops->generation(cache))
         err = failed(ERR_CONFLICT, "Redis changed while revocations were read");
     if (err.code) {
@@ -230,7 +237,7 @@ struct err replication_restore(struct service *service, const char *name)
 /* Somebody else has put back what Redis had lost. */
 static struct err read_again(struct replication *replication)
 {
-    TRY(replication->restorer ? catchup_store(replication->service) : catchup_keys(replication->service));
+    TRY(shares_store(replication) ? catchup_store(replication->service) : catchup_keys(replication->service));
     replication->reads_again = false;
     return OK;
 }
@@ -330,8 +337,7 @@ struct err replication_open(struct service *service, struct replication **out)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&replication->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    struct err err = service->store->ops->is_shared ? restorer_open(service, replication->name, &replication->restorer)
-                                                    : OK;
+    struct err err = restorer_open(service, replication->name, &replication->restorer);
     if (!err.code && pthread_create(&replication->thread, NULL, run, replication) != 0)
         err = failed(ERR_INTERNAL, "the thread that follows revocations could not be started");
     if (err.code) {

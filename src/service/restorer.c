@@ -1,6 +1,10 @@
-/* service/restorer.c: one round for each time that it was woken, again after a pause when that failed. */
+/* service/restorer.c: a comparison of all when it was woken, and between that one of some keys each second; after
+ * failures less and less often. */
 #include "service/restorer.h"
+#include "base/clock.h"
 #include "observe/log.h"
+#include "service/comparison.h"
+#include "service/eviction.h"
 #include "service/replication.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -8,7 +12,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAUSE_S = 1, BACKGROUND_NICE = 10 };
+enum {
+    ROUND_MS = 1000,
+    DEAR_ROUND_MS = 5000, /* where a look into the store is dear */
+    PAUSE_MAX_MS = 30000,
+    LOOK_ROUNDS = 5, /* from one look at how Redis evicts to the next */
+    BACKGROUND_NICE = 10,
+};
 
 struct restorer {
     struct service *service;
@@ -17,38 +27,63 @@ struct restorer {
     pthread_mutex_t lock;
     pthread_cond_t woken;
     bool wanted, stopping; /* under the lock */
+    struct comparison comparison;
+    unsigned failures, rounds; /* failures in a row */
 };
 
-/* Under the lock: until there is work; after a failure at least PAUSE_S. False at the end. */
-static bool await(struct restorer *restorer, bool has_failed)
+/* How long after the last round the next one begins. */
+static int64_t pause_ms(const struct restorer *restorer)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PAUSE_S;
-    while (has_failed && !restorer->stopping && pthread_cond_timedwait(&restorer->woken, &restorer->lock, &until) == 0)
+    int64_t ms = restorer->service->store->ops->is_dear ? DEAR_ROUND_MS : ROUND_MS;
+    for (unsigned i = 0; i < restorer->failures && ms < PAUSE_MAX_MS; i++)
+        ms *= 2;
+    return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
+}
+
+/* Under the lock: until it is time, or, unless the last round failed, somebody wakes it. False at the end. */
+static bool await(struct restorer *restorer)
+{
+    int64_t at_ms = clock_ms() + pause_ms(restorer);
+    const struct timespec until = { .tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000 };
+    while (!restorer->stopping && !(restorer->wanted && restorer->failures == 0) &&
+           pthread_cond_timedwait(&restorer->woken, &restorer->lock, &until) == 0)
         ;
-    while (!restorer->wanted && !restorer->stopping)
-        pthread_cond_wait(&restorer->woken, &restorer->lock);
     return !restorer->stopping;
+}
+
+static struct err compare_some(struct restorer *restorer)
+{
+    size_t restored = 0;
+    struct err err = comparison_round(restorer->service, &restorer->comparison, &restored);
+    if (restored > 0)
+        LOG(LOG_WARN, "revocations_restored", LOG_INT("entries", (int64_t)restored));
+    if (restorer->rounds++ % LOOK_ROUNDS == 0)
+        eviction_look(restorer->service);
+    return err;
+}
+
+/* Under the lock, which is not held meanwhile. */
+static void work(struct restorer *restorer)
+{
+    bool is_wanted = restorer->wanted;
+    restorer->wanted = false;
+    pthread_mutex_unlock(&restorer->lock);
+    struct err err = is_wanted ? replication_restore(restorer->service, restorer->name) : compare_some(restorer);
+    if (err.code && restorer->failures == 0)
+        LOG(LOG_WARN, "revocations_not_restored", LOG_TEXT_("why", err.why));
+    restorer->failures = err.code ? restorer->failures + 1 : 0;
+    pthread_mutex_lock(&restorer->lock);
+    restorer->wanted = restorer->wanted || (is_wanted && err.code);
 }
 
 static void *run(void *arg)
 {
     struct restorer *restorer = arg;
-    bool has_failed = false;
     pthread_setname_np(pthread_self(), "restorer");
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE);
     pthread_mutex_lock(&restorer->lock);
-    while (await(restorer, has_failed)) {
-        restorer->wanted = false;
-        pthread_mutex_unlock(&restorer->lock);
-        struct err err = replication_restore(restorer->service, restorer->name);
-        pthread_mutex_lock(&restorer->lock);
-        if (err.code && !has_failed)
-            LOG(LOG_WARN, "revocations_not_restored", LOG_TEXT_("why", err.why));
-        has_failed = err.code != ERR_OK;
-        restorer->wanted = restorer->wanted || has_failed;
-    }
+    while (await(restorer))
+        work(restorer);
     pthread_mutex_unlock(&restorer->lock);
     return NULL;
 }

@@ -1,5 +1,5 @@
-/* service/restorer.h: compares the shared cache's keys with the store, on a thread of its own, and puts back what it
- * has lost; for replication.c. */
+/* service/restorer.h: compares the shared cache's keys with what is known here, on a thread of its own, and puts back
+ * what it has lost; for replication.c. All of them when it is woken, else some each second. */
 #ifndef SERVICE_RESTORER_H
 #define SERVICE_RESTORER_H
 

@@ -49,6 +49,7 @@ struct service {
      * other instance. And when it knew last. */
     atomic_llong revocations_known_until_ms, revocations_known_ms;
     atomic_bool store_ok, keys_ok, cache_ok, draining;
+    atomic_bool cache_evicts;       /* the shared cache may drop keys before their end (eviction.h) */
     _Atomic(const char *) keys_why; /* the signer's fault, static; NULL when keys_ok */
     atomic_llong latest_iat;        /* of all tokens issued here */
     atomic_llong clock_ahead_s;     /* how far the time of day is ahead of what is believed (wall_clock.h) */

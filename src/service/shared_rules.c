@@ -7,12 +7,13 @@
 #include <stdio.h>
 
 static const struct str key_prefix = { "token-service:rule:", 19 };
-enum { KEY_LEN = 19 + 64, KEY_ROOM = KEY_LEN + 1 };
+enum { KEY_LEN = RULE_KEY_ROOM - 1 };
 
-static void write_key(const unsigned char hash[32], char to[KEY_ROOM])
+struct str shared_rules_key(const unsigned char hash[32], char to[RULE_KEY_ROOM])
 {
     memcpy(to, key_prefix.at, key_prefix.len);
     hex_write(hash, 32, to + key_prefix.len);
+    return (struct str){ to, KEY_LEN };
 }
 
 static bool read_key(struct str key, unsigned char hash[32])
@@ -44,9 +45,9 @@ static bool read_value(struct str value, int64_t *before, int64_t *expires_at)
 
 struct err shared_rules_put(struct cache *cache, const struct record *record, int64_t now_s, char item[RULE_ITEM_ROOM])
 {
-    char key[KEY_ROOM];
-    write_key(record->token_hash, key);
-    const struct cache_mark mark = { { key, KEY_LEN }, record->before, record->expires_at, record->reason };
+    char key[RULE_KEY_ROOM];
+    const struct cache_mark mark = { shared_rules_key(record->token_hash, key), record->before, record->expires_at,
+                                     record->reason };
     snprintf(item, RULE_ITEM_ROOM, "rule %.64s %lld %lld", key + key_prefix.len, (long long)record->before,
              (long long)record->expires_at);
     return cache->ops->raise(cache, &mark, 1, now_s);
@@ -111,10 +112,9 @@ struct err shared_rules_push(struct service *service, struct rules *seen, const 
             continue;
         if (!marks)
             marks = arena_alloc(&arena, count * sizeof *marks);
-        char *key = arena_alloc(&arena, KEY_ROOM);
-        write_key(found[i].hash, key);
-        marks[lacking++] =
-            (struct cache_mark){ { key, KEY_LEN }, found[i].before, found[i].expires_at, found[i].reason };
+        char *key = arena_alloc(&arena, RULE_KEY_ROOM);
+        marks[lacking++] = (struct cache_mark){ shared_rules_key(found[i].hash, key), found[i].before,
+                                                found[i].expires_at, found[i].reason };
     }
     if (lacking == 0)
         return OK;
@@ -129,15 +129,14 @@ struct err shared_rules_push(struct service *service, struct rules *seen, const 
 struct err shared_rules_ask(struct service *service, struct verified *entry)
 {
     unsigned char room[VERIFIED_RULES][32];
-    char key[KEY_ROOM];
+    char key[RULE_KEY_ROOM];
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
     const unsigned char(*hashes)[32] = rule_hashes_of(entry, room);
     for (size_t i = 0; i < VERIFIED_RULES; i++) {
         struct str value;
         int64_t before, expires_at;
-        write_key(hashes[i], key);
-        struct err err = service->cache->ops->get(service->cache, &arena, (struct str){ key, KEY_LEN }, &value);
+        struct err err = service->cache->ops->get(service->cache, &arena, shared_rules_key(hashes[i], key), &value);
         if (err.code == ERR_NOT_FOUND)
             continue;
         if (err.code)

@@ -6,7 +6,10 @@
 
 #include "service/service.h"
 
-enum { RULE_ITEM_ROOM = 128 };
+enum { RULE_ITEM_ROOM = 128, RULE_KEY_ROOM = 19 + 64 + 1 };
+
+/* What the shared cache calls a rule. */
+struct str shared_rules_key(const unsigned char hash[32], char to[RULE_KEY_ROOM]);
 
 /* A number of seconds in decimal digits. */
 MUST_USE bool read_seconds(struct str text, int64_t *out);

@@ -111,11 +111,11 @@ def single(home, *settings, **options):
     return Redis(home, 'save ""', *settings, **options)
 
 
-def with_login(home):
+def with_login(home, *settings):
     """A user of its own, who may do what the service does, on its keys alone; the default user may nothing."""
     user = (f"user service on >{PASSWORD} ~revoked:* ~token-service:* +@read +@write +@connection -@dangerous +info "
             "+role +cluster|slots +eval")
-    redis = Redis(home, 'save ""', user, "user default off", login="service:a-Pass%3Aw%25rd%40of%2Ftests@",
+    redis = Redis(home, 'save ""', user, "user default off", *settings, login="service:a-Pass%3Aw%25rd%40of%2Ftests@",
                   cli=("--user", "service", "--pass", PASSWORD, "--no-auth-warning"))
     return redis
 

@@ -274,6 +274,40 @@ static void raise_one(const char *key, int64_t high, int64_t until_s, const char
     assert_ok(cache->ops->raise(cache, &mark, 1, 1000));
 }
 
+/* Whatever somebody has put in its place, near the end of the integers above all. */
+static void what_is_no_mark_is_written_over(void **state)
+{
+    static const char *const values[] = { "1 9223372036854775807 x",
+                                          "9223372036854775807 1 x",
+                                          "1000000000000 5 x",
+                                          "1 99999999999999999999999999 x",
+                                          "-5 3 x",
+                                          "x" };
+    (void)state;
+    for (size_t i = 0; i < COUNT(values); i++) {
+        const struct cache_entry entry = { STR("mark:none"), str_of(values[i]), 100 };
+        assert_ok(cache->ops->put(cache, &entry, 1));
+        raise_one("mark:none", 500, 2000, "ours");
+        expect("mark:none", "500 2000 ours");
+    }
+}
+
+static void what_is_lacking_is_said_of_each_key(void **state)
+{
+    const struct cache_entry entries[] = { { STR("lack:1"), STR("x"), 100 }, { STR("lack:3"), STR(""), INT64_MAX } };
+    const struct str keys[] = { STR("lack:1"), STR("lack:2"), STR("lack:3"), STR("lack:1") };
+    bool lacking[COUNT(keys)] = { true, false, true, true };
+    char policy[CACHE_POLICY_ROOM] = "x";
+    (void)state;
+    assert_ok(cache->ops->put(cache, entries, COUNT(entries))); /* the longest life there is, and no overflow */
+    assert_ok(cache->ops->lacks(cache, keys, COUNT(keys), lacking));
+    for (size_t i = 0; i < COUNT(keys); i++)
+        assert_int_equal(lacking[i], i == 1);
+    assert_ok(cache->ops->lacks(cache, NULL, 0, NULL));
+    assert_ok(cache->ops->evicts(cache, policy));
+    assert_str(str_of(policy), "");
+}
+
 static void a_mark_only_grows(void **state)
 {
     (void)state;
@@ -544,6 +578,8 @@ int main(int argc, char **argv)
         TEST(a_scan_sees_every_key_of_its_prefix),
         TEST(a_mark_only_grows),
         TEST(of_several_who_raise_a_mark_the_highest_stays),
+        TEST(what_is_no_mark_is_written_over),
+        TEST(what_is_lacking_is_said_of_each_key),
         TEST(a_scan_may_ask_for_values),
         TEST(a_scan_shows_each_visitor_its_own_in_one_pass),
         TEST(a_log_is_read_on_from_a_position),

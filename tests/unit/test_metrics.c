@@ -182,6 +182,7 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_REDIS_RECONNECTS] = "token_service_redis_reconnects_total",
         [COUNT_REDIS_REDIRECTIONS] = "token_service_redis_redirections_total",
         [COUNT_REVOCATIONS_RESYNCS] = "token_service_revocations_resyncs_total",
+        [COUNT_KEYS_RESTORED] = "token_service_revocation_keys_restored_total",
         [COUNT_STORE_EPOCHS] = "token_service_store_epochs_total",
         [COUNT_USES_WRITTEN] = "token_service_token_uses_total{result=\"written\"}",
         [COUNT_USES_DROPPED] = "token_service_token_uses_total{result=\"dropped\"}",

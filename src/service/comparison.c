@@ -1,0 +1,114 @@
+/* service/comparison.c: first what the store has, with the reasons that others read in the keys; then, without a store
+ * that all share, what only memory has: another instance's store knows it, but that instance may be gone. */
+#include "service/comparison.h"
+#include "base/hex.h"
+#include "service/catchup.h"
+#include "service/replication.h"
+#include "service/shared_rules.h"
+#include <stdio.h>
+#include <time.h>
+
+/* A page of what is known. */
+struct page {
+    struct revocation entries[COMPARED_MAX];
+    size_t count;
+    bool lacking[COMPARED_MAX]; /* in the cache */
+};
+
+static struct err find_lacking(struct cache *cache, struct arena *arena, struct page *page)
+{
+    struct str *keys = arena_alloc(arena, (page->count + 1) * sizeof *keys);
+    for (size_t i = 0; i < page->count; i++) {
+        const struct revocation *entry = &page->entries[i];
+        keys[i] = entry->kind == REVOKED_TOKEN ? revocation_key(entry->hash, arena_alloc(arena, REVOCATION_KEY_LEN + 1))
+                                               : shared_rules_key(entry->hash, arena_alloc(arena, RULE_KEY_ROOM));
+    }
+    return cache->ops->lacks(cache, keys, page->count, page->lacking);
+}
+
+/* The same as when it was revoked: the key, then the item. Somebody may have put it there since: nothing is lowered. */
+static struct err put_back(struct service *service, const struct revocation *entry, int64_t now_s)
+{
+    struct cache *cache = service->cache;
+    struct cache_position ignored;
+    char key[REVOCATION_KEY_LEN + 1], item[RULE_ITEM_ROOM];
+    size_t added = 0;
+    const struct record rule = {
+        .revokes = entry->kind, .before = entry->before, .expires_at = entry->expires_at, .reason = entry->reason
+    };
+    const struct cache_entry token = { .key = revocation_key(entry->hash, key),
+                                       .value = entry->reason.len > 0 ? entry->reason : STR("revoked"),
+                                       .ttl_s = entry->expires_at - now_s };
+    if (entry->kind == REVOKED_TOKEN) {
+        TRY(cache->ops->add(cache, &token, 1, &added));
+        snprintf(item, sizeof item, "revoked %.64s %lld", key + REVOCATION_PREFIX_LEN, (long long)entry->expires_at);
+    } else {
+        struct record record = rule;
+        memcpy(record.token_hash, entry->hash, sizeof record.token_hash);
+        TRY(shared_rules_put(cache, &record, now_s, item));
+    }
+    return service->store->ops->is_shared ? OK : cache->ops->append(cache, replication_log, str_of(item), &ignored);
+}
+
+static struct err compare(struct service *service, struct arena *arena, struct page *page, int64_t now_s,
+                          size_t *restored)
+{
+    TRY(find_lacking(service->cache, arena, page));
+    for (size_t i = 0; i < page->count; i++) {
+        if (!page->lacking[i])
+            continue;
+        TRY(put_back(service, &page->entries[i], now_s));
+        metrics_count(COUNT_KEYS_RESTORED, 1);
+        ++*restored;
+    }
+    return OK;
+}
+
+/* --- what is known ----------------------------------------------------------------------------------------------- */
+
+static struct err read_stored(struct service *service, struct arena *arena, struct comparison *comparison,
+                              int64_t now_s, struct page *page)
+{
+    struct store *store = service->store;
+    struct revocation *found = NULL;
+    struct sequence ignored; /* when positions begin anew, this walk ends early or late, and the next one is whole */
+    TRY(store->ops->revocations_since(store, arena, comparison->position, now_s, COMPARED_MAX, &found, &page->count,
+                                      &ignored));
+    if (page->count > 0)
+        memcpy(page->entries, found, page->count * sizeof *found);
+    comparison->position = page->count > 0 ? found[page->count - 1].position : 0;
+    if (page->count < COMPARED_MAX) {
+        comparison->position = 0;
+        comparison->is_in_memory = !store->ops->is_shared;
+    }
+    return OK;
+}
+
+static void read_held(struct service *service, struct arena *arena, struct comparison *comparison, int64_t now_s,
+                      struct page *page)
+{
+    struct revoked *held = arena_alloc(arena, COMPARED_MAX * sizeof *held);
+    page->count = revocations_list(service->revocations, &comparison->tokens, now_s, held, COMPARED_MAX);
+    for (size_t i = 0; i < page->count; i++) {
+        page->entries[i] = (struct revocation){ .kind = REVOKED_TOKEN, .expires_at = held[i].expires_at };
+        memcpy(page->entries[i].hash, held[i].hash, sizeof held[i].hash);
+    }
+    if (page->count < COMPARED_MAX)
+        *comparison = (struct comparison){ .position = 0 };
+}
+
+struct err comparison_round(struct service *service, struct comparison *comparison, size_t *restored)
+{
+    AUTO(arena_release) struct arena arena;
+    int64_t now_s = (int64_t)time(NULL);
+    arena_init(&arena, NULL, 0);
+    struct page *page = arena_alloc(&arena, sizeof *page);
+    struct comparison next = *comparison;
+    if (comparison->is_in_memory)
+        read_held(service, &arena, &next, now_s, page);
+    else
+        TRY(read_stored(service, &arena, &next, now_s, page));
+    TRY(compare(service, &arena, page, now_s, restored));
+    *comparison = next; /* only now: a page that failed is still to be done */
+    return OK;
+}

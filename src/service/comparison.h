@@ -1,0 +1,21 @@
+/* service/comparison.h: keys of the shared cache are held against what is known here, some at a time and always again:
+ * a Redis may lose single keys in silence (it evicts, somebody deletes), and nothing else would show it. For
+ * restorer.c. */
+#ifndef SERVICE_COMPARISON_H
+#define SERVICE_COMPARISON_H
+
+#include "service/service.h"
+
+/* How far a walk through all of them has come. Zero: the beginning. */
+struct comparison {
+    int64_t position;  /* in the store */
+    bool is_in_memory; /* the store is done: what others told of is left, where each has a store of its own */
+    struct revocations_cursor tokens;
+};
+
+/* Looks for the next COMPARED_MAX keys, and puts those that are not there; *restored says how many. Others are told of
+ * each of them where they could not read it in the store. After the last one it begins again. May wait. */
+enum { COMPARED_MAX = 1000 };
+MUST_USE struct err comparison_round(struct service *service, struct comparison *comparison, size_t *restored);
+
+#endif

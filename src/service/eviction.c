@@ -1,0 +1,35 @@
+/* service/eviction.c: every policy but noeviction takes keys with a time to live, as all of ours are, when memory runs
+ * out, and tells nobody. */
+#include "service/eviction.h"
+#include "observe/log.h"
+
+const char eviction_why[] = "Redis may evict revocations when its memory is full: set maxmemory-policy noeviction";
+
+static struct err read_policy(struct service *service, char policy[CACHE_POLICY_ROOM])
+{
+    policy[0] = '\0';
+    return service->cache->ops->is_shared ? service->cache->ops->evicts(service->cache, policy) : OK;
+}
+
+void eviction_look(struct service *service)
+{
+    char policy[CACHE_POLICY_ROOM];
+    if (read_policy(service, policy).code)
+        return;
+    bool evicts = policy[0] != '\0';
+    if (atomic_exchange(&service->cache_evicts, evicts) == evicts)
+        return;
+    bool is_strict = service->settings->revocation_policy == POLICY_STRICT;
+    if (evicts)
+        LOG(is_strict ? LOG_ERROR : LOG_WARN, "redis_may_evict", LOG_TEXT_("policy", policy),
+            LOG_TEXT_("why", eviction_why));
+    else
+        LOG(LOG_INFO, "redis_keeps_all", LOG_TEXT_("policy", "noeviction"));
+}
+
+struct err eviction_check(struct service *service)
+{
+    char policy[CACHE_POLICY_ROOM];
+    TRY(read_policy(service, policy));
+    return policy[0] ? failed(ERR_UNAVAILABLE, eviction_why) : OK;
+}
