@@ -48,19 +48,21 @@ struct err shared_rules_put(struct cache *cache, const struct record *record, in
     char key[RULE_KEY_ROOM];
     const struct cache_mark mark = { shared_rules_key(record->token_hash, key), record->before, record->expires_at,
                                      record->reason };
-    snprintf(item, RULE_ITEM_ROOM, "rule %.64s %lld %lld", key + key_prefix.len, (long long)record->before,
-             (long long)record->expires_at);
+    snprintf(item, RULE_ITEM_ROOM, "rule %.64s %lld %lld %s", key + key_prefix.len, (long long)record->before,
+             (long long)record->expires_at, revocation_kind_name(record->revokes).at);
     return cache->ops->raise(cache, &mark, 1, now_s);
 }
 
 void shared_rules_apply(struct service *service, struct str rest)
 {
-    struct str hash_text, before_text;
+    struct str hash_text, before_text, expires_text;
     unsigned char hash[32];
     int64_t before, expires_at;
+    enum revocation_kind kind = REVOKED_TOKEN;
     if (str_cut(&rest, ' ', &hash_text) && hex_read(hash_text, hash, 32) && str_cut(&rest, ' ', &before_text) &&
-        read_seconds(before_text, &before) && read_seconds(rest, &expires_at))
-        rules_add(service->rules, hash, 0, before, expires_at);
+        read_seconds(before_text, &before) && str_cut(&rest, ' ', &expires_text) &&
+        read_seconds(expires_text, &expires_at) && revocation_kind_find(rest, &kind) && kind != REVOKED_TOKEN)
+        rules_add(service->rules, hash, kind, before, expires_at);
 }
 
 /* --- all of them ---------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 /* service/shared_rules.h: rules in the shared cache, for replication.c alone, which says what they are good for there.
  * `token-service:rule:<hash in hex>` is a mark (cache.h), "<before> <expires_at> <reason>", until it expires; the log's
- * item is "rule <hash in hex> <before> <expires_at>". All but the last function may wait. */
+ * item is "rule <hash in hex> <before> <expires_at> <kind>". All but the last function may wait. */
 #ifndef SERVICE_SHARED_RULES_H
 #define SERVICE_SHARED_RULES_H
 

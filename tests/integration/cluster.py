@@ -14,6 +14,7 @@ import psycopg
 import redis_servers
 from network import NETWORK, Network
 from postgres import Postgres
+from relay import Relay
 from rest_proxy import RestProxy
 from service import Server
 from supabase import Supabase
@@ -36,7 +37,7 @@ SETTINGS = {
 @dataclass(frozen=True)
 class Shape:
     redis: str = "single"     # or "watched"
-    store: str = "postgres"   # or "supabase"
+    store: str = "postgres"   # or "supabase"; or "replicated": a PostgreSQL that may fail over
     has_network: bool = False
 
 
@@ -49,6 +50,9 @@ class Cluster:
         self.servers, self.lives = [], [0] * COUNT
         self.is_up = [False] * COUNT
         self.network = self.postgres = self.redis = self.supabase = self.proxy = self.agent = self.database = None
+        self.relay = None
+        self.lagged = []        # (from, to): what was recorded then, a standby that took over has not heard of
+        self.rotation = None    # the one that goes on while something is wrong
         self.lock = threading.Lock()
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -84,6 +88,8 @@ class Cluster:
             self.redis = redis_servers.single(self.home / "redis", "protected-mode no", addresses=addresses)
         stack.callback(self.redis.kill)
         self.redis.start()
+        if self.shape.store == "replicated":
+            self.relay = stack.enter_context(Relay(self.postgres.port))
         if self.shape.store == "supabase":
             self.supabase = Supabase(self.database)
             stack.callback(self.supabase.close)
@@ -116,7 +122,19 @@ class Cluster:
             own["TOKEN_LISTEN"] = f"{self.network.calls_at[i]}:0"
         if self.supabase:
             return own | {"SUPABASE_URL": self.proxy.url, "SUPABASE_SERVICE_KEY": self.supabase.secret_key}
+        if self.relay:
+            return own | {"DATABASE_URL": self.database.replace(f":{self.postgres.port}/", f":{self.relay.port}/")}
         return own | {"DATABASE_URL": self.database.replace("127.0.0.1", here)}
+
+    def fail_over(self, standby, lagged_since):
+        """The standby takes the database's place, at the same address."""
+        self.postgres.kill()
+        standby.promote()
+        self.stack.callback(standby.close)
+        self.database = self.database.replace(f":{self.postgres.port}/", f":{standby.port}/")
+        self.postgres = standby
+        self.lagged.append((lagged_since, time.time()))
+        self.relay.lead_to(standby.port)
 
     # --- instances --------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import time
 from callers import LEASE_S, Load
 from cluster import COUNT, STORE_TIMEOUT_S
 from ledger import rotate
+from postgres import Standby
 from reckoning import recover, settle
 from redis_servers import until
 
@@ -165,6 +166,37 @@ class RedisEmptied(Again, RedisFault):
         return True  # they may well be faster than whoever looks
 
 
+class RedisEvicts(Again, RedisFault):
+    """Its memory is full again and again, and each time it takes some keys, whosever, without a word."""
+
+    pause_s = 0.2
+
+    def begin(self):
+        self.evicted = self._info("stats", "evicted_keys")
+        self.cluster.redis.ask("CONFIG", "SET", "maxmemory-policy", self.chance.choice(["allkeys-lru", "volatile-lru",
+                                                                                       "allkeys-random"]))
+        super().begin()
+
+    def _info(self, section, name):
+        return int(next(line for line in self.cluster.redis.ask("INFO", section).splitlines()
+                        if line.startswith(f"{name}:")).split(":")[1])
+
+    def strike(self):
+        redis = self.cluster.redis
+        used = self._info("memory", "used_memory")
+        redis.ask("CONFIG", "SET", "maxmemory", used - self.chance.randrange(2000, 40000))
+        redis.ask("SET", "somebody:else", "x", check=False)
+        redis.ask("CONFIG", "SET", "maxmemory", 0)
+
+    def end(self):
+        super().end()
+        self.cluster.redis.ask("CONFIG", "SET", "maxmemory", 0)
+        self.cluster.redis.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+    def was_felt(self, ledger):
+        return self._info("stats", "evicted_keys") > self.evicted
+
+
 class FailOver(Fault):
     """The master goes; a replica takes its place, that may lack what came last; then the former one is there again,
     with nothing in it, and takes itself for the master until it is told otherwise."""
@@ -247,6 +279,39 @@ class PostgresPaused(PostgresFault):
 
     def was_felt(self, ledger):
         return ledger.slowest_s > self.length_s / 2  # a second try may meet a database that answers again
+
+
+class PostgresFailOver(Fault):
+    """A standby that has not heard of the last second takes the database's place. Rotations are over by then: nobody
+    promises one that is lost with the server that knew of it."""
+
+    of = "the store"
+    length_s = STORE_FAULT_S
+    LAG_S = 0.7
+
+    @staticmethod
+    def fits(shape):
+        return shape.store == "replicated"
+
+    def begin(self):
+        self.standby = Standby(self.cluster.postgres)
+        try:
+            self.standby.start()
+        except BaseException:
+            self.standby.close()
+            raise
+
+    def end(self):
+        if self.cluster.rotation:
+            self.cluster.rotation.join()
+        self.standby.has_all_of(self.cluster.postgres)
+        self.standby.fall_behind()
+        lagged_since = time.time()
+        time.sleep(self.LAG_S)
+        self.cluster.fail_over(self.standby, lagged_since)
+
+    def was_felt(self, ledger):
+        return ledger.counted(503) > 0
 
 
 class RestFault(Fault):
@@ -338,9 +403,9 @@ class NetworkCut(NetworkFault):
         self.cluster.network.disturb(cut=self.chance.sample(range(COUNT), self.chance.choice([1, 2])))
 
 
-ALL = (InstancesKilled, InstancesPaused, RedisStopped, RedisPaused, RedisEmptied, FailOver, FailOverOfPaused,
-       PostgresStopped, PostgresStoppedAtOnce, PostgresPaused, RestFails, RestFailsAfterAll, RestLimits, NetworkSlow,
-       NetworkLossy, NetworkCut)
+ALL = (InstancesKilled, InstancesPaused, RedisStopped, RedisPaused, RedisEmptied, RedisEvicts, FailOver,
+       FailOverOfPaused, PostgresStopped, PostgresStoppedAtOnce, PostgresPaused, PostgresFailOver, RestFails,
+       RestFailsAfterAll, RestLimits, NetworkSlow, NetworkLossy, NetworkCut)
 
 
 def go_through(cluster, ledger, kinds, seed, memory_kib):
@@ -358,6 +423,7 @@ def go_through(cluster, ledger, kinds, seed, memory_kib):
                 stack.callback(fault.end)
             length_s = max(fault.length_s for fault in faults)
             time.sleep(length_s / 2)
+            cluster.rotation = rotations[0]
             rotations[0].start()  # it may have to wait for the end
             time.sleep(length_s / 2)
         recover(cluster)

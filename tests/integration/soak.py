@@ -17,7 +17,8 @@ from ledger import Ledger
 
 SCENE_ROUNDS = 20     # in one cluster, before the next one of perhaps another shape
 SHAPES = [Shape(redis=redis, store=store, has_network=has_network)
-          for redis in ("single", "watched") for store in ("postgres", "supabase") for has_network in (False, True)
+          for redis in ("single", "watched") for store in ("postgres", "replicated", "supabase")
+          for has_network in (False, True)
           if not has_network or (redis, store) == ("single", "postgres")]  # the others are at 127.0.0.1 alone
 # Short lives, so that tokens, revocations and keys come to their ends meanwhile.
 SETTINGS = {"TOKEN_ACCESS_TTL": 240, "TOKEN_REFRESH_TTL": 300, "TOKEN_ID_TTL": 240, "TOKEN_ACCESS_TTL_MAX": 300,

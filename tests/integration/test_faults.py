@@ -17,6 +17,7 @@ from supabase import PROGRAM
 SHAPES = {
     "loopback": Shape(),
     "network": Shape(has_network=True),
+    "replicated": Shape(store="replicated"),
     "sentinels": Shape(redis="watched"),
     "postgrest": Shape(store="supabase"),
 }
