@@ -21,7 +21,7 @@ BELOW = {
     "store": "aws net observe jose base",
     "cache": "aws net observe jose base",
     "keys": "store aws net observe jose base",
-    "service": "keys store cache observe jose base",
+    "service": "keys store cache wire observe jose base",
     "http": "service wire observe jose base",
     "lambda": "service observe jose base",
     "app": "http lambda service keys store cache aws observe jose base",

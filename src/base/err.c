@@ -26,9 +26,11 @@ static const struct {
     [ERR_TIMEOUT] = { 408, "request_timeout", "request_timeout" },
     [ERR_CONFLICT] = { 409, "conflict", "conflict" },
     [ERR_TOO_LARGE] = { 413, "request_too_large", "request_too_large" },
+    [ERR_TARGET_TOO_LONG] = { 414, "uri_too_long", "uri_too_long" },
     [ERR_HEADERS_TOO_LARGE] = { 431, "request_header_fields_too_large", "request_header_fields_too_large" },
     [ERR_MEDIA_TYPE] = { 415, "unsupported_media_type", "unsupported_media_type" },
     [ERR_TOO_MANY_REQUESTS] = { 429, "too_many_requests", "too_many_requests" },
+    [ERR_VERSION] = { 505, "http_version_not_supported", "http_version_not_supported" },
     [ERR_UNAVAILABLE] = { 503, "temporarily_unavailable", "temporarily_unavailable" },
     [ERR_INTERNAL] = { 500, "server_error", "server_error" },
 };

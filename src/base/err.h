@@ -26,9 +26,11 @@ enum err_code {
     ERR_TIMEOUT,  /* a request did not arrive in time */
     ERR_CONFLICT, /* it exists already */
     ERR_TOO_LARGE,
+    ERR_TARGET_TOO_LONG,   /* RFC 9112 section 3 */
     ERR_HEADERS_TOO_LARGE, /* RFC 6585 section 5 */
     ERR_MEDIA_TYPE,
     ERR_TOO_MANY_REQUESTS,
+    ERR_VERSION,     /* of HTTP (RFC 9110 section 15.6.6) */
     ERR_UNAVAILABLE, /* a dependency failed or a queue is full: a retry may mend it */
     ERR_INTERNAL,    /* a fault of ours; `why` says nothing of the inside */
     ERR_CODE_COUNT

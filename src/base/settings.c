@@ -57,6 +57,13 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_CORS_ORIGINS", SECTION_SERVER,
       TEXT(cors_origins, "", 0, 4096, settings_fault_of_origins, "*, or scheme://host[:port] divided by commas"),
       "Origins whose scripts may call the token and revocation endpoints. Keys and metadata are open to all." },
+    { "TOKEN_TRUSTED_PROXIES", SECTION_SERVER,
+      TEXT(trusted_proxies, "", 0, 4096, settings_fault_of_networks,
+           "at most 64 networks divided by commas, like 10.0.0.0/8, 2001:db8::/32"),
+      "Proxies whose Forwarded, X-Forwarded-For and X-Forwarded-Proto are believed: they say who called." },
+    { "TOKEN_PATH_PREFIX", SECTION_SERVER,
+      TEXT(path_prefix, "", 0, 256, settings_fault_of_path_prefix, "a path like /prod, or nothing"),
+      "Behind this prefix every path is known too: the stage of an API gateway. None by default." },
 
     { "TOKEN_ISSUER", SECTION_TOKENS,
       TEXT(issuer, "https://auth.storytailor.ai", 1, 512, settings_fault_of_issuer,
@@ -131,7 +138,7 @@ const struct settings_row settings_rows[] = {
       "How long a request may take to arrive in full." },
 
     { "TOKEN_METRICS", SECTION_OBSERVE, WORD(metrics, "loopback", METRICS_LOOPBACK, accesses),
-      "Who may read /metrics. loopback: whoever connects from this machine, a proxy on it included." },
+      "Who may read /metrics. loopback: callers on this machine; not those for whom a proxy on it says it speaks." },
     { "TOKEN_LOG_LEVEL", SECTION_OBSERVE, WORD(log_level, "info", LOG_ERROR, levels),
       "The least important lines that are logged. debug has a line for each request." },
     { "TOKEN_LOG_FORMAT", SECTION_OBSERVE, WORD(log_format, "auto", LOG_AUTO, formats),

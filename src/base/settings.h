@@ -39,10 +39,12 @@ struct settings {
     int64_t verified_cache;        /* TOKEN_VERIFIED_CACHE: entries */
     int64_t jwks_max_age_s;        /* TOKEN_JWKS_MAX_AGE */
     int64_t jwks_stale_while_revalidate_s, jwks_stale_if_error_s; /* TOKEN_JWKS_STALE_… (RFC 5861) */
-    int64_t key_rotation_s;   /* TOKEN_KEY_ROTATION: an active key's time; 0: until somebody asks */
-    int64_t key_pending_s;    /* TOKEN_KEY_PENDING: published before it signs */
-    int64_t key_retiring_s;   /* TOKEN_KEY_RETIRING: published after it signed; 0: as long as its last token lives */
-    const char *cors_origins; /* TOKEN_CORS_ORIGINS: comma-separated, or * */
+    int64_t key_rotation_s;      /* TOKEN_KEY_ROTATION: an active key's time; 0: until somebody asks */
+    int64_t key_pending_s;       /* TOKEN_KEY_PENDING: published before it signs */
+    int64_t key_retiring_s;      /* TOKEN_KEY_RETIRING: published after it signed; 0: as long as its last token lives */
+    const char *cors_origins;    /* TOKEN_CORS_ORIGINS: comma-separated, or * */
+    const char *trusted_proxies; /* TOKEN_TRUSTED_PROXIES: networks, comma-separated */
+    const char *path_prefix;     /* TOKEN_PATH_PREFIX: "" or like "/prod" */
     int64_t loops, workers, queue; /* TOKEN_LOOPS, TOKEN_WORKERS (0: from the number of cores), TOKEN_QUEUE */
     int64_t body_max_bytes;        /* TOKEN_BODY_MAX */
     int64_t header_max_bytes;      /* TOKEN_HEADER_MAX: request line and headers together */

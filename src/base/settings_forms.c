@@ -1,5 +1,6 @@
 /* base/settings_forms.c: what numbers and texts of settings must look like. */
 #include "base/settings_rows.h"
+#include "base/address.h"
 #include <ctype.h>
 
 /* Digits alone: no sign, space, leading zero or unit; 18 of them can't overflow. */
@@ -150,6 +151,28 @@ const char *settings_fault_of_origins(struct str text)
     while (!fault && str_next_item(&text, ',', &one))
         fault = fault_of_origin(str_trim(one));
     return fault;
+}
+
+const char *settings_fault_of_networks(struct str text)
+{
+    struct networks networks;
+    const char *fault = settings_fault_of_list(text);
+    return fault ? fault : networks_read(text, &networks);
+}
+
+/* Compared with paths as they are sent, so it has no percent code, and no segment that somebody might resolve. */
+const char *settings_fault_of_path_prefix(struct str text)
+{
+    struct str rest = { text.at + 1, text.len - 1 }, segment;
+    if (text.at[0] != '/' || text.len == 1 || text.at[text.len - 1] == '/')
+        return "it does not begin with a slash, or ends with one";
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum((unsigned char)text.at[i]) && !strchr("/-._~$", text.at[i]))
+            return "it holds characters other than letters, digits, / - . _ ~ and $";
+    while (str_next_item(&rest, '/', &segment))
+        if (segment.len == 0 || str_eq(segment, STR(".")) || str_eq(segment, STR("..")))
+            return "a segment of it is empty, . or ..";
+    return NULL;
 }
 
 /* It becomes part of a host's name and of what is signed. */

@@ -24,10 +24,12 @@ static const struct {
     LINE(408, "Request Timeout"),
     LINE(409, "Conflict"),
     LINE(413, "Content Too Large"),
+    LINE(414, "URI Too Long"),
     LINE(415, "Unsupported Media Type"),
     LINE(429, "Too Many Requests"),
     LINE(431, "Request Header Fields Too Large"),
     LINE(503, "Service Unavailable"),
+    LINE(505, "HTTP Version Not Supported"),
     LINE(500, "Internal Server Error"), /* last: what any other status becomes */
 #undef LINE
 };
@@ -101,13 +103,21 @@ static void write_cache_control(struct buf *out, const struct response *response
     }
 }
 
+/* RFC 9110 section 12.5.5: what the answer was chosen by. */
+static void write_vary(struct buf *out, const struct response *response)
+{
+    bool by_origin = response->cors_origin.len > 0 && !str_eq(response->cors_origin, STR("*"));
+    if (by_origin)
+        buf_add(out, response->varies_by_accept ? STR("Vary: Origin, Accept\r\n") : STR("Vary: Origin\r\n"));
+    else if (response->varies_by_accept)
+        buf_add(out, STR("Vary: Accept\r\n"));
+}
+
 static void write_cors(struct buf *out, const struct response *response)
 {
     if (response->cors_origin.len == 0)
         return;
     write_header(out, STR("Access-Control-Allow-Origin"), response->cors_origin);
-    if (!str_eq(response->cors_origin, STR("*")))
-        buf_add(out, STR("Vary: Origin\r\n"));
     if (response->cors_preflight)
         buf_add(out, STR("Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n"
                          "Access-Control-Allow-Headers: Content-Type, Authorization\r\n"
@@ -126,9 +136,11 @@ void answer_write(const struct response *response, const struct answer_frame *fr
     write_header(out, STR("WWW-Authenticate"), response->challenge);
     write_header(out, STR("ETag"), response->etag);
     write_header(out, STR("Allow"), response->allow);
+    write_header(out, STR("Accept-Encoding"), response->accept_encoding);
     if (response->retry_after_s > 0)
         write_number(out, STR("Retry-After"), response->retry_after_s);
     write_cors(out, response);
+    write_vary(out, response);
     if (frame->close)
         buf_add(out, STR("Connection: close\r\n"));
     else if (frame->keep_alive)

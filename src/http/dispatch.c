@@ -2,6 +2,7 @@
  * record, from there to the group commit. */
 #include "http/dispatch.h"
 #include "base/clock.h"
+#include "http/peer.h"
 #include "observe/log.h"
 #include <errno.h>
 #include <time.h>
@@ -75,11 +76,20 @@ static struct str request_id(struct loop *loop, struct exchange *exchange, struc
     return (struct str){ exchange->id, 16 };
 }
 
+static struct peer peer_of(const struct loop *loop, struct exchange *exchange)
+{
+    const struct connection *connection = exchange->connection;
+    const struct peer other_side = { .address = str_of(connection->peer),
+                                     .is_on_this_machine = connection->peer_is_loopback,
+                                     .is_https = loop->options.tls != NULL };
+    return peer_find(&other_side, &exchange->head, loop->options.trusted_proxies, &exchange->arena);
+}
+
 /* What a handler is told of a request; its body is there already. Of one that could not be read little is known. */
 static void fill_request(struct loop *loop, struct exchange *exchange)
 {
     const struct head *head = &exchange->head;
-    const struct connection *connection = exchange->connection;
+    const struct peer peer = peer_of(loop, exchange);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     exchange->request = (struct request){ .arena = &exchange->arena,
@@ -88,11 +98,14 @@ static void fill_request(struct loop *loop, struct exchange *exchange)
                                           .query = head->query,
                                           .authorization = head->authorization,
                                           .content_type = head->content_type,
+                                          .content_encoding = head->content_encoding,
+                                          .accept = head->accept,
                                           .if_none_match = head->if_none_match,
                                           .origin = head->origin,
                                           .body = exchange->request.body,
-                                          .peer = str_of(connection->peer),
-                                          .peer_is_loopback = connection->peer_is_loopback,
+                                          .peer = peer.address,
+                                          .is_on_this_machine = peer.is_on_this_machine,
+                                          .is_https = peer.is_https,
                                           .now_s = now.tv_sec,
                                           .now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
                                           .id = request_id(loop, exchange, head->request_id) };
@@ -100,9 +113,12 @@ static void fill_request(struct loop *loop, struct exchange *exchange)
 
 void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err err)
 {
+    const struct str begin = { exchange->in, exchange->received };
     if (err.code != ERR_TOO_LARGE) /* after a bad head, nothing that it says is to be relied on */
         exchange->head = (struct head){ 0 };
     fill_request(loop, exchange);
+    if (str_has_prefix(begin, STR("HEAD "))) /* whatever else is wrong: no body may follow (RFC 9110 section 9.3.2) */
+        exchange->request.method = METHOD_HEAD;
     response_init(&exchange->response, &exchange->arena);
     response_fail(&exchange->response, &exchange->arena, err);
     if (err.code == ERR_UNAVAILABLE)

@@ -237,13 +237,15 @@ static enum exchange_state read_head(const struct exchange_pool *pool, struct ex
     size_t size = wire_head_size(in, exchange->searched);
     exchange->searched = in.len;
     if (size > pool->head_max || (size == 0 && in.len >= pool->head_max)) {
-        *failure = failed(ERR_HEADERS_TOO_LARGE, "the request line and headers are too large");
+        const char *end = memchr(in.at, '\n', in.len < pool->head_max ? in.len : pool->head_max);
+        *failure = end ? failed(ERR_HEADERS_TOO_LARGE, "the request line and headers are too large")
+                       : failed(ERR_TARGET_TOO_LONG, "the request line is too long");
         return EXCHANGE_BAD;
     }
     if (size == 0)
         return EXCHANGE_PARTIAL;
     exchange->head_len = exchange->used = size;
-    *failure = head_read((struct str){ in.at, size }, &exchange->head);
+    *failure = head_read(&exchange->arena, (struct str){ in.at, size }, &exchange->head);
     if (!failure->code && exchange->head.length > pool->body_max)
         *failure = too_large;
     return failure->code ? EXCHANGE_BAD : EXCHANGE_WHOLE;

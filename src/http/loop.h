@@ -18,6 +18,7 @@ struct loop_options {
     struct workers *workers;
     const atomic_bool *stopping; /* set: accept no more, answer what is in flight, end */
     struct tls *tls;             /* NULL: plain HTTP */
+    const struct networks *trusted_proxies;
     size_t connections_max;
     size_t memory_max; /* bytes of the requests in hand */
 };

@@ -18,6 +18,7 @@ struct server {
     struct tls *tls;
     const char *complained; /* of the certificate, last; NULL: nothing */
     int64_t complained_ms;  /* when, on clock_ms() */
+    struct networks trusted_proxies;
     atomic_bool stopping;
     size_t count, started;
     struct loop *loops[];
@@ -30,6 +31,7 @@ static struct err start_loops(struct server *server, struct listeners *listeners
                                           .workers = server->workers,
                                           .stopping = &server->stopping,
                                           .tls = server->tls,
+                                          .trusted_proxies = &server->trusted_proxies,
                                           .connections_max = each > 0 ? each : 1,
                                           .memory_max = (size_t)server->service->settings->request_memory_bytes /
                                                         server->count };
@@ -47,6 +49,9 @@ static struct err start_all(struct server *server, int *port)
 {
     const struct settings *settings = server->service->settings;
     struct listeners listeners[LOOPS_MAX];
+    const char *fault = networks_read(str_of(settings->trusted_proxies), &server->trusted_proxies);
+    if (fault) /* the settings were checked */
+        return failed(ERR_INTERNAL, fault);
     TRY(tls_open(settings->tls_cert, settings->tls_key, &server->tls));
     TRY(workers_open((size_t)settings->workers, (size_t)settings->queue, &server->service->jobs_waiting,
                      &server->workers));

@@ -22,6 +22,7 @@ static const char *const operation_names[] = {
     [OP_FEED] = "revocations",
     [OP_HEALTH] = "health",
     [OP_METRICS] = "metrics",
+    [OP_INDEX] = "index",
     [OP_OTHER] = "other",
 };
 _Static_assert(sizeof operation_names / sizeof *operation_names == OP_COUNT, "every operation needs a name");

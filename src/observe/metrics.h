@@ -16,6 +16,7 @@ enum operation {
     OP_FEED,
     OP_HEALTH,
     OP_METRICS,
+    OP_INDEX,
     OP_OTHER, /* unknown paths, preflights */
     OP_COUNT
 };

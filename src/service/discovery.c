@@ -1,5 +1,17 @@
-/* service/discovery.c: what anyone may read of the service: its public keys (RFC 7517 section 5). */
+/* service/discovery.c: what anyone may read of the service: its public keys (RFC 7517 section 5), and where its
+ * documents are. */
 #include "service/service.h"
+#include "wire/fields.h"
+
+/* application/json, unless the key set's own type (RFC 7517 section 8.5.2) is asked for by its name and no less than
+ * the other. Where both are named alike, it stays with what everybody reads. */
+static enum content type_asked_for(struct str accept)
+{
+    const struct preference own = field_preference(accept, STR("application/jwk-set+json"));
+    const struct preference json = field_preference(accept, STR("application/json"));
+    bool is_preferred = own.quality > json.quality || (own.quality == json.quality && json.specificity < 3);
+    return own.specificity == 3 && own.quality > 0 && is_preferred ? CONTENT_JWKS : CONTENT_JSON;
+}
 
 struct err publish_jwks(struct call *call, struct response *response)
 {
@@ -8,9 +20,36 @@ struct err publish_jwks(struct call *call, struct response *response)
     response->max_age_s = settings->jwks_max_age_s;
     response->stale_while_revalidate_s = settings->jwks_stale_while_revalidate_s;
     response->stale_if_error_s = settings->jwks_stale_if_error_s;
+    response->varies_by_accept = true;
     if (!response_unchanged(response, call->request, view->etag)) {
-        response->content = CONTENT_JWKS;
+        response->content = type_asked_for(call->request->accept);
         buf_add(&response->body, view->jwks);
     }
+    return OK;
+}
+
+/* Paths as the caller can use them: behind the same prefix. */
+struct err publish_index(struct call *call, struct response *response)
+{
+    static const struct {
+        struct str name, path;
+    } documents[] = { { { "jwks", 4 }, { "/.well-known/jwks.json", 22 } },
+                      { { "revocations", 11 }, { "/revocations", 12 } },
+                      { { "live", 4 }, { "/health/live", 12 } },
+                      { { "ready", 5 }, { "/health/ready", 13 } } };
+    const struct service *service = call->service;
+    struct str base = call->request->path;
+    struct buf *body = &response->body;
+    if (base.len > 0 && base.at[base.len - 1] == '/')
+        base.len--;
+    buf_add(body, STR("{\"service\":\"token-service\",\"issuer\":"));
+    json_write_str(body, str_of(service->settings->issuer));
+    buf_add(body, STR(",\"documents\":{"));
+    for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
+        json_write_name(body, documents[i].name);
+        json_write_str(body,
+                       arena_printf(call->request->arena, "%.*s%s", (int)base.len, base.at, documents[i].path.at));
+    }
+    buf_add(body, STR("},\"description\":\"docs/openapi.yaml, beside the source, describes every call\"}"));
     return OK;
 }

@@ -1,6 +1,7 @@
 /* service/message.c: bodies in (JSON members by a table, forms), answers out. */
 #include "service/message.h"
 #include "base/sentence.h"
+#include "wire/fields.h"
 #include <time.h>
 
 /* --- JSON bodies ------------------------------------------------------------------------------------------------- */
@@ -95,25 +96,14 @@ struct err fields_read(struct arena *arena, const struct json *object, const str
     return OK;
 }
 
-/* Whether a Content-Type names `type`, with no parameter but charset=utf-8 (RFC 9110 section 8.3.1). */
-static bool type_is(struct str content_type, struct str type)
-{
-    struct str rest = content_type, before;
-    if (!str_cut(&rest, ';', &before))
-        return str_eq_nocase(str_trim(content_type), type);
-    rest = str_trim(rest);
-    return str_eq_nocase(str_trim(before), type) && (rest.len == 0 || str_eq_nocase(rest, STR("charset=utf-8")) ||
-                                                     str_eq_nocase(rest, STR("charset=\"utf-8\"")));
-}
-
 bool request_is_json(const struct request *request)
 {
-    return type_is(request->content_type, STR("application/json"));
+    return field_is_type(request->content_type, STR("application/json"));
 }
 
 bool request_is_form(const struct request *request)
 {
-    return type_is(request->content_type, STR("application/x-www-form-urlencoded"));
+    return field_is_type(request->content_type, STR("application/x-www-form-urlencoded"));
 }
 
 struct err request_json(const struct request *request, const struct json **out)
@@ -248,24 +238,10 @@ void response_fail(struct response *response, struct arena *arena, struct err er
         response->retry_after_s = 1;
 }
 
-/* RFC 9110 section 13.1.2: a list of entity tags, compared weakly, or "*". */
-static bool etag_matches(struct str if_none_match, struct str etag)
-{
-    struct str one;
-    while (str_next_item(&if_none_match, ',', &one)) {
-        one = str_trim(one);
-        if (str_has_prefix(one, STR("W/")))
-            one = (struct str){ one.at + 2, one.len - 2 };
-        if (str_eq(one, STR("*")) || str_eq(one, etag))
-            return true;
-    }
-    return false;
-}
-
 bool response_unchanged(struct response *response, const struct request *request, struct str etag)
 {
     response->etag = arena_copy(request->arena, etag);
-    if (!etag_matches(request->if_none_match, etag))
+    if (!field_has_etag(request->if_none_match, etag))
         return false;
     response->status = 304;
     response->content = CONTENT_NONE;

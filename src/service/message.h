@@ -15,13 +15,14 @@ struct request {
     enum method method;
     struct str path;  /* without query, as sent */
     struct str query; /* what follows the '?'; at == NULL: there is none */
-    struct str authorization, content_type, if_none_match, origin;
+    struct str authorization, content_type, content_encoding, accept, if_none_match, origin;
     struct str body;
-    struct str peer; /* the caller's address as text; "" for the command line */
-    bool peer_is_loopback;
-    bool is_local_operator; /* the command line: may do everything */
-    int64_t now_s, now_ms;  /* wall clock when the request was read */
-    struct str id;          /* request id, for the log and X-Request-Id */
+    struct str peer;         /* the caller's address as text; "" for the command line */
+    bool is_on_this_machine; /* the caller, not a proxy between */
+    bool is_https;           /* how the caller spoke: to us, or to the proxy that says so */
+    bool is_local_operator;  /* the command line: may do everything */
+    int64_t now_s, now_ms;   /* wall clock when the request was read */
+    struct str id;           /* request id, for the log and X-Request-Id */
 };
 
 enum content { CONTENT_JSON = 0, CONTENT_JWKS, CONTENT_FEED, CONTENT_PROMETHEUS, CONTENT_NONE };
@@ -37,6 +38,8 @@ struct response {
     int64_t max_age_s;                                  /* >= 0: public, max-age; -1: no-store; -2: no Cache-Control */
     int64_t stale_while_revalidate_s, stale_if_error_s; /* RFC 5861, beside a max-age; 0: none */
     struct str allow;                                   /* 405 and 204; "" : none */
+    struct str accept_encoding;                         /* 415 (RFC 9110 section 15.5.16); "" : none */
+    bool varies_by_accept;                              /* Vary: Accept */
     struct str challenge;                               /* WWW-Authenticate; "" : none */
     int64_t retry_after_s;                              /* 0: none */
     struct str cors_origin;                             /* Access-Control-Allow-Origin: "*" or one origin; "" : none */
@@ -71,7 +74,8 @@ struct field {
 MUST_USE struct err fields_read(struct arena *arena, const struct json *object, const struct field *fields,
                                 size_t count, void *target);
 
-/* Whether the body is application/json / application/x-www-form-urlencoded (parameters allowed, only charset=utf-8). */
+/* Whether the body is application/json / application/x-www-form-urlencoded. Parameters say nothing: a body is UTF-8,
+ * whatever charset names (RFC 8259 section 11, RFC 6749 appendix B). */
 bool request_is_json(const struct request *request);
 bool request_is_form(const struct request *request);
 

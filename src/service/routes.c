@@ -4,6 +4,7 @@
 #include "observe/log.h"
 #include "service/authn.h"
 #include "service/service.h"
+#include "wire/fields.h"
 
 enum access {
     OPEN,
@@ -36,6 +37,7 @@ static const struct route routes[] = {
     { "/revocations", GET_ONLY, OP_FEED, OPEN, NULL, CORS_ANY, false, publish_revocations },
     { "/health/live", GET_ONLY, OP_HEALTH, OPEN, NULL, CORS_NONE, false, health_live },
     { "/health/ready", GET_ONLY, OP_HEALTH, OPEN, NULL, CORS_NONE, false, health_ready },
+    { "/", GET_ONLY, OP_INDEX, OPEN, NULL, CORS_NONE, false, publish_index },
     { "/metrics", GET_ONLY, OP_METRICS, METRICS, NULL, CORS_NONE, false, publish_metrics },
 };
 
@@ -47,29 +49,16 @@ static const struct route *route_of_path(struct str path)
     return NULL;
 }
 
-/* The name of an API gateway's stage: letters, digits, - and _, or "$default". */
-static bool is_stage(struct str name)
+/* Every path is also known behind the prefix of the settings, which is compared as it stands. Without that setting no
+ * path has another name: what a proxy refuses by its path must not be had by another one. */
+static const struct route *route_find(const struct service *service, struct str path)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.at[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                    c == '_' || (c == '$' && i == 0);
-        if (!good)
-            return false;
-    }
-    return name.len > 0 && name.len <= 128;
-}
-
-/* A path may carry one leading segment, the stage of an API gateway: /prod/token. */
-static const struct route *route_find(struct str path)
-{
+    const struct str prefix = str_of(service->settings->path_prefix);
     const struct route *route = route_of_path(path);
-    if (route || path.len < 2 || path.at[0] != '/')
+    if (route || prefix.len == 0 || !str_has_prefix(path, prefix))
         return route;
-    const char *second = memchr(path.at + 1, '/', path.len - 1);
-    if (!second || !is_stage((struct str){ path.at + 1, (size_t)(second - path.at) - 1 }))
-        return NULL;
-    return route_of_path((struct str){ second, path.len - (size_t)(second - path.at) });
+    const struct str rest = { path.at + prefix.len, path.len - prefix.len };
+    return route_of_path(rest.len > 0 ? rest : STR("/"));
 }
 
 /* The origin to be allowed: for open documents any; else only one of the settings, or "*" when they ask for it. */
@@ -93,10 +82,26 @@ static struct str allow_of(const struct route *route)
     return route->methods & METHOD_GET ? STR("GET, HEAD, OPTIONS") : STR("POST, OPTIONS");
 }
 
+/* Whether a Content-Encoding names a coding; "identity" is none (RFC 9110 section 12.5.3). */
+static bool is_coded(struct str content_encoding)
+{
+    struct str coding;
+    while (field_next(&content_encoding, &coding))
+        if (!str_eq_nocase(coding, STR("identity")))
+            return true;
+    return false;
+}
+
 /* What needs no caller: the path, the method, a preflight. True when that was all. */
 static bool answer_early(const struct service *service, const struct request *request, const struct route *route,
                          struct response *response)
 {
+    if (request->method == METHOD_OPTIONS && str_eq(request->path, STR("*"))) { /* RFC 9110 section 9.3.7 */
+        response->status = 204;
+        response->content = CONTENT_NONE;
+        response->allow = STR("GET, HEAD, POST, OPTIONS");
+        return true;
+    }
     if (!route) {
         response_fail(response, request->arena, failed(ERR_NOT_FOUND, "there is nothing at this path"));
         return true;
@@ -115,6 +120,11 @@ static bool answer_early(const struct service *service, const struct request *re
         response->allow = allow_of(route);
         return true;
     }
+    if (route->methods & METHOD_POST && is_coded(request->content_encoding)) {
+        response_fail(response, request->arena, failed(ERR_MEDIA_TYPE, "the body must have no Content-Encoding"));
+        response->accept_encoding = STR("identity");
+        return true;
+    }
     return false;
 }
 
@@ -128,7 +138,7 @@ static struct err check_access(struct call *call, const struct route *route, str
     case OPEN:
         return OK;
     case METRICS:
-        return access == METRICS_ANY || (access == METRICS_LOOPBACK && call->request->peer_is_loopback)
+        return access == METRICS_ANY || (access == METRICS_LOOPBACK && call->request->is_on_this_machine)
                    ? OK
                    : failed(ERR_NOT_FOUND, "there is nothing at this path");
     case CALLER:
@@ -157,7 +167,7 @@ int64_t service_retry_after_s(const struct service *service)
 enum answered service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response)
 {
-    const struct route *route = route_find(request->path);
+    const struct route *route = route_find(service, request->path);
     response_init(response, request->arena);
     if (answer_early(service, request, route, response))
         return ANSWERED;
@@ -199,5 +209,5 @@ void service_account(const struct request *request, const struct response *respo
         LOG_TEXT_("operation", operation_name(response->operation)), LOG_STR("path", path),
         LOG_INT("status", response->status), LOG_TEXT_("outcome", err_label(response->outcome)),
         LOG_STR("client_id", response->client_id.at ? response->client_id : STR("")), LOG_STR("peer", request->peer),
-        LOG_INT("duration_us", duration_ns / 1000));
+        LOG_TEXT_("scheme", request->is_https ? "https" : "http"), LOG_INT("duration_us", duration_ns / 1000));
 }

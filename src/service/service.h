@@ -129,6 +129,7 @@ struct err introspect_token(struct call *call, struct response *response);
 struct err revoke_token(struct call *call, struct response *response);
 struct err revoke_by_rule(struct call *call, struct response *response);
 struct err rotate_keys(struct call *call, struct response *response);
+struct err publish_index(struct call *call, struct response *response);
 struct err publish_jwks(struct call *call, struct response *response);
 struct err publish_revocations(struct call *call, struct response *response);
 struct err health_live(struct call *call, struct response *response);

@@ -33,6 +33,7 @@ static const struct settings settings = {
     .client_cache_s = 60,
     .jwks_max_age_s = 300,
     .cors_origins = "https://app.test",
+    .path_prefix = "/prod",
     .metrics = METRICS_LOOPBACK,
     .redis_url = "",
     .database_url = "",
@@ -137,7 +138,7 @@ static struct request request_of(struct arena *arena, struct str in)
 {
     struct request request = { .arena = arena,
                                .peer = STR("127.0.0.1"),
-                               .peer_is_loopback = true,
+                               .is_on_this_machine = true,
                                .now_s = NOW,
                                .now_ms = NOW * INT64_C(1000),
                                .id = STR("1") };

@@ -41,7 +41,7 @@ SANITIZER = re.compile(r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer
 TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 TOKEN_START = re.compile(r"eyJ(hbGci|0eXAi|raWQi|pc3Mi)O")  # {"alg":, {"typ":, {"kid":, {"iss":
 OPEN_PATHS = ("/.well-known/jwks.json", "/health/live", "/health/ready")
-FEED_PATHS = ("/revocations", "/prod/revocations")
+FEED_PATHS = ("/revocations", "/stage/revocations", "/prod/revocations")
 
 
 def sanitizer_of(binary):

@@ -215,11 +215,11 @@ def test_missing_unknown_and_duplicate_members_are_refused(server, basic, path):
 @pytest.mark.parametrize("path", GOOD)
 @pytest.mark.parametrize("content_type", [
     None, "", "text/plain", "text/json", "application/xml", "application/json-patch+json", "application/jsonx",
-    "application", "/json", "application/json; charset=latin-1", "application/json;charset=utf-16",
-    "multipart/form-data",
+    "application", "/json", "application/json; charset", "application/json;charset=", "application/json; =utf-8",
+    "application/json; charset = utf-8", 'application/json; charset="utf-8', "multipart/form-data",
     "multipart/form-data; boundary=x", "application/json, text/plain", "application/json application/json", "*/*",
-    "application/octet-stream", "application/jwt", "a" * 5000, "application/x-www-form-urlencoded; charset=latin-1",
-    "application/json; x=y", "\xff\xfe",
+    "application/octet-stream", "application/jwt", "a" * 5000, "application/x-www-form-urlencoded; charset",
+    "application/json; x=y z", "\xff\xfe",
 ])
 def test_a_wrong_content_type_is_refused(server, basic, path, content_type):
     body = json.dumps(GOOD[path]).encode()
@@ -233,10 +233,50 @@ def test_a_wrong_content_type_is_refused(server, basic, path, content_type):
 @pytest.mark.parametrize("path", GOOD)
 def test_the_content_type_of_json_has_its_usual_forms(server, basic, path):
     for content_type in ("application/json", "APPLICATION/JSON", "application/json; charset=utf-8",
-                         "application/json;charset=UTF-8", 'application/json; charset="utf-8"', "application/json;"):
+                         "application/json;charset=UTF-8", 'application/json; charset="utf-8"', "application/json;",
+                         "application/json; charset=utf-8;", "application/json; charset=ISO-8859-1",
+                         'application/json; x="a;b"; y=z'):
         with server.wire() as wire:
             answer = wire.call(post(path, json.dumps(GOOD[path]).encode(), content_type, basic))
             assert answer.status == 200 or answer.json().get("valid") is False, (content_type, answer.body)
+
+
+@pytest.mark.parametrize("parameters", ["", "; charset=utf-8", "; charset=utf-8;", "; charset=ISO-8859-1",
+                                        ';x="a;\\"b"', " ; ; x=y"])
+def test_a_form_is_one_whatever_its_parameters_say(server, basic, parameters):
+    """RFC 9110 section 8.3.1: unknown ones are to be ignored, and a form has no charset."""
+    kind = "application/x-www-form-urlencoded" + parameters
+    with server.wire() as wire:
+        assert wire.call(post("/token/introspect", b"token=x", kind, basic)).body == b'{"active":false}'
+        assert wire.call(post("/token/introspect", b"token=\xe4", kind, basic)).status == 400, "UTF-8 all the same"
+
+
+@pytest.mark.parametrize("path", GOOD)
+@pytest.mark.parametrize("coding", ["gzip", "deflate, br", "x-any", "identity, gzip"])
+def test_a_body_with_a_content_coding_is_415_and_the_answer_says_what_is_taken(server, basic, path, coding):
+    """RFC 9110 section 15.5.16."""
+    body = json.dumps(GOOD[path]).encode()
+    answer = refused(server, post(path, body, "application/json", basic, f"Content-Encoding: {coding}"), path, [415])
+    assert answer.json()["error"] == "unsupported_media_type"
+    assert answer.headers["accept-encoding"] == "identity"
+    with server.wire() as wire:
+        answer = wire.call(post(path, body, "application/json", basic, "Content-Encoding: identity"))
+        assert answer.status == 200 or answer.json().get("valid") is False
+
+
+@pytest.mark.parametrize("lines", [
+    ["X-Request-Id: a", "X-Request-Id: b"], ["Expect: 100-continue", "Expect: 100-continue"],
+    ["Accept: a/b", "Accept: c/d"], ["If-None-Match: *", 'If-None-Match: "x"'], ["X-Any: a", "X-Any: b"],
+    ["Forwarded: for=a", "Forwarded: for=b"], ["X-Forwarded-For: a", "X-Forwarded-For: b"],
+    ["Content-Encoding:", "Content-Encoding: identity"], ["Connection: x", "Connection: keep-alive"]])
+def test_a_header_may_come_twice_unless_that_has_two_meanings(server, basic, lines):
+    """RFC 9110 section 5.3. Those that may not are among the framings below."""
+    with server.wire() as wire:
+        answer = wire.call(post("/token/introspect", BODY, "application/json", basic, *lines))
+        if answer.status == 100:
+            answer = wire.read()
+        assert answer.body == b'{"active":false}'
+        assert answer.headers["x-request-id"] not in ("a", "b"), "two ids are none"
 
 
 # --- forms ----------------------------------------------------------------------------------------------------------
@@ -322,6 +362,10 @@ def framings(basic):
     yield "a long path", made(f"Content-Length: {N}", first=f"POST /{'x' * 100_000} HTTP/1.1")
     yield "a long query", made(f"Content-Length: {N}", first=f"POST /token/introspect?{'x' * 100_000} HTTP/1.1")
     yield "a long method", made(f"Content-Length: {N}", first=f"{'X' * 100_000} / HTTP/1.1")
+    for bad in ("token", "http:///token", "http://u@h/token", "ftp://h/token", "h:80", "/token#x", "/%zz", "*"):
+        yield f"target {bad}", made(f"Content-Length: {N}", first=f"POST {bad} HTTP/1.1")
+    yield "CONNECT", made(first="CONNECT localhost:80 HTTP/1.1")
+    yield "two origins", made(f"Content-Length: {N}", "Origin: null", "Origin: null")
     for version in ("HTTP/0.9", "HTTP/1", "HTTP/2.0", "HTTP/9.9", "HTTP/1.1x", "http/1.1", "HTTP/11", "HTTP", "ICY",
                     "HTTP/1.10"):
         yield f"version {version}", made(f"Content-Length: {N}", first=f"POST /token/introspect {version}")
@@ -354,6 +398,7 @@ def framings(basic):
         yield f"garbage {garbage[:12]!r}", garbage
 
 
+TOO_LONG = ["a long path", "a long query", "a long method", f"garbage {(b'x' * 12)!r}"]  # RFC 9112 section 3
 SECOND = head("PUT", "/health/live")  # its 405 is what must not be heard on the same connection
 
 
@@ -377,7 +422,11 @@ def test_broken_framing_is_refused_and_nothing_follows(heard, what):
     """One answer, with a code and a sentence, and then the end."""
     head_, _, body = heard[what].partition(b"\r\n\r\n")
     status = int(re.match(rb"HTTP/1\.1 (\d{3}) ", head_)[1])
-    assert status in (400, 413, 431), heard[what]
+    assert status in (400, 413, 414, 431, 505), heard[what]
+    assert (status == 505) == (what in ("version HTTP/0.9", "version HTTP/2.0", "version HTTP/9.9",
+                                        "garbage b'PRI * HTTP/2'")), "another major version, and nothing else"
+    assert (status == 431) == (what in ("1000 headers", "a long header", "a long header name")), heard[what]
+    assert (status == 414) == (what in TOO_LONG), heard[what]
     assert b"\r\nConnection: close" in head_ and b"\r\nContent-Type: application/json" in head_, head_
     answer = json.loads(body)  # and nothing behind it
     assert answer["error"] and answer["error_description"], answer
@@ -386,7 +435,8 @@ def test_broken_framing_is_refused_and_nothing_follows(heard, what):
 def test_good_requests_by_raw_sockets_are_answered(server, basic):
     """What the broken ones above differ from."""
     absolute = post("http://localhost/token/introspect?x", BODY, "application/json", basic)
-    for request in (absolute, b"\r\n" + absolute, post("/token/introspect", BODY, "application/json", basic),
+    later = absolute.replace(b" HTTP/1.1\r\n", b" HTTP/1.2\r\n")  # RFC 9110 section 2.5
+    for request in (absolute, later, b"\r\n" + absolute, post("/token/introspect", BODY, "application/json", basic),
                     head("POST", "/token/introspect", basic, "Content-Type: application/json",
                          "Transfer-Encoding: chunked") + b"5\r\n" + BODY[:5] + b"\r\n%x;x=y\r\n" % (N - 5) + BODY[5:]
                     + b"\r\n0\r\n\r\n",
@@ -465,12 +515,12 @@ def test_unknown_methods_are_refused(server, basic, method):
 
 
 @pytest.mark.parametrize("path", [
-    "/", "//", "/.", "/..", "/token/", "//token", "/token//verify", "/token/verify/", "/./token", "/x/../token",
+    "//", "/.", "/..", "/token/", "//token", "/token//verify", "/token/verify/", "/./token", "/x/../token",
     "/token/.",
     "/token/../token", "/../token", "/%74oken", "/token%2fverify", "/token%00", "/token%0d%0aX: y", "/Token",
     "/TOKEN/VERIFY", "token",
-    "*", "http://localhost/token/", "http://other.example", "ftp://localhost/token",
-        "/prod/prod/token", "/prod//token",
+    "*", "http://localhost/token/", "http://h/x?/token", "ftp://localhost/token",
+    "/prod/token", "/prod/prod/token", "/prod//token",
     "/a/b/token/verify",
     "/token/verify/x", "/token;x=y", "/token/verify;x", "\\token", "/token\\verify", "/%", "/%zz", "/\xff",
     "/token\x7f",
@@ -489,6 +539,39 @@ def test_only_the_routes_own_paths_are_routes(server, basic, path):
             except Closed:
                 continue
             assert answer.status in (400, 404, 414, 431), (path, answer.status, answer.body)
+
+
+def test_what_stands_in_a_query_is_no_path(server):
+    """RFC 9112 section 3.2.2: the path of the absolute form is what stands between host and query."""
+    for target, is_root in (("http://h?x=/metrics", True), ("http://h/?x=/metrics", True), ("/?x=/metrics", True),
+                            ("http://h/metrics", False), ("http://h/metrics?/", False)):
+        with server.wire() as wire:
+            answer = wire.call(head("GET", target))
+            assert (answer.status, answer.body.startswith(b"# HELP")) == (200, not is_root), target
+
+
+def test_options_of_the_whole_server_are_told(server):
+    with server.wire() as wire:
+        answer = wire.call(head("OPTIONS", "*"))
+        assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, POST, OPTIONS")
+        assert wire.call(head("GET", "*")).status == 400
+
+
+@pytest.mark.parametrize("request_", [
+    b"HEAD /nothing HTTP/1.1\r\nHost: a\r\n\r\n", b"HEAD / HTTP/1.1\r\n\r\n", b"HEAD / HTTP/2.0\r\nHost: a\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+    b"HEAD x HTTP/1.1\r\nHost: a\r\n\r\n", b"HEAD / HTTP/1.1\r\nHost: a\r\nX Y: z\r\n\r\n", b"HEAD /\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\nX: " + b"y" * 10_000, b"HEAD /token HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", b"\r\nHEAD / HTTP/1.1\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 65 + b"\r\n", b"HEAD / HTTP"])
+def test_an_error_to_head_has_no_body(server, request_):
+    """RFC 9110 section 9.3.2."""
+    with server.wire() as wire:
+        wire.send(request_)
+        wire.end()
+        answer = wire.read(to_head=True)
+        assert 400 <= answer.status <= 505 and int(answer.headers["content-length"]) > 0
+        assert wire.is_closed() and wire.unread == b""
 
 
 @pytest.mark.parametrize("query", ["?", "?x=y", "?token=a&token=b", "?%00", "?" + "x" * 5000, "?a?b"])

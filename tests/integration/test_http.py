@@ -36,7 +36,7 @@ def server(make_server):
 
 # --- routes and methods ---------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/token/nothing", "/authorize", "/prod", "/prod/", "/prod/nothing"])
+@pytest.mark.parametrize("path", ["/nothing", "/token/nothing", "/authorize", "/prod", "/prod/", "/prod/token"])
 def test_an_unknown_path_is_404(server, path):
     for method in ("GET", "POST"):
         answer = server.request(method, path)
@@ -73,18 +73,76 @@ def test_head_says_what_get_says_without_its_body(server, path):
         assert wire.call(head("GET", "/health/live")).status == 200, "no body came behind the head"
 
 
-@pytest.mark.parametrize("path", POSTS)
-def test_a_stage_prefix_is_allowed(server, agent, path):
-    body = {"token": "x"} if path != "/token" else {"subject": "s", "clientId": "agent", "scope": "",
-                                                    "tokenType": "access"}
-    plain = server.post(path, auth=agent, json=body)
-    staged = server.post("/prod" + path, auth=agent, json=body)
-    assert staged.status_code == plain.status_code in (200, 401)
-    assert staged.json().keys() == plain.json().keys()
+@pytest.fixture(scope="module")
+def staged(make_server):
+    return make_server(TOKEN_PATH_PREFIX="/prod", TOKEN_SIGNING_ALG="ES256").start().settled()
 
 
-def test_the_keys_have_a_stage_prefix_too(server):
-    assert server.settled().get("/prod/.well-known/jwks.json").json() == server.jwks()
+def test_a_path_has_no_other_name_than_its_own(server):
+    """What a proxy refuses by its path must not be had by another: no first segment is a stage unless the settings say
+    so."""
+    for path in (*POSTS, *GETS, "/admin/rotate-keys", "/admin/revocations", "/revocations"):
+        for first in ("/prod", "/x", "/$default", "/token", "/health", "/adm", "/."):
+            with server.wire() as wire:  # clients' libraries would mend some of these
+                for method in ("GET", "POST", "OPTIONS"):
+                    assert wire.call(head(method, first + path)).status == 404, first + path
+
+
+def test_behind_the_prefix_of_the_settings_is_every_path_and_behind_no_other(staged):
+    agent = staged.add_client("agent")
+    for prefix in ("", "/prod"):
+        for path in POSTS:
+            body = {"token": "x"} if path != "/token" else {"subject": "s", "clientId": "agent", "scope": "",
+                                                            "tokenType": "access"}
+            assert staged.post(prefix + path, auth=agent, json=body).status_code in (200, 401)
+        for path in (*GETS, "/revocations"):
+            assert staged.get(prefix + path).status_code == 200
+        assert staged.post(prefix + "/admin/rotate-keys", auth=agent).status_code == 200
+    for path in (*POSTS, *GETS):
+        for first in ("/Prod", "/prod/prod", "/prod/", "/pro", "/prodx", "/x", "/%70rod", "/./prod", "//prod"):
+            with staged.wire() as wire:
+                assert wire.call(head("OPTIONS", first + path)).status == 404, first + path
+
+
+def test_the_first_page_names_the_documents(server, staged):
+    for each, path, prefix in ((server, "/", ""), (staged, "/", ""), (staged, "/prod", "/prod"),
+                               (staged, "/prod/", "/prod")):
+        answer = each.get(path)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+        index = answer.json()
+        assert index["issuer"] == "https://auth.storytailor.ai"
+        for document in index["documents"].values():
+            assert document.startswith(prefix + "/") and each.get(document).status_code == 200, document
+        assert each.get(index["documents"]["jwks"]).json()["keys"]
+
+
+# --- the public keys' type ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("accept, kind", [
+    (None, "json"), ("", "json"), ("*/*", "json"), ("application/json", "json"), ("application/*", "json"),
+    ("application/jwk-set+json", "jwk-set+json"), ("application/jwk-set+json, */*", "jwk-set+json"),
+    ("APPLICATION/JWK-SET+JSON", "jwk-set+json"), ("application/jwk-set+json, application/json;q=0.9", "jwk-set+json"),
+    ("application/json, application/jwk-set+json", "json"), ("application/jwk-set+json;q=0.5, */*", "json"),
+    ("application/jwk-set+json;q=0", "json"), ("application/jwk-set+json;q=x", "json"), ("text/html", "json")])
+def test_the_keys_are_json_unless_their_own_type_is_asked_for(server, accept, kind):
+    """RFC 9110 section 12.5.1."""
+    answer = server.get("/.well-known/jwks.json", headers={"Accept": accept})
+    assert answer.headers["Content-Type"] == "application/" + kind
+    assert answer.headers["Vary"] == "Accept"
+    again = server.get("/.well-known/jwks.json", headers={"Accept": accept, "If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.headers["Vary"]) == (304, "Accept")
+
+
+def test_entity_tags_on_several_lines_are_one_list(server):
+    """RFC 9110 section 5.3."""
+    etag = server.settled().get("/.well-known/jwks.json").headers["ETag"]
+    for lines, status in (([f"If-None-Match: {etag}", 'If-None-Match: "x"'], 304),
+                          (['If-None-Match: "x", W/"y"', f"If-None-Match: W/{etag}"], 304),
+                          (['If-None-Match: "a,b"', f"If-None-Match: {etag}"], 304),
+                          (['If-None-Match: "x"', 'If-None-Match: "y"'], 200),
+                          (["If-None-Match: *"], 304), (["If-None-Match: *", 'If-None-Match: "x"'], 200)):
+        with server.wire() as wire:
+            assert wire.call(head("GET", "/.well-known/jwks.json", *lines)).status == status, lines
 
 
 # --- headers --------------------------------------------------------------------------------------------------------

@@ -175,7 +175,8 @@ def fits(method, path, answer, empty=False):
 
 @pytest.fixture(scope="module")
 def server(make_server):
-    return make_server(TOKEN_CORS_ORIGINS=ORIGIN, TOKEN_AUDIENCE="https://api.storytailor.ai").start().settled()
+    return make_server(TOKEN_CORS_ORIGINS=ORIGIN, TOKEN_AUDIENCE="https://api.storytailor.ai",
+                       TOKEN_PATH_PREFIX="/stage").start().settled()
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +241,9 @@ def answers_to_anyone(server, method, path):
             wire.send(head(method.upper(), path, header))
             yield wire.read(to_head=method == "head")
     yield server.request(method.upper(), path, data=b"x" * 70_000)
+    with server.wire() as wire:
+        wire.send(head(method.upper(), path, *["X-Any: x"] * 64))
+        yield wire.read(to_head=method == "head")
 
 
 def answers_to_get(world, method, path):
@@ -249,6 +253,7 @@ def answers_to_get(world, method, path):
     if path.endswith("jwks.json"):
         etag = server.get(path).headers["ETag"]
         yield server.request(method.upper(), path, headers={"If-None-Match": etag})
+        yield server.request(method.upper(), path, headers={"Accept": "application/jwk-set+json"})
     if path == "/health/ready":
         yield broken.request(method.upper(), path)
     if path == "/metrics":
@@ -279,6 +284,7 @@ def answers_to_callers(world, path):
                            ("token=%", FORM), ("x", "text/plain"), ("<x/>", "application/xml")):
             yield server.post(path, auth=agent, data=data, headers={"Content-Type": kind} | origin)
         yield server.post(path, auth=agent, form=agent.post() | {"token": "x"}, headers=origin)
+        yield server.post(path, auth=agent, json=good, headers={"Content-Encoding": "gzip"} | origin)
         yield strict.post(path, json=good, headers={"Authorization": strict.client.basic("wrong")} | origin)
         yield broken.post(path, json=good, auth=broken.client, headers=origin)
     yield server.post(path, auth=nobody, json={"token": server.token(agent)} if path == "/token/revoke" else good)
@@ -456,7 +462,7 @@ def test_the_table_of_routes_and_the_document_have_the_same_calls():
     assert listed == set(OPERATIONS)
 
 
-@pytest.mark.parametrize("prefix", ["", "/prod"])
+@pytest.mark.parametrize("prefix", ["", "/stage"])
 @pytest.mark.parametrize("path", DOCUMENT["paths"])
 def test_a_described_path_knows_its_methods_and_no_others(server, path, prefix):
     known = {method.upper() for method, each in OPERATIONS if each == path}
@@ -471,7 +477,8 @@ def test_a_described_path_knows_its_methods_and_no_others(server, path, prefix):
             assert fits_component("MethodNotAllowed", answer, method.lower()) == (405, code)
 
 
-@pytest.mark.parametrize("path", ["/", "/toke", "/token/", "/admin/rotate", "/authorize", "/userinfo",
+@pytest.mark.parametrize("path", ["/toke", "//", "/prod", "/prod/token", "/prod/metrics", "/token/", "/admin/rotate",
+                                  "/authorize", "/userinfo",
                                   "/a/b/token", "/.well-known/openid-configuration",
                                   "/.well-known/oauth-authorization-server"])
 def test_a_path_that_is_not_described_answers_404(server, path):
@@ -567,6 +574,29 @@ def test_a_form_is_refused_exactly_where_its_schema_refuses_it(server, agent, pa
         assert (answer.status_code == 400) == bool(wrong), (form, wrong)
 
 
+def deep(levels):
+    return '{"claims":' + "[" * (levels - 1) + "]" * (levels - 1) + "}"
+
+
+def many(values):
+    return '{"claims":[' + ",".join("1" * (values - 2)) + "]}"
+
+
+@pytest.mark.parametrize("stated, made, most", [
+    ("at most {} levels deep", deep, 32), ("with at most {} values", many, 4096),
+    ("no number longer than {} characters", lambda length: '{"expiresIn":' + "1" * length + "}", 64)],
+    ids=["levels", "values", "numbers"])
+def test_the_limits_that_refuse_sound_json_are_in_the_documents(server, agent, stated, made, most):
+    for text in (DOCUMENT["info"]["description"], (ROOT / "README.md").read_text()):
+        assert stated.format(most) in " ".join(text.split())
+    said = []
+    for size in (most, most + 1):
+        answer = server.post("/token", auth=agent, data=made(size), headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400
+        said.append("the JSON is not valid" in answer.json()["error_description"])
+    assert said == [False, True], "the last that is read as JSON, and the first that is not"
+
+
 # --- examples -------------------------------------------------------------------------------------------------------
 
 def shape_of(value):
@@ -605,7 +635,7 @@ def test_an_example_is_answered_as_its_example_says(server, agent, path, kind, n
 
 def test_every_example_of_an_error_was_heard(server, heard):
     told = [answer for each in heard.values() for answer in each]
-    told += [server.get("/"), server.request("DELETE", "/token")]
+    told += [server.get("/nothing"), server.request("DELETE", "/token")]
     said = [json.loads(body) for body in {parts_of(answer)[2] for answer in told} if body.startswith(b'{"')]
     examples = [value for _, value in examples_in(DOCUMENT) if isinstance(value, dict) and "error" in value]
     assert len(examples) > 15

@@ -1,5 +1,6 @@
 /* test_failures.c: how often an address and a client's id may fail, and how long they wait after that. */
 #include "service/failures.h"
+#include "jose/jws.h"
 #include "unit.h"
 #include <pthread.h>
 
@@ -194,6 +195,7 @@ static void *count_many(void *arg)
         failures_count(arg, STR("192.0.2.1"), STR("agent"), start_ms);
         (void)failures_wait_s(arg, STR("192.0.2.1"), STR("agent"), start_ms);
     }
+    jws_thread_end();
     return NULL;
 }
 

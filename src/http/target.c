@@ -1,0 +1,116 @@
+/* http/target.c: characters first, then the forms. */
+#include "http/target.h"
+#include "wire/lines.h"
+#include <arpa/inet.h>
+
+/* RFC 3986 section 3.3, pchar without percent codes: a bit for each ASCII character. */
+static bool is_path_char(char c)
+{
+    static const uint64_t allowed[2] = {
+        UINT64_C(0x2fff7fd200000000), /* ! $ & ' ( ) * + , - . 0-9 : ; = */
+        UINT64_C(0x47fffffe87ffffff), /* @ A-Z _ a-z ~ */
+    };
+    unsigned char byte = (unsigned char)c;
+    return byte < 0x80 && (allowed[byte >> 6] >> (byte & 63) & 1);
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+/* Characters of a path, and those of `also`; none of `never`. */
+static bool is_encoded(struct str text, struct str also, struct str never)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] == '%') {
+            if (text.len - i < 3 || !is_hex(text.at[i + 1]) || !is_hex(text.at[i + 2]))
+                return false;
+            i += 2;
+        } else if (str_has(never, text.at[i]) || !(is_path_char(text.at[i]) || str_has(also, text.at[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* "[" IPv6address "]" with what follows it. The form for addresses of the future (IPvFuture) has none to this day. */
+static bool is_ip_literal(struct str text, struct str *port)
+{
+    char address[INET6_ADDRSTRLEN + 1] = { 0 };
+    unsigned char bytes[16];
+    struct str inner, rest = { text.at + 1, text.len - 1 };
+    if (!str_cut(&rest, ']', &inner) || inner.len >= sizeof address)
+        return false;
+    memcpy(address, inner.at, inner.len);
+    *port = rest;
+    return !str_has(inner, '\0') && inet_pton(AF_INET6, address, bytes) == 1;
+}
+
+/* *( DIGIT ), which may be none, behind a colon; or nothing. */
+static bool is_port(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (i == 0 ? text.at[i] != ':' : text.at[i] < '0' || text.at[i] > '9')
+            return false;
+    return true;
+}
+
+bool target_is_authority(struct str text)
+{
+    struct str name = text, port = { 0, 0 };
+    const char *colon = text.len > 0 ? memchr(text.at, ':', text.len) : NULL;
+    if (text.len > 0 && text.at[0] == '[')
+        return is_ip_literal(text, &port) && is_port(port);
+    if (colon) {
+        name.len = (size_t)(colon - text.at);
+        port = (struct str){ colon, text.len - name.len };
+    }
+    return name.len > 0 && is_encoded(name, STR(""), STR(":@")) && is_port(port);
+}
+
+static bool read_path(struct str text, struct target *out)
+{
+    struct str query = text, path;
+    if (str_cut(&query, '?', &path))
+        out->query = query;
+    else
+        path = text;
+    out->path = path;
+    return path.len > 0 && path.at[0] == '/' && is_encoded(path, STR("/"), STR("")) && !str_has(out->query, '#');
+}
+
+/* scheme "://" authority path-abempty [ "?" query ] */
+static bool read_absolute(struct str text, struct target *out)
+{
+    static const struct str schemes[] = { { "http://", 7 }, { "https://", 8 } };
+    struct str rest = { 0, 0 };
+    for (size_t i = 0; i < 2; i++)
+        if (text.len > schemes[i].len && str_eq_nocase((struct str){ text.at, schemes[i].len }, schemes[i]))
+            rest = (struct str){ text.at + schemes[i].len, text.len - schemes[i].len };
+    size_t len = 0;
+    while (len < rest.len && rest.at[len] != '/' && rest.at[len] != '?')
+        len++;
+    out->authority = (struct str){ rest.at, len };
+    if (!target_is_authority(out->authority))
+        return false;
+    rest = (struct str){ rest.at + len, rest.len - len };
+    if (rest.len > 0 && rest.at[0] == '/')
+        return read_path(rest, out);
+    out->path = STR("/"); /* RFC 9110 section 4.2.3: the same as no path */
+    if (rest.len > 0)
+        out->query = (struct str){ rest.at + 1, rest.len - 1 };
+    return !str_has(out->query, '#');
+}
+
+bool target_read(struct str method, struct str text, struct target *out)
+{
+    *out = (struct target){ 0 };
+    if (!wire_is_visible(text) || str_eq(method, STR("CONNECT")))
+        return false;
+    if (str_eq(text, STR("*"))) {
+        out->path = text;
+        return str_eq(method, STR("OPTIONS"));
+    }
+    return text.at[0] == '/' ? read_path(text, out) : read_absolute(text, out);
+}
