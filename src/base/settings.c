@@ -187,11 +187,13 @@ const struct settings_row settings_rows[] = {
     { "DATABASE_URL", SECTION_SHARED, SECRET(database_url, 4096, NULL, "postgresql://user:password@host:port/name"),
       "A PostgreSQL with the platform's tables, for any number of instances; a transaction pooler will do." },
     { "SUPABASE_URL", SECTION_SHARED,
-      TEXT(supabase_url, "", 0, 512, settings_fault_of_supabase_url, "an https URL without query and fragment"),
+      TEXT(supabase_url, "", 0, 512, settings_fault_of_issuer, "an https URL without query and fragment"),
       "The platform's Supabase project, called over HTTPS. DATABASE_URL goes before it." },
     { "SUPABASE_SERVICE_KEY", SECTION_SHARED,
       SECRET(supabase_service_key, 4096, NULL, "sb_secret_…, or a service_role JWT"),
       "The key for SUPABASE_URL: it must be allowed to write." },
+    { "TOKEN_SUPABASE_HTTP", SECTION_SHARED, WORD(supabase_http, "false", 0, truths),
+      "Whether SUPABASE_URL may be http to another machine: the key goes there in clear. For a network of your own." },
     { "TOKEN_DATABASE_CONNECTIONS", SECTION_SHARED, NUMBER(database_connections, "8", 1, 256),
       "Connections that this instance opens to DATABASE_URL at most." },
     { "TOKEN_STORE_TIMEOUT", SECTION_SHARED, SECONDS(store_timeout_s, "5", 1, 60),
@@ -389,6 +391,13 @@ static struct err check_together(const struct settings *settings)
         return refuse("TOKEN_TLS_KEY is missing: TOKEN_TLS_CERT is set (allowed: both or none)");
     if (settings->supabase_url[0] && !settings->supabase_service_key[0] && !settings->database_url[0])
         return refuse("SUPABASE_SERVICE_KEY is missing: SUPABASE_URL is set (allowed: both, or DATABASE_URL alone)");
+    const char *fault = settings->supabase_url[0] ? settings_fault_of_supabase_url(str_of(settings->supabase_url))
+                                                  : NULL;
+    if (fault && !settings->supabase_http)
+        return refuse("SUPABASE_URL is not usable: %s (allowed: an https URL; or set TOKEN_SUPABASE_HTTP=true, when "
+                      "the "
+                      "network between is your own)",
+                      fault);
     if (settings->signer >= SIGNER_KMS && !settings->kms_key_id[0])
         return refuse("KMS_KEY_ID is missing: TOKEN_SIGNER is \"%s\" (allowed: a key of AWS KMS, or TOKEN_SIGNER "
                       "local)",

@@ -75,6 +75,7 @@ struct settings {
     const char *database_url;                  /* DATABASE_URL: of a PostgreSQL, with a password; "": none */
     const char *supabase_url;                  /* SUPABASE_URL; "": none */
     const char *supabase_service_key;          /* SUPABASE_SERVICE_KEY */
+    int64_t supabase_http;                     /* TOKEN_SUPABASE_HTTP: 0 or 1 */
     int64_t database_connections;              /* TOKEN_DATABASE_CONNECTIONS */
     int64_t store_timeout_s;                   /* TOKEN_STORE_TIMEOUT: of one call of a shared store */
     enum settings_origin *origins;             /* for each row of the table: where its value came from; owned */

@@ -24,14 +24,13 @@ static void write_state(struct buf *body, struct str name, bool ok)
     json_write_str(body, ok ? STR("ok") : STR("failing"));
 }
 
-/* Which kind it is; and when it can't sign, why: sentences of ours, which name no key and no account. */
-static void write_signer(struct buf *body, struct service *service)
+/* Which kind it is; and when it fails, why: sentences of ours, which name no key, no secret and no account. */
+static void write_kind(struct buf *body, struct str part, const char *kind, const char *why)
 {
-    const char *why = atomic_load(&service->keys_why);
-    json_write_name(body, STR("signer"));
+    json_write_name(body, part);
     buf_add(body, STR("{"));
     json_write_name(body, STR("kind"));
-    json_write_str(body, str_of(service->signer->ops->name));
+    json_write_str(body, str_of(kind));
     if (why) {
         json_write_name(body, STR("why"));
         json_write_str(body, str_of(why));
@@ -92,12 +91,9 @@ struct err health_ready(struct call *call, struct response *response)
     buf_add(body, STR("}"));
     write_clock(body, service);
     write_cache(body, service);
-    write_signer(body, service);
-    json_write_name(body, STR("store"));
-    buf_add(body, STR("{"));
-    json_write_name(body, STR("kind"));
-    json_write_str(body, str_of(service->store->ops->name));
-    buf_add(body, STR("}}"));
+    write_kind(body, STR("signer"), service->signer->ops->name, atomic_load(&service->keys_why));
+    write_kind(body, STR("store"), service->store->ops->name, atomic_load(&service->store_why));
+    buf_add(body, STR("}"));
     return OK;
 }
 

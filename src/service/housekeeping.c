@@ -53,6 +53,7 @@ static void check_dependencies(struct service *service)
     struct err signer = service->signer->ops->check(service->signer);
     if (signer.code && !keyring_reload(service->keyring).code) /* perhaps a key was revoked a moment ago */
         signer = service->signer->ops->check(service->signer);
+    atomic_store(&service->store_why, store.code ? store.why : NULL);
     bool was_ok = atomic_exchange(&service->store_ok, !store.code);
     if (was_ok != !store.code)
         LOG(store.code ? LOG_ERROR : LOG_INFO, store.code ? "store_failing" : "store_recovered",

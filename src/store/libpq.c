@@ -30,6 +30,8 @@ static bool find_all(void *library)
         { "PQtransactionStatus", &calls.transactionStatus },
         { "PQerrorMessage", &calls.errorMessage },
         { "PQpass", &calls.pass },
+        { "PQhost", &calls.host },
+        { "PQport", &calls.port },
         { "PQhostaddr", &calls.hostaddr },
         { "PQsslInUse", &calls.sslInUse },
         { "PQsocket", &calls.socket },

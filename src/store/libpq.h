@@ -17,6 +17,8 @@ struct libpq_calls {
     PGTransactionStatusType (*transactionStatus)(const PGconn *);
     char *(*errorMessage)(const PGconn *);
     char *(*pass)(const PGconn *);
+    char *(*host)(const PGconn *);
+    char *(*port)(const PGconn *);
     char *(*hostaddr)(const PGconn *);
     int (*sslInUse)(PGconn *);
     int (*socket)(const PGconn *);

@@ -88,11 +88,13 @@ enum platform_outcome platform_outcome_of(struct str code)
     return PLATFORM_FAILED;
 }
 
-static struct err error_of(enum platform_outcome outcome)
+static struct err error_of(enum platform_outcome outcome, const char *why)
 {
     if (outcome == PLATFORM_OK)
         return OK;
     metrics_count(COUNT_STORE_ERRORS, 1);
+    if (why)
+        return failed(ERR_UNAVAILABLE, why);
     if (outcome == PLATFORM_UNMIGRATED)
         return failed(ERR_UNAVAILABLE,
                       "the database lacks what this version needs: see token-service migrate --print, or --apply");
@@ -100,17 +102,19 @@ static struct err error_of(enum platform_outcome outcome)
         return failed(ERR_UNAVAILABLE, "the database refuses this user or key");
     if (outcome == PLATFORM_REFUSED)
         return failed(ERR_INVALID_REQUEST, "the database can't hold this: its encoding, a length or a constraint");
-    return failed(ERR_UNAVAILABLE,
-                  outcome == PLATFORM_LOST ? "the database gave no answer in time" : "the database failed");
+    if (outcome == PLATFORM_TROUBLED)
+        return failed(ERR_UNAVAILABLE, "the database is full, too busy or read-only: the log has its code");
+    return failed(ERR_UNAVAILABLE, outcome == PLATFORM_LOST ? "the database gave no answer" : "the database failed");
 }
 
 /* What was undone is tried again; what was lost only where doing it twice does no harm. */
 static enum platform_outcome call(struct platform *platform, struct arena *arena, const char *function, struct str args,
-                                  bool is_repeatable, struct str *answer)
+                                  bool is_repeatable, struct str *answer, const char **why)
 {
     enum platform_outcome outcome = PLATFORM_FAILED;
     for (int i = 0; i < PLATFORM_TRIES; i++) {
-        outcome = platform->call(platform, arena, function, args, is_repeatable, answer);
+        *why = NULL;
+        outcome = platform->call(platform, arena, function, args, is_repeatable, answer, why);
         if (outcome != PLATFORM_OVERTAKEN)
             return outcome;
     }
@@ -133,13 +137,15 @@ struct err platform_try(struct store *store, struct arena *arena, const char *fu
                         enum platform_outcome *outcome)
 {
     const struct json *parsed = NULL;
+    const char *why = NULL;
     struct str answer;
     buf_add_char(args, '}');
     *outcome = PLATFORM_REFUSED;
     if (args->overflowed)
         return failed(ERR_TOO_LARGE, "that is too much for one record");
-    *outcome = call(platform_of(store), arena, function, buf_str(args), repeatable == PLATFORM_REPEATABLE, &answer);
-    TRY(error_of(*outcome));
+    *outcome = call(platform_of(store), arena, function, buf_str(args), repeatable == PLATFORM_REPEATABLE, &answer,
+                    &why);
+    TRY(error_of(*outcome, why));
     *outcome = PLATFORM_LOST;
     if (json_parse(arena, answer, &parsed).code || parsed->kind != JSON_OBJECT) {
         LOG(LOG_ERROR, "store_answer", LOG_TEXT_("function", function));
@@ -345,7 +351,7 @@ struct err platform_check(struct store *store)
     arena_init(&arena, NULL, 0);
     platform_begin(&args, &arena);
     TRY(platform_do(store, &arena, "token_service_check", &args, PLATFORM_REPEATABLE, "", &answer));
-    return platform_int(answer, "version") >= VERSION ? OK : error_of(PLATFORM_UNMIGRATED);
+    return platform_int(answer, "version") >= VERSION ? OK : error_of(PLATFORM_UNMIGRATED, NULL);
 }
 
 void platform_init(struct platform *platform, const struct store_ops *ops, platform_call how)

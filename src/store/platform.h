@@ -13,6 +13,7 @@ enum { PLATFORM_ANSWER_MAX = 16 * 1024 * 1024, PLATFORM_ARGS_MAX = 64 * 1024 * 1
 /* What became of one try. */
 enum platform_outcome {
     PLATFORM_OK,
+    PLATFORM_UNREACHED,  /* there was no connection: nothing was done */
     PLATFORM_LOST,       /* no answer: perhaps it was done, perhaps not */
     PLATFORM_OVERTAKEN,  /* undone: a serialization failure, a deadlock, a user deleted meanwhile. Another try may do */
     PLATFORM_UNMIGRATED, /* there is no such function */
@@ -23,9 +24,10 @@ enum platform_outcome {
 };
 
 struct platform;
-/* Calls public.<function>(args jsonb); the answer's text lies in the arena. May wait. Logs what went wrong. */
+/* Calls public.<function>(args jsonb); the answer's text lies in the arena. May wait. Logs what went wrong; *why may be
+ * set to a sentence for whoever runs the service, which names host and setting (base/sentence.h). */
 typedef enum platform_outcome (*platform_call)(struct platform *, struct arena *, const char *function, struct str args,
-                                               bool is_repeatable, struct str *answer);
+                                               bool is_repeatable, struct str *answer, const char **why);
 
 struct platform {
     struct store store; /* first */

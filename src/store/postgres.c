@@ -3,10 +3,13 @@
  */
 #include "store/postgres.h"
 #include "base/clock.h"
+#include "base/sentence.h"
 #include "observe/log.h"
+#include "store/postgres_cause.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,7 +30,14 @@ struct postgres {
     struct connection *idle;
     size_t open;           /* idle and taken */
     int64_t refused_until; /* monotonic ms */
+    /* sentences, static: */
+    _Atomic(const char *) unconnected; /* why there was no connection last */
+    _Atomic(const char *) late, lost;  /* of the server that was connected to last */
 };
+
+/* What callers are told, who need not know where the database is. */
+static const char away[] = "the database can't be reached; try again later",
+                  busy[] = "all connections to the database are busy (TOKEN_DATABASE_CONNECTIONS)";
 
 /* --- connecting -------------------------------------------------------------------------------------------------- */
 
@@ -41,6 +51,29 @@ static bool is_plausible(const PQconninfoOption *option)
     return strcmp(option->keyword, "port") != 0 || strspn(value, "0123456789,") == strlen(value);
 }
 
+static bool is_known(const void *arg, const char *name)
+{
+    const struct libpq_calls *calls = arg;
+    char url[96];
+    snprintf(url, sizeof url, "postgresql://h/?%s=%s", name, strcmp(name, "ssl") == 0 ? "true" : "1");
+    PQconninfoOption *parsed = calls->conninfoParse(url, NULL);
+    calls->conninfoFree(parsed);
+    return parsed != NULL;
+}
+
+static struct err bad_url(const struct libpq_calls *calls, const char *url)
+{
+    const char *parameter = postgres_unknown_parameter(url, is_known, calls);
+    if (parameter[0])
+        return failed(ERR_INVALID_REQUEST,
+                      sentence_keep(away,
+                                    "DATABASE_URL has the parameter %s, which PostgreSQL's libpq doesn't know: take "
+                                    "it out (a pooler needs none)",
+                                    parameter));
+    return failed(ERR_INVALID_REQUEST, "DATABASE_URL is no URL of a PostgreSQL (postgresql://user:password@host/name, "
+                                       "the password percent-encoded)");
+}
+
 static struct err check_url(const struct libpq_calls *calls, const char *url)
 {
     PQconninfoOption *parsed = calls->conninfoParse(url, NULL); /* its words would hold parts of the URL */
@@ -48,10 +81,7 @@ static struct err check_url(const struct libpq_calls *calls, const char *url)
     for (const PQconninfoOption *option = parsed; option && option->keyword; option++)
         good = good && is_plausible(option);
     calls->conninfoFree(parsed);
-    return good ? OK
-                : failed(ERR_INVALID_REQUEST,
-                         "DATABASE_URL is no URL of a PostgreSQL (postgresql://user:password@host/name, "
-                         "the password percent-encoded)");
+    return good ? OK : bad_url(calls, url);
 }
 
 /* libpq would print it on standard error. */
@@ -85,7 +115,27 @@ static bool is_near(const char *address)
     return !address || !address[0] || strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
-static PGconn *connect_to(const struct libpq_calls *calls, const char *url, int64_t timeout_s)
+/* "DATABASE_URL (db.example:5432)", or without what holds the password. */
+static void name_server(const struct libpq_calls *calls, const PGconn *pg, char *to, size_t room)
+{
+    const char *host = pg ? calls->host(pg) : NULL, *port = pg ? calls->port(pg) : NULL,
+               *pass = pg ? calls->pass(pg) : NULL;
+    if (!host || !port || (pass && pass[0] && strstr(host, pass)))
+        snprintf(to, room, "DATABASE_URL");
+    else
+        snprintf(to, room, "DATABASE_URL (%s:%s)", host, port);
+}
+
+static const char *unconnected(const struct libpq_calls *calls, const PGconn *pg)
+{
+    char server[300];
+    name_server(calls, pg, server, sizeof server);
+    log_unconnected(calls, pg);
+    return sentence_keep(away, "%s: %s", server, postgres_cause(pg ? calls->errorMessage(pg) : ""));
+}
+
+/* NULL, and *why: there is none. */
+static PGconn *connect_to(const struct libpq_calls *calls, const char *url, int64_t timeout_s, const char **why)
 {
     char seconds[24], milliseconds[24];
     snprintf(seconds, sizeof seconds, "%lld", (long long)(timeout_s < 2 ? 2 : timeout_s));
@@ -103,7 +153,7 @@ static PGconn *connect_to(const struct libpq_calls *calls, const char *url, int6
         calls->setNoticeReceiver(pg, drop_notice, NULL);
         return pg;
     }
-    log_unconnected(calls, pg);
+    *why = unconnected(calls, pg);
     calls->finish(pg);
     return NULL;
 }
@@ -111,19 +161,35 @@ static PGconn *connect_to(const struct libpq_calls *calls, const char *url, int6
 struct err postgres_connect(const struct libpq_calls *calls, const char *url, int64_t timeout_s, PGconn **out)
 {
     TRY(check_url(calls, url));
-    PGconn *pg = connect_to(calls, url, timeout_s);
+    const char *why = NULL;
+    PGconn *pg = connect_to(calls, url, timeout_s, &why);
     if (!pg)
-        return failed(ERR_UNAVAILABLE, "there is no connection to DATABASE_URL");
+        return failed(ERR_UNAVAILABLE, why);
     *out = pg;
     return OK;
+}
+
+static void note_server(struct postgres *postgres, const PGconn *pg)
+{
+    char server[300];
+    name_server(postgres->calls, pg, server, sizeof server);
+    atomic_store(&postgres->unconnected, busy); /* from now on that is why there is none */
+    atomic_store(&postgres->late, sentence_keep("the database gave no answer in time",
+                                                "%s: no whole answer came within TOKEN_STORE_TIMEOUT", server));
+    atomic_store(&postgres->lost, sentence_keep("the database gave no answer",
+                                                "%s: the connection broke before the answer was whole", server));
 }
 
 static struct connection *connect_new(struct postgres *postgres)
 {
     const struct libpq_calls *calls = postgres->calls;
-    PGconn *pg = connect_to(calls, postgres->terms.url, postgres->terms.timeout_ms / 1000);
+    const char *why = NULL;
+    PGconn *pg = connect_to(calls, postgres->terms.url, postgres->terms.timeout_ms / 1000, &why);
+    if (!pg)
+        atomic_store(&postgres->unconnected, why);
     if (!pg)
         return NULL;
+    note_server(postgres, pg);
     if (!calls->sslInUse(pg) && !is_near(calls->hostaddr(pg)))
         LOG(LOG_WARN, "database_not_encrypted",
             LOG_TEXT_("why", "DATABASE_URL allows it: add sslmode=verify-full and sslrootcert"));
@@ -292,10 +358,12 @@ enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena,
 {
     const int64_t deadline_ms = clock_ms() + postgres->terms.timeout_ms;
     struct connection *connection = take(postgres, deadline_ms);
+    out->why = atomic_load(&postgres->unconnected);
     if (!connection)
         return POSTGRES_UNSENT;
     parameter = arena_copy(arena, parameter); /* with a NUL */
     enum postgres_fault fault = converse(postgres->calls, connection, arena, sql, parameter.at, deadline_ms, out);
+    out->why = atomic_load(fault == POSTGRES_LATE ? &postgres->late : &postgres->lost);
     if (fault == POSTGRES_LOST || fault == POSTGRES_LATE)
         LOG(LOG_WARN, "database_lost",
             LOG_TEXT_("why", fault == POSTGRES_LATE ? "no answer in time" : "the connection broke"));
@@ -320,6 +388,7 @@ struct err postgres_open(const struct postgres_terms *terms, struct postgres **o
     pthread_cond_init(&postgres->freed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&postgres->lock, NULL);
+    postgres->unconnected = busy;
     *out = postgres;
     return OK;
 }

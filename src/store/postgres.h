@@ -25,6 +25,7 @@ enum postgres_fault {
 
 struct postgres_answer {
     char sqlstate[6]; /* POSTGRES_SAID */
+    const char *why;  /* of the others: a sentence for whoever runs the service (base/sentence.h) */
     struct str value; /* POSTGRES_OK: of the only column of the only row, in the arena */
 };
 
@@ -37,7 +38,7 @@ enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena,
                                  struct postgres_answer *out);
 
 /* A connection of its own, outside of a pool. ERR_INVALID_REQUEST when it is no URL of libpq's; ERR_UNAVAILABLE, with
- * the reason logged, when there is none in `timeout_s`. The caller finishes it. */
+ * a sentence that names the host and says why, when there is none in `timeout_s`. The caller finishes it. */
 MUST_USE struct err postgres_connect(const struct libpq_calls *calls, const char *url, int64_t timeout_s, PGconn **out);
 
 #endif

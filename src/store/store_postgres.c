@@ -1,6 +1,6 @@
 /* store/store_postgres.c: the platform's tables over a connection: each operation is one statement, which calls one
  * function. */
-#include "observe/log.h"
+#include "base/sentence.h"
 #include "store/platform.h"
 #include "store/postgres.h"
 #include <stdlib.h>
@@ -10,8 +10,24 @@ struct store_postgres {
     struct postgres *postgres;
 };
 
+/* What it said of the call, when that is about the user or the server. */
+static enum platform_outcome refusal(const char *sqlstate, const char **why)
+{
+    enum platform_outcome outcome = platform_outcome_of(str_of(sqlstate));
+    if (outcome == PLATFORM_DENIED)
+        *why = sentence_keep("the database refuses this service",
+                             "DATABASE_URL: its user may not do what the service needs (SQLSTATE %s): make it a member "
+                             "of service_role",
+                             sqlstate);
+    if (outcome == PLATFORM_TROUBLED || outcome == PLATFORM_LOST)
+        *why = sentence_keep("the database is full, too busy or read-only",
+                             "DATABASE_URL: PostgreSQL is full, too busy, read-only or stopping (SQLSTATE %s)",
+                             sqlstate);
+    return outcome;
+}
+
 static enum platform_outcome ask(struct platform *platform, struct arena *arena, const char *function, struct str args,
-                                 bool is_repeatable, struct str *answer)
+                                 bool is_repeatable, struct str *answer, const char **why)
 {
     struct postgres *postgres = ((struct store_postgres *)platform)->postgres;
     struct postgres_answer got = { 0 };
@@ -20,9 +36,11 @@ static enum platform_outcome ask(struct platform *platform, struct arena *arena,
     if (fault == POSTGRES_LOST && is_repeatable) /* the server was restarted, perhaps */
         fault = postgres_ask(postgres, arena, sql.at, args, &got);
     if (fault == POSTGRES_SAID)
-        return platform_outcome_of(str_of(got.sqlstate));
+        return refusal(got.sqlstate, why);
+    if (fault != POSTGRES_OK)
+        *why = got.why;
     *answer = got.value;
-    return fault == POSTGRES_OK ? PLATFORM_OK : PLATFORM_LOST;
+    return fault == POSTGRES_OK ? PLATFORM_OK : fault == POSTGRES_UNSENT ? PLATFORM_UNREACHED : PLATFORM_LOST;
 }
 
 static void close_postgres(struct store *store)

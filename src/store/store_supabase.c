@@ -1,5 +1,6 @@
 /* store/store_supabase.c: the platform's tables over PostgREST, as Supabase offers it: each operation is one POST to
  * /rest/v1/rpc/token_service_call, which calls the function it names: one transaction. */
+#include "base/sentence.h"
 #include "net/client.h"
 #include "observe/log.h"
 #include "store/platform.h"
@@ -42,16 +43,38 @@ static enum platform_outcome outcome_of(int status, struct str code)
 /* What a gateway answers when it is busy or can't reach the database: it is not known what became of the call. */
 static bool may_pass(int status)
 {
-    return status == 429 || status == 502 || status == 503 || status == 504;
+    return status == 429 || status == 502 || status == 503 || status == 504 ||
+           (status >= 520 && status <= 530); /* Cloudflare's, which stands before Supabase */
+}
+
+/* A refusal, for whoever runs the service. NULL: the outcome says enough. */
+static const char *sentence_for(const struct store_supabase *self, enum platform_outcome outcome, int status,
+                                struct str code)
+{
+    if (outcome == PLATFORM_DENIED)
+        return sentence_keep("the database refuses this service",
+                             "SUPABASE_URL (%s): it refuses SUPABASE_SERVICE_KEY (HTTP %d)", self->url, status);
+    if (outcome == PLATFORM_UNMIGRATED && code.len == 0)
+        return sentence_keep("the database can't be reached; try again later",
+                             "SUPABASE_URL (%s): there is no PostgREST (HTTP %d)", self->url, status);
+    if (outcome == PLATFORM_TROUBLED || outcome == PLATFORM_LOST)
+        return sentence_keep("the database is busy, or can't be reached; try again later",
+                             "SUPABASE_URL (%s): it answered HTTP %d%s%.*s", self->url, status,
+                             code.len > 0 ? ", " : "", (int)code.len, code.at);
+    return NULL;
 }
 
 static enum platform_outcome send_once(struct store_supabase *self, struct arena *arena, const char *function,
-                                       const struct net_request *request, struct str *answer, bool *passes)
+                                       const struct net_request *request, struct str *answer, bool *passes,
+                                       const char **why)
 {
     struct net_answer got;
     *passes = true;
-    if (net_send(self->client, arena, request, &got).code)
+    struct err err = net_send(self->client, arena, request, &got);
+    if (err.code) {
+        *why = sentence_keep("the database can't be reached; try again later", "SUPABASE_URL, %s", err.why);
         return PLATFORM_LOST;
+    }
     if (got.status == 200) {
         *answer = got.body;
         return PLATFORM_OK;
@@ -65,11 +88,12 @@ static enum platform_outcome send_once(struct store_supabase *self, struct arena
         outcome = PLATFORM_LOST;
         (void)nanosleep(&(const struct timespec){ .tv_nsec = PAUSE_NS }, NULL); /* it is busy: not at once again */
     }
+    *why = sentence_for(self, outcome, got.status, code);
     return outcome;
 }
 
 static enum platform_outcome ask(struct platform *platform, struct arena *arena, const char *function, struct str args,
-                                 bool is_repeatable, struct str *answer)
+                                 bool is_repeatable, struct str *answer, const char **why)
 {
     struct store_supabase *self = (struct store_supabase *)platform;
     struct buf body;
@@ -90,9 +114,9 @@ static enum platform_outcome ask(struct platform *platform, struct arena *arena,
                                          .timeout_ms = self->timeout_ms,
                                          .answer_max = PLATFORM_ANSWER_MAX,
                                          .is_unique = !is_repeatable };
-    enum platform_outcome outcome = send_once(self, arena, function, &request, answer, &passes);
+    enum platform_outcome outcome = send_once(self, arena, function, &request, answer, &passes, why);
     if (outcome == PLATFORM_LOST && passes && is_repeatable)
-        outcome = send_once(self, arena, function, &request, answer, &passes);
+        outcome = send_once(self, arena, function, &request, answer, &passes, why);
     return outcome;
 }
 
@@ -130,12 +154,23 @@ static void prepare_headers(struct store_supabase *self, const char *key)
     add_header(self, "Authorization", self->bearer);
 }
 
+/* Without slashes at its end. */
+static struct str without_slashes(struct str text)
+{
+    while (text.len > 0 && text.at[text.len - 1] == '/')
+        text.len--;
+    return text;
+}
+
+/* Some write PostgREST's own path behind the project's URL. */
 static char *url_of(const char *project)
 {
     static const char path[] = "/rest/v1/rpc/token_service_call";
-    size_t len = strlen(project);
-    while (len > 0 && project[len - 1] == '/')
-        len--;
+    static const struct str rest = { "/rest/v1", 8 };
+    struct str base = without_slashes(str_of(project));
+    if (base.len > rest.len && memcmp(base.at + base.len - rest.len, rest.at, rest.len) == 0)
+        base = without_slashes((struct str){ base.at, base.len - rest.len });
+    const size_t len = base.len;
     char *url = mem_alloc(len + sizeof path);
     memcpy(url, project, len);
     memcpy(url + len, path, sizeof path);

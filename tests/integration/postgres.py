@@ -93,6 +93,12 @@ class Postgres:
             run_sql(self.url(name), script.read_text())
         return self.url(name)
 
+    def database_if_absent(self, name):
+        """A bare one."""
+        with psycopg.connect(self.url(), autocommit=True) as connection, \
+                contextlib.suppress(psycopg.errors.DuplicateDatabase):
+            connection.execute(f'CREATE DATABASE "{name}"')
+
     def stop(self, sign=signal.SIGINT):
         """An orderly end, that waits for nobody; SIGQUIT: an immediate one, that needs recovery at the next start."""
         if self.process and self.process.poll() is None:

@@ -30,9 +30,22 @@ class RestProxy:
         with self.lock:
             self.says = (status, body, share, dict(headers), does_it)
 
+    def cut(self, function, answer, does_it=False, times=1):
+        """To the next calls of `function` these bytes, and the end of the line; whether it is carried out or not."""
+        with self.lock:
+            self.cuts, self.met = (function, answer, does_it, times), 0
+
     def all_is_well(self):
         with self.lock:
-            self.says = None
+            self.says = self.cuts = None
+            self.met = 0
+
+    def choose_cut(self, body):
+        with self.lock:
+            if not self.cuts or f'"function":"{self.cuts[0]}"'.encode() not in body or self.met == self.cuts[3]:
+                return None
+            self.met += 1
+            return self.cuts
 
     def choose(self):
         """What to answer instead of what PostgREST says, or None."""
@@ -71,6 +84,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        cut = self.server.proxy.choose_cut(body)
+        if cut:
+            if cut[2]:
+                self._forward(body)
+            self.wfile.write(cut[1])
+            self.close_connection = True
+            return
         instead = self.server.proxy.choose()
         status, answer, headers = 0, b"", {}
         if not instead or instead[4]:

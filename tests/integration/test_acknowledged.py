@@ -10,6 +10,7 @@ import pytest
 
 from postgres import MIGRATIONS, PLATFORM, run_sql
 from postgres_proxy import READY, Fault, PostgresProxy, boundaries, error
+from rest_proxy import RestProxy
 
 RECORD = "token_service_record"
 
@@ -123,6 +124,52 @@ def test_a_client_is_not_said_to_be_disabled_when_the_commit_failed(proxied, dat
         proxy.fail("token_service_set_client_active", Fault(False, len(uncommitted) + 99, then, times=99))
         server.run("clients", "disable", "agent", expect=3)
         assert rows(database, "SELECT is_active FROM oauth_clients") == [(True,)]
+
+
+# --- PostgREST's answers ---------------------------------------------------------------------------------------------
+
+YES = b'{"unlinked":0}'
+FRAMINGS = {
+    "length": b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + YES,
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n" + YES[:8] + b"\r\n6\r\n" + YES[8:] +
+              b"\r\n0\r\n\r\n",
+    "end": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + YES,
+}
+STRANGE = [b"{}", b'{"unlinked":null}', b'{"unlinked":"0"}', b'{"unlinked":-1}', b"[]", b"null", b"", b'"ok"',
+           b'{"error":"no"}', b"<html>", b'{"unlinked":0']
+
+
+@pytest.fixture
+def behind_rest_proxy(database, make_supabase, make_server):
+    supabase = make_supabase(database)
+    proxy = RestProxy(supabase.port)
+    server = make_server(TOKEN_SIGNING_ALG="ES256", **(supabase.settings() | {"SUPABASE_URL": proxy.url})).start()
+    yield proxy, server, server.add_client("agent")
+    proxy.all_is_well()
+    server.stop()
+    proxy.close()
+
+
+def test_an_answer_of_postgrest_cut_at_any_byte_acknowledges_nothing(behind_rest_proxy, database):
+    proxy, server, agent = behind_rest_proxy
+    token, again = server.token(agent), server.token(agent)
+    for framing, answer in FRAMINGS.items():
+        for cut in range(len(answer)):
+            proxy.cut("record", answer[:cut], times=99)
+            assert not hold(database, server, agent, token), f"{framing}, cut at {cut}: acknowledged"
+    proxy.cut("record", FRAMINGS["length"][:-1], does_it=True)
+    assert hold(database, server, agent, again), "not asked for again"
+
+
+def test_an_answer_that_is_not_that_commands_acknowledges_nothing(behind_rest_proxy, database):
+    """Of something else that answers in PostgREST's place."""
+    proxy, server, agent = behind_rest_proxy
+    token = server.token(agent)
+    for text in STRANGE:
+        proxy.cut("record", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text, times=9)
+        assert not hold(database, server, agent, token), text
+    proxy.all_is_well()
+    assert hold(database, server, agent, token)
 
 
 # --- one bad list among good ones -----------------------------------------------------------------------------------

@@ -469,15 +469,61 @@ def test_a_database_that_goes_and_comes_back(postgres, database, make_server):
 
 def test_without_a_database_or_a_migration_the_start_says_so(postgres, make_server):
     bare = postgres.database(f"bare-{uuid.uuid4().hex[:8]}", migrated=False)
-    wrong = bare.replace(postgres.password, "not-the-password-0123")
-    for url, sentence in ((bare, "migrate"), (bare.replace(f":{postgres.port}/", ":1/"), "no answer"),
-                          (wrong, "no answer")):
-        server = make_server(DATABASE_URL=url, TOKEN_STORE_TIMEOUT=2)
-        done = server.run("serve", expect=3)
-        assert sentence in done.stderr
-        assert postgres.password not in done.stderr and "not-the-password-0123" not in done.stderr
+    assert "migrate" in make_server(DATABASE_URL=bare, TOKEN_STORE_TIMEOUT=2).run("serve", expect=3).stderr
     done = make_server(DATABASE_URL="postgresql://u:hunter2@h:port/x").run("serve", expect=2)
     assert "DATABASE_URL" in done.stderr and "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("change, sentence", [
+    (("postgres-of-the-tests", "not-the-password-0123"), "DATABASE_URL ({at}): it refuses this user or its password"),
+    (("/bare", "/there-is-none-"), "DATABASE_URL ({at}): it has no database of that name"),
+    (("//postgres:", "//nobody-at-all:"), "DATABASE_URL ({at}): it refuses this user or its password"),
+    (("{port}/", "1/"), "DATABASE_URL (127.0.0.1:1): it refuses connections: nothing listens there"),
+    (("127.0.0.1:", "no-such-host.invalid:"), "DATABASE_URL (no-such-host.invalid:{port}): the name of its host is"),
+    (("?x", "?sslmode=require"), "DATABASE_URL ({at}): it speaks no TLS, which sslmode asks for"),
+])
+def test_why_there_is_no_database_is_said_and_no_secret(postgres, make_server, change, sentence):
+    """At the start and by doctor: which it is, the host and the setting."""
+    url = f"{postgres.url('bare')}?x"
+    changed = url.replace(change[0].replace("{port}", str(postgres.port)), change[1])
+    assert changed != url
+    server = make_server(DATABASE_URL=changed.removesuffix("?x"), TOKEN_STORE_TIMEOUT=5)
+    postgres.database_if_absent("bare")
+    for command in ("serve", "doctor"):
+        done = server.run(command, expect=None)
+        said = done.stderr + done.stdout
+        assert done.returncode != 0
+        assert sentence.format(at=f"127.0.0.1:{postgres.port}", port=postgres.port) in said
+        assert "in time" not in said
+        assert postgres.password not in said and "not-the-password-0123" not in said
+
+
+@pytest.mark.parametrize("query, named", [
+    ("pgbouncer=true", "pgbouncer"), ("sslmode=require&connection_limit=1", "connection_limit"), ("schema=x", "schema"),
+    ("sslmode", None), ("hunter2=x@h/d", None),  # perhaps the end of a password with a ? in it
+])
+def test_a_parameter_that_is_not_known_is_named(make_server, query, named):
+    done = make_server(DATABASE_URL=f"postgresql://u:hunter1@127.0.0.1:1/d?{query}").run("serve", expect=2)
+    assert "DATABASE_URL" in done.stderr and "hunter" not in done.stderr
+    assert named is None or f"parameter {named}," in done.stderr
+
+
+def test_readiness_says_why_and_callers_are_not_told_where_the_database_is(postgres, database, make_server):
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_STORE_TIMEOUT=2).start()
+    agent = server.add_client("agent")
+    postgres.kill()
+    try:
+        server.until(lambda: "refuses connections" in server.get("/health/ready").json()["store"].get("why", ""),
+                     "it does not say why")
+        assert f"DATABASE_URL (127.0.0.1:{postgres.port})" in server.get("/health/ready").json()["store"]["why"]
+        answer = server.ask(agent)
+        assert answer.status_code == 503 and "127.0.0.1" not in answer.text and str(postgres.port) not in answer.text
+    finally:
+        postgres.start()
+    server.until(lambda: server.get("/health/ready").status_code == 200, "it has not recovered")
+    assert "why" not in server.get("/health/ready").json()["store"]
+    assert any("refuses connections" in event["why"] for event in server.events("store_failing"))
+    server.stop()
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -526,6 +572,30 @@ def test_the_key_goes_where_its_kind_belongs(postgrest, make_server, key, is_bea
     assert key not in server.run("serve", "--check-config").stdout
 
 
+@pytest.mark.parametrize("path", ["/rest/v1", "/rest/v1/", "//"])
+def test_postgrests_own_path_may_stand_behind_the_url(postgrest, make_server, path):
+    server = make_server(SUPABASE_URL=f"http://127.0.0.1:{postgrest.server_port}{path}", SUPABASE_SERVICE_KEY="sb_x")
+    server.run("clients", "list")
+    assert {asked[0] for asked in postgrest.asked} == {"/rest/v1/rpc/token_service_call"}
+
+
+@pytest.mark.parametrize("says, sentence", [
+    ((401, {"message": "Invalid API key"}), "it refuses SUPABASE_SERVICE_KEY (HTTP 401)"),
+    ((404, {"message": "no Route matched"}), "there is no PostgREST (HTTP 404)"),
+    ((525, {}), "it answered HTTP 525"),
+    (None, "it refuses connections"),
+])
+def test_why_there_is_no_supabase_is_said_and_no_secret(postgrest, make_server, says, sentence):
+    postgrest.says = [says] * 9
+    port = postgrest.server_port if says else 1
+    server = make_server(SUPABASE_URL=f"http://127.0.0.1:{port}", SUPABASE_SERVICE_KEY="sb_secret_hunter2")
+    for command in ("serve", "doctor"):
+        done = server.run(command, expect=3 if command == "serve" else None)
+        said = done.stderr + done.stdout
+        assert sentence in said and "SUPABASE_URL" in said and f"127.0.0.1:{port}" in said
+        assert "hunter2" not in said
+
+
 def error(code):
     return {"code": code, "message": "a message of row-secret", "details": "Key (x)=(row-secret)", "hint": None}
 
@@ -538,6 +608,8 @@ def error(code):
     ([(500, error("40P01"))] * 2, 0, 4),                   # deadlocks
     ([(500, error("40001"))] * 9, 3, 3),                   # bounded
     ([(429, {"message": "slow down"})], 0, 3),
+    *[([(status, {"message": "Cloudflare's"})], 0, 3) for status in (520, 522, 525, 530)],
+    ([(531, {"message": "nobody's"})], 3, 1),
     ([(503, error("PGRST000"))] * 9, 3, 2),
     ([(404, error("PGRST202"))], 3, 1),                    # no such function: migrate
     ([(401, error("PGRST301"))], 3, 1),

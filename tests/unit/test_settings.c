@@ -174,6 +174,7 @@ static const struct {
     { "DATABASE_URL", "" },
     { "SUPABASE_URL", "" },
     { "SUPABASE_SERVICE_KEY", "" },
+    { "TOKEN_SUPABASE_HTTP", "false" },
     { "TOKEN_DATABASE_CONNECTIONS", "8" },
     { "TOKEN_STORE_TIMEOUT", "5" },
 };
@@ -721,8 +722,15 @@ static void a_service_key_goes_to_no_stranger_in_clear(void **state)
         assert_code(read_environment("SUPABASE_URL", near[i]), ERR_OK, near[i]);
     for (size_t i = 0; i < COUNT(far); i++)
         assert_code(read_environment("SUPABASE_URL", far[i]), ERR_INVALID_REQUEST, far[i]);
+    struct err err = read_environment("SUPABASE_URL", "http://kong:8000");
+    assert_code(err, ERR_INVALID_REQUEST, "another machine");
+    assert_non_null(strstr(err.why, "TOKEN_SUPABASE_HTTP"));
+    setenv("TOKEN_SUPABASE_HTTP", "true", 1); /* a network of one's own */
+    assert_code(read_environment("SUPABASE_URL", "http://kong:8000"), ERR_OK, "allowed");
+    assert_code(read_environment("SUPABASE_URL", "ftp://kong:8000"), ERR_INVALID_REQUEST, "no HTTP at all");
+    unsetenv("TOKEN_SUPABASE_HTTP");
     unsetenv("SUPABASE_SERVICE_KEY");
-    struct err err = read_environment("SUPABASE_URL", "https://x.supabase.co");
+    err = read_environment("SUPABASE_URL", "https://x.supabase.co");
     assert_code(err, ERR_INVALID_REQUEST, "no key");
     assert_non_null(strstr(err.why, "SUPABASE_SERVICE_KEY"));
 }
