@@ -202,11 +202,11 @@ static struct client client_of(const struct json *row)
                              .name = platform_str(row, "name"),
                              .is_public = is_true(row, "is_public"),
                              .scopes = platform_str(row, "scopes"),
-                             .access_ttl_s = platform_int(row, "access_ttl_s"),
-                             .refresh_ttl_s = platform_int(row, "refresh_ttl_s"),
-                             .id_ttl_s = platform_int(row, "id_ttl_s"),
+                             .access_ttl_s = store_seconds(platform_int(row, "access_ttl_s")),
+                             .refresh_ttl_s = store_seconds(platform_int(row, "refresh_ttl_s")),
+                             .id_ttl_s = store_seconds(platform_int(row, "id_ttl_s")),
                              .is_active = is_true(row, "is_active"),
-                             .created_at = platform_int(row, "created_at") };
+                             .created_at = store_seconds(platform_int(row, "created_at")) };
     if (!hex_read(platform_str(row, "secret_hash"), client.secret_hash, sizeof client.secret_hash))
         memset(client.secret_hash, 0, sizeof client.secret_hash); /* no secret hashes to zeros */
     return client;

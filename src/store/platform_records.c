@@ -96,7 +96,10 @@ static bool read_number(struct str text, int64_t least, int64_t *out)
 static bool read_rule(struct str line, struct revocation *out)
 {
     struct str kind;
-    return str_cut(&line, ' ', &kind) && revocation_kind_find(kind, &out->kind) && read_number(line, 0, &out->before);
+    bool is_read = str_cut(&line, ' ', &kind) && revocation_kind_find(kind, &out->kind) &&
+                   read_number(line, 0, &out->before);
+    out->before = store_seconds(out->before);
+    return is_read;
 }
 
 /* "position hash expiry reason", the last in hexadecimal; of a rule "position hash expiry reason kind before". */
@@ -112,8 +115,10 @@ static bool read_revocation(struct arena *arena, struct str line, struct revocat
         return false;
     unsigned char *text = arena_alloc(arena, reason.len / 2 + 1);
     out->reason = (struct str){ (char *)text, reason.len / 2 };
-    return hex_read(hash, out->hash, sizeof out->hash) && read_number(position, 1, &out->position) &&
-           read_number(expires, 0, &out->expires_at) && hex_read(reason, text, out->reason.len);
+    bool is_read = hex_read(hash, out->hash, sizeof out->hash) && read_number(position, 1, &out->position) &&
+                   read_number(expires, 0, &out->expires_at) && hex_read(reason, text, out->reason.len);
+    out->expires_at = is_read ? store_seconds(out->expires_at) : 0;
+    return is_read;
 }
 
 /* What names the sequence is the database's text: its hash does as well, and is shorter to keep and to compare. */

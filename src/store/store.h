@@ -9,6 +9,13 @@
 #include "base/settings.h"
 #include "jose/claims.h"
 
+/* A time or a lifetime as it comes from a database, in seconds: what somebody has put there may lie anywhere. Held to
+ * what sums of a few of them can't overflow. */
+static inline int64_t store_seconds(int64_t value)
+{
+    return value < 0 ? 0 : value > CLAIMS_TIME_MAX ? CLAIMS_TIME_MAX : value;
+}
+
 struct client {
     struct str id, name;
     bool is_public;                                /* client_type: no secret, may not authenticate here */

@@ -41,11 +41,11 @@ static void read_client(struct arena *arena, sqlite3_stmt *row, struct client *o
                             .name = sqlite_column_str(arena, row, 1),
                             .is_public = str_eq(sqlite_column_str(arena, row, 2), STR("public")),
                             .scopes = sqlite_column_str(arena, row, 4),
-                            .access_ttl_s = sqlite3_column_int64(row, 5),
-                            .refresh_ttl_s = sqlite3_column_int64(row, 6),
-                            .id_ttl_s = sqlite3_column_int64(row, 7),
+                            .access_ttl_s = store_seconds(sqlite3_column_int64(row, 5)),
+                            .refresh_ttl_s = store_seconds(sqlite3_column_int64(row, 6)),
+                            .id_ttl_s = store_seconds(sqlite3_column_int64(row, 7)),
                             .is_active = sqlite3_column_int(row, 8) != 0,
-                            .created_at = sqlite3_column_int64(row, 9) };
+                            .created_at = store_seconds(sqlite3_column_int64(row, 9)) };
     sqlite_column_bytes(row, 3, out->secret_hash, sizeof out->secret_hash);
 }
 
@@ -247,8 +247,8 @@ static struct err revocations_since(struct store *store, struct arena *arena, in
         sqlite_column_bytes(since, 1, found[got].hash, sizeof found[got].hash);
         found[got].reason = sqlite_column_str(arena, since, 3);
         found[got].kind = (enum revocation_kind)sqlite3_column_int(since, 4);
-        found[got].before = sqlite3_column_int64(since, 5);
-        found[got++].expires_at = sqlite3_column_int64(since, 2);
+        found[got].before = store_seconds(sqlite3_column_int64(since, 5));
+        found[got++].expires_at = store_seconds(sqlite3_column_int64(since, 2));
     }
     TRY(err);
     *out = found;

@@ -121,7 +121,8 @@ $$ SELECT to_timestamp(nullif(greatest(least(seconds, 9000000000000), -600000000
 
 CREATE OR REPLACE FUNCTION public.token_service_seconds(at timestamptz) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, public, extensions, pg_temp AS
-$$ SELECT coalesce(floor(extract(epoch FROM at))::bigint, 0) $$;
+$$ SELECT CASE WHEN at >= '9999-12-31 UTC' THEN 253402214400 WHEN at > '1970-01-01 UTC'
+   THEN floor(extract(epoch FROM at))::bigint ELSE 0 END $$;
 
 -- That time, but no later than the database's own clock: what an instance whose clock is ahead takes for past.
 CREATE OR REPLACE FUNCTION public.token_service_earlier(seconds bigint) RETURNS timestamptz
@@ -558,10 +559,11 @@ DECLARE
     room bigint := args ->> 'max';
 BEGIN
     RETURN (SELECT '{"rows":"' || coalesce(string_agg(concat_ws(' ', page.position, page.token_hash,
-            date_part('epoch', page.expires_at)::bigint, encode(convert_to(left(page.reason, 256), 'UTF8'), 'hex'),
-            page.kind, date_part('epoch', page.issued_before)::bigint), ','), '') || '","epoch":"' ||
-            public.token_service_epoch() || '","last":' || (SELECT last_value FROM public.token_service_positions) ||
-            '}'
+            date_part('epoch', least(page.expires_at, '9999-12-31 UTC'))::bigint,
+            encode(convert_to(left(page.reason, 256), 'UTF8'), 'hex'), page.kind,
+            CASE WHEN page.kind IS NOT NULL THEN public.token_service_seconds(page.issued_before) END), ','), '') ||
+            '","epoch":"' || public.token_service_epoch() || '","last":' ||
+            (SELECT last_value FROM public.token_service_positions) || '}'
         FROM (SELECT r.position, r.token_hash, r.expires_at, r.reason, r.kind, r.issued_before
               FROM public.token_service_revocations r
               WHERE r.position > after AND r.expires_at > expired ORDER BY r.position LIMIT room) AS page)::json;
