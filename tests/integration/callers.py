@@ -7,7 +7,7 @@ import time
 import psycopg
 
 from cluster import COUNT, REDIS_TIMEOUT_S
-from ledger import DEADLINE_S, Line, Token, make_rule, revoke
+from ledger import DEADLINE_S, WRONG_CLOCK, Line, Token, make_rule, revoke
 
 # The strict policy's promise, whatever the machine does meanwhile: an instance that has not read the log since a
 # revocation was acknowledged says for no longer than this that the token is good. The rest is the clock's grain.
@@ -43,12 +43,15 @@ class Caller(threading.Thread):
 
     def issue(self, i):
         kind = self.chance.choice(["access", "access", "refresh", "id"])
+        is_off = self.cluster.clock_is_off(i)
         session = {"sid": f"session-{self.chance.randrange(200)}"} if self.chance.random() < 0.3 else {}
         answer = self.line.post(i, "/token", {
             "subject": f"user-{self.chance.randrange(200)}", "scope": "", "tokenType": kind, "claims": session,
             "clientId": "reader" if self.chance.random() < 0.05 else "agent"}, 200, 503)
         if answer and answer.status == 200:
-            self.ledger.issued(Token.of(answer.json()["token"], kind))
+            token = Token.of(answer.json()["token"], kind)
+            is_off = is_off or self.cluster.clock_is_off(i)
+            (self.ledger.issued_by_a_wrong_clock if is_off else self.ledger.issued)(token)
 
     def revoke(self, i):
         token = self.ledger.to_revoke(self.chance)
@@ -72,6 +75,9 @@ class Caller(threading.Thread):
     def look_again(self, i, token):
         """A good token was refused. That is right for one thing alone: a key that signs since a moment, by an
         immediate rotation, and that this instance has not heard of."""
+        if self.cluster.clock_is_off(i):  # by its clock the token has expired, or is not valid yet
+            self.ledger.count(WRONG_CLOCK, 401)
+            return
         kids = self.line.kids(i)
         if kids is None or token.kid not in kids:
             self.ledger.count("unknown kid", 401)

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 
 import redis_servers
+from clock import LIBRARY, Clock
 from network import NETWORK, Network
 from postgres import Postgres
 from relay import Relay
@@ -22,6 +23,7 @@ from supabase import Supabase
 COUNT = 3
 REDIS_TIMEOUT_S, STORE_TIMEOUT_S = 1, 2
 FEED_PAGE = 4096  # positions
+CLOCK_GRAIN_S = 2  # after its clock was set right, for so long what an instance says may still be by the wrong one
 RECOVERY_S = 45  # a guard: all of them are ready within seconds after a fault has ended
 
 SETTINGS = {
@@ -30,6 +32,7 @@ SETTINGS = {
     "TOKEN_REDIS_TIMEOUT": REDIS_TIMEOUT_S,
     "TOKEN_STORE_TIMEOUT": STORE_TIMEOUT_S,
     "TOKEN_METRICS": "any",
+    "TOKEN_PURGE_INTERVAL": 2,
     "TOKEN_LOG_LEVEL": "info",
 }
 
@@ -49,6 +52,7 @@ class Cluster:
         self.stack = ExitStack()
         self.servers, self.lives = [], [0] * COUNT
         self.is_up = [False] * COUNT
+        self.clocks, self.clocks_off = [], {}  # instance: until when its time of day is wrong (monotonic)
         self.network = self.postgres = self.redis = self.supabase = self.proxy = self.agent = self.database = None
         self.relay = None
         self.lagged = []        # (from, to): what was recorded then, a standby that took over has not heard of
@@ -99,7 +103,9 @@ class Cluster:
         for i in range(COUNT):
             home = self.home / str(i)
             home.mkdir(parents=True)
-            server = Server(home, self._settings_of(i), self.network.launcher(i) if self.network else ())
+            self.clocks.append(Clock(home))
+            own = self._settings_of(i) | (self.clocks[i].settings if LIBRARY else {})
+            server = Server(home, own, self.network.launcher(i) if self.network else ())
             if self.network:
                 server.host = self.network.calls_at[i]
             self.servers.append(server)
@@ -173,6 +179,14 @@ class Cluster:
         while not self.spawn(i):
             assert time.monotonic() < end, f"instance {i} does not start: {self.servers[i].log[-2000:]}"
             time.sleep(0.2)
+
+    def set_clock(self, i, ahead_s):
+        """0: it is right again, and a moment later all of the instance goes by that."""
+        self.clocks_off[i] = time.monotonic() + (CLOCK_GRAIN_S if ahead_s == 0 else float("inf"))
+        self.clocks[i].set(ahead_s)
+
+    def clock_is_off(self, i):
+        return self.clocks_off.get(i, 0) > time.monotonic()
 
     def up(self):
         return [i for i in range(COUNT) if self.is_up[i]]

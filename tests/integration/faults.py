@@ -7,8 +7,9 @@ import threading
 import time
 
 from callers import LEASE_S, Load
+from clock import HOUR, LIBRARY
 from cluster import COUNT, STORE_TIMEOUT_S
-from ledger import rotate
+from ledger import WRONG_CLOCK, rotate
 from postgres import Standby
 from reckoning import recover, settle
 from redis_servers import until
@@ -118,6 +119,38 @@ class InstancesPaused(Fault):
 
     def was_felt(self, ledger):
         return ledger.slowest_s > self.length_s / 2
+
+
+class ClockWrong(Fault):
+    """The time of day of one or two instances is two hours off, since somebody has set it, or from their start on; then
+    it is set right. They can say little of use meanwhile, but undo nothing."""
+
+    length_s = 8  # some purges of expired rows, and rounds of all that comes at intervals
+
+    @staticmethod
+    def fits(shape):
+        return LIBRARY is not None
+
+    def begin(self):
+        self.struck = self.chance.sample(range(COUNT), self.chance.choice([1, 1, 2]))
+        for i in self.struck:
+            from_start = self.chance.random() < 0.5
+            if from_start:
+                self.cluster.kill(i)
+            self.cluster.set_clock(i, self.chance.choice([-2, 2]) * HOUR)
+            if from_start:
+                self.cluster.restart(i)
+
+    def end(self):
+        for i in self.struck:
+            self.cluster.set_clock(i, 0)
+        for i in self.struck:
+            server = self.cluster.servers[i]
+            server.until(lambda server=server, i=i: not self.cluster.clock_is_off(i)
+                         and server.metric("clock_steps_total") > 0, "the step is not seen")
+
+    def was_felt(self, ledger):
+        return ledger.counted(401, operation=WRONG_CLOCK) > 0
 
 
 # --- Redis ----------------------------------------------------------------------------------------------------------
@@ -403,8 +436,8 @@ class NetworkCut(NetworkFault):
         self.cluster.network.disturb(cut=self.chance.sample(range(COUNT), self.chance.choice([1, 2])))
 
 
-ALL = (InstancesKilled, InstancesPaused, RedisStopped, RedisPaused, RedisEmptied, RedisEvicts, FailOver,
-       FailOverOfPaused, PostgresStopped, PostgresStoppedAtOnce, PostgresPaused, PostgresFailOver, RestFails,
+ALL = (InstancesKilled, InstancesPaused, ClockWrong, RedisStopped, RedisPaused, RedisEmptied, RedisEvicts,
+       FailOver, FailOverOfPaused, PostgresStopped, PostgresStoppedAtOnce, PostgresPaused, PostgresFailOver, RestFails,
        RestFailsAfterAll, RestLimits, NetworkSlow, NetworkLossy, NetworkCut)
 
 

@@ -20,6 +20,7 @@ DEADLINE_S = 20   # a request waits for Redis twice (1 s), for the store twice (
 KEPT_LIVE = 60    # so many tokens are left alone
 DOUBTFUL = 20     # so many revocations may be in doubt before one of them is repeated in any case
 TOLERANCE_S = 301  # for so long behind its exp a token may still be taken, and is its revocation told of
+WRONG_CLOCK = "by a wrong clock"   # what an instance says whose time of day is off
 # Refused for a second, since a rule was made; and what nobody but the watcher asks for. Neither shows that a fault is
 # felt.
 BORN_REVOKED, FEED = "/token, born revoked", "/revocations"
@@ -105,6 +106,14 @@ class Ledger:
             token.revoked_at = self.rules.refused_since(token)
             token.asked = self.rules.asked_about(token)
             (self.live if token.revoked_at is None else self.ruled).append(token)
+
+    def issued_by_a_wrong_clock(self, token):
+        """It may look expired, or not be valid yet; that nobody can count on it is all that can be said. But once it is
+        revoked, that holds."""
+        with self.lock:
+            self.acknowledged += 1
+            token.asked = True
+            self.doubtful.append(token)
 
     def to_revoke(self, chance):
         """One to be revoked, perhaps one more time; from now on it is in doubt, and nobody else's."""
@@ -232,6 +241,8 @@ class Line:
 
     def follow_feed(self, i, reader):
         """One page more. True: the tail; None: there is no answer now."""
+        if self.cluster.clock_is_off(i):  # its pages are of another time, and no reader takes them
+            return None
         answer = self.get(i, reader.path, 200, 503)
         keys = self.keys(i) if answer and answer.status == 200 else None
         return reader.take(feed_reader.open_page(answer.body.decode(), keys)) if keys else None
@@ -250,7 +261,8 @@ def revoke(line, i, token):
 def make_rule(line, i, target, before):
     """The same for a rule."""
     claim, value = target
-    answer = line.post(i, "/admin/revocations", {rules.MEMBERS[claim]: value, "before": before}, 200, 503)
+    allowed = (200, 400, 503) if line.cluster.clock_is_off(i) else (200, 503)  # 400: it takes `before` for the future
+    answer = line.post(i, "/admin/revocations", {rules.MEMBERS[claim]: value, "before": before}, *allowed)
     if not answer or answer.status != 200:
         line.ledger.not_ruled(target, before)
         return False
