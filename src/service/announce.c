@@ -16,7 +16,7 @@ static struct err announce(struct service *service, const struct record *record,
     }
     const struct cache_entry entry = { .key = revocation_key(record->token_hash, key),
                                        .value = record->reason,
-                                       .ttl_s = record->expires_at - now };
+                                       .ttl_s = record->expires_at - revocation_cache_now_s(now) };
     snprintf(item, sizeof item, "revoked %.64s %lld", key + REVOCATION_PREFIX_LEN, (long long)record->expires_at);
     TRY(cache->ops->put(cache, &entry, 1));
     return cache->ops->append(cache, replication_log, str_of(item), &position);

@@ -2,7 +2,6 @@
  * has, that must be asked for. The store's are ticked off while the cache's keys come by. When all are, nothing is to
  * be put back, as at nearly every start; else the store is read once more, which costs no memory. */
 #include "service/catchup.h"
-#include "base/wall_clock.h"
 #include "base/hex.h"
 #include "observe/log.h"
 #include "service/rule.h"
@@ -115,7 +114,7 @@ static struct err read_store(struct reader *reader, size_t batch, int64_t *posit
         struct revocation *found = NULL;
         struct sequence sequence;
         arena_init(&arena, NULL, 0);
-        TRY(store->ops->revocations_since(store, &arena, *position, now_s() - WALL_CLOCK_MARGIN_S, batch, &found,
+        TRY(store->ops->revocations_since(store, &arena, *position, revocation_cache_now_s(now_s()), batch, &found,
                                           &count, &sequence));
         if (!sequence_goes_on(&reader->sequence, &sequence))
             return failed(ERR_CONFLICT, "the positions of revocations in the store began anew");
@@ -234,7 +233,7 @@ static void add_key(void *context, struct str key, int64_t ttl_s)
     const struct listener *listener = context;
     unsigned char hash[32];
     if (read_key(key, hash))
-        revocations_add(listener->service->revocations, hash, now_s() + cache_ttl_s(ttl_s));
+        revocations_add(listener->service->revocations, hash, revocation_cache_now_s(now_s()) + cache_ttl_s(ttl_s));
 }
 
 /* Every key; the rules among them also into `seen`. */
@@ -266,7 +265,7 @@ static struct err push(struct reader *reader, struct arena *arena, const struct 
     struct cache *cache = reader->service->cache;
     struct cache_entry *entries = arena_alloc(arena, (count + 1) * sizeof *entries);
     size_t lacking = 0, added = 0;
-    int64_t now = now_s();
+    int64_t now = revocation_cache_now_s(now_s());
     for (size_t i = 0; i < count; i++) {
         revocation_hold(reader->service, &found[i]);
         if (found[i].kind != REVOKED_TOKEN || found[i].expires_at <= now ||
@@ -290,7 +289,7 @@ static struct err catch_up(struct reader *reader, struct rules *seen)
     stand_at(service->catchup, &reader->sequence, position, false);
     TRY(read_cache(service, reader->tally, seen));
     TRY(shared_rules_push(service, seen, reader->rules, reader->rules_count, now_s(), &reader->restored));
-    if (!tally_is_open(reader->tally, now_s()))
+    if (!tally_is_open(reader->tally, revocation_cache_now_s(now_s())))
         return OK;
     reader->take = push;
     position = 0;

@@ -17,6 +17,7 @@ from wire import PATIENCE_S
 
 PASSWORD = "a-Pass:w%rd@of/tests"  # what a URL must encode
 LOG = "token-service:{revocations}:log"
+MARGIN_S = 6 * 3600   # what refuses a token is kept for so much longer than the token lives: a clock may be ahead
 
 
 def free_port():

@@ -92,6 +92,8 @@ def test_a_clock_that_is_ahead_at_the_start_brings_no_revoked_token_back(begin):
     purge(server)
     set_clock(server, 0)
     assert not server.is_active(server.agent, token)
+    restart(server, 0)
+    assert not server.is_active(server.agent, token)
 
 
 def test_a_clock_that_is_ahead_moves_no_key(begin):
