@@ -35,6 +35,7 @@ class Token:
     expires_at: int
     client: str
     targets: tuple                   # of rules that would be about it (rules.py)
+    by_wrong_clock: bool = False     # issued by an instance whose time of day is off
     asked: bool = False              # somebody has tried to revoke it: until that is acknowledged, it is in doubt
     revoked_at: float | None = None  # monotonic: when that was acknowledged
 
@@ -67,6 +68,7 @@ class Ledger:
         self.to_be_told = {}   # by the feed: hash -> until when, of all revocations that were acknowledged
         self.dropped = set()    # of doubtful ones that ended: the feed may tell of them, or not
         self.reader = feed_reader.Reader()  # follows the feed all the time (callers.py)
+        self.by_wrong_clocks = set()  # hashes, as the feed has them: revoked while a clock was off
         self.rotated_to = set()
         self.new_page()
         self.acknowledged = 0
@@ -112,7 +114,7 @@ class Ledger:
         revoked, that holds."""
         with self.lock:
             self.acknowledged += 1
-            token.asked = True
+            token.asked = token.by_wrong_clock = True
             self.doubtful.append(token)
 
     def to_revoke(self, chance):
@@ -251,6 +253,8 @@ class Line:
 def revoke(line, i, token):
     """Asks for it, and notes what came of it. Whether it was acknowledged."""
     answer = line.post(i, "/token/revoke", {"token": token.text, "reason": "a test"}, 200, 503)
+    if line.cluster.clock_is_off(i) or token.by_wrong_clock:
+        line.ledger.by_wrong_clocks.add(feed_reader.hash_of(token.text))
     if answer and answer.status == 200:
         line.ledger.was_revoked(token, time.monotonic())
         return True

@@ -158,13 +158,17 @@ def differences_at(line, i, ledger, reader):
 def differences(ledger, reader):
     """But for what ends just now."""
     until = time.time() + RECOVERY_S
-    told = {entry for entry in reader.tokens.items() if entry[1] > until and entry[0] not in ledger.dropped}
-    wanted = {entry for entry in ledger.to_be_told.items() if entry[1] > until}
+    told = {name: expiry for name, expiry in reader.tokens.items() if expiry > until and name not in ledger.dropped}
+    wanted = {name: expiry for name, expiry in ledger.to_be_told.items() if expiry > until}
     rules_told = {entry for entry in reader.rules.items() if entry[1][1] > until}
     rules_wanted = {((target[0], rules.hash_of(target)), (rule.before, rule.expires_at))
                     for target, rule in ledger.rules.in_force(until).items()}
-    found = {"lacks revocations": wanted - told, "lacks rules": rules_wanted - rules_told,
-             "tells of revocations that nobody made": told - wanted,
+    # An instance whose clock is off keeps longer what it takes for expired, or for not valid yet.
+    longer = {name for name, expiry in told.items() if expiry > ledger.to_be_told.get(name, expiry)}
+    found = {"lacks revocations": [name for name, expiry in wanted.items() if told.get(name, 0) < expiry],
+             "lacks rules": rules_wanted - rules_told,
+             "tells of revocations that nobody made": told.keys() - ledger.to_be_told.keys(),
+             "keeps revocations too long": longer - ledger.by_wrong_clocks,
              "tells of rules that nobody made": rules_told - rules_wanted}
     return [f"{what}: {len(entries)}" for what, entries in found.items() if entries]
 
