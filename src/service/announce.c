@@ -5,8 +5,9 @@
 #include "service/shared_rules.h"
 #include <stdio.h>
 
-static struct err announce(struct service *service, const struct record *record, int64_t now)
+static struct err announce(struct service *service, const struct record *record)
 {
+    const int64_t now = revocation_cache_now_s(record->issued_at);
     struct cache *cache = service->cache;
     struct cache_position position;
     char key[REVOCATION_KEY_LEN + 1], item[RULE_ITEM_ROOM];
@@ -16,7 +17,7 @@ static struct err announce(struct service *service, const struct record *record,
     }
     const struct cache_entry entry = { .key = revocation_key(record->token_hash, key),
                                        .value = record->reason,
-                                       .ttl_s = record->expires_at - revocation_cache_now_s(now) };
+                                       .ttl_s = record->expires_at - now };
     snprintf(item, sizeof item, "revoked %.64s %lld", key + REVOCATION_PREFIX_LEN, (long long)record->expires_at);
     TRY(cache->ops->put(cache, &entry, 1));
     return cache->ops->append(cache, replication_log, str_of(item), &position);
@@ -27,7 +28,7 @@ struct err replication_announce(struct service *service, const struct record *re
     if (!service->cache || !service->cache->ops->is_shared)
         return OK;
     uint64_t epoch = replication_epoch(service);
-    if (announce(service, record, record->issued_at).code)
+    if (announce(service, record).code)
         return failed(ERR_UNAVAILABLE, "other instances could not be told of the revocation; try again");
     *announced = epoch;
     return OK;
@@ -40,7 +41,7 @@ struct err service_committed(struct service *service, const struct response *res
     if (!service->replication) { /* a command: nobody here would push the record, so it is announced once more */
         for (const struct record *record = response->records; record; record = record->next)
             if (record->kind == RECORD_REVOCATION)
-                TRY(announce(service, record, record->issued_at));
+                TRY(announce(service, record));
         return OK;
     }
     return response->announced == replication_epoch(service)

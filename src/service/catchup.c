@@ -288,7 +288,8 @@ static struct err catch_up(struct reader *reader, struct rules *seen)
     TRY(read_store(reader, READ_BATCH, &position));
     stand_at(service->catchup, &reader->sequence, position, false);
     TRY(read_cache(service, reader->tally, seen));
-    TRY(shared_rules_push(service, seen, reader->rules, reader->rules_count, now_s(), &reader->restored));
+    TRY(shared_rules_push(service, seen, reader->rules, reader->rules_count, revocation_cache_now_s(now_s()),
+                          &reader->restored));
     if (!tally_is_open(reader->tally, revocation_cache_now_s(now_s())))
         return OK;
     reader->take = push;

@@ -100,7 +100,7 @@ static void read_held(struct service *service, struct arena *arena, struct compa
 struct err comparison_round(struct service *service, struct comparison *comparison, size_t *restored)
 {
     AUTO(arena_release) struct arena arena;
-    int64_t now_s = (int64_t)time(NULL);
+    int64_t now_s = revocation_cache_now_s((int64_t)time(NULL));
     arena_init(&arena, NULL, 0);
     struct page *page = arena_alloc(&arena, sizeof *page);
     struct comparison next = *comparison;

@@ -6,6 +6,8 @@
 #include "service/rule.h"
 #include <stddef.h>
 
+enum { BEFORE_NOW = -1 }; /* not given */
+
 struct rule_body {
     struct str subject, client, session, reason;
     bool everything;
@@ -50,8 +52,8 @@ static struct err read_target(const struct rule_body *body, struct record *recor
 static int64_t decide_before(struct service *service, int64_t asked, int64_t now)
 {
     int64_t latest_iat = atomic_load(&service->latest_iat), after_rules;
-    if (asked >= now && latest_iat > asked)
-        asked = latest_iat;
+    if (asked == BEFORE_NOW)
+        asked = now > latest_iat ? now : latest_iat;
     if (rule_clock_is_behind(service, now, &after_rules) && after_rules > asked)
         asked = after_rules;
     return asked < CLAIMS_TIME_MAX ? asked : CLAIMS_TIME_MAX;
@@ -61,12 +63,11 @@ static struct err read_rule(struct call *call, struct record *record)
 {
     const int64_t now = call->request->now_s;
     const struct json *json;
-    struct rule_body body = { .before = now };
+    struct rule_body body = { .before = BEFORE_NOW };
     TRY(request_json(call->request, &json));
     TRY(fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, &body));
     *record = (struct record){ .kind = RECORD_REVOCATION,
                                .issued_at = now,
-                               .before = body.before,
                                .reason = body.reason.len > 0 ? body.reason : STR("revoked"),
                                .revoked_by = call->caller.client_id };
     TRY(read_target(&body, record));

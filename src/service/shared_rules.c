@@ -3,7 +3,6 @@
 #include "service/shared_rules.h"
 #include "base/hex.h"
 #include "observe/log.h"
-#include "service/catchup.h"
 #include "service/rule.h"
 #include <stdio.h>
 
@@ -51,7 +50,7 @@ struct err shared_rules_put(struct cache *cache, const struct record *record, in
                                      record->reason };
     snprintf(item, RULE_ITEM_ROOM, "rule %.64s %lld %lld %s", key + key_prefix.len, (long long)record->before,
              (long long)record->expires_at, revocation_kind_name(record->revokes).at);
-    return cache->ops->raise(cache, &mark, 1, revocation_cache_now_s(now_s));
+    return cache->ops->raise(cache, &mark, 1, now_s);
 }
 
 void shared_rules_apply(struct service *service, struct str rest)
@@ -121,7 +120,7 @@ struct err shared_rules_push(struct service *service, struct rules *seen, const 
     }
     if (lacking == 0)
         return OK;
-    TRY(service->cache->ops->raise(service->cache, marks, lacking, revocation_cache_now_s(now_s)));
+    TRY(service->cache->ops->raise(service->cache, marks, lacking, now_s));
     *given += lacking;
     return OK;
 }
