@@ -120,6 +120,29 @@ static struct err open_cache(struct app *app)
     return app->serves ? replication_open(service, &service->replication) : OK;
 }
 
+/* What lies in the data directory, where a store of one's own does. */
+static bool has_store(const struct settings *settings)
+{
+    char path[4096];
+    int len = snprintf(path, sizeof path, "%s/token-service.db", settings->data_dir);
+    return shares_store(settings) || (len > 0 && (size_t)len < sizeof path && access(path, F_OK) == 0);
+}
+
+/* A command that only looks leaves it to the server to make the first key, or to write down what the settings allow. */
+static struct err open_keys(struct app *app)
+{
+    struct service *service = &app->service;
+    struct key *keys;
+    size_t count = 1;
+    if (app->looks)
+        TRY(service->store->ops->list_keys(service->store, &app->arena, &keys, &count));
+    if (count == 0)
+        return failed(ERR_TOKEN_KEY, "there is no signing key yet, so there are no tokens of this service");
+    TRY(keyring_open(service->store, service->signer, (enum jwa)app->settings.signing_alg, (int64_t)time(NULL),
+                     &app->arena, &service->keyring));
+    return app->looks ? OK : rotation_allow_lifetime(service->rotation);
+}
+
 /* What is remembered from call to call. */
 static void make_memories(struct app *app)
 {
@@ -138,13 +161,13 @@ struct err app_open(struct app *app)
     struct service *service = &app->service;
     service->settings = settings;
     service->audience = str_of(settings->audience);
+    if (app->looks && !has_store(settings))
+        return failed(ERR_NOT_FOUND, "there is no store in TOKEN_DATA_DIR, and this command makes none");
     const bool is_told = settings->signer == SIGNER_LOCAL; /* before auto is decided */
     TRY(app_open_signer(app));
     if (is_told && app->serves)
         TRY(rotation_take_over(service->rotation, &app->arena, (int64_t)time(NULL)));
-    TRY(keyring_open(service->store, service->signer, (enum jwa)settings->signing_alg, (int64_t)time(NULL), &app->arena,
-                     &service->keyring));
-    TRY(rotation_allow_lifetime(service->rotation));
+    TRY(open_keys(app));
     TRY(commit_open(service->store, &service->commit));
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);

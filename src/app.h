@@ -10,7 +10,8 @@ struct app {
     struct housekeeping *housekeeping;
     struct kms *kms;    /* AWS KMS; NULL without KMS_KEY_ID */
     struct arena arena; /* sentences of errors at start-up */
-    bool serves;        /* not a command that looks, and ends */
+    bool serves;        /* not a command, which ends */
+    bool looks;         /* a command that only looks, or revokes: no store (ERR_NOT_FOUND) or key is made for it */
     int lock;           /* the data directory's, while serving; 0: none */
 };
 
@@ -24,7 +25,8 @@ const char *app_migration(bool down);
 MUST_USE struct err app_migrate(const struct app *app, bool down);
 /* Opens the store and the signer: what moving keys needs, also when the keys themselves can't be used. */
 MUST_USE struct err app_open_signer(struct app *app);
-/* Opens everything that a call needs: store, keys, caches, group commit. Makes the first signing key. */
+/* Opens everything that a call needs: store, keys, caches, group commit. Makes the first signing key, unless it only
+ * looks: then ERR_TOKEN_KEY where there is none, of which no token can be. */
 MUST_USE struct err app_open(struct app *app);
 /* Opens everything and serves until SIGTERM or SIGINT; SIGHUP does a round of housekeeping at once. */
 MUST_USE struct err app_serve(struct app *app);

@@ -37,7 +37,7 @@ static bool print_member(struct arena *arena, struct str answer, struct str name
 static int call_and_print(struct token_options *options, struct settings *settings, struct arena *arena,
                           const char *path, struct buf *body, struct str plain_member)
 {
-    struct app app = { .settings = *settings };
+    struct app app = { .settings = *settings, .looks = strcmp(path, "/token") != 0 };
     struct str answer = { 0, 0 };
     if (body->overflowed)
         return report(failed(ERR_INVALID_REQUEST, "the arguments are too long"));
@@ -106,7 +106,7 @@ static int verify_with_key(const char *path, struct arena *arena, struct str tok
     struct err err = jwk_parse_public(arena, text, &key);
     if (err.code)
         return report(failed(ERR_TOKEN_KEY, err.why)); /* nothing is valid under a key that may not be used */
-    err = jws_split(token, &parts);
+    err = jws_split_any(token, &parts);
     if (!err.code)
         err = jws_read_header(arena, parts.header, &header);
     if (!err.code)

@@ -208,14 +208,24 @@ static EVP_PKEY_CTX *context_of(struct context contexts[CONTEXTS], const struct 
 
 /* --- the token's parts ------------------------------------------------------------------------------------------- */
 
-struct err jws_split(struct str token, struct jws_parts *out)
+struct err jws_split_any(struct str token, struct jws_parts *out)
 {
     struct str rest = token, header, payload;
     if (!str_cut(&rest, '.', &header) || !str_cut(&rest, '.', &payload) || str_has(rest, '.'))
         return failed(ERR_TOKEN_MALFORMED, "the token is not three parts divided by dots");
-    if (!header.len || !payload.len || !rest.len) /* no signature means "alg": "none": RFC 8725 section 3.2 */
+    if (!header.len || !rest.len) /* no signature means "alg": "none": RFC 8725 section 3.2 */
         return failed(ERR_TOKEN_MALFORMED, "the token has an empty part");
     *out = (struct jws_parts){ header, payload, rest, { token.at, token.len - rest.len - 1 } };
+    return OK;
+}
+
+struct err jws_split(struct str token, struct jws_parts *out)
+{
+    struct jws_parts parts;
+    TRY(jws_split_any(token, &parts));
+    if (!parts.payload.len)
+        return failed(ERR_TOKEN_MALFORMED, "the token has an empty part");
+    *out = parts;
     return OK;
 }
 

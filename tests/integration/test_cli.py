@@ -328,6 +328,55 @@ def test_standard_input_that_is_not_text_is_no_token(settings, client):
             assert done.returncode == 1, (verb, done)
 
 
+@pytest.mark.parametrize("text", ["abc", "a.b.c", "..", "x" * 10000])
+def test_who_revokes_nonsense_is_told_that_nothing_was_done(settings, client, text):
+    issue(settings)
+    said = run("token", "revoke", settings=settings, stdin=text, expect=1).stdout
+    assert said.startswith("not a token of this service"), said
+    answer = json.loads(run("token", "revoke", "--json", settings=settings, stdin=text, expect=1).stdout)
+    assert answer["error_description"].startswith("not a token of this service")
+
+
+def test_who_revokes_a_token_of_another_service_or_issuer_is_told_so(settings, client):
+    token = issue(settings, "--subject", "user-1")
+    forged = tokens.sign(tokens.new_key("ES256"), "ES256", tokens.header_of(token), tokens.claims_of(token))
+    assert run("token", "revoke", settings=settings, stdin=forged, expect=1).stdout.startswith(
+        "not a token of this service")
+    other = settings | {"TOKEN_ISSUER": "https://other.example"}
+    said = run("token", "revoke", settings=other, stdin=token, expect=1).stdout
+    assert said.startswith("not a token of this service")
+    assert ISSUER in said and "https://other.example" in said and "TOKEN_ISSUER" in said
+    run("token", "verify", settings=settings, stdin=token)  # nothing was done
+    run("token", "revoke", settings=settings, stdin=token)
+    run("token", "verify", settings=settings, stdin=token, expect=1)
+
+
+LOOKS = [["token", "verify"], ["token", "revoke"], ["token", "revoke", "--subject", "user-1"],
+         ["token", "revoke", "--everything"]]
+
+
+@pytest.mark.parametrize("arguments", LOOKS)
+def test_a_command_that_only_looks_or_revokes_makes_no_store(settings, arguments):
+    assert "no store" in refused(*arguments, settings=settings, stdin="a.b.c", status=1)
+    assert not Path(settings["TOKEN_DATA_DIR"]).exists()
+
+
+@pytest.mark.parametrize("arguments", LOOKS)
+def test_a_command_that_only_looks_or_revokes_makes_no_key(settings, client, arguments):
+    folder = Path(settings["TOKEN_DATA_DIR"])
+    before = {path.name for path in folder.iterdir() if not path.name.endswith(("-wal", "-shm"))}
+    said = refused(*arguments, settings=settings, stdin="a.b.c", status=1)
+    assert "no signing key" in said
+    assert {path.name for path in folder.iterdir() if not path.name.endswith(("-wal", "-shm"))} == before
+    assert json.loads(run("keys", "list", "--json", settings=settings).stdout) == []
+
+
+def test_inspecting_a_token_needs_no_store(settings):
+    token = tokens.sign(tokens.new_key("ES256"), "ES256", {"alg": "ES256"}, {"sub": "x"})
+    assert json.loads(run("token", "inspect", settings=settings, stdin=token).stdout)["claims"] == {"sub": "x"}
+    assert not Path(settings["TOKEN_DATA_DIR"]).exists()
+
+
 def test_a_token_on_standard_input_may_end_with_line_breaks(settings, client):
     token = issue(settings)
     for end in ("", "\n", "\r\n", "\n\n"):

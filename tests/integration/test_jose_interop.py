@@ -183,6 +183,22 @@ def test_tokens_of_npm_jose_verify_with_their_key_and_no_other(keys, jwk_file, j
         check(jwk_file(stranger, alg=alg), outcome["token"], 1)
 
 
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_an_empty_payload_is_one(keys, jwk_file, jose_cli, alg):
+    """RFC 7515 section 5.1: the payload is any sequence of bytes. (No JWT has none, and no token of the service.)"""
+    key, stranger = keys[alg]
+    token = tokens.sign(key, alg, {"alg": alg}, "")
+    public = _jwcrypto_key(key.public_key()).export_public(as_dict=True)
+    (read,) = jose_cli([{"job": "jws_verify", "key": public, "alg": alg, "token": token}])
+    assert read == {"ok": True, "payload": ""}
+    check(jwk_file(key, alg=alg), token, 0)
+    check(jwk_file(stranger, alg=alg), token, 1)
+    header, payload, signature = token.split(".")
+    check(jwk_file(key, alg=alg), f"{header}.{payload}{signature}", 1)
+    check(jwk_file(key, alg=alg), f"{header}.{payload}.", 1)
+    check(jwk_file(key, alg=alg), f".{payload}.{signature}", 1)
+
+
 @pytest.mark.parametrize("alg", ["RS256", "ES256", "EdDSA"])
 def test_a_key_without_alg_is_pinned_to_the_one_of_its_type(keys, jwk_file, alg):
     key, _ = keys[alg]
