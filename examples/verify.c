@@ -752,13 +752,29 @@ static bool is_for(const json_t *aud, const char *audience)
     return false;
 }
 
+/* Whether the claims name the token that this one was issued with, and is revoked with; its hash, unless `hash` is
+ * NULL.
+ */
+static bool parent_of(const json_t *claims, unsigned char *hash)
+{
+    size_t len = 0;
+    const char *text = text_of(claims, "parent_hash");
+    unsigned char *found = decode(text, strlen(text), &len);
+    bool good = found && len == SHA256_DIGEST_LENGTH;
+    if (good && hash)
+        memcpy(hash, found, len);
+    free(found);
+    return good;
+}
+
 static const char *check_claims(const struct verifier *verifier, const json_t *claims)
 {
     const json_t *aud = json_object_get(claims, "aud");
     int64_t exp = 0, iat = 0, nbf = 0, after = 0, now = now_s();
     if (!*text_of(claims, "sub") || (!json_is_string(aud) && !json_is_array(aud)) || !time_of(claims, "exp", &exp) ||
         !time_of(claims, "iat", &iat) || (json_object_get(claims, "nbf") && !time_of(claims, "nbf", &nbf)) ||
-        (json_object_get(claims, "issued_after") && !time_of(claims, "issued_after", &after)))
+        (json_object_get(claims, "issued_after") && !time_of(claims, "issued_after", &after)) ||
+        (json_object_get(claims, "parent_hash") && !parent_of(claims, NULL)))
         return "claims";
     if (strcmp(text_of(claims, "iss"), verifier->issuer) != 0)
         return "issuer";
@@ -799,14 +815,16 @@ static bool is_ruled_out(const struct verifier *verifier, const json_t *claims)
 /* NULL when the token is good, and *claims is the caller's (json_decref); or why it is not: one word, static. */
 const char *verifier_check(struct verifier *verifier, const char *token, size_t len, json_t **claims)
 {
-    unsigned char hash[SHA256_DIGEST_LENGTH];
+    unsigned char hash[SHA256_DIGEST_LENGTH], parent[SHA256_DIGEST_LENGTH];
     const char *why = open_jws(verifier, token, len, "at+jwt", TOKEN_MAX, claims);
     if (!why)
         why = check_claims(verifier, *claims);
     if (!why) {
         SHA256((const unsigned char *)token, len, hash);
         pthread_mutex_lock(&verifier->lock);
-        if (expiry_of(set_find(&verifier->tokens, hash)) || is_ruled_out(verifier, *claims))
+        if (expiry_of(set_find(&verifier->tokens, hash)) ||
+            (parent_of(*claims, parent) && expiry_of(set_find(&verifier->tokens, parent))) ||
+            is_ruled_out(verifier, *claims))
             why = "revoked";
         else if (now_s() >= verifier->fresh_until)
             why = "feed_stale";

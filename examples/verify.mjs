@@ -65,6 +65,7 @@ function parseObject(bytes) {
 }
 
 const isTime = (value) => Number.isSafeInteger(value) && value >= 0;
+const isHash = (value) => typeof value === "string" && /^[\w-]{42}[AEIMQUYcgkosw048]$/.test(value); // of 32 bytes
 const has = (object, name) => Object.hasOwn(object, name);
 const text = (object, name) => (has(object, name) && typeof object[name] === "string" ? object[name] : "");
 
@@ -352,7 +353,7 @@ export class Verifier {
   async verify(token) {
     const claims = await this.#open(token, "at+jwt", TOKEN_MAX);
     this.#checkClaims(claims);
-    if (this.#tokens.has(sha256(token)) || this.#isRuledOut(claims))
+    if (this.#tokens.has(sha256(token)) || this.#hasLostItsParent(claims) || this.#isRuledOut(claims))
       throw new Refused("revoked");
     if (nowSeconds() >= this.#freshUntil)
       throw new Refused("feed_stale");
@@ -363,7 +364,8 @@ export class Verifier {
     const now = nowSeconds();
     const audience = typeof claims.aud === "string" ? [claims.aud] : claims.aud;
     if (!text(claims, "sub") || !Array.isArray(audience) || !["exp", "iat"].every((name) => isTime(claims[name])) ||
-        ["nbf", "issued_after"].some((name) => has(claims, name) && !isTime(claims[name])))
+        ["nbf", "issued_after"].some((name) => has(claims, name) && !isTime(claims[name])) ||
+        (has(claims, "parent_hash") && !isHash(claims.parent_hash)))
       throw new Refused("claims");
     if (claims.iss !== this.#issuer)
       throw new Refused("issuer");
@@ -373,6 +375,11 @@ export class Verifier {
       throw new Refused("expired");
     if (Math.max(claims.nbf ?? 0, claims.iat) > now + SKEW_S)
       throw new Refused("not_yet_valid");
+  }
+
+  // A token that was issued with a token is revoked with it.
+  #hasLostItsParent(claims) {
+    return has(claims, "parent_hash") && this.#tokens.has(decode(claims.parent_hash));
   }
 
   #isRuledOut(claims) {

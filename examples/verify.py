@@ -81,6 +81,11 @@ def is_time(value):
     return type(value) is int and 0 <= value <= TIME_MAX
 
 
+def is_hash(value):
+    """32 bytes in base64url."""
+    return isinstance(value, str) and re.fullmatch("[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]", value) is not None
+
+
 def text_of(value, name):
     return value[name] if isinstance(value.get(name), str) else ""
 
@@ -382,7 +387,7 @@ class Verifier:
         self._check_claims(claims)
         digest = hashlib.sha256(token.encode()).digest()[:HASH_BYTES]
         with self._lock:
-            if digest in self._tokens or self._is_ruled_out(claims):
+            if digest in self._tokens or self._has_lost_its_parent(claims) or self._is_ruled_out(claims):
                 raise Refused("revoked")
             if now_s() >= self._fresh_until:
                 raise Refused("feed_stale")
@@ -392,7 +397,8 @@ class Verifier:
         audience = [claims["aud"]] if isinstance(claims.get("aud"), str) else claims.get("aud")
         if not text_of(claims, "sub") or not isinstance(audience, list) or \
                 not all(is_time(claims.get(name)) for name in ("exp", "iat")) or \
-                not all(is_time(claims.get(name, 0)) for name in ("nbf", "issued_after")):
+                not all(is_time(claims.get(name, 0)) for name in ("nbf", "issued_after")) or \
+                not is_hash(claims.get("parent_hash", "A" * 43)):
             raise Refused("claims")
         if claims.get("iss") != self._issuer:
             raise Refused("issuer")
@@ -402,6 +408,10 @@ class Verifier:
             raise Refused("expired")
         if max(claims.get("nbf", 0), claims["iat"]) > now_s() + SKEW_S:
             raise Refused("not_yet_valid")
+
+    def _has_lost_its_parent(self, claims):
+        """A token that was issued with a token is revoked with it."""
+        return "parent_hash" in claims and decode(claims["parent_hash"])[:HASH_BYTES] in self._tokens
 
     def _is_ruled_out(self, claims):
         values = {"sub": claims["sub"], "client_id": claims.get("client_id", claims.get("azp")),

@@ -168,6 +168,35 @@ def test_a_scope_must_be_allowed_to_the_client_that_the_token_is_for(server, age
         assert refusal(answer) == (400, "invalid_scope"), scope
 
 
+@pytest.mark.parametrize("scope, written", [
+    ("stories:read  openid", "stories:read openid"), ("  openid ", "openid"), ("openid openid profile openid",
+                                                                              "openid profile")])
+def test_a_scope_is_written_as_rfc_6749_has_it(server, agent, scope, written):
+    """Section 3.3: one space between two words, and none around them."""
+    for kind in ("access", "refresh"):
+        answer = server.issue(agent, tokenType=kind, scope=scope)
+        assert answer["claims"]["scope"] == tokens.claims_of(answer["token"])["scope"] == written
+        assert server.introspect(agent, answer["token"])["scope"] == written
+
+
+@pytest.mark.parametrize("scope", ["", " ", "   "])
+def test_no_scope_is_no_claim(server, agent, scope):
+    for kind in ("access", "refresh"):
+        answer = server.issue(agent, tokenType=kind, scope=scope)
+        assert "scope" not in answer["claims"]
+        assert "scope" not in server.introspect(agent, answer["token"])
+
+
+def test_an_optional_member_that_is_null_is_absent(server, agent):
+    nothing = {name: None for name in ("claims", "expiresIn", "audience", "nonce", "authTime")}
+    body = {"subject": "s", "clientId": "agent", "scope": "", "tokenType": "access"}
+    answer = server.post("/token", auth=agent, json=body | nothing)
+    assert answer.status_code == 200, answer.text
+    for name in body:
+        answer = server.post("/token", auth=agent, json=body | {name: None})
+        assert refusal(answer) == (400, "invalid_request")
+
+
 @pytest.mark.parametrize("scope", ['stories:read"', "stories\\read", "stories:read\n", "\tstories:read", "störies",
                                    "stories:read\x7f"])
 def test_a_scope_has_the_characters_of_rfc_6749(server, agent, scope):

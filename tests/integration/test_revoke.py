@@ -116,6 +116,88 @@ def test_an_expired_token_that_a_tolerance_would_let_in_can_be_revoked(server, a
     assert server.verify(agent, issued["token"], clockTolerance=300).status_code == 401
 
 
+def signed(server, claims, kid=None):
+    """By the service's own key, which signs what a clock that is wrong would have made."""
+    own_kid, key = server.signing_key()
+    token = tokens.sign(key, "RS256", {"alg": "RS256", "typ": "at+jwt", "kid": kid or own_kid}, claims)
+    server.tokens.add(token)
+    return token
+
+
+@pytest.mark.parametrize("shift", [-40 * 86400, -7200, 7200, 40 * 86400])
+def test_whatever_bears_our_signature_is_recorded_when_it_is_revoked(server, agent, shift):
+    """Over, or still to come, by this machine's clock, which may be the one that is wrong: kept for a day beyond."""
+    claims = server.issue(agent)["claims"]
+    times = {name: claims[name] + shift for name in ("exp", "iat", "nbf")}
+    token = signed(server, claims | times)
+    assert server.revoke(agent, token).json() == {"revoked": True}
+    (kept_until,) = server.row("revocations", token, "expires_at")
+    assert kept_until >= max(time.time() - 60, times["exp"]) + 86400
+
+
+def test_a_token_of_yesterdays_issuer_is_recorded_too(server, agent):
+    """Others may still take it, by the same keys."""
+    token = signed(server, server.issue(agent)["claims"] | {"iss": "https://yesterday.example"})
+    assert server.revoke(agent, token).json() == {"revoked": True}
+    assert server.row("revocations", token, "reason") == ("revoked",)
+
+
+def test_a_token_of_a_key_that_was_revoked_is_recorded_and_one_of_no_key_is_not(make_server):
+    with make_server() as server:
+        agent = server.settled() and server.add_client("agent")
+        token, claims = server.token(agent), server.issue(agent)["claims"]
+        kid, _ = server.signing_key()
+        of_nobody = signed(server, claims, kid="A" * 43)
+        server.run("keys", "revoke", kid)
+        server.until(lambda: kid not in {key["kid"] for key in server.jwks()["keys"]}, "the key is still published")
+        for one in (token, of_nobody):
+            assert server.revoke(agent, one).json() == {"revoked": True}
+        assert server.row("revocations", token, "revoked_by") == ("agent",)
+        assert server.rows("SELECT count(*) FROM revocations") == [(1,)]
+
+
+# --- public clients -------------------------------------------------------------------------------------------------
+
+def by_id(server, client_id, token, path="/token/revoke", **more):
+    return server.post(path, form={"token": token, "client_id": client_id} | more)
+
+
+@pytest.fixture(scope="module")
+def app(server):
+    return server.add_client("app", SCOPES, "--public")
+
+
+@pytest.mark.parametrize("kind", ["access", "refresh", "id"])
+def test_a_public_client_revokes_its_own_tokens_with_its_id_alone(server, agent, app, kind):
+    """RFC 7009 section 2.1."""
+    token, empty = (server.token(agent, clientId="app", subject="user-1", tokenType=kind) for _ in range(2))
+    answer = by_id(server, "app", token)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert is_revoked(server, agent, token)
+    assert by_id(server, "app", empty, client_secret="").status_code == 200
+    assert is_revoked(server, agent, empty)
+    assert by_id(server, "app", "x").status_code == 200
+
+
+def test_an_id_alone_gives_nothing_else(server, agent, app, owner):
+    others = server.token(agent, clientId="owner", subject="user-1")
+    own = server.token(agent, clientId="app", subject="user-1")
+    answer = by_id(server, "app", others)
+    assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
+    server.add_client("gone", "", "--public")
+    server.run("clients", "disable", "gone")
+    said = {what: by_id(server, client_id, others) for what, client_id in (
+        ("confidential", "owner"), ("unknown", "nobody"), ("disabled", "gone"))}
+    assert {(answer.status_code, answer.content) for answer in said.values()} == {
+        (401, said["unknown"].content)}, "none can be told from another"
+    assert by_id(server, "app", own, "/token/introspect").status_code == 401
+    assert server.post("/token", form={"client_id": "app", "grant_type": "x"}).status_code == 401
+    assert server.post("/token/revoke", json={"token": own, "client_id": "app"}).status_code == 401
+    assert by_id(server, "app", own, client_secret="x").status_code == 401
+    assert server.post("/token/revoke?client_id=app", form={"token": own}).status_code == 401
+    assert server.is_active(agent, others) and server.is_active(agent, own)
+
+
 def test_a_forged_token_revokes_nothing(server, agent, owner):
     """A jti that is another's, under a key that is not ours."""
     token = server.token(agent, clientId="owner", subject="user-1")

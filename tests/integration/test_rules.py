@@ -176,7 +176,7 @@ def test_who_may(server, agent, owner):
     {"subject": "a" * 1025}, {"clientId": "a" * 1025}, {"sessionId": "a" * 1025}, {"everything": "true"},
     {"everything": 1}, {"everything": None},
     {"subject": "a", "before": -1}, {"subject": "a", "before": 1.5}, {"subject": "a", "before": "1"},
-    {"subject": "a", "before": None}, {"subject": "a", "before": 10**30}, {"subject": "a", "before": 253402300800},
+    {"subject": "a", "before": 10**30}, {"subject": "a", "before": 253402300800},
     {"subject": "a", "before": 253402300799}, {"subject": "a", "reason": 1}, {"subject": "a", "reason": "x" * 257},
     {"subject": "a", "expiresAt": 1}, {"subject": "a", "token": "x"}, {"Subject": "a"}, {"sub": "a"}, [], None, "a", 1])
 def test_a_body_that_is_none_revokes_nothing(server, agent, body):
@@ -240,8 +240,8 @@ def test_what_is_kept_of_it(make_server):
         revoke_by(server, agent, subject="kim", before=answer["before"])
         assert server.rows("SELECT count(*) FROM revocations") == [(1,)], "one entry, however often"
         assert revoke_by(server, agent, everything=True, before=5)["before"] == 5
-        assert server.rows("SELECT count(*) FROM revocations") == [(1,)], "none of those tokens can live"
-        assert server.metric("revocation_rules") == 1
+        assert server.rows("SELECT count(*) FROM revocations WHERE expires_at > ?", int(time.time()) + 80000) == [(2,)]
+        assert server.metric("revocation_rules") == 2, "none of those tokens can live, if this clock is right"
 
 
 def test_a_client_with_a_longer_life_of_its_own_is_reckoned_with(make_server):

@@ -134,7 +134,8 @@ def wrong_tokens(token, alg, key, kid):
     for name in ("sub", "aud", "exp", "iat"):
         yield "claims", signed(without=(name,))
     for name, value in (("exp", "2100-01-01"), ("exp", 1e300), ("exp", -1), ("iat", None), ("nbf", True), ("sub", 1),
-                        ("sub", ""), ("aud", {}), ("aud", 1)):
+                        ("sub", ""), ("aud", {}), ("aud", 1), ("parent_hash", ""), ("parent_hash", 1),
+                        ("parent_hash", "A" * 42), ("parent_hash", "A" * 42 + "B"), ("parent_hash", "A" * 44)):
         yield "claims", signed(**{name: value})
     for typ in ("rt+jwt", "JWT", "revocation-feed+jwt", "", None, 1):
         yield "type", signed(good | {"typ": typ})
@@ -191,6 +192,16 @@ def test_what_is_revoked_is_refused(start, server):
     assert verifier.ask(other) == "ok user-2"
     late = verifier_of(start, server)
     assert [late.ask(revoked), late.ask(other)] == ["refused revoked", "ok user-2"]
+
+
+def test_what_was_issued_with_a_token_is_refused_with_it(start, server):
+    verifier = verifier_of(start, server)
+    parent, other = (server.token(server.agent, scope="token:issue:any") for _ in range(2))
+    child, others = server.token(parent, subject="user-1"), server.token(other, subject="user-2")
+    assert [verifier.ask(child), verifier.ask(others)] == ["ok user-1", "ok user-2"]
+    assert server.revoke(server.agent, parent).status_code == 200
+    verifier.until(child, "refused revoked")
+    assert verifier.ask(others) == "ok user-2"
 
 
 @pytest.mark.parametrize("rule_of", ["subject", "clientId", "session", "everything"])
