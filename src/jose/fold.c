@@ -93,10 +93,20 @@ static bool members_clash(struct arena *arena, const struct json *object)
 
 bool names_clash(struct arena *arena, const struct json *value)
 {
-    if (value->kind == JSON_OBJECT && members_clash(arena, value))
-        return true;
-    for (const struct json *each = value->child; each; each = each->next) /* the parser bounds the depth */
-        if (names_clash(arena, each))
+    const struct json *way[JSON_DEPTH_MAX + 1] = { value }; /* down to where the walk is; the parser bounds it */
+    size_t depth = 0;
+    for (;;) {
+        const struct json *here = way[depth];
+        if (here->kind == JSON_OBJECT && members_clash(arena, here))
             return true;
-    return false;
+        if (here->child && depth < JSON_DEPTH_MAX) {
+            way[++depth] = here->child;
+            continue;
+        }
+        while (depth > 0 && !way[depth]->next)
+            depth--;
+        if (depth == 0)
+            return false;
+        way[depth] = way[depth]->next;
+    }
 }
