@@ -176,6 +176,14 @@ const struct settings_row settings_rows[] = {
       "The Redis that all instances share: a server, a cluster (by any of its servers), or the Sentinels of one." },
     { "REDIS_CA_FILE", SECTION_REDIS, TEXT(redis_ca_file, "", 0, 3072, NULL, "a path, or nothing"),
       "PEM file of the certificates to trust for rediss://, instead of the system's." },
+    { "REDIS_CERT_FILE", SECTION_REDIS, TEXT(redis_cert_file, "", 0, 3072, NULL, "a path, or nothing"),
+      "PEM file of the certificate to show to a Redis that asks for one, with those between it and its issuer." },
+    { "REDIS_KEY_FILE", SECTION_REDIS, TEXT(redis_key_file, "", 0, 3072, NULL, "a path, or nothing"),
+      "PEM file of the private key of REDIS_CERT_FILE." },
+    { "REDIS_SENTINEL_USER", SECTION_REDIS, TEXT(redis_sentinel_user, "", 0, 127, NULL, "a name, or nothing"),
+      "The user for the Sentinels themselves, with REDIS_SENTINEL_PASSWORD." },
+    { "REDIS_SENTINEL_PASSWORD", SECTION_REDIS, SECRET(redis_sentinel_password, 511, NULL, "a password, or nothing"),
+      "The password of the Sentinels themselves; without it those that ask are told that of REDIS_URL." },
     { "TOKEN_REDIS_TIMEOUT", SECTION_REDIS, SECONDS(redis_timeout_s, "1", 1, 60),
       "How long a command of Redis may take." },
     { "TOKEN_REVOCATION_POLICY", SECTION_REDIS, WORD(revocation_policy, "strict", POLICY_STRICT, policies),
@@ -377,8 +385,33 @@ static struct err check_ttl(const char *name, int64_t ttl_s, int64_t max_s)
                   (long long)ttl_s, name, (long long)max_s, name);
 }
 
+static bool is_of_sentinels(const char *redis_url)
+{
+    return str_has_prefix(str_of(redis_url), STR("redis+")) || str_has_prefix(str_of(redis_url), STR("rediss+"));
+}
+
+/* What would be ignored is refused: somebody counts on it. */
+static struct err check_redis(const struct settings *settings)
+{
+    const bool is_tls = str_has_prefix(str_of(settings->redis_url), STR("rediss"));
+    const bool is_set = settings->redis_url[0] != '\0';
+    if (is_set && !is_tls && settings->redis_ca_file[0])
+        return refuse("REDIS_URL is without TLS: REDIS_CA_FILE is set (allowed: rediss://, or no REDIS_CA_FILE)");
+    if (is_set && !is_tls && settings->redis_cert_file[0])
+        return refuse("REDIS_URL is without TLS: REDIS_CERT_FILE is set (allowed: rediss://, or no REDIS_CERT_FILE)");
+    if (!settings->redis_cert_file[0] != !settings->redis_key_file[0])
+        return refuse("%s is missing: the other one is set (allowed: REDIS_CERT_FILE and REDIS_KEY_FILE, or none)",
+                      settings->redis_cert_file[0] ? "REDIS_KEY_FILE" : "REDIS_CERT_FILE");
+    if (settings->redis_sentinel_user[0] && !settings->redis_sentinel_password[0])
+        return refuse("REDIS_SENTINEL_PASSWORD is missing: REDIS_SENTINEL_USER is set (allowed: both, or none)");
+    if (is_set && settings->redis_sentinel_password[0] && !is_of_sentinels(settings->redis_url))
+        return refuse("REDIS_SENTINEL_PASSWORD is set: REDIS_URL names no Sentinels (allowed: redis[s]+sentinel://)");
+    return OK;
+}
+
 static struct err check_together(const struct settings *settings)
 {
+    TRY(check_redis(settings));
     TRY(check_ttl("TOKEN_ACCESS_TTL", settings->access_ttl_s, settings->access_ttl_max_s));
     TRY(check_ttl("TOKEN_REFRESH_TTL", settings->refresh_ttl_s, settings->refresh_ttl_max_s));
     TRY(check_ttl("TOKEN_ID_TTL", settings->id_ttl_s, settings->id_ttl_max_s));

@@ -68,18 +68,22 @@ struct settings {
     int64_t kms_timeout_s, kms_try_timeout_s;  /* TOKEN_KMS_TIMEOUT, TOKEN_KMS_TRY_TIMEOUT */
     const char *redis_url;                     /* REDIS_URL: "" : an in-process cache. Holds a password */
     const char *redis_ca_file;                 /* REDIS_CA_FILE: PEM file; "": the system's certificates */
-    int64_t redis_timeout_s;                   /* TOKEN_REDIS_TIMEOUT */
-    int64_t revocation_policy;                 /* TOKEN_REVOCATION_POLICY: an enum revocation_policy */
-    int64_t revocation_staleness_s;            /* TOKEN_REVOCATION_STALENESS: of the policy bounded */
-    int64_t revocation_feed;                   /* TOKEN_REVOCATION_FEED: an enum revocation_feed */
-    const char *database_url;                  /* DATABASE_URL: of a PostgreSQL, with a password; "": none */
-    const char *supabase_url;                  /* SUPABASE_URL; "": none */
-    const char *supabase_service_key;          /* SUPABASE_SERVICE_KEY */
-    int64_t supabase_http;                     /* TOKEN_SUPABASE_HTTP: 0 or 1 */
-    int64_t database_connections;              /* TOKEN_DATABASE_CONNECTIONS */
-    int64_t store_timeout_s;                   /* TOKEN_STORE_TIMEOUT: of one call of a shared store */
-    enum settings_origin *origins;             /* for each row of the table: where its value came from; owned */
-    char *owned;                               /* what the strings above point into; settings_release frees it */
+    const char *redis_cert_file;               /* REDIS_CERT_FILE, with REDIS_KEY_FILE: PEM files; "": none */
+    const char *redis_key_file;
+    const char *redis_sentinel_user; /* REDIS_SENTINEL_USER, with REDIS_SENTINEL_PASSWORD; "": those of redis_url */
+    const char *redis_sentinel_password;
+    int64_t redis_timeout_s;          /* TOKEN_REDIS_TIMEOUT */
+    int64_t revocation_policy;        /* TOKEN_REVOCATION_POLICY: an enum revocation_policy */
+    int64_t revocation_staleness_s;   /* TOKEN_REVOCATION_STALENESS: of the policy bounded */
+    int64_t revocation_feed;          /* TOKEN_REVOCATION_FEED: an enum revocation_feed */
+    const char *database_url;         /* DATABASE_URL: of a PostgreSQL, with a password; "": none */
+    const char *supabase_url;         /* SUPABASE_URL; "": none */
+    const char *supabase_service_key; /* SUPABASE_SERVICE_KEY */
+    int64_t supabase_http;            /* TOKEN_SUPABASE_HTTP: 0 or 1 */
+    int64_t database_connections;     /* TOKEN_DATABASE_CONNECTIONS */
+    int64_t store_timeout_s;          /* TOKEN_STORE_TIMEOUT: of one call of a shared store */
+    enum settings_origin *origins;    /* for each row of the table: where its value came from; owned */
+    char *owned;                      /* what the strings above point into; settings_release frees it */
     size_t owned_size;
 };
 

@@ -96,7 +96,9 @@ struct cache_ops {
     uint64_t (*generation)(struct cache *);
     /* The policy by which keys with a time to live may be dropped before their end, as the cache names it; "": none. */
     struct err (*evicts)(struct cache *, char policy[CACHE_POLICY_ROOM]);
-    struct err (*check)(struct cache *); /* readiness and `doctor` */
+    /* Whether it works and lets us do all that serving does, tried on keys of no meaning: for the start, `doctor`, and
+     * whenever another server is met. */
+    struct err (*check)(struct cache *);
     void (*close)(struct cache *);
 };
 struct cache {

@@ -4,6 +4,7 @@
  * with it, the stream was trimmed past it, or lost it with a server, and the follower knows that it has a gap. XREAD
  * alone could not tell. */
 #include "cache/cache.h"
+#include "cache/redis_permissions.h"
 #include "cache/redis_scan.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -297,7 +298,8 @@ static struct err evicts(struct cache *cache, char policy[CACHE_POLICY_ROOM])
 static struct err check(struct cache *cache)
 {
     static const struct cache_entry mark = { { "token-service:check", 19 }, { "1", 1 }, 60 };
-    return put(cache, &mark, 1);
+    TRY(put(cache, &mark, 1));
+    return redis_check_permissions(redis_of(cache));
 }
 
 static void close_redis(struct cache *cache)
@@ -328,7 +330,7 @@ static const struct cache_ops redis_ops = {
 struct err cache_redis_open(const struct settings *settings, struct cache **out)
 {
     struct redis *redis = NULL;
-    TRY(redis_open(settings->redis_url, settings->redis_ca_file, settings->redis_timeout_s * 1000, &redis));
+    TRY(redis_open(settings, &redis));
     struct cache_redis *cache = mem_alloc(sizeof *cache);
     *cache = (struct cache_redis){ .cache.ops = &redis_ops, .redis = redis };
     *out = &cache->cache;

@@ -2,6 +2,7 @@
  * might mend. One thread looks at a time; the others wait for what it finds. */
 #include "cache/redis.h"
 #include "base/clock.h"
+#include "base/sentence.h"
 #include "cache/redis_pool.h"
 #include "cache/redis_topology.h"
 #include "observe/log.h"
@@ -14,7 +15,7 @@ enum { REDIRECTIONS_MAX = 5, PIPELINE_MAX = 512 };
 
 struct redis {
     struct redis_url url;
-    struct redis_login login;
+    struct redis_login login, sentinel_login;
     struct stream_tls *tls;
     int64_t timeout_ms;
     struct redis_pool *pool;
@@ -25,19 +26,38 @@ struct redis {
     atomic_ullong moves;       /* how often the set of masters changed */
 };
 
-struct err redis_open(const char *url, const char *ca_file, int64_t timeout_ms, struct redis **out)
+static struct err unusable(const char *setting, const char *path, struct err err)
+{
+    return failed(ERR_INVALID_REQUEST, sentence_keep("Redis can't be used", "%s (%s): %s", setting, path, err.why));
+}
+
+static struct err open_tls(const struct settings *settings, struct stream_tls **out)
+{
+    struct err err = stream_tls_open(settings->redis_ca_file, out);
+    if (err.code)
+        return unusable("REDIS_CA_FILE", settings->redis_ca_file, err);
+    if (!settings->redis_cert_file[0])
+        return OK;
+    err = stream_tls_present(*out, settings->redis_cert_file, settings->redis_key_file);
+    return err.code ? unusable("REDIS_CERT_FILE, REDIS_KEY_FILE", settings->redis_cert_file, err) : OK;
+}
+
+struct err redis_open(const struct settings *settings, struct redis **out)
 {
     struct redis *redis = mem_alloc(sizeof *redis);
-    *redis = (struct redis){ .timeout_ms = timeout_ms };
-    const char *fault = redis_url_parse(str_of(url), &redis->url);
+    *redis = (struct redis){ .timeout_ms = settings->redis_timeout_s * 1000 };
+    const char *fault = redis_url_parse(str_of(settings->redis_url), &redis->url);
     struct err err = fault ? failed(ERR_INVALID_REQUEST, fault) : OK;
     if (!err.code && redis->url.is_tls)
-        err = stream_tls_open(ca_file, &redis->tls);
+        err = open_tls(settings, &redis->tls);
     if (err.code) {
+        stream_tls_close(redis->tls);
         mem_wipe(redis, sizeof *redis);
         free(redis);
         return err;
     }
+    redis->sentinel_login = (struct redis_login){ .user = settings->redis_sentinel_user,
+                                                  .password = settings->redis_sentinel_password };
     redis->login = (struct redis_login){ redis->url.user, redis->url.password, redis->url.db, redis->url.is_sentinel };
     redis->pool = redis_pool_new(&redis->login, redis->tls);
     redis->slots = mem_alloc(sizeof *redis->slots);
@@ -85,7 +105,7 @@ static struct err talk(struct redis *redis, struct arena *arena, const struct re
     redis_pool_give_back(redis->pool, address, connection, err.code ? err.why : NULL);
     if (commands[0].wait_ms == 0)
         metrics_redis_command(clock_ns() - began_ns);
-    return err.code ? failed(ERR_UNAVAILABLE, "Redis did not answer; try again") : OK;
+    return err.code ? redis_failed(address, err.why) : OK;
 }
 
 /* --- where data lies --------------------------------------------------------------------------------------------- */
@@ -118,24 +138,27 @@ static void forget_location(struct redis *redis)
     pthread_mutex_unlock(&redis->lock);
 }
 
-/* One Sentinel. It may have a password or none: it is given ours only when it asks. */
+/* One Sentinel. It is told its own password, if one is set; else it may have Redis's or none, and is given Redis's only
+ * when it asks. */
 static struct err ask_sentinel(struct redis *redis, struct arena *arena, const struct redis_address *sentinel,
                                int64_t deadline_ms, struct redis_address *out)
 {
-    const struct redis_login nobody = { "", "", 0, false };
+    const struct redis_login first = redis->sentinel_login;
     const struct redis_login login = { redis->url.user, redis->url.password, 0, false };
     const struct redis_command ask = REDIS_COMMAND(NO_KEY, redis_form_master, STR("SENTINEL"),
                                                    STR("get-master-addr-by-name"), str_of(redis->url.master));
     const struct reply *reply = NULL;
     for (int with_login = 0; with_login < 2; with_login++) {
         struct redis_connection *connection = NULL;
-        TRY(redis_connection_open(sentinel, with_login ? &login : &nobody, redis->tls, deadline_ms, &connection));
+        TRY(redis_connection_open(sentinel, with_login ? &login : &first, redis->tls, deadline_ms, &connection));
         struct err err = redis_connection_ask(connection, arena, &ask, deadline_ms, &reply);
         redis_connection_close(connection);
         TRY(err);
-        if (!reply_is_error(reply, STR("NOAUTH")) || !login.password[0])
+        if (!reply_is_error(reply, STR("NOAUTH")) || !login.password[0] || first.password[0])
             break;
     }
+    if (reply->kind == REPLY_ERROR)
+        return redis_refusal(reply, "it refused to name the master");
     return redis_master_read(reply, out) ? OK : failed(ERR_UNAVAILABLE, "it knows no such group");
 }
 
@@ -145,6 +168,8 @@ static struct err locate_by_sentinel(struct redis *redis, struct arena *arena, i
     struct redis_slots *found = arena_alloc(arena, sizeof *found);
     memset(found->node_of, 0, sizeof found->node_of);
     found->count = 1;
+    static const char no_master[] = "no Sentinel names a master";
+    struct err last = failed(ERR_UNAVAILABLE, no_master);
     for (size_t i = 0; i < redis->url.hosts_count; i++) {
         /* one that hangs must leave the others their time */
         int64_t now = clock_ms(), share = now + (deadline_ms - now) / 2;
@@ -155,8 +180,10 @@ static struct err locate_by_sentinel(struct redis *redis, struct arena *arena, i
         }
         LOG(LOG_DEBUG, "sentinel_failing", LOG_TEXT_("host", redis->url.hosts[i].host),
             LOG_INT("port", redis->url.hosts[i].port), LOG_TEXT_("why", err.why));
+        last = failed(ERR_UNAVAILABLE, sentence_keep(no_master, "no Sentinel names a master: that at %s:%u says: %s",
+                                                     redis->url.hosts[i].host, redis->url.hosts[i].port, err.why));
     }
-    return failed(ERR_UNAVAILABLE, "no Sentinel names a master");
+    return last;
 }
 
 /* A server says whether it belongs to a cluster, and who else does. */
@@ -255,7 +282,8 @@ static void learn(struct redis *redis, unsigned slot, const struct redis_address
 }
 
 /* An error that is none of a redirection. The error's own first word alone is shown. */
-static struct err refused(const struct redis_command *command, const struct reply *reply)
+static struct err refused(const struct redis_address *address, const struct redis_command *command,
+                          const struct reply *reply)
 {
     struct str word = reply->text, rest = reply->text;
     (void)str_cut(&rest, ' ', &word);
@@ -264,7 +292,15 @@ static struct err refused(const struct redis_command *command, const struct repl
             word.len = i;
     metrics_count(COUNT_REDIS_ERRORS, 1);
     LOG(LOG_INFO, "redis_refused", LOG_STR("command", command->words[0]), LOG_STR("error", word));
-    return failed(ERR_UNAVAILABLE, "Redis refused a command; try again");
+    if (reply_is_error(reply, STR("NOPERM")))
+        return failed(ERR_UNAVAILABLE,
+                      sentence_keep("Redis refused a command; try again",
+                                    "Redis at %s:%u does not let the user of REDIS_URL run %.*s on the service's keys",
+                                    address->host, address->port, (int)command->words[0].len, command->words[0].at));
+    return failed(ERR_UNAVAILABLE,
+                  sentence_keep("Redis refused a command; try again", "Redis at %s:%u (REDIS_URL) refused %.*s: %.*s",
+                                address->host, address->port, (int)command->words[0].len, command->words[0].at,
+                                (int)(word.len < 32 ? word.len : 32), word.at));
 }
 
 /* A server that takes no writes is no master any more. */
@@ -301,10 +337,10 @@ static struct err run(struct redis *redis, struct arena *arena, const struct red
         } else if (!is_redirected) {
             if (reply_is_error(*out, STR("NOREPLICAS"))) /* perhaps another is the master by now: who is, is asked */
                 forget_location(redis);
-            return (*out)->kind == REPLY_ERROR ? refused(command, *out) : OK;
+            return (*out)->kind == REPLY_ERROR ? refused(&asked, command, *out) : OK;
         }
     }
-    return (*out)->kind == REPLY_ERROR ? refused(command, *out) : OK;
+    return (*out)->kind == REPLY_ERROR ? refused(&address, command, *out) : OK;
 }
 
 struct err redis_run(struct redis *redis, struct arena *arena, const struct redis_command *command,

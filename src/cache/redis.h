@@ -3,12 +3,14 @@
 #ifndef CACHE_REDIS_H
 #define CACHE_REDIS_H
 
+#include "base/settings.h"
 #include "cache/redis_connection.h"
 
 struct redis;
-/* `url` as redis_url_parse() takes it. Nothing is connected yet. ERR_INVALID_REQUEST: the URL or the file of trusted
- * certificates ("": the system's). */
-MUST_USE struct err redis_open(const char *url, const char *ca_file, int64_t timeout_ms, struct redis **out);
+/* As the settings say, which must outlive it. Nothing is connected yet. ERR_INVALID_REQUEST: the URL, or a file for
+ * TLS.
+ */
+MUST_USE struct err redis_open(const struct settings *settings, struct redis **out);
 void redis_close(struct redis *redis); /* NULL allowed */
 
 /* One command, its reply in the arena: in the command's form, never REPLY_ERROR. The time limit comes on top of what

@@ -20,12 +20,12 @@ static struct err out_of_step(void)
 }
 
 /* What the server says of itself stays out of our sentences: it could be anybody's. */
-static struct err refusal_of(const struct reply *reply, const char *otherwise)
+struct err redis_refusal(const struct reply *reply, const char *otherwise)
 {
     if (reply_is_error(reply, STR("LOADING")))
         return failed(ERR_UNAVAILABLE, "it is still loading its data");
     if (reply_is_error(reply, STR("NOAUTH")))
-        return failed(ERR_UNAVAILABLE, "it asks for a password");
+        return failed(ERR_UNAVAILABLE, "it asks for a user and password");
     if (reply_is_error(reply, STR("WRONGPASS")))
         return failed(ERR_UNAVAILABLE, "it refused the user and password");
     if (reply_is_error(reply, STR("NOPERM")))
@@ -148,7 +148,9 @@ static struct err receive_echo(struct redis_connection *connection, struct arena
 {
     const struct reply *reply;
     TRY(redis_connection_receive(connection, arena, echo, deadline_ms, &reply));
-    return reply->kind == REPLY_ERROR ? refusal_of(reply, "it refused ECHO") : OK;
+    if (reply_is_error(reply, STR("NOPERM")))
+        return failed(ERR_UNAVAILABLE, "it does not let its user run ECHO (which every exchange ends with)");
+    return reply->kind == REPLY_ERROR ? redis_refusal(reply, "it refused ECHO") : OK;
 }
 
 struct err redis_connection_settle(struct redis_connection *connection, int64_t deadline_ms)
@@ -201,21 +203,21 @@ static struct err log_in(struct redis_connection *connection, struct arena *aren
             auth = REDIS_COMMAND(NO_KEY, redis_form_ok, STR("AUTH"), str_of(login->user), str_of(login->password));
         TRY(redis_connection_ask(connection, arena, &auth, deadline_ms, &reply));
         if (reply->kind == REPLY_ERROR)
-            return refusal_of(reply, "it refused the user and password");
+            return redis_refusal(reply, "it refused the user and password");
     }
     if (login->db > 0) {
         const struct redis_command select = REDIS_COMMAND(NO_KEY, redis_form_ok, STR("SELECT"),
                                                           arena_printf(arena, "%d", login->db));
         TRY(redis_connection_ask(connection, arena, &select, deadline_ms, &reply));
         if (reply->kind == REPLY_ERROR)
-            return refusal_of(reply, "it has no such database");
+            return redis_refusal(reply, "it has no such database");
     }
     if (!login->must_be_master)
         return OK;
     const struct redis_command role = REDIS_COMMAND(NO_KEY, redis_form_role, STR("ROLE"));
     TRY(redis_connection_ask(connection, arena, &role, deadline_ms, &reply));
     if (reply->kind == REPLY_ERROR)
-        return refusal_of(reply, "it does not say whether it is a master");
+        return redis_refusal(reply, "it does not say whether it is a master");
     return str_eq(reply->items[0]->text, STR("master")) ? OK : failed(ERR_UNAVAILABLE, "it is no master");
 }
 

@@ -19,6 +19,9 @@ struct redis_login {
     bool must_be_master; /* ROLE is asked */
 };
 
+/* Why a server refused, as one of our own sentences; `otherwise` for an error that says nothing that is known here. */
+struct err redis_refusal(const struct reply *error, const char *otherwise);
+
 struct redis_connection;
 /* Connects, logs in, selects the database. ERR_UNAVAILABLE with a static sentence that names no secret. */
 MUST_USE struct err redis_connection_open(const struct redis_address *address, const struct redis_login *login,

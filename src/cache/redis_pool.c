@@ -5,6 +5,7 @@
 #include "cache/redis_pool.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/sentence.h"
 #include "cache/redis_topology.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -21,6 +22,7 @@ struct node {
     size_t users; /* who connect to it, or have a connection to it, just now: then it stays */
     int64_t used_at_ms;
     unsigned failures; /* in a row, until a command is answered as it should be */
+    const char *why;   /* the last one */
     int64_t retry_at_ms;
     bool was_lost;            /* a connection, since the last one was made */
     char run_id[RUN_ID_ROOM]; /* of the process behind the last connection */
@@ -104,6 +106,12 @@ static struct node *use_node(struct redis_pool *pool, const struct redis_address
     return node;
 }
 
+struct err redis_failed(const struct redis_address *address, const char *why)
+{
+    return failed(ERR_UNAVAILABLE, sentence_keep("Redis did not answer; try again", "Redis at %s:%u (REDIS_URL): %s",
+                                                 address->host, address->port, why));
+}
+
 int64_t redis_backoff_ms(unsigned failures, unsigned chance)
 {
     int64_t most = BACKOFF_FIRST_MS;
@@ -123,6 +131,7 @@ static void note_failure(struct node *node, const char *why)
         LOG(LOG_WARN, "redis_failing", LOG_TEXT_("host", node->address.host), LOG_INT("port", node->address.port),
             LOG_TEXT_("why", why));
     node->was_lost = true;
+    node->why = why;
     node->retry_at_ms = clock_ms() + redis_backoff_ms(node->failures, chance);
     close_idle(node);
 }
@@ -134,6 +143,8 @@ static struct str ask_run_id(struct redis_connection *connection, struct arena *
     const struct redis_command info = REDIS_COMMAND(NO_KEY, redis_form_text, STR("INFO"), STR("server"));
     const struct reply *reply = NULL;
     *err = redis_connection_ask(connection, arena, &info, deadline_ms, &reply);
+    if (!err->code && reply_is_error(reply, STR("NOPERM")))
+        *err = failed(ERR_UNAVAILABLE, "it does not let its user run INFO (to know which process it is)");
     if (err->code || reply->kind != REPLY_TEXT)
         return (struct str){ 0, 0 };
     struct str rest = reply->text, line;
@@ -174,11 +185,12 @@ static void note_success(struct node *node)
 static struct err connect_to(struct redis_pool *pool, struct node *node, int64_t deadline_ms,
                              struct redis_connection **out)
 {
+    const struct redis_address address = node->address; /* after a failure the node may be another's */
     struct redis_connection *connection = NULL;
     struct arena arena;
     struct str run_id = { 0, 0 };
     arena_init(&arena, NULL, 0);
-    struct err err = redis_connection_open(&node->address, pool->login, pool->tls, deadline_ms, &connection);
+    struct err err = redis_connection_open(&address, pool->login, pool->tls, deadline_ms, &connection);
     if (!err.code)
         run_id = ask_run_id(connection, &arena, deadline_ms, &err);
     pthread_mutex_lock(&pool->lock);
@@ -192,7 +204,7 @@ static struct err connect_to(struct redis_pool *pool, struct node *node, int64_t
     arena_release(&arena);
     if (err.code) {
         redis_connection_close(connection);
-        return failed(ERR_UNAVAILABLE, "Redis can't be reached");
+        return redis_failed(&address, err.why);
     }
     *out = connection;
     return OK;
@@ -217,14 +229,14 @@ struct err redis_pool_take(struct redis_pool *pool, const struct redis_address *
     pthread_mutex_lock(&pool->lock);
     struct node *node = use_node(pool, address);
     struct redis_connection *found = node ? take_idle(node) : NULL;
-    bool is_left_alone = !found && node && clock_ms() < node->retry_at_ms;
-    if (is_left_alone)
+    const char *why = !found && node && clock_ms() < node->retry_at_ms ? node->why : NULL;
+    if (why)
         node->users--;
     pthread_mutex_unlock(&pool->lock);
     if (!node)
         return failed(ERR_UNAVAILABLE, "too many Redis servers are talked to at the same time");
-    if (is_left_alone)
-        return failed(ERR_UNAVAILABLE, "Redis does not answer; it is asked again in a moment");
+    if (why) /* it is asked again in a moment */
+        return redis_failed(address, why);
     if (!found)
         return connect_to(pool, node, deadline_ms, out);
     *out = found;

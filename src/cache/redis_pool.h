@@ -6,6 +6,9 @@
 
 #include "cache/redis_connection.h"
 
+/* What failed where, with the setting that leads there. */
+struct err redis_failed(const struct redis_address *address, const char *why);
+
 struct redis_pool;
 /* `login` and `tls` (NULL: plain) must outlive it. */
 struct redis_pool *redis_pool_new(const struct redis_login *login, struct stream_tls *tls);

@@ -47,6 +47,17 @@ struct err stream_tls_open(const char *ca_file, struct stream_tls **out)
     return OK;
 }
 
+struct err stream_tls_present(struct stream_tls *tls, const char *cert_file, const char *key_file)
+{
+    const char *fault = NULL;
+    if (SSL_CTX_use_certificate_chain_file(tls->context, cert_file) != 1)
+        fault = "the certificate can't be read, or is not in PEM";
+    else if (SSL_CTX_use_PrivateKey_file(tls->context, key_file, SSL_FILETYPE_PEM) != 1)
+        fault = "the private key can't be read, is not in PEM, or is of another certificate";
+    ERR_clear_error();
+    return fault ? failed(ERR_INVALID_REQUEST, fault) : OK;
+}
+
 void stream_tls_close(struct stream_tls *tls)
 {
     if (!tls)
@@ -74,10 +85,35 @@ static struct err wait_for(int fd, short events, int64_t deadline_ms)
     }
 }
 
+/* Why TLS ended, as far as OpenSSL or the other end has said it. */
+static const char *fault_of_tls(void)
+{
+    static const struct {
+        int reason;
+        const char *why;
+    } faults[] = {
+        { SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "the server wants a client certificate" },
+        { SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "the server refused TLS; it may want a client certificate" },
+        { SSL_R_TLSV1_ALERT_UNKNOWN_CA, "the server does not trust the client certificate" },
+        { SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "the server does not take the client certificate" },
+        { SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, "the client certificate has expired" },
+        { SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "the server does not take the client certificate" },
+        { SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "the server speaks no TLS 1.2 or later" },
+        { SSL_R_UNSUPPORTED_PROTOCOL, "the server speaks no TLS 1.2 or later" },
+        { SSL_R_WRONG_VERSION_NUMBER, "the server does not speak TLS" },
+    };
+    const int reason = ERR_GET_REASON(ERR_peek_last_error());
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        if (faults[i].reason == reason)
+            return faults[i].why;
+    return "the connection broke";
+}
+
 /* After a TLS call that gave `result`: waits for what it wants, or says why there is nothing to wait for. */
 static struct err wait_for_tls(struct stream *stream, int result, int64_t deadline_ms)
 {
     int error = SSL_get_error(stream->ssl, result);
+    const char *fault = fault_of_tls();
     ERR_clear_error();
     switch (error) {
     case SSL_ERROR_WANT_READ:
@@ -87,11 +123,19 @@ static struct err wait_for_tls(struct stream *stream, int result, int64_t deadli
     case SSL_ERROR_ZERO_RETURN:
         return failed(ERR_UNAVAILABLE, "the connection was closed");
     default:
-        return failed(ERR_UNAVAILABLE, "the connection broke");
+        return failed(ERR_UNAVAILABLE, fault);
     }
 }
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
+
+static struct err no_connection(int fault)
+{
+    return failed(ERR_UNAVAILABLE, fault == ECONNREFUSED                           ? "the connection was refused"
+                                   : fault == EHOSTUNREACH || fault == ENETUNREACH ? "there is no way to the host"
+                                   : fault == ETIMEDOUT                            ? "the host does not answer"
+                                                                                   : "no connection can be made");
+}
 
 static struct err connect_to(int fd, const struct addrinfo *address, int64_t deadline_ms)
 {
@@ -100,11 +144,11 @@ static struct err connect_to(int fd, const struct addrinfo *address, int64_t dea
     if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
         return OK;
     if (errno != EINPROGRESS)
-        return failed(ERR_UNAVAILABLE, "the connection was refused");
+        return no_connection(errno);
     TRY(wait_for(fd, POLLOUT, deadline_ms));
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &fault, &len) != 0 || fault != 0)
-        return failed(ERR_UNAVAILABLE, "the connection was refused");
-    return OK;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &fault, &len) != 0)
+        fault = errno;
+    return fault ? no_connection(fault) : OK;
 }
 
 /* The first of the host's addresses that answers. */
@@ -197,14 +241,34 @@ void stream_close(struct stream *stream)
 
 /* --- bytes ------------------------------------------------------------------------------------------------------- */
 
+/* A server that has refused our certificate says so and hangs up (TLS 1.3: after its side of the handshake), and what
+ * we send then can't leave any more: what it said is still there to read. */
+static struct err why_unsent(struct stream *stream, struct err err)
+{
+    char byte;
+    size_t got;
+    if (SSL_read_ex(stream->ssl, &byte, 1, &got) != 1)
+        err = failed(ERR_UNAVAILABLE, fault_of_tls());
+    ERR_clear_error();
+    return err;
+}
+
+static struct err send_by_tls(struct stream *stream, struct str bytes, int64_t deadline_ms, size_t *done)
+{
+    int result = SSL_write_ex(stream->ssl, bytes.at, bytes.len, done);
+    if (result == 1)
+        return OK;
+    bool is_broken = SSL_get_error(stream->ssl, result) == SSL_ERROR_SYSCALL;
+    struct err err = wait_for_tls(stream, result, deadline_ms);
+    return is_broken ? why_unsent(stream, err) : err;
+}
+
 struct err stream_send(struct stream *stream, struct str bytes, int64_t deadline_ms)
 {
     while (bytes.len > 0) {
         size_t done = 0;
         if (stream->ssl) {
-            int result = SSL_write_ex(stream->ssl, bytes.at, bytes.len, &done);
-            if (result != 1)
-                TRY(wait_for_tls(stream, result, deadline_ms));
+            TRY(send_by_tls(stream, bytes, deadline_ms, &done));
         } else {
             ssize_t sent = send(stream->fd, bytes.at, bytes.len, MSG_NOSIGNAL);
             if (sent < 0 && errno != EAGAIN && errno != EINTR)

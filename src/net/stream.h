@@ -10,6 +10,8 @@
 /* What TLS trusts: the certificates of `ca_file` in PEM, or the system's when that is "". */
 struct stream_tls;
 MUST_USE struct err stream_tls_open(const char *ca_file, struct stream_tls **out);
+/* Who we are, for servers that ask: PEM files of a certificate, with those above it, and of its private key. */
+MUST_USE struct err stream_tls_present(struct stream_tls *tls, const char *cert_file, const char *key_file);
 void stream_tls_close(struct stream_tls *tls); /* NULL allowed */
 
 struct stream;

@@ -112,10 +112,11 @@ def single(home, *settings, **options):
     return Redis(home, 'save ""', *settings, **options)
 
 
-def with_login(home, *settings):
-    """A user of its own, who may do what the service does, on its keys alone; the default user may nothing."""
+def with_login(home, *settings, but=""):
+    """A user of its own, who may do what the service does, on its keys alone; the default user may nothing. `but`: what
+    that user may not run, such as "-eval"."""
     user = (f"user service on >{PASSWORD} ~revoked:* ~token-service:* +@read +@write +@connection -@dangerous +info "
-            "+role +cluster|slots +eval")
+            f"+role +cluster|slots +eval {but}")
     redis = Redis(home, 'save ""', user, "user default off", *settings, login="service:a-Pass%3Aw%25rd%40of%2Ftests@",
                   cli=("--user", "service", "--pass", PASSWORD, "--no-auth-warning"))
     return redis
@@ -130,6 +131,21 @@ def with_tls(home):
                   "tls-ca-cert-file ca.pem", "tls-auth-clients no", scheme="rediss",
                   cli=("--tls", "--cacert", str(home / "ca.pem"), "--sni", "localhost"))
     return redis
+
+
+def wanting_certificates(home):
+    """TLS, and whoever connects must show a certificate of the same issuer: client.pem holds one, and its key."""
+    home.mkdir(parents=True, exist_ok=True)
+    for name in ("server", "client", "stranger"):
+        (home / f"{name}-ca.pem").write_bytes(certificate_chain("localhost", home / f"{name}.pem"))
+    redis = Redis(home, 'save ""', "port 0", "tls-port PORT", "tls-cert-file server.pem", "tls-key-file server.pem",
+                  "tls-ca-cert-file client-ca.pem", "tls-auth-clients yes", scheme="rediss",
+                  cli=("--tls", "--cacert", str(home / "server-ca.pem"), "--sni", "localhost",
+                       "--cert", str(home / "client.pem"), "--key", str(home / "client.pem")))
+    return redis
+
+
+SENTINEL_PASSWORD = "the-Sentinels'-own"
 
 
 class Cluster:
@@ -203,8 +219,8 @@ class Watched:
 
     group = "the-group"
 
-    def __init__(self, home):
-        self.home = home
+    def __init__(self, home, password=None):
+        self.home, self.password = home, password
         self.servers = [single(home / name, "repl-diskless-sync-delay 0") for name in "ab"]
         self.sentinels = []
 
@@ -217,7 +233,9 @@ class Watched:
         for i in range(3):
             sentinel = Sentinel(self.home / f"s{i}", f"sentinel monitor {self.group} 127.0.0.1 {master.port} 2",
                                 f"sentinel down-after-milliseconds {self.group} 500",
-                                f"sentinel failover-timeout {self.group} 5000")
+                                f"sentinel failover-timeout {self.group} 5000",
+                                *([f'requirepass "{self.password}"'] if self.password else []),
+                                cli=("--pass", self.password, "--no-auth-warning") if self.password else ())
             self.sentinels.append(sentinel.start())
         for sentinel in self.sentinels:
             until(lambda sentinel=sentinel: "slaves=1,sentinels=3" in sentinel.ask("INFO", "sentinel"),

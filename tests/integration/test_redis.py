@@ -607,6 +607,99 @@ def test_a_missing_ca_file_stops_the_start(redis, instances):
     assert "certificates" in server.run("serve", expect=2).stderr
 
 
+def test_a_redis_that_wants_client_certificates(start_redis, instances):
+    redis = start_redis(redis_servers.wanting_certificates)
+    group = instances(redis, 2, start=False)
+    mine = {"REDIS_CERT_FILE": redis.home / "client.pem", "REDIS_KEY_FILE": redis.home / "client.pem"}
+    for server in group.all:
+        server.settings |= {"REDIS_URL": f"rediss://localhost:{redis.port}",
+                            "REDIS_CA_FILE": redis.home / "server-ca.pem"} | mine
+        server.start()
+    a, b = group.all
+    token = a.token(group.agent)
+    assert a.revoke(group.agent, token).status_code == 200
+    refused(b, group.agent, token)
+
+
+@pytest.mark.parametrize("mine,why", [(None, "wants a client certificate"), ("stranger", "client certificate")])
+def test_without_the_right_client_certificate_that_is_said(start_redis, instances, mine, why):
+    redis = start_redis(redis_servers.wanting_certificates)
+    group = instances(redis, 1, start=False)
+    server, = group.all
+    server.settings |= {"REDIS_URL": f"rediss://localhost:{redis.port}", "REDIS_CA_FILE": redis.home / "server-ca.pem"}
+    if mine:
+        server.settings |= {name: redis.home / f"{mine}.pem" for name in ("REDIS_CERT_FILE", "REDIS_KEY_FILE")}
+    spawn(server)
+    assert not ready(server)
+    assert why in server.events("redis_failing")[0]["why"]
+    said = server.run("doctor", expect=3).stdout
+    assert why in said and f"localhost:{redis.port}" in said and "REDIS_URL" in said
+
+
+@pytest.mark.parametrize("settings,why", [
+    ({"REDIS_URL": "redis://localhost", "REDIS_CA_FILE": "ca.pem"}, "REDIS_URL is without TLS"),
+    ({"REDIS_URL": "redis+sentinel://localhost/g", "REDIS_CA_FILE": "ca.pem"}, "REDIS_URL is without TLS"),
+    ({"REDIS_URL": "redis://localhost", "REDIS_CERT_FILE": "c", "REDIS_KEY_FILE": "k"}, "REDIS_URL is without TLS"),
+    ({"REDIS_URL": "rediss://localhost", "REDIS_CERT_FILE": "c"}, "REDIS_KEY_FILE is missing"),
+    ({"REDIS_URL": "rediss://localhost", "REDIS_KEY_FILE": "k"}, "REDIS_CERT_FILE is missing"),
+    ({"REDIS_URL": "redis://localhost", "REDIS_SENTINEL_PASSWORD": "hunter2"}, "names no Sentinels"),
+    ({"REDIS_URL": "redis+sentinel://localhost/g", "REDIS_SENTINEL_USER": "u"}, "REDIS_SENTINEL_PASSWORD is missing"),
+    ({"REDIS_URL": "rediss://localhost", "REDIS_CERT_FILE": "/nowhere/c.pem", "REDIS_KEY_FILE": "/nowhere/k.pem"},
+     "REDIS_CERT_FILE, REDIS_KEY_FILE (/nowhere/c.pem)"),
+    ({"REDIS_URL": "rediss://localhost", "REDIS_CA_FILE": "/nowhere/ca.pem"}, "REDIS_CA_FILE (/nowhere/ca.pem)"),
+])
+def test_settings_that_would_be_ignored_or_cannot_be_read_stop_the_start(make_server, settings, why):
+    said = make_server(**settings).run("serve", expect=2).stderr
+    assert why in said and "hunter2" not in said
+
+
+# --- what the user may do -------------------------------------------------------------------------------------------
+
+NEEDED = ["set", "get", "getdel", "eval", "xadd", "xrange", "xread", "scan", "pttl", "incr", "expire", "ttl", "echo",
+          "info"]
+
+
+@pytest.mark.parametrize("verb", NEEDED)
+def test_doctor_and_readiness_try_every_command_that_serving_uses(start_redis, instances, verb):
+    """What a user may not run is said by name before the emergency that needs it."""
+    redis = start_redis(lambda home: redis_servers.with_login(home, but=f"-{verb}"))
+    group = instances(redis, 1, start=False)
+    server, = group.all
+    said = server.run("doctor", expect=3).stdout
+    assert f"run {verb.upper()} " in said
+    assert f"127.0.0.1:{redis.port}" in said and "REDIS_URL" in said and "a-Pass" not in said
+    spawn(server)
+    assert not ready(server)
+
+
+def test_a_user_who_may_not_touch_what_others_read_is_found_out(start_redis, instances):
+    redis = start_redis(redis_servers.with_login)
+    group = instances(redis, 1)
+    server, = group.all
+    redis.kill()
+    redis.lines = [line.replace("~revoked:* ", "") for line in redis.lines]
+    redis.start()
+    assert "run SET on the service's keys" in server.run("doctor", expect=3).stdout
+    until(lambda: not ready(server), "it is ready", 10)
+
+
+def test_trying_leaves_nothing_behind(redis, instances):
+    group = instances(redis, 1)
+    server, = group.all
+    server.run("doctor")
+    until(lambda: redis.keys("*check:*") == set() and redis.keys() == set(), "what was tried stays", 10)
+
+
+def test_a_password_that_is_missing_is_said(start_redis, instances):
+    redis = start_redis(redis_servers.with_login)
+    group = instances(redis, 1, start=False)
+    server, = group.all
+    server.settings["REDIS_URL"] = f"redis://127.0.0.1:{redis.port}"
+    spawn(server)
+    assert "it asks for a user and password" in server.run("doctor", expect=3).stdout
+    assert not ready(server)
+
+
 # --- cluster --------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
@@ -720,3 +813,16 @@ def test_a_fail_over_is_followed(start_redis, instances):
         assert [status_of(server, group.agent, each) for each in (token, later)] == [401, 401]
     survivor = next(server for server in watched.servers if server.process)
     assert {key_of(token), key_of(later)} <= survivor.keys()
+
+
+@pytest.mark.parametrize("said,found", [(redis_servers.SENTINEL_PASSWORD, True), ("another", False), (None, False)])
+def test_sentinels_may_have_a_password_of_their_own(start_redis, instances, said, found):
+    watched = start_redis(redis_servers.Watched, redis_servers.SENTINEL_PASSWORD)
+    group = instances(watched, 1, start=False)
+    server, = group.all
+    server.settings |= {"REDIS_SENTINEL_PASSWORD": said} if said else {}
+    spawn(server)
+    assert ready(server) == found
+    said_by_doctor = server.run("doctor", expect=0 if found else 3).stdout
+    assert found or "no Sentinel names a master" in said_by_doctor
+    assert "another" not in server.log + said_by_doctor

@@ -13,7 +13,12 @@
 #include <unistd.h>
 
 static struct cache *cache;
-static struct settings settings = { .redis_ca_file = "", .redis_timeout_s = 5 };
+static struct settings settings = { .redis_ca_file = "",
+                                    .redis_cert_file = "",
+                                    .redis_key_file = "",
+                                    .redis_sentinel_user = "",
+                                    .redis_sentinel_password = "",
+                                    .redis_timeout_s = 5 };
 static char url[64];
 static pid_t redis;
 

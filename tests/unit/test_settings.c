@@ -168,6 +168,10 @@ static const struct {
     { "TOKEN_KMS_TRY_TIMEOUT", "2" },
     { "REDIS_URL", "" },
     { "REDIS_CA_FILE", "" },
+    { "REDIS_CERT_FILE", "" },
+    { "REDIS_KEY_FILE", "" },
+    { "REDIS_SENTINEL_USER", "" },
+    { "REDIS_SENTINEL_PASSWORD", "" },
     { "TOKEN_REDIS_TIMEOUT", "1" },
     { "TOKEN_REVOCATION_POLICY", "strict" },
     { "TOKEN_REVOCATION_STALENESS", "60" },
@@ -567,7 +571,8 @@ static struct str flag_of(const char *name)
 
 static bool is_secret(const char *name)
 {
-    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY", "REDIS_URL" };
+    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY", "REDIS_URL",
+                                         "REDIS_SENTINEL_PASSWORD" };
     for (size_t i = 0; i < COUNT(names); i++)
         if (strcmp(name, names[i]) == 0)
             return true;

@@ -1,0 +1,63 @@
+/* cache/redis_permissions.c: the keys are none that a follower or another agent takes for a revocation: their names
+ * hold no hash. ECHO, INFO and ROLE are run with each connection; CLUSTER SLOTS may be refused by who is no cluster. */
+#include "cache/redis_permissions.h"
+
+static const struct str revoked = { "revoked:check", 13 }, value = { "token-service:check:value", 25 },
+                        counter = { "token-service:check:count", 25 }, stream = { "token-service:check:log", 23 };
+
+static struct err try_all(struct redis *redis, struct arena *arena, const struct redis_command *commands, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct reply *ignored;
+        TRY(redis_run(redis, arena, &commands[i], &ignored));
+    }
+    return OK;
+}
+
+static struct err try_values(struct redis *redis, struct arena *arena)
+{
+    const struct redis_command commands[] = {
+        REDIS_COMMAND(revoked, redis_form_ok, STR("SET"), revoked, STR("1"), STR("EX"), STR("1")),
+        REDIS_COMMAND(revoked, redis_form_value, STR("GET"), revoked),
+        REDIS_COMMAND(revoked, redis_form_life, STR("PTTL"), revoked),
+        REDIS_COMMAND(value, redis_form_set_nx, STR("SET"), value, STR("1"), STR("EX"), STR("1"), STR("NX")),
+        REDIS_COMMAND(value, redis_form_ok, STR("EVAL"),
+                      STR("redis.call('GET', KEYS[1]) return redis.call('SET', KEYS[1], '1', 'EX', '1')"), STR("1"),
+                      value),
+        REDIS_COMMAND(value, redis_form_value, STR("GETDEL"), value),
+        REDIS_COMMAND(NO_KEY, redis_form_page, STR("SCAN"), STR("0"), STR("MATCH"), value, STR("COUNT"), STR("1")),
+    };
+    return try_all(redis, arena, commands, sizeof commands / sizeof *commands);
+}
+
+static struct err try_counter(struct redis *redis, struct arena *arena)
+{
+    const struct redis_command commands[] = {
+        REDIS_COMMAND(counter, redis_form_count, STR("INCR"), counter),
+        REDIS_COMMAND(counter, redis_form_did, STR("EXPIRE"), counter, STR("1")),
+        REDIS_COMMAND(counter, redis_form_life, STR("TTL"), counter),
+    };
+    return try_all(redis, arena, commands, sizeof commands / sizeof *commands);
+}
+
+static struct err try_log(struct redis *redis, struct arena *arena)
+{
+    const struct redis_command commands[] = {
+        REDIS_COMMAND(stream, redis_form_id, STR("XADD"), stream, STR("MAXLEN"), STR("~"), STR("10"), STR("*"),
+                      STR("v"), STR("check")),
+        REDIS_COMMAND(stream, redis_form_did, STR("EXPIRE"), stream, STR("1")),
+        REDIS_COMMAND(stream, redis_form_range, STR("XRANGE"), stream, STR("-"), STR("+"), STR("COUNT"), STR("1")),
+        REDIS_COMMAND(stream, redis_form_news, STR("XREAD"), STR("COUNT"), STR("1"), STR("STREAMS"), stream,
+                      STR("0-0")),
+    };
+    return try_all(redis, arena, commands, sizeof commands / sizeof *commands);
+}
+
+struct err redis_check_permissions(struct redis *redis)
+{
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    TRY(try_values(redis, &arena));
+    TRY(try_counter(redis, &arena));
+    return try_log(redis, &arena);
+}

@@ -1,0 +1,12 @@
+/* cache/redis_permissions.h: whether the user of REDIS_URL may do all that serving does. A user who lacks one command
+ * would else be found out by the first emergency that needs it. */
+#ifndef CACHE_REDIS_PERMISSIONS_H
+#define CACHE_REDIS_PERMISSIONS_H
+
+#include "cache/redis.h"
+
+/* Runs every command that is used, on keys that say nothing to anybody and end by themselves within seconds. The
+ * sentence names what may not be run. */
+MUST_USE struct err redis_check_permissions(struct redis *redis);
+
+#endif
