@@ -15,6 +15,7 @@ import redis_servers
 from clock import LIBRARY, Clock
 from network import NETWORK, Network
 from postgres import Postgres
+from postgres_proxy import PostgresProxy
 from relay import Relay
 from rest_proxy import RestProxy
 from service import Server
@@ -42,6 +43,7 @@ class Shape:
     redis: str = "single"     # or "watched"
     store: str = "postgres"   # or "supabase"; or "replicated": a PostgreSQL that may fail over
     has_network: bool = False
+    is_proxied: bool = False  # PostgreSQL's answers go through a proxy that can cut them
 
 
 class Cluster:
@@ -54,6 +56,7 @@ class Cluster:
         self.is_up = [False] * COUNT
         self.clocks, self.clocks_off = [], {}  # instance: until when its time of day is wrong (monotonic)
         self.network = self.postgres = self.redis = self.supabase = self.proxy = self.agent = self.database = None
+        self.postgres_proxy = None
         self.relay = None
         self.lagged = []        # (from, to): what was recorded then, a standby that took over has not heard of
         self.rotation = None    # the one that goes on while something is wrong
@@ -86,6 +89,9 @@ class Cluster:
         self.postgres.start()
         self.database = self.postgres.database("tokens")
         self.rows(f"SELECT setval('token_service_positions', {FEED_PAGE - 100})")  # so the feed soon has two pages
+        if self.shape.is_proxied:
+            self.postgres_proxy = PostgresProxy(self.postgres.port)
+            stack.callback(self.postgres_proxy.close)
         if self.shape.redis == "watched":
             self.redis = redis_servers.Watched(self.home / "redis")
         else:
@@ -128,6 +134,8 @@ class Cluster:
             own["TOKEN_LISTEN"] = f"{self.network.calls_at[i]}:0"
         if self.supabase:
             return own | {"SUPABASE_URL": self.proxy.url, "SUPABASE_SERVICE_KEY": self.supabase.secret_key}
+        if self.postgres_proxy:
+            return own | {"DATABASE_URL": self.postgres_proxy.url(self.database)}
         if self.relay:
             return own | {"DATABASE_URL": self.database.replace(f":{self.postgres.port}/", f":{self.relay.port}/")}
         return own | {"DATABASE_URL": self.database.replace("127.0.0.1", here)}

@@ -347,6 +347,23 @@ class PostgresFailOver(Fault):
         return ledger.counted(503) > 0
 
 
+class PostgresAnswersCut(PostgresFault):
+    """At any byte, or a refusal at any message, of a third of what is to be recorded; committed or not."""
+
+    @staticmethod
+    def fits(shape):
+        return shape.is_proxied
+
+    def begin(self):
+        self.cluster.postgres_proxy.disturb("token_service_record", self.chance, 0.3)
+
+    def end(self):
+        self.cluster.postgres_proxy.all_is_well()
+
+    def was_felt(self, ledger):
+        return self.cluster.postgres_proxy.met > 0
+
+
 class RestFault(Fault):
     """What the gateway before PostgREST says instead of an answer."""
 
@@ -437,8 +454,8 @@ class NetworkCut(NetworkFault):
 
 
 ALL = (InstancesKilled, InstancesPaused, ClockWrong, RedisStopped, RedisPaused, RedisEmptied, RedisEvicts,
-       FailOver, FailOverOfPaused, PostgresStopped, PostgresStoppedAtOnce, PostgresPaused, PostgresFailOver, RestFails,
-       RestFailsAfterAll, RestLimits, NetworkSlow, NetworkLossy, NetworkCut)
+       FailOver, FailOverOfPaused, PostgresStopped, PostgresStoppedAtOnce, PostgresPaused, PostgresFailOver,
+       PostgresAnswersCut, RestFails, RestFailsAfterAll, RestLimits, NetworkSlow, NetworkLossy, NetworkCut)
 
 
 def go_through(cluster, ledger, kinds, seed, memory_kib):

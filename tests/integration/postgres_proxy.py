@@ -69,6 +69,7 @@ class PostgresProxy:
         self.upstream = port
         self.lock = threading.Lock()
         self.statement, self.fault, self.met = None, None, 0
+        self.chance, self.share = None, 0.0
         self.uncommitted = self.answer = b""
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -79,7 +80,28 @@ class PostgresProxy:
 
     def fail(self, statement, fault=None):
         with self.lock:
-            self.statement, self.fault, self.met = statement.encode(), fault, 0
+            self.statement, self.fault, self.met, self.chance = statement.encode(), fault, 0, None
+
+    def disturb(self, statement, chance, share):
+        """From now on a share of such statements meets one of all faults that there are."""
+        with self.lock:
+            self.statement, self.fault, self.met = statement.encode(), None, 0
+            self.chance, self.share = chance, share
+
+    def all_is_well(self):
+        with self.lock:
+            self.statement, self.fault, self.chance = None, None, None
+
+    def _any_fault(self):
+        """With the lock."""
+        if not self.answer or self.chance.random() >= self.share:
+            return None
+        is_committed = self.chance.random() < 0.5
+        answer = self.answer if is_committed else self.uncommitted
+        if is_committed or self.chance.random() < 0.5:
+            return Fault(is_committed, self.chance.randrange(len(answer)))
+        sqlstate = self.chance.choice(["40001", "40P01", "53100", "57P01", "XX000"])
+        return Fault(False, self.chance.choice(boundaries(answer)), error(sqlstate) + READY)
 
     def close(self):
         self.listener.close()
@@ -149,10 +171,11 @@ class PostgresProxy:
         with self.lock:
             if not self.statement or self.statement not in parse:
                 return None, False
-            if not self.fault or self.met == self.fault.times:
+            fault = self._any_fault() if self.chance else self.fault
+            if not fault or (not self.chance and self.met == fault.times):
                 return None, True
             self.met += 1
-            return self.fault, True
+            return fault, True
 
     @staticmethod
     def _until(server, kinds):

@@ -20,6 +20,7 @@ SHAPES = [Shape(redis=redis, store=store, has_network=has_network)
           for redis in ("single", "watched") for store in ("postgres", "replicated", "supabase")
           for has_network in (False, True)
           if not has_network or (redis, store) == ("single", "postgres")]  # the others are at 127.0.0.1 alone
+SHAPES.append(Shape(is_proxied=True))
 # Short lives, so that tokens, revocations and keys come to their ends meanwhile.
 SETTINGS = {"TOKEN_ACCESS_TTL": 240, "TOKEN_REFRESH_TTL": 300, "TOKEN_ID_TTL": 240, "TOKEN_ACCESS_TTL_MAX": 300,
             "TOKEN_REFRESH_TTL_MAX": 300, "TOKEN_ID_TTL_MAX": 300, "TOKEN_PURGE_INTERVAL": 5,

@@ -20,6 +20,7 @@ SHAPES = {
     "replicated": Shape(store="replicated"),
     "sentinels": Shape(redis="watched"),
     "postgrest": Shape(store="supabase"),
+    "proxied": Shape(is_proxied=True),
 }
 CASES = [(name, kind) for name, shape in SHAPES.items() for kind in faults.ALL
          if kind.fits(shape) and (name == "loopback" or not kind.fits(SHAPES["loopback"]))]
