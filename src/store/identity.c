@@ -13,14 +13,14 @@ static const char file_name[] = "database-id";
 
 static struct err not_this_one(const char *dir)
 {
-    return failed(ERR_INVALID_REQUEST,
-                  sentence_keep("the store failed; see the log",
-                                "the database in TOKEN_DATA_DIR (%s) is lost, or not the one that the keys there "
-                                "belong "
-                                "to: what "
-                                "was revoked would be good again: put token-service.db back; or, to begin anew, move "
-                                "database-id and signing-key-*.pem away, which ends every token",
-                                dir));
+    return failed(
+        ERR_INVALID_REQUEST,
+        sentence_keep("the store failed; see the log",
+                      "the database is lost, or not the one that the keys in TOKEN_DATA_DIR (%s) belong to, so "
+                      "what was revoked would be good again: put the old one back (token-service.db, "
+                      "DATABASE_URL, SUPABASE_URL); or, to begin anew, move database-id and signing-key-*.pem "
+                      "away, which ends every token",
+                      dir));
 }
 
 static struct err file_failed(const char *dir, const char *what)
@@ -29,16 +29,27 @@ static struct err file_failed(const char *dir, const char *what)
                                                  file_name, what, strerror(errno)));
 }
 
-struct err identity_may_begin(const char *dir)
+/* Whether files are there whose names begin so. */
+static bool has_files(const char *dir, struct str beginning)
 {
     DIR *entries = opendir(dir);
     bool found = false;
-    for (const struct dirent *entry;
-         entries && !found && (entry = readdir(entries));) /* NOLINT(concurrency-mt-unsafe): ours */
-        found = strcmp(entry->d_name, file_name) == 0 || str_has_prefix(str_of(entry->d_name), STR("signing-key-"));
+    while (entries && !found) {
+        const struct dirent *entry = readdir(entries); /* NOLINT(concurrency-mt-unsafe): ours */
+        if (!entry)
+            break;
+        found = str_has_prefix(str_of(entry->d_name), beginning);
+    }
     if (entries)
         closedir(entries);
-    return found ? not_this_one(dir) : OK;
+    return found;
+}
+
+static const struct str keys = { "signing-key-", 12 };
+
+struct err identity_may_begin(const char *dir)
+{
+    return has_files(dir, keys) || has_files(dir, str_of(file_name)) ? not_this_one(dir) : OK;
 }
 
 /* What it holds, without the end of its line; false: there is none. */
@@ -78,9 +89,13 @@ static bool write_file(int dir, struct str id)
 static void remove_leftovers(int dir_fd, const char *dir)
 {
     DIR *entries = opendir(dir);
-    for (const struct dirent *entry; entries && (entry = readdir(entries));) /* NOLINT(concurrency-mt-unsafe): ours */
+    while (entries) {
+        const struct dirent *entry = readdir(entries); /* NOLINT(concurrency-mt-unsafe): ours */
+        if (!entry)
+            break;
         if (str_has_prefix(str_of(entry->d_name), STR(".database-id.")))
             unlinkat(dir_fd, entry->d_name, 0);
+    }
     if (entries)
         closedir(entries);
 }
@@ -107,4 +122,11 @@ struct err identity_check(const char *dir, struct str id)
     struct err err = check(dir_fd, dir, id);
     close(dir_fd);
     return err;
+}
+
+struct err identity_check_shared(const char *dir, struct str id)
+{
+    if (!has_files(dir, keys))
+        return OK;
+    return id.len == IDENTITY_LEN ? identity_check(dir, id) : failed(ERR_UNAVAILABLE, "the database has lost its id");
 }

@@ -14,5 +14,8 @@ MUST_USE struct err identity_may_begin(const char *dir);
 /* Holds the id of the database in `dir` to what lies beside the keys: the same error when it is another one. Where
  * there is no such file yet (a first start, or a directory of before), it is written, and durable. */
 MUST_USE struct err identity_check(const char *dir, struct str id);
+/* The same for a shared database; but where no key files are, nothing is looked at or written: keys may be in AWS KMS.
+ */
+MUST_USE struct err identity_check_shared(const char *dir, struct str id);
 
 #endif

@@ -4,8 +4,9 @@
 #include "base/random.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
+#include "store/identity.h"
 
-enum { VERSION = 4, PAGE = 100 };
+enum { VERSION = 5, PAGE = 100 };
 
 /* --- arguments --------------------------------------------------------------------------------------------------- */
 
@@ -343,15 +344,29 @@ struct err platform_drop_lease(struct store *store, struct str name)
     return lease(store, "token_service_drop_lease", name, 0);
 }
 
+static struct err ask_version(struct store *store, struct arena *arena, const struct json **answer)
+{
+    struct buf args;
+    platform_begin(&args, arena);
+    TRY(platform_do(store, arena, "token_service_check", &args, PLATFORM_REPEATABLE, "", answer));
+    return platform_int(*answer, "version") >= VERSION ? OK : error_of(PLATFORM_UNMIGRATED, NULL);
+}
+
 struct err platform_check(struct store *store)
 {
     AUTO(arena_release) struct arena arena;
     const struct json *answer = NULL;
-    struct buf args;
     arena_init(&arena, NULL, 0);
-    platform_begin(&args, &arena);
-    TRY(platform_do(store, &arena, "token_service_check", &args, PLATFORM_REPEATABLE, "", &answer));
-    return platform_int(answer, "version") >= VERSION ? OK : error_of(PLATFORM_UNMIGRATED, NULL);
+    return ask_version(store, &arena, &answer);
+}
+
+struct err platform_check_keys(struct store *store, const char *dir)
+{
+    AUTO(arena_release) struct arena arena;
+    const struct json *answer = NULL;
+    arena_init(&arena, NULL, 0);
+    TRY(ask_version(store, &arena, &answer));
+    return identity_check_shared(dir, platform_str(answer, "identity"));
 }
 
 void platform_init(struct platform *platform, const struct store_ops *ops, platform_call how)

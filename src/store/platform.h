@@ -82,6 +82,8 @@ bool platform_has_changed(struct store *);
 struct err platform_take_lease(struct store *, struct str name, int64_t ttl_s);
 struct err platform_drop_lease(struct store *, struct str name);
 struct err platform_check(struct store *);
+/* The same, and whether the key files in `dir` belong to this database (store/identity.h). */
+struct err platform_check_keys(struct store *, const char *dir);
 
 /* platform_keys.c: store.h's operations on keys. */
 struct err platform_list_keys(struct store *, struct arena *, struct key **out, size_t *count);

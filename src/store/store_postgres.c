@@ -62,7 +62,7 @@ struct err store_postgres_open(const struct settings *settings, struct store **o
     struct store_postgres *self = mem_alloc(sizeof *self);
     *self = (struct store_postgres){ .postgres = postgres };
     platform_init(&self->platform, &ops, ask);
-    struct err err = platform_check(&self->platform.store);
+    struct err err = platform_check_keys(&self->platform.store, settings->data_dir);
     if (err.code) {
         close_postgres(&self->platform.store);
         return err;

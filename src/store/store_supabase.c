@@ -186,7 +186,7 @@ struct err store_supabase_open(const struct settings *settings, struct store **o
     self->url = url_of(settings->supabase_url);
     platform_init(&self->platform, &ops, ask);
     prepare_headers(self, settings->supabase_service_key);
-    struct err err = platform_check(&self->platform.store);
+    struct err err = platform_check_keys(&self->platform.store, settings->data_dir);
     if (err.code) {
         close_supabase(&self->platform.store);
         return err;

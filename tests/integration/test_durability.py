@@ -344,7 +344,7 @@ def test_a_lost_database_beside_its_keys_is_not_begun_anew(make_server):
     for end in ("", "-wal", "-shm"):
         database.with_name(database.name + end).unlink(missing_ok=True)
     said = server.run("serve", expect=2).stderr
-    assert "TOKEN_DATA_DIR" in said and "database-id" in said and "put token-service.db back" in said
+    assert "TOKEN_DATA_DIR" in said and "database-id" in said and "put the old one back" in said
     assert not database.exists()
     for path in [*server.data_dir.glob("signing-key-*"), server.data_dir / "database-id"]:
         path.unlink()

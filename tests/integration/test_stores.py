@@ -225,6 +225,30 @@ def test_a_database_of_before_there_were_rules_is_migrated(database, make_server
     server.stop()
 
 
+# --- a database that is another one ---------------------------------------------------------------------------------
+
+def test_a_lost_database_beside_its_keys_is_not_begun_anew(postgres, make_server, make_supabase):
+    """With the old key and none of the revocations, all that was revoked would be good again."""
+    first, second = (postgres.database(f"identity-{uuid.uuid4().hex[:8]}") for _ in range(2))
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=first).start()
+    agent = server.add_client("agent")
+    token = server.token(agent)
+    assert server.revoke(agent, token).status_code == 200
+    server.stop()
+    server.settings["DATABASE_URL"] = second
+    said = server.run("serve", expect=2).stderr
+    assert "DATABASE_URL" in said and "database-id" in said and "put the old one back" in said
+    assert postgres.password not in said
+    assert rows(second, "SELECT count(*) FROM oauth_jwks WHERE state IS NOT NULL") == [(0,)], "no key is adopted"
+    del server.settings["DATABASE_URL"]
+    server.settings |= make_supabase(first).settings()  # the same one by another way
+    server.start()
+    assert not server.is_active(agent, token)
+    server.stop()
+    other = make_server(DATABASE_URL=second).start()  # another one, without keys of before
+    other.stop()
+
+
 # --- many instances -------------------------------------------------------------------------------------------------
 
 def test_instances_behave_as_one(instances):
@@ -530,11 +554,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
     """Says what it was told to say, then that all is well; keeps what it was asked."""
 
     protocol_version = "HTTP/1.1"
+    all_is_well = {"version": 5, "identity": "0" * 32, "rows": ""}
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, dict(self.headers), body))
-        status, answer = self.server.says.pop(0) if self.server.says else (200, {"version": 4, "rows": ""})
+        status, answer = self.server.says.pop(0) if self.server.says else (200, self.all_is_well)
         text = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
@@ -698,7 +723,7 @@ def test_nobody_but_the_services_role_reads_or_calls_anything(database):
             connection.execute("SELECT token_service_call('check', '{}')")
     with psycopg.connect(database) as connection:
         connection.execute("SET LOCAL ROLE service_role")
-        assert connection.execute("SELECT token_service_call('check', '{}')").fetchone() == ({"version": 4},)
+        assert connection.execute("SELECT token_service_call('check', '{}')").fetchone()[0]["version"] == 5
         connection.execute("SELECT token_service_call('record', %s)", [json.dumps({"tokens": [
             {"kind": "access", "hash": "a", "jti": "", "subject": "s", "client": "c", "scope": "", "audience": [],
              "issued": 1, "expires": 2}], "revocations": []})])

@@ -108,6 +108,9 @@ CREATE TABLE IF NOT EXISTS public.token_service_state (
     clients bigint NOT NULL,
     checks bigint NOT NULL
 );
+-- Which database this is: a copy of it, beside the keys, says whether both belong together (src/store/identity.h).
+ALTER TABLE public.token_service_state ADD COLUMN IF NOT EXISTS identity text NOT NULL
+    DEFAULT replace(gen_random_uuid()::text, '-', '');
 INSERT INTO public.token_service_state VALUES (1, 0, 0) ON CONFLICT DO NOTHING;
 
 -- Two answered jsonb once, and to replace a function does not change that.
@@ -650,9 +653,11 @@ $$ SELECT jsonb_build_object('clients', clients) FROM public.token_service_state
 -- Reads and writes; and says which version of this file it is.
 CREATE OR REPLACE FUNCTION public.token_service_check(args jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
+DECLARE
+    known text;
 BEGIN
-    UPDATE public.token_service_state SET checks = checks + 1 WHERE id = 1;
-    RETURN jsonb_build_object('version', 4);
+    UPDATE public.token_service_state SET checks = checks + 1 WHERE id = 1 RETURNING identity INTO known;
+    RETURN jsonb_build_object('version', 5, 'identity', known);
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_take_lease(args jsonb) RETURNS jsonb
