@@ -112,8 +112,8 @@ class PostgresProxy:
                 threading.Thread(target=self._serve, args=(self.listener.accept()[0],), daemon=True).start()
 
     def _serve(self, connection):
-        with connection, socket.create_connection(("127.0.0.1", self.upstream)) as server, \
-                suppress(OSError, _Ended):
+        with suppress(OSError, _Ended), connection, \
+                socket.create_connection(("127.0.0.1", self.upstream)) as server:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client, server = _Line(connection), _Line(server)
             head = client.read(4)
