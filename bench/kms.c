@@ -352,7 +352,7 @@ int main(int argc, char **argv)
     kms.ec = EVP_PKEY_get1_EC_KEY(kms.es256);
     if (ECDSA_sign_setup(kms.ec, NULL, &kms.inverse, &kms.nonce) != 1)
         give_up("ECDSA_sign_setup");
-    exchange_pool_init(&kms.pool, 8192, 65536);
+    exchange_pool_init(&kms.pool, 8192, 65536, (size_t)64 << 20);
     open_socket((uint16_t)strtol(argv[1], NULL, 10));
     for (;;)
         run_turn();
