@@ -23,7 +23,7 @@ from supabase import PROGRAM, Supabase
 HERE = Path(__file__).parent
 LONGEST = ["test_verifiers", "test_faults", "test_redis", "test_stores", "test_restoring", "test_kms_keys",
            "test_rotation", "test_durability", "test_load"]  # these begin first when several run at a time
-DIVIDED = {"test_verifiers": r"\[(node|python|c)", "test_faults": r"\[([a-z]+)-"}  # a part can run beside the others
+DIVIDED = {"test_verifiers": r"\[(node|python|c)"}  # a part can run beside the others
 
 
 def pytest_sessionstart():
