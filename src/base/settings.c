@@ -46,8 +46,8 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_WORKERS", SECTION_SERVER, NUMBER(workers, "0", 0, 256),
       "Threads for signatures and for whatever waits. 0: one a core; 256 when AWS KMS makes the signatures." },
     { "TOKEN_QUEUE", SECTION_SERVER, NUMBER(queue, "1024", 1, 65536),
-      "Requests that may wait for a worker; the next is answered 503 at once. Callers not known yet: an eighth of "
-      "it." },
+      "Requests that may wait for a worker; the next is answered 503 at once. Callers not known yet: half as "
+      "many." },
     { "TOKEN_DRAIN_TIMEOUT", SECTION_SERVER, SECONDS(drain_timeout_s, "20", 0, 600),
       "How long a stop waits for the requests in flight." },
     { "TOKEN_PURGE_INTERVAL", SECTION_SERVER, SECONDS(purge_interval_s, "60", 1, 86400),

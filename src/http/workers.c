@@ -19,7 +19,7 @@ enum {
     SLICE_NS = 20000000,
     STACK_BYTES = 512 * 1024,
     JOBS_A_YIELD = 2,
-    STRANGERS_QUEUE = 8, /* their part of the queue: one in so many */
+    STRANGERS_QUEUE = 2, /* their queue: one in so many of the other; after a start everybody is one of them */
     STRANGERS_TURN = 4,  /* and of the turns */
 };
 

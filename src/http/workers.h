@@ -16,7 +16,7 @@ struct job {
 
 struct workers;
 
-/* `threads` of them, at most `queue_max` jobs waiting, and an eighth as many of strangers'; *waiting is kept at the
+/* `threads` of them, at most `queue_max` jobs waiting, and half as many of strangers'; *waiting is kept at the
  * number of all. */
 MUST_USE struct err workers_open(size_t threads, size_t queue_max, atomic_size_t *waiting, struct workers **out);
 /* False when the queue is full. Never blocks. */

@@ -59,16 +59,16 @@ static void a_full_queue_of_strangers_leaves_the_others_theirs(void **state)
     assert_code(workers_open(1, 16, &waiting, &workers), ERR_OK, "open");
     assert_true(submit(workers, 0, true));
     wait_for(&begun, 1);
-    for (size_t i = 1; i <= 2; i++)
-        assert_true(submit(workers, i, true)); /* an eighth of 16 */
-    assert_false(submit(workers, 3, true));
-    for (size_t i = 4; i < 20; i++)
+    for (size_t i = 1; i <= 8; i++)
+        assert_true(submit(workers, i, true)); /* half of 16 */
+    assert_false(submit(workers, 9, true));
+    for (size_t i = 10; i < 26; i++)
         assert_true(submit(workers, i, false));
-    assert_false(submit(workers, 20, false));
-    assert_int_equal(atomic_load(&waiting), 18);
-    let(19);
+    assert_false(submit(workers, 26, false));
+    assert_int_equal(atomic_load(&waiting), 24);
+    let(25);
     workers_close(workers);
-    assert_int_equal(atomic_load(&turns), 19);
+    assert_int_equal(atomic_load(&turns), 25);
     assert_int_equal(atomic_load(&waiting), 0);
     (void)state;
 }
