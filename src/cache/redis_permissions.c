@@ -18,9 +18,10 @@ static struct err try_values(struct redis *redis, struct arena *arena)
 {
     const struct redis_command commands[] = {
         REDIS_COMMAND(revoked, redis_form_ok, STR("SET"), revoked, STR("1"), STR("EX"), STR("1")),
-        REDIS_COMMAND(revoked, redis_form_value, STR("GET"), revoked),
         REDIS_COMMAND(revoked, redis_form_life, STR("PTTL"), revoked),
+        REDIS_COMMAND(revoked, redis_form_value, STR("GETDEL"), revoked), /* others read these keys: none stays */
         REDIS_COMMAND(value, redis_form_set_nx, STR("SET"), value, STR("1"), STR("EX"), STR("1"), STR("NX")),
+        REDIS_COMMAND(value, redis_form_value, STR("GET"), value),
         REDIS_COMMAND(value, redis_form_ok, STR("EVAL"),
                       STR("redis.call('GET', KEYS[1]) return redis.call('SET', KEYS[1], '1', 'EX', '1')"), STR("1"),
                       value),
