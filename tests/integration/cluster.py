@@ -13,6 +13,7 @@ import psycopg
 
 import redis_servers
 from clock import LIBRARY, Clock
+from hostile_redis import HostileRedis
 from network import NETWORK, Network
 from postgres import Postgres
 from postgres_proxy import PostgresProxy
@@ -40,7 +41,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Shape:
-    redis: str = "single"     # or "watched"
+    redis: str = "single"     # or "watched"; or "hostile": somebody stands before it, and may twist what it answers
     store: str = "postgres"   # or "supabase"; or "replicated": a PostgreSQL that may fail over
     has_network: bool = False
     is_proxied: bool = False  # PostgreSQL's answers go through a proxy that can cut them
@@ -57,7 +58,7 @@ class Cluster:
         self.clocks, self.clocks_off = [], {}  # instance: until when its time of day is wrong (monotonic)
         self.network = self.postgres = self.redis = self.supabase = self.proxy = self.agent = self.database = None
         self.postgres_proxy = None
-        self.relay = None
+        self.relay = self.hostile = None
         self.lagged = []        # (from, to): what was recorded then, a standby that took over has not heard of
         self.rotation = None    # the one that goes on while something is wrong
         self.lock = threading.Lock()
@@ -98,6 +99,9 @@ class Cluster:
             self.redis = redis_servers.single(self.home / "redis", "protected-mode no", addresses=addresses)
         stack.callback(self.redis.kill)
         self.redis.start()
+        if self.shape.redis == "hostile":
+            self.hostile = HostileRedis(self.redis)
+            stack.callback(self.hostile.kill)
         if self.shape.store == "replicated":
             self.relay = stack.enter_context(Relay(self.postgres.port))
         if self.shape.store == "supabase":
@@ -129,7 +133,7 @@ class Cluster:
     def _settings_of(self, i):
         here = self.network.servers_at[i] if self.network else "127.0.0.1"
         own = self.settings | {"TOKEN_DATA_DIR": str(self.home / "0/data"),
-                               "REDIS_URL": self.redis.url.replace("127.0.0.1", here)}
+                               "REDIS_URL": (self.hostile or self.redis).url.replace("127.0.0.1", here)}
         if self.network:
             own["TOKEN_LISTEN"] = f"{self.network.calls_at[i]}:0"
         if self.supabase:
@@ -211,7 +215,7 @@ class Cluster:
             return connection.execute(query, values).fetchall()
 
     def redis_master(self):
-        if self.shape.redis == "single":
+        if self.shape.redis != "watched":
             return self.redis
         port = self.redis.master_port()
         return next(server for server in self.redis.servers if server.port == port)

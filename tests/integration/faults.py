@@ -9,6 +9,7 @@ import time
 from callers import LEASE_S, Load
 from clock import HOUR, LIBRARY
 from cluster import COUNT, STORE_TIMEOUT_S
+from hostile_redis import TWISTS
 from ledger import WRONG_CLOCK, rotate
 from postgres import Standby
 from reckoning import recover, settle
@@ -228,6 +229,31 @@ class RedisEvicts(Again, RedisFault):
 
     def was_felt(self, ledger):
         return self._info("stats", "evicted_keys") > self.evicted
+
+
+class RedisHostile(Again):
+    """It answers too much, too little, or something else: whatever can be seen through. Not what is a lie alone."""
+
+    of = "Redis"
+    lies = ("nil", "a number", "a text that says OK", "an id that is none", "an empty list")
+
+    @staticmethod
+    def fits(shape):
+        return shape.redis == "hostile"
+
+    def strike(self):
+        name = self.chance.choice([name for name in TWISTS if name not in self.lies])
+        self.cluster.hostile.behave()
+        self.cluster.hostile.twist(self.chance.choice(["*", "SET", "XADD", "XRANGE", "EVAL", "ECHO"]), TWISTS[name])
+
+    def end(self):
+        try:
+            super().end()
+        finally:
+            self.cluster.hostile.behave()
+
+    def was_felt(self, ledger):
+        return True  # what is twisted may be nothing that anybody asks just then
 
 
 class FailOver(Fault):
@@ -454,8 +480,9 @@ class NetworkCut(NetworkFault):
 
 
 ALL = (InstancesKilled, InstancesPaused, ClockWrong, RedisStopped, RedisPaused, RedisEmptied, RedisEvicts,
-       FailOver, FailOverOfPaused, PostgresStopped, PostgresStoppedAtOnce, PostgresPaused, PostgresFailOver,
-       PostgresAnswersCut, RestFails, RestFailsAfterAll, RestLimits, NetworkSlow, NetworkLossy, NetworkCut)
+       RedisHostile, FailOver, FailOverOfPaused, PostgresStopped, PostgresStoppedAtOnce, PostgresPaused,
+       PostgresFailOver, PostgresAnswersCut, RestFails, RestFailsAfterAll, RestLimits, NetworkSlow, NetworkLossy,
+       NetworkCut)
 
 
 def go_through(cluster, ledger, kinds, seed, memory_kib):

@@ -17,7 +17,7 @@ from ledger import Ledger
 
 SCENE_ROUNDS = 20     # in one cluster, before the next one of perhaps another shape
 SHAPES = [Shape(redis=redis, store=store, has_network=has_network)
-          for redis in ("single", "watched") for store in ("postgres", "replicated", "supabase")
+          for redis in ("single", "watched", "hostile") for store in ("postgres", "replicated", "supabase")
           for has_network in (False, True)
           if not has_network or (redis, store) == ("single", "postgres")]  # the others are at 127.0.0.1 alone
 SHAPES.append(Shape(is_proxied=True))

@@ -21,6 +21,7 @@ SHAPES = {
     "sentinels": Shape(redis="watched"),
     "postgrest": Shape(store="supabase"),
     "proxied": Shape(is_proxied=True),
+    "hostile": Shape(redis="hostile"),
 }
 CASES = [(name, kind) for name, shape in SHAPES.items() for kind in faults.ALL
          if kind.fits(shape) and (name == "loopback" or not kind.fits(SHAPES["loopback"]))]
