@@ -47,8 +47,10 @@ def test_a_key_that_was_deleted_is_there_again(redis, pair):
     redis.ask("DEL", key_of(tokens[2]), RULE_KEY)
     until(lambda: redis.keys() == set(map(key_of, tokens)), "the key is not there again", SOON_S)
     until(lambda: redis.ask("GET", RULE_KEY) == ruled, "the rule is not there again", SOON_S)
-    assert redis.ask("GET", key_of(tokens[2])) == "stolen"
-    assert 3000 < int(redis.ask("TTL", key_of(tokens[2]))) < 4000
+    # of two with stores of their own, who did not revoke it may be faster, and doesn't know why it was
+    reasons = {"stolen"} if "DATABASE_URL" in a.settings else {"stolen", "revoked"}
+    assert redis.ask("GET", key_of(tokens[2])) in reasons
+    assert 3000 < int(redis.ask("TTL", key_of(tokens[2]))) - redis_servers.MARGIN_S < 4000
     assert a.metric("revocation_keys_restored_total") + b.metric("revocation_keys_restored_total") >= 2
     assert b.metric("revocations_resyncs_total") == resyncs, "one key costs no reading of all"
     c = another()
