@@ -1,10 +1,13 @@
 /* app.c: the start-up list, read from top to bottom; app_close() is the same list backwards. */
 #include "app.h"
+#include "http/listen.h"
 #include "http/server.h"
+#include "http/tls.h"
 #include "jose/private_memory.h"
 #include "observe/log.h"
 #include "service/catchup.h"
 #include "service/clients.h"
+#include "service/clock_check.h"
 #include "service/failures.h"
 #include "service/feed.h"
 #include "service/replication.h"
@@ -65,8 +68,7 @@ static struct err choose_signer(struct app *app)
     return OK;
 }
 
-/* Whether other instances may be at the same records. */
-static bool shares_store(const struct settings *settings)
+bool app_shares_store(const struct settings *settings)
 {
     return settings->database_url[0] || settings->supabase_url[0];
 }
@@ -75,11 +77,29 @@ struct err app_open_store(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct store **store = &app->service.store;
+    app->makes = true;
     TRY(data_dir_check(&app->arena, settings->data_dir, app->serves));
-    if (!shares_store(settings))
+    if (!app_shares_store(settings))
         return store_sqlite_open(settings, store);
     TRY(store_make_dir(settings)); /* a signer may keep its keys there */
     return settings->database_url[0] ? store_postgres_open(settings, store) : store_supabase_open(settings, store);
+}
+
+struct err app_look(struct app *app)
+{
+    const struct settings *settings = &app->settings;
+    struct store **store = &app->service.store;
+    if (settings->database_url[0])
+        return store_postgres_open(settings, store);
+    if (settings->supabase_url[0])
+        return store_supabase_open(settings, store);
+    TRY(data_dir_check(&app->arena, settings->data_dir, false));
+    return store_sqlite_look(settings, store);
+}
+
+struct err app_look_at_signer(struct app *app)
+{
+    return choose_signer(app);
 }
 
 const char *app_migration(bool down)
@@ -120,12 +140,17 @@ static struct err open_cache(struct app *app)
     return app->serves ? replication_open(service, &service->replication) : OK;
 }
 
+struct err app_look_at_cache(struct app *app)
+{
+    return open_cache(app);
+}
+
 /* What lies in the data directory, where a store of one's own does. */
 static bool has_store(const struct settings *settings)
 {
     char path[4096];
     int len = snprintf(path, sizeof path, "%s/token-service.db", settings->data_dir);
-    return shares_store(settings) || (len > 0 && (size_t)len < sizeof path && access(path, F_OK) == 0);
+    return app_shares_store(settings) || (len > 0 && (size_t)len < sizeof path && access(path, F_OK) == 0);
 }
 
 /* A command that only looks leaves it to the server to make the first key, or to write down what the settings allow. */
@@ -172,7 +197,7 @@ struct err app_open(struct app *app)
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
     service->catchup = catchup_new();
-    service->revocations = revocations_new(shares_store(settings) || settings->redis_url[0]);
+    service->revocations = revocations_new(app_shares_store(settings) || settings->redis_url[0]);
     service->rules = rules_new();
     TRY(open_cache(app));
     make_memories(app);
@@ -206,7 +231,10 @@ void app_close(struct app *app)
     arena_release(&app->arena);
     if (app->lock > 0)
         close(app->lock);
+    if (app->makes)
+        data_dir_give(app->settings.data_dir);
     *service = (struct service){ 0 };
+    app->makes = false;
     app->housekeeping = NULL;
     app->kms = NULL;
     app->lock = 0;
@@ -257,6 +285,30 @@ static void set_limits(void)
     mallopt(M_ARENA_MAX, 2); /* an arena a thread would cost megabytes; the hot path hardly allocates */
 }
 
+struct err app_try_listen(const struct app *app)
+{
+    struct listeners listeners = { .count = 0 };
+    int port = 0;
+    TRY(listen_open(app->settings.listen, 1, &listeners, &port));
+    listen_close(&listeners);
+    return OK;
+}
+
+struct err app_try_tls(const struct app *app, const char **note)
+{
+    const int64_t now_s = (int64_t)time(NULL);
+    struct tls *tls = NULL;
+    *note = "none: plain HTTP";
+    TRY(tls_open(app->settings.tls_cert, app->settings.tls_key, &tls));
+    if (!tls)
+        return OK;
+    const struct tls_validity validity = tls_validity(tls);
+    const char *complaint = tls_complaint(validity, now_s);
+    tls_close(tls);
+    *note = complaint ? complaint : "its files can be used";
+    return now_s < validity.from || now_s >= validity.until ? failed(ERR_UNAVAILABLE, *note) : OK;
+}
+
 static void wait_for_the_end(struct housekeeping *housekeeping, struct server *server, const sigset_t *signals)
 {
     const struct timespec a_while = { .tv_sec = LOOK_INTERVAL_S };
@@ -275,6 +327,13 @@ static void wait_for_the_end(struct housekeeping *housekeeping, struct server *s
     }
 }
 
+static void warn_of_clock(struct app *app)
+{
+    const struct err err = clock_check(&app->arena, &app->settings, app->service.store);
+    if (err.code)
+        LOG(LOG_WARN, "clock_wrong", LOG_TEXT_("why", err.why));
+}
+
 static struct err serve(struct app *app, const sigset_t *signals, long cores)
 {
     struct server *server = NULL;
@@ -282,14 +341,16 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     app->serves = true;
     TRY(app_open(app));
     if (app->settings.workers == 0)
-        app->settings.workers = app->settings.signer == SIGNER_KMS                           ? WORKERS_THAT_WAIT
-                                : app->settings.redis_url[0] || shares_store(&app->settings) ? WORKERS_THAT_ASK
-                                                                                             : cores;
-    if (!shares_store(&app->settings))
+        app->settings.workers = app->settings.signer == SIGNER_KMS                               ? WORKERS_THAT_WAIT
+                                : app->settings.redis_url[0] || app_shares_store(&app->settings) ? WORKERS_THAT_ASK
+                                                                                                 : cores;
+    if (!app_shares_store(&app->settings))
         TRY(lock_data_dir(&app->settings, &app->lock));
     atomic_store(&app->service.moves_keys, true);
     app->service.feed = feed_new(&app->service);
     TRY(server_open(&app->service, &server, &port));
+    warn_of_clock(app);
+    data_dir_give(app->settings.data_dir);
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),
         LOG_TEXT_("issuer", app->settings.issuer), LOG_TEXT_("store", app->service.store->ops->name),
         LOG_TEXT_("signer", app->service.signer->ops->name), LOG_TEXT_("cache", app->service.cache->ops->name),

@@ -12,6 +12,7 @@ struct app {
     struct arena arena; /* sentences of errors at start-up */
     bool serves;        /* not a command, which ends */
     bool looks;         /* a command that only looks, or revokes: no store (ERR_NOT_FOUND) or key is made for it */
+    bool makes;         /* it may have made files in the data directory */
     int lock;           /* the data directory's, while serving; 0: none */
 };
 
@@ -19,6 +20,18 @@ struct app {
 void app_prepare(void);
 /* Opens the store alone: what managing clients needs. app->settings is filled by the caller and stays the caller's. */
 MUST_USE struct err app_open_store(struct app *app);
+/* The same for a command that only looks: makes no directory, no store, no key. A store that isn't there yet is an
+ * empty one. */
+MUST_USE struct err app_look(struct app *app);
+/* For `doctor`, which has looked: who signs, and what instances share. Neither makes anything. */
+MUST_USE struct err app_look_at_signer(struct app *app);
+MUST_USE struct err app_look_at_cache(struct app *app);
+/* Whether the address of TOKEN_LISTEN can be had, and TOKEN_TLS_CERT and _KEY be used now; both are given back. *note:
+ * what there is to say when all is well; static. */
+MUST_USE struct err app_try_listen(const struct app *app);
+MUST_USE struct err app_try_tls(const struct app *app, const char **note);
+/* Whether other instances may be at the same records. */
+bool app_shares_store(const struct settings *settings);
 /* The SQL that a shared store's database needs, or, with `down`, what takes it back; and running it over DATABASE_URL.
  */
 const char *app_migration(bool down);

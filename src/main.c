@@ -78,10 +78,10 @@ static const struct command commands[] = {
         "[--before S] [--reason TEXT] [--json]" } },
     { "clients",
       command_clients,
-      "Says who may call. add prints client_id and client_secret, once.",
+      "Says who may call. add prints client_id and client_secret, once; secret makes another.",
       { "add --id ID --scope \"A B\" [--name NAME] [--public] [--access-ttl S]\n"
         "[--refresh-ttl S] [--id-ttl S] [--json]",
-        "list [--json]", "disable ID", "enable ID" } },
+        "list [--json]", "secret ID [--json]", "disable ID", "enable ID" } },
     { "keys",
       command_keys,
       "Shows the signing keys and the timetable ahead; rotates them, or takes one out at once.",
@@ -114,11 +114,8 @@ static bool asks_for_help(const char *arg)
     return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    if (!hold_standard_streams())
-        return EXIT_FAILED;
-    app_prepare();
     const char *name = argc > 1 ? argv[1] : "help";
     if (strcmp(name, "--version") == 0)
         name = "version";
@@ -132,4 +129,22 @@ int main(int argc, char **argv)
         return command_serve(argc, argv);
     fprintf(stderr, "token-service: there is no command \"%s\" (see token-service --help)\n", name);
     return EXIT_USAGE;
+}
+
+/* What was printed may still lie in a buffer: an output that is not there must not look like a success. */
+static int end(int code)
+{
+    if (output_is_written() && fclose(stdout) == 0)
+        return code;
+    if (code == EXIT_OK)
+        fputs("token-service: the output could not be written\n", stderr);
+    return EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    if (!hold_standard_streams())
+        return EXIT_FAILED;
+    app_prepare();
+    return end(run(argc, argv));
 }

@@ -32,6 +32,10 @@ int local_call(struct app *app, struct arena *arena, const char *path, struct st
 /* All of standard input, at most 64 KiB, without a trailing line break; false when there is more or nothing. */
 MUST_USE bool read_stdin(struct arena *arena, struct str *out);
 
+/* Whether all that was printed until now has been taken; what can't be (a full disk, a reader that has gone) is seen
+ * here, or at the end of the command at the latest, which main() looks at. */
+MUST_USE bool output_is_written(void);
+
 /* Says an error on standard error and returns the exit code that fits it. */
 int report(struct err err);
 

@@ -1,8 +1,9 @@
-/* cli/clients.c: token-service clients add | list | disable | enable. */
+/* cli/clients.c: token-service clients add | list | secret | disable | enable. */
 #include "base/random.h"
 #include "cli/cli.h"
 #include "jose/b64.h"
 #include "jose/jws.h"
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -35,7 +36,8 @@ static struct err check_options(const struct add_options *options)
     return OK;
 }
 
-static void print_added(const struct client *client, const char *secret, bool json)
+/* False when it could not be written: whoever asked has not seen the secret. */
+static bool print_client(const struct client *client, const char *secret, bool json)
 {
     char room[8192];
     struct arena arena;
@@ -44,7 +46,7 @@ static void print_added(const struct client *client, const char *secret, bool js
         printf("client_id      %.*s\n", (int)client->id.len, client->id.at);
         if (!client->is_public)
             printf("client_secret  %s\n\nThe secret is shown this once; only its hash is kept.\n", secret);
-        return;
+        return output_is_written();
     }
     arena_init(&arena, room, sizeof room);
     buf_init(&out, &arena, 1024, 64 * 1024);
@@ -62,11 +64,21 @@ static void print_added(const struct client *client, const char *secret, bool js
     printf("%.*s}\n", (int)out.len, out.at);
     mem_wipe(room, sizeof room);
     arena_release(&arena);
+    return output_is_written();
+}
+
+static void make_secret(char secret[SECRET_TEXT + 1])
+{
+    char random[SECRET_BYTES];
+    random_bytes(random, sizeof random);
+    b64url_encode((struct str){ random, sizeof random }, secret);
+    secret[SECRET_TEXT] = '\0';
+    mem_wipe(random, sizeof random);
 }
 
 static int add(struct app *app, const struct add_options *options)
 {
-    char random[SECRET_BYTES], secret[SECRET_TEXT + 1] = { 0 };
+    char secret[SECRET_TEXT + 1];
     struct client client = { .id = str_of(options->id),
                              .name = str_of(options->name[0] ? options->name : options->id),
                              .is_public = options->is_public,
@@ -76,16 +88,52 @@ static int add(struct app *app, const struct add_options *options)
                              .id_ttl_s = options->id_ttl_s,
                              .is_active = true,
                              .created_at = (int64_t)time(NULL) };
-    random_bytes(random, sizeof random);
-    b64url_encode((struct str){ random, sizeof random }, secret);
+    make_secret(secret);
     if (!client.is_public)
         sha256(str_of(secret), client.secret_hash);
     struct err err = app->service.store->ops->add_client(app->service.store, &client);
-    if (!err.code)
-        print_added(&client, secret, options->json);
-    mem_wipe(random, sizeof random);
+    if (!err.code && !print_client(&client, secret, options->json))
+        err = failed(ERR_UNAVAILABLE, client.is_public
+                                          ? "the client was added, but that could not be written"
+                                          : "the client was added, but its secret could not be written and "
+                                            "is lost: clients secret ID makes another");
     mem_wipe(secret, sizeof secret);
     return report(err.code == ERR_CONFLICT ? failed(ERR_CONFLICT, "there is a client of this id already") : err);
+}
+
+/* The old secret is good until servers have forgotten it: TOKEN_CLIENT_CACHE_TTL at most. */
+static struct err replace_secret(struct app *app, const char *id, bool json)
+{
+    struct store *store = app->service.store;
+    char secret[SECRET_TEXT + 1];
+    unsigned char hash[32];
+    struct client client;
+    struct err err = store->ops->find_client(store, &app->arena, str_of(id), &client);
+    if (err.code == ERR_NOT_FOUND)
+        return failed(ERR_NOT_FOUND, "there is no client of this id");
+    TRY(err);
+    if (client.is_public)
+        return failed(ERR_NOT_FOUND, "the client is public: it has no secret");
+    make_secret(secret);
+    sha256(str_of(secret), hash);
+    err = store->ops->set_client_secret(store, client.id, hash);
+    if (!err.code && !print_client(&client, secret, json))
+        err = failed(ERR_UNAVAILABLE, "the client has another secret, but that could not be written and is lost: ask "
+                                      "once more");
+    mem_wipe(secret, sizeof secret);
+    return err;
+}
+
+static int give_secret(struct app *app, const char *id, bool json)
+{
+    if (!id)
+        return report(failed(ERR_INVALID_REQUEST, "name the client: clients secret ID"));
+    struct err err = replace_secret(app, id, json);
+    if (!err.code && !json)
+        printf("The old one ends when running servers look again: at once, or with a shared database within %lld s\n"
+               "(TOKEN_CLIENT_CACHE_TTL). Tokens that were issued stay good until they end.\n",
+               (long long)app->settings.client_cache_s);
+    return report(err);
 }
 
 static void print_json(const struct client *clients, size_t count, struct arena *arena)
@@ -160,18 +208,21 @@ int command_clients(int argc, char **argv)
     if (!options_read(argc, argv, rows, sizeof rows / sizeof *rows, words, 2, &app.settings))
         return EXIT_USAGE;
     const char *verb = words[0] ? words[0] : "";
-    bool adds = strcmp(verb, "add") == 0, lists = strcmp(verb, "list") == 0;
+    bool adds = strcmp(verb, "add") == 0, lists = strcmp(verb, "list") == 0, gives = strcmp(verb, "secret") == 0;
     bool enables = strcmp(verb, "enable") == 0, disables = strcmp(verb, "disable") == 0;
-    struct err err = adds || lists || enables || disables
+    struct err err = adds || lists || gives || enables || disables
                          ? OK
-                         : failed(ERR_INVALID_REQUEST, "clients takes add, list, disable or enable");
+                         : failed(ERR_INVALID_REQUEST, "clients takes add, list, secret, disable or enable");
     if (!err.code && adds)
         err = check_options(&options);
+    if (adds || gives)
+        (void)signal(SIGPIPE, SIG_IGN); /* a reader that has gone must not end this before it has said what is lost */
     if (!err.code)
-        err = app_open_store(&app);
+        err = lists ? app_look(&app) : app_open_store(&app);
     int code = err.code ? report(err)
                : adds   ? add(&app, &options)
                : lists  ? list(&app, options.json)
+               : gives  ? give_secret(&app, words[1], options.json)
                         : set_active(&app, words[1], enables);
     app_close(&app);
     settings_release(&app.settings);

@@ -1,17 +1,18 @@
-/* cli/doctor.c: token-service doctor: tries every part that serving needs, and says of each whether it works. */
+/* cli/doctor.c: token-service doctor: tries every part that serving needs, and says of each whether it works. It makes
+ * nothing: no directory, no file, no key. (What it leaves is a counter that is one higher, in a store that takes
+ * writes.) */
 #include "cli/cli.h"
-#include "jose/jws.h"
 #include "observe/log.h"
+#include "service/clock_check.h"
 #include "service/eviction.h"
+#include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
-enum {
-    CLOCK_EARLIEST = 1767225600, /* 2026-01-01: an earlier clock is wrong, and its tokens would be born expired */
-    STANDBY_MADE_S = 10,
-};
+enum { STANDBY_MADE_S = 10 };
 
 struct finding {
     const char *part;
@@ -19,43 +20,48 @@ struct finding {
     const char *note; /* said when all is well */
 };
 
-static struct err check_sign(struct app *app)
+/* The keys as the store has them. */
+static struct err read_keys(struct app *app, struct lifecycle *life)
 {
-    struct arena arena;
-    struct buf token;
-    struct jws_parts parts;
-    struct jws_header header;
-    arena_init(&arena, NULL, 0);
-    buf_init(&token, &arena, 1024, 4096);
-    const struct keyring_view *view = keyring_acquire(app->service.keyring);
-    struct err err = keyring_sign(app->service.keyring, view, SIGN_BACKGROUND, STR("JWT"), STR("{\"doctor\":true}"),
-                                  &token);
-    if (!err.code)
-        err = jws_split(buf_str(&token), &parts);
-    if (!err.code)
-        err = jws_read_header(&arena, parts.header, &header);
-    if (!err.code)
-        err = jws_verify(view->active->jwk, &parts, &header);
-    keyring_release(view);
-    arena_release(&arena);
-    return err;
+    struct store *store = app->service.store;
+    struct key *keys = NULL;
+    *life = (struct lifecycle){ .settings = &app->settings };
+    TRY(store->ops->list_keys(store, &app->arena, &keys, &life->count));
+    life->keys = keys;
+    return OK;
+}
+
+/* A signer signs a test when it loads a key, and holds it against the public half. It would also have the alias
+ * KMS_KEY_ID follow an active key: to it this one looks pending. */
+static struct err load(struct app *app, const struct key *key)
+{
+    struct signer *signer = app->service.signer;
+    struct key copy = *key;
+    if (!signer) /* key files, and no directory to look for them in */
+        return failed(ERR_UNAVAILABLE, "the store has a key, but there is no TOKEN_DATA_DIR with its file");
+    copy.state = KEY_PENDING;
+    return signer->ops->load(signer, &app->arena, &copy);
+}
+
+static struct err check_sign(struct app *app, const struct lifecycle *life, const char **note)
+{
+    const struct key *active = lifecycle_active(life);
+    *note = active ? "a signature verifies against the published key" : "no key yet: the first start makes one";
+    return active ? load(app, active) : OK;
 }
 
 /* Without a next key, neither a rotation nor an emergency finds one: a server that runs has made one in its first
  * seconds. */
-static struct err check_standby(struct app *app, const char **note)
+static struct err check_standby(struct app *app, const struct lifecycle *life, const char **note)
 {
-    AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(app->service.keyring);
-    struct signer *signer = app->service.signer;
-    const struct lifecycle life = { view->records, view->count, &app->settings };
-    const struct key *standby = lifecycle_standby(&life), *active = lifecycle_active(&life);
+    const struct key *standby = lifecycle_standby(life), *active = lifecycle_active(life);
     if (standby) {
-        struct str ready = lifecycle_time(&app->arena, lifecycle_standby_ready_at(&life));
+        struct str ready = lifecycle_time(&app->arena, lifecycle_standby_ready_at(life));
         *note = arena_printf(&app->arena, "the next key is published, and may sign from %s on", ready.at).at;
-        return signer->ops->load(signer, &app->arena, standby);
+        return load(app, standby);
     }
     *note = "a server makes the next key in its first seconds";
-    return app_is_served(&app->settings) && time(NULL) >= active->activated_at + STANDBY_MADE_S
+    return active && app_is_served(&app->settings) && time(NULL) >= active->activated_at + STANDBY_MADE_S
                ? failed(ERR_UNAVAILABLE, "no next key is published: the server's log says why, as keys_not_moved")
                : OK;
 }
@@ -88,9 +94,14 @@ static struct err check_cache(struct service *service)
     return err;
 }
 
-static struct err check_dir(const struct settings *settings)
+static struct err check_dir(const struct settings *settings, const char **note)
 {
     struct stat about;
+    *note = "the data directory is the service's alone";
+    if (stat(settings->data_dir, &about) != 0 && errno == ENOENT) {
+        *note = "the data directory is not there yet: the first start makes it";
+        return OK;
+    }
     if (stat(settings->data_dir, &about) != 0 || !S_ISDIR(about.st_mode))
         return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR is no directory that can be reached");
     if (about.st_mode & (S_IRWXG | S_IRWXO))
@@ -98,9 +109,17 @@ static struct err check_dir(const struct settings *settings)
     return OK;
 }
 
-static struct err check_clock(void)
+/* A server that runs has it: then that is the answer. */
+static struct err check_listen(const struct app *app, const char **note)
 {
-    return time(NULL) > CLOCK_EARLIEST ? OK : failed(ERR_UNAVAILABLE, "the system's clock is wrong");
+    struct err err = app_try_listen(app);
+    *note = err.code ? "a server serves from this data directory now" : "the address can be had";
+    return err.code && app_is_served(&app->settings) ? OK : err;
+}
+
+static struct err check_clock(struct app *app)
+{
+    return clock_check(&app->arena, &app->settings, app->service.store);
 }
 
 static struct err check_files(const struct settings *settings)
@@ -148,29 +167,81 @@ static int print_findings(const struct finding *findings, size_t count, bool jso
     return bad ? EXIT_FAILED : EXIT_OK;
 }
 
+static const struct err untried = { ERR_UNAVAILABLE, "not tried, since what it needs failed" };
+
+/* Whatever is made at a first start is only said to be missing. */
+static struct err look_at_store(struct app *app, const char **note)
+{
+    TRY(app_look(app));
+    if (!app_shares_store(&app->settings) && !store_sqlite_exists(&app->settings)) {
+        *note = "sqlite: no database yet: the first start makes it";
+        return OK;
+    }
+    *note = note_of_store(app->service.store);
+    return app->service.store->ops->check(app->service.store);
+}
+
+static struct err look_at_cache(struct app *app, const char **note)
+{
+    TRY(app_look_at_cache(app));
+    *note = app->service.cache->ops->is_shared ? "redis: it takes writes" : "memory: this instance is the only one";
+    return check_cache(&app->service);
+}
+
+/* A key file lies in the data directory: before that is there, there is none to look for. */
+static struct err look_at_signer(struct app *app, const char **note)
+{
+    if (access(app->settings.data_dir, F_OK) != 0 && !app->settings.kms_key_id[0]) {
+        *note = "local: no key yet: the first start makes one";
+        return OK;
+    }
+    TRY(app_look_at_signer(app));
+    *note = note_of(app->service.signer);
+    return OK;
+}
+
+/* What needs both the store and the signer. The signer says how it stands when a key is loaded. */
+static void look_at_keys(struct app *app, struct finding *signer, struct finding *sign, struct finding *standby)
+{
+    struct lifecycle life;
+    sign->err = standby->err = read_keys(app, &life);
+    if (sign->err.code)
+        return;
+    sign->err = check_sign(app, &life, &sign->note);
+    if (lifecycle_active(&life))
+        signer->err = sign->err.code ? sign->err : app->service.signer->ops->check(app->service.signer);
+    standby->err = check_standby(app, &life, &standby->note);
+}
+
 static int examine(struct app *app, bool json)
 {
-    struct err opened = app_open(app);
-    const struct service *service = &app->service;
-    const char *standby_note = "";
-    const struct err unopened = failed(ERR_UNAVAILABLE, "not tried, since the service could not be opened");
-    const struct err standby = opened.code ? unopened : check_standby(app, &standby_note);
-    const struct finding findings[] = {
-        { "clock", check_clock(), "after 2026-01-01" },
-        { "files", check_files(&app->settings), "enough may be open" },
-        { "open", opened, "settings, store, keys and revocations could be read" },
-        { "data", check_dir(&app->settings), "the data directory is the service's alone" },
-        { "store", opened.code ? unopened : service->store->ops->check(service->store),
-          opened.code ? "" : note_of_store(service->store) },
-        { "cache", opened.code ? unopened : check_cache(&app->service),
-          opened.code || !service->cache->ops->is_shared ? "memory: this instance is the only one"
-                                                         : "redis: it takes writes" },
-        { "signer", opened.code ? unopened : service->signer->ops->check(service->signer),
-          opened.code ? "" : note_of(service->signer) },
-        { "sign", opened.code ? unopened : check_sign(app), "a signature verifies against the published key" },
-        { "standby", standby, standby_note },
+    enum { CLOCK, FILES, OPEN, DATA, LISTEN, TLS, STORE, CACHE, SIGNER, SIGN, STANDBY, FINDINGS };
+    struct finding found[FINDINGS] = {
+        [CLOCK] = { "clock", OK, "after this program was made" },
+        [FILES] = { "files", OK, "enough may be open" },
+        [OPEN] = { "open", OK, "the settings fit together" },
+        [DATA] = { .part = "data" },
+        [LISTEN] = { .part = "listen" },
+        [TLS] = { .part = "tls" },
+        [STORE] = { .part = "store" },
+        [CACHE] = { .part = "cache" },
+        [SIGNER] = { .part = "signer" },
+        [SIGN] = { "sign", untried, "" },
+        [STANDBY] = { "standby", untried, "" },
     };
-    return print_findings(findings, sizeof findings / sizeof *findings, json);
+    app->service.settings = &app->settings;
+    found[FILES].err = check_files(&app->settings);
+    found[OPEN].err = lifecycle_check(&app->arena, &app->settings);
+    found[DATA].err = check_dir(&app->settings, &found[DATA].note);
+    found[LISTEN].err = check_listen(app, &found[LISTEN].note);
+    found[TLS].err = app_try_tls(app, &found[TLS].note);
+    found[STORE].err = look_at_store(app, &found[STORE].note);
+    found[CLOCK].err = check_clock(app);
+    found[CACHE].err = look_at_cache(app, &found[CACHE].note);
+    found[SIGNER].err = app->service.store ? look_at_signer(app, &found[SIGNER].note) : untried;
+    if (!found[STORE].err.code && !found[SIGNER].err.code)
+        look_at_keys(app, &found[SIGNER], &found[SIGN], &found[STANDBY]);
+    return print_findings(found, FINDINGS, json);
 }
 
 int command_doctor(int argc, char **argv)

@@ -36,13 +36,27 @@ void print_help(const struct command *commands, size_t count)
     settings_print_help(stdout);
 }
 
+/* A form is one tag, in however many lines it stands in --help: a backslash before a line's end joins it to the next.
+ */
+static void print_man_form(const char *form)
+{
+    struct str rest = str_of(form), line;
+    char text[256];
+    for (bool first = true; str_next_item(&rest, '\n', &line); first = false) {
+        snprintf(text, sizeof text, "%.*s", (int)line.len, line.at);
+        if (!first)
+            fputs(" \\\n", stdout);
+        roff_print(stdout, text);
+    }
+}
+
 static void print_man_commands(const struct command *commands, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         for (size_t form = 0; form < COMMAND_FORMS_MAX && commands[i].forms[form]; form++) {
             printf("%s\n\\fB%s\\fR%s", form == 0 ? ".TP" : ".TQ", commands[i].name,
                    commands[i].forms[form][0] ? " " : "");
-            roff_print(stdout, commands[i].forms[form]);
+            print_man_form(commands[i].forms[form]);
             putchar('\n');
         }
         roff_print(stdout, commands[i].about);

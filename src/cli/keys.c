@@ -293,7 +293,7 @@ static struct err run(struct app *app, const char *const words[2], const struct 
         return failed(ERR_INVALID_REQUEST, "--immediate is for rotate, --reason for revoke");
     if (!utf8_valid(str_of(options->reason)) || strlen(options->reason) > 256)
         return failed(ERR_INVALID_REQUEST, "--reason takes at most 256 bytes of UTF-8");
-    TRY(verbs[at].moves ? app_open_signer(app) : app_open_store(app));
+    TRY(verbs[at].moves ? app_open_signer(app) : app_look(app));
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
     const struct keys_call call = { app, &arena, options, words[1], (int64_t)time(NULL) };

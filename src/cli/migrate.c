@@ -11,7 +11,7 @@ static bool is_shared(const struct settings *settings)
 /* Whether the database has it. */
 static struct err look(struct app *app)
 {
-    struct err err = app_open_store(app);
+    struct err err = app_look(app);
     if (err.code)
         return err;
     puts("the database has what this version needs");

@@ -113,6 +113,11 @@ bool read_stdin(struct arena *arena, struct str *out)
     return len > 0;
 }
 
+bool output_is_written(void)
+{
+    return fflush(stdout) == 0 && !ferror(stdout);
+}
+
 int report(struct err err)
 {
     if (!err.code)

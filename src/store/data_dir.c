@@ -81,6 +81,32 @@ static struct err check_all(struct arena *arena, DIR *entries, const char *dir, 
     return err;
 }
 
+/* By a descriptor that is no more than a path: what is looked at is what is given, and closing it drops no lock. */
+static void give_file(int dir_fd, const char *name, const struct stat *owner)
+{
+    struct stat about;
+    int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_nlink == 1 && about.st_uid == 0 &&
+        fchownat(fd, "", owner->st_uid, owner->st_gid, AT_EMPTY_PATH) != 0)
+        LOG(LOG_WARN, "file_not_given", LOG_TEXT_("file", name), LOG_TEXT_("why", strerror(errno)));
+    close(fd);
+}
+
+void data_dir_give(const char *dir)
+{
+    struct stat owner;
+    DIR *entries = geteuid() == 0 ? opendir(dir) : NULL;
+    if (!entries)
+        return;
+    if (fstat(dirfd(entries), &owner) == 0 && owner.st_uid != 0)
+        for (const struct dirent *entry; (entry = readdir(entries));) /* NOLINT(concurrency-mt-unsafe): ours */
+            if (is_ours(str_of(entry->d_name)))
+                give_file(dirfd(entries), entry->d_name, &owner);
+    closedir(entries);
+}
+
 struct err data_dir_check(struct arena *arena, const char *dir, bool mend)
 {
     DIR *entries = opendir(dir);

@@ -12,4 +12,9 @@
  * the log says so (`group_rights_removed`). A directory that isn't there is good. */
 MUST_USE struct err data_dir_check(struct arena *arena, const char *dir, bool mend);
 
+/* What root made in a directory of another user's is given to that user: a command that an administrator runs must
+ * leave nothing behind that the service can't open. Of our own files alone, that are root's, plain and have no second
+ * name. Does nothing unless this is root. */
+void data_dir_give(const char *dir);
+
 #endif

@@ -306,6 +306,20 @@ struct err platform_set_client_active(struct store *store, struct str id, bool a
     return platform_do(store, &arena, "token_service_set_client_active", &args, PLATFORM_REPEATABLE, no_client, NULL);
 }
 
+struct err platform_set_client_secret(struct store *store, struct str id, const unsigned char secret_hash[32])
+{
+    AUTO(arena_release) struct arena arena;
+    char hash[65];
+    struct buf args;
+    arena_init(&arena, NULL, 0);
+    if (!platform_can_hold(id))
+        return failed(ERR_NOT_FOUND, no_client);
+    platform_begin(&args, &arena);
+    platform_put_str(&args, "id", id);
+    platform_put_str(&args, "secret_hash", hex_write(secret_hash, 32, hash));
+    return platform_do(store, &arena, "token_service_set_client_secret", &args, PLATFORM_REPEATABLE, no_client, NULL);
+}
+
 /* --- changes, leases, life --------------------------------------------------------------------------------------- */
 
 /* Of clients alone: revocations and keys are read in each round anyway. */
@@ -350,6 +364,16 @@ static struct err ask_version(struct store *store, struct arena *arena, const st
     platform_begin(&args, arena);
     TRY(platform_do(store, arena, "token_service_check", &args, PLATFORM_REPEATABLE, "", answer));
     return platform_int(*answer, "version") >= VERSION ? OK : error_of(PLATFORM_UNMIGRATED, NULL);
+}
+
+struct err platform_now(struct store *store, int64_t *out_ms)
+{
+    AUTO(arena_release) struct arena arena;
+    const struct json *answer = NULL;
+    arena_init(&arena, NULL, 0);
+    TRY(ask_version(store, &arena, &answer));
+    *out_ms = platform_int(answer, "now_ms");
+    return *out_ms > 0 ? OK : error_of(PLATFORM_UNMIGRATED, NULL);
 }
 
 struct err platform_check(struct store *store)

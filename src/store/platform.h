@@ -78,6 +78,8 @@ struct err platform_find_client(struct store *, struct arena *, struct str id, s
 struct err platform_list_clients(struct store *, struct arena *, size_t max, struct client **out, size_t *count);
 struct err platform_add_client(struct store *, const struct client *);
 struct err platform_set_client_active(struct store *, struct str id, bool active);
+struct err platform_now(struct store *, int64_t *out_ms);
+struct err platform_set_client_secret(struct store *, struct str id, const unsigned char hash[32]);
 bool platform_has_changed(struct store *);
 struct err platform_take_lease(struct store *, struct str name, int64_t ttl_s);
 struct err platform_drop_lease(struct store *, struct str name);
@@ -112,9 +114,10 @@ struct err platform_purge(struct store *, int64_t now_s, size_t max, size_t *del
 #define PLATFORM_OPERATIONS                                                                                            \
     .is_shared = true, .find_client = platform_find_client, .list_clients = platform_list_clients,                     \
     .add_client = platform_add_client, .set_client_active = platform_set_client_active,                                \
-    .list_keys = platform_list_keys, .list_past_keys = platform_list_past_keys, .find_key = platform_find_key,         \
-    .add_first_key = platform_add_first_key, .add_pending_key = platform_add_pending_key,                              \
-    .activate_key = platform_activate_key, .retire_key = platform_retire_key, .revoke_key = platform_revoke_key,       \
+    .set_client_secret = platform_set_client_secret, .now = platform_now, .list_keys = platform_list_keys,             \
+    .list_past_keys = platform_list_past_keys, .find_key = platform_find_key, .add_first_key = platform_add_first_key, \
+    .add_pending_key = platform_add_pending_key, .activate_key = platform_activate_key,                                \
+    .retire_key = platform_retire_key, .revoke_key = platform_revoke_key,                                              \
     .request_rotation = platform_request_rotation, .raise_key_lifetime = platform_raise_key_lifetime,                  \
     .mark_key_disposed = platform_mark_key_disposed, .record = platform_record,                                        \
     .revocations_since = platform_revocations_since, .count_uses = platform_count_uses, .purge = platform_purge,       \

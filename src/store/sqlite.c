@@ -145,19 +145,25 @@ static char *joined(const char *path, const char *end)
     return text;
 }
 
-struct err sqlite_open(const char *path, struct sqlite *out)
+struct err sqlite_open_as_it_is(const char *path, struct sqlite *out)
 {
     *out = (struct sqlite){ .path = joined(path, ""), .log_path = joined(path, "-wal") };
-    TRY(make_file(path));
     if (sqlite3_open_v2(path, &out->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL) !=
         SQLITE_OK)
         return open_failed(out);
     sqlite3_extended_result_codes(out->db, 1);
     sqlite3_busy_timeout(out->db, BUSY_MS);
-    TRY(use_wal(out));
-    TRY(check_place(out)); /* remembers them */
     return sqlite_run(out, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
                            "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024");
+}
+
+struct err sqlite_open(const char *path, struct sqlite *out)
+{
+    *out = (struct sqlite){ 0 };
+    TRY(make_file(path));
+    TRY(sqlite_open_as_it_is(path, out));
+    TRY(use_wal(out));
+    return check_place(out); /* remembers them */
 }
 
 static struct err read_version(struct sqlite *sqlite, size_t *out)
@@ -169,6 +175,17 @@ static struct err read_version(struct sqlite *sqlite, size_t *out)
         *out = (size_t)sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
     return good ? OK : sqlite_failed(sqlite, "migrate");
+}
+
+struct err sqlite_check_version(struct sqlite *sqlite, size_t count)
+{
+    size_t version = 0;
+    TRY(read_version(sqlite, &version));
+    return version == count
+               ? OK
+               : failed(ERR_UNAVAILABLE, version < count ? "the database in TOKEN_DATA_DIR is of an earlier version: a "
+                                                           "server brings it up to date when it starts"
+                                                         : "the database in TOKEN_DATA_DIR is of a newer version");
 }
 
 /* Within the transaction. */

@@ -24,6 +24,10 @@ struct sqlite {
 /* Opens `path` (made with mode 0600 when absent): WAL, synchronous=FULL, waits up to 5 s for another process's write.
  * ERR_UNAVAILABLE with a sentence that names the file. */
 MUST_USE struct err sqlite_open(const char *path, struct sqlite *out);
+/* The same for one that only looks: makes no file and changes no mode of one; ":memory:" is an empty database. */
+MUST_USE struct err sqlite_open_as_it_is(const char *path, struct sqlite *out);
+/* ERR_UNAVAILABLE, with a sentence, unless the schema is of version `count`. */
+MUST_USE struct err sqlite_check_version(struct sqlite *sqlite, size_t count);
 /* Brings the schema to version `count` of `migrations`, one SQL text a version, in one transaction: PRAGMA user_version
  * says where it stands. ERR_UNAVAILABLE with a clear sentence when the file is of a newer version. */
 MUST_USE struct err sqlite_migrate(struct sqlite *sqlite, const char *const *migrations, size_t count);

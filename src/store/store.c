@@ -1,12 +1,31 @@
 /* store/store.c: what is the same for every kind of store. */
 #include "store/store.h"
 #include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+/* Made by root below another user's directory, it is that user's: as data_dir_give() does with files. */
+static void give_dir(const char *dir)
+{
+    char text[PATH_MAX];
+    struct stat parent;
+    if (geteuid() != 0 || snprintf(text, sizeof text, "%s", dir) >= PATH_MAX || stat(dirname(text), &parent) != 0 ||
+        parent.st_uid == 0)
+        return;
+    if (lchown(dir, parent.st_uid, parent.st_gid) != 0)
+        return; /* it stays root's, as the service will say */
+}
 
 struct err store_make_dir(const struct settings *settings)
 {
     struct stat about;
-    if (mkdir(settings->data_dir, S_IRWXU) != 0 && errno != EEXIST)
+    const bool is_new = mkdir(settings->data_dir, S_IRWXU) == 0;
+    if (is_new)
+        give_dir(settings->data_dir);
+    if (!is_new && errno != EEXIST)
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be made: is its parent there, and writable?");
     if (stat(settings->data_dir, &about) != 0 || !S_ISDIR(about.st_mode))
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is no directory");

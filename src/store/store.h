@@ -117,6 +117,8 @@ struct store_ops {
     struct err (*add_client)(struct store *, const struct client *);
     /* ERR_NOT_FOUND when there is none. */
     struct err (*set_client_active)(struct store *, struct str id, bool active);
+    /* ERR_NOT_FOUND when there is none, or it is public. */
+    struct err (*set_client_secret)(struct store *, struct str id, const unsigned char hash[32]);
     /* Those that are pending, active or retiring, newest first. */
     struct err (*list_keys)(struct store *, struct arena *, struct key **out, size_t *count);
     /* At most `max` of those that are retired or revoked, those that ended last first; all, or only those whose private
@@ -185,6 +187,8 @@ struct store_ops {
     struct err (*take_lease)(struct store *, struct str name, int64_t ttl_s);
     /* Before its end; OK also when it is not held. */
     struct err (*drop_lease)(struct store *, struct str name);
+    /* The clock that all instances on this store share: Unix time in ms. NULL: the store has none. */
+    struct err (*now)(struct store *, int64_t *out_ms);
     /* Readiness and `doctor`: reads and writes work. */
     struct err (*check)(struct store *);
     void (*close)(struct store *);
@@ -197,6 +201,12 @@ struct store {
  * PRAGMA user_version; refuses a database from a newer version with a clear sentence. Safe beside other processes of
  * this program on the same file. */
 MUST_USE struct err store_sqlite_open(const struct settings *settings, struct store **out);
+
+/* The same for who only looks: makes neither directory nor file, and brings nothing up to date. Where there is no
+ * database yet it is an empty one. */
+MUST_USE struct err store_sqlite_look(const struct settings *settings, struct store **out);
+/* Whether settings->data_dir has a database. */
+MUST_USE bool store_sqlite_exists(const struct settings *settings);
 
 /* The platform's tables (deploy/supabase/migrations must have been applied): over a connection to PostgreSQL
  * (settings->database_url), or over PostgREST (settings->supabase_url). Any number of instances may share them. Texts

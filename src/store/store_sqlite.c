@@ -10,10 +10,13 @@
 #include "store/batch.h"
 #include "store/identity.h"
 #include <errno.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define NOWHERE ":memory:"
 
 enum { EVENT_KEPT_S = 30 * 24 * 3600 + STORE_TOKEN_KEPT_S, PLACES_TRIED = 4096 };
 
@@ -125,6 +128,17 @@ static struct err set_client_active(struct store *store, struct str id, bool act
     sqlite3_bind_int(set, 2, active);
     TRY(sqlite_do(&writer->sqlite, set));
     return sqlite3_changes(writer->sqlite.db) ? OK : failed(ERR_NOT_FOUND, "there is no such client");
+}
+
+static struct err set_client_secret(struct store *store, struct str id, const unsigned char hash[32])
+{
+    struct connection *writer = &sqlite_of(store)->writer;
+    sqlite3_stmt *set = statement_of(writer, SET_CLIENT_SECRET);
+    HOLD(writer);
+    sqlite_bind_str(set, 1, id);
+    sqlite_bind_bytes(set, 2, hash, 32);
+    TRY(sqlite_do(&writer->sqlite, set));
+    return sqlite3_changes(writer->sqlite.db) ? OK : failed(ERR_NOT_FOUND, "there is no such client with a secret");
 }
 
 /* --- records ----------------------------------------------------------------------------------------------------- */
@@ -347,6 +361,7 @@ static const struct store_ops sqlite_ops = {
     .list_clients = list_clients,
     .add_client = add_client,
     .set_client_active = set_client_active,
+    .set_client_secret = set_client_secret,
     .list_keys = sqlite_list_keys,
     .list_past_keys = sqlite_list_past_keys,
     .find_key = sqlite_find_key,
@@ -377,6 +392,22 @@ static struct err open_both(struct store_sqlite *sqlite, const char *path)
     return sqlite_prepare(&sqlite->reader.sqlite, store_sqlite_texts, STATEMENTS);
 }
 
+/* As it is; or in memory, where each connection has an empty database of its own. */
+static struct err look_into(struct connection *connection, const char *path)
+{
+    const bool is_empty = strcmp(path, NOWHERE) == 0;
+    TRY(sqlite_open_as_it_is(path, &connection->sqlite));
+    TRY(is_empty ? sqlite_migrate(&connection->sqlite, store_sqlite_migrations, STORE_SQLITE_VERSION)
+                 : sqlite_check_version(&connection->sqlite, STORE_SQLITE_VERSION));
+    return sqlite_prepare(&connection->sqlite, store_sqlite_texts, STATEMENTS);
+}
+
+static struct err look_into_both(struct store_sqlite *sqlite, const char *path)
+{
+    TRY(look_into(&sqlite->writer, path));
+    return look_into(&sqlite->reader, path);
+}
+
 /* It is there before any key: keys without it are of a directory of before, or of a database that was lost. */
 static struct err check_identity(struct store_sqlite *sqlite, const char *dir)
 {
@@ -394,19 +425,26 @@ static struct err check_identity(struct store_sqlite *sqlite, const char *dir)
     return identity_check(dir, id);
 }
 
-struct err store_sqlite_open(const struct settings *settings, struct store **out)
-{
+struct place {
     char dir[PATH_MAX], path[PATH_MAX];
-    TRY(store_make_dir(settings));
-    /* SQLite follows no symbolic link, so that nobody puts one in the file's place; links on the way are the operator's
-     */
-    if (!realpath(settings->data_dir, dir))
-        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be reached");
-    int len = snprintf(path, sizeof path, "%s/token-service.db", dir);
-    if (len < 0 || (size_t)len >= sizeof path)
+    bool is_there; /* the database */
+};
+
+/* SQLite follows no symbolic link, so that nobody puts one in the file's place; links on the way are the operator's.
+ * ERR_NOT_FOUND: there is no such directory. */
+static struct err find_place(const struct settings *settings, struct place *out)
+{
+    if (!realpath(settings->data_dir, out->dir))
+        return failed(errno == ENOENT ? ERR_NOT_FOUND : ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be reached");
+    int len = snprintf(out->path, sizeof out->path, "%s/token-service.db", out->dir);
+    if (len < 0 || (size_t)len >= sizeof out->path)
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is too long");
-    if (access(path, F_OK) != 0 && errno == ENOENT)
-        TRY(identity_may_begin(dir));
+    out->is_there = access(out->path, F_OK) == 0 || errno != ENOENT;
+    return out->is_there ? OK : identity_may_begin(out->dir);
+}
+
+static struct store_sqlite *new_sqlite(void)
+{
     struct store_sqlite *sqlite = mem_alloc(sizeof *sqlite);
     *sqlite = (struct store_sqlite){ .store.ops = &sqlite_ops };
     random_bytes(&sqlite->next_id, sizeof sqlite->next_id); /* elsewhere than other processes */
@@ -414,13 +452,55 @@ struct err store_sqlite_open(const struct settings *settings, struct store **out
     sqlite->epoch |= 1; /* never 0 */
     pthread_mutex_init(&sqlite->writer.lock, NULL);
     pthread_mutex_init(&sqlite->reader.lock, NULL);
-    struct err err = open_both(sqlite, path);
+    return sqlite;
+}
+
+struct err store_sqlite_open(const struct settings *settings, struct store **out)
+{
+    struct place place;
+    TRY(store_make_dir(settings));
+    struct err err = find_place(settings, &place);
+    if (err.code)
+        return failed(ERR_INVALID_REQUEST, err.why);
+    struct store_sqlite *sqlite = new_sqlite();
+    err = open_both(sqlite, place.path);
     if (!err.code)
-        err = check_identity(sqlite, dir);
+        err = check_identity(sqlite, place.dir);
     if (err.code) {
         close_sqlite(&sqlite->store);
         return err;
     }
     *out = &sqlite->store;
     return OK;
+}
+
+/* Whether the directory could be made: else it is a wrong one, and not one that is empty. */
+static bool has_parent(const char *path)
+{
+    char text[PATH_MAX];
+    return snprintf(text, sizeof text, "%s", path) < PATH_MAX && access(dirname(text), F_OK) == 0;
+}
+
+struct err store_sqlite_look(const struct settings *settings, struct store **out)
+{
+    struct place place = { .is_there = false };
+    struct err err = find_place(settings, &place);
+    if (err.code == ERR_NOT_FOUND && !has_parent(settings->data_dir))
+        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is not there, nor is the directory that it is to be in");
+    if (err.code && err.code != ERR_NOT_FOUND)
+        return err;
+    struct store_sqlite *sqlite = new_sqlite();
+    err = look_into_both(sqlite, place.is_there ? place.path : NOWHERE);
+    if (err.code) {
+        close_sqlite(&sqlite->store);
+        return err;
+    }
+    *out = &sqlite->store;
+    return OK;
+}
+
+bool store_sqlite_exists(const struct settings *settings)
+{
+    struct place place = { .is_there = false };
+    return !find_place(settings, &place).code && place.is_there;
 }

@@ -11,6 +11,7 @@ enum statement {
     LIST_CLIENTS,
     ADD_CLIENT,
     SET_CLIENT_ACTIVE,
+    SET_CLIENT_SECRET,
     LIST_KEYS,
     LIST_PAST_KEYS,
     FIND_KEY,

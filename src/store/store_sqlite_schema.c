@@ -102,6 +102,8 @@ const char *const store_sqlite_texts[STATEMENTS] = {
     [ADD_CLIENT] = "INSERT INTO oauth_clients(" CLIENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
                    "ON CONFLICT DO NOTHING",
     [SET_CLIENT_ACTIVE] = "UPDATE oauth_clients SET is_active = ?2 WHERE client_id = ?1",
+    [SET_CLIENT_SECRET] = "UPDATE oauth_clients SET client_secret_hash = ?2"
+                          " WHERE client_id = ?1 AND client_type = 'confidential'",
     [LIST_KEYS] = "SELECT " KEY_COLUMNS " FROM oauth_jwks WHERE state IN (1, 2, 3) "
                   "ORDER BY created_at DESC, kid LIMIT ?1",
     [LIST_PAST_KEYS] = "SELECT " KEY_COLUMNS " FROM oauth_jwks WHERE state IN (4, 5) AND (NOT ?2 OR disposed_at = 0) "

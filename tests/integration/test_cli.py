@@ -1,9 +1,12 @@
 """The command line: every command, for people and with --json; exit status 0 done, 1 no, 2 a wrong argument or setting,
 3 a part failed; and the files it leaves behind."""
 
+import dataclasses
 import json
+import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -457,19 +460,17 @@ def test_a_key_file_that_does_not_hold_its_key_is_refused(settings, client, tmp_
 
 
 def test_a_data_directory_is_made_and_kept_closed(settings, tmp_path):
-    run("doctor", settings=settings)
+    run("clients", "add", "--id", "a", "--scope", "a", settings=settings)
     assert mode_of(tmp_path / "data") == 0o700
     for umask in (0o000, 0o077):
         folder = tmp_path / f"data-{umask:o}"
-        subprocess.run([BINARY, "doctor"], env=environment(settings | {"TOKEN_DATA_DIR": folder}), check=True,
-                       umask=umask,
-                       capture_output=True, timeout=60)
+        subprocess.run([BINARY, "clients", "add", "--id", "a", "--scope", "a"], check=True, umask=umask,
+                       env=environment(settings | {"TOKEN_DATA_DIR": folder}), capture_output=True, timeout=60)
         assert mode_of(folder) == 0o700
         assert {mode_of(path) for path in folder.iterdir()} == {0o600}
 
 
-def test_an_open_data_directory_is_found_by_the_doctor(settings, tmp_path):
-    run("doctor", settings=settings)
+def test_an_open_data_directory_is_found_by_the_doctor(settings, client, tmp_path):
     (tmp_path / "data").chmod(0o755)
     done = run("doctor", "--json", settings=settings, expect=3)
     assert [each["check"] for each in json.loads(done.stdout) if not each["ok"]] == ["data"]
@@ -484,6 +485,107 @@ def test_a_data_directory_that_cannot_be_is_one_sentence(settings, tmp_path, whe
         assert done.returncode in (2, 3), done
         sentences = [line for line in done.stderr.splitlines() if not line.startswith("{")]
         assert len(sentences) == 1 and "TOKEN_DATA_DIR" in sentences[0], done.stderr
+
+
+# --- what only looks, and output that fails -------------------------------------------------------------------------
+
+LOOKING = [["clients", "list"], ["clients", "list", "--json"], ["keys", "list"], ["keys", "plan"],
+           ["keys", "show", "k"], ["keys", "explain", "k"], ["doctor"], ["doctor", "--json"],
+           ["serve", "--check-config"]]
+
+
+@pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
+def test_what_only_looks_makes_nothing(settings, tmp_path, arguments):
+    """No directory, no store, no key: a server elsewhere, or another user, would find them."""
+    run(*arguments, settings=settings, expect=None)
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "data").mkdir(0o700)
+    run(*arguments, settings=settings, expect=None)
+    assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
+def test_what_only_looks_changes_no_file(settings, client, arguments):
+    issue(settings)
+    folder = Path(settings["TOKEN_DATA_DIR"])
+    before = {path.name: (path.stat().st_mode, path.stat().st_ino) for path in folder.iterdir()}
+    keys = run("keys", "list", "--json", settings=settings).stdout
+    run(*arguments, settings=settings, expect=None)
+    assert {path.name: (path.stat().st_mode, path.stat().st_ino) for path in folder.iterdir()} == before
+    assert run("keys", "list", "--json", settings=settings).stdout == keys
+
+
+def test_the_doctor_says_what_is_not_there_yet(settings):
+    found = {each["check"]: each for each in json.loads(run("doctor", "--json", settings=settings).stdout)}
+    assert all("not there yet" in found[part]["detail"] or "no database yet" in found[part]["detail"]
+               or "no key yet" in found[part]["detail"] for part in ("data", "store", "signer", "sign"))
+
+
+def test_the_doctor_tries_to_listen(settings, client):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("doctor", "--json", settings=settings | {"TOKEN_LISTEN": address}, expect=3)
+        assert [each["check"] for each in json.loads(done.stdout) if not each["ok"]] == ["listen"]
+    run("doctor", settings=settings | {"TOKEN_LISTEN": address})
+
+
+def test_the_doctor_tries_the_tls_files(settings, tmp_path):
+    (tmp_path / "cert.pem").write_text("no certificate")
+    (tmp_path / "key.pem").write_text("no key")
+    files = {"TOKEN_TLS_CERT": str(tmp_path / "cert.pem"), "TOKEN_TLS_KEY": str(tmp_path / "key.pem")}
+    done = run("doctor", "--json", settings=settings | files, expect=3)
+    assert [each["check"] for each in json.loads(done.stdout) if not each["ok"]] == ["tls"]
+
+
+PRINTING = LOOKING[:5] + LOOKING[6:] + [["help"], ["--help"], ["help", "man"], ["help", "markdown"], ["version"],
+                                       ["migrate", "--print"], ["token", "issue", "--client", "web"],
+                                       ["clients", "disable", "web"], ["keys", "rotate"]]
+
+
+@pytest.mark.parametrize("arguments", [each for each in PRINTING if each != ["keys", "show", "k"]], ids=" ".join)
+def test_output_that_fails_is_no_success(settings, client, arguments):
+    issue(settings)
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([BINARY, *arguments], env=environment(settings), stdout=full, stderr=subprocess.PIPE,
+                              text=True, timeout=60, check=False)
+    assert done.returncode == 3, done
+    assert "could not be written" in done.stderr
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("away", ["full", "gone"])
+def test_a_client_whose_secret_could_not_be_shown_gets_another(settings, form, away):
+    """And whoever added it is told so: it is there, and nobody knows its secret."""
+    with open("/dev/full", "w", encoding="ascii") as full:
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        done = subprocess.run([BINARY, "clients", "add", "--id", "web", "--scope", "a", *form],
+                              env=environment(settings), stdout=full if away == "full" else write_end,
+                              stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        os.close(write_end)
+    assert done.returncode == 3 and "clients secret" in done.stderr, done
+    shown = json.loads(run("clients", "secret", "web", "--json", settings=settings).stdout)
+    assert shown["client_id"] == "web" and re.fullmatch("[A-Za-z0-9_-]{43}", shown["client_secret"])
+
+
+def test_a_client_gets_another_secret_and_the_old_one_ends(server):
+    old = server.add_client("rotated", SCOPES)
+    assert server.ask(old).status_code == 200
+    shown = json.loads(server.run("clients", "secret", "rotated", "--json").stdout)
+    server.secrets.add(shown["client_secret"])
+    assert shown["client_secret"] != old.secret
+    new = dataclasses.replace(old, secret=shown["client_secret"])
+    server.until(lambda: server.ask(new).status_code == 200, "the new secret is not taken")
+    server.until(lambda: server.ask(old).status_code == 401, "the old secret is still taken")
+
+
+def test_only_a_client_with_a_secret_gets_another(settings, client):
+    run("clients", "add", "--id", "app", "--scope", "a", "--public", settings=settings)
+    assert "public" in refused("clients", "secret", "app", settings=settings, status=1)
+    assert "no client" in refused("clients", "secret", "none", settings=settings, status=1)
+    assert "name the client" in refused("clients", "secret", settings=settings)
+    text = run("clients", "secret", "web", settings=settings).stdout
+    assert re.search(r"client_secret  [A-Za-z0-9_-]{43}\n", text) and "TOKEN_CLIENT_CACHE_TTL" in text
 
 
 # --- beside a running server ----------------------------------------------------------------------------------------

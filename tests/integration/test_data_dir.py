@@ -119,13 +119,52 @@ def test_another_users_file_that_a_group_can_reach_is_refused(nobodys):
     os.chown(data, 0, NOBODY)
     data.chmod(0o2770)
 
-    def list_clients():
-        return subprocess.run([nobodys / "token-service", "clients", "list"], user=NOBODY, group=NOBODY,
+    def clients(*arguments):
+        return subprocess.run([nobodys / "token-service", "clients", *arguments], user=NOBODY, group=NOBODY,
                               env=environment(DEFAULTS | {"TOKEN_DATA_DIR": str(data)}), extra_groups=[],
                               cwd=nobodys, capture_output=True, text=True, check=False)
 
-    assert list_clients().returncode == 0, "the directory may be root's"
+    assert clients("add", "--id", "a", "--scope", "b").returncode == 0, "the directory may be root's"
     (data / "token-service.db").chmod(0o660)
     os.chown(data / "token-service.db", 1, NOBODY)
-    done = list_clients()
+    done = clients("list")
     assert done.returncode == 2 and "belongs to another user" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+@pytest.mark.parametrize("made", ["before", "by the command"])
+def test_what_root_makes_in_the_services_directory_is_the_services(nobodys, made):
+    """An administrator's `clients add` must leave nothing behind that the service can't use."""
+    data = nobodys / "data"
+    os.chown(nobodys, NOBODY, NOBODY)
+    if made == "before":
+        data.mkdir(0o700)
+        os.chown(data, NOBODY, NOBODY)
+    settings = environment(DEFAULTS | {"TOKEN_DATA_DIR": str(data), "TOKEN_SIGNING_ALG": "ES256"})
+
+    def command(*arguments, **who):
+        return subprocess.run([nobodys / "token-service", *arguments], env=settings, cwd=nobodys, capture_output=True,
+                              text=True, check=False, **who)
+
+    assert command("clients", "add", "--id", "a", "--scope", "b").returncode == 0
+    assert command("token", "issue", "--client", "a").returncode == 0
+    assert {path.stat().st_uid for path in [data, *data.iterdir()]} == {NOBODY}
+    nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    assert command("token", "issue", "--client", "a", **nobody).returncode == 0
+    assert command("doctor", **nobody).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_root_gives_no_file_away_that_has_a_second_name(nobodys):
+    """Whoever owns the directory must not get at another file of root's by a link in it."""
+    data, other = nobodys / "data", nobodys / "of-root"
+    data.mkdir(0o700)
+    other.write_text("of root")
+    other.chmod(0o600)
+    os.link(other, data / "token-service.db-x")
+    (data / "serve.lock").symlink_to(other)
+    os.chown(data, NOBODY, NOBODY)
+    settings = environment(DEFAULTS | {"TOKEN_DATA_DIR": str(data)})
+    subprocess.run([BINARY, "clients", "add", "--id", "a", "--scope", "b"], env=settings, capture_output=True,
+                   check=False)
+    assert other.stat().st_uid == 0 and (data / "token-service.db").stat().st_uid == NOBODY

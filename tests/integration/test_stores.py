@@ -249,6 +249,34 @@ def test_a_lost_database_beside_its_keys_is_not_begun_anew(postgres, make_server
     other.stop()
 
 
+def test_a_clock_that_is_not_the_databases_is_named(database, make_server):
+    """At the start and by the doctor: an instance whose clock is wrong judges tokens by it."""
+    server = make_server(DATABASE_URL=database).start()
+    assert "clock_wrong" not in server.log_path.read_text()
+    found = {each["check"]: each for each in json.loads(server.run("doctor", "--json", expect=None).stdout)}
+    assert found["clock"]["ok"], found
+    server.stop()
+    now_ms = "floor(extract(epoch FROM clock_timestamp() - interval '2 hours') * 1000)::bigint"
+    execute(database, "CREATE OR REPLACE FUNCTION public.token_service_check(args jsonb) RETURNS jsonb LANGUAGE sql AS "
+                      f"$$ SELECT jsonb_build_object('version', 99, 'now_ms', {now_ms}, 'identity', identity) "
+                      "FROM token_service_state WHERE id = 1 $$")
+    server.start()
+    assert "clock_wrong" in server.log_path.read_text()
+    found = {each["check"]: each for each in json.loads(server.run("doctor", "--json", expect=3).stdout)}
+    assert "ahead of the database's" in found["clock"]["detail"]
+
+
+def test_the_doctor_makes_no_key_in_a_fresh_database(database, make_server, tmp_path):
+    """Its file would lie where the doctor ran, and no server elsewhere could start."""
+    server = make_server(DATABASE_URL=database)
+    for _ in range(2):
+        run("doctor", settings=server.settings | {"TOKEN_DATA_DIR": str(tmp_path / "elsewhere")})
+    run("keys", "list", settings=server.settings | {"TOKEN_DATA_DIR": str(tmp_path / "elsewhere")})
+    assert not (tmp_path / "elsewhere").exists()
+    assert rows(database, "SELECT count(*) FROM oauth_jwks WHERE state IS NOT NULL") == [(0,)]
+    server.start()
+
+
 # --- many instances -------------------------------------------------------------------------------------------------
 
 def test_instances_behave_as_one(instances):
@@ -723,7 +751,8 @@ def test_nobody_but_the_services_role_reads_or_calls_anything(database):
             connection.execute("SELECT token_service_call('check', '{}')")
     with psycopg.connect(database) as connection:
         connection.execute("SET LOCAL ROLE service_role")
-        assert connection.execute("SELECT token_service_call('check', '{}')").fetchone()[0]["version"] == 5
+        (told,) = connection.execute("SELECT token_service_call('check', '{}')").fetchone()
+        assert told["version"] == 5 and abs(told["now_ms"] / 1000 - time.time()) < 3600
         connection.execute("SELECT token_service_call('record', %s)", [json.dumps({"tokens": [
             {"kind": "access", "hash": "a", "jti": "", "subject": "s", "client": "c", "scope": "", "audience": [],
              "issued": 1, "expires": 2}], "revocations": []})])

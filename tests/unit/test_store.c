@@ -280,6 +280,28 @@ static void a_disabled_client_is_found_and_says_so(void **state)
     assert_true(got.is_active);
 }
 
+static void a_client_gets_another_secret_and_keeps_the_rest(void **state)
+{
+    OPEN(store);
+    struct client got, client = client_of("one"), open = client_of("pub");
+    unsigned char hash[32];
+    (void)state;
+    memset(hash, 7, sizeof hash);
+    assert_code(store->ops->set_client_secret(store, STR("one"), hash), ERR_NOT_FOUND, "none yet");
+    open.is_public = true;
+    memset(open.secret_hash, 0, 32);
+    assert_ok(store->ops->add_client(store, &client));
+    assert_ok(store->ops->add_client(store, &open));
+    assert_ok(store->ops->set_client_secret(store, STR("one"), hash));
+    assert_ok(store->ops->set_client_secret(store, STR("one"), hash)); /* a second time is no error */
+    assert_ok(store->ops->find_client(store, &arena, STR("one"), &got));
+    assert_memory_equal(got.secret_hash, hash, 32);
+    assert_true(str_eq(got.name, client.name) && str_eq(got.scopes, client.scopes) && got.is_active);
+    assert_code(store->ops->set_client_secret(store, STR("pub"), hash), ERR_NOT_FOUND, "a public one has none");
+    assert_ok(store->ops->find_client(store, &arena, STR("pub"), &got));
+    assert_memory_equal(got.secret_hash, open.secret_hash, 32);
+}
+
 static void clients_are_listed_by_id_up_to_a_maximum(void **state)
 {
     OPEN(store);
@@ -1735,6 +1757,7 @@ int main(int argc, char **argv)
         IN_EACH(a_clients_id_is_taken_once),
         IN_EACH(a_public_client_has_no_secret),
         IN_EACH(a_disabled_client_is_found_and_says_so),
+        IN_EACH(a_client_gets_another_secret_and_keeps_the_rest),
         IN_EACH(clients_are_listed_by_id_up_to_a_maximum),
         IN_EACH(the_first_key_is_kept_and_a_second_is_a_conflict),
         IN_EACH(a_key_goes_through_its_states_and_keeps_the_times),

@@ -246,6 +246,15 @@ BEGIN
     RETURN CASE WHEN FOUND THEN '{}' ELSE '{"error": "not_found"}' END;
 END $$;
 
+CREATE OR REPLACE FUNCTION public.token_service_set_client_secret(args jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, public, extensions, pg_temp SET lock_timeout = '4s' AS $$
+BEGIN
+    PERFORM public.token_service_durably();
+    UPDATE public.oauth_clients SET client_secret = 'sha256:' || (args ->> 'secret_hash')
+    WHERE client_id = args ->> 'id' AND client_type = 'confidential';
+    RETURN CASE WHEN FOUND THEN '{}' ELSE '{"error": "not_found"}' END;
+END $$;
+
 -- --- keys ------------------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION public.token_service_key_json(key public.oauth_jwks) RETURNS jsonb
@@ -657,7 +666,8 @@ DECLARE
     known text;
 BEGIN
     UPDATE public.token_service_state SET checks = checks + 1 WHERE id = 1 RETURNING identity INTO known;
-    RETURN jsonb_build_object('version', 5, 'identity', known);
+    RETURN jsonb_build_object('version', 5, 'identity', known,
+        'now_ms', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint);
 END $$;
 
 CREATE OR REPLACE FUNCTION public.token_service_take_lease(args jsonb) RETURNS jsonb
