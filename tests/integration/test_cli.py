@@ -58,7 +58,8 @@ def test_help_names_every_command_setting_and_exit_status(arguments):
     for line in run("serve", "--check-config").stdout.splitlines():
         name = line.split("=")[0]
         flag = "--" + name.removeprefix("TOKEN_").lower().replace("_", "-")
-        if name in ("DATABASE_URL", "SUPABASE_SERVICE_KEY", "REDIS_URL", "REDIS_SENTINEL_PASSWORD"):  # secrets have none
+        # secrets have none
+        if name in ("DATABASE_URL", "SUPABASE_SERVICE_KEY", "REDIS_URL", "REDIS_SENTINEL_PASSWORD"):
             flag = name
         assert re.search(rf"^  {flag}\s", text, re.M), flag
     assert all(re.search(rf"^  {status}  ", text, re.M) for status in range(4))
