@@ -66,10 +66,10 @@ static void write_reply(struct buf *out, const struct reply *reply)
 /* hiredis may take more than we do (RESP3, larger lists); of what both take, it must make the same. */
 static void check_same(const struct reply *ours, const redisReply *theirs)
 {
-    static const int types[] = { [REPLY_NIL] = REDIS_REPLY_NIL,
-                                 [REPLY_NUMBER] = REDIS_REPLY_INTEGER,
-                                 [REPLY_LIST] = REDIS_REPLY_ARRAY,
-                                 [REPLY_ERROR] = REDIS_REPLY_ERROR };
+    static const int types[] = {
+        [REPLY_NIL] = REDIS_REPLY_NIL,        [REPLY_STATUS] = REDIS_REPLY_STATUS, [REPLY_TEXT] = REDIS_REPLY_STRING,
+        [REPLY_NUMBER] = REDIS_REPLY_INTEGER, [REPLY_LIST] = REDIS_REPLY_ARRAY,    [REPLY_ERROR] = REDIS_REPLY_ERROR,
+    };
     PROMISE(theirs->type == types[ours->kind]);
     if (ours->kind == REPLY_STATUS || ours->kind == REPLY_TEXT || ours->kind == REPLY_ERROR)
         PROMISE(str_eq(ours->text, (struct str){ theirs->str, (size_t)theirs->len }));
