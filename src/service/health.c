@@ -124,6 +124,9 @@ struct err publish_metrics(struct call *call, struct response *response)
     GAUGE("store_up", "Whether the store answered last", atomic_load(&service->store_ok));
     GAUGE("clock_ahead_seconds", "How far the time of day stepped ahead without being believed yet, in seconds",
           atomic_load(&service->clock_ahead_s));
+    if (service->store->ops->now)
+        GAUGE("clock_difference_seconds", "How far this machine's clock is ahead of the database's, in seconds",
+              (double)atomic_load(&service->clock_difference_ms) / 1000);
     GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));
     if (service->replication) {
         GAUGE("cache_up", "Whether Redis answered last", atomic_load(&service->cache_ok));

@@ -29,6 +29,7 @@ struct housekeeping {
     pthread_cond_t wake;
     bool stopping, nudged, keys_wanted;
     struct wall_clock wall;
+    bool clock_is_off;                                /* from the store's, and that was said */
     int64_t check_at, refresh_at, purge_at, usage_at; /* clock_coarse_s() */
     int64_t keys_at;                                  /* clock_coarse_s(); keys are not moved before that */
 };
@@ -45,6 +46,26 @@ static void look_at_clock(struct housekeeping *housekeeping)
     atomic_store(&service->clock_step_s, step_ms / 1000);
     LOG(LOG_WARN, "clock_stepped", LOG_INT("step_ms", step_ms),
         LOG_TEXT_("why", "the system's clock was set; nothing is deleted, and no key moved, because of that"));
+}
+
+/* The clock of a store that instances share is believed before this machine's. */
+static void compare_clocks(struct housekeeping *housekeeping)
+{
+    struct service *service = housekeeping->service;
+    const int64_t tolerance_ms = service->settings->clock_skew_s * 1000;
+    int64_t shared_ms;
+    if (!service->store->ops->now || service->store->ops->now(service->store, &shared_ms).code)
+        return;
+    look_at_clock(housekeeping);
+    wall_clock_compare(&housekeeping->wall, shared_ms, tolerance_ms);
+    const int64_t ahead_ms = housekeeping->wall.wall_ms - shared_ms;
+    const bool is_off = ahead_ms > tolerance_ms || ahead_ms < -tolerance_ms;
+    if (is_off && !housekeeping->clock_is_off)
+        LOG(LOG_WARN, "clock_wrong", LOG_INT("ahead_ms", ahead_ms),
+            LOG_TEXT_("why", "this machine's clock and the database's differ by more than TOKEN_CLOCK_SKEW"));
+    housekeeping->clock_is_off = is_off;
+    atomic_store(&service->clock_difference_ms, ahead_ms);
+    atomic_store(&service->clock_ahead_s, housekeeping->wall.ahead_ms / 1000);
 }
 
 static void check_dependencies(struct service *service)
@@ -114,8 +135,10 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     if (caught_up.code || keyring_reload(service->keyring).code || !atomic_load(&service->store_ok))
         housekeeping->check_at = now; /* the store failed, or did: find out what to tell */
     move_keys(housekeeping, now);
-    if (is_due(&housekeeping->check_at, now, CHECK_INTERVAL_S, nudged))
+    if (is_due(&housekeeping->check_at, now, CHECK_INTERVAL_S, nudged)) {
         check_dependencies(service);
+        compare_clocks(housekeeping);
+    }
     bool changed = service->store->ops->has_changed(service->store); /* perhaps a client was disabled */
     if (is_due(&housekeeping->refresh_at, now, settings->client_cache_s / 3, nudged || changed))
         clients_refresh(service->clients, now);
@@ -177,6 +200,7 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
         atomic_store(&service->store_ok, true); /* so that the first check logs only what fails */
         atomic_store(&service->keys_ok, true);
         check_dependencies(service);
+        compare_clocks(housekeeping);
         housekeeping->check_at = clock_coarse_s() + CHECK_INTERVAL_S;
         housekeeping->keys_at = clock_coarse_s() + KEYS_GRACE_S;
         if (pthread_create(&housekeeping->thread, NULL, run, housekeeping) != 0)

@@ -47,16 +47,32 @@ static struct err read_target(const struct rule_body *body, struct record *recor
     return OK;
 }
 
+/* Now, by this machine's clock and by that of the store which instances share: the later one, since one may be behind
+ * what others issue. But a clock that is ahead by more than clocks may differ counts only for what was issued by it. */
+static struct err read_now(struct service *service, int64_t here_s, int64_t *out)
+{
+    int64_t shared_ms = 0, now_s = here_s, latest_iat = atomic_load(&service->latest_iat);
+    if (service->store->ops->now) {
+        TRY(service->store->ops->now(service->store, &shared_ms));
+        int64_t shared_s = shared_ms / 1000;
+        bool is_far_ahead = here_s - shared_s > service->settings->clock_skew_s;
+        now_s = is_far_ahead || shared_s > here_s ? shared_s : here_s;
+    }
+    *out = latest_iat > now_s ? latest_iat : now_s;
+    return OK;
+}
+
 /* A clock that was set back has issued tokens with a later iat than now, and with an issued_after (rule.h): the rule
  * covers them too. */
-static int64_t decide_before(struct service *service, int64_t asked, int64_t now)
+static struct err decide_before(struct service *service, int64_t asked, int64_t here_s, int64_t *out)
 {
-    int64_t latest_iat = atomic_load(&service->latest_iat), after_rules;
+    int64_t after_rules;
     if (asked == BEFORE_NOW)
-        asked = now > latest_iat ? now : latest_iat;
-    if (rule_clock_is_behind(service, now, &after_rules) && after_rules > asked)
+        TRY(read_now(service, here_s, &asked));
+    if (rule_clock_is_behind(service, here_s, &after_rules) && after_rules > asked)
         asked = after_rules;
-    return asked < CLAIMS_TIME_MAX ? asked : CLAIMS_TIME_MAX;
+    *out = asked < CLAIMS_TIME_MAX ? asked : CLAIMS_TIME_MAX;
+    return OK;
 }
 
 static struct err read_rule(struct call *call, struct record *record)
@@ -73,8 +89,7 @@ static struct err read_rule(struct call *call, struct record *record)
     TRY(read_target(&body, record));
     if (body.before > now + call->service->settings->clock_skew_s)
         return failed(ERR_INVALID_REQUEST, "before lies in the future: what is still to be issued can't be revoked");
-    record->before = decide_before(call->service, body.before, now);
-    return OK;
+    return decide_before(call->service, body.before, now, &record->before);
 }
 
 /* When no caller accepts any of the tokens any more: none lives longer than the longest that a key in force may have

@@ -49,18 +49,19 @@ struct service {
      * other instance. And when it knew last. */
     atomic_llong revocations_known_until_ms, revocations_known_ms;
     atomic_bool store_ok, keys_ok, cache_ok, draining;
-    atomic_bool cache_evicts;        /* the shared cache may drop keys before their end (eviction.h) */
-    _Atomic(const char *) store_why; /* the store's fault, static; NULL when store_ok */
-    _Atomic(const char *) keys_why;  /* the signer's fault, static; NULL when keys_ok */
-    atomic_llong latest_iat;         /* of all tokens issued here */
-    atomic_llong clock_ahead_s;      /* how far the time of day is ahead of what is believed (wall_clock.h) */
-    atomic_llong clock_step_s;       /* the last step of the time of day; 0: it has not stepped */
-    atomic_llong unknown_kid_at;     /* clock_coarse_s() when a token of an unknown key last had the keys read */
-    atomic_size_t jobs_waiting;      /* in the workers' queue */
-    atomic_size_t connections;       /* open */
-    atomic_llong tls_expires_at;     /* s; the certificate that is served; 0: plain HTTP */
-    atomic_size_t request_bytes;     /* memory of the requests in hand */
-    atomic_bool flood_is_over;       /* they took much, and don't any more: housekeeping gives it back to the system */
+    atomic_bool cache_evicts;         /* the shared cache may drop keys before their end (eviction.h) */
+    _Atomic(const char *) store_why;  /* the store's fault, static; NULL when store_ok */
+    _Atomic(const char *) keys_why;   /* the signer's fault, static; NULL when keys_ok */
+    atomic_llong latest_iat;          /* of all tokens issued here */
+    atomic_llong clock_ahead_s;       /* how far the time of day is ahead of what is believed (wall_clock.h) */
+    atomic_llong clock_difference_ms; /* ahead of the clock of a store that instances share */
+    atomic_llong clock_step_s;        /* the last step of the time of day; 0: it has not stepped */
+    atomic_llong unknown_kid_at;      /* clock_coarse_s() when a token of an unknown key last had the keys read */
+    atomic_size_t jobs_waiting;       /* in the workers' queue */
+    atomic_size_t connections;        /* open */
+    atomic_llong tls_expires_at;      /* s; the certificate that is served; 0: plain HTTP */
+    atomic_size_t request_bytes;      /* memory of the requests in hand */
+    atomic_bool flood_is_over;        /* they took much, and don't any more: housekeeping gives it back to the system */
 };
 
 /* A token or a rule that this machine's clock says is over, or is not yet, is kept this long beyond that: the clock may

@@ -4,7 +4,9 @@ undoes no revocation. It is the only clock that these servers are lied to about.
 import contextlib
 import sqlite3
 import time
+import uuid
 
+import psycopg
 import pytest
 
 import tokens
@@ -169,3 +171,61 @@ def test_no_caller_can_say_that_a_token_came_after_a_rule(begin):
     server = begin()
     answer = server.ask(server.agent, claims={"issued_after": 9999999999})
     assert answer.status_code == 400 and "issued_after" in answer.json()["error_description"]
+
+
+# --- a database that instances share ----------------------------------------------------------------------------------
+
+@pytest.fixture
+def pair(postgres, make_server, tmp_path):
+    """Two servers on one database and one folder of keys; the clock of the second is two hours ahead from its start."""
+    if not LIBRARY:
+        pytest.skip("there is no libfaketime here: Debian's package of that name")
+    clocks = []
+    for ahead_s in (0, 2 * HOUR):
+        folder = tmp_path / str(ahead_s)
+        folder.mkdir()
+        clocks.append(Clock(folder, ahead_s))
+    shared = {"DATABASE_URL": postgres.database(f"clocks-{uuid.uuid4().hex[:8]}"), "TOKEN_DATA_DIR": str(tmp_path / "data")}
+    (tmp_path / "data").mkdir(mode=0o700)
+    servers = []
+    for clock, interval in zip(clocks, (3600, 1), strict=True):
+        servers.append(make_server(**(shared | clock.settings), TOKEN_PURGE_INTERVAL=interval).start())
+        servers[-1].clock = clock
+    servers[0].agent = servers[0].add_client("agent")
+    for server in servers:
+        server.agent = servers[0].agent
+        server.secrets.add(server.agent.secret)
+        server.until(lambda server=server: server.get("/health/ready").status_code == 200, "it is not ready")
+    return servers
+
+
+def test_a_clock_that_is_not_the_databases_is_told_while_serving(pair):
+    right, ahead = pair
+    ahead.until(lambda: abs(ahead.metric("clock_difference_seconds") - 2 * HOUR) < 60, "the difference is not told")
+    assert [event for event in ahead.events("clock_wrong") if event["level"] == "warn"]
+    assert abs(right.metric("clock_difference_seconds")) < 30 and not right.events("clock_wrong")
+
+
+def test_an_instance_whose_clock_is_ahead_purges_nothing_of_the_others(pair):
+    right, ahead = pair
+    token = revoked_token(right)  # an access token: over for a clock that is two hours ahead
+    with psycopg.connect(ahead.settings["DATABASE_URL"], autocommit=True) as database:
+        for _ in range(2):  # whole purges that began after that
+            database.execute("INSERT INTO token_service_revocations(token_hash, reason, revoked_by, revoked_at, "
+                             "expires_at) VALUES (repeat('0', 64), '', '', now(), now() - interval '3 days')")
+            ahead.until(lambda: database.execute("SELECT count(*) FROM token_service_revocations WHERE token_hash = "
+                                                 "repeat('0', 64)").fetchone() == (0,), "what ended long ago stays")
+    right.stop()
+    right.start()
+    assert not right.is_active(right.agent, token)
+
+
+def test_a_rule_made_by_a_clock_that_is_ahead_goes_by_the_databases(pair):
+    right, ahead = pair
+    old = right.token(right.agent), ahead.token(ahead.agent, tokenType="refresh")
+    answer = ahead.post("/admin/revocations", auth=ahead.agent, json={"everything": True})
+    assert answer.status_code == 200
+    right.until(lambda: not right.is_active(right.agent, old[0]), "the rule is not heard of")
+    new = right.token(right.agent)
+    assert right.is_active(right.agent, new)
+    assert not ahead.is_active(ahead.agent, old[1])
