@@ -173,7 +173,7 @@ def test_no_caller_can_say_that_a_token_came_after_a_rule(begin):
     assert answer.status_code == 400 and "issued_after" in answer.json()["error_description"]
 
 
-# --- a database that instances share ----------------------------------------------------------------------------------
+# --- a database that instances share -----------------------------------------------------------------------------
 
 @pytest.fixture
 def pair(postgres, make_server, tmp_path):
