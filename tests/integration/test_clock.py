@@ -185,7 +185,8 @@ def pair(postgres, make_server, tmp_path):
         folder = tmp_path / str(ahead_s)
         folder.mkdir()
         clocks.append(Clock(folder, ahead_s))
-    shared = {"DATABASE_URL": postgres.database(f"clocks-{uuid.uuid4().hex[:8]}"), "TOKEN_DATA_DIR": str(tmp_path / "data")}
+    shared = {"DATABASE_URL": postgres.database(f"clocks-{uuid.uuid4().hex[:8]}"),
+              "TOKEN_DATA_DIR": str(tmp_path / "data")}
     (tmp_path / "data").mkdir(mode=0o700)
     servers = []
     for clock, interval in zip(clocks, (3600, 1), strict=True):
