@@ -12,6 +12,7 @@ from contextlib import closing
 import pytest
 
 import tokens
+from clock import HOUR, LIBRARY, Clock
 from service import SCOPES
 from wire import PATIENCE_S, Broken, Closed, post
 
@@ -135,16 +136,16 @@ def test_a_refused_bearer_is_no_caller(server, agent):
 
 @pytest.mark.parametrize("target", [{"subject": "greta"}, {"clientId": "owner"}, {"sessionId": "s-greta"}])
 def test_no_token_is_handed_out_that_would_be_refused_at_once(server, agent, owner, target):
+    """A rule may be some seconds ahead of this clock: what is issued by who knows of it says that it came later."""
     members = {"subject": "greta", "clientId": "owner", "claims": {"sid": "s-greta"}}
-    revoke_by(server, agent, before=int(time.time()) + 20, **target)  # within what clocks may differ
+    before = revoke_by(server, agent, before=int(time.time()) + 20, **target)["before"]
     for kind in KINDS:
-        answer = server.ask(agent, tokenType=kind, **members)
-        assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
-        assert answer.headers["Retry-After"] == "1"
-    assert not server.rows("SELECT 1 FROM oauth_refresh_tokens WHERE subject = 'greta' AND issued_at >= ?",
-                           int(time.time()) - 1)
+        token = patient_token(server, agent, tokenType=kind, **members)
+        claims = tokens.claims_of(token)
+        assert max(claims["iat"], claims.get("issued_after", 0)) > before
+        assert good(server, agent, token)
     other = members | {"subject": "hugo", "clientId": "agent", "claims": {"sid": "s-hugo"}}
-    assert good(server, agent, server.token(agent, **other))
+    assert "issued_after" not in tokens.claims_of(server.token(agent, **other))
 
 
 @pytest.mark.parametrize("sid", [1, 1.5, None, True, ["s"], {"s": 1}])
@@ -252,17 +253,23 @@ def test_a_client_with_a_longer_life_of_its_own_is_reckoned_with(make_server):
         assert server.rows("SELECT expires_at FROM revocations") == [(answer["before"] + 40000000 + 301,)]
 
 
-def test_a_rule_ends_with_its_last_token(make_server):
+def test_a_rule_ends_with_its_last_token(make_server, tmp_path):
+    """And the margin by which clocks may be off: two days ago it was made, for tokens that lived for seconds."""
+    if not LIBRARY:
+        pytest.skip("there is no libfaketime here: Debian's package of that name")
+    clock = Clock(tmp_path, -48 * HOUR)
     short = {f"TOKEN_{kind}_TTL{most}": 2 for kind in ("ACCESS", "REFRESH", "ID") for most in ("", "_MAX")}
-    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CLOCK_TOLERANCE_MAX=0, TOKEN_PURGE_INTERVAL=1, **short) as server:
-        agent = server.add_client("agent")
-        revoke_by(server, agent, subject="lea")
-        assert server.metric("revocation_rules") == 1
-        held = server.metric("revocations_bytes")
-        assert held > 0
-        server.until(lambda: server.metric("revocation_rules") == 0, "the rule is held for ever")
-        server.until(lambda: server.rows("SELECT count(*) FROM revocations") == [(0,)], "the row is kept for ever")
-        assert good(server, agent, patient_token(server, agent, subject="lea"))
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CLOCK_TOLERANCE_MAX=0, TOKEN_PURGE_INTERVAL=1,
+                         **(short | clock.settings)).start()
+    agent = server.add_client("agent")
+    revoke_by(server, agent, subject="lea")
+    assert server.metric("revocation_rules") == 1 and server.metric("revocations_bytes") > 0
+    server.stop()
+    clock.set(0)
+    server.start()
+    server.until(lambda: server.metric("revocation_rules") == 0, "the rule is held for ever")
+    server.until(lambda: server.rows("SELECT count(*) FROM revocations") == [(0,)], "the row is kept for ever")
+    assert good(server, agent, patient_token(server, agent, subject="lea"))
 
 
 def test_there_is_an_end_to_rules_and_none_to_what_they_promise(make_server):
@@ -279,7 +286,7 @@ def test_there_is_an_end_to_rules_and_none_to_what_they_promise(make_server):
             ((hashlib.sha256(f"sub:u{at}".encode()).digest(), now + 10_000, now, now, f"u{at}") for at in range(many)))
     server.start()
     assert server.metric("revocation_rules") == many
-    assert server.metric("revocations_bytes") < 130 * many + 100_000
+    assert server.metric("revocations_bytes") < 152 * many + 100_000
     answer = rule(server, agent, subject="rosa")
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
     assert server.metric("rules_full_total") == 1
