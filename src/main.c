@@ -79,8 +79,8 @@ static const struct command commands[] = {
     { "clients",
       command_clients,
       "Says who may call. add prints client_id and client_secret, once; secret makes another.",
-      { "add --id ID --scope \"A B\" [--name NAME] [--public] [--access-ttl S]\n"
-        "[--refresh-ttl S] [--id-ttl S] [--json]",
+      { ("add --id ID --scope \"A B\" [--name NAME] [--public] [--access-ttl S]\n"
+         "[--refresh-ttl S] [--id-ttl S] [--json]"),
         "list [--json]", "secret ID [--json]", "disable ID", "enable ID" } },
     { "keys",
       command_keys,
