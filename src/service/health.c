@@ -64,6 +64,12 @@ static void write_cache(struct buf *body, struct service *service)
     buf_add(body, STR("}"));
 }
 
+bool may_see_inside(const struct call *call)
+{
+    int64_t access = call->service->settings->metrics;
+    return access == METRICS_ANY || (access == METRICS_LOOPBACK && call->request->is_on_this_machine);
+}
+
 struct err health_ready(struct call *call, struct response *response)
 {
     struct service *service = call->service;
@@ -91,8 +97,9 @@ struct err health_ready(struct call *call, struct response *response)
     buf_add(body, STR("}"));
     write_clock(body, service);
     write_cache(body, service);
-    write_kind(body, STR("signer"), service->signer->ops->name, atomic_load(&service->keys_why));
-    write_kind(body, STR("store"), service->store->ops->name, atomic_load(&service->store_why));
+    bool inside = may_see_inside(call);
+    write_kind(body, STR("signer"), service->signer->ops->name, inside ? atomic_load(&service->keys_why) : NULL);
+    write_kind(body, STR("store"), service->store->ops->name, inside ? atomic_load(&service->store_why) : NULL);
     buf_add(body, STR("}"));
     return OK;
 }

@@ -132,15 +132,12 @@ static struct err check_access(struct call *call, const struct route *route, str
                                enum answered *answered)
 {
     struct err failure = OK;
-    int64_t access = call->service->settings->metrics;
     *answered = ANSWERED;
     switch (route->access) {
     case OPEN:
         return OK;
     case METRICS:
-        return access == METRICS_ANY || (access == METRICS_LOOPBACK && call->request->is_on_this_machine)
-                   ? OK
-                   : failed(ERR_NOT_FOUND, "there is nothing at this path");
+        return may_see_inside(call) ? OK : failed(ERR_NOT_FOUND, "there is nothing at this path");
     case CALLER:
     case ANY_CLIENT:
         break;

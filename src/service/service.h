@@ -135,6 +135,8 @@ struct err publish_index(struct call *call, struct response *response);
 struct err publish_jwks(struct call *call, struct response *response);
 struct err publish_revocations(struct call *call, struct response *response);
 struct err health_live(struct call *call, struct response *response);
+/* Whether this caller may see /metrics, and the inside of what fails: names of hosts and files (TOKEN_METRICS). */
+bool may_see_inside(const struct call *call);
 struct err health_ready(struct call *call, struct response *response);
 struct err publish_metrics(struct call *call, struct response *response);
 

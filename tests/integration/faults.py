@@ -363,9 +363,9 @@ class PostgresFailOver(Fault):
     def end(self):
         if self.cluster.rotation:
             self.cluster.rotation.join()
+        lagged_since = time.time() - 2  # what was begun before, and is recorded only now, is lost as well
         self.standby.has_all_of(self.cluster.postgres)
         self.standby.fall_behind()
-        lagged_since = time.time()
         time.sleep(self.LAG_S)
         self.cluster.fail_over(self.standby, lagged_since)
 

@@ -240,7 +240,9 @@ def test_a_locked_store_is_answered_503_and_nothing_acknowledged_is_lost(make_se
         server.until(lambda: server.get("/health/ready").status_code == 503, "it says that it is ready")
         assert server.get("/health/ready").json() == {
             "status": "failing", "checks": {"store": "failing", "keys": "ok"}, "signer": {"kind": "local"},
-            "store": {"kind": "sqlite"}}
+            "store": {"kind": "sqlite", "why": "the store failed; see the log"}}
+        stranger = server.get("/health/ready", headers={"X-Forwarded-For": "192.0.2.1"})  # through a proxy
+        assert stranger.status_code == 503 and stranger.json()["store"] == {"kind": "sqlite"}
         assert server.get("/health/live").status_code == 200
         assert server.metric("store_up") == 0
         assert not server.is_active(agent, victim), "whose revocation is not recorded is still let in nowhere"
