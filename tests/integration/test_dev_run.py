@@ -7,6 +7,7 @@ import subprocess
 import threading
 from contextlib import contextmanager
 
+import pytest
 import requests
 
 from node import NODE
@@ -91,6 +92,20 @@ def test_a_port_that_is_taken_is_told_before_anything_else(tmp_path):
         said, _ = process.communicate(timeout=PATIENCE_S * 4)
     assert process.returncode != 0 and "there is a server already at 127.0.0.1:" in said
     assert "SECRET" not in said and "serving" not in said and not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("settings", "why"), [
+    ({"TOKEN_LISTEN": "192.0.2.1:8080"}, "TOKEN_LISTEN 192.0.2.1:8080: this machine has no such address"),
+    ({"TOKEN_TLS_CERT": "/nope", "TOKEN_TLS_KEY": "/nope"}, "TOKEN_TLS_CERT /nope: No such file or directory"),
+    ({"REDIS_URL": "rediss://127.0.0.1:1", "REDIS_CA_FILE": "/nope"}, "REDIS_CA_FILE (/nope)"),
+    ({"KMS_KEY_ID": "alias/none", "AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL_KMS": "http://127.0.0.1:1",
+      "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}, "127.0.0.1:1"),
+])
+def test_what_serving_refuses_is_told_before_a_secret_is(tmp_path, settings, why):
+    process = run(tmp_path / "data", **({"TOKEN_LISTEN": "127.0.0.1:0"} | settings))
+    said, _ = process.communicate(timeout=PATIENCE_S * 4)
+    assert process.returncode != 0 and why in said, said
+    assert "SECRET" not in said and "serving on" not in said and not (tmp_path / "data").exists()
 
 
 def test_it_says_how_it_is_called(tmp_path):
