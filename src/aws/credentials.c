@@ -38,6 +38,7 @@ struct credentials {
     bool is_refreshing;   /* by one caller */
     bool is_extended;     /* the current ones had expired when they came, and are used all the same */
     int64_t not_before_s; /* the next refresh, after one that failed or was asked for */
+    int64_t wait_s;       /* how far ahead that lay then */
     struct err last;      /* of the last refresh */
 };
 
@@ -224,6 +225,12 @@ static bool lasts_until(const struct held *held, int64_t at_s)
     return held && (held->view.expires_s == 0 || at_s < held->view.expires_s);
 }
 
+/* A time that lies further ahead than it did when it was planned: the clock was set back, and says nothing of it. */
+static bool waits(const struct credentials *credentials, int64_t now_s)
+{
+    return now_s < credentials->not_before_s && credentials->not_before_s - now_s <= credentials->wait_s;
+}
+
 static bool may_be_used(const struct held *held, int64_t now_s)
 {
     return held && (held->outlives_expiry || lasts_until(held, now_s));
@@ -244,6 +251,7 @@ static void plan_next(struct credentials *credentials, const struct held *fresh,
     const int64_t end_s = fresh ? fresh->view.expires_s : 0;
     if (!credentials->is_refused && end_s > now_s && end_s < credentials->not_before_s)
         credentials->not_before_s = end_s; /* so short a life is no reason to use them beyond it */
+    credentials->wait_s = credentials->not_before_s - now_s;
 }
 
 /* With the lock, which is given up while the sources are asked. */
@@ -271,8 +279,7 @@ static bool has_usable(const struct credentials *credentials, int64_t now_s)
 {
     if (lasts_until(credentials->current, now_s + CREDENTIALS_EARLY_S) && !credentials->is_refused)
         return true;
-    return may_be_used(credentials->current, now_s) &&
-           (credentials->is_refreshing || now_s < credentials->not_before_s);
+    return may_be_used(credentials->current, now_s) && (credentials->is_refreshing || waits(credentials, now_s));
 }
 
 struct err credentials_get(struct credentials *credentials, int64_t now_s, const struct aws_credentials **out)
@@ -282,7 +289,7 @@ struct err credentials_get(struct credentials *credentials, int64_t now_s, const
     while (!has_usable(credentials, now_s)) {
         if (credentials->is_refreshing) {
             pthread_cond_wait(&credentials->refreshed, &credentials->lock);
-        } else if (credentials->last.code && now_s < credentials->not_before_s) {
+        } else if (credentials->last.code && waits(credentials, now_s)) {
             err = credentials->last;
             break;
         } else {

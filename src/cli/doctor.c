@@ -4,6 +4,8 @@
 #include "cli/cli.h"
 #include "observe/log.h"
 #include "service/clock_check.h"
+#include "service/clock_step.h"
+#include "store/data_dir.h"
 #include "service/eviction.h"
 #include <errno.h>
 #include <stdio.h>
@@ -94,19 +96,20 @@ static struct err check_cache(struct service *service)
     return err;
 }
 
-static struct err check_dir(const struct settings *settings, const char **note)
+static struct err check_dir(struct app *app, const char **note)
 {
+    const char *dir = app->settings.data_dir;
     struct stat about;
     *note = "the data directory is the service's alone";
-    if (stat(settings->data_dir, &about) != 0 && errno == ENOENT) {
+    if (stat(dir, &about) != 0 && errno == ENOENT) {
         *note = "the data directory is not there yet: the first start makes it";
         return OK;
     }
-    if (stat(settings->data_dir, &about) != 0 || !S_ISDIR(about.st_mode))
+    if (stat(dir, &about) != 0 || !S_ISDIR(about.st_mode))
         return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR is no directory that can be reached");
-    if (about.st_mode & (S_IRWXG | S_IRWXO))
-        return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR is open to others: chmod 700 it");
-    return OK;
+    if (about.st_mode & S_IRWXG)
+        *note = "a group can reach the data directory: a start takes its rights to our own files away";
+    return data_dir_check(&app->arena, dir, false);
 }
 
 /* A server that runs has it: then that is the answer. */
@@ -117,17 +120,24 @@ static struct err check_listen(const struct app *app, const char **note)
     return err.code && app_is_served(&app->settings) ? OK : err;
 }
 
-static struct err check_clock(struct app *app)
+/* Beside what the clock shows now: what a server saw of it. */
+static struct err check_clock(struct app *app, const char **note)
 {
+    int64_t at_s, step_ms;
+    *note = "after this program was made";
+    if (clock_step_last(&app->settings, &at_s, &step_ms))
+        *note = arena_printf(&app->arena, "it was set by %+lld s %lld minutes ago, while a server ran",
+                             (long long)(step_ms / 1000), (long long)((time(NULL) - at_s) / 60))
+                    .at;
     return clock_check(&app->arena, &app->settings, app->service.store);
 }
 
-static struct err check_files(const struct settings *settings)
+static const char *note_of_files(const struct settings *settings)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < (rlim_t)settings->connections + 64)
-        return failed(ERR_UNAVAILABLE, "fewer files may be open than TOKEN_CONNECTIONS needs: raise ulimit -n");
-    return OK;
+        return "fewer connections than TOKEN_CONNECTIONS will be taken at once: raise ulimit -n";
+    return "enough may be open";
 }
 
 /* A sentence may hold a value that was set, in quotes. */
@@ -217,8 +227,8 @@ static int examine(struct app *app, bool json)
 {
     enum { CLOCK, FILES, OPEN, DATA, LISTEN, TLS, STORE, CACHE, SIGNER, SIGN, STANDBY, FINDINGS };
     struct finding found[FINDINGS] = {
-        [CLOCK] = { "clock", OK, "after this program was made" },
-        [FILES] = { "files", OK, "enough may be open" },
+        [CLOCK] = { .part = "clock" },
+        [FILES] = { "files", OK, note_of_files(&app->settings) },
         [OPEN] = { "open", OK, "the settings fit together" },
         [DATA] = { .part = "data" },
         [LISTEN] = { .part = "listen" },
@@ -230,13 +240,12 @@ static int examine(struct app *app, bool json)
         [STANDBY] = { "standby", untried, "" },
     };
     app->service.settings = &app->settings;
-    found[FILES].err = check_files(&app->settings);
     found[OPEN].err = lifecycle_check(&app->arena, &app->settings);
-    found[DATA].err = check_dir(&app->settings, &found[DATA].note);
+    found[DATA].err = check_dir(app, &found[DATA].note);
     found[LISTEN].err = check_listen(app, &found[LISTEN].note);
     found[TLS].err = app_try_tls(app, &found[TLS].note);
     found[STORE].err = look_at_store(app, &found[STORE].note);
-    found[CLOCK].err = check_clock(app);
+    found[CLOCK].err = check_clock(app, &found[CLOCK].note);
     found[CACHE].err = look_at_cache(app, &found[CACHE].note);
     found[SIGNER].err = app->service.store ? look_at_signer(app, &found[SIGNER].note) : untried;
     if (!found[STORE].err.code && !found[SIGNER].err.code)

@@ -4,6 +4,7 @@
 #include "base/wall_clock.h"
 #include "observe/log.h"
 #include "service/catchup.h"
+#include "service/clock_step.h"
 #include "service/clients.h"
 #include "service/replication.h"
 #include "service/usage.h"
@@ -44,6 +45,7 @@ static void look_at_clock(struct housekeeping *housekeeping)
         return;
     metrics_count(COUNT_CLOCK_STEPS, 1);
     atomic_store(&service->clock_step_s, step_ms / 1000);
+    clock_step_note(service->settings, housekeeping->wall.wall_ms / 1000, step_ms);
     LOG(LOG_WARN, "clock_stepped", LOG_INT("step_ms", step_ms),
         LOG_TEXT_("why", "the system's clock was set; nothing is deleted, and no key moved, because of that"));
 }

@@ -2,6 +2,7 @@
 undoes no revocation. It is the only clock that these servers are lied to about."""
 
 import contextlib
+import json
 import sqlite3
 import time
 import uuid
@@ -71,6 +72,10 @@ def test_a_step_is_told(begin, hours):
     assert abs(told["stepped_seconds"] - hours * HOUR) < 60
     assert (told["ahead_seconds"] > 0) == (hours > 0)
     assert (server.metric("clock_ahead_seconds") > 0) == (hours > 0)
+    (found,) = [each for each in json.loads(server.run("doctor", "--json", expect=None).stdout)
+                if each["check"] == "clock"]
+    assert ("it was set by" in found["detail"]) == found["ok"]  # of a program made in the last two hours it is worse
+    assert found["ok"] or hours < 0
 
 
 def test_a_clock_that_runs_ahead_for_a_time_brings_no_revoked_token_back(begin):

@@ -439,6 +439,20 @@ static void old_ones_serve_until_they_expire_when_no_new_ones_can_be_had(void **
     (void)state;
 }
 
+/* A wait that was planned by a clock which was hours ahead is over when that is set right. */
+static void a_clock_that_is_set_back_holds_nobody_up(void **state)
+{
+    from_a_container();
+    atomic_store(&failures, 1000);
+    assert_row(strstr(got_at(NOW_S + 7200), "refused"), "none");
+    int asked = atomic_load(&server->requests);
+    assert_row(strstr(got_at(NOW_S + 7200), "refused"), "and not asked again at once");
+    assert_int_equal(atomic_load(&server->requests), asked);
+    atomic_store(&failures, 0);
+    assert_string_equal(got_at(NOW_S), "ASIA0 s t");
+    (void)state;
+}
+
 static void refused_ones_are_fetched_anew_but_not_at_every_call(void **state)
 {
     const struct aws_credentials *held = NULL;
@@ -743,8 +757,9 @@ RUN_WITH(open_client, close_client, CASE(the_environment_comes_first), CASE(half
          CASE(an_instance_gives_its_roles_credentials_for_a_session_token),
          CASE(they_are_kept_and_refreshed_before_they_expire),
          CASE(old_ones_serve_until_they_expire_when_no_new_ones_can_be_had),
-         CASE(refused_ones_are_fetched_anew_but_not_at_every_call), CASE(expired_ones_are_not_used),
-         CASE(many_threads_share_one_refresh), CASE(an_instances_credentials_are_used_expired_and_asked_for_again),
+         CASE(a_clock_that_is_set_back_holds_nobody_up), CASE(refused_ones_are_fetched_anew_but_not_at_every_call),
+         CASE(expired_ones_are_not_used), CASE(many_threads_share_one_refresh),
+         CASE(an_instances_credentials_are_used_expired_and_asked_for_again),
          CASE(an_instances_credentials_outlive_its_metadata), CASE(what_may_pass_is_asked_again),
          CASE(sts_is_asked_again_for_what_may_pass), CASE(an_environment_may_say_when_it_expires),
          CASE(the_region_is_looked_for_in_its_order), CASE(what_cannot_be_reached_is_named),
