@@ -285,6 +285,11 @@ static void set_limits(void)
     mallopt(M_ARENA_MAX, 2); /* an arena a thread would cost megabytes; the hot path hardly allocates */
 }
 
+struct err app_try_data_dir(struct app *app)
+{
+    return data_dir_check(&app->arena, app->settings.data_dir, false);
+}
+
 struct err app_try_listen(const struct app *app)
 {
     struct listeners listeners = { .count = 0 };

@@ -26,6 +26,8 @@ MUST_USE struct err app_look(struct app *app);
 /* For `doctor`, which has looked: who signs, and what instances share. Neither makes anything. */
 MUST_USE struct err app_look_at_signer(struct app *app);
 MUST_USE struct err app_look_at_cache(struct app *app);
+/* Whether the data directory and what lies in it is this user's alone; changes nothing (store/data_dir.h). */
+MUST_USE struct err app_try_data_dir(struct app *app);
 /* Whether the address of TOKEN_LISTEN can be had, and TOKEN_TLS_CERT and _KEY be used now; both are given back. *note:
  * what there is to say when all is well; static. */
 MUST_USE struct err app_try_listen(const struct app *app);

@@ -5,7 +5,6 @@
 #include "observe/log.h"
 #include "service/clock_check.h"
 #include "service/clock_step.h"
-#include "store/data_dir.h"
 #include "service/eviction.h"
 #include <errno.h>
 #include <stdio.h>
@@ -109,7 +108,7 @@ static struct err check_dir(struct app *app, const char **note)
         return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR is no directory that can be reached");
     if (about.st_mode & S_IRWXG)
         *note = "a group can reach the data directory: a start takes its rights to our own files away";
-    return data_dir_check(&app->arena, dir, false);
+    return app_try_data_dir(app);
 }
 
 /* A server that runs has it: then that is the answer. */
