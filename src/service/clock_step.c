@@ -1,5 +1,6 @@
-/* service/clock_step.c: one line, "<seen at, s> <step, ms>", in a file of the data directory. */
+/* service/clock_step.c: one line, "<seen at, s> ahead|back <by, ms>", in a file of the data directory. */
 #include "service/clock_step.h"
+#include "service/shared_rules.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -19,25 +20,27 @@ void clock_step_note(const struct settings *settings, int64_t at_s, int64_t step
     int file = open_file(settings, O_WRONLY | O_CREAT | O_TRUNC);
     if (file < 0)
         return;
-    (void)dprintf(file, "%lld %lld\n", (long long)at_s, (long long)step_ms);
+    (void)dprintf(file, "%lld %s %lld\n", (long long)at_s, step_ms < 0 ? "back" : "ahead",
+                  (long long)(step_ms < 0 ? -step_ms : step_ms));
     close(file);
 }
 
 bool clock_step_last(const struct settings *settings, int64_t *at_s, int64_t *step_ms)
 {
     char line[LINE_ROOM];
-    long long at, step;
+    struct str rest, first, way;
     int file = open_file(settings, O_RDONLY);
     if (file < 0)
         return false;
-    ssize_t len = read(file, line, sizeof line - 1);
+    ssize_t len = read(file, line, sizeof line);
     close(file);
-    if (len <= 0)
+    if (len <= 0 || line[len - 1] != '\n')
         return false;
-    line[len] = '\0';
-    if (sscanf(line, "%18lld %18lld", &at, &step) != 2)
+    rest = (struct str){ line, (size_t)len - 1 };
+    if (!str_cut(&rest, ' ', &first) || !str_cut(&rest, ' ', &way) || !read_seconds(first, at_s) ||
+        !read_seconds(rest, step_ms))
         return false;
-    *at_s = at;
-    *step_ms = step;
+    if (str_eq(way, STR("back")))
+        *step_ms = -*step_ms;
     return true;
 }
