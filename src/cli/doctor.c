@@ -106,6 +106,8 @@ static struct err check_dir(struct app *app, const char **note)
     }
     if (stat(dir, &about) != 0 || !S_ISDIR(about.st_mode))
         return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR is no directory that can be reached");
+    if (about.st_mode & S_IRWXO)
+        return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR is open to others: chmod 700 it");
     if (about.st_mode & S_IRWXG)
         *note = "a group can reach the data directory: a start takes its rights to our own files away";
     return app_try_data_dir(app);
