@@ -211,6 +211,15 @@ class Server:
     def events(self, name):
         return [entry for entry in map(json.loads, self.log.splitlines()) if entry["event"] == name]
 
+    def told(self, name):
+        """Events of that name, once there is one: a line is written in its own time, not before the answer is sent."""
+        self.until(lambda: self.events(name), f"not in the log: {name}")
+        return self.events(name)
+
+    def names(self, words):
+        """Waits until the log holds them."""
+        self.until(lambda: words in self.log, f"not in the log: {words}")
+
     def check_log(self):
         """One JSON object a line, no sanitizer's report, nothing secret."""
         text = self.log

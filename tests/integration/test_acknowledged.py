@@ -336,7 +336,7 @@ def test_a_wait_for_the_standby_that_was_cancelled_is_no_success(database, make_
     standby_away()
     answer, cancelled = cancelling_each_wait(database, ask)
     assert (cancelled >= 2, answer.status_code) == (True, 503), (cancelled, answer.text, server.log[-1500:])
-    assert server.events("database_lost")
+    assert server.told("database_lost")
     execute(database, "ALTER SYSTEM RESET synchronous_standby_names")
     execute(database, "SELECT pg_reload_conf()")
     server.until(lambda: ask().status_code == 200, "it has not recovered")

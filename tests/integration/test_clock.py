@@ -66,7 +66,7 @@ def test_a_step_is_told(begin, hours):
     server = begin()
     assert "clock" not in server.get("/health/ready").json()
     set_clock(server, hours * HOUR)
-    (event,) = server.events("clock_stepped")
+    (event,) = server.told("clock_stepped")
     assert event["level"] == "warn" and abs(event["step_ms"] / 1000 - hours * HOUR) < 60
     told = server.get("/health/ready").json()["clock"]
     assert abs(told["stepped_seconds"] - hours * HOUR) < 60
@@ -208,7 +208,7 @@ def pair(postgres, make_server, tmp_path):
 def test_a_clock_that_is_not_the_databases_is_told_while_serving(pair):
     right, ahead = pair
     ahead.until(lambda: abs(ahead.metric("clock_difference_seconds") - 2 * HOUR) < 60, "the difference is not told")
-    assert [event for event in ahead.events("clock_wrong") if event["level"] == "warn"]
+    assert [event for event in ahead.told("clock_wrong") if event["level"] == "warn"]
     assert abs(right.metric("clock_difference_seconds")) < 30 and not right.events("clock_wrong")
 
 

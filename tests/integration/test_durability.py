@@ -250,7 +250,7 @@ def test_a_locked_store_is_answered_503_and_nothing_acknowledged_is_lost(make_se
     server.until(lambda: server.get("/health/ready").status_code == 200, "it never says that it is ready again")
     assert server.metric("store_up") == 1
     assert server.revoke(agent, victim).status_code == 200, "a repeated revocation is recorded"
-    assert server.events("store_failing") and server.events("store_recovered")
+    assert server.told("store_failing") and server.told("store_recovered")
     server.kill()
     server.start()
     assert server.is_active(agent, kept)
@@ -326,7 +326,7 @@ def test_a_database_that_is_replaced_under_the_server_acknowledges_nothing(make_
     assert server.revoke(agent, token).status_code == 503
     assert server.ask(agent).status_code == 503
     server.until(lambda: server.get("/health/ready").status_code == 503, "it says that it is ready")
-    assert any("restart" in event["why"] for event in server.events("store_failing"))
+    assert any("restart" in event["why"] for event in server.told("store_failing"))
     kept.rename(path)
     server.until(lambda: server.revoke(agent, token).status_code == 200, "it is back, and not taken")
     server.until(lambda: server.get("/health/ready").status_code == 200, "it has not recovered")

@@ -122,7 +122,7 @@ def test_a_policy_that_may_evict_is_said_and_strict_is_not_ready_beside_it(start
     assert "noeviction" in answer.json()["cache"]["why"]
     assert ready(server) == (strictness == "bounded")
     assert answer.json()["checks"]["cache"] == ("ok" if strictness == "bounded" else "failing")
-    event, = server.events("redis_may_evict")
+    event, = server.told("redis_may_evict")
     assert (event["policy"], event["level"]) == (policy, "error" if strictness == "strict" else "warn")
     done = server.run("doctor", expect=3 if strictness == "strict" else 0)
     assert "noeviction" in done.stdout + done.stderr

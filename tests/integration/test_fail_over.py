@@ -123,8 +123,8 @@ def test_what_was_acknowledged_before_a_fail_over_is_refused_and_kept_after_it(s
               "a revoked token is good at an instance", WITHIN_S)
         until(lambda: status_of(server, agent, kept) == 200, "a good token is refused", WITHIN_S)
         until(lambda: server.metric("store_epochs_total") == 1, "it has not noticed", WITHIN_S)
-        assert server.events("store_began_anew")
-    assert sum(event["written_back"] for server in (a, b) for event in server.events("store_began_anew")) >= 42
+        assert server.told("store_began_anew")
+    assert sum(event["written_back"] for server in (a, b) for event in server.told("store_began_anew")) >= 42
 
 
 def test_a_new_instance_knows_after_a_fail_over_what_was_acknowledged_before_it(site, instances, make_server):

@@ -272,7 +272,7 @@ def test_without_a_store_that_knows_everything_there_is_none(make_server, tmp_pa
         server = make_server(TOKEN_SIGNING_ALG="ES256", REDIS_URL=redis.url).start()
         answer = server.get("/revocations")
         assert answer.status_code == 404 and "one database" in answer.json()["error_description"]
-        assert server.events("no_revocation_feed")
+        assert server.told("no_revocation_feed")
         server.session.close()
         server.stop()
     finally:

@@ -86,7 +86,7 @@ def test_an_alias_that_may_not_be_moved_stops_no_token(kms, start):
     done = rotated(server, immediate=True)
     signs_as(server, done["newKeyId"])
     assert kms.admin.describe_key(KeyId="alias/fixed")["KeyMetadata"]["Arn"] == first
-    assert "denies" in server.events("alias_not_moved")[0]["why"]
+    assert "denies" in server.told("alias_not_moved")[0]["why"]
     server.stop()
     kms.clear_faults()
     server.start()  # the store's key signs, whatever the alias says; and it is moved now

@@ -40,7 +40,7 @@ def peer_of(server, *lines):
     mark = f"mark-{len(server.log)}"
     with server.wire() as wire:
         assert wire.call(head("GET", "/nothing", f"X-Request-Id: {mark}", *lines)).status == 404
-    server.until(lambda: mark in server.log, "the request is not logged")
+    server.names(mark)
     (event,) = [event for event in server.events("request") if event["request_id"] == mark]
     return event["peer"], event["scheme"]
 

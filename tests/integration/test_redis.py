@@ -546,7 +546,7 @@ def test_a_wrong_password_is_said_and_never_shown(start_redis, instances):
     server, = group.all
     server.settings["REDIS_URL"] = f"redis://service:not-{'the-one'}@127.0.0.1:{redis.port}"
     spawn(server)
-    assert server.events("redis_failing")[0]["why"] == "it refused the user and password"
+    assert server.told("redis_failing")[0]["why"] == "it refused the user and password"
     assert not ready(server)
     assert "the-one" not in server.log
     assert "the-one" not in server.run("serve", "--check-config").stdout
@@ -587,7 +587,7 @@ def test_tls_with_a_wrong_certificate_is_refused(start_redis, instances, host, c
     server.settings |= {"REDIS_URL": f"rediss://{host}:{redis.port}"}
     server.settings |= {"REDIS_CA_FILE": redis.home / ca} if ca else {}
     spawn(server)
-    assert why in server.events("redis_failing")[0]["why"]
+    assert why in server.told("redis_failing")[0]["why"]
     assert not ready(server)
 
 
@@ -631,7 +631,7 @@ def test_without_the_right_client_certificate_that_is_said(start_redis, instance
         server.settings |= {name: redis.home / f"{mine}.pem" for name in ("REDIS_CERT_FILE", "REDIS_KEY_FILE")}
     spawn(server)
     assert not ready(server)
-    assert why in server.events("redis_failing")[0]["why"]
+    assert why in server.told("redis_failing")[0]["why"]
     said = server.run("doctor", expect=3).stdout
     assert why in said and f"localhost:{redis.port}" in said and "REDIS_URL" in said
 

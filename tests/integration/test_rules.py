@@ -235,7 +235,7 @@ def test_what_is_kept_of_it(make_server):
         assert server.metric("rule_refusals_total") == 0
         server.verify(agent, token)
         assert server.metric("rule_refusals_total") == 1
-        said, = server.events("rule_revoked")
+        said, = server.told("rule_revoked")
         assert [said[name] for name in ("kind", "target", "reason", "caller")] == [
             "subject", "kim", "taken over ✓", "agent"]
         revoke_by(server, agent, subject="kim", before=answer["before"])

@@ -293,7 +293,7 @@ def test_what_was_done_is_in_the_log(start):
     server, agent = start()
     token = server.token(agent, subject="user-1", tokenType="refresh")
     server.revoke(agent, token, reason="logout")
-    (issued,), (revoked,) = server.events("token_issued"), server.events("token_revoked")
+    (issued,), (revoked,) = server.told("token_issued"), server.told("token_revoked")
     assert issued["token"] == revoked["token"] == hashlib.sha256(token.encode()).hexdigest()[:12]
     assert (issued["sub"], issued["client_id"], issued["type"]) == ("user-1", "agent", "refresh")
     assert (revoked["caller"], revoked["reason"]) == ("agent", "logout")

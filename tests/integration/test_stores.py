@@ -574,7 +574,7 @@ def test_readiness_says_why_and_callers_are_not_told_where_the_database_is(postg
         postgres.start()
     server.until(lambda: server.get("/health/ready").status_code == 200, "it has not recovered")
     assert "why" not in server.get("/health/ready").json()["store"]
-    assert any("refuses connections" in event["why"] for event in server.events("store_failing"))
+    assert any("refuses connections" in event["why"] for event in server.told("store_failing"))
     server.stop()
 
 
