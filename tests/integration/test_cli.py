@@ -597,7 +597,9 @@ def test_commands_beside_a_running_server(server, agent):
     assert server.introspect(agent, token)["sub"] == "user-1"
     assert json.loads(server.run("token", "verify", stdin=server.token(agent)).stdout)["valid"] is True
     assert len(json.loads(server.run("keys", "list", "--json").stdout)) in (1, 2)
-    assert "FAILS" not in server.run("doctor").stdout
+    server.settled()  # or doctor misses the next key, on a machine that takes long to make it
+    findings = server.run("doctor", expect=None).stdout
+    assert "FAILS" not in findings, findings
     added = server.add_client("beside", SCOPES)
     assert server.introspect(added, token)["active"] is True
 

@@ -37,7 +37,8 @@ def files_of(server):
 
 
 def refused(server, *arguments):
-    sentence = run(*arguments, settings=server.settings, expect=2).stderr.splitlines()[-1]
+    said = run(*arguments, settings=server.settings, expect=2).stderr.splitlines()
+    (sentence,) = [line for line in said if not line.startswith("{")]  # among lines of the log
     assert sentence.startswith("token-service: "), sentence
     return sentence
 

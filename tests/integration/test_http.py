@@ -812,7 +812,7 @@ def test_an_address_that_cant_be_had_is_named_with_the_reason(server, tmp_path, 
         listen = f"127.0.0.1:{server.port}"
     done = run("serve", settings=DEFAULTS | {"TOKEN_DATA_DIR": str(tmp_path / "data"), "TOKEN_LISTEN": listen,
                                              "TOKEN_SIGNING_ALG": "ES256"}, expect=2)
-    sentence = done.stderr.splitlines()[-1]
+    (sentence,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]  # among lines of the log
     assert f"TOKEN_LISTEN {listen}" in sentence and why in sentence
     assert ("in use" in sentence) == (why == "in use")
 
