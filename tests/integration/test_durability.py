@@ -79,6 +79,7 @@ def test_kill_9_under_load_loses_nothing_that_was_acknowledged(make_server):
         callers = [Caller(server, agent) for _ in range(THREADS)]
         for caller in callers:
             caller.start()
+        server.until(lambda callers=callers: any(caller.issued for caller in callers), "no load comes about")
         time.sleep(LOAD_S * random.uniform(0.5, 1.5))
         server.kill()
         for caller in callers:
