@@ -145,14 +145,6 @@ struct err app_look_at_cache(struct app *app)
     return open_cache(app);
 }
 
-/* What lies in the data directory, where a store of one's own does. */
-static bool has_store(const struct settings *settings)
-{
-    char path[4096];
-    int len = snprintf(path, sizeof path, "%s/token-service.db", settings->data_dir);
-    return app_shares_store(settings) || (len > 0 && (size_t)len < sizeof path && access(path, F_OK) == 0);
-}
-
 /* A command that only looks leaves it to the server to make the first key, or to write down what the settings allow. */
 static struct err open_keys(struct app *app)
 {
@@ -186,7 +178,7 @@ struct err app_open(struct app *app)
     struct service *service = &app->service;
     service->settings = settings;
     service->audience = str_of(settings->audience);
-    if (app->looks && !has_store(settings))
+    if (app->looks && !app_shares_store(settings) && !store_sqlite_exists(settings))
         return failed(ERR_NOT_FOUND, "there is no store in TOKEN_DATA_DIR, and this command makes none");
     const bool is_told = settings->signer == SIGNER_LOCAL; /* before auto is decided */
     TRY(app_open_signer(app));

@@ -79,6 +79,20 @@ def sanitizer():
     return sanitizer_of(BINARY)
 
 
+def stop_all(servers):
+    """Every one of them, whatever another says; what is wrong with any is said at the end. Their folders go."""
+    faults = []
+    for server in servers:
+        try:
+            server.stop()
+        except AssertionError as fault:
+            faults.append(fault)
+        finally:
+            server.kill()
+            shutil.rmtree(server.home, ignore_errors=True)
+    assert not faults, "\n\n".join(map(str, faults))
+
+
 @pytest.fixture(scope="module")
 def make_server(tmp_path_factory, request):
     """make_server(TOKEN_X=…) is a Server not yet started. When the module ends, what still runs is stopped, and every
@@ -92,16 +106,7 @@ def make_server(tmp_path_factory, request):
         return made[-1]
 
     yield make
-    faults = []
-    for server in made:
-        try:
-            server.stop()
-        except AssertionError as fault:
-            faults.append(fault)
-        finally:
-            server.kill()
-            shutil.rmtree(server.home, ignore_errors=True)
-    assert not faults, "\n\n".join(map(str, faults))
+    stop_all(made)
 
 
 @pytest.fixture(scope="module")
@@ -245,15 +250,7 @@ def instances(tmp_path, template):
         return group
 
     yield make
-    faults = []
-    for server in (server for group in made for server in group.all):
-        try:
-            server.stop()
-        except AssertionError as fault:
-            faults.append(fault)
-        finally:
-            server.kill()
-    assert not faults, "\n\n".join(map(str, faults))
+    stop_all(server for group in made for server in group.all)
 
 
 @pytest.fixture
