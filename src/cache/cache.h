@@ -77,8 +77,8 @@ struct cache_ops {
     struct err (*take)(struct cache *, struct arena *, struct str key, struct str *value);
     /* Adds one to a counter, which ends `ttl_s` after its first; *value: what it is now. */
     struct err (*count)(struct cache *, struct str key, int64_t ttl_s, int64_t *value);
-    /* Of each key, whether it isn't there. */
-    struct err (*lacks)(struct cache *, const struct str *keys, size_t count, bool *lacking);
+    /* Of each key its value; `at` is NULL where there is none, or no more. */
+    struct err (*get_all)(struct cache *, struct arena *, const struct str *keys, size_t count, struct str *values);
     /* Shows each visitor, at most CACHE_VISITORS_MAX, every key of its own that was there all the time; one may come
      * twice. All in one pass, since a pass looks at all keys that there are. ERR_CONFLICT: keys may have been missed,
      * since they moved from server to server: scan again. */

@@ -235,12 +235,16 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
     return OK;
 }
 
-static struct err lacks(struct cache *cache, const struct str *keys, size_t count, bool *lacking)
+static struct err get_all(struct cache *cache, struct arena *arena, const struct str *keys, size_t count,
+                          struct str *values)
 {
     struct cache_memory *memory = memory_of(cache);
     pthread_mutex_lock(&memory->lock);
-    for (size_t i = 0; i < count; i++)
-        lacking[i] = !*find(memory, keys[i]);
+    for (size_t i = 0; i < count; i++) {
+        const struct value *value = *find(memory, keys[i]);
+        values[i] = value ? arena_copy(arena, (struct str){ value->bytes + value->key_len, value->len })
+                          : (struct str){ NULL, 0 };
+    }
     pthread_mutex_unlock(&memory->lock);
     return OK;
 }
@@ -411,7 +415,7 @@ static const struct cache_ops memory_ops = {
     .get = get,
     .take = take,
     .count = count_up,
-    .lacks = lacks,
+    .get_all = get_all,
     .scan = scan,
     .append = append,
     .read = read_log,

@@ -126,17 +126,16 @@ static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, i
     return OK;
 }
 
-static struct err lacks(struct cache *cache, const struct str *keys, size_t count, bool *lacking)
+static struct err get_all(struct cache *cache, struct arena *arena, const struct str *keys, size_t count,
+                          struct str *values)
 {
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
-    struct redis_command *commands = arena_alloc(&arena, (count + 1) * sizeof *commands);
-    const struct reply **replies = arena_alloc(&arena, (count + 1) * sizeof(const struct reply *));
+    struct redis_command *commands = arena_alloc(arena, (count + 1) * sizeof *commands);
+    const struct reply **replies = arena_alloc(arena, (count + 1) * sizeof(const struct reply *));
     for (size_t i = 0; i < count; i++)
-        commands[i] = REDIS_COMMAND(keys[i], redis_form_did, STR("EXISTS"), keys[i]);
-    TRY(redis_run_many(redis_of(cache), &arena, commands, count, replies));
+        commands[i] = REDIS_COMMAND(keys[i], redis_form_value, STR("GET"), keys[i]);
+    TRY(redis_run_many(redis_of(cache), arena, commands, count, replies));
     for (size_t i = 0; i < count; i++)
-        lacking[i] = replies[i]->number == 0;
+        values[i] = replies[i]->kind == REPLY_NIL ? (struct str){ NULL, 0 } : replies[i]->text;
     return OK;
 }
 
@@ -317,7 +316,7 @@ static const struct cache_ops redis_ops = {
     .get = get,
     .take = take,
     .count = count_up,
-    .lacks = lacks,
+    .get_all = get_all,
     .scan = scan,
     .append = append,
     .read = read_log,

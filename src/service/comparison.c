@@ -1,5 +1,8 @@
 /* service/comparison.c: first what the store has, with the reasons that others read in the keys; then, without a store
- * that all share, what only memory has: another instance's store knows it, but that instance may be gone. */
+ * that all share, what only memory has: another instance's store knows it, but that instance may be gone.
+ *
+ * A rule is compared with its times, not only looked for: what is put back may have been read before the rule was
+ * extended, and then an older rule stands where the newer one was lost. */
 #include "service/comparison.h"
 #include "base/hex.h"
 #include "service/catchup.h"
@@ -8,36 +11,48 @@
 #include <stdio.h>
 #include <time.h>
 
+#define KIND_UNKNOWN ((enum revocation_kind)REVOCATION_KINDS) /* of a rule that only the cache has told of */
+
 /* A page of what is known. */
 struct page {
     struct revocation entries[COMPARED_MAX];
     size_t count;
-    bool lacking[COMPARED_MAX]; /* in the cache */
+    bool lacking[COMPARED_MAX]; /* in the cache, or with earlier times there */
 };
 
 static struct err find_lacking(struct cache *cache, struct arena *arena, struct page *page)
 {
     struct str *keys = arena_alloc(arena, (page->count + 1) * sizeof *keys);
+    struct str *values = arena_alloc(arena, (page->count + 1) * sizeof *values);
     for (size_t i = 0; i < page->count; i++) {
         const struct revocation *entry = &page->entries[i];
         keys[i] = entry->kind == REVOKED_TOKEN ? revocation_key(entry->hash, arena_alloc(arena, REVOCATION_KEY_LEN + 1))
                                                : shared_rules_key(entry->hash, arena_alloc(arena, RULE_KEY_ROOM));
     }
-    return cache->ops->lacks(cache, keys, page->count, page->lacking);
+    TRY(cache->ops->get_all(cache, arena, keys, page->count, values));
+    for (size_t i = 0; i < page->count; i++)
+        page->lacking[i] = page->entries[i].kind == REVOKED_TOKEN ? !values[i].at
+                                                                  : !shared_rules_hold(values[i], &page->entries[i]);
+    return OK;
 }
 
-/* The same as when it was revoked: the key, then the item. Somebody may have put it there since: nothing is lowered. */
+/* The same as when it was revoked: the key, then the item. Somebody may have put it there since: nothing is lowered.
+ * Of a rule whose kind nobody here knows (rules.h) there can be no item. */
 static struct err put_back(struct service *service, const struct revocation *entry, int64_t now_s)
 {
     struct cache *cache = service->cache;
     struct cache_position ignored;
     char key[REVOCATION_KEY_LEN + 1], item[RULE_ITEM_ROOM];
+    const struct str reason = entry->reason.len > 0 ? entry->reason : STR("revoked");
     size_t added = 0;
     const struct record rule = {
-        .revokes = entry->kind, .before = entry->before, .expires_at = entry->expires_at, .reason = entry->reason
+        .revokes = entry->kind == KIND_UNKNOWN ? REVOKED_ALL : entry->kind, /* only the item names it */
+        .before = entry->before,
+        .expires_at = entry->expires_at,
+        .reason = reason,
     };
     const struct cache_entry token = { .key = revocation_key(entry->hash, key),
-                                       .value = entry->reason.len > 0 ? entry->reason : STR("revoked"),
+                                       .value = reason,
                                        .ttl_s = entry->expires_at - now_s };
     if (entry->kind == REVOKED_TOKEN) {
         TRY(cache->ops->add(cache, &token, 1, &added));
@@ -47,7 +62,9 @@ static struct err put_back(struct service *service, const struct revocation *ent
         memcpy(record.token_hash, entry->hash, sizeof record.token_hash);
         TRY(shared_rules_put(cache, &record, now_s, item));
     }
-    return service->store->ops->is_shared ? OK : cache->ops->append(cache, replication_log, str_of(item), &ignored);
+    if (service->store->ops->is_shared || entry->kind == KIND_UNKNOWN)
+        return OK;
+    return cache->ops->append(cache, replication_log, str_of(item), &ignored);
 }
 
 static struct err compare(struct service *service, struct arena *arena, struct page *page, int64_t now_s,
@@ -79,13 +96,13 @@ static struct err read_stored(struct service *service, struct arena *arena, stru
     comparison->position = page->count > 0 ? found[page->count - 1].position : 0;
     if (page->count < COMPARED_MAX) {
         comparison->position = 0;
-        comparison->is_in_memory = !store->ops->is_shared;
+        comparison->stage = store->ops->is_shared ? COMPARES_STORED : COMPARES_TOKENS;
     }
     return OK;
 }
 
-static void read_held(struct service *service, struct arena *arena, struct comparison *comparison, int64_t now_s,
-                      struct page *page)
+static void read_tokens(struct service *service, struct arena *arena, struct comparison *comparison, int64_t now_s,
+                        struct page *page)
 {
     struct revoked *held = arena_alloc(arena, COMPARED_MAX * sizeof *held);
     page->count = revocations_list(service->revocations, &comparison->tokens, now_s, held, COMPARED_MAX);
@@ -94,7 +111,39 @@ static void read_held(struct service *service, struct arena *arena, struct compa
         memcpy(page->entries[i].hash, held[i].hash, sizeof held[i].hash);
     }
     if (page->count < COMPARED_MAX)
-        *comparison = (struct comparison){ .position = 0 };
+        *comparison = (struct comparison){ .stage = COMPARES_RULES };
+}
+
+static void read_rules(struct service *service, struct arena *arena, struct comparison *comparison, int64_t now_s,
+                       struct page *page)
+{
+    struct rule *held = arena_alloc(arena, COMPARED_MAX * sizeof *held);
+    page->count = rules_list(service->rules, &comparison->rules, now_s, held, COMPARED_MAX);
+    for (size_t i = 0; i < page->count; i++) {
+        page->entries[i] = (struct revocation){ .kind = held[i].kind ? (enum revocation_kind)held[i].kind
+                                                                     : KIND_UNKNOWN,
+                                                .before = held[i].before,
+                                                .expires_at = held[i].expires_at };
+        memcpy(page->entries[i].hash, held[i].hash, sizeof held[i].hash);
+    }
+    if (page->count < COMPARED_MAX)
+        *comparison = (struct comparison){ .stage = COMPARES_STORED };
+}
+
+static struct err read_page(struct service *service, struct arena *arena, struct comparison *comparison, int64_t now_s,
+                            struct page *page)
+{
+    switch (comparison->stage) {
+    case COMPARES_STORED:
+        return read_stored(service, arena, comparison, now_s, page);
+    case COMPARES_TOKENS:
+        read_tokens(service, arena, comparison, now_s, page);
+        return OK;
+    case COMPARES_RULES:
+        read_rules(service, arena, comparison, now_s, page);
+        return OK;
+    }
+    return OK;
 }
 
 struct err comparison_round(struct service *service, struct comparison *comparison, size_t *restored)
@@ -104,10 +153,7 @@ struct err comparison_round(struct service *service, struct comparison *comparis
     arena_init(&arena, NULL, 0);
     struct page *page = arena_alloc(&arena, sizeof *page);
     struct comparison next = *comparison;
-    if (comparison->is_in_memory)
-        read_held(service, &arena, &next, now_s, page);
-    else
-        TRY(read_stored(service, &arena, &next, now_s, page));
+    TRY(read_page(service, &arena, &next, now_s, page));
     TRY(compare(service, &arena, page, now_s, restored));
     *comparison = next; /* only now: a page that failed is still to be done */
     return OK;

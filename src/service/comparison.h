@@ -8,12 +8,14 @@
 
 /* How far a walk through all of them has come. Zero: the beginning. */
 struct comparison {
-    int64_t position;  /* in the store */
-    bool is_in_memory; /* the store is done: what others told of is left, where each has a store of its own */
+    enum { COMPARES_STORED, COMPARES_TOKENS, COMPARES_RULES } stage; /* the latter two: in memory */
+    int64_t position;                                                /* in the store */
     struct revocations_cursor tokens;
+    size_t rules;
 };
 
-/* Looks for the next COMPARED_MAX keys, and puts those that are not there; *restored says how many. Others are told of
+/* Looks for the next COMPARED_MAX keys, puts those that are not there and raises rules that are older there; *restored
+ * says how many. Others are told of
  * each of them where they could not read it in the store. After the last one it begins again. May wait. */
 enum { COMPARED_MAX = 1000 };
 MUST_USE struct err comparison_round(struct service *service, struct comparison *comparison, size_t *restored);

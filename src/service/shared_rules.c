@@ -43,6 +43,13 @@ static bool read_value(struct str value, int64_t *before, int64_t *expires_at)
            read_seconds(second, expires_at);
 }
 
+bool shared_rules_hold(struct str value, const struct revocation *rule)
+{
+    int64_t before, expires_at;
+    return value.at && read_value(value, &before, &expires_at) && before >= rule->before &&
+           expires_at >= rule->expires_at;
+}
+
 struct err shared_rules_put(struct cache *cache, const struct record *record, int64_t now_s, char item[RULE_ITEM_ROOM])
 {
     char key[RULE_KEY_ROOM];

@@ -14,6 +14,8 @@ struct str shared_rules_key(const unsigned char hash[32], char to[RULE_KEY_ROOM]
 /* A number of seconds in decimal digits. */
 MUST_USE bool read_seconds(struct str text, int64_t *out);
 
+/* Whether a key's value (`at` may be NULL) is that rule's, with its times or later ones. */
+MUST_USE bool shared_rules_hold(struct str value, const struct revocation *rule);
 /* Puts the rule's mark, or raises it, and writes what is to be appended to the log. */
 MUST_USE struct err shared_rules_put(struct cache *cache, const struct record *record, int64_t now_s,
                                      char item[RULE_ITEM_ROOM]);

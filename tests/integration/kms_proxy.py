@@ -290,17 +290,18 @@ class KmsProxy:
             raise Answer(fault.status, fault.body, fault.headers)
         raise Refused(fault.code, fault.message, fault.status)
 
-    def limit(self, per_second):
-        """From now on, as KMS: a bucket that fills by so many a second, and holds a tenth of a second's."""
+    def limit(self, per_second, holds=None):
+        """From now on, as KMS: a bucket that fills by so many a second, and holds a tenth of a second's, or `holds`."""
         with self.lock:
-            self.rate, self.tokens, self.filled_at = per_second, max(1.0, per_second / 10), time.monotonic()
+            self.rate, self.holds, self.filled_at = per_second, holds or max(1.0, per_second / 10), time.monotonic()
+            self.tokens = self.holds
 
     def _throttle(self):
         with self.lock:
             if self.rate is None:
                 return
             now = time.monotonic()
-            self.tokens = min(max(1.0, self.rate / 10), self.tokens + (now - self.filled_at) * self.rate)
+            self.tokens = min(self.holds, self.tokens + (now - self.filled_at) * self.rate)
             self.filled_at = now
             if self.tokens < 1:
                 raise Refused("ThrottlingException", "You have exceeded the rate at which you may call KMS. "

@@ -158,7 +158,7 @@ def test_a_key_that_signs_no_more_is_in_memory_no_more(kms, start, key, way, san
 
 def test_kms_unwraps_once_a_start(kms, start, key):
     server, _, _ = start_and_see_the_pair(kms, start, key, TOKEN_SIGNING_ALG="ES256")
-    before = server.jwks()
+    before = server.settled().jwks()
     server.stop()
     kms.forget_calls()
     server.start()

@@ -57,6 +57,32 @@ def test_a_key_that_was_deleted_is_there_again(redis, pair):
     assert status_of(c, agent, tokens[2]) == 401
 
 
+def test_a_rule_that_is_older_in_redis_is_raised_again(redis, pair):
+    """As when it was lost just after it was extended, and put back by who had read it just before."""
+    a, b, agent, _ = pair
+    assert a.post("/admin/revocations", auth=agent, json={"subject": "user-1"}).status_code == 200
+    ruled = redis.ask("GET", RULE_KEY)
+    before, until_s, reason = ruled.split(" ")
+    for older in (f"{int(before) - 60} {until_s} {reason}", f"{before} {int(until_s) - 60} {reason}", "none of ours"):
+        redis.ask("SET", RULE_KEY, older, "EX", "3000")
+        until(lambda: redis.ask("GET", RULE_KEY) == ruled, "the rule is still the older one", SOON_S)
+    assert a.metric("revocation_keys_restored_total") + b.metric("revocation_keys_restored_total") >= 3
+
+
+def test_a_rule_of_another_is_put_back_while_that_one_is_away(redis, instances):
+    group = instances(redis)
+    a, b = group.all
+    token = b.token(group.agent, subject="user-1")
+    assert a.post("/admin/revocations", auth=group.agent, json={"subject": "user-1"}).status_code == 200
+    refused(b, group.agent, token)
+    ruled = redis.ask("GET", RULE_KEY)
+    a.kill()
+    redis.ask("DEL", RULE_KEY)
+    until(lambda: redis.ask("GET", RULE_KEY).split(" ")[:2] == ruled.split(" ")[:2], "the rule is not there again", SOON_S)
+    c = group.add().start()
+    assert status_of(c, group.agent, token) == 401
+
+
 def test_an_instance_that_started_while_a_key_was_missing_hears_of_it(redis, instances):
     """With stores of their own, the key is all that it has."""
     group = instances(redis)
@@ -161,7 +187,7 @@ def test_a_look_at_the_keys_costs_little(redis, instances):
 
     def asked():
         return sum(int(line.split("calls=")[1].split(",")[0]) for line in
-                   redis.ask("INFO", "commandstats").splitlines() if line.startswith("cmdstat_exists:"))
+                   redis.ask("INFO", "commandstats").splitlines() if line.startswith("cmdstat_get:"))
 
     until(lambda: asked() > 0, "nothing is compared", SOON_S)
     before, begin = asked(), time.monotonic()

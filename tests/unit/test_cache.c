@@ -297,18 +297,21 @@ static void what_is_no_mark_is_written_over(void **state)
     }
 }
 
-static void what_is_lacking_is_said_of_each_key(void **state)
+static void of_each_key_its_value_or_none_is_given(void **state)
 {
     const struct cache_entry entries[] = { { STR("lack:1"), STR("x"), 100 }, { STR("lack:3"), STR(""), INT64_MAX } };
     const struct str keys[] = { STR("lack:1"), STR("lack:2"), STR("lack:3"), STR("lack:1") };
-    bool lacking[COUNT(keys)] = { true, false, true, true };
+    struct str values[COUNT(keys)];
     char policy[CACHE_POLICY_ROOM] = "x";
     (void)state;
     assert_ok(cache->ops->put(cache, entries, COUNT(entries))); /* the longest life there is, and no overflow */
-    assert_ok(cache->ops->lacks(cache, keys, COUNT(keys), lacking));
+    assert_ok(cache->ops->get_all(cache, &arena, keys, COUNT(keys), values));
     for (size_t i = 0; i < COUNT(keys); i++)
-        assert_int_equal(lacking[i], i == 1);
-    assert_ok(cache->ops->lacks(cache, NULL, 0, NULL));
+        assert_int_equal(values[i].at != NULL, i != 1);
+    assert_str(values[0], "x");
+    assert_str(values[2], "");
+    assert_str(values[3], "x");
+    assert_ok(cache->ops->get_all(cache, &arena, NULL, 0, NULL));
     assert_ok(cache->ops->evicts(cache, policy));
     assert_str(str_of(policy), "");
 }
@@ -584,7 +587,7 @@ int main(int argc, char **argv)
         TEST(a_mark_only_grows),
         TEST(of_several_who_raise_a_mark_the_highest_stays),
         TEST(what_is_no_mark_is_written_over),
-        TEST(what_is_lacking_is_said_of_each_key),
+        TEST(of_each_key_its_value_or_none_is_given),
         TEST(a_scan_may_ask_for_values),
         TEST(a_scan_shows_each_visitor_its_own_in_one_pass),
         TEST(a_log_is_read_on_from_a_position),
