@@ -21,8 +21,10 @@ from service import BINARY, Server, sanitizer_of
 from supabase import PROGRAM, Supabase
 
 HERE = Path(__file__).parent
-LONGEST = ["test_verifiers", "test_faults", "test_redis", "test_stores", "test_restoring", "test_kms_keys",
-           "test_rotation", "test_durability", "test_load"]  # these begin first when several run at a time
+LONGEST = ["test_stores", "test_faults", "test_redis", "test_verifiers", "test_hostile_redis", "test_eviction",
+           "test_kms_keys", "test_durability", "test_clock", "test_kms", "test_feed", "test_fail_over", "test_cut_off",
+           "test_envelope", "test_rotation", "test_http", "test_acknowledged", "test_aws_credentials", "test_settings",
+           "test_load"]  # these begin first when several run at a time
 DIVIDED = {"test_verifiers": r"\[(node|python|c)"}  # a part can run beside the others
 
 
@@ -81,7 +83,10 @@ def sanitizer():
 
 def stop_all(servers):
     """Every one of them, whatever another says; what is wrong with any is said at the end. Their folders go."""
-    faults = []
+    faults, servers = [], list(servers)
+    for server in servers:
+        if server.process and server.process.poll() is None:
+            server.process.terminate()
     for server in servers:
         try:
             server.stop()

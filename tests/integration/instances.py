@@ -41,11 +41,13 @@ def refused(server, agent, token, within_s=QUICK_S):
     assert server.is_active(agent, token) is False
 
 
-def spawn(server):
-    """Starts one that will not be ready."""
-    begin = server.log_path.stat().st_size
-    server.spawn()
-    server.port = server._wait_for_port(begin)  # pylint: disable=protected-access
+def spawn(*servers):
+    """Starts some that will not be ready."""
+    begins = [server.log_path.stat().st_size for server in servers]
+    for server in servers:
+        server.spawn()
+    for server, begin in zip(servers, begins):
+        server.port = server._wait_for_port(begin)  # pylint: disable=protected-access
 
 
 def ready(server):

@@ -115,7 +115,7 @@ def test_what_another_revoked_is_put_back_while_that_one_is_away(redis, instance
 
 
 def test_what_a_redis_evicts_is_there_again_once_it_stops(start_redis, instances):
-    redis = start_redis(redis_servers.single, "maxmemory-policy allkeys-lru")
+    redis = start_redis(redis_servers.single, "maxmemory-policy allkeys-random")  # ours are used every second
     group = instances(redis, 2, TOKEN_REVOCATION_POLICY="bounded")
     a, _ = group.all
     tokens = [a.token(group.agent) for _ in range(30)]

@@ -1,6 +1,7 @@
 """What the service makes of a Redis that answers wrongly: nothing that it says too much or too little is believed, no
 answer costs more than its time, and when it behaves again all goes on."""
 
+import contextlib
 import threading
 import time
 
@@ -53,16 +54,23 @@ def test_whatever_is_no_answer_to_a_question_makes_no_token_good(hostile, instan
     ruled = a.token(group.agent, subject="user-1")
     assert a.revoke(group.agent, token).status_code == 200
     assert revoke(a, group.agent, True, 1) == 200
-    for name in (name for name in FOR_QUESTIONS if (verb, name) not in LIES):
-        b = group.add()
-        hostile.twist(verb, TWISTS[name])
-        spawn(b)
-        for each in (token, ruled):
-            assert status_of(b, group.agent, each) in (401, 503), name
-        hostile.behave()
-        until(lambda b=b: ready(b), f"it does not go on after {name}", RECOVERY_S)
-        assert [status_of(b, group.agent, each) for each in (token, ruled)] == [401, 401], name
-        b.stop()
+    names = [name for name in FOR_QUESTIONS if (verb, name) not in LIES]
+    with contextlib.ExitStack() as stack:
+        liars, others = [], []
+        for name in names:  # each has a liar of its own, and all wait at the same time
+            liars.append(HostileRedis(hostile.redis))
+            stack.callback(liars[-1].kill)
+            liars[-1].twist(verb, TWISTS[name])
+            others.append(group.add(REDIS_URL=liars[-1].url))
+        spawn(*others)
+        for name, b in zip(names, others):
+            for each in (token, ruled):
+                assert status_of(b, group.agent, each) in (401, 503), name
+        for liar in liars:
+            liar.behave()
+        for name, b in zip(names, others):
+            until(lambda b=b: ready(b), f"it does not go on after {name}", RECOVERY_S)
+            assert [status_of(b, group.agent, each) for each in (token, ruled)] == [401, 401], name
 
 
 @pytest.mark.parametrize("by_rule", [False, True])

@@ -439,6 +439,7 @@ def test_another_epoch_has_the_feed_read_again(start, issuer):
     asked = [path for path, _ in issuer.asked[begin:] if "/revocations" in path]
     assert asked.count("/revocations?since=0") == 1, "read again once"
     again = begin + next(at for at, (path, _) in enumerate(issuer.asked[begin:]) if path.endswith("since=0"))
+    Server.until(lambda: len(issuer.directives) >= again + 2, "it does not go on reading")
     assert issuer.directives[again:again + 2] == ["no-cache"] * 2, "past caches, which may hold pages of before"
     polls(issuer, 2)
     assert issuer.asked[-1][1], "and then with its tag, as ever"
