@@ -300,6 +300,7 @@ static struct err check_rules(struct service *service, struct claims_new *claims
         return OK;
     if (rule_clock_is_behind(service, claims->iat, &after_rules) && after_rules <= CLAIMS_TIME_MAX) {
         claims->issued_after = after_rules;
+        rule_note_marked(service, claims->iat, after_rules);
         return OK;
     }
     response->retry_after_s = 1;

@@ -62,15 +62,13 @@ static struct err read_now(struct service *service, int64_t here_s, int64_t *out
     return OK;
 }
 
-/* A clock that was set back has issued tokens with a later iat than now, and with an issued_after (rule.h): the rule
- * covers them too. */
+/* A clock that was set back has issued tokens with a later iat than now (read_now() knows it), and with an issued_after
+ * (rule.h): the rule covers them too, and otherwise no more than was asked for. */
 static struct err decide_before(struct service *service, int64_t asked, int64_t here_s, int64_t *out)
 {
-    int64_t after_rules;
     if (asked == BEFORE_NOW)
         TRY(read_now(service, here_s, &asked));
-    if (rule_clock_is_behind(service, here_s, &after_rules) && after_rules > asked)
-        asked = after_rules;
+    asked = rule_before(service, asked);
     *out = asked < CLAIMS_TIME_MAX ? asked : CLAIMS_TIME_MAX;
     return OK;
 }

@@ -68,6 +68,34 @@ bool rule_clock_is_behind(struct service *service, int64_t now_s, int64_t *at)
     return latest > now_s;
 }
 
+static void raise(atomic_llong *value, long long to)
+{
+    long long known = atomic_load(value);
+    while (known < to && !atomic_compare_exchange_weak(value, &known, to))
+        ;
+}
+
+void rule_note_marked(struct service *service, int64_t iat, int64_t issued_after)
+{
+    long long from = atomic_load(&service->marked_from);
+    while ((from == 0 || iat < from) && !atomic_compare_exchange_weak(&service->marked_from, &from, iat))
+        ;
+    raise(&service->marked_after, issued_after);
+}
+
+void rule_expect_marked(struct service *service, int64_t now_s)
+{
+    int64_t after;
+    if (rule_clock_is_behind(service, now_s, &after))
+        rule_note_marked(service, 1, after);
+}
+
+int64_t rule_before(struct service *service, int64_t before)
+{
+    int64_t after = atomic_load(&service->marked_after);
+    return before < after && before >= atomic_load(&service->marked_from) ? after : before;
+}
+
 void revocation_hold(struct service *service, const struct revocation *revocation)
 {
     if (revocation->kind == REVOKED_TOKEN)

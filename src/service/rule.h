@@ -20,8 +20,14 @@ bool rule_refuses(struct service *service, struct verified *entry);
 bool rule_refuses_new(struct service *service, const struct claims *claims);
 /* Whether the clock is behind rules that are known here, by more than the second in which a rule is made. Then *at is
  * the time that follows all of them, which takes the clock's place among rules: as the issued_after of a token that one
- * of them would refuse, and as the least `before` of the next rule, so that this token is refused by it. */
+ * of them would refuse. */
 bool rule_clock_is_behind(struct service *service, int64_t now_s, int64_t *at);
+/* Notes such a token, before it is signed. */
+void rule_note_marked(struct service *service, int64_t iat, int64_t issued_after);
+/* For the start: those that were issued before it are not known, but that there may be some is. */
+void rule_expect_marked(struct service *service, int64_t now_s);
+/* The least `before` of a rule that refuses what was issued up to `before`, those tokens included. */
+int64_t rule_before(struct service *service, int64_t before);
 
 /* Holds in memory what the store says of one revocation, whichever kind it is. */
 void revocation_hold(struct service *service, const struct revocation *revocation);

@@ -15,7 +15,8 @@ class Clock:
         self.ahead_s = ahead_s
         self.set(ahead_s)
         self.settings = {"LD_PRELOAD": LIBRARY, "FAKETIME_TIMESTAMP_FILE": self.path, "FAKETIME_NO_CACHE": "1",
-                         "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+                         "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+                         "FAKETIME_FORCE_MONOTONIC_FIX": "0"}  # else no wait on a condition lasts any time
 
     def set(self, ahead_s):
         """In one step, so that no reader finds the file empty."""

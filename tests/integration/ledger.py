@@ -274,7 +274,7 @@ def make_rule(line, i, target, before):
     if body["before"] != before:
         line.ledger.violation(f"instance {i} makes a rule up to {body['before']}, asked for {before}")
     expires_at = int(datetime.fromisoformat(body["expiresAt"]).timestamp())
-    line.ledger.was_ruled(target, rules.Rule(before, expires_at, time.monotonic()))
+    line.ledger.was_ruled(target, rules.Rule(body["before"], expires_at, time.monotonic()))
     return True
 
 

@@ -148,6 +148,21 @@ def test_no_token_is_handed_out_that_would_be_refused_at_once(server, agent, own
     assert "issued_after" not in tokens.claims_of(server.token(agent, **other))
 
 
+def test_a_rule_refuses_no_more_than_was_asked_for_whatever_the_others_are(server, agent):
+    """A rule of some seconds ahead raises no other; but what is told apart from it by issued_after is met by the next."""
+    old = server.token(agent, subject="hans")
+    iat = tokens.claims_of(old)["iat"]
+    revoke_by(server, agent, subject="gerd", before=int(time.time()) + 20)
+    assert revoke_by(server, agent, subject="hans", before=iat - 1)["before"] == iat - 1
+    assert good(server, agent, old)
+    marked = server.token(agent, subject="gerd")
+    claims = tokens.claims_of(marked)
+    assert claims["issued_after"] > claims["iat"]
+    assert revoke_by(server, agent, subject="hans", before=iat - 1)["before"] == iat - 1
+    assert revoke_by(server, agent, subject="gerd", before=claims["iat"])["before"] == claims["issued_after"]
+    assert not good(server, agent, marked) and good(server, agent, old)
+
+
 @pytest.mark.parametrize("sid", [1, 1.5, None, True, ["s"], {"s": 1}])
 def test_a_sid_is_a_text(server, agent, sid):
     """In another form, no rule would ever meet it."""
