@@ -377,7 +377,7 @@ struct err jwk_read_private_pem(struct str pem, enum jwa alg, struct jwk **out)
     BIO_free(bio);
     private_memory_end();
     if (!pkey)
-        return failed(ERR_INVALID_REQUEST, "the key file is not an unencrypted private key in PEM");
+        return failed(ERR_INVALID_REQUEST, "it is not an unencrypted private key in PEM");
     return jwk_of_pkey(pkey, alg, true, out);
 }
 

@@ -228,8 +228,11 @@ static struct err local_load(struct signer *signer, struct arena *arena, const s
     AUTO(secret_releasep) struct secret pem = { 0 };
     name = arena_copy(arena, name);
     TRY(read_file(arena, local->dir, name.at, &pem));
-    TRY(jwk_read_private_pem((struct str){ pem.at, pem.len }, alg, &jwk));
-    TRY(pair_test(arena, key, jwk));
+    struct err err = jwk_read_private_pem((struct str){ pem.at, pem.len }, alg, &jwk);
+    if (!err.code)
+        err = pair_test(arena, key, jwk);
+    if (err.code)
+        return failed(err.code, arena_printf(arena, "the key file %s can't be used: %s", name.at, err.why).at);
     loaded_keep(local->keys, jwk, name);
     jwk = NULL;
     return OK;

@@ -13,6 +13,7 @@
  * is answered until its exp: a reader finds by itself that nothing newer comes. */
 #include "service/feed.h"
 #include "base/clock.h"
+#include "base/wall_clock.h"
 #include "observe/log.h"
 #include "service/catchup.h"
 #include "service/feed_cache.h"
@@ -129,7 +130,8 @@ static struct err read_behind(struct feed *feed, struct arena *arena, int64_t af
 {
     struct store *store = feed->service->store;
     struct sequence sequence;
-    TRY(store->ops->revocations_since(store, arena, after, now_s, max, found, count, &sequence));
+    const int64_t ended_s = now_s - WALL_CLOCK_MARGIN_S; /* by every clock */
+    TRY(store->ops->revocations_since(store, arena, after, ended_s, max, found, count, &sequence));
     return sequence_goes_on(&feed->sequence, &sequence) ? OK : begin_anew(feed, &sequence);
 }
 

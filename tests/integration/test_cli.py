@@ -457,6 +457,7 @@ def test_a_key_file_that_does_not_hold_its_key_is_refused(settings, client, tmp_
     assert done.returncode in (2, 3), done
     assert len([line for line in done.stderr.splitlines() if not line.startswith("{")]) == 1
     assert "PRIVATE KEY" not in done.stderr
+    assert path.name in done.stderr
     run("doctor", settings=settings, expect=3)
 
 
