@@ -2,6 +2,8 @@
 #include "base/wall_clock.h"
 #include <time.h>
 
+enum { TRIES = 5, TOGETHER_MS = 100 };
+
 static int64_t read_ms(clockid_t which)
 {
     struct timespec now;
@@ -14,9 +16,15 @@ int64_t wall_clock_day_ms(void)
     return read_ms(CLOCK_REALTIME);
 }
 
-int64_t wall_clock_boot_ms(void)
+void wall_clock_read(int64_t *wall_ms, int64_t *boot_ms)
 {
-    return read_ms(CLOCK_BOOTTIME);
+    int64_t took_ms = 0;
+    for (int i = 0; i < TRIES && (i == 0 || took_ms > TOGETHER_MS); i++) {
+        int64_t before_ms = read_ms(CLOCK_BOOTTIME);
+        *wall_ms = wall_clock_day_ms();
+        *boot_ms = read_ms(CLOCK_BOOTTIME);
+        took_ms = *boot_ms - before_ms;
+    }
 }
 
 struct wall_clock wall_clock_begin(int64_t wall_ms, int64_t boot_ms)

@@ -14,8 +14,7 @@ enum {
     WALL_CLOCK_MARGIN_S = 6 * 3600,
     /* A step ahead is believed when nothing has contradicted it for so long. */
     WALL_CLOCK_BELIEVED_AFTER_S = 24 * 3600,
-    /* A smaller difference between two looks is no step: the kernel slews a clock that is a little off, and a thread
-     * may be put aside between reading one clock and the other. */
+    /* A smaller difference between two looks is no step: the kernel slews a clock that is a little off. */
     WALL_CLOCK_STEP_MS = 1500,
 };
 
@@ -25,9 +24,11 @@ struct wall_clock {
     int64_t believed_at_ms;   /* on the clock since boot: when they are */
 };
 
-/* A time of day in milliseconds since 1970, and milliseconds since boot, time asleep included (CLOCK_BOOTTIME). */
+/* A time of day in milliseconds since 1970. */
 int64_t wall_clock_day_ms(void);
-int64_t wall_clock_boot_ms(void);
+/* The same, and milliseconds since boot, time asleep included (CLOCK_BOOTTIME), of one moment as far as can be: a
+ * thread that is put aside between reading one clock and the other reads them again. */
+void wall_clock_read(int64_t *wall_ms, int64_t *boot_ms);
 
 /* The first look: a time of day that is to be believed, for want of another. */
 struct wall_clock wall_clock_begin(int64_t wall_ms, int64_t boot_ms);

@@ -41,7 +41,9 @@ struct housekeeping {
 static void look_at_clock(struct housekeeping *housekeeping)
 {
     struct service *service = housekeeping->service;
-    int64_t step_ms = wall_clock_look(&housekeeping->wall, wall_clock_day_ms(), wall_clock_boot_ms());
+    int64_t wall_ms, boot_ms;
+    wall_clock_read(&wall_ms, &boot_ms);
+    int64_t step_ms = wall_clock_look(&housekeeping->wall, wall_ms, boot_ms);
     atomic_store(&service->clock_ahead_s, housekeeping->wall.ahead_ms / 1000);
     if (step_ms == 0)
         return;
@@ -189,8 +191,9 @@ static void release(struct housekeeping *housekeeping)
 struct err housekeeping_open(struct service *service, struct housekeeping **out)
 {
     struct housekeeping *housekeeping = mem_alloc(sizeof *housekeeping);
-    *housekeeping = (struct housekeeping){ .service = service,
-                                           .wall = wall_clock_begin(wall_clock_day_ms(), wall_clock_boot_ms()) };
+    int64_t wall_ms, boot_ms;
+    wall_clock_read(&wall_ms, &boot_ms);
+    *housekeeping = (struct housekeeping){ .service = service, .wall = wall_clock_begin(wall_ms, boot_ms) };
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

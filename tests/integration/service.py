@@ -196,10 +196,10 @@ class Server:
 
     @staticmethod
     def until(condition, otherwise, patience_s=PATIENCE_S):
-        """Waits for what comes in its own time."""
+        """Waits for what comes in its own time. `otherwise`: what is wrong, or what says it then."""
         end = time.monotonic() + patience_s
         while not condition():
-            assert time.monotonic() < end, otherwise
+            assert time.monotonic() < end, otherwise() if callable(otherwise) else otherwise
             time.sleep(0.02)
 
     # --- the log ----------------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def test_a_key_may_be_named_in_each_of_kms_ways(kms, start, form):
 
 def test_the_key_is_that_of_the_last_start(kms, start):
     server = start(kms.create_key("ES256"), TOKEN_SIGNING_ALG="ES256")
-    token, before = server.token(server.agent), server.jwks()
+    token, before = server.token(server.agent), server.settled().jwks()
     server.stop()
     kms.forget_calls()
     server.start()
