@@ -11,13 +11,12 @@
 #include <stdio.h>
 #include <time.h>
 
-#define KIND_UNKNOWN ((enum revocation_kind)REVOCATION_KINDS) /* of a rule that only the cache has told of */
-
 /* A page of what is known. */
 struct page {
     struct revocation entries[COMPARED_MAX];
     size_t count;
-    bool lacking[COMPARED_MAX]; /* in the cache, or with earlier times there */
+    bool lacking[COMPARED_MAX];  /* in the cache, or with earlier times there */
+    bool nameless[COMPARED_MAX]; /* rules that only the cache has told of, which doesn't say of which kind they are */
 };
 
 static struct err find_lacking(struct cache *cache, struct arena *arena, struct page *page)
@@ -37,8 +36,8 @@ static struct err find_lacking(struct cache *cache, struct arena *arena, struct 
 }
 
 /* The same as when it was revoked: the key, then the item. Somebody may have put it there since: nothing is lowered.
- * Of a rule whose kind nobody here knows (rules.h) there can be no item. */
-static struct err put_back(struct service *service, const struct revocation *entry, int64_t now_s)
+ * Of a nameless rule there can be no item. */
+static struct err put_back(struct service *service, const struct revocation *entry, bool is_nameless, int64_t now_s)
 {
     struct cache *cache = service->cache;
     struct cache_position ignored;
@@ -46,7 +45,7 @@ static struct err put_back(struct service *service, const struct revocation *ent
     const struct str reason = entry->reason.len > 0 ? entry->reason : STR("revoked");
     size_t added = 0;
     const struct record rule = {
-        .revokes = entry->kind == KIND_UNKNOWN ? REVOKED_ALL : entry->kind, /* only the item names it */
+        .revokes = entry->kind,
         .before = entry->before,
         .expires_at = entry->expires_at,
         .reason = reason,
@@ -62,7 +61,7 @@ static struct err put_back(struct service *service, const struct revocation *ent
         memcpy(record.token_hash, entry->hash, sizeof record.token_hash);
         TRY(shared_rules_put(cache, &record, now_s, item));
     }
-    if (service->store->ops->is_shared || entry->kind == KIND_UNKNOWN)
+    if (service->store->ops->is_shared || is_nameless)
         return OK;
     return cache->ops->append(cache, replication_log, str_of(item), &ignored);
 }
@@ -74,7 +73,7 @@ static struct err compare(struct service *service, struct arena *arena, struct p
     for (size_t i = 0; i < page->count; i++) {
         if (!page->lacking[i])
             continue;
-        TRY(put_back(service, &page->entries[i], now_s));
+        TRY(put_back(service, &page->entries[i], page->nameless[i], now_s));
         metrics_count(COUNT_KEYS_RESTORED, 1);
         ++*restored;
     }
@@ -120,8 +119,8 @@ static void read_rules(struct service *service, struct arena *arena, struct comp
     struct rule *held = arena_alloc(arena, COMPARED_MAX * sizeof *held);
     page->count = rules_list(service->rules, &comparison->rules, now_s, held, COMPARED_MAX);
     for (size_t i = 0; i < page->count; i++) {
-        page->entries[i] = (struct revocation){ .kind = held[i].kind ? (enum revocation_kind)held[i].kind
-                                                                     : KIND_UNKNOWN,
+        page->nameless[i] = held[i].kind == 0;
+        page->entries[i] = (struct revocation){ .kind = held[i].kind ? (enum revocation_kind)held[i].kind : REVOKED_ALL,
                                                 .before = held[i].before,
                                                 .expires_at = held[i].expires_at };
         memcpy(page->entries[i].hash, held[i].hash, sizeof held[i].hash);

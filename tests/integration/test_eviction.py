@@ -78,7 +78,8 @@ def test_a_rule_of_another_is_put_back_while_that_one_is_away(redis, instances):
     ruled = redis.ask("GET", RULE_KEY)
     a.kill()
     redis.ask("DEL", RULE_KEY)
-    until(lambda: redis.ask("GET", RULE_KEY).split(" ")[:2] == ruled.split(" ")[:2], "the rule is not there again", SOON_S)
+    until(lambda: redis.ask("GET", RULE_KEY).split(" ")[:2] == ruled.split(" ")[:2], "the rule is not there again",
+          SOON_S)
     c = group.add().start()
     assert status_of(c, group.agent, token) == 401
 

@@ -149,7 +149,7 @@ def test_no_token_is_handed_out_that_would_be_refused_at_once(server, agent, own
 
 
 def test_a_rule_refuses_no_more_than_was_asked_for_whatever_the_others_are(server, agent):
-    """A rule of some seconds ahead raises no other; but what is told apart from it by issued_after is met by the next."""
+    """A rule of some seconds ahead raises no other; what is told apart from it by issued_after is met by the next."""
     old = server.token(agent, subject="hans")
     iat = tokens.claims_of(old)["iat"]
     revoke_by(server, agent, subject="gerd", before=int(time.time()) + 20)
