@@ -327,8 +327,8 @@ class Askers:
 
 def test_people_go_before_machines_when_the_quota_is_short(kms, start):
     """KMS would refuse more than 6 a second, but for some at once, since a busy machine lets calls catch up with each
-    other: it never has to, and who signs in waits for none of the 40 before. Judged by the order in which KMS was asked:
-    an EdDSA key signs the token's own text, so each call says what it is for."""
+    other: it never has to, and who signs in waits for none of the 40 before. Judged by the order in which KMS was
+    asked: an EdDSA key signs the token's own text, so each call says what it is for."""
     server = start(kms.create_key("EdDSA"), settled=True, TOKEN_SIGNING_ALG="EdDSA", TOKEN_KMS_RATE="5",
                    TOKEN_KMS_TIMEOUT="20")
     known = server.metric("authentications_total", result="ok")

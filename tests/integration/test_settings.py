@@ -87,7 +87,7 @@ def test_expired_rows_are_purged_and_the_others_stay(start):
         for table in ("oauth_refresh_tokens", "revocations"):
             database.execute(f"UPDATE {table} SET expires_at = expires_at - {two_days} WHERE expires_at < {soon}")
     server.until(lambda: counts() == [1, 2, 1],
-                 lambda: f"expired rows stay, or others go: {counts()}, {server.metric('purged_rows_total')} are purged; "
+                 lambda: f"expired rows stay, or others go: {counts()}, purged: {server.metric('purged_rows_total')}; "
                          + server.log[-2000:])
     assert all(server.is_active(agent, token) for token in long_lived.values())
     assert not server.is_active(agent, revoked)
