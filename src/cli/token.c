@@ -111,7 +111,6 @@ static int verify_with_key(const char *path, struct arena *arena, struct str tok
         err = jws_read_header(arena, parts.header, &header);
     if (!err.code)
         err = jws_verify(key, &parts, &header);
-    jws_thread_end();
     if (!err.code)
         puts("valid");
     return report(err);

@@ -4,7 +4,6 @@
 #include "base/random.h"
 #include "http/advance.h"
 #include "http/dispatch.h"
-#include "jose/jws.h"
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -249,7 +248,6 @@ static void *run(void *arg)
     drain(loop);
     while (atomic_load(&loop->waking) > 0)
         sched_yield();
-    jws_thread_end();
     return NULL;
 }
 

@@ -6,7 +6,6 @@
  * Strangers' jobs ask the store, which may be slow: at most half of the threads are at them, and of the jobs that are
  * taken from the queues while both hold some, every fourth is theirs. */
 #include "http/workers.h"
-#include "jose/jws.h"
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -143,7 +142,6 @@ static void *work(void *arg)
         if (++done % JOBS_A_YIELD == 0) /* a kernel that preempts at ticks alone lets a loop wait for many signatures */
             sched_yield();
     }
-    jws_thread_end();
     return NULL;
 }
 

@@ -39,6 +39,26 @@ static _Thread_local struct {
     EVP_MD_CTX *digest;
 } mine;
 
+/* --- a thread's end ---------------------------------------------------------------------------------------------- */
+
+static pthread_key_t end_key;
+static pthread_once_t end_once = PTHREAD_ONCE_INIT;
+static void free_mine(void *ignored);
+
+static void make_end_key(void)
+{
+    if (pthread_key_create(&end_key, free_mine) != 0)
+        abort();
+}
+
+/* Whatever is made for `mine` goes with its thread. */
+static void own_by_thread(void)
+{
+    pthread_once(&end_once, make_end_key);
+    if (pthread_setspecific(end_key, &mine) != 0)
+        abort();
+}
+
 /* --- digests ----------------------------------------------------------------------------------------------------- */
 
 static EVP_MD *sha256_md;
@@ -54,8 +74,11 @@ static void fetch_sha256(void)
 void sha256_parts(const struct str *parts, size_t count, unsigned char out[32])
 {
     pthread_once(&sha256_once, fetch_sha256);
-    if (!mine.digest && !(mine.digest = EVP_MD_CTX_new()))
-        abort();
+    if (!mine.digest) {
+        own_by_thread();
+        if (!(mine.digest = EVP_MD_CTX_new()))
+            abort();
+    }
     bool good = EVP_DigestInit_ex2(mine.digest, sha256_md, NULL) == 1;
     for (size_t i = 0; i < count; i++)
         good = good && EVP_DigestUpdate(mine.digest, parts[i].at, parts[i].len) == 1;
@@ -82,6 +105,7 @@ static void context_free(struct context *context)
 static struct signing *begin_signing(void)
 {
     if (!mine.signing) {
+        own_by_thread();
         mine.signing = mem_alloc(sizeof *mine.signing);
         *mine.signing = (struct signing){ .next = NULL };
         pthread_mutex_init(&mine.signing->lock, NULL);
@@ -126,8 +150,9 @@ static void signing_free(struct signing *signing)
     free(signing);
 }
 
-void jws_thread_end(void)
+static void free_mine(void *ignored)
 {
+    (void)ignored;
     for (size_t i = 0; i < CONTEXTS; i++)
         context_free(&mine.contexts[i]);
     if (mine.signing)
@@ -197,6 +222,7 @@ static EVP_PKEY_CTX *context_of(struct context contexts[CONTEXTS], const struct 
         if (each->used < oldest->used)
             oldest = each;
     }
+    own_by_thread();
     context_free(oldest);
     if (!(signs ? context_fill_to_sign(oldest, key) : context_fill(oldest, key, false))) {
         context_free(oldest);

@@ -1,6 +1,6 @@
 /* jose/jws.h: compact JWS, RFC 7515 section 7.1. Pure functions on bytes. The algorithm is always the key's, never the
  * token's; `none` has no row in any table. OpenSSL contexts are kept per thread and key, since a fresh one costs 15 %
- * of an RS256 verification: call jws_thread_end() before a thread that verified or signed ends. */
+ * of an RS256 verification; they are freed when their thread ends. */
 #ifndef JOSE_JWS_H
 #define JOSE_JWS_H
 
@@ -49,9 +49,6 @@ MUST_USE struct err jws_sign(const struct jwk *key, struct str input, char *out,
 /* Wipes every thread's copy of a private key that is about to be freed; waits for signatures that are being made with
  * it. jwk_free calls it. */
 void jws_forget(const struct jwk *key);
-
-/* Frees this thread's OpenSSL contexts. */
-void jws_thread_end(void);
 
 /* SHA-256 of `in` into 32 bytes; the digest context is this thread's. */
 void sha256(struct str in, unsigned char out[32]);

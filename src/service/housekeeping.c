@@ -177,7 +177,6 @@ static void *run(void *arg)
     pthread_mutex_unlock(&housekeeping->lock);
     if (housekeeping->service->uses) /* nobody notes any more */
         (void)usage_write(housekeeping->service, USES_MAX / USES_BATCH + 1);
-    jws_thread_end();
     return NULL;
 }
 

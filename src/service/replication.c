@@ -40,7 +40,6 @@
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/random.h"
-#include "jose/jws.h"
 #include "observe/log.h"
 #include "service/catchup.h"
 #include "service/eviction.h"
@@ -309,7 +308,6 @@ static void *run(void *arg)
             pause_for(replication, pause_after(failures));
     }
     pthread_mutex_unlock(&replication->lock);
-    jws_thread_end(); /* it hashes */
     return NULL;
 }
 

@@ -2,7 +2,6 @@
  * failures less and less often. */
 #include "service/restorer.h"
 #include "base/clock.h"
-#include "jose/jws.h"
 #include "observe/log.h"
 #include "service/comparison.h"
 #include "service/eviction.h"
@@ -86,7 +85,6 @@ static void *run(void *arg)
     while (await(restorer))
         work(restorer);
     pthread_mutex_unlock(&restorer->lock);
-    jws_thread_end(); /* it hashes */
     return NULL;
 }
 

@@ -3,7 +3,6 @@
  * goes on until its end, and another try may come before. */
 #include "service/store_follower.h"
 #include "base/clock.h"
-#include "jose/jws.h"
 #include "observe/log.h"
 #include "service/catchup.h"
 #include "service/knowledge.h"
@@ -60,7 +59,6 @@ static void *run(void *arg)
         pause_until(follower, clock_ms() + (share_ms < INTERVAL_MS ? share_ms : INTERVAL_MS));
     }
     pthread_mutex_unlock(&follower->lock);
-    jws_thread_end(); /* it hashes */
     return NULL;
 }
 

@@ -7,7 +7,6 @@
  * (commit_hurry), most of what is expected comes later than that: then it waits for HURRIED_WAIT_US, and only when so
  * many are on their way that some must come by then. */
 #include "store/commit.h"
-#include "jose/jws.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include <pthread.h>
@@ -134,7 +133,6 @@ static void *run(void *arg)
         pthread_mutex_lock(&commit->lock);
     }
     pthread_mutex_unlock(&commit->lock);
-    jws_thread_end(); /* it hashes */
     return NULL;
 }
 

@@ -195,7 +195,6 @@ static void *count_many(void *arg)
         failures_count(arg, STR("192.0.2.1"), STR("agent"), start_ms);
         (void)failures_wait_s(arg, STR("192.0.2.1"), STR("agent"), start_ms);
     }
-    jws_thread_end();
     return NULL;
 }
 

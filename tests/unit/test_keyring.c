@@ -87,7 +87,6 @@ static void *start(void *arg)
 {
     struct starter *starter = arg;
     starter->err = keyring_open(starter->store, starter->signer, JWA_EDDSA, 1000, &starter->arena, &starter->ring);
-    jws_thread_end();
     return NULL;
 }
 

@@ -515,7 +515,6 @@ static void *race(void *arg)
     struct racer *racer = arg;
     bool changed = false;
     rotation_round(racer->rotation, racer->now_s, &changed);
-    jws_thread_end();
     return NULL;
 }
 

@@ -310,7 +310,6 @@ static void *sign_again_and_again(void *arg)
         if (err.code)
             sched_yield();
     }
-    jws_thread_end();
     return NULL;
 }
 
@@ -352,7 +351,6 @@ static int end(void **state)
 {
     (void)state;
     fake_clear();
-    jws_thread_end();
     return 0;
 }
 

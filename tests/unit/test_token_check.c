@@ -60,7 +60,6 @@ static int finish(void **state)
         jwk_free(keys[i]);
         jwk_free(attacker[i]);
     }
-    jws_thread_end();
     return keys_finish(state);
 }
 
@@ -980,7 +979,6 @@ static void *check_many(void *arg)
         struct verified *entry = NULL;
         wrong += token_check(&service, *token, &any, NOW, &entry).code != ERR_TOKEN_REVOKED;
     }
-    jws_thread_end();
     return (void *)wrong; // NOLINT(performance-no-int-to-ptr)
 }
 
