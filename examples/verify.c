@@ -788,10 +788,8 @@ static const char *check_claims(const struct verifier *verifier, const json_t *c
 /* With the lock held. */
 static bool is_ruled_out(const struct verifier *verifier, const json_t *claims)
 {
-    int64_t issued_at = json_integer_value(json_object_get(claims, "iat"));
-    int64_t issued_after = json_integer_value(json_object_get(claims, "issued_after"));
-    if (issued_after > issued_at)
-        issued_at = issued_after;
+    const uint64_t issued_at = (uint64_t)json_integer_value(json_object_get(claims, "iat"));
+    const uint64_t issued_after = (uint64_t)json_integer_value(json_object_get(claims, "issued_after"));
     for (size_t i = 0; i < RULE_KINDS; i++) {
         const char *name = rule_kinds[i];
         if (strcmp(name, "client_id") == 0 && !json_object_get(claims, name))
@@ -806,7 +804,7 @@ static bool is_ruled_out(const struct verifier *verifier, const json_t *claims)
         SHA256((const unsigned char *)must(text), (size_t)len, hash);
         free(text);
         const unsigned char *slot = set_find(&verifier->rules[i], hash);
-        if (expiry_of(slot) && (uint64_t)issued_at <= read_be(slot + ENTRY_BYTES, 8))
+        if (expiry_of(slot) && issued_at <= read_be(slot + ENTRY_BYTES, 8) && issued_after <= expiry_of(slot))
             return true;
     }
     return false;

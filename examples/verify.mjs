@@ -389,7 +389,7 @@ export class Verifier {
       if (known.size === 0 || typeof values[kind] !== "string")
         return false;
       const rule = known.get(sha256(`${kind}:${values[kind]}`).toString("base64url"));
-      return rule !== undefined && Math.max(claims.iat, claims.issued_after ?? 0) <= rule.before;
+      return rule !== undefined && claims.iat <= rule.before && (claims.issued_after ?? 0) <= rule.exp;
     });
   }
 }

@@ -419,7 +419,8 @@ class Verifier:
         for kind, value in values.items():
             if self._rules[kind] and isinstance(value, str):
                 digest = encode(hashlib.sha256(f"{kind}:{value}".encode()).digest())
-                if max(claims["iat"], claims.get("issued_after", 0)) <= self._rules[kind].get(digest, (-1, 0))[0]:
+                before, expiry = self._rules[kind].get(digest, (-1, 0))
+                if claims["iat"] <= before and claims.get("issued_after", 0) <= expiry:
                     return True
         return False
 

@@ -31,9 +31,9 @@ struct stripe {
 struct rules {
     struct stripe stripes[STRIPES];
     _Alignas(64) atomic_size_t count;
-    _Atomic int64_t latest;        /* the highest `before` */
-    _Atomic(struct table *) table; /* NULL: nothing was ever added */
-    pthread_mutex_t lock;          /* of whoever changes something */
+    _Atomic int64_t latest, last_expiry; /* the highest `before`, the latest expiry */
+    _Atomic(struct table *) table;       /* NULL: nothing was ever added */
+    pthread_mutex_t lock;                /* of whoever changes something */
     struct table *old;
 };
 
@@ -105,7 +105,8 @@ static struct place *place_of(struct table *table, const unsigned char *hash, bo
     }
 }
 
-bool rules_cover(struct rules *set, const unsigned char (*hashes)[32], size_t count, int64_t issued_at)
+bool rules_cover(struct rules *set, const unsigned char (*hashes)[32], size_t count, int64_t issued_at,
+                 int64_t issued_after)
 {
     bool covers = false;
     if (rules_count(set) == 0)
@@ -114,7 +115,8 @@ bool rules_cover(struct rules *set, const unsigned char (*hashes)[32], size_t co
     struct table *table = atomic_load(&set->table);
     for (size_t i = 0; table && i < count && !covers; i++) {
         const struct place *place = place_of(table, hashes[i], &covers);
-        covers = covers && issued_at <= atomic_load_explicit(&place->before, memory_order_acquire);
+        covers = covers && issued_at <= atomic_load_explicit(&place->before, memory_order_acquire) &&
+                 issued_after <= atomic_load_explicit(&place->expires_at, memory_order_acquire);
     }
     end_reading(stripe);
     return covers;
@@ -191,25 +193,49 @@ static struct table *rebuild(struct rules *set, size_t count, int64_t from_s)
     return table;
 }
 
-void rules_add(struct rules *set, const unsigned char hash[32], unsigned kind, int64_t before, int64_t expires_at)
+static void raise(_Atomic int64_t *value, int64_t to)
 {
-    struct rule rule = { .kind = kind, .before = before, .expires_at = expires_at };
-    memcpy(rule.hash, hash, sizeof rule.hash);
+    if (to > atomic_load_explicit(value, memory_order_relaxed))
+        atomic_store_explicit(value, to, memory_order_release);
+}
+
+static void add(struct rules *set, const struct rule *rule)
+{
     bool is_there = false;
-    pthread_mutex_lock(&set->lock);
     size_t count = atomic_load_explicit(&set->count, memory_order_relaxed);
     struct table *table = atomic_load_explicit(&set->table, memory_order_relaxed);
     if (!table || count + 1 > table->places / 4 * 3)
         table = rebuild(set, count + 1, 1);
     else
         free_unread(set);
-    (void)place_of(table, hash, &is_there);
-    put(table, &rule);
-    if (before > atomic_load_explicit(&set->latest, memory_order_relaxed))
-        atomic_store_explicit(&set->latest, before, memory_order_release);
+    (void)place_of(table, rule->hash, &is_there);
+    put(table, rule);
+    raise(&set->latest, rule->before);
+    raise(&set->last_expiry, rule->expires_at);
     if (!is_there)
         atomic_store_explicit(&set->count, count + 1, memory_order_release);
+}
+
+void rules_add(struct rules *set, const unsigned char hash[32], unsigned kind, int64_t before, int64_t expires_at)
+{
+    struct rule rule = { .kind = kind, .before = before, .expires_at = expires_at };
+    memcpy(rule.hash, hash, sizeof rule.hash);
+    pthread_mutex_lock(&set->lock);
+    add(set, &rule);
     pthread_mutex_unlock(&set->lock);
+}
+
+int64_t rules_make(struct rules *set, const unsigned char hash[32], unsigned kind, int64_t before, int64_t expires_at)
+{
+    struct rule rule = { .kind = kind, .before = before, .expires_at = expires_at };
+    memcpy(rule.hash, hash, sizeof rule.hash);
+    pthread_mutex_lock(&set->lock);
+    int64_t last = atomic_load_explicit(&set->last_expiry, memory_order_relaxed);
+    if (rule.expires_at <= last)
+        rule.expires_at = last + 1;
+    add(set, &rule);
+    pthread_mutex_unlock(&set->lock);
+    return rule.expires_at;
 }
 
 size_t rules_purge(struct rules *set, int64_t now_s)
@@ -234,6 +260,11 @@ size_t rules_purge(struct rules *set, int64_t now_s)
 int64_t rules_latest(struct rules *set)
 {
     return atomic_load_explicit(&set->latest, memory_order_acquire);
+}
+
+int64_t rules_last_expiry(struct rules *set)
+{
+    return atomic_load_explicit(&set->last_expiry, memory_order_acquire);
 }
 
 size_t rules_list(struct rules *set, size_t *cursor, int64_t now_s, struct rule *out, size_t max)

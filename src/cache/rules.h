@@ -17,13 +17,19 @@ void rules_free(struct rules *set); /* NULL allowed */
 /* Adds or extends; of `before` and `expires_at`, in seconds since 1970, the later ones stay. `kind` is the caller's,
  * and nothing here depends on it; 0: not known, or as it was. */
 void rules_add(struct rules *set, const unsigned char hash[32], unsigned kind, int64_t before, int64_t expires_at);
-/* Whether any of the hashes has a rule that refuses what was issued at `issued_at`. A rule past its expiry may still be
+/* The same of a new one, which is to outlive all that were ever added: so expiries are in the order in which rules were
+ * made, whatever clocks say. Returns its expiry, `expires_at` or later. */
+int64_t rules_make(struct rules *set, const unsigned char hash[32], unsigned kind, int64_t before, int64_t expires_at);
+/* Whether any of the hashes has a rule that refuses what was issued at `issued_at`, when it does not come after that
+ * rule: `issued_after` is later than the rule's expiry then; 0: that is not known. A rule past its expiry may still be
  * there; that does no harm, what it refused has expired. */
-bool rules_cover(struct rules *set, const unsigned char (*hashes)[32], size_t count, int64_t issued_at);
+bool rules_cover(struct rules *set, const unsigned char (*hashes)[32], size_t count, int64_t issued_at,
+                 int64_t issued_after);
 /* The rule of that hash; false, and nothing written, when there is none. */
 bool rules_find(struct rules *set, const unsigned char hash[32], int64_t *before, int64_t *expires_at);
-/* The highest `before` of all that were ever added; 0: none was. One atomic load. */
+/* The highest `before`, and the latest expiry, of all that were ever added; 0: none was. One atomic load. */
 int64_t rules_latest(struct rules *set);
+int64_t rules_last_expiry(struct rules *set);
 /* Drops what expired before `now_s`; returns how many. */
 size_t rules_purge(struct rules *set, int64_t now_s);
 

@@ -176,11 +176,6 @@ struct str claims_owner(const struct claims *claims)
     return claims->client_id.at ? claims->client_id : claims->azp;
 }
 
-int64_t claims_issued_at(const struct claims *claims)
-{
-    return claims->issued_after > claims->iat ? claims->issued_after : claims->iat;
-}
-
 /* --- check ------------------------------------------------------------------------------------------------------- */
 
 /* RFC 7519 section 4.1.4 and 4.1.5. All terms lie within [0, CLAIMS_TIME_MAX], so no sum can overflow. */

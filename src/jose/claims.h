@@ -27,7 +27,7 @@ struct claims {
     size_t aud_count;
     int64_t exp, iat, nbf; /* seconds since 1970 */
     int64_t auth_time;     /* -1: absent */
-    int64_t issued_after;  /* 0: absent */
+    int64_t issued_after;  /* a number among the expiries of revocation rules (service/rule.h); 0: absent */
     const struct json *all;
     struct str text; /* the payload itself: one JSON object */
 };
@@ -40,11 +40,6 @@ MUST_USE struct err claims_read(struct arena *arena, struct str payload, struct 
 
 /* The client that a token belongs to: an id token names it in azp, the others in client_id. at == NULL: none. */
 struct str claims_owner(const struct claims *claims);
-
-/* The time that a revocation rule's `before` is compared with: iat, or issued_after when that is later. A clock that
- * was set back issues tokens with an iat before rules that were made earlier; issued_after says that the issuer knew of
- * all rules with a lower `before`, so that they don't refuse it. */
-int64_t claims_issued_at(const struct claims *claims);
 
 /* What a caller asks of a token. Zeroed strings and -1 ages ask nothing. */
 struct claims_expect {

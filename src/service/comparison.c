@@ -150,7 +150,7 @@ struct err comparison_round(struct service *service, struct comparison *comparis
     AUTO(arena_release) struct arena arena;
     int64_t now_s = revocation_cache_now_s((int64_t)time(NULL));
     arena_init(&arena, NULL, 0);
-    struct page *page = arena_alloc(&arena, sizeof *page);
+    struct page *page = arena_zalloc(&arena, sizeof *page);
     struct comparison next = *comparison;
     TRY(read_page(service, &arena, &next, now_s, page));
     TRY(compare(service, &arena, page, now_s, restored));

@@ -7,13 +7,11 @@
 #include "service/clock_step.h"
 #include "service/clients.h"
 #include "service/replication.h"
-#include "service/rule.h"
 #include "service/usage.h"
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -202,7 +200,6 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
     if (service->replication) /* which reads all of the store by itself, unless Redis can't be reached */
         replication_wait(service->replication);
     struct err err = catchup_store(service);
-    rule_expect_marked(service, (int64_t)time(NULL));
     if (!err.code) {
         atomic_store(&service->store_ok, true); /* so that the first check logs only what fails */
         atomic_store(&service->keys_ok, true);

@@ -296,13 +296,11 @@ static struct err check_rules(struct service *service, struct claims_new *claims
                                    .client_id = claims->client_id,
                                    .sid = sid ? sid->text : (struct str){ 0, 0 },
                                    .iat = claims->iat };
-    int64_t after_rules;
     if (!rule_refuses_new(service, &issued))
         return OK;
     /* asked of the clock once more: since the request was read, a rule may have come from a clock that is as right */
-    if (rule_clock_is_behind(service, (int64_t)time(NULL), &after_rules) && after_rules <= CLAIMS_TIME_MAX) {
-        claims->issued_after = after_rules;
-        rule_note_marked(service, claims->iat, after_rules);
+    if (rule_clock_is_behind(service, (int64_t)time(NULL)) && rule_after_all(service) <= CLAIMS_TIME_MAX) {
+        claims->issued_after = rule_after_all(service);
         return OK;
     }
     response->retry_after_s = 1;

@@ -62,13 +62,10 @@ static struct err read_now(struct service *service, int64_t here_s, int64_t *out
     return OK;
 }
 
-/* A clock that was set back has issued tokens with a later iat than now (read_now() knows it), and with an issued_after
- * (rule.h): the rule covers them too, and otherwise no more than was asked for. */
 static struct err decide_before(struct service *service, int64_t asked, int64_t here_s, int64_t *out)
 {
     if (asked == BEFORE_NOW)
         TRY(read_now(service, here_s, &asked));
-    asked = rule_before(service, asked);
     *out = asked < CLAIMS_TIME_MAX ? asked : CLAIMS_TIME_MAX;
     return OK;
 }
@@ -121,7 +118,8 @@ static struct err revoke_and_record(struct call *call, struct record *record, st
 {
     struct service *service = call->service;
     TRY(check_room(service, record));
-    rules_add(service->rules, record->token_hash, record->revokes, record->before, record->expires_at);
+    record->expires_at = rules_make(service->rules, record->token_hash, record->revokes, record->before,
+                                    record->expires_at);
     TRY(replication_announce(service, record, &response->announced));
     response->records = record;
     metrics_count(COUNT_REVOKED_RULE, 1);

@@ -47,9 +47,10 @@ const unsigned char (*rule_hashes_of(struct verified *entry, unsigned char room[
 bool rule_refuses(struct service *service, struct verified *entry)
 {
     unsigned char room[VERIFIED_RULES][32];
+    const struct claims *claims = &entry->claims;
     if (rules_count(service->rules) == 0)
         return false;
-    return rules_cover(service->rules, rule_hashes_of(entry, room), VERIFIED_RULES, claims_issued_at(&entry->claims));
+    return rules_cover(service->rules, rule_hashes_of(entry, room), VERIFIED_RULES, claims->iat, claims->issued_after);
 }
 
 bool rule_refuses_new(struct service *service, const struct claims *claims)
@@ -58,42 +59,18 @@ bool rule_refuses_new(struct service *service, const struct claims *claims)
     if (rules_count(service->rules) == 0)
         return false;
     rule_hashes(claims, hashes);
-    return rules_cover(service->rules, (const unsigned char(*)[32])hashes, VERIFIED_RULES, claims_issued_at(claims));
+    return rules_cover(service->rules, (const unsigned char(*)[32])hashes, VERIFIED_RULES, claims->iat,
+                       claims->issued_after);
 }
 
-bool rule_clock_is_behind(struct service *service, int64_t now_s, int64_t *at)
+bool rule_clock_is_behind(struct service *service, int64_t now_s)
 {
-    int64_t latest = rules_latest(service->rules);
-    *at = latest + 1;
-    return latest > now_s;
+    return rules_latest(service->rules) > now_s;
 }
 
-static void raise(atomic_llong *value, long long to)
+int64_t rule_after_all(struct service *service)
 {
-    long long known = atomic_load(value);
-    while (known < to && !atomic_compare_exchange_weak(value, &known, to))
-        ;
-}
-
-void rule_note_marked(struct service *service, int64_t iat, int64_t issued_after)
-{
-    long long from = atomic_load(&service->marked_from);
-    while ((from == 0 || iat < from) && !atomic_compare_exchange_weak(&service->marked_from, &from, iat))
-        ;
-    raise(&service->marked_after, issued_after);
-}
-
-void rule_expect_marked(struct service *service, int64_t now_s)
-{
-    int64_t after;
-    if (rule_clock_is_behind(service, now_s, &after))
-        rule_note_marked(service, 1, after);
-}
-
-int64_t rule_before(struct service *service, int64_t before)
-{
-    int64_t after = atomic_load(&service->marked_after);
-    return before < after && before >= atomic_load(&service->marked_from) ? after : before;
+    return rules_last_expiry(service->rules) + 1;
 }
 
 void revocation_hold(struct service *service, const struct revocation *revocation)

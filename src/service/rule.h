@@ -1,6 +1,11 @@
 /* service/rule.h: a rule refuses more than one token: whatever was issued at its `before` or earlier to a subject, a
  * client or a session, or to anybody. One entry, however many tokens; revoke_rule.c makes them. It is known everywhere
- * by a hash: SHA-256 of "sub:", "client_id:" or "sid:" and the value, or of "all:". */
+ * by a hash: SHA-256 of "sub:", "client_id:" or "sid:" and the value, or of "all:".
+ *
+ * A clock that was set back issues tokens whose iat is that of rules which were made before. So the order of rules does
+ * not hang on a clock: each new one expires later than all that its maker knows (rules_make()), and a token that one of
+ * them would refuse for its iat alone says in issued_after, a number above all their expiries, that it came later. Only
+ * a rule that was made after it, and so expires then or later, refuses it. */
 #ifndef SERVICE_RULE_H
 #define SERVICE_RULE_H
 
@@ -18,16 +23,10 @@ const unsigned char (*rule_hashes_of(struct verified *entry, unsigned char room[
 bool rule_refuses(struct service *service, struct verified *entry);
 /* The same of a token that is still to be issued: its sub, client_id, sid, iat and issued_after. */
 bool rule_refuses_new(struct service *service, const struct claims *claims);
-/* Whether the clock is behind rules that are known here, by more than the second in which a rule is made. Then *at is
- * the time that follows all of them, which takes the clock's place among rules: as the issued_after of a token that one
- * of them would refuse. */
-bool rule_clock_is_behind(struct service *service, int64_t now_s, int64_t *at);
-/* Notes such a token, before it is signed. */
-void rule_note_marked(struct service *service, int64_t iat, int64_t issued_after);
-/* For the start: those that were issued before it are not known, but that there may be some is. */
-void rule_expect_marked(struct service *service, int64_t now_s);
-/* The least `before` of a rule that refuses what was issued up to `before`, those tokens included. */
-int64_t rule_before(struct service *service, int64_t before);
+/* Whether the clock is behind rules that are known here, by more than the second in which a rule is made. */
+bool rule_clock_is_behind(struct service *service, int64_t now_s);
+/* The issued_after of a token that comes after all rules that are known here. */
+int64_t rule_after_all(struct service *service);
 
 /* Holds in memory what the store says of one revocation, whichever kind it is. */
 void revocation_hold(struct service *service, const struct revocation *revocation);

@@ -49,12 +49,10 @@ struct service {
      * other instance. And when it knew last. */
     atomic_llong revocations_known_until_ms, revocations_known_ms;
     atomic_bool store_ok, keys_ok, cache_ok, draining;
-    atomic_bool cache_evicts;        /* the shared cache may drop keys before their end (eviction.h) */
-    _Atomic(const char *) store_why; /* the store's fault, static; NULL when store_ok */
-    _Atomic(const char *) keys_why;  /* the signer's fault, static; NULL when keys_ok */
-    atomic_llong latest_iat;         /* of all tokens issued here */
-    atomic_llong marked_from,
-        marked_after;                 /* of those with an issued_after (rule.h): lowest iat, highest issued_after */
+    atomic_bool cache_evicts;         /* the shared cache may drop keys before their end (eviction.h) */
+    _Atomic(const char *) store_why;  /* the store's fault, static; NULL when store_ok */
+    _Atomic(const char *) keys_why;   /* the signer's fault, static; NULL when keys_ok */
+    atomic_llong latest_iat;          /* of all tokens issued here */
     atomic_llong clock_ahead_s;       /* how far the time of day is ahead of what is believed (wall_clock.h) */
     atomic_llong clock_difference_ms; /* ahead of the clock of a store that instances share */
     atomic_llong clock_step_s;        /* the last step of the time of day; 0: it has not stepped */

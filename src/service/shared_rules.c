@@ -150,7 +150,8 @@ struct err shared_rules_ask(struct service *service, struct verified *entry)
             continue;
         if (err.code)
             return failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again");
-        if (read_value(value, &before, &expires_at) && claims_issued_at(&entry->claims) <= before)
+        if (read_value(value, &before, &expires_at) && entry->claims.iat <= before &&
+            entry->claims.issued_after <= expires_at)
             return failed(ERR_TOKEN_REVOKED, "the token has been revoked");
     }
     return OK;

@@ -406,6 +406,19 @@ def test_rules_refuse_what_was_issued_before(start, issuer):
     assert ask(now - 4) == "ok user-1"
 
 
+def test_a_token_that_came_after_a_rule_is_spared_until_the_next(start, issuer):
+    """By a clock that was set back since: its iat says nothing then."""
+    now = int(time.time())
+    issuer.show(rules=[rule("sub", "user-9", now - 10, exp=now + 500)])
+    verifier = start(issuer.url)
+    for issued_after, answer in ((now + 500, "refused revoked"), (now + 501, "ok user-9")):
+        assert verifier.ask(issuer.token(iat=now - 60, sub="user-9", issued_after=issued_after)) == answer
+    token = issuer.token(iat=now - 60, sub="user-9", issued_after=now + 501)
+    issuer.show(rules=[rule("sub", "user-9", now - 61, exp=now + 501), rule("sub", "user-9", now - 60, exp=now + 502)])
+    verifier.until(token, "refused revoked")
+    assert verifier.ask(issuer.token(iat=now - 60, sub="user-9", issued_after=now + 503)) == "ok user-9"
+
+
 def test_a_store_from_a_backup_has_the_feed_read_again(start, issuer):
     """Positions went back by two pages, and are given again: to tokens that only the first pages tell of."""
     first, second, third = (issuer.token(sub=name) for name in ("first", "second", "third"))

@@ -9,7 +9,7 @@ static bool covers(struct rules *set, uint64_t number, int64_t issued_at)
 {
     unsigned char hash[1][32];
     hash_of(number, hash[0]);
-    return rules_cover(set, (const unsigned char(*)[32])hash, 1, issued_at);
+    return rules_cover(set, (const unsigned char(*)[32])hash, 1, issued_at, 0);
 }
 
 static void add(struct rules *set, uint64_t number, int64_t before, int64_t expires_at)
@@ -49,6 +49,29 @@ static void a_rule_refuses_what_was_issued_by_then_and_not_a_second_later(void *
     rules_free(set);
 }
 
+/* Also one that was issued at the same time, as a clock that was set back has it. */
+static void a_rule_spares_what_came_after_it(void **state)
+{
+    struct rules *set = rules_new();
+    unsigned char hash[1][32];
+    const unsigned char(*hashes)[32] = (const unsigned char(*)[32])hash;
+    (void)state;
+    hash_of(1, hash[0]);
+    assert_int_equal(rules_last_expiry(set), 0);
+    assert_int_equal(rules_make(set, hash[0], 0, 1500, 2000), 2000);
+    assert_true(rules_cover(set, hashes, 1, 1500, 2000));
+    assert_false(rules_cover(set, hashes, 1, 1500, 2001));
+    add(set, 2, 9, 7000);
+    assert_int_equal(rules_last_expiry(set), 7000);
+    assert_int_equal(rules_make(set, hash[0], 0, 1400, 3000), 7001); /* later than what came after any other */
+    assert_true(rules_cover(set, hashes, 1, 1500, 7001));
+    assert_false(rules_cover(set, hashes, 1, 1501, 7001));
+    assert_false(rules_cover(set, hashes, 1, 1500, 7002));
+    assert_int_equal(rules_make(set, hash[0], 0, 1400, 9000), 9000);
+    assert_int_equal(rules_latest(set), 1500);
+    rules_free(set);
+}
+
 static void any_of_the_hashes_will_do(void **state)
 {
     struct rules *set = rules_new();
@@ -57,13 +80,13 @@ static void any_of_the_hashes_will_do(void **state)
     for (uint64_t i = 0; i < 4; i++)
         hash_of(i, hashes[i]);
     add(set, 9, 5000, 9000);
-    assert_false(rules_cover(set, (const unsigned char(*)[32])hashes, 4, 100));
+    assert_false(rules_cover(set, (const unsigned char(*)[32])hashes, 4, 100, 0));
     add(set, 1, 50, 9000); /* of these hashes, but issued later */
-    assert_false(rules_cover(set, (const unsigned char(*)[32])hashes, 4, 100));
+    assert_false(rules_cover(set, (const unsigned char(*)[32])hashes, 4, 100, 0));
     add(set, 3, 100, 9000);
-    assert_true(rules_cover(set, (const unsigned char(*)[32])hashes, 4, 100));
-    assert_false(rules_cover(set, (const unsigned char(*)[32])hashes, 3, 100));
-    assert_false(rules_cover(set, (const unsigned char(*)[32])hashes, 0, 100));
+    assert_true(rules_cover(set, (const unsigned char(*)[32])hashes, 4, 100, 0));
+    assert_false(rules_cover(set, (const unsigned char(*)[32])hashes, 3, 100, 0));
+    assert_false(rules_cover(set, (const unsigned char(*)[32])hashes, 0, 100, 0));
     rules_free(set);
 }
 
@@ -97,10 +120,10 @@ static void hashes_that_differ_in_one_bit_are_two(void **state)
     struct rules *set = rules_new();
     (void)state;
     rules_add(set, hash[0], 0, 1000, 2000);
-    assert_true(rules_cover(set, (const unsigned char(*)[32])hash, 1, 1));
+    assert_true(rules_cover(set, (const unsigned char(*)[32])hash, 1, 1, 0));
     for (size_t bit = 0; bit < 256; bit++) {
         hash[0][bit / 8] = (unsigned char)(hash[0][bit / 8] ^ 1U << bit % 8);
-        assert_false(rules_cover(set, (const unsigned char(*)[32])hash, 1, 1));
+        assert_false(rules_cover(set, (const unsigned char(*)[32])hash, 1, 1, 0));
         hash[0][bit / 8] = (unsigned char)(hash[0][bit / 8] ^ 1U << bit % 8);
     }
     rules_free(set);
@@ -145,7 +168,7 @@ static void hashes_that_want_the_same_place_are_all_kept(void **state)
     for (int i = 0; i < MANY; i++) {
         hash[0][30] = (unsigned char)i;
         hash[0][31] = (unsigned char)(i >> 8);
-        assert_int_equal(rules_cover(set, (const unsigned char(*)[32])hash, 1, 1), i >= MANY / 2);
+        assert_int_equal(rules_cover(set, (const unsigned char(*)[32])hash, 1, 1, 0), i >= MANY / 2);
     }
     rules_free(set);
 }
@@ -220,7 +243,7 @@ static void readers_never_miss_what_is_there(void **state)
 }
 
 RUN(TEST(an_empty_set_refuses_nothing), TEST(a_rule_refuses_what_was_issued_by_then_and_not_a_second_later),
-    TEST(any_of_the_hashes_will_do), TEST(the_later_times_stay_each_for_itself),
+    TEST(a_rule_spares_what_came_after_it), TEST(any_of_the_hashes_will_do), TEST(the_later_times_stay_each_for_itself),
     TEST(hashes_that_differ_in_one_bit_are_two),
     TEST(as_many_as_there_may_be_are_all_there_in_the_memory_that_is_promised),
     TEST(hashes_that_want_the_same_place_are_all_kept), TEST(times_beyond_any_clock_do_no_harm),
