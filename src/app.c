@@ -15,7 +15,6 @@
 #include "store/data_dir.h"
 #include "store/migration.h"
 #include <fcntl.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -274,7 +273,7 @@ static void set_limits(void)
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
-    mallopt(M_ARENA_MAX, 2); /* an arena a thread would cost megabytes; the hot path hardly allocates */
+    mem_few_arenas();
 }
 
 struct err app_try_data_dir(struct app *app)

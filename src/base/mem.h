@@ -9,6 +9,12 @@
 #include <stdint.h>
 #include <string.h>
 
+/* For the start: glibc's arena a thread would cost megabytes, and the hot path hardly allocates. Where malloc is
+ * another's (musl), this and the next do nothing. */
+void mem_few_arenas(void);
+/* What is free goes back to the system. Takes a while. */
+void mem_give_back(void);
+
 /* A view of `len` bytes that somebody else owns. May hold NUL bytes; is not terminated. at may be NULL when len is 0.
  */
 struct str {

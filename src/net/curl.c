@@ -1,6 +1,7 @@
 /* net/curl.c: loads libcurl. Its memory is wiped when it is freed, since answers hold secrets (credentials, an
  * unwrapped key), and so do the headers that it builds. */
 #include "net/curl.h"
+#include "base/dlopen_note.h"
 #include "base/mem.h"
 #include "observe/log.h"
 #include <dlfcn.h>
@@ -69,6 +70,8 @@ static bool find_all(void *library)
         calls.set_cert_store = NULL;
     return true;
 }
+
+DLOPEN_NOTE(note, "libcurl.so.4", "http", "AWS KMS, credentials of AWS, Supabase", "recommended");
 
 static void load(void)
 {

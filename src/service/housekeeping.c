@@ -8,7 +8,6 @@
 #include "service/clients.h"
 #include "service/replication.h"
 #include "service/usage.h"
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -134,7 +133,7 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     int64_t now = clock_coarse_s();
     look_at_clock(housekeeping);
     if (atomic_exchange(&service->flood_is_over, false))
-        (void)malloc_trim(0);
+        mem_give_back();
     struct err caught_up = service->store_follower ? OK : catchup_store(service); /* else that does it */
     if (caught_up.code || keyring_reload(service->keyring).code || !atomic_load(&service->store_ok))
         housekeeping->check_at = now; /* the store failed, or did: find out what to tell */

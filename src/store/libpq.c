@@ -1,5 +1,6 @@
 /* store/libpq.c: loads libpq. */
 #include "store/libpq.h"
+#include "base/dlopen_note.h"
 #include "observe/log.h"
 #include <dlfcn.h>
 #include <pthread.h>
@@ -55,6 +56,8 @@ static bool find_all(void *library)
             return false;
     return true;
 }
+
+DLOPEN_NOTE(note, "libpq.so.5", "postgresql", "a PostgreSQL database that instances share", "recommended");
 
 static void load(void)
 {

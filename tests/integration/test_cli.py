@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -610,3 +611,15 @@ def test_many_clients_are_added_at_once(server, agent):
         added = list(pool.map(lambda at: server.add_client(f"many-{at}", "token:introspect"), range(24)))
     for client in added:
         assert server.introspect(client, "x") == {"active": False}
+
+
+def test_the_program_says_which_libraries_it_loads_when_they_are_needed():
+    """In notes of its file, for what makes packages: a list of needed libraries knows nothing of dlopen."""
+    data, notes = Path(BINARY).read_bytes(), []
+    for found in re.finditer(re.escape(struct.pack("<I", 0x407c0c0a) + b"FDO\0"), data):
+        owner_size, text_size = struct.unpack("<II", data[found.start() - 8:found.start()])
+        text = data[found.end():found.end() + text_size]
+        assert owner_size == 4 and text[-1:] == b"\0"
+        notes += json.loads(text[:-1])
+    assert sorted(note["soname"] for note in notes) == [["libcurl.so.4"], ["libpq.so.5"]]
+    assert all(note["priority"] == "recommended" and note["feature"] and note["description"] for note in notes)
