@@ -250,7 +250,7 @@ static void write_audience(struct buf *out, const struct claims_new *claims)
         buf_add_char(out, ']');
 }
 
-/* contract.md, "Claims": what each kind has beside the claims that all have. */
+/* docs/contract.md, "Claims": what each kind has beside the claims that all have. */
 static void write_of_kind(struct buf *out, const struct claims_new *claims)
 {
     if (claims->kind == TOKEN_ID) {

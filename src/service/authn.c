@@ -92,7 +92,7 @@ static enum answered check_secret(struct call *call, struct str id, struct str s
 }
 
 /* Whether a caller's token is meant for this service: it names the issuer, an audience of the settings, or is one of a
- * client's plain tokens, which name the client itself (contract.md, "Claims"). */
+ * client's plain tokens, which name the client itself (docs/contract.md, "Claims"). */
 static bool audience_is_ours(const struct service *service, const struct claims *claims)
 {
     for (size_t i = 0; i < claims->aud_count; i++) {

@@ -174,9 +174,9 @@ static void add_audience(struct audience *audience, struct str one)
         audience->list[audience->count++] = one;
 }
 
-/* contract.md, "Claims": an access token is for its client and the configured audiences, unless others were asked for;
- * an id token for its client; a refresh token comes back here, so it is for the issuer too. Who comes with a token that
- * is for less passes that on. */
+/* docs/contract.md, "Claims": an access token is for its client and the configured audiences, unless others were asked
+ * for; an id token for its client; a refresh token comes back here, so it is for the issuer too. Who comes with a token
+ * that is for less passes that on. */
 static void decide_audience(const struct call *call, const struct issue *issue, struct audience *out)
 {
     const struct json *asked = issue->audience;

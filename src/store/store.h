@@ -1,6 +1,6 @@
 /* store/store.h: the records: clients, keys, tokens, revocations. One interface, a file a kind. Every operation may
  * wait, so none runs on an event loop; all are thread-safe. Results are in the caller's arena. Failures of the store
- * itself are ERR_UNAVAILABLE, with the detail logged. Column names are the platform's (contract.md, "Supabase tables").
+ * itself are ERR_UNAVAILABLE, with the detail logged. Column names are the platform's (docs/contract.md, "Tables").
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H

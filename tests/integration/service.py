@@ -107,7 +107,7 @@ def check_error(body, path):
 
 
 def check_answer(method, path, status, headers, body):
-    """What is true of every answer (contract.md, "HTTP"). `headers` in lower case."""
+    """What is true of every answer (docs/contract.md, "Answers"). `headers` in lower case."""
     assert headers["x-request-id"]
     if not path.endswith(OPEN_PATHS) and not (path in FEED_PATHS and status < 400 and method != "OPTIONS"):
         assert headers.get("cache-control") == "no-store", (path, headers)

@@ -217,7 +217,7 @@ def test_a_privileged_claim_is_one_however_it_is_written(server, written):
 
 
 def test_what_looks_like_a_role_is_none(server, agent):
-    """Claims that need no privilege must give none (contract.md: a bearer token whose role is admin)."""
+    """Claims that need no privilege must give none (a bearer token whose role is admin, among them)."""
     issuer = server.add_client("hopeful", "token:issue")
     for claims in ({"roles": ["admin"]}, {"role ": "admin"}, {"user": {"role": "admin"}},
                    {"is_admin": True}, {"admin": True}, {"scopes": SCOPES}, {"permissions": SCOPES.split()}):

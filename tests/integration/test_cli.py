@@ -176,7 +176,7 @@ def test_check_config_shows_what_is_in_force_and_from_where(settings, tmp_path):
 
 
 def test_the_contracts_defaults(settings):
-    """contract.md: the lifetimes, the issuer; issue 2: the address."""
+    """docs/contract.md: the lifetimes."""
     shown = values()
     expected = {"TOKEN_LISTEN": "127.0.0.1:8080", "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": "",
                 "TOKEN_ACCESS_TTL": "3600",
@@ -436,7 +436,7 @@ def test_a_command_uses_no_key_file_that_others_can_reach(settings, client, mode
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "garbage", "another key", "a link", "a directory"])
 def test_a_key_file_that_does_not_hold_its_key_is_refused(settings, client, tmp_path, damage):
-    """Never signs with one key what is published under another (contract.md, what the old service got wrong, 1)."""
+    """Never signs with one key what is published under another (docs/contract.md, the last section)."""
     issue(settings)
     path = key_file(settings)
     original = path.read_bytes()

@@ -153,7 +153,7 @@ def test_flags_come_before_the_environment(start):
 
 
 def test_another_algorithm_leaves_the_old_tokens_good(make_server):
-    """Every published key verifies the tokens that carry its kid (contract.md, "What the old service got wrong")."""
+    """Every published key verifies the tokens that carry its kid (docs/contract.md, the last section)."""
     server = make_server(TOKEN_SIGNING_ALG="ES256").start()
     agent = server.add_client("agent")
     old = server.token(agent, tokenType="refresh")

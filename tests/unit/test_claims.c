@@ -445,7 +445,7 @@ static void no_custom_claim_may_have_a_registered_name(void **state)
         ROW("c_hash"),
         ROW("s_hash"),
         ROW("cnf"),
-        ROW("act"), /* contract.md, "Claims" */
+        ROW("act"), /* docs/contract.md, "Claims" */
         ROW("parent_hash"),
         ROW("issued_after"),
         ROW("may_act"),
