@@ -3,6 +3,7 @@
 #include "aws/budget.h"
 #include "aws/rate.h"
 #include "base/clock.h"
+#include "base/condition.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -14,7 +15,6 @@ struct waiter {
 
 struct budget {
     pthread_mutex_t lock;
-    pthread_condattr_t monotonic;
     struct rate rate;
     struct waiter *first[BUDGET_PRIORITIES];
     size_t waiting[BUDGET_PRIORITIES];
@@ -25,8 +25,6 @@ struct budget *budget_new(double rate)
     struct budget *budget = mem_alloc(sizeof *budget);
     *budget = (struct budget){ 0 };
     pthread_mutex_init(&budget->lock, NULL);
-    pthread_condattr_init(&budget->monotonic);
-    pthread_condattr_setclock(&budget->monotonic, CLOCK_MONOTONIC);
     rate_init(&budget->rate, rate, clock_ns());
     return budget;
 }
@@ -35,7 +33,6 @@ void budget_free(struct budget *budget)
 {
     if (!budget)
         return;
-    pthread_condattr_destroy(&budget->monotonic);
     pthread_mutex_destroy(&budget->lock);
     free(budget);
 }
@@ -82,7 +79,7 @@ static bool wait_in_line(struct budget *budget, unsigned priority, int64_t deadl
 {
     struct waiter self = { 0 };
     bool taken = false;
-    pthread_cond_init(&self.turn, &budget->monotonic);
+    condition_init(&self.turn);
     join(budget, priority, &self);
     for (int64_t now = clock_ns(); now < deadline_ns; now = clock_ns()) {
         int64_t until = deadline_ns;
@@ -93,8 +90,7 @@ static bool wait_in_line(struct budget *budget, unsigned priority, int64_t deadl
             int64_t next = now + rate_wait_ns(&budget->rate, 0);
             until = next < until ? next : until;
         }
-        const struct timespec at = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
-        pthread_cond_timedwait(&self.turn, &budget->lock, &at);
+        (void)condition_wait_until(&self.turn, &budget->lock, until);
     }
     leave(budget, priority, &self);
     pthread_cond_destroy(&self.turn);

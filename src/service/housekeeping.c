@@ -1,6 +1,7 @@
 /* service/housekeeping.c: a round a second; each task has its own interval. */
 #include "service/housekeeping.h"
 #include "base/clock.h"
+#include "base/condition.h"
 #include "base/wall_clock.h"
 #include "observe/log.h"
 #include "service/catchup.h"
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 enum {
+    ROUND_NS = 1000000000,
     CHECK_INTERVAL_S = 5,
     BACKGROUND_NICE = 10,
     KEYS_GRACE_S = 1,       /* from the start until the first key is made: the first answers need the processor */
@@ -165,11 +167,8 @@ static void *run(void *arg)
         pthread_mutex_unlock(&housekeeping->lock);
         round_of_work(housekeeping, nudged);
         pthread_mutex_lock(&housekeeping->lock);
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += 1;
         if (!housekeeping->stopping && !housekeeping->nudged && !housekeeping->keys_wanted)
-            pthread_cond_timedwait(&housekeeping->wake, &housekeeping->lock, &until);
+            (void)condition_wait_until(&housekeeping->wake, &housekeeping->lock, clock_ns() + ROUND_NS);
     }
     pthread_mutex_unlock(&housekeeping->lock);
     if (housekeeping->service->uses) /* nobody notes any more */
@@ -190,11 +189,7 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
     int64_t wall_ms, boot_ms;
     wall_clock_read(&wall_ms, &boot_ms);
     *housekeeping = (struct housekeeping){ .service = service, .wall = wall_clock_begin(wall_ms, boot_ms) };
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&housekeeping->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&housekeeping->wake);
     pthread_mutex_init(&housekeeping->lock, NULL);
     if (service->replication) /* which reads all of the store by itself, unless Redis can't be reached */
         replication_wait(service->replication);

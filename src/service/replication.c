@@ -38,6 +38,7 @@
  * afterwards, on a thread of its own (restorer.c), for those who read them instead of asking. */
 #include "service/replication.h"
 #include "base/clock.h"
+#include "base/condition.h"
 #include "base/hex.h"
 #include "base/random.h"
 #include "observe/log.h"
@@ -266,14 +267,8 @@ static struct err follow(struct replication *replication)
 /* Under the lock. */
 static void pause_for(struct replication *replication, int64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += ms * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    while (!replication->stopping && pthread_cond_timedwait(&replication->changed, &replication->lock, &until) == 0)
+    int64_t until_ns = clock_ns() + ms * 1000000;
+    while (!replication->stopping && condition_wait_until(&replication->changed, &replication->lock, until_ns))
         ;
 }
 
@@ -332,11 +327,7 @@ struct err replication_open(struct service *service, struct replication **out)
     atomic_store(&service->revocations_known_ms, clock_ms());
     atomic_store(&service->revocations_known_until_ms, 0);
     pthread_mutex_init(&replication->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&replication->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&replication->changed);
     struct err err = restorer_open(service, replication->name, &replication->restorer);
     if (!err.code && pthread_create(&replication->thread, NULL, run, replication) != 0)
         err = failed(ERR_INTERNAL, "the thread that follows revocations could not be started");

@@ -2,6 +2,7 @@
  * failures less and less often. */
 #include "service/restorer.h"
 #include "base/clock.h"
+#include "base/condition.h"
 #include "observe/log.h"
 #include "service/comparison.h"
 #include "service/eviction.h"
@@ -43,10 +44,9 @@ static int64_t pause_ms(const struct restorer *restorer)
 /* Under the lock: until it is time, or, unless the last round failed, somebody wakes it. False at the end. */
 static bool await(struct restorer *restorer)
 {
-    int64_t at_ms = clock_ms() + pause_ms(restorer);
-    const struct timespec until = { .tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000 };
+    int64_t until_ns = clock_ns() + pause_ms(restorer) * 1000000;
     while (!restorer->stopping && !(restorer->wanted && restorer->failures == 0) &&
-           pthread_cond_timedwait(&restorer->woken, &restorer->lock, &until) == 0)
+           condition_wait_until(&restorer->woken, &restorer->lock, until_ns))
         ;
     return !restorer->stopping;
 }
@@ -100,11 +100,7 @@ struct err restorer_open(struct service *service, const char *name, struct resto
     struct restorer *restorer = mem_alloc(sizeof *restorer);
     *restorer = (struct restorer){ .service = service, .name = name };
     pthread_mutex_init(&restorer->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&restorer->woken, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&restorer->woken);
     if (pthread_create(&restorer->thread, NULL, run, restorer) != 0) {
         release(restorer);
         return failed(ERR_INTERNAL, "the thread that restores revocations could not be started");

@@ -3,6 +3,7 @@
  * goes on until its end, and another try may come before. */
 #include "service/store_follower.h"
 #include "base/clock.h"
+#include "base/condition.h"
 #include "observe/log.h"
 #include "service/catchup.h"
 #include "service/knowledge.h"
@@ -38,8 +39,7 @@ static void tell(struct store_follower *follower)
 /* Under the lock. */
 static void pause_until(struct store_follower *follower, int64_t at_ms)
 {
-    const struct timespec until = { .tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000 };
-    while (!follower->stopping && pthread_cond_timedwait(&follower->ended, &follower->lock, &until) == 0)
+    while (!follower->stopping && condition_wait_until(&follower->ended, &follower->lock, at_ms * 1000000))
         ;
 }
 
@@ -76,11 +76,7 @@ struct err store_follower_open(struct service *service, struct store_follower **
     atomic_store(&service->revocations_known_ms, clock_ms());
     atomic_store(&service->revocations_known_until_ms, 0);
     pthread_mutex_init(&follower->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&follower->ended, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&follower->ended);
     if (pthread_create(&follower->thread, NULL, run, follower) != 0) {
         release(follower);
         return failed(ERR_INTERNAL, "the thread that follows revocations could not be started");

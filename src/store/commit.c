@@ -7,6 +7,8 @@
  * (commit_hurry), most of what is expected comes later than that: then it waits for HURRIED_WAIT_US, and only when so
  * many are on their way that some must come by then. */
 #include "store/commit.h"
+#include "base/clock.h"
+#include "base/condition.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include <pthread.h>
@@ -62,14 +64,8 @@ static void gather(struct commit *commit)
         pthread_cond_wait(&commit->wake, &commit->lock);
     if (!is_worth_waiting(commit))
         return;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (commit->hurries ? HURRIED_WAIT_US : WAIT_US) * 1000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    while (is_worth_waiting(commit) && pthread_cond_timedwait(&commit->wake, &commit->lock, &until) == 0)
+    int64_t until_ns = clock_ns() + (commit->hurries ? HURRIED_WAIT_US : WAIT_US) * 1000;
+    while (is_worth_waiting(commit) && condition_wait_until(&commit->wake, &commit->lock, until_ns))
         ;
 }
 
@@ -148,11 +144,7 @@ struct err commit_open(struct store *store, struct commit **out)
     struct commit *commit = mem_alloc(sizeof *commit);
     *commit = (struct commit){ .store = store };
     commit->last = &commit->first;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&commit->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&commit->wake);
     pthread_mutex_init(&commit->lock, NULL);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);

@@ -3,6 +3,7 @@
  */
 #include "store/postgres.h"
 #include "base/clock.h"
+#include "base/condition.h"
 #include "base/sentence.h"
 #include "observe/log.h"
 #include "store/postgres_cause.h"
@@ -221,9 +222,8 @@ static bool is_alive(const struct postgres *postgres, const struct connection *c
 /* Under the lock: until one is idle or may be opened. */
 static bool wait_for_room(struct postgres *postgres, int64_t deadline_ms)
 {
-    const struct timespec until = { deadline_ms / 1000, deadline_ms % 1000 * 1000000 };
     while (!postgres->idle && postgres->open == postgres->terms.connections)
-        if (pthread_cond_timedwait(&postgres->freed, &postgres->lock, &until) != 0)
+        if (!condition_wait_until(&postgres->freed, &postgres->lock, deadline_ms * 1000000))
             return false;
     return postgres->idle || clock_ms() >= postgres->refused_until;
 }
@@ -382,11 +382,7 @@ struct err postgres_open(const struct postgres_terms *terms, struct postgres **o
     TRY(check_url(calls, terms->url));
     struct postgres *postgres = mem_alloc(sizeof *postgres);
     *postgres = (struct postgres){ .calls = calls, .terms = *terms };
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&postgres->freed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&postgres->freed);
     pthread_mutex_init(&postgres->lock, NULL);
     postgres->unconnected = busy;
     *out = postgres;

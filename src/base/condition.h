@@ -1,0 +1,27 @@
+/* base/condition.h: condition variables whose waits end by the monotonic clock (clock.h), which nobody sets. */
+#ifndef BASE_CONDITION_H
+#define BASE_CONDITION_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+static inline void condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+/* Until it is signalled (or for no reason: look again), at most until `at_ns` of clock_ns(). False: that time has come.
+ */
+static inline bool condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t at_ns)
+{
+    const struct timespec at = { .tv_sec = (time_t)(at_ns / 1000000000), .tv_nsec = (long)(at_ns % 1000000000) };
+    return pthread_cond_timedwait(condition, lock, &at) == 0;
+}
+
+#endif
