@@ -45,16 +45,11 @@ static bool same_bits(const struct address *a, const struct address *b, unsigned
 /* Digits alone, at most `max`. */
 static bool read_bits(struct str text, unsigned max, unsigned *out)
 {
-    unsigned bits = 0;
-    if (text.len == 0 || text.len > 3 || (text.at[0] == '0' && text.len > 1))
+    int64_t bits = 0;
+    if (!str_number(text, max, &bits) || (text.at[0] == '0' && text.len > 1))
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        bits = bits * 10 + (unsigned)(text.at[i] - '0');
-    }
-    *out = bits;
-    return bits <= max;
+    *out = (unsigned)bits;
+    return true;
 }
 
 static const char *read_network(struct str text, struct network *out)

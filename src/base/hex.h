@@ -4,6 +4,15 @@
 
 #include "base/mem.h"
 
+/* The value of one hexadecimal digit, lower case or upper; -1: it is none. */
+static inline int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* Writes 2 * len digits and a NUL to `to`; returns them as a view. */
 struct str hex_write(const unsigned char *bytes, size_t len, char *to);
 /* Reads exactly `len` bytes from 2 * len lower-case digits; false, with `out` in no certain state, otherwise. */

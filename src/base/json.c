@@ -4,6 +4,7 @@
  * exhaust the machine's stack. Strings are first scanned eight bytes at a time for the end; only those with an escape
  * are rebuilt, the others are views into the text. */
 #include "base/json.h"
+#include "base/hex.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -85,11 +86,7 @@ static int hex4(const char *at)
 {
     int value = 0;
     for (int i = 0; i < 4; i++) {
-        char c = at[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
+        int digit = hex_digit(at[i]);
         if (digit < 0)
             return -1;
         value = value * 16 + digit;

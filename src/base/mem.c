@@ -32,6 +32,21 @@ static unsigned char lower(char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
 }
 
+bool str_number(struct str text, int64_t max, int64_t *out)
+{
+    int64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        const int64_t digit = text.at[i] - '0';
+        if (digit < 0 || digit > 9 || value > max / 10 || value * 10 > max - digit)
+            return false;
+        value = value * 10 + digit;
+    }
+    if (text.len == 0)
+        return false;
+    *out = value;
+    return true;
+}
+
 bool str_eq_nocase(struct str a, struct str b)
 {
     if (a.len != b.len)

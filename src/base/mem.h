@@ -29,6 +29,9 @@ static inline struct str str_of(const char *text)
     return (struct str){ text, text ? strlen(text) : 0 };
 }
 
+/* A whole number in decimal digits and nothing else, at most `max`; else false, and nothing written. */
+bool str_number(struct str text, int64_t max, int64_t *out);
+
 static inline bool str_eq(struct str a, struct str b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);

@@ -1,15 +1,8 @@
 /* base/redis_url.c: strict: what is not understood is refused, so that no password ends in a host's name. */
 #include "base/redis_url.h"
+#include "base/hex.h"
 #include "base/settings_rows.h"
 #include <ctype.h>
-
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
 
 /* Percent-decodes into `to`, with a NUL; false when it is malformed, holds control characters or does not fit. */
 static bool decode(struct str in, char *to, size_t room)
@@ -18,9 +11,9 @@ static bool decode(struct str in, char *to, size_t room)
     for (size_t i = 0; i < in.len; i++) {
         int c = (unsigned char)in.at[i];
         if (c == '%') {
-            if (in.len - i < 3 || hex_value(in.at[i + 1]) < 0 || hex_value(in.at[i + 2]) < 0)
+            if (in.len - i < 3 || hex_digit(in.at[i + 1]) < 0 || hex_digit(in.at[i + 2]) < 0)
                 return false;
-            c = hex_value(in.at[i + 1]) * 16 + hex_value(in.at[i + 2]);
+            c = hex_digit(in.at[i + 1]) * 16 + hex_digit(in.at[i + 2]);
             i += 2;
         }
         if (c < 0x20 || c == 0x7f || len + 1 >= room)

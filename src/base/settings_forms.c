@@ -14,13 +14,7 @@ bool settings_is_number(struct str text)
 
 bool settings_number(struct str text, int64_t min, int64_t max, int64_t *out)
 {
-    int64_t value = 0;
-    if (!settings_is_number(text) || text.len > 18)
-        return false;
-    for (size_t i = 0; i < text.len; i++)
-        value = value * 10 + (text.at[i] - '0');
-    *out = value;
-    return value >= min && value <= max;
+    return settings_is_number(text) && str_number(text, max, out) && *out >= min;
 }
 
 /* host[:port] with an IPv6 address in brackets; *port has at == NULL when there is none. */

@@ -1,5 +1,6 @@
 /* http/target.c: characters first, then the forms. */
 #include "http/target.h"
+#include "base/hex.h"
 #include "wire/lines.h"
 #include <arpa/inet.h>
 
@@ -14,17 +15,12 @@ static bool is_path_char(char c)
     return byte < 0x80 && (allowed[byte >> 6] >> (byte & 63) & 1);
 }
 
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
-}
-
 /* Characters of a path, and those of `also`; none of `never`. */
 static bool is_encoded(struct str text, struct str also, struct str never)
 {
     for (size_t i = 0; i < text.len; i++) {
         if (text.at[i] == '%') {
-            if (text.len - i < 3 || !is_hex(text.at[i + 1]) || !is_hex(text.at[i + 2]))
+            if (text.len - i < 3 || hex_digit(text.at[i + 1]) < 0 || hex_digit(text.at[i + 2]) < 0)
                 return false;
             i += 2;
         } else if (str_has(never, text.at[i]) || !(is_path_char(text.at[i]) || str_has(also, text.at[i]))) {

@@ -37,8 +37,8 @@ bool clock_step_last(const struct settings *settings, int64_t *at_s, int64_t *st
     if (len <= 0 || line[len - 1] != '\n')
         return false;
     rest = (struct str){ line, (size_t)len - 1 };
-    if (!str_cut(&rest, ' ', &first) || !str_cut(&rest, ' ', &way) || !read_seconds(first, at_s) ||
-        !read_seconds(rest, step_ms))
+    if (!str_cut(&rest, ' ', &first) || !str_cut(&rest, ' ', &way) || !str_number(first, CACHE_MARK_MAX, at_s) ||
+        !str_number(rest, CACHE_MARK_MAX, step_ms))
         return false;
     if (str_eq(way, STR("back")))
         *step_ms = -*step_ms;

@@ -15,11 +15,7 @@ struct err feed_read_query(struct str query, int64_t *since)
         return OK;
     bool good = str_has_prefix(query, name) && query.len > name.len && query.len <= name.len + 16 &&
                 (query.at[name.len] != '0' || query.len == name.len + 1);
-    for (size_t i = name.len; good && i < query.len; i++) {
-        good = query.at[i] >= '0' && query.at[i] <= '9';
-        value = value * 10 + (query.at[i] - '0');
-    }
-    if (!good || value > FEED_SINCE_MAX)
+    if (!good || !str_number((struct str){ query.at + name.len, query.len - name.len }, FEED_SINCE_MAX, &value))
         return failed(ERR_INVALID_REQUEST, "the query may be since= and a whole number up to 2^53, and nothing else");
     *since = value;
     return OK;

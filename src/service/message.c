@@ -1,5 +1,6 @@
 /* service/message.c: bodies in (JSON members by a table, forms), answers out. */
 #include "service/message.h"
+#include "base/hex.h"
 #include "base/sentence.h"
 #include "wire/fields.h"
 #include <time.h>
@@ -116,17 +117,6 @@ struct err request_json(const struct request *request, const struct json **out)
 }
 
 /* --- forms ------------------------------------------------------------------------------------------------------- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 /* Whether there is nothing to decode, as in most values, and tokens above all. Looks at every byte without leaving
  * early, so that the compiler can take many at once. */

@@ -21,26 +21,12 @@ static bool read_key(struct str key, unsigned char hash[32])
     return hex_read((struct str){ key.at + key_prefix.len, key.len - key_prefix.len }, hash, 32);
 }
 
-bool read_seconds(struct str text, int64_t *out)
-{
-    int64_t value = 0;
-    if (text.len == 0 || text.len > 12) /* later than any date that anyone means */
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        value = value * 10 + (text.at[i] - '0');
-    }
-    *out = value;
-    return true;
-}
-
 /* "<before> <expires_at> <reason>", the last perhaps empty. */
 static bool read_value(struct str value, int64_t *before, int64_t *expires_at)
 {
     struct str first, second;
-    return str_cut(&value, ' ', &first) && str_cut(&value, ' ', &second) && read_seconds(first, before) &&
-           read_seconds(second, expires_at);
+    return str_cut(&value, ' ', &first) && str_cut(&value, ' ', &second) && str_number(first, CACHE_MARK_MAX, before) &&
+           str_number(second, CACHE_MARK_MAX, expires_at);
 }
 
 bool shared_rules_hold(struct str value, const struct revocation *rule)
@@ -67,8 +53,9 @@ void shared_rules_apply(struct service *service, struct str rest)
     int64_t before, expires_at;
     enum revocation_kind kind = REVOKED_TOKEN;
     if (str_cut(&rest, ' ', &hash_text) && hex_read(hash_text, hash, 32) && str_cut(&rest, ' ', &before_text) &&
-        read_seconds(before_text, &before) && str_cut(&rest, ' ', &expires_text) &&
-        read_seconds(expires_text, &expires_at) && revocation_kind_find(rest, &kind) && kind != REVOKED_TOKEN)
+        str_number(before_text, CACHE_MARK_MAX, &before) && str_cut(&rest, ' ', &expires_text) &&
+        str_number(expires_text, CACHE_MARK_MAX, &expires_at) && revocation_kind_find(rest, &kind) &&
+        kind != REVOKED_TOKEN)
         rules_add(service->rules, hash, kind, before, expires_at);
 }
 

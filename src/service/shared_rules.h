@@ -11,9 +11,6 @@ enum { RULE_ITEM_ROOM = 128, RULE_KEY_ROOM = 19 + 64 + 1 };
 /* What the shared cache calls a rule. */
 struct str shared_rules_key(const unsigned char hash[32], char to[RULE_KEY_ROOM]);
 
-/* A number of seconds in decimal digits. */
-MUST_USE bool read_seconds(struct str text, int64_t *out);
-
 /* Whether a key's value (`at` may be NULL) is that rule's, with its times or later ones. */
 MUST_USE bool shared_rules_hold(struct str value, const struct revocation *rule);
 /* Puts the rule's mark, or raises it, and writes what is to be appended to the log. */

@@ -1,18 +1,11 @@
 /* wire/chunks.c: a small state machine; a line is looked at only when it is whole. */
 #include "wire/chunks.h"
+#include "base/hex.h"
 #include "wire/lines.h"
 
 enum { LINE_MAX_BYTES = 256, TRAILERS_MAX = 2048, SIZE_DIGITS_MAX = 8 };
 
 static const struct err malformed = { ERR_INVALID_REQUEST, "the chunked body is malformed" };
-
-static int hex_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* A whole line without its CR LF. *line.at is NULL when it is not all there yet. */
 static struct err take_line(struct str *in, struct str *line)
@@ -35,8 +28,8 @@ static struct err take_line(struct str *in, struct str *line)
 static struct err read_size(struct str line, size_t *out)
 {
     size_t size = 0, digits = 0;
-    while (digits < line.len && hex_of(line.at[digits]) >= 0) {
-        size = size * 16 + (size_t)hex_of(line.at[digits]);
+    while (digits < line.len && hex_digit(line.at[digits]) >= 0) {
+        size = size * 16 + (size_t)hex_digit(line.at[digits]);
         if (++digits > SIZE_DIGITS_MAX)
             return malformed;
     }

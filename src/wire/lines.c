@@ -65,14 +65,9 @@ bool wire_next_line(struct str *rest, struct str *line)
 
 bool wire_read_length(struct str text, size_t *out)
 {
-    size_t length = 0;
-    if (text.len == 0 || text.len > LENGTH_DIGITS_MAX)
+    int64_t length = 0;
+    if (text.len > LENGTH_DIGITS_MAX || !str_number(text, INT64_MAX, &length))
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        length = length * 10 + (size_t)(text.at[i] - '0');
-    }
-    *out = length;
+    *out = (size_t)length;
     return true;
 }

@@ -393,14 +393,47 @@ static void a_wiped_arena_holds_nothing_of_what_was_made_in_it(void **state)
     arena_release(&wiped);
 }
 
+static void a_number_is_digits_and_nothing_else_up_to_its_maximum(void **state)
+{
+    static const struct {
+        struct str text;
+        int64_t max, value; /* -1: none */
+    } rows[] = {
+        { ROW("0"), 0, 0 },
+        { ROW("1"), 0, -1 },
+        { ROW("7"), 5, -1 },
+        { ROW("5"), 5, 5 },
+        { ROW("007"), 10, 7 },
+        { ROW("255"), 255, 255 },
+        { ROW("256"), 255, -1 },
+        { ROW("9223372036854775807"), INT64_MAX, INT64_MAX },
+        { ROW("9223372036854775808"), INT64_MAX, -1 },
+        { ROW("99999999999999999999999999"), INT64_MAX, -1 },
+        { ROW(""), 9, -1 },
+        { ROW("-1"), 9, -1 },
+        { ROW("+1"), 9, -1 },
+        { ROW(" 1"), 9, -1 },
+        { ROW("1 "), 9, -1 },
+        { ROW("1\0"), 9, -1 },
+        { ROW("/"), 99, -1 },
+        { ROW(":"), 99, -1 },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        int64_t value = -1;
+        assert_int_equal(str_number(rows[i].text, rows[i].max, &value), rows[i].value >= 0);
+        assert_int_equal(value, rows[i].value);
+    }
+}
+
 RUN(TEST(equal_strings_have_equal_lengths_and_bytes), TEST(comparison_without_case_knows_ascii_letters_alone),
     TEST(secrets_are_equal_only_when_every_byte_is), TEST(cut_takes_what_stands_before_the_first_separator),
     TEST(trim_takes_spaces_and_tabs_alone), TEST(lists_are_walked_item_by_item_and_word_by_word),
     TEST(a_word_is_in_a_list_only_whole), TEST(prefixes_are_compared_by_bytes),
-    TEST(an_arena_gives_aligned_room_that_never_overlaps), TEST(an_arena_uses_the_first_room_before_the_heap),
-    TEST(an_arena_manages_on_room_too_small_to_align), TEST(zeroed_room_is_zero_even_where_the_arena_was_used),
-    TEST(copies_end_in_a_nul_that_is_not_counted), TEST(a_buffer_takes_exactly_its_maximum_and_not_a_byte_more),
-    TEST(an_overflowed_buffer_says_so_for_ever), TEST(reserving_more_than_any_size_is_an_overflow),
-    TEST(numbers_are_written_over_their_whole_range), TEST(a_secret_is_zeroed_room_of_its_size_until_it_is_released),
-    TEST(a_secret_stays_out_of_core_dumps_and_forks), TEST(wiping_takes_nothing_and_null),
-    TEST(a_wiped_arena_holds_nothing_of_what_was_made_in_it))
+    TEST(a_number_is_digits_and_nothing_else_up_to_its_maximum), TEST(an_arena_gives_aligned_room_that_never_overlaps),
+    TEST(an_arena_uses_the_first_room_before_the_heap), TEST(an_arena_manages_on_room_too_small_to_align),
+    TEST(zeroed_room_is_zero_even_where_the_arena_was_used), TEST(copies_end_in_a_nul_that_is_not_counted),
+    TEST(a_buffer_takes_exactly_its_maximum_and_not_a_byte_more), TEST(an_overflowed_buffer_says_so_for_ever),
+    TEST(reserving_more_than_any_size_is_an_overflow), TEST(numbers_are_written_over_their_whole_range),
+    TEST(a_secret_is_zeroed_room_of_its_size_until_it_is_released), TEST(a_secret_stays_out_of_core_dumps_and_forks),
+    TEST(wiping_takes_nothing_and_null), TEST(a_wiped_arena_holds_nothing_of_what_was_made_in_it))
