@@ -67,6 +67,18 @@ static struct err read_life(struct rotation *rotation, struct arena *arena, stru
     return OK;
 }
 
+/* The time by which keys are moved: of the store that instances share, since this machine's clock may be wrong, and a
+ * key that was published or replaced too early by it would be retired while its tokens are good. */
+static struct err agree_on_time(const struct rotation *rotation, int64_t *now_s)
+{
+    int64_t shared_ms;
+    if (!rotation->store->ops->now)
+        return OK;
+    TRY(rotation->store->ops->now(rotation->store, &shared_ms));
+    *now_s = shared_ms / 1000;
+    return OK;
+}
+
 /* --- making the standby ------------------------------------------------------------------------------------------ */
 
 /* What this key signs must verify with what the store publishes as it. */
@@ -292,8 +304,14 @@ static bool next_step(struct rotation *rotation, struct arena *arena, int64_t no
         *err = allow_lifetime(rotation, &life); /* another instance's settings may have activated the key */
     if (err->code)
         return false;
-    const struct due due = lifecycle_due(&life, now_s);
+    struct due due = lifecycle_due(&life, now_s);
     if (due.step == STEP_NONE || (now_s < rotation->retry_at && due.step != STEP_RETIRE))
+        return false;
+    *err = agree_on_time(rotation, &now_s);
+    if (err->code)
+        return false;
+    due = lifecycle_due(&life, now_s);
+    if (due.step == STEP_NONE)
         return false;
     *err = take_step(rotation, arena, &life, &due, now_s);
     if (err->code == ERR_CONFLICT)
@@ -369,6 +387,7 @@ static struct err rotate(struct rotation *rotation, struct arena *arena, bool im
 {
     struct lifecycle life;
     const struct key *standby = NULL;
+    TRY(agree_on_time(rotation, &now_s));
     TRY(read_life(rotation, arena, &life));
     TRY(need_standby(rotation, arena, &life, false, now_s, &standby));
     const struct key *active = lifecycle_active(&life);
@@ -421,6 +440,7 @@ static struct err revoke(struct rotation *rotation, struct arena *arena, struct 
     const struct key *standby = NULL;
     struct lifecycle life;
     struct key key;
+    TRY(agree_on_time(rotation, &now_s));
     TRY(rotation->store->ops->find_key(rotation->store, arena, kid, &key));
     if (key.state == KEY_REVOKED) {
         *out = (struct rotated){ .message = "the key had been revoked before" };

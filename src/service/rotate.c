@@ -100,7 +100,9 @@ static struct err do_it(struct call *call, const struct rotate_body *body, struc
 {
     struct rotation *rotation = call->service->rotation;
     struct arena *arena = call->request->arena;
-    int64_t now_s = call->request->now_s;
+    int64_t now_s = call->request->now_s, latest_iat = atomic_load(&call->service->latest_iat);
+    if (latest_iat > now_s) /* the clock was set back: a key goes when its last token has expired, and not before */
+        now_s = latest_iat;
     if (body->revoke.len > 0) {
         struct err err = rotation_revoke(rotation, arena, body->revoke, body->reason, now_s, done);
         if (err.code == ERR_NOT_FOUND)

@@ -185,24 +185,65 @@ def pair(postgres, make_server, tmp_path):
     """Two servers on one database and one folder of keys; the clock of the second is two hours ahead from its start."""
     if not LIBRARY:
         pytest.skip("there is no libfaketime here: Debian's package of that name")
+    return make_pair(postgres, make_server, tmp_path, 2 * HOUR)
+
+
+def make_pair(postgres, make_server, tmp_path, second_ahead_s, **settings):
     clocks = []
-    for ahead_s in (0, 2 * HOUR):
+    for ahead_s in (0, second_ahead_s):
         folder = tmp_path / str(ahead_s)
         folder.mkdir()
         clocks.append(Clock(folder, ahead_s))
-    shared = {"DATABASE_URL": postgres.database(f"clocks-{uuid.uuid4().hex[:8]}"),
-              "TOKEN_DATA_DIR": str(tmp_path / "data")}
+    shared = settings | {"DATABASE_URL": postgres.database(f"clocks-{uuid.uuid4().hex[:8]}"),
+                         "TOKEN_DATA_DIR": str(tmp_path / "data")}
     (tmp_path / "data").mkdir(mode=0o700)
     servers = []
     for clock, interval in zip(clocks, (3600, 1), strict=True):
         servers.append(make_server(**(shared | clock.settings), TOKEN_PURGE_INTERVAL=interval).start())
-        servers[-1].clock = clock
+        servers[-1].clock, servers[-1].data_dir = clock, tmp_path / "data"
     servers[0].agent = servers[0].add_client("agent")
     for server in servers:
         server.agent = servers[0].agent
         server.secrets.add(server.agent.secret)
         server.until(lambda server=server: server.get("/health/ready").status_code == 200, "it is not ready")
     return servers
+
+
+SHORT = {f"TOKEN_{kind}_TTL{end}": HOUR for kind in ("ACCESS", "REFRESH", "ID") for end in ("", "_MAX")}
+
+
+def test_a_rotation_by_a_clock_that_is_behind_goes_by_the_databases(postgres, make_server, tmp_path):
+    """By its own, the old key would have signed its last token two hours ago, and be retired at once."""
+    if not LIBRARY:
+        pytest.skip("there is no libfaketime here: Debian's package of that name")
+    right, behind = make_pair(postgres, make_server, tmp_path, -2 * HOUR, **SHORT)
+    tokens_ = [right.token(right.agent, tokenType=kind) for kind in ("access", "refresh")]
+    with psycopg.connect(right.settings["DATABASE_URL"], autocommit=True) as database:
+        for _ in range(2):
+            right.until(lambda: database.execute("SELECT kid FROM oauth_jwks WHERE state = 'pending'").fetchall(),
+                        "no next key is published")
+            answer = behind.post("/admin/rotate-keys", auth=right.agent, json={"immediate": True})
+            assert answer.status_code == 200, answer.text
+        for column in ("published_at", "activated_at"):
+            oldest, = database.execute(f"SELECT extract(epoch FROM now() - min({column})) FROM oauth_jwks").fetchone()
+            assert oldest < HOUR, column
+    time.sleep(2.5)  # rounds of housekeeping
+    published = {key["kid"] for key in right.jwks()["keys"]}
+    for token in tokens_:
+        assert tokens.header_of(token)["kid"] in published
+        assert right.verify(right.agent, token).status_code == 200
+
+
+def test_a_rotation_after_a_clock_was_set_back_keeps_the_old_key(begin):
+    """The same without a database that is shared: the last token says when."""
+    server = begin(2 * HOUR, **SHORT)
+    server.settled()
+    token = server.token(server.agent)
+    set_clock(server, 0)
+    assert server.post("/admin/rotate-keys", auth=server.agent, json={"immediate": True}).status_code == 200
+    restart(server, 2 * HOUR)
+    time.sleep(2.5)
+    assert server.is_active(server.agent, token)
 
 
 def test_a_clock_that_is_not_the_databases_is_told_while_serving(pair):
