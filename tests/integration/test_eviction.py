@@ -129,8 +129,9 @@ def test_what_a_redis_evicts_is_there_again_once_it_stops(start_redis, instances
     for at in range(1000):  # others' values take the room
         redis.ask("SET", f"other:{at}", "x" * 20000, check=False)
         if not wanted <= redis.keys():
-            break
-    assert not wanted <= redis.keys(), "it evicts nothing"
+            break  # they may be there again a moment later
+    else:
+        pytest.fail("it evicts nothing")
     redis.ask("CONFIG", "SET", "maxmemory", 0)
     until(lambda: wanted <= redis.keys(), "an evicted key is not there again", SOON_S)
     assert a.metric("cache_may_evict") == 1
