@@ -122,15 +122,14 @@ struct err app_open_signer(struct app *app)
     return OK;
 }
 
-/* Redis when it is set, which many instances share; else memory. A server follows it, or the store that they share; a
- * command asks. */
+/* Redis when it is set, which many instances share; else there is none. A server follows it, or the store that they
+ * share; a command asks. */
 static struct err open_cache(struct app *app)
 {
     struct service *service = &app->service;
     atomic_store(&service->revocations_known_until_ms, INT64_MAX);
     atomic_store(&service->cache_ok, !app->settings.redis_url[0] || !app->serves);
     if (!app->settings.redis_url[0]) {
-        TRY(cache_memory_open(&service->cache));
         bool follows = app->serves && service->store->ops->is_shared;
         return follows ? store_follower_open(service, &service->store_follower) : OK;
     }
@@ -349,7 +348,8 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     data_dir_give(app->settings.data_dir);
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),
         LOG_TEXT_("issuer", app->settings.issuer), LOG_TEXT_("store", app->service.store->ops->name),
-        LOG_TEXT_("signer", app->service.signer->ops->name), LOG_TEXT_("cache", app->service.cache->ops->name),
+        LOG_TEXT_("signer", app->service.signer->ops->name),
+        LOG_TEXT_("cache", service_has_cache(&app->service) ? "redis" : "memory"),
         LOG_INT("loops", app->settings.loops), LOG_INT("workers", app->settings.workers));
     wait_for_the_end(app->housekeeping, server, signals);
     server_close(server);

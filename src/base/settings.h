@@ -66,7 +66,7 @@ struct settings {
     const char *aws_ca_bundle;                 /* AWS_CA_BUNDLE: PEM file; "": the system's certificates */
     int64_t kms_rate;                          /* TOKEN_KMS_RATE: signatures a second */
     int64_t kms_timeout_s, kms_try_timeout_s;  /* TOKEN_KMS_TIMEOUT, TOKEN_KMS_TRY_TIMEOUT */
-    const char *redis_url;                     /* REDIS_URL: "" : an in-process cache. Holds a password */
+    const char *redis_url;                     /* REDIS_URL; "": no cache. Holds a password */
     const char *redis_ca_file;                 /* REDIS_CA_FILE: PEM file; "": the system's certificates */
     const char *redis_cert_file;               /* REDIS_CERT_FILE, with REDIS_KEY_FILE: PEM files; "": none */
     const char *redis_key_file;

@@ -1,6 +1,6 @@
-/* cache/cache.h: values that live for a time, single-use values, counters, and a log that others follow. One interface,
- * a file a kind: memory (this process alone) and Redis (all instances). Every operation is thread-safe; with Redis it
- * may wait, so none runs on an event loop. What fails is ERR_UNAVAILABLE, and may have happened or not.
+/* cache/cache.h: what instances share beside a store: values that live for a time, and a log that others follow. It is
+ * a Redis; without one there is no cache. Every operation is thread-safe and may wait, so none runs on an event loop.
+ * What fails is ERR_UNAVAILABLE, and may have happened or not.
  *
  * Keys are at most CACHE_KEY_MAX bytes, values CACHE_VALUE_MAX. Times to live are at least 1 s,
  * and at most CACHE_TTL_MAX_S: others become that. */
@@ -61,12 +61,9 @@ struct cache_visitor {
 
 struct cache;
 struct cache_ops {
-    const char *name; /* "memory", "redis" */
-    bool is_shared;   /* with other processes */
-
     /* Puts them all, whatever was there before. */
     struct err (*put)(struct cache *, const struct cache_entry *entries, size_t count);
-    /* Puts each that isn't there; *added says how many were not. Of several callers one adds a key: single use. */
+    /* Puts each that isn't there; *added says how many were not. Of several callers one adds a key. */
     struct err (*add)(struct cache *, const struct cache_entry *entries, size_t count, size_t *added);
     /* Puts each mark, or raises what is there: of either number the greater one stays, whoever comes last, and the text
      * is of whoever raised one. */
@@ -107,7 +104,6 @@ struct cache {
 
 enum { CACHE_LOG_KEPT = 100000 };
 
-MUST_USE struct err cache_memory_open(struct cache **out);
 /* REDIS_URL, REDIS_CA_FILE, TOKEN_REDIS_TIMEOUT. Connects when first used. */
 MUST_USE struct err cache_redis_open(const struct settings *settings, struct cache **out);
 

@@ -308,8 +308,6 @@ static void close_redis(struct cache *cache)
 }
 
 static const struct cache_ops redis_ops = {
-    .name = "redis",
-    .is_shared = true,
     .put = put,
     .add = add,
     .raise = raise_all,
@@ -334,4 +332,10 @@ struct err cache_redis_open(const struct settings *settings, struct cache **out)
     *cache = (struct cache_redis){ .cache.ops = &redis_ops, .redis = redis };
     *out = &cache->cache;
     return OK;
+}
+
+void cache_close(struct cache *cache)
+{
+    if (cache)
+        cache->ops->close(cache);
 }

@@ -83,6 +83,14 @@ static const char *note_of_store(const struct store *store)
                                            : "sqlite: reads and writes";
 }
 
+/* Where this instance hears of what others revoke. */
+static const char *note_of_cache(const struct app *app)
+{
+    return service_has_cache(&app->service)   ? "redis: it takes writes"
+           : app_shares_store(&app->settings) ? "memory: instances hear of revocations by the store they share"
+                                              : "memory: this instance is the only one";
+}
+
 /* Takes writes; and keeps what it was given, or is not relied upon for that. */
 static struct err check_cache(struct service *service)
 {
@@ -195,8 +203,8 @@ static struct err look_at_store(struct app *app, const char **note)
 static struct err look_at_cache(struct app *app, const char **note)
 {
     TRY(app_look_at_cache(app));
-    *note = app->service.cache->ops->is_shared ? "redis: it takes writes" : "memory: this instance is the only one";
-    return check_cache(&app->service);
+    *note = note_of_cache(app);
+    return service_has_cache(&app->service) ? check_cache(&app->service) : OK;
 }
 
 /* A key file lies in the data directory: before that is there, there is none to look for. */

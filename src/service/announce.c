@@ -25,7 +25,7 @@ static struct err announce(struct service *service, const struct record *record)
 
 struct err replication_announce(struct service *service, const struct record *record, uint64_t *announced)
 {
-    if (!service->cache || !service->cache->ops->is_shared)
+    if (!service_has_cache(service))
         return OK;
     uint64_t epoch = replication_epoch(service);
     if (announce(service, record).code)
@@ -65,6 +65,8 @@ static struct err ask_for(struct service *service, const unsigned char hash[32])
 
 struct err replication_ask(struct service *service, struct verified *entry)
 {
+    if (!service_has_cache(service))
+        return OK;
     TRY(ask_for(service, entry->hash));
     if (entry->has_parent)
         TRY(ask_for(service, entry->parent));

@@ -5,16 +5,10 @@
 
 const char eviction_why[] = "Redis may evict revocations when its memory is full: set maxmemory-policy noeviction";
 
-static struct err read_policy(struct service *service, char policy[CACHE_POLICY_ROOM])
-{
-    policy[0] = '\0';
-    return service->cache->ops->is_shared ? service->cache->ops->evicts(service->cache, policy) : OK;
-}
-
 void eviction_look(struct service *service)
 {
     char policy[CACHE_POLICY_ROOM];
-    if (read_policy(service, policy).code)
+    if (service->cache->ops->evicts(service->cache, policy).code)
         return;
     bool evicts = policy[0] != '\0';
     if (atomic_exchange(&service->cache_evicts, evicts) == evicts)
@@ -30,6 +24,6 @@ void eviction_look(struct service *service)
 struct err eviction_check(struct service *service)
 {
     char policy[CACHE_POLICY_ROOM];
-    TRY(read_policy(service, policy));
+    TRY(service->cache->ops->evicts(service->cache, policy));
     return policy[0] ? failed(ERR_UNAVAILABLE, eviction_why) : OK;
 }

@@ -1,4 +1,4 @@
-/* service/eviction.h: whether the shared cache may drop what is to be kept. */
+/* service/eviction.h: whether the shared cache may drop what is to be kept. For those who have one. */
 #ifndef SERVICE_EVICTION_H
 #define SERVICE_EVICTION_H
 

@@ -7,7 +7,7 @@ int64_t knowledge_lease_ms(const struct service *service)
     const struct settings *settings = service->settings;
     if (settings->revocation_policy != POLICY_STRICT)
         return settings->revocation_staleness_s * 1000;
-    return (service->cache->ops->is_shared ? settings->redis_timeout_s : settings->store_timeout_s) * 1000;
+    return (service_has_cache(service) ? settings->redis_timeout_s : settings->store_timeout_s) * 1000;
 }
 
 void knowledge_renew(struct service *service, int64_t at_ms)

@@ -20,7 +20,7 @@ void replication_wait(struct replication *replication);
 MUST_USE struct err replication_announce(struct service *service, const struct record *record, uint64_t *announced);
 
 /* announce.c: asks the shared cache itself, where nobody follows it (a command, not a server). May wait.
- * ERR_TOKEN_REVOKED. */
+ * ERR_TOKEN_REVOKED. Nothing to do, and OK, without a shared cache. */
 MUST_USE struct err replication_ask(struct service *service, struct verified *entry);
 
 /* What the parts share. The log's name. What grows with each event after which Redis may lack something; never 0, which

@@ -34,8 +34,8 @@ struct service {
     struct revocations *revocations;
     struct catchup *catchup; /* up to where the store's are in memory (catchup.h) */
     struct rules *rules;
-    struct cache *cache;                   /* in memory, or the Redis of all instances */
-    struct replication *replication;       /* follows it; NULL without a shared cache, and in a command */
+    struct cache *cache;                   /* the Redis of all instances; NULL: service_has_cache() */
+    struct replication *replication;       /* follows it; NULL without one, and in a command */
     struct store_follower *store_follower; /* where there is none, but a shared store; else NULL */
     struct verified_cache *verified;
     struct uses *uses;         /* of tokens (usage.h); NULL: nobody counts them */
@@ -63,6 +63,13 @@ struct service {
     atomic_size_t request_bytes;      /* memory of the requests in hand */
     atomic_bool flood_is_over;        /* they took much, and don't any more: housekeeping gives it back to the system */
 };
+
+/* Whether instances share a Redis (REDIS_URL). Without one nothing is announced, asked or read there: the store and
+ * memory are all that there is. */
+static inline bool service_has_cache(const struct service *service)
+{
+    return service->cache != NULL;
+}
 
 /* A token or a rule that this machine's clock says is over, or is not yet, is kept this long beyond that: the clock may
  * be wrong by as much. */

@@ -127,8 +127,8 @@ static bool is_revoked(struct service *service, struct verified *entry)
 static struct err check_elsewhere(struct service *service, struct verified *entry)
 {
     int64_t known_until = atomic_load_explicit(&service->revocations_known_until_ms, memory_order_acquire);
-    if (known_until == INT64_MAX)
-        return service->cache && service->cache->ops->is_shared ? replication_ask(service, entry) : OK;
+    if (known_until == INT64_MAX) /* a command, or the only instance */
+        return replication_ask(service, entry);
     if (clock_coarse_ms() > known_until)
         return failed(ERR_UNAVAILABLE, "revocations of other instances can't be known now; try again");
     return OK;
