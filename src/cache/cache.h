@@ -70,10 +70,6 @@ struct cache_ops {
     struct err (*raise)(struct cache *, const struct cache_mark *marks, size_t count, int64_t now_s);
     /* ERR_NOT_FOUND when there is none, or no more. */
     struct err (*get)(struct cache *, struct arena *, struct str key, struct str *value);
-    /* The same, and removes it: of several callers one gets it. */
-    struct err (*take)(struct cache *, struct arena *, struct str key, struct str *value);
-    /* Adds one to a counter, which ends `ttl_s` after its first; *value: what it is now. */
-    struct err (*count)(struct cache *, struct str key, int64_t ttl_s, int64_t *value);
     /* Of each key its value; `at` is NULL where there is none, or no more. */
     struct err (*get_all)(struct cache *, struct arena *, const struct str *keys, size_t count, struct str *values);
     /* Shows each visitor, at most CACHE_VISITORS_MAX, every key of its own that was there all the time; one may come

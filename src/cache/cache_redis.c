@@ -81,48 +81,14 @@ static struct err raise_all(struct cache *cache, const struct cache_mark *marks,
     return redis_run_many(redis_of(cache), &arena, commands, count, replies);
 }
 
-static struct err get_by(struct cache *cache, struct arena *arena, struct str verb, struct str key, struct str *value)
+static struct err get(struct cache *cache, struct arena *arena, struct str key, struct str *value)
 {
-    const struct redis_command command = REDIS_COMMAND(key, redis_form_value, verb, key);
+    const struct redis_command command = REDIS_COMMAND(key, redis_form_value, STR("GET"), key);
     const struct reply *reply;
     TRY(redis_run(redis_of(cache), arena, &command, &reply));
     if (reply->kind == REPLY_NIL)
         return failed(ERR_NOT_FOUND, "there is no such value");
     *value = reply->text;
-    return OK;
-}
-
-static struct err get(struct cache *cache, struct arena *arena, struct str key, struct str *value)
-{
-    return get_by(cache, arena, STR("GET"), key, value);
-}
-
-static struct err take(struct cache *cache, struct arena *arena, struct str key, struct str *value)
-{
-    return get_by(cache, arena, STR("GETDEL"), key, value);
-}
-
-/* A counter is made with its end, if it isn't there. One that ends between the two commands is made anew by INCR,
- * without an end: whoever sees that gives it one; and should that fail, the next call sees it. */
-static struct err count_up(struct cache *cache, struct str key, int64_t ttl_s, int64_t *value)
-{
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
-    const struct redis_command commands[] = {
-        REDIS_COMMAND(key, redis_form_set_nx, STR("SET"), key, STR("0"), STR("EX"), number(&arena, cache_ttl_s(ttl_s)),
-                      STR("NX")),
-        REDIS_COMMAND(key, redis_form_count, STR("INCR"), key),
-        REDIS_COMMAND(key, redis_form_life, STR("TTL"), key),
-    };
-    const struct reply *replies[3];
-    TRY(redis_run_many(redis_of(cache), &arena, commands, 3, replies));
-    if (replies[2]->number == -1) {
-        const struct redis_command end = REDIS_COMMAND(key, redis_form_did, STR("EXPIRE"), key,
-                                                       number(&arena, cache_ttl_s(ttl_s)));
-        const struct reply *ignored;
-        TRY(redis_run(redis_of(cache), &arena, &end, &ignored));
-    }
-    *value = replies[1]->number;
     return OK;
 }
 
@@ -312,8 +278,6 @@ static const struct cache_ops redis_ops = {
     .add = add,
     .raise = raise_all,
     .get = get,
-    .take = take,
-    .count = count_up,
     .get_all = get_all,
     .scan = scan,
     .append = append,

@@ -39,18 +39,6 @@ bool redis_form_echo(const struct redis_command *command, const struct reply *re
     return is_text(reply) && str_eq(reply->text, command->words[1]);
 }
 
-bool redis_form_count(const struct redis_command *command, const struct reply *reply)
-{
-    (void)command;
-    return is_number_from(reply, 1);
-}
-
-bool redis_form_did(const struct redis_command *command, const struct reply *reply)
-{
-    (void)command;
-    return is_number_from(reply, 0) && reply->number <= 1;
-}
-
 bool redis_form_life(const struct redis_command *command, const struct reply *reply)
 {
     (void)command;

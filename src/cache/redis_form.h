@@ -27,12 +27,10 @@ struct redis_command {
 
 redis_form redis_form_ok;     /* SET, AUTH, SELECT, ASKING, and EVAL of our scripts: the status OK */
 redis_form redis_form_set_nx; /* SET … NX: OK, or nil: it was there */
-redis_form redis_form_value;  /* GET, GETDEL: bytes, or nil */
+redis_form redis_form_value;  /* GET: bytes, or nil */
 redis_form redis_form_text;   /* INFO: bytes */
 redis_form redis_form_echo;   /* ECHO: its own argument */
-redis_form redis_form_count;  /* INCR: 1 or more */
-redis_form redis_form_did;    /* EXPIRE, DEL of one key: 0 or 1 */
-redis_form redis_form_life;   /* TTL, PTTL: what is left; -1: no end; -2: no such key */
+redis_form redis_form_life;   /* PTTL: what is left; -1: no end; -2: no such key */
 redis_form redis_form_id;     /* XADD: milliseconds-sequence */
 redis_form redis_form_range;  /* XRANGE key from + COUNT n: at most n items, from `from` on, in order */
 redis_form redis_form_news;   /* XREAD of one stream: nil, or the stream and items of it */

@@ -13,8 +13,6 @@ static const struct redis_command set_nx = COMMAND(redis_form_set_nx, ROW("SET")
 static const struct redis_command get = COMMAND(redis_form_value, ROW("GET"), ROW("k"));
 static const struct redis_command info = COMMAND(redis_form_text, ROW("INFO"));
 static const struct redis_command echo = COMMAND(redis_form_echo, ROW("ECHO"), ROW("mark 1"));
-static const struct redis_command incr = COMMAND(redis_form_count, ROW("INCR"));
-static const struct redis_command expire = COMMAND(redis_form_did, ROW("EXPIRE"));
 static const struct redis_command pttl = COMMAND(redis_form_life, ROW("PTTL"));
 static const struct redis_command xadd = COMMAND(redis_form_id, ROW("XADD"));
 static const struct redis_command xrange = COMMAND(redis_form_range, ROW("XRANGE"), ROW("log"), ROW("5-1"), ROW("+"),
@@ -60,13 +58,6 @@ static const struct {
     { &echo, "$5\r\nmark \r\n", false },
     { &echo, "+mark 1\r\n", false },
     { &echo, "$-1\r\n", false },
-    { &incr, ":1\r\n", true },
-    { &incr, ":0\r\n", false },
-    { &incr, ":-1\r\n", false },
-    { &incr, "$1\r\n1\r\n", false },
-    { &expire, ":0\r\n", true },
-    { &expire, ":1\r\n", true },
-    { &expire, ":2\r\n", false },
     { &pttl, ":-2\r\n", true },
     { &pttl, ":9223372036854775807\r\n", true },
     { &pttl, ":-3\r\n", false },
