@@ -268,6 +268,11 @@ def test_a_clock_that_is_not_the_databases_is_named(database, make_server):
     assert "ahead of the database's" in found["clock"]["detail"]
 
 
+def test_the_doctor_does_not_call_an_instance_of_many_the_only_one(database, make_server):
+    found = make_server(DATABASE_URL=database).start().run("doctor", expect=None).stdout
+    assert "memory: instances hear of revocations by the store they share" in found
+
+
 def test_the_doctor_makes_no_key_in_a_fresh_database(database, make_server, tmp_path):
     """Its file would lie where the doctor ran, and no server elsewhere could start."""
     server = make_server(DATABASE_URL=database)
