@@ -12,6 +12,7 @@ from cluster import COUNT, RECOVERY_S
 from ledger import Line, make_rule, revoke
 
 ALGORITHMS = ["ES256"]
+LATER_S = 1800  # rules expire one after the other, a second at least
 EMPTY_BYTES = 32 * 1024  # of the set of revocations, before there is anything in it
 
 
@@ -108,16 +109,23 @@ def check_rules_in_servers(cluster, ledger):
     wanted = {rules.hash_of(target).hex(): (rule.before, rule.expires_at)
               for target, rule in ledger.rules.in_force(time.time() + RECOVERY_S).items()}
     end = time.monotonic() + RECOVERY_S
-    while lacking := wanted.items() - rules_in(cluster.redis_master()).items():
+    while lacking := lacks(wanted, rules_in(cluster.redis_master())):
         if time.monotonic() > end:
             ledger.violation(f"Redis lacks {len(lacking)} of {len(wanted)} rules, or has other times: {lacking}")
             break
         time.sleep(0.2)
-    while lacking := wanted.items() - rules_stored(cluster).items():
+    while lacking := lacks(wanted, rules_stored(cluster)):
         if not cluster.lagged or time.monotonic() > end:
             ledger.violation(f"the store lacks {len(lacking)} of {len(wanted)} rules, or has other times: {lacking}")
             break
         time.sleep(0.2)
+
+
+def lacks(wanted, found):
+    """Of rules, name -> (before, expiry), those that are not there as they were acknowledged. One that was asked for
+    again expires somewhat later, also when nobody heard the answer."""
+    return [name for name, (before, expires_at) in wanted.items()
+            if found.get(name, (0, 0))[0] != before or not 0 <= found[name][1] - expires_at <= LATER_S]
 
 
 def rules_stored(cluster):
@@ -160,16 +168,16 @@ def differences(ledger, reader):
     until = time.time() + RECOVERY_S
     told = {name: expiry for name, expiry in reader.tokens.items() if expiry > until and name not in ledger.dropped}
     wanted = {name: expiry for name, expiry in ledger.to_be_told.items() if expiry > until}
-    rules_told = {entry for entry in reader.rules.items() if entry[1][1] > until}
-    rules_wanted = {((target[0], rules.hash_of(target)), (rule.before, rule.expires_at))
+    rules_asked = {(target[0], rules.hash_of(target)) for target in ledger.rules.asked}
+    rules_wanted = {(target[0], rules.hash_of(target)): (rule.before, rule.expires_at)
                     for target, rule in ledger.rules.in_force(until).items()}
     # An instance whose clock is off keeps longer what it takes for expired, or for not valid yet.
     longer = {name for name, expiry in told.items() if expiry > ledger.to_be_told.get(name, expiry)}
     found = {"lacks revocations": [name for name, expiry in wanted.items() if told.get(name, 0) < expiry],
-             "lacks rules": rules_wanted - rules_told,
+             "lacks rules": lacks(rules_wanted, reader.rules),
              "tells of revocations that nobody made": told.keys() - ledger.to_be_told.keys(),
              "keeps revocations too long": longer - ledger.by_wrong_clocks,
-             "tells of rules that nobody made": rules_told - rules_wanted}
+             "tells of rules that nobody made": reader.rules.keys() - rules_asked}
     return [f"{what}: {len(entries)}" for what, entries in found.items() if entries]
 
 
