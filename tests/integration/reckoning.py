@@ -12,7 +12,7 @@ from cluster import COUNT, RECOVERY_S
 from ledger import Line, make_rule, revoke
 
 ALGORITHMS = ["ES256"]
-LATER_S = 1800  # rules expire one after the other, a second at least
+LATER_S = 3 * 86400  # rules expire one after the other, and a clock that is off keeps them for a day
 EMPTY_BYTES = 32 * 1024  # of the set of revocations, before there is anything in it
 
 
@@ -124,7 +124,7 @@ def check_rules_in_servers(cluster, ledger):
 def lacks(wanted, found):
     """Of rules, name -> (before, expiry), those that are not there as they were acknowledged. One that was asked for
     again expires somewhat later, also when nobody heard the answer."""
-    return [name for name, (before, expires_at) in wanted.items()
+    return [(name, before, expires_at, found.get(name)) for name, (before, expires_at) in wanted.items()
             if found.get(name, (0, 0))[0] != before or not 0 <= found[name][1] - expires_at <= LATER_S]
 
 
