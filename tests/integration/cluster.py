@@ -194,8 +194,10 @@ class Cluster:
 
     def set_clock(self, i, ahead_s):
         """0: it is right again, and a moment later all of the instance goes by that."""
-        self.clocks_off[i] = time.monotonic() + (CLOCK_GRAIN_S if ahead_s == 0 else float("inf"))
+        self.clocks_off[i] = float("inf")
         self.clocks[i].set(ahead_s)
+        if ahead_s == 0:
+            self.clocks_off[i] = time.monotonic() + CLOCK_GRAIN_S
 
     def clock_is_off(self, i):
         return self.clocks_off.get(i, 0) > time.monotonic()

@@ -58,6 +58,7 @@ def learn(proxy, server, agent):
 def hold(database, server, agent, token):
     """Revokes it, and holds the answer to what is there. Whether it was acknowledged."""
     answer = server.revoke(agent, token)
+    print(answer.text)  # pytest shows it when the test fails
     assert answer.status_code in (200, 503), answer.text
     if answer.status_code == 200:
         assert is_kept(database, token), "acknowledged, and not there"
@@ -104,7 +105,11 @@ def server_token(proxy, server, agent):
     """One that meets no fault."""
     statement, fault = proxy.statement, proxy.fault
     proxy.fail(RECORD)
-    token = server.token(agent)
+    try:
+        token = server.token(agent)
+    except AssertionError:
+        print(server.log[-6000:])
+        raise
     proxy.fail(statement.decode(), fault)
     return token
 
