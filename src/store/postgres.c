@@ -272,6 +272,24 @@ static void lay_back(struct postgres *postgres, struct connection *connection, b
     pthread_mutex_unlock(&postgres->lock);
 }
 
+/* What broke one connection (a server that has gone, a router that forgot them all, a primary that is none any more)
+ * broke those that lie idle, which nobody has noticed yet: a second try must not meet the next of them. */
+static void drop_idle(struct postgres *postgres)
+{
+    pthread_mutex_lock(&postgres->lock);
+    struct connection *dropped = postgres->idle;
+    postgres->idle = NULL;
+    for (const struct connection *each = dropped; each; each = each->next)
+        postgres->open--;
+    pthread_cond_broadcast(&postgres->freed);
+    pthread_mutex_unlock(&postgres->lock);
+    while (dropped) {
+        struct connection *next = dropped->next;
+        finish(postgres, dropped);
+        dropped = next;
+    }
+}
+
 /* --- asking ------------------------------------------------------------------------------------------------------ */
 
 /* Until all is sent and a result, or the answer's end, has come; or time is up. */
@@ -368,8 +386,10 @@ enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena,
         LOG(LOG_WARN, "database_lost",
             LOG_TEXT_("why", fault == POSTGRES_LATE ? "no answer in time" : "the connection broke"));
     /* after a failover, what was the primary refuses to write: the next connection goes to the new one */
-    lay_back(postgres, connection,
-             fault == POSTGRES_OK || (fault == POSTGRES_SAID && strcmp(out->sqlstate, "25006") != 0));
+    const bool is_no_primary = fault == POSTGRES_SAID && strcmp(out->sqlstate, "25006") == 0;
+    if (fault == POSTGRES_LOST || is_no_primary)
+        drop_idle(postgres);
+    lay_back(postgres, connection, fault == POSTGRES_OK || (fault == POSTGRES_SAID && !is_no_primary));
     return fault;
 }
 

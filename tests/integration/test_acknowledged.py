@@ -4,6 +4,7 @@ are read with psycopg, past the program and past the proxy."""
 import hashlib
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -99,6 +100,19 @@ def test_an_error_at_any_message_acknowledges_nothing(proxied, database, sqlstat
         assert proxy.met == tries
         proxy.fail(RECORD, Fault(False, cut, error(sqlstate) + READY, times=1))
         assert hold(database, server, agent, server_token(proxy, server, agent)) == mends
+
+
+def test_connections_that_broke_unnoticed_cost_nobody_an_answer(proxied, database):
+    """As a router does that has forgotten all of them: each looks alive until something is sent."""
+    proxy, server, agent = proxied
+    for _ in range(5):
+        token = server.token(agent)
+        proxy.fail("token_service_list_keys", Fault(False, 0, error("53100") + READY, times=99))
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: server.post("/admin/revocations", auth=agent, json={"subject": f"user-{n}"}),
+                          range(16)))
+        proxy.fail("nothing")
+        assert hold(database, server, agent, token)
 
 
 def server_token(proxy, server, agent):
