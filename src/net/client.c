@@ -1,14 +1,16 @@
-/* net/client.c: a pool of connections that are kept alive. A caller takes the one that was used last (the warmest),
- * sends, waits, and lays it back: no lock is held meanwhile, and there are as many connections as there were callers at
- * once. Names and TLS sessions are shared by all.
+/* net/client.c: a pool of libcurl's handles, with the connections that they keep alive. A caller takes the one that was
+ * used last (the warmest), sends, waits, and lays it back: no lock is held meanwhile, and there are as many connections
+ * as there were callers at once. Names and TLS sessions are shared by all; connections are not, since before libcurl 8
+ * no two threads could do so.
  *
  * The trusted certificates are read once, for all connections. libcurl would read the system's 140 for each: 20 ms and
  * a megabyte, 200 times over. */
 #include "net/client.h"
 #include "base/clock.h"
 #include "base/sentence.h"
-#include "net/connection.h"
+#include "net/handle.h"
 #include "observe/log.h"
+#include "wire/lines.h"
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <pthread.h>
@@ -17,49 +19,44 @@
 #include <unistd.h>
 
 enum {
-    IDLE_MAX = 512,         /* connections; above that they are closed after use */
-    IDLE_MS = 60 * 1000,    /* after that one is not used again: something on the way may have forgotten it */
-    AGE_MS = 5 * 60 * 1000, /* nor after that: the name may lead elsewhere by now */
+    IDLE_MAX = 512,      /* handles; above that they are closed after use */
+    IDLE_MS = 60 * 1000, /* after that one is closed: its connection would not be used again (handle.c) */
     SWEEP_MS = 100,
     CLOSED_AT_ONCE = 4, /* a caller closes no more of others' old ones: its own answer waits */
+    URL_MAX = 8192,
 };
 
 struct net_client {
     struct net_common common;
     pthread_mutex_t share_locks[CURL_LOCK_DATA_LAST];
     pthread_mutex_t lock;
-    struct net_connection *idle; /* the one that was used last is the first */
+    struct net_handle *idle; /* the one that was used last is the first */
     size_t idle_count;
     int64_t swept_ms;
 };
 
-/* --- idle connections -------------------------------------------------------------------------------------------- */
+/* --- idle handles ------------------------------------------------------------------------------------------------ */
 
-static void close_all(struct net_connection *first)
+static void close_all(struct net_handle *first)
 {
     while (first) {
-        struct net_connection *connection = first;
-        first = connection->next;
-        connection_close(connection);
+        struct net_handle *handle = first;
+        first = handle->next;
+        handle_close(handle);
     }
-}
-
-static bool is_fresh(const struct net_connection *connection, int64_t now_ms)
-{
-    return now_ms - connection->used_ms < IDLE_MS && now_ms - connection->opened_ms < AGE_MS;
 }
 
 /* With the lock. Takes out some that have lain too long, since nobody else may ever ask for them: all behind the first
  * such one have. */
-static struct net_connection *sweep(struct net_client *client, int64_t now_ms)
+static struct net_handle *sweep(struct net_client *client, int64_t now_ms)
 {
-    struct net_connection **at = &client->idle, **end;
+    struct net_handle **at = &client->idle, **end;
     if (now_ms - client->swept_ms < SWEEP_MS)
         return NULL;
     client->swept_ms = now_ms;
     while (*at && now_ms - (*at)->used_ms < IDLE_MS)
         at = &(*at)->next;
-    struct net_connection *old = *at;
+    struct net_handle *old = *at;
     size_t count = 0;
     for (end = at; *end && count < CLOSED_AT_ONCE; end = &(*end)->next)
         count++;
@@ -69,14 +66,14 @@ static struct net_connection *sweep(struct net_client *client, int64_t now_ms)
     return count > 0 ? old : NULL;
 }
 
-/* One that leads there, or NULL. It may have been closed by its peer since. */
-static struct net_connection *take_idle(struct net_client *client, const struct net_url *url, bool is_direct)
+/* One that leads there, or NULL. Its connection may have been closed by the peer since. */
+static struct net_handle *take_idle(struct net_client *client, struct str origin, bool is_direct)
 {
     pthread_mutex_lock(&client->lock);
-    struct net_connection **at = &client->idle;
-    while (*at && !(str_eq((*at)->origin, url->origin) && (*at)->is_direct == is_direct))
+    struct net_handle **at = &client->idle;
+    while (*at && !(str_eq((*at)->origin, origin) && (*at)->is_direct == is_direct))
         at = &(*at)->next;
-    struct net_connection *found = *at;
+    struct net_handle *found = *at;
     if (found) {
         *at = found->next;
         client->idle_count--;
@@ -85,30 +82,29 @@ static struct net_connection *take_idle(struct net_client *client, const struct 
     return found;
 }
 
-static struct net_connection *take_alive(struct net_client *client, const struct net_url *url, bool is_direct,
-                                         int64_t now_ms)
+static struct net_handle *take_alive(struct net_client *client, struct str origin, bool is_direct)
 {
-    struct net_connection *found;
-    for (int i = 0; i < CLOSED_AT_ONCE && (found = take_idle(client, url, is_direct)); i++) {
-        if (is_fresh(found, now_ms) && connection_is_alive(found))
+    struct net_handle *found;
+    for (int i = 0; i < CLOSED_AT_ONCE && (found = take_idle(client, origin, is_direct)); i++) {
+        if (handle_is_alive(found))
             return found;
-        connection_close(found);
+        handle_close(found);
     }
     return NULL;
 }
 
-static void lay_back(struct net_client *client, struct net_connection *connection)
+static void lay_back(struct net_client *client, struct net_handle *handle)
 {
     const int64_t now_ms = clock_ms();
-    connection->used_ms = now_ms;
+    handle->used_ms = now_ms;
     pthread_mutex_lock(&client->lock);
-    struct net_connection *old = sweep(client, now_ms);
+    struct net_handle *old = sweep(client, now_ms);
     if (client->idle_count == IDLE_MAX) {
-        connection->next = old;
-        old = connection;
+        handle->next = old;
+        old = handle;
     } else {
-        connection->next = client->idle;
-        client->idle = connection;
+        handle->next = client->idle;
+        client->idle = handle;
         client->idle_count++;
     }
     pthread_mutex_unlock(&client->lock);
@@ -221,89 +217,58 @@ void net_close(struct net_client *client)
 
 /* --- sending ----------------------------------------------------------------------------------------------------- */
 
-static struct err report(const struct net_request *request, const struct net_url *url, struct err err)
+static struct err report(const struct net_request *request, struct str origin, struct err err)
 {
     if (err.code == ERR_INTERNAL)
         return err;
-    LOG(LOG_WARN, "request_failed", LOG_STR("to", url->origin), LOG_TEXT_("method", request->method),
+    LOG(LOG_WARN, "request_failed", LOG_STR("to", origin), LOG_TEXT_("method", request->method),
         LOG_TEXT_("detail", err.why));
-    const struct str to = url->origin.len > 0 ? url->origin : STR("its address");
+    const struct str to = origin.len > 0 ? origin : STR("its address");
     return failed(ERR_UNAVAILABLE, sentence_keep("a service that is needed can't be reached; try again later",
                                                  "%.*s: %s", (int)to.len, to.at, err.why));
 }
 
-/* One request and its answer over one connection. */
-static struct err converse(struct net_connection *connection, struct arena *arena, const struct net_request *request,
-                           struct str text, int64_t deadline_ms)
+/* scheme://host:port at the beginning of the URL, which is held to what libcurl could read in another way. */
+static struct err read_origin(const char *url, struct str *out)
 {
-    struct answer *answer = &connection->answer;
-    answer_begin(answer, arena, request->answer_max);
-    TRY(connection_send(connection, text, deadline_ms));
-    while (answer->state != ANSWER_WHOLE) {
-        size_t room = 0, got = 0;
-        char *to = answer_room(answer, &room);
-        TRY(connection_receive(connection, to, room, deadline_ms, &got));
-        TRY(got > 0 ? answer_received(answer, got) : answer_ended(answer));
+    static const struct str schemes[] = { { "https://", 8 }, { "http://", 7 } };
+    const struct str text = str_of(url);
+    for (size_t i = 0; i < 2 && text.len <= URL_MAX && wire_is_visible(text); i++) {
+        const size_t scheme = schemes[i].len;
+        const size_t host = text.len > scheme ? strcspn(text.at + scheme, "/?#") : 0;
+        if (host == 0 || !str_eq_nocase((struct str){ text.at, scheme }, schemes[i]))
+            continue;
+        if (str_has((struct str){ text.at + scheme, host }, '@')) /* and it is not logged */
+            return failed(ERR_UNAVAILABLE, "a URL with a user or a password is not called");
+        *out = (struct str){ text.at, scheme + host };
+        return OK;
     }
-    return OK;
+    return failed(ERR_UNAVAILABLE, "the URL is malformed, or not one of http or https");
 }
 
-static void give_out(const struct net_client *client, const struct answer *answer, struct net_answer *out)
+/* After a secret the handle is closed, so that its buffers are wiped (curl.c). */
+static struct err send_by(struct net_client *client, struct arena *arena, const struct net_request *request,
+                          struct str origin, struct net_answer *out)
 {
-    time_t date = 0;
-    if (answer->status != 200 && answer->date.len > 0)
-        date = client->common.calls->getdate(answer->date.at, NULL);
-    *out = (struct net_answer){ .status = answer->status,
-                                .body = buf_str(&answer->body),
-                                .date_s = date > 0 ? (int64_t)date : 0,
-                                .retry_after_s = answer->retry_after_s,
-                                .request_id = answer->request_id,
-                                .error_type = answer->error_type };
-}
-
-/* After a secret the connection is closed, so that its buffers are wiped (curl.c). */
-static void let_go(struct net_client *client, struct net_connection *connection, bool is_good)
-{
-    if (is_good && connection->answer.keeps_connection)
-        lay_back(client, connection);
+    struct net_handle *handle = request->is_unique ? NULL : take_alive(client, origin, request->is_direct);
+    if (!handle)
+        TRY(handle_open(&client->common, origin, request->is_direct, &handle));
+    struct err err = handle_send(handle, arena, request, out);
+    if (err.code || request->is_secret)
+        handle_close(handle);
     else
-        connection_close(connection);
-}
-
-/* A peer closes what has been idle for long, and that may cross with the request: then nothing of an answer has come,
- * and another connection is tried. */
-static struct err send_text(struct net_client *client, struct arena *arena, const struct net_request *request,
-                            const struct net_url *url, struct str text, int64_t now_ms, struct net_answer *out)
-{
-    const int64_t deadline_ms = now_ms + request->timeout_ms;
-    struct net_connection *connection = NULL;
-    if (!request->is_unique)
-        connection = take_alive(client, url, request->is_direct, now_ms);
-    for (bool is_used = connection != NULL;; is_used = false) {
-        if (!is_used)
-            TRY(connection_open(&client->common, url, request->is_direct, deadline_ms, &connection));
-        struct err err = converse(connection, arena, request, text, deadline_ms);
-        const bool again = err.code && err.code != ERR_TIMEOUT && is_used && !connection->answer.has_begun;
-        if (!err.code)
-            give_out(client, &connection->answer, out);
-        let_go(client, connection, !err.code && !request->is_secret);
-        if (!again)
-            return err;
-    }
+        lay_back(client, handle);
+    return err;
 }
 
 struct err net_send(struct net_client *client, struct arena *arena, const struct net_request *request,
                     struct net_answer *out)
 {
-    struct net_url url = { 0 };
-    struct str text = { 0, 0 };
+    struct str origin = { 0, 0 };
     if (request->timeout_ms <= 0)
         return failed(ERR_UNAVAILABLE, "there is no time left to ask a service that is needed");
-    struct err err = net_read_url(request->url, &url);
-    if (err.code)
-        return report(request, &url, err);
-    TRY(net_write_request(arena, request, &url, &text));
-    err = send_text(client, arena, request, &url, text, clock_ms(), out);
-    mem_wipe((char *)(uintptr_t)text.at, text.len); /* credentials, and what is asked for */
-    return err.code ? report(request, &url, err) : OK;
+    struct err err = read_origin(request->url, &origin);
+    if (!err.code)
+        err = send_by(client, arena, request, origin, out);
+    return err.code ? report(request, origin, err) : OK;
 }

@@ -1,4 +1,4 @@
-/* net/client.h: outgoing HTTP/1.1 requests, over connections that libcurl makes. Plain and blocking: only workers and
+/* net/client.h: outgoing HTTP/1.1 requests, by libcurl. Plain and blocking: only workers and
  * housekeeping call it, never an event loop. Connections are kept alive and shared; DNS answers and TLS sessions too.
  * Thread-safe. */
 #ifndef NET_CLIENT_H

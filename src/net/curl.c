@@ -53,8 +53,6 @@ static bool find_all(void *library)
         { "curl_easy_setopt", &calls.easy_setopt },
         { "curl_easy_perform", &calls.easy_perform },
         { "curl_easy_getinfo", &calls.easy_getinfo },
-        { "curl_easy_send", &calls.easy_send },
-        { "curl_easy_recv", &calls.easy_recv },
         { "curl_easy_cleanup", &calls.easy_cleanup },
         { "curl_easy_strerror", &calls.easy_strerror },
         { "curl_share_init", &calls.share_init },

@@ -1,7 +1,7 @@
 /* net/curl.h: libcurl, loaded when the first client is opened and not before. Linking it would cost every start of the
  * embedded default, which never calls it, 4 ms and 2 MB (it brings Kerberos, LDAP, SSH and thirty more libraries); it
  * was measured. So its functions are called through this table. For net/client.c and
- * net/connection.c alone. */
+ * net/handle.c alone. */
 #ifndef NET_CURL_H
 #define NET_CURL_H
 
@@ -21,8 +21,6 @@ struct curl_calls {
     CURLcode (*easy_setopt)(CURL *, CURLoption, ...);
     CURLcode (*easy_perform)(CURL *);
     CURLcode (*easy_getinfo)(CURL *, CURLINFO, ...);
-    CURLcode (*easy_send)(CURL *, const void *, size_t, size_t *);
-    CURLcode (*easy_recv)(CURL *, void *, size_t, size_t *);
     void (*easy_cleanup)(CURL *);
     const char *(*easy_strerror)(CURLcode);
     CURLSH *(*share_init)(void);

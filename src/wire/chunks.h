@@ -1,5 +1,5 @@
 /* wire/chunks.h: a body in chunks (RFC 9112 section 7.1), decoded piece by piece. Strict: CR LF wherever one belongs,
- * at most 8 digits of size, extensions and trailers bounded and ignored. Pure; fuzzed: tests/fuzz/head.c, answer.c. */
+ * at most 8 digits of size, extensions and trailers bounded and ignored. Pure; fuzzed: tests/fuzz/head.c. */
 #ifndef WIRE_CHUNKS_H
 #define WIRE_CHUNKS_H
 

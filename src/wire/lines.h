@@ -2,7 +2,7 @@
  * answers to those that go out. Pure functions on bytes.
  *
  * As strict as the standard allows: lenience between two parsers is what request smuggling lives on (CWE-444). No bare
- * LF, no folded line, no space before a colon. Fuzzed: tests/fuzz/head.c, tests/fuzz/answer.c. */
+ * LF, no folded line, no space before a colon. Fuzzed: tests/fuzz/head.c. */
 #ifndef WIRE_LINES_H
 #define WIRE_LINES_H
 
