@@ -77,7 +77,6 @@ static void *mint(void *arg)
             fprintf(stderr, "bench_mint: a token could not be made\n");
             exit(EXIT_FAILURE);
         }
-    jws_thread_end();
     return NULL;
 }
 
