@@ -261,6 +261,11 @@ class Service:
                 return int(line.split()[1]) / 1024
         raise Unmeasured("the service has ended")
 
+    def processor_s(self):
+        """What it has had of all processors, in user mode and in the kernel."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
     def checked(self, run, *names):
         """The result of a load on this server, held to the server's own counters: each of `names` must have grown by
         the number of requests at least, and no token may have been found bad. So no wrong answer goes into a row."""
