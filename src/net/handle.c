@@ -32,7 +32,8 @@ struct coming {
 };
 
 static const char malformed[] = "the answer is not HTTP/1.1, or a line of its head is malformed",
-                  ended[] = "the connection ended before the answer";
+                  ended[] = "the connection ended before the answer",
+                  coded[] = "the answer is in a coding that nobody asked for";
 
 /* A number of seconds. A date (RFC 9110 section 10.2.3) says nothing here. */
 static int64_t seconds_of(struct str text)
@@ -51,7 +52,7 @@ static const char *take_header(struct coming *coming, struct str name, struct st
 {
     struct net_answer *answer = &coming->answer;
     if (str_eq_nocase(name, STR("Transfer-Encoding")) && !str_eq_nocase(value, STR("chunked")))
-        return "the answer is in a coding that nobody asked for"; /* which libcurl would undo */
+        return coded; /* which libcurl could undo */
     if (str_eq_nocase(name, STR("Date")))
         keep_text(coming, value, &coming->date);
     else if (str_eq_nocase(name, STR("x-amzn-RequestId")) || str_eq_nocase(name, STR("x-amz-request-id")))
@@ -155,17 +156,16 @@ static bool set_up(const struct net_common *common, CURL *curl, bool is_direct)
     /* A look-up of a name that hangs is left to its thread at the time limit. libcurl 7.87 knows how; an older one
      * waits for it. */
     (void)set(curl, CURLOPT_QUICK_EXIT, 1L);
-    /* No signals: libcurl would time name look-ups out with SIGALRM, which no thread may use. The path as it is: it is
-     * signed. A tunnel: a proxy passes on what is sent, for http as for https, and what it says is no answer. */
+    /* No signals: libcurl would time name look-ups out with SIGALRM, which no thread may use. A tunnel: a proxy passes
+     * on what is sent, for http as for https, and what it says is no answer. */
     return !set(curl, CURLOPT_NOSIGNAL, 1L) && !set(curl, CURLOPT_PROTOCOLS_STR, "http,https") &&
            !set(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) && !set(curl, CURLOPT_TCP_NODELAY, 1L) &&
-           !set(curl, CURLOPT_FOLLOWLOCATION, 0L) && !set(curl, CURLOPT_PATH_AS_IS, 1L) &&
-           !set(curl, CURLOPT_SHARE, common->share) && !set(curl, CURLOPT_USERAGENT, "token-service") &&
-           !set(curl, CURLOPT_PROXY, is_direct ? "" : NULL) && !set(curl, CURLOPT_HTTPPROXYTUNNEL, 1L) &&
-           !set(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) && !set(curl, CURLOPT_MAXCONNECTS, 1L) &&
-           !set(curl, CURLOPT_MAXAGE_CONN, (long)IDLE_S) && !set(curl, CURLOPT_MAXLIFETIME_CONN, (long)AGE_S) &&
-           !set(curl, CURLOPT_HEADERFUNCTION, take_line) && !set(curl, CURLOPT_WRITEFUNCTION, take_body) &&
-           set_up_tls(common, curl);
+           !set(curl, CURLOPT_FOLLOWLOCATION, 0L) && !set(curl, CURLOPT_SHARE, common->share) &&
+           !set(curl, CURLOPT_USERAGENT, "token-service") && !set(curl, CURLOPT_PROXY, is_direct ? "" : NULL) &&
+           !set(curl, CURLOPT_HTTPPROXYTUNNEL, 1L) && !set(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
+           !set(curl, CURLOPT_MAXCONNECTS, 1L) && !set(curl, CURLOPT_MAXAGE_CONN, (long)IDLE_S) &&
+           !set(curl, CURLOPT_MAXLIFETIME_CONN, (long)AGE_S) && !set(curl, CURLOPT_HEADERFUNCTION, take_line) &&
+           !set(curl, CURLOPT_WRITEFUNCTION, take_body) && set_up_tls(common, curl);
 }
 
 struct err handle_open(const struct net_common *common, struct str origin, bool is_direct, struct net_handle **out)
@@ -251,6 +251,14 @@ static struct err write_lines(struct arena *arena, const struct net_request *req
     return OK;
 }
 
+/* The path and the query as they stand in the URL, since they may be signed: libcurl would take dots out of them, and
+ * some versions write %2f as %2F. */
+static const char *target_of(const struct net_handle *handle, struct arena *arena, const struct net_request *request)
+{
+    const char *path = request->url + handle->origin.len;
+    return arena_printf(arena, "%s%.*s", *path == '/' ? "" : "/", (int)strcspn(path, "#"), path).at;
+}
+
 /* All that differs from one request to the next, so that nothing of the one before is left. */
 static bool prepare(const struct net_handle *handle, const struct net_request *request, struct lines *lines,
                     struct coming *coming)
@@ -259,7 +267,9 @@ static bool prepare(const struct net_handle *handle, const struct net_request *r
     CURL *curl = handle->curl;
     const bool has_body = request->body.len > 0 || strcmp(request->method, "GET") != 0; /* RFC 9110 section 8.6 */
     const char *body = request->body.len > 0 ? request->body.at : ""; /* NULL would have it read from stdin */
-    return !set(curl, CURLOPT_URL, request->url) && !set(curl, CURLOPT_HTTPGET, 1L) &&
+    return !set(curl, CURLOPT_URL, request->url) &&
+           !set(curl, CURLOPT_REQUEST_TARGET, target_of(handle, coming->arena, request)) &&
+           !set(curl, CURLOPT_HTTPGET, 1L) &&
            (!has_body || (!set(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) &&
                           !set(curl, CURLOPT_POSTFIELDS, body))) &&
            !set(curl, CURLOPT_CUSTOMREQUEST, request->method) && !set(curl, CURLOPT_HTTPHEADER, lines->nodes) &&
@@ -298,6 +308,8 @@ static const char *words_of(CURLcode code, long os_error)
     case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9: no status line */
     case CURLE_WEIRD_SERVER_REPLY:
         return malformed;
+    case CURLE_BAD_CONTENT_ENCODING:
+        return coded;
     case CURLE_URL_MALFORMAT:
         return "the URL is malformed, or not one of http or https";
     default:

@@ -28,7 +28,7 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name, const c
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     void *at = dlsym(RTLD_NEXT, "getaddrinfo");
     memcpy(&real, &at, sizeof at);
-    if (strcmp(name, "hangs.invalid") == 0)
+    if (name && strcmp(name, "hangs.invalid") == 0)
         sleep_ms(2000);
     return real(name, service, hints, found);
 }
@@ -317,7 +317,6 @@ static void what_no_answer_looks_like_is_refused(void **state)
         const char *text, *why;
     } rows[] = {
         { "HTTP/1.1 200 OK\r\nA : b\r\n" HELLO, "malformed" },
-        { "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n" HELLO, "malformed" },
         { "HTTP/1.1 200 OK\r\nA: b\n" HELLO, "malformed" },
         { "HTTP/1.1 200 OK\r\nno header\r\n" HELLO, "malformed" },
         { "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nhello", "malformed" },
