@@ -211,7 +211,9 @@ enum { UNASKED = sizeof unasked / sizeof *unasked };
 
 /* The nodes and their texts, which hold secrets, and are wiped after the request. */
 struct lines {
+    struct curl_slist *first, **end;
     struct curl_slist nodes[NET_HEADERS_MAX + UNASKED];
+    size_t count;
     struct buf text;
 };
 
@@ -221,11 +223,12 @@ static bool is_sound(const struct net_header *header)
     return wire_is_token(name) && wire_is_value(value) && value.len > 0 && name.len + value.len <= NET_HEADER_MAX;
 }
 
-static void add_line(struct lines *lines, size_t at, const char *name, const char *colon, const char *value)
+static void add_line(struct lines *lines, const char *name, const char *colon, const char *value)
 {
-    lines->nodes[at] = (struct curl_slist){ .data = lines->text.at + lines->text.len };
-    if (at > 0)
-        lines->nodes[at - 1].next = &lines->nodes[at];
+    struct curl_slist *node = &lines->nodes[lines->count++];
+    *node = (struct curl_slist){ .data = lines->text.at + lines->text.len };
+    *lines->end = node;
+    lines->end = &node->next;
     buf_add(&lines->text, str_of(name));
     buf_add(&lines->text, str_of(colon));
     buf_add(&lines->text, str_of(value));
@@ -244,10 +247,12 @@ static struct err write_lines(struct arena *arena, const struct net_request *req
         size += strlen(request->headers[i].name) + strlen(request->headers[i].value) + sizeof ": ";
     }
     buf_init(&out->text, arena, size, size);
+    out->count = 0;
+    out->end = &out->first;
     for (size_t i = 0; i < UNASKED; i++)
-        add_line(out, i, unasked[i], "", "");
+        add_line(out, unasked[i], "", "");
     for (size_t i = 0; i < request->header_count; i++)
-        add_line(out, UNASKED + i, request->headers[i].name, ": ", request->headers[i].value);
+        add_line(out, request->headers[i].name, ": ", request->headers[i].value);
     return OK;
 }
 
@@ -272,7 +277,7 @@ static bool prepare(const struct net_handle *handle, const struct net_request *r
            !set(curl, CURLOPT_HTTPGET, 1L) &&
            (!has_body || (!set(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) &&
                           !set(curl, CURLOPT_POSTFIELDS, body))) &&
-           !set(curl, CURLOPT_CUSTOMREQUEST, request->method) && !set(curl, CURLOPT_HTTPHEADER, lines->nodes) &&
+           !set(curl, CURLOPT_CUSTOMREQUEST, request->method) && !set(curl, CURLOPT_HTTPHEADER, lines->first) &&
            !set(curl, CURLOPT_HEADERDATA, coming) && !set(curl, CURLOPT_WRITEDATA, coming) &&
            !set(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms) &&
            !set(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)request->timeout_ms);
