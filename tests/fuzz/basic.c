@@ -24,7 +24,7 @@ static void check(struct arena *arena, struct str encoded)
     if (err.code)
         return;
     PROMISE(id.len > 0 && utf8_valid(id) && utf8_valid(secret) && !str_has(id, '\0') && !str_has(secret, '\0'));
-    buf_init(&pair, arena, 1024, 8192);
+    buf_init(&pair, arena, 1024, 3 * (id.len + secret.len) + 1);
     buf_add(&pair, percent_encoded(arena, id));
     buf_add_char(&pair, ':');
     buf_add(&pair, percent_encoded(arena, secret));

@@ -72,8 +72,8 @@ def test_expired_rows_are_purged_and_the_others_stay(start):
     revoked = server.token(agent, tokenType="refresh")
     server.revoke(agent, revoked)
     for at in range(30):
-        token = server.token(agent, tokenType=("access", "refresh", "id")[at % 3], expiresIn=1 + at % 3)
-        if at % 2:
+        token = server.token(agent, tokenType=("access", "refresh", "id")[at % 3], expiresIn=20 + at % 3)
+        if at % 2:  # in time: of what has expired by then, a revocation is kept for a day
             server.revoke(agent, token)
 
     def counts():
