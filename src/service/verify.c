@@ -189,11 +189,12 @@ struct err token_find(struct service *service, struct str token, struct verified
     TRY(hash_token(service, token, hash));
     AUTO(verified_releasep) struct verified *entry = NULL;
     struct err err = find_verified(service, token, hash, &entry);
-    if (err.code == ERR_TOKEN_KEY && !entry) /* else its key was good once: that is enough */
+    if (err.code == ERR_TOKEN_KEY && !entry) { /* else its key was good once: that is enough */
         TRY(verify_by_store(service, token, &entry));
-    else if (err.code != ERR_TOKEN_KEY)
+        memcpy(entry->hash, hash, sizeof entry->hash); /* one in the cache has its own, and is others' to read */
+    } else if (err.code != ERR_TOKEN_KEY) {
         TRY(err);
-    memcpy(entry->hash, hash, sizeof entry->hash);
+    }
     *out = entry;
     entry = NULL;
     return OK;
