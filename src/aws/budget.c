@@ -6,7 +6,6 @@
 #include "base/condition.h"
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct waiter {
     struct waiter *next;

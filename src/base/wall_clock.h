@@ -38,6 +38,13 @@ int64_t wall_clock_look(struct wall_clock *clock, int64_t wall_ms, int64_t boot_
 /* What a clock that many machines share says now, `tolerance_ms` of difference allowed: it is believed before ours. */
 void wall_clock_compare(struct wall_clock *clock, int64_t shared_ms, int64_t tolerance_ms);
 
+/* What refuses tokens is over by every clock when it ended before this, in seconds since 1970: a margin behind ours,
+ * since ours may be ahead. */
+static inline int64_t wall_clock_by_all_s(int64_t now_s)
+{
+    return now_s - WALL_CLOCK_MARGIN_S;
+}
+
 /* Seconds since 1970, as of the last look: a time that has come by every clock that is believed. */
 int64_t wall_clock_settled_s(const struct wall_clock *clock);
 /* Whether the time of day is ahead of that. */

@@ -136,6 +136,12 @@ bool rules_find(struct rules *set, const unsigned char hash[32], int64_t *before
     return is_there;
 }
 
+bool rules_hold(struct rules *set, const unsigned char hash[32], int64_t before, int64_t expires_at)
+{
+    int64_t known_before = 0, known_expiry = 0;
+    return rules_find(set, hash, &known_before, &known_expiry) && known_before >= before && known_expiry >= expires_at;
+}
+
 /* --- changing. Under the lock ------------------------------------------------------------------------------------ */
 
 /* Old tables go when nobody can be looking at them. A thread that begins now finds the new one. */

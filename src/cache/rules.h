@@ -27,6 +27,8 @@ bool rules_cover(struct rules *set, const unsigned char (*hashes)[32], size_t co
                  int64_t issued_after);
 /* The rule of that hash; false, and nothing written, when there is none. */
 bool rules_find(struct rules *set, const unsigned char hash[32], int64_t *before, int64_t *expires_at);
+/* Whether it has the rule of that hash with these times or later ones. */
+bool rules_hold(struct rules *set, const unsigned char hash[32], int64_t before, int64_t expires_at);
 /* The highest `before`, and the latest expiry, of all that were ever added; 0: none was. One atomic load. */
 int64_t rules_latest(struct rules *set);
 int64_t rules_last_expiry(struct rules *set);

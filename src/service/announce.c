@@ -1,13 +1,14 @@
 /* service/announce.c: telling other instances of a revocation, before it is recorded and after. replication.c says what
  * that is good for. */
 #include "service/catchup.h"
+#include "base/wall_clock.h"
 #include "service/replication.h"
 #include "service/shared_rules.h"
 #include <stdio.h>
 
 static struct err announce(struct service *service, const struct record *record)
 {
-    const int64_t now = revocation_cache_now_s(record->issued_at);
+    const int64_t now = wall_clock_by_all_s(record->issued_at);
     struct cache *cache = service->cache;
     struct cache_position position;
     char key[REVOCATION_KEY_LEN + 1], item[RULE_ITEM_ROOM];

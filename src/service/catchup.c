@@ -3,6 +3,7 @@
  * be put back, as at nearly every start; else the store is read once more, which costs no memory. */
 #include "service/catchup.h"
 #include "base/hex.h"
+#include "base/wall_clock.h"
 #include "observe/log.h"
 #include "service/rule.h"
 #include "service/shared_rules.h"
@@ -114,8 +115,8 @@ static struct err read_store(struct reader *reader, size_t batch, int64_t *posit
         struct revocation *found = NULL;
         struct sequence sequence;
         arena_init(&arena, NULL, 0);
-        TRY(store->ops->revocations_since(store, &arena, *position, revocation_cache_now_s(now_s()), batch, &found,
-                                          &count, &sequence));
+        TRY(store->ops->revocations_since(store, &arena, *position, wall_clock_by_all_s(now_s()), batch, &found, &count,
+                                          &sequence));
         if (!sequence_goes_on(&reader->sequence, &sequence))
             return failed(ERR_CONFLICT, "the positions of revocations in the store began anew");
         TRY(reader->take(reader, &arena, found, count));
@@ -233,7 +234,7 @@ static void add_key(void *context, struct str key, int64_t ttl_s)
     const struct listener *listener = context;
     unsigned char hash[32];
     if (read_key(key, hash))
-        revocations_add(listener->service->revocations, hash, revocation_cache_now_s(now_s()) + cache_ttl_s(ttl_s));
+        revocations_add(listener->service->revocations, hash, wall_clock_by_all_s(now_s()) + cache_ttl_s(ttl_s));
 }
 
 /* Every key; the rules among them also into `seen`. */
@@ -265,7 +266,7 @@ static struct err push(struct reader *reader, struct arena *arena, const struct 
     struct cache *cache = reader->service->cache;
     struct cache_entry *entries = arena_alloc(arena, (count + 1) * sizeof *entries);
     size_t lacking = 0, added = 0;
-    int64_t now = revocation_cache_now_s(now_s());
+    int64_t now = wall_clock_by_all_s(now_s());
     for (size_t i = 0; i < count; i++) {
         revocation_hold(reader->service, &found[i]);
         if (found[i].kind != REVOKED_TOKEN || found[i].expires_at <= now ||
@@ -288,9 +289,9 @@ static struct err catch_up(struct reader *reader, struct rules *seen)
     TRY(read_store(reader, READ_BATCH, &position));
     stand_at(service->catchup, &reader->sequence, position, false);
     TRY(read_cache(service, reader->tally, seen));
-    TRY(shared_rules_push(service, seen, reader->rules, reader->rules_count, revocation_cache_now_s(now_s()),
+    TRY(shared_rules_push(service, seen, reader->rules, reader->rules_count, wall_clock_by_all_s(now_s()),
                           &reader->restored));
-    if (!tally_is_open(reader->tally, revocation_cache_now_s(now_s())))
+    if (!tally_is_open(reader->tally, wall_clock_by_all_s(now_s())))
         return OK;
     reader->take = push;
     position = 0;

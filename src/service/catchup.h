@@ -10,13 +10,6 @@
 enum { REVOCATION_PREFIX_LEN = 8, REVOCATION_KEY_LEN = REVOCATION_PREFIX_LEN + 64 };
 struct str revocation_key(const unsigned char hash[32], char to[REVOCATION_KEY_LEN + 1]);
 
-/* By whose clock what refuses tokens until `expires_at` is over in the shared cache, in seconds since 1970: a margin
- * behind ours, since ours may be ahead. The time to live there is what is left until then. */
-static inline int64_t revocation_cache_now_s(int64_t now_s)
-{
-    return now_s - WALL_CLOCK_MARGIN_S;
-}
-
 /* Where this instance stands among the store's revocations. */
 struct catchup;
 struct catchup *catchup_new(void);

@@ -5,6 +5,7 @@
  * extended, and then an older rule stands where the newer one was lost. */
 #include "service/comparison.h"
 #include "base/hex.h"
+#include "base/wall_clock.h"
 #include "service/catchup.h"
 #include "service/replication.h"
 #include "service/shared_rules.h"
@@ -132,23 +133,16 @@ static void read_rules(struct service *service, struct arena *arena, struct comp
 static struct err read_page(struct service *service, struct arena *arena, struct comparison *comparison, int64_t now_s,
                             struct page *page)
 {
-    switch (comparison->stage) {
-    case COMPARES_STORED:
+    if (comparison->stage == COMPARES_STORED)
         return read_stored(service, arena, comparison, now_s, page);
-    case COMPARES_TOKENS:
-        read_tokens(service, arena, comparison, now_s, page);
-        return OK;
-    case COMPARES_RULES:
-        read_rules(service, arena, comparison, now_s, page);
-        return OK;
-    }
+    (comparison->stage == COMPARES_TOKENS ? read_tokens : read_rules)(service, arena, comparison, now_s, page);
     return OK;
 }
 
 struct err comparison_round(struct service *service, struct comparison *comparison, size_t *restored)
 {
     AUTO(arena_release) struct arena arena;
-    int64_t now_s = revocation_cache_now_s((int64_t)time(NULL));
+    int64_t now_s = wall_clock_by_all_s((int64_t)time(NULL));
     arena_init(&arena, NULL, 0);
     struct page *page = arena_zalloc(&arena, sizeof *page);
     struct comparison next = *comparison;

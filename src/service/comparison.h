@@ -15,8 +15,8 @@ struct comparison {
 };
 
 /* Looks for the next COMPARED_MAX keys, puts those that are not there and raises rules that are older there; *restored
- * says how many. Others are told of
- * each of them where they could not read it in the store. After the last one it begins again. May wait. */
+ * says how many. Others are told of each of them where they could not read it in the store. After the last one it
+ * begins again. May wait. */
 enum { COMPARED_MAX = 1000 };
 MUST_USE struct err comparison_round(struct service *service, struct comparison *comparison, size_t *restored);
 

@@ -130,8 +130,7 @@ static struct err read_behind(struct feed *feed, struct arena *arena, int64_t af
 {
     struct store *store = feed->service->store;
     struct sequence sequence;
-    const int64_t ended_s = now_s - WALL_CLOCK_MARGIN_S; /* by every clock */
-    TRY(store->ops->revocations_since(store, arena, after, ended_s, max, found, count, &sequence));
+    TRY(store->ops->revocations_since(store, arena, after, wall_clock_by_all_s(now_s), max, found, count, &sequence));
     return sequence_goes_on(&feed->sequence, &sequence) ? OK : begin_anew(feed, &sequence);
 }
 

@@ -103,8 +103,8 @@ static bool purge(struct service *service, int64_t settled_s)
             break;
         metrics_count(COUNT_PURGED, deleted);
     }
-    revocations_purge(service->revocations, settled_s - WALL_CLOCK_MARGIN_S);
-    rules_purge(service->rules, settled_s - WALL_CLOCK_MARGIN_S);
+    revocations_purge(service->revocations, wall_clock_by_all_s(settled_s));
+    rules_purge(service->rules, wall_clock_by_all_s(settled_s));
     return deleted == PURGE_BATCH;
 }
 

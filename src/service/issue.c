@@ -299,8 +299,9 @@ static struct err check_rules(struct service *service, struct claims_new *claims
     if (!rule_refuses_new(service, &issued))
         return OK;
     /* asked of the clock once more: since the request was read, a rule may have come from a clock that is as right */
-    if (rule_clock_is_behind(service, (int64_t)time(NULL)) && rule_after_all(service) <= CLAIMS_TIME_MAX) {
-        claims->issued_after = rule_after_all(service);
+    const int64_t after_all = rule_after_all(service);
+    if (rule_clock_is_behind(service, (int64_t)time(NULL)) && after_all <= CLAIMS_TIME_MAX) {
+        claims->issued_after = after_all;
         return OK;
     }
     response->retry_after_s = 1;

@@ -41,6 +41,7 @@
 #include "base/condition.h"
 #include "base/hex.h"
 #include "base/random.h"
+#include "base/wall_clock.h"
 #include "observe/log.h"
 #include "service/catchup.h"
 #include "service/eviction.h"
@@ -101,7 +102,7 @@ static void apply_item(struct replication *replication, struct str item)
     if (str_eq(kind, STR("rule")))
         shared_rules_apply(replication->service, rest);
     if (str_eq(kind, STR("revoked")) && str_cut(&rest, ' ', &hash_text) && hex_read(hash_text, hash, 32) &&
-        str_number(rest, CACHE_MARK_MAX, &until) && until > revocation_cache_now_s((int64_t)time(NULL)))
+        str_number(rest, CACHE_MARK_MAX, &until) && until > wall_clock_by_all_s((int64_t)time(NULL)))
         revocations_add(replication->service->revocations, hash, until);
 }
 

@@ -89,13 +89,6 @@ struct cache_visitor shared_rules_visitor(struct rules_reading *reading)
     return (struct cache_visitor){ .prefix = key_prefix, .context = reading, .wants = wants, .holds = holds };
 }
 
-static bool lacks(struct rules *seen, const struct revocation *rule)
-{
-    int64_t before, expires_at;
-    return !rules_find(seen, rule->hash, &before, &expires_at) || before < rule->before ||
-           expires_at < rule->expires_at;
-}
-
 struct err shared_rules_push(struct service *service, struct rules *seen, const struct revocation *found, size_t count,
                              int64_t now_s, size_t *given)
 {
@@ -104,7 +97,7 @@ struct err shared_rules_push(struct service *service, struct rules *seen, const 
     struct cache_mark *marks = NULL;
     size_t lacking = 0;
     for (size_t i = 0; i < count; i++) {
-        if (found[i].kind == REVOKED_TOKEN || !lacks(seen, &found[i]))
+        if (found[i].kind == REVOKED_TOKEN || rules_hold(seen, found[i].hash, found[i].before, found[i].expires_at))
             continue;
         if (!marks)
             marks = arena_alloc(&arena, count * sizeof *marks);

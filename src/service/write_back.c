@@ -46,7 +46,7 @@ static struct err write_back_tokens(struct service *service, const struct tally 
     struct revoked page[BATCH];
     struct revocations_cursor cursor = { 0, 0 };
     for (size_t count;
-         (count = revocations_list(service->revocations, &cursor, now_s - WALL_CLOCK_MARGIN_S, page, BATCH)) > 0;) {
+         (count = revocations_list(service->revocations, &cursor, wall_clock_by_all_s(now_s), page, BATCH)) > 0;) {
         size_t lacking = 0;
         for (size_t i = 0; i < count; i++)
             if (!tally_holds(stored, page[i].hash, page[i].expires_at))
@@ -59,13 +59,6 @@ static struct err write_back_tokens(struct service *service, const struct tally 
 }
 
 /* --- rules ------------------------------------------------------------------------------------------------------- */
-
-static bool is_stored(struct rules *stored, const struct rule *rule)
-{
-    int64_t before, expires_at;
-    return rules_find(stored, rule->hash, &before, &expires_at) && before >= rule->before &&
-           expires_at >= rule->expires_at;
-}
 
 /* Whom a rule is about, a store has to know. One that only Redis has told of says that nowhere, but of all; whoever
  * made it knows it, and records it. */
@@ -96,12 +89,12 @@ static struct err write_back_rules(struct service *service, struct rules *stored
 {
     struct rule page[BATCH];
     size_t cursor = 0, unknown = 0;
-    for (size_t count; (count = rules_list(service->rules, &cursor, now_s - WALL_CLOCK_MARGIN_S, page, BATCH)) > 0;) {
+    for (size_t count; (count = rules_list(service->rules, &cursor, wall_clock_by_all_s(now_s), page, BATCH)) > 0;) {
         size_t lacking = 0;
         for (size_t i = 0; i < count; i++) {
             bool is_known = name_kind(&page[i]);
             unknown += !is_known;
-            if (is_known && !is_stored(stored, &page[i]))
+            if (is_known && !rules_hold(stored, page[i].hash, page[i].before, page[i].expires_at))
                 page[lacking++] = page[i];
         }
         if (lacking > 0)

@@ -273,7 +273,7 @@ def make_rule(line, i, target, before):
     body = answer.json()
     if body["before"] != before:
         line.ledger.violation(f"instance {i} makes a rule up to {body['before']}, asked for {before}")
-    expires_at = int(datetime.fromisoformat(body["expiresAt"]).timestamp())
+    expires_at = tokens.seconds_of(body["expiresAt"])
     line.ledger.was_ruled(target, rules.Rule(body["before"], expires_at, time.monotonic()))
     return True
 

@@ -19,11 +19,6 @@ def key(kms):
     return kms.create_key("ES256")
 
 
-def used(kms):
-    """The access key ids of the calls, each once, in order."""
-    return list(dict.fromkeys(call.who for call in kms.calls()))
-
-
 def signs_with(kms, server, credentials):
     """Another server may have its own calls meanwhile; so whose is looked for by what was signed."""
     kms.forget_calls()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import datetime
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -18,6 +19,11 @@ def encode(data):
 
 def decode(text):
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def seconds_of(time_text):
+    """Of a time in RFC 3339."""
+    return int(datetime.fromisoformat(time_text).timestamp())
 
 
 def header_of(token):
