@@ -4,6 +4,7 @@
 #include "version.h"
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* A descriptor that was closed by whoever started the program would be given to the first file or socket that is
@@ -16,6 +17,13 @@ static bool hold_standard_streams(void)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
             return false;
     return true;
+}
+
+/* A name server that doesn't answer would be waited for 10 s (resolv.conf(5)), and the look-ups of libpq and of Redis
+ * end no sooner than that. Before there is a thread; who sets RES_OPTIONS decides. */
+static void limit_look_ups(void)
+{
+    (void)setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
 }
 
 /* From here on nothing waits for a reader of standard error; what is said at the end is still written. */
@@ -145,6 +153,7 @@ int main(int argc, char **argv)
 {
     if (!hold_standard_streams())
         return EXIT_FAILED;
+    limit_look_ups();
     app_prepare();
     return end(run(argc, argv));
 }

@@ -2,12 +2,19 @@
 database behind a relay that falls silent; a Redis whose replica is cut off, as the lesser side of a divided network
 has it."""
 
+import contextlib
+import os
+import subprocess
+import sys
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 
+import network
 import redis_servers
+import service
 from redis_servers import until
 from relay import Relay
 
@@ -55,6 +62,51 @@ def instances(postgres, make_server):
     yield start
     for relay in relays:
         relay.__exit__()
+
+
+SILENT = """
+import socket, sys
+held = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+for i, one in enumerate(held):
+    one.bind((f"127.0.0.{i + 1}", 53))
+print("here", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def without_names():
+    """The words before a command, for which two name servers are there and never answer."""
+    if reason := network.why_not():
+        pytest.skip(reason)
+    name = f"{network.PREFIX}-{os.getpid()}-names"
+    settings = Path("/etc/netns") / name
+    settings.mkdir(parents=True)
+    (settings / "resolv.conf").write_text("nameserver 127.0.0.1\nnameserver 127.0.0.2\n")
+    network.ip("netns", "add", name)
+    network.ip("-n", name, "link", "set", "lo", "up")
+    words = ("ip", "netns", "exec", name)
+    with subprocess.Popen([*words, sys.executable, "-c", SILENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as servers:
+        assert servers.stdout.readline() == "here\n"
+        yield words
+        servers.stdin.close()
+    network.remove(name)
+    (settings / "resolv.conf").unlink()
+    settings.rmdir()
+    with contextlib.suppress(OSError):  # others may have theirs there
+        settings.parent.rmdir()
+
+
+@pytest.mark.parametrize("setting, url", [("DATABASE_URL", "postgresql://who@database.example.org/names"),
+                                          ("REDIS_URL", "redis://redis.example.org")])
+def test_a_name_server_that_never_answers_is_not_waited_for(without_names, tmp_path, setting, url):
+    """By its own defaults the C library would wait 20 s for these two, each time."""
+    begun = time.monotonic()
+    done = subprocess.run([*without_names, service.BINARY, "doctor", "--data-dir", tmp_path / "data"], check=False,
+                          env={"PATH": os.environ["PATH"], setting: url}, capture_output=True, text=True)
+    assert done.returncode != 0 and "example.org" in done.stdout + done.stderr, done.stdout + done.stderr
+    assert time.monotonic() - begun < 15
 
 
 def test_strict_without_redis_says_nothing_once_the_database_is_cut_off(postgres, instances):
