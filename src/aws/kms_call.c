@@ -175,6 +175,8 @@ static void judge(struct kms *kms, struct arena *arena, const struct kms_call *c
         LOG_INT("try", progress->tries));
     if (is_throttled && call->draws_on_quota)
         budget_throttled(kms->budget);
+    if (answer->status >= 500)
+        atomic_store(&kms->fault, error.err.why);
     progress->throttled += is_throttled;
     progress->err = error.err;
     progress->again = is_throttled || (error.verdict == KMS_AGAIN && !call->is_unique);
@@ -189,6 +191,15 @@ static void judge(struct kms *kms, struct arena *arena, const struct kms_call *c
     }
 }
 
+/* What an open breaker says: why nothing is sent, which is what failed before it opened. */
+static struct err breaker_refuses(struct kms *kms)
+{
+    static const char generic[] = "AWS KMS has not answered for a while, and is not asked at present";
+    const char *fault = atomic_load(&kms->fault);
+    return failed(ERR_UNAVAILABLE,
+                  fault ? sentence_keep(generic, "%s (it is asked again in a moment)", fault) : generic);
+}
+
 /* The breaker's leave comes last before it is sent: who has it must go, and report. */
 static struct err send_with_leave(struct kms *kms, struct arena *arena, const struct kms_call *call,
                                   int64_t deadline_ns, const struct aws_credentials *credentials,
@@ -200,7 +211,7 @@ static struct err send_with_leave(struct kms *kms, struct arena *arena, const st
         return failed(ERR_UNAVAILABLE, "there was no time left to ask AWS KMS");
     if (!breaker_enter(&kms->breaker, now_ns / 1000000)) {
         metrics_kms_call(call->operation, KMS_OUTCOME_BREAKER);
-        return failed(ERR_UNAVAILABLE, "AWS KMS has not answered for a while, and is not asked at present");
+        return breaker_refuses(kms);
     }
     struct err err = send_signed(kms, arena, call, left_ms < most_ms ? left_ms : most_ms, credentials, out);
     report(kms, !err.code && out->status < 500);
@@ -208,8 +219,10 @@ static struct err send_with_leave(struct kms *kms, struct arena *arena, const st
         return OK;
     metrics_kms_call(call->operation, KMS_OUTCOME_FAILED);
     out->status = NO_ANSWER;
-    return failed(ERR_UNAVAILABLE, sentence_keep("AWS KMS can't be reached; try again later", "AWS KMS (%s): %s",
-                                                 endpoint_setting(kms->settings, "kms"), err.why));
+    const char *why = sentence_keep("AWS KMS can't be reached; try again later", "AWS KMS (%s): %s",
+                                    endpoint_setting(kms->settings, "kms"), err.why);
+    atomic_store(&kms->fault, why);
+    return failed(ERR_UNAVAILABLE, why);
 }
 
 static void try_once(struct kms *kms, struct arena *arena, const struct kms_call *call, struct progress *progress,

@@ -24,6 +24,7 @@ struct kms {
     struct credentials *credentials;
     struct budget *budget;
     struct breaker breaker;
+    _Atomic(const char *) fault; /* of the last call that the breaker counts as failed: static; NULL: none yet */
     atomic_int_least64_t skew_s; /* what AWS's clock is ahead of ours */
     struct arena arena;          /* of the place */
     struct kms_place place;      /* where it is asked, unless a key's ARN names another region */

@@ -348,6 +348,23 @@ def test_when_kms_is_away_verifying_goes_on(kms, start):
     server.until(lambda: server.ask(server.agent).status_code == 200, "it never recovers")
 
 
+def test_an_open_breaker_says_what_failed_and_not_only_that_it_is_open(kms, start):
+    server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="1",
+                   TOKEN_KMS_TRY_TIMEOUT="1")
+    kms.proxy.down()
+    server.until(lambda: outcome(server.ask(server.agent)) == FAILED and server.metric("kms_breaker_open") == 1,
+                 "the breaker stays closed")
+
+    def told():
+        server.ask(server.agent)  # which keeps the breaker open
+        return server.get("/health/ready").text
+
+    server.until(lambda: "asked again" in told(), "readiness says nothing of the breaker")
+    assert "refuses connections" in told() and f"127.0.0.1:{kms.proxy.port}" in told()
+    kms.proxy.up()
+    server.until(lambda: server.get("/health/ready").status_code == 200, "it stays not ready")
+
+
 def test_a_key_that_is_taken_away_turns_it_not_ready(kms, start):
     """Two servers, one key disabled and one to be deleted, so that the waiting is done once."""
     keys = {"disabled": kms.create_key("ES256"), "deletion": kms.create_key("ES256")}
