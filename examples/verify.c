@@ -767,6 +767,15 @@ static bool parent_of(const json_t *claims, unsigned char *hash)
     return good;
 }
 
+/* All that a token says of the one that it was issued with, or nothing. */
+static bool has_whole_parent(const json_t *claims)
+{
+    int64_t issued_at;
+    if (!json_object_get(claims, "parent_hash"))
+        return !json_object_get(claims, "parent_client_id") && !json_object_get(claims, "parent_iat");
+    return parent_of(claims, NULL) && *text_of(claims, "parent_client_id") && time_of(claims, "parent_iat", &issued_at);
+}
+
 static const char *check_claims(const struct verifier *verifier, const json_t *claims)
 {
     const json_t *aud = json_object_get(claims, "aud");
@@ -774,7 +783,7 @@ static const char *check_claims(const struct verifier *verifier, const json_t *c
     if (!*text_of(claims, "sub") || (!json_is_string(aud) && !json_is_array(aud)) || !time_of(claims, "exp", &exp) ||
         !time_of(claims, "iat", &iat) || (json_object_get(claims, "nbf") && !time_of(claims, "nbf", &nbf)) ||
         (json_object_get(claims, "issued_after") && !time_of(claims, "issued_after", &after)) ||
-        (json_object_get(claims, "parent_hash") && !parent_of(claims, NULL)))
+        !has_whole_parent(claims))
         return "claims";
     if (strcmp(text_of(claims, "iss"), verifier->issuer) != 0)
         return "issuer";
@@ -785,22 +794,16 @@ static const char *check_claims(const struct verifier *verifier, const json_t *c
     return (nbf > iat ? nbf : iat) > now + SKEW_S ? "not_yet_valid" : NULL;
 }
 
-/* With the lock held. */
-static bool is_ruled_out(const struct verifier *verifier, const json_t *claims)
+/* With the lock held. `values`: of each kind of rule, or NULL. */
+static bool is_covered(const struct verifier *verifier, const char *const values[RULE_KINDS], uint64_t issued_at,
+                       uint64_t issued_after)
 {
-    const uint64_t issued_at = (uint64_t)json_integer_value(json_object_get(claims, "iat"));
-    const uint64_t issued_after = (uint64_t)json_integer_value(json_object_get(claims, "issued_after"));
     for (size_t i = 0; i < RULE_KINDS; i++) {
-        const char *name = rule_kinds[i];
-        if (strcmp(name, "client_id") == 0 && !json_object_get(claims, name))
-            name = "azp";
-        const json_t *value = json_object_get(claims, name);
-        bool is_all = strcmp(name, "all") == 0;
-        if (verifier->rules[i].used == 0 || (!is_all && !json_is_string(value)))
+        if (verifier->rules[i].used == 0 || !values[i])
             continue;
         unsigned char hash[SHA256_DIGEST_LENGTH];
         char *text = NULL;
-        int len = asprintf(&text, "%s:%s", rule_kinds[i], is_all ? "" : json_string_value(value));
+        int len = asprintf(&text, "%s:%s", rule_kinds[i], values[i]);
         SHA256((const unsigned char *)must(text), (size_t)len, hash);
         free(text);
         const unsigned char *slot = set_find(&verifier->rules[i], hash);
@@ -808,6 +811,22 @@ static bool is_ruled_out(const struct verifier *verifier, const json_t *claims)
             return true;
     }
     return false;
+}
+
+/* With the lock held. By a rule about the token, or about the one that it was issued with, its client's own. */
+static bool is_ruled_out(const struct verifier *verifier, const json_t *claims)
+{
+    const uint64_t issued_at = (uint64_t)json_integer_value(json_object_get(claims, "iat"));
+    const uint64_t parents = (uint64_t)json_integer_value(json_object_get(claims, "parent_iat"));
+    const uint64_t issued_after = (uint64_t)json_integer_value(json_object_get(claims, "issued_after"));
+    const json_t *client = json_object_get(claims, "client_id");
+    const char *own[RULE_KINDS] = { json_string_value(json_object_get(claims, "sub")),
+                                    json_string_value(client ? client : json_object_get(claims, "azp")),
+                                    json_string_value(json_object_get(claims, "sid")), "" };
+    const char *parent = json_string_value(json_object_get(claims, "parent_client_id"));
+    const char *of_parent[RULE_KINDS] = { parent, parent, NULL, "" };
+    return is_covered(verifier, own, issued_at, issued_after) ||
+           (parent && is_covered(verifier, of_parent, parents, issued_after));
 }
 
 /* NULL when the token is good, and *claims is the caller's (json_decref); or why it is not: one word, static. */

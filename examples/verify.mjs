@@ -67,6 +67,10 @@ function parseObject(bytes) {
 const isTime = (value) => Number.isSafeInteger(value) && value >= 0;
 const isHash = (value) => typeof value === "string" && /^[\w-]{42}[AEIMQUYcgkosw048]$/.test(value); // of 32 bytes
 const has = (object, name) => Object.hasOwn(object, name);
+// All that a token says of the one that it was issued with, or nothing.
+const hasWholeParent = (claims) => has(claims, "parent_hash")
+  ? isHash(claims.parent_hash) && Boolean(text(claims, "parent_client_id")) && isTime(claims.parent_iat)
+  : !has(claims, "parent_client_id") && !has(claims, "parent_iat");
 const text = (object, name) => (has(object, name) && typeof object[name] === "string" ? object[name] : "");
 
 // A header's typ is a media type whose "application/" may be left out (RFC 7515 section 4.1.9).
@@ -365,7 +369,7 @@ export class Verifier {
     const audience = typeof claims.aud === "string" ? [claims.aud] : claims.aud;
     if (!text(claims, "sub") || !Array.isArray(audience) || !["exp", "iat"].every((name) => isTime(claims[name])) ||
         ["nbf", "issued_after"].some((name) => has(claims, name) && !isTime(claims[name])) ||
-        (has(claims, "parent_hash") && !isHash(claims.parent_hash)))
+        !hasWholeParent(claims))
       throw new Refused("claims");
     if (claims.iss !== this.#issuer)
       throw new Refused("issuer");
@@ -384,12 +388,18 @@ export class Verifier {
 
   #isRuledOut(claims) {
     const values = { sub: claims.sub, client_id: claims.client_id ?? claims.azp, sid: claims.sid, all: "" };
+    const parent = claims.parent_client_id; // of the token that it was issued with, which was its client's own
+    return this.#isCovered(values, claims.iat, claims) || (parent !== undefined &&
+      this.#isCovered({ sub: parent, client_id: parent, all: "" }, claims.parent_iat, claims));
+  }
+
+  #isCovered(values, issuedAt, claims) {
     return RULES.some((kind) => {
       const known = this.#rules.get(kind);
       if (known.size === 0 || typeof values[kind] !== "string")
         return false;
       const rule = known.get(sha256(`${kind}:${values[kind]}`).toString("base64url"));
-      return rule !== undefined && claims.iat <= rule.before && (claims.issued_after ?? 0) <= rule.exp;
+      return rule !== undefined && issuedAt <= rule.before && (claims.issued_after ?? 0) <= rule.exp;
     });
   }
 }

@@ -398,7 +398,7 @@ class Verifier:
         if not text_of(claims, "sub") or not isinstance(audience, list) or \
                 not all(is_time(claims.get(name)) for name in ("exp", "iat")) or \
                 not all(is_time(claims.get(name, 0)) for name in ("nbf", "issued_after")) or \
-                not is_hash(claims.get("parent_hash", "A" * 43)):
+                not self._has_whole_parent(claims):
             raise Refused("claims")
         if claims.get("iss") != self._issuer:
             raise Refused("issuer")
@@ -409,18 +409,32 @@ class Verifier:
         if max(claims.get("nbf", 0), claims["iat"]) > now_s() + SKEW_S:
             raise Refused("not_yet_valid")
 
+    @staticmethod
+    def _has_whole_parent(claims):
+        """All that a token says of the one that it was issued with, or nothing."""
+        if "parent_hash" not in claims:
+            return "parent_client_id" not in claims and "parent_iat" not in claims
+        return is_hash(claims["parent_hash"]) and text_of(claims, "parent_client_id") and \
+            is_time(claims.get("parent_iat"))
+
     def _has_lost_its_parent(self, claims):
         """A token that was issued with a token is revoked with it."""
         return "parent_hash" in claims and decode(claims["parent_hash"])[:HASH_BYTES] in self._tokens
 
     def _is_ruled_out(self, claims):
+        """By a rule about itself, or about the token that it was issued with, which was its client's own."""
         values = {"sub": claims["sub"], "client_id": claims.get("client_id", claims.get("azp")),
                   "sid": claims.get("sid"), "all": ""}
+        parent = claims.get("parent_client_id")
+        return self._is_covered(values, claims["iat"], claims) or parent is not None and \
+            self._is_covered({"sub": parent, "client_id": parent, "all": ""}, claims["parent_iat"], claims)
+
+    def _is_covered(self, values, issued_at, claims):
         for kind, value in values.items():
             if self._rules[kind] and isinstance(value, str):
                 digest = encode(hashlib.sha256(f"{kind}:{value}".encode()).digest())
                 before, expiry = self._rules[kind].get(digest, (-1, 0))
-                if claims["iat"] <= before and claims.get("issued_after", 0) <= expiry:
+                if issued_at <= before and claims.get("issued_after", 0) <= expiry:
                     return True
         return False
 

@@ -8,7 +8,7 @@
 
 enum {
     VERIFIED_ENTRY_MAX = 8192, /* bytes; a larger entry is handed out but not kept */
-    VERIFIED_RULES = 4,        /* rules that may be about one token (service/rule.h) */
+    VERIFIED_RULES = 6,        /* rules that may be about one token, or its parent (service/rule.h) */
 };
 
 /* Immutable once put, but for what is atomic. Everything it points to lies in its own memory. */

@@ -81,6 +81,8 @@ static const struct row {
     ROW("auth_time", auth_time, TIME, false),
     ROW("issued_after", issued_after, TIME, false),
     ROW("parent_hash", parent_hash, TEXT, false),
+    ROW("parent_client_id", parent_client_id, TEXT, false),
+    ROW("parent_iat", parent_iat, TIME, false),
     ROW("sid", sid, CUSTOM, false),
 #undef ROW
     { { "at_hash", 7 }, RESERVED, false, 0 },
@@ -282,8 +284,11 @@ void claims_write(struct buf *out, const struct claims_new *claims)
     if (claims->issued_after > 0)
         write_time(out, STR("issued_after"), claims->issued_after);
     write_of_kind(out, claims);
-    if (claims->parent_hash.at)
+    if (claims->parent_hash.at) {
         write_text(out, STR("parent_hash"), claims->parent_hash);
+        write_text(out, STR("parent_client_id"), claims->parent_client_id);
+        write_time(out, STR("parent_iat"), claims->parent_iat);
+    }
     const struct json *custom = claims->custom ? claims->custom->child : NULL;
     for (; custom; custom = custom->next) {
         buf_add_char(out, ',');

@@ -21,8 +21,11 @@ MUST_USE bool token_kind_of_typ(struct str typ, enum token_kind *out);
 /* A token's registered claims. Absent strings have at == NULL. Views into the payload or the arena. */
 struct claims {
     struct str iss, sub, jti, client_id, azp, scope, token_type, nonce;
-    struct str sid;         /* the session: OpenID Connect Front-Channel Logout 1.0, section 3 */
-    struct str parent_hash; /* of a token that was issued with a token: SHA-256 of that one, in base64url */
+    struct str sid; /* the session: OpenID Connect Front-Channel Logout 1.0, section 3 */
+    /* Of a token that was issued with a token, which is its client's own: SHA-256 of that one, in base64url; its
+     * client; and its iat. All of them or none. */
+    struct str parent_hash, parent_client_id;
+    int64_t parent_iat;
     struct str aud[CLAIMS_AUD_MAX];
     size_t aud_count;
     int64_t exp, iat, nbf; /* seconds since 1970 */
@@ -63,7 +66,8 @@ bool claims_is_registered(struct arena *arena, struct str name);
 struct claims_new {
     enum token_kind kind;
     struct str iss, sub, client_id, scope, nonce, jti; /* scope, nonce empty: left out */
-    struct str parent_hash;                            /* at == NULL: left out */
+    struct str parent_hash, parent_client_id;          /* at == NULL: left out, with parent_iat */
+    int64_t parent_iat;
     const struct str *aud;
     size_t aud_count; /* one: written as a string, unless aud_as_list */
     bool aud_as_list;

@@ -113,6 +113,8 @@ static const struct bearer *bearer_of(struct arena *arena, const struct verified
     for (size_t i = 0; i < claims->aud_count; i++)
         aud[i] = arena_copy(arena, claims->aud[i]);
     *bearer = (struct bearer){ .exp = claims->exp,
+                               .iat = claims->iat,
+                               .issued_after = claims->issued_after,
                                .aud = aud,
                                .aud_count = claims->aud_count,
                                .is_clients = authority_is_clients(claims),

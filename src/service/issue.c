@@ -213,11 +213,17 @@ static struct str new_jti(struct arena *arena)
     return encoded(arena, (struct str){ random, sizeof random });
 }
 
-/* The token that the caller came with, by which the new one is revoked as well. */
-static struct str parent_hash(struct arena *arena, const struct bearer *bearer)
+/* The token that the caller came with, with which the new one is revoked, by itself and by rules. It is the caller's
+ * own (authority.h). An issued_after of its own goes with its iat. */
+static void name_parent(struct arena *arena, const struct caller *caller, struct claims_new *claims)
 {
-    return bearer ? encoded(arena, (struct str){ (const char *)bearer->hash, sizeof bearer->hash })
-                  : (struct str){ 0, 0 };
+    const struct bearer *bearer = caller->bearer;
+    if (!bearer)
+        return;
+    claims->parent_hash = encoded(arena, (struct str){ (const char *)bearer->hash, sizeof bearer->hash });
+    claims->parent_client_id = caller->client_id;
+    claims->parent_iat = bearer->iat;
+    claims->issued_after = bearer->issued_after;
 }
 
 static struct str audience_json(struct arena *arena, const struct audience *audience)
@@ -295,12 +301,18 @@ static struct err check_rules(struct service *service, struct claims_new *claims
     const struct claims issued = { .sub = claims->sub,
                                    .client_id = claims->client_id,
                                    .sid = sid ? sid->text : (struct str){ 0, 0 },
-                                   .iat = claims->iat };
-    if (!rule_refuses_new(service, &issued))
+                                   .iat = claims->iat,
+                                   .issued_after = claims->issued_after };
+    const struct claims parent = { .sub = claims->parent_client_id,
+                                   .client_id = claims->parent_client_id,
+                                   .iat = claims->parent_iat,
+                                   .issued_after = claims->issued_after };
+    const bool is_orphan = claims->parent_hash.at && rule_refuses_new(service, &parent);
+    if (!is_orphan && !rule_refuses_new(service, &issued))
         return OK;
     /* asked of the clock once more: since the request was read, a rule may have come from a clock that is as right */
     const int64_t after_all = rule_after_all(service);
-    if (rule_clock_is_behind(service, (int64_t)time(NULL)) && after_all <= CLAIMS_TIME_MAX) {
+    if (!is_orphan && rule_clock_is_behind(service, (int64_t)time(NULL)) && after_all <= CLAIMS_TIME_MAX) {
         claims->issued_after = after_all;
         return OK;
     }
@@ -333,7 +345,6 @@ struct err issue_token(struct call *call, struct response *response)
         .scope = issue.scope,
         .nonce = issue.kind == TOKEN_ID ? issue.nonce : (struct str){ 0, 0 },
         .jti = new_jti(arena),
-        .parent_hash = parent_hash(arena, call->caller.bearer),
         .aud = audience.list,
         .aud_count = audience.count,
         .aud_as_list = issue.kind != TOKEN_ID,
@@ -342,6 +353,7 @@ struct err issue_token(struct call *call, struct response *response)
         .auth_time = issue.auth_time,
         .custom = issue.claims,
     };
+    name_parent(arena, &call->caller, &claims);
     TRY(authority_check(&call->caller, &claims));
     note_iat(service, claims.iat);
     TRY(check_rules(service, &claims, response));

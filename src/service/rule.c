@@ -18,15 +18,32 @@ void rule_hash(enum revocation_kind kind, struct str value, unsigned char out[32
 
 void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][32])
 {
-    const struct str client = claims_owner(claims);
-    rule_hash(REVOKED_SUBJECT, claims->sub, out[0]);
-    rule_hash(REVOKED_ALL, (struct str){ 0, 0 }, out[1]);
-    memcpy(out[2], out[1], sizeof out[2]); /* a claim that is not there: the one about all twice does no harm */
-    memcpy(out[3], out[1], sizeof out[3]);
-    if (client.at)
-        rule_hash(REVOKED_CLIENT, client, out[2]);
-    if (claims->sid.at)
-        rule_hash(REVOKED_SESSION, claims->sid, out[3]);
+    const struct {
+        enum revocation_kind kind;
+        struct str value; /* at == NULL: there is no such claim; then the rule about all, which does no harm twice */
+    } about[VERIFIED_RULES] = {
+        { REVOKED_SUBJECT, claims->sub },
+        { REVOKED_CLIENT, claims_owner(claims) },
+        { REVOKED_SESSION, claims->sid },
+        [RULE_OF_ALL] = { REVOKED_ALL, { 0, 0 } },
+        { REVOKED_CLIENT, claims->parent_client_id },
+        { REVOKED_SUBJECT, claims->parent_client_id },
+    };
+    rule_hash(REVOKED_ALL, (struct str){ 0, 0 }, out[RULE_OF_ALL]);
+    for (size_t i = 0; i < VERIFIED_RULES; i++) {
+        if (about[i].value.at)
+            rule_hash(about[i].kind, about[i].value, out[i]);
+        else
+            memmove(out[i], out[RULE_OF_ALL], sizeof out[i]);
+    }
+}
+
+/* Whether a rule that is known here is about the token, or about the one that it was issued with. */
+static bool are_covering(struct rules *rules, const unsigned char (*hashes)[32], const struct claims *claims)
+{
+    return rules_cover(rules, hashes, RULES_OF_TOKEN, claims->iat, claims->issued_after) ||
+           (claims->parent_hash.at &&
+            rules_cover(rules, hashes + RULE_OF_ALL, RULES_OF_PARENT, claims->parent_iat, claims->issued_after));
 }
 
 const unsigned char (*rule_hashes_of(struct verified *entry, unsigned char room[VERIFIED_RULES][32]))[32]
@@ -47,10 +64,9 @@ const unsigned char (*rule_hashes_of(struct verified *entry, unsigned char room[
 bool rule_refuses(struct service *service, struct verified *entry)
 {
     unsigned char room[VERIFIED_RULES][32];
-    const struct claims *claims = &entry->claims;
     if (rules_count(service->rules) == 0)
         return false;
-    return rules_cover(service->rules, rule_hashes_of(entry, room), VERIFIED_RULES, claims->iat, claims->issued_after);
+    return are_covering(service->rules, rule_hashes_of(entry, room), &entry->claims);
 }
 
 bool rule_refuses_new(struct service *service, const struct claims *claims)
@@ -59,8 +75,7 @@ bool rule_refuses_new(struct service *service, const struct claims *claims)
     if (rules_count(service->rules) == 0)
         return false;
     rule_hashes(claims, hashes);
-    return rules_cover(service->rules, (const unsigned char(*)[32])hashes, VERIFIED_RULES, claims->iat,
-                       claims->issued_after);
+    return are_covering(service->rules, (const unsigned char(*)[32])hashes, claims);
 }
 
 bool rule_clock_is_behind(struct service *service, int64_t now_s)

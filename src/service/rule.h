@@ -14,7 +14,9 @@
 /* The hash of a rule. `value`: the subject, client or session; of REVOKED_ALL nothing. */
 void rule_hash(enum revocation_kind kind, struct str value, unsigned char out[32]);
 /* The hashes of all rules that may be about a token: by its sub, its client (azp of an id token), its sid (OpenID
- * Connect Front-Channel Logout 1.0, section 3), and the one about all. */
+ * Connect Front-Channel Logout 1.0, section 3), and the one about all. That one, and those after it, may be about the
+ * token that it was issued with, whose client is its subject too. */
+enum { RULE_OF_ALL = 3, RULES_OF_TOKEN = RULE_OF_ALL + 1, RULES_OF_PARENT = VERIFIED_RULES - RULE_OF_ALL };
 void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][32]);
 /* The same of a token that has been verified: made once, and kept with it. They lie there or in `room`. */
 const unsigned char (*rule_hashes_of(struct verified *entry, unsigned char room[VERIFIED_RULES][32]))[32];

@@ -78,7 +78,8 @@ enum { CLOCK_DOUBT_S = 86400 };
 /* The token that a caller came with. */
 struct bearer {
     unsigned char hash[32]; /* SHA-256 of it */
-    int64_t exp;            /* s */
+    int64_t exp, iat;       /* s */
+    int64_t issued_after;   /* service/rule.h */
     const struct str *aud;
     size_t aud_count;
     bool is_clients; /* the client's own, and no user's (authority.h) */

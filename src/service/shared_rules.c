@@ -130,8 +130,10 @@ struct err shared_rules_ask(struct service *service, struct verified *entry)
             continue;
         if (err.code)
             return failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again");
-        if (read_value(value, &before, &expires_at) && entry->claims.iat <= before &&
-            entry->claims.issued_after <= expires_at)
+        const struct claims *claims = &entry->claims;
+        const bool is_about = (i < RULES_OF_TOKEN && claims->iat <= before) ||
+                              (i >= RULE_OF_ALL && claims->parent_hash.at && claims->parent_iat <= before);
+        if (read_value(value, &before, &expires_at) && is_about && claims->issued_after <= expires_at)
             return failed(ERR_TOKEN_REVOKED, "the token has been revoked");
     }
     return OK;

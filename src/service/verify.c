@@ -37,15 +37,20 @@ static struct err read_spelling(struct arena *arena, struct str token, struct sp
     return OK;
 }
 
-/* SHA-256 in base64url. */
-static bool read_parent(struct str text, unsigned char out[32])
+/* All that a token says of the one that it was issued with, or nothing. False: neither. */
+static bool read_parent(struct verified *entry)
 {
+    const struct claims *claims = &entry->claims;
+    const struct str text = claims->parent_hash;
     char bytes[64];
     size_t len;
+    entry->has_parent = text.at != NULL;
+    if (!entry->has_parent)
+        return !claims->parent_client_id.at && !json_member(claims->all, STR("parent_iat"));
     if (text.len != b64url_encoded_len(32) || !b64url_decode(text, bytes, &len) || len != 32)
         return false;
-    memcpy(out, bytes, 32);
-    return true;
+    memcpy(entry->parent, bytes, 32);
+    return claims->parent_client_id.len > 0 && json_member(claims->all, STR("parent_iat"));
 }
 
 /* The signature and the form of a token never seen before; *out is a new entry with a reference for the caller. */
@@ -59,8 +64,7 @@ static struct err verify_with(const struct jwk *key, const struct spelling *spel
     entry->key_serial = key->serial;
     TRY(jws_read_payload(arena, spelling->parts.payload, &payload));
     TRY(claims_read(arena, payload, &entry->claims));
-    entry->has_parent = entry->claims.parent_hash.at != NULL;
-    if (entry->has_parent && !read_parent(entry->claims.parent_hash, entry->parent))
+    if (!read_parent(entry))
         return failed(ERR_TOKEN_CLAIM, "a registered claim of the token has a wrong form");
     struct buf answer;
     buf_init(&answer, arena, payload.len + 128, 4 * JWS_HEADER_MAX + 2 * payload.len);

@@ -226,6 +226,23 @@ def test_a_revoked_parents_children_stay_revoked_after_a_restart(make_server):
     server.stop()
 
 
+def test_a_rule_about_a_token_refuses_what_was_issued_with_it_to_whomever(server, agent):
+    """The client's tokens are revoked, and what was issued with them, for whomever, also after the rule's time."""
+    scope = "token:issue token:issue:any"
+    client, other = (server.add_client(f"ruled-{name}", scope) for name in "ab")
+    parent, others = (server.token(one, scope=scope) for one in (client, other))
+    born = tokens.claims_of(parent)["iat"]
+    while time.time() < born + 1:
+        time.sleep(0.05)
+    children = [server.token(parent, clientId=agent.id, subject=name) for name in ("user-1", agent.id)]
+    spared = server.token(others, clientId=agent.id, subject="user-1")
+    assert all(server.is_active(agent, token) for token in (*children, spared))
+    rule = {"clientId": client.id, "before": born}
+    assert server.post("/admin/revocations", auth=agent, json=rule).status_code == 200
+    assert [server.is_active(agent, token) for token in (*children, spared)] == [False, False, True]
+    assert server.run("token", "verify", stdin=children[0], expect=1).stdout == "the token has been revoked\n"
+
+
 def test_a_bearer_revokes_itself_and_its_children_and_nothing_else(server, agent, targets):
     own = {"clientId": "weak", "subject": "user-1"}
     bearer, same_user = (server.token(agent, **own) for _ in range(2))

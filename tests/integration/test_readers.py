@@ -14,11 +14,12 @@ from service import ROOT, SCOPES
 
 KINDS = ["access", "refresh", "id"]
 RESERVED = ("iss sub aud exp nbf iat jti azp scope client_id token_type nonce auth_time at_hash c_hash s_hash cnf act "
-            "may_act events authorization_details token_introspection parent_hash issued_after").split()
+            "may_act events authorization_details token_introspection parent_hash parent_client_id parent_iat "
+            "issued_after").split()
 PRIVILEGED = ["role", "acr", "amr", "groups"]
 # The claims that the readers in Go and Java have members for.
-READ = ("iss sub aud exp iat nbf jti scope client_id token_type azp nonce auth_time parent_hash sid role acr email "
-        "groups act cnf").split()
+READ = ("iss sub aud exp iat nbf jti scope client_id token_type azp nonce auth_time parent_hash parent_client_id "
+        "parent_iat sid role acr email groups act cnf").split()
 # What a name may be turned into without a reader that folds it seeing the difference.
 DISGUISES = {
     "upper case": str.upper,

@@ -134,9 +134,15 @@ def wrong_tokens(token, alg, key, kid):
     for name in ("sub", "aud", "exp", "iat"):
         yield "claims", signed(without=(name,))
     for name, value in (("exp", "2100-01-01"), ("exp", 1e300), ("exp", -1), ("iat", None), ("nbf", True), ("sub", 1),
-                        ("sub", ""), ("aud", {}), ("aud", 1), ("parent_hash", ""), ("parent_hash", 1),
-                        ("parent_hash", "A" * 42), ("parent_hash", "A" * 42 + "B"), ("parent_hash", "A" * 44)):
+                        ("sub", ""), ("aud", {}), ("aud", 1)):
         yield "claims", signed(**{name: value})
+    parent = {"parent_hash": "A" * 43, "parent_client_id": "client", "parent_iat": now}
+    for name, value in (("parent_hash", ""), ("parent_hash", 1), ("parent_hash", "A" * 42),
+                        ("parent_hash", "A" * 42 + "B"), ("parent_hash", "A" * 44), ("parent_client_id", ""),
+                        ("parent_client_id", 1), ("parent_iat", -1), ("parent_iat", "1")):
+        yield "claims", signed(**parent | {name: value})
+    for name in parent:
+        yield "claims", signed(**{other: parent[other] for other in parent if other != name})
     for typ in ("rt+jwt", "JWT", "revocation-feed+jwt", "", None, 1):
         yield "type", signed(good | {"typ": typ})
     yield "type", signed({"alg": alg, "kid": kid})
@@ -404,6 +410,19 @@ def test_rules_refuse_what_was_issued_before(start, issuer):
     issuer.show(rules=[rule("all", "", now - 5)])
     verifier.until(old, "refused revoked")
     assert ask(now - 4) == "ok user-1"
+
+
+def test_a_rule_about_a_token_is_about_what_was_issued_with_it(start, issuer):
+    now = int(time.time())
+    issuer.show(rules=[rule("client_id", "client-9", now - 10), rule("sub", "client-8", now - 10)])
+    verifier = start(issuer.url)
+    for client in ("client-9", "client-8"):
+        child = {"sub": "user-1", "iat": now - 5, "parent_hash": "A" * 43, "parent_client_id": client}
+        assert verifier.ask(issuer.token(parent_iat=now - 10, **child)) == "refused revoked"
+        assert verifier.ask(issuer.token(parent_iat=now - 9, **child)) == "ok user-1"
+    issuer.show(rules=[rule("all", "", now - 9)])
+    verifier.until(issuer.token(parent_iat=now - 9, **child), "refused revoked")
+    assert verifier.ask(issuer.token(parent_iat=now - 8, **child)) == "ok user-1"
 
 
 def test_a_token_that_came_after_a_rule_is_spared_until_the_next(start, issuer):

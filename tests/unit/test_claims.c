@@ -447,6 +447,8 @@ static void no_custom_claim_may_have_a_registered_name(void **state)
         ROW("cnf"),
         ROW("act"), /* docs/contract.md, "Claims" */
         ROW("parent_hash"),
+        ROW("parent_client_id"),
+        ROW("parent_iat"),
         ROW("issued_after"),
         ROW("may_act"),
         ROW("events"),
@@ -550,9 +552,13 @@ static void each_kind_is_written_with_the_contracts_claims(void **state)
     new = new_of(TOKEN_ACCESS);
     new.scope = STR("");
     new.parent_hash = STR("hash");
+    new.parent_client_id = STR("parent");
+    new.parent_iat = 7;
     json = written(&new, &claims);
     assert_null(json_member(json, STR("scope")));
     assert_str(claims.parent_hash, "hash");
+    assert_str(claims.parent_client_id, "parent");
+    assert_int_equal(claims.parent_iat, 7);
 }
 
 static void an_audience_is_a_list_when_asked_for_or_when_there_are_several(void **state)

@@ -819,6 +819,8 @@ static void what_can_be_revoked_hangs_on_the_signature_alone(void **state)
     assert_null(entry);
 }
 
+#define PARENT ",\"parent_hash\":\"%.*s\",\"parent_client_id\":\"issuer\",\"parent_iat\":1799999800"
+
 /* RFC 8725 has nothing to say of this: a token that was issued with a token falls with it, known or not. */
 static void a_token_falls_with_the_one_that_it_was_issued_with(void **state)
 {
@@ -828,7 +830,7 @@ static void a_token_falls_with_the_one_that_it_was_issued_with(void **state)
     sha256(parent, hash);
     sha256(other, others);
     struct str in_text = encoded((struct str){ (const char *)hash, sizeof hash });
-    struct str more = text_of(",\"parent_hash\":\"%.*s\"", (int)in_text.len, in_text.at);
+    struct str more = text_of(PARENT, (int)in_text.len, in_text.at);
     struct str known = signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"),
                                    PAYLOAD_OF(ISSUER, "subject", more.at));
     struct str unknown = signed_with(keys[ES256], header_of(keys[ES256], "rt+jwt"),
@@ -844,11 +846,21 @@ static void a_token_falls_with_the_one_that_it_was_issued_with(void **state)
         "\"\"", "\"x\"", "1", "null", "[]", "\"AAAA\"", "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB\""
     };
     for (size_t i = 0; i < COUNT(wrong); i++) {
-        more = text_of(",\"parent_hash\":%s", wrong[i]);
+        more = text_of(",\"parent_client_id\":\"issuer\",\"parent_iat\":1,\"parent_hash\":%s", wrong[i]);
         struct str token = signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"),
                                        PAYLOAD_OF(ISSUER, "subject", more.at));
         check(token, &any, ERR_TOKEN_CLAIM, wrong[i]);
     }
+#define HASH "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\""
+    static const char *const parts[] = { ",\"parent_hash\":" HASH,
+                                         ",\"parent_client_id\":\"issuer\"",
+                                         ",\"parent_iat\":1",
+                                         ",\"parent_hash\":" HASH ",\"parent_client_id\":\"issuer\"",
+                                         ",\"parent_hash\":" HASH ",\"parent_client_id\":\"\",\"parent_iat\":1",
+                                         ",\"parent_client_id\":\"issuer\",\"parent_iat\":1" };
+    for (size_t i = 0; i < COUNT(parts); i++)
+        check(signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"), PAYLOAD_OF(ISSUER, "subject", parts[i])), &any,
+              ERR_TOKEN_CLAIM, parts[i]);
 }
 
 static void revoke_by_rule_of(enum revocation_kind rule, const char *value, int64_t before)
@@ -903,6 +915,39 @@ static void a_rule_refuses_what_it_is_about_and_nothing_else(void **state)
             check(tokens[k], &any, expected[k], rows[i].row);
             can_be_found(tokens[k], "for revoking it by itself");
         }
+    }
+}
+
+/* Also a rule that was made for a time before the token itself was issued. */
+static void a_rule_about_a_token_is_about_what_was_issued_with_it(void **state)
+{
+    static const struct {
+        const char *row;
+        enum revocation_kind rule;
+        const char *value;
+        int64_t before;
+        enum err_code expected;
+    } rows[] = {
+        { "its client", REVOKED_CLIENT, "issuer", NOW - 200, ERR_TOKEN_REVOKED },
+        { "its client, too early", REVOKED_CLIENT, "issuer", NOW - 201, ERR_OK },
+        { "its subject", REVOKED_SUBJECT, "issuer", NOW - 200, ERR_TOKEN_REVOKED },
+        { "its subject, too early", REVOKED_SUBJECT, "issuer", NOW - 201, ERR_OK },
+        { "a session of that name", REVOKED_SESSION, "issuer", NOW, ERR_OK },
+        { "everything", REVOKED_ALL, "", NOW - 200, ERR_TOKEN_REVOKED },
+        { "everything, too early", REVOKED_ALL, "", NOW - 201, ERR_OK },
+        { "the token's own client, too early", REVOKED_CLIENT, "client", NOW - 101, ERR_OK },
+        { "the token's own client", REVOKED_CLIENT, "client", NOW - 100, ERR_TOKEN_REVOKED },
+    };
+    (void)state;
+    const char *hash = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    struct str child = signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"),
+                                   PAYLOAD_OF(ISSUER, "subject", text_of(PARENT, (int)strlen(hash), hash).at));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        rules_free(service.rules);
+        service.rules = rules_new();
+        check(child, &any, ERR_OK, "before");
+        revoke_by_rule_of(rows[i].rule, rows[i].value, rows[i].before);
+        check(child, &any, rows[i].expected, rows[i].row);
     }
 }
 
@@ -1100,6 +1145,7 @@ int main(int argc, char **argv)
         CHECK(what_can_be_revoked_hangs_on_the_signature_alone),
         CHECK(a_token_falls_with_the_one_that_it_was_issued_with),
         CHECK(a_rule_refuses_what_it_is_about_and_nothing_else),
+        CHECK(a_rule_about_a_token_is_about_what_was_issued_with_it),
         CHECK(a_token_of_strange_claims_is_met_by_what_it_has),
         CHECK(what_is_to_be_issued_meets_the_same_rules),
         CHECK(a_rules_hash_is_what_is_written_down),

@@ -16,20 +16,22 @@ import (
 // RegisteredClaims are iss, sub, aud, exp, nbf, iat, jti.
 type claims struct {
 	jwt.RegisteredClaims
-	Scope      string   `json:"scope,omitempty"`
-	ClientID   string   `json:"client_id,omitempty"`
-	TokenType  string   `json:"token_type,omitempty"`
-	Azp        string   `json:"azp,omitempty"`
-	Nonce      string   `json:"nonce,omitempty"`
-	AuthTime   int64    `json:"auth_time,omitempty"`
-	ParentHash string   `json:"parent_hash,omitempty"`
-	Sid        string   `json:"sid,omitempty"`
-	Role       string   `json:"role,omitempty"`
-	Acr        string   `json:"acr,omitempty"`
-	Email      string   `json:"email,omitempty"`
-	Groups     []string `json:"groups,omitempty"`
-	Act        any      `json:"act,omitempty"`
-	Cnf        any      `json:"cnf,omitempty"`
+	Scope          string   `json:"scope,omitempty"`
+	ClientID       string   `json:"client_id,omitempty"`
+	TokenType      string   `json:"token_type,omitempty"`
+	Azp            string   `json:"azp,omitempty"`
+	Nonce          string   `json:"nonce,omitempty"`
+	AuthTime       int64    `json:"auth_time,omitempty"`
+	ParentHash     string   `json:"parent_hash,omitempty"`
+	ParentClientID string   `json:"parent_client_id,omitempty"`
+	ParentIat      int64    `json:"parent_iat,omitempty"`
+	Sid            string   `json:"sid,omitempty"`
+	Role           string   `json:"role,omitempty"`
+	Acr            string   `json:"acr,omitempty"`
+	Email          string   `json:"email,omitempty"`
+	Groups         []string `json:"groups,omitempty"`
+	Act            any      `json:"act,omitempty"`
+	Cnf            any      `json:"cnf,omitempty"`
 }
 
 type outcome struct {

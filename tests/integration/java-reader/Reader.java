@@ -27,6 +27,8 @@ public class Reader {
         @JsonProperty("token_type") public String tokenType;
         @JsonProperty("auth_time") public Long authTime;
         @JsonProperty("parent_hash") public String parentHash;
+        @JsonProperty("parent_client_id") public String parentClientId;
+        @JsonProperty("parent_iat") public Long parentIat;
         @JsonProperty public JsonNode act, cnf;
     }
 
