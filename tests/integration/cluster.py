@@ -56,6 +56,7 @@ class Cluster:
         self.servers, self.lives = [], [0] * COUNT
         self.is_up = [False] * COUNT
         self.clocks, self.clocks_off = [], {}  # instance: until when its time of day is wrong (monotonic)
+        self.most_off_s = 0                    # of any of them, up to now
         self.network = self.postgres = self.redis = self.supabase = self.proxy = self.agent = self.database = None
         self.postgres_proxy = None
         self.relay = self.hostile = None
@@ -195,6 +196,7 @@ class Cluster:
     def set_clock(self, i, ahead_s):
         """0: it is right again, and a moment later all of the instance goes by that."""
         self.clocks_off[i] = float("inf")
+        self.most_off_s = max(self.most_off_s, abs(ahead_s))
         self.clocks[i].set(ahead_s)
         if ahead_s == 0:
             self.clocks_off[i] = time.monotonic() + CLOCK_GRAIN_S

@@ -13,6 +13,7 @@ from ledger import Line, make_rule, revoke
 
 ALGORITHMS = ["ES256"]
 LATER_S = 3 * 86400  # rules expire one after the other, and a clock that is off keeps them for a day
+TTL_GRAIN_S = 2  # of a life that Redis tells in whole seconds, from a time of day in whole seconds
 EMPTY_BYTES = 32 * 1024  # of the set of revocations, before there is anything in it
 
 
@@ -162,11 +163,12 @@ def differences_at(line, i, ledger, reader):
     """When the reader has gone on to the tail."""
     while (is_tail := line.follow_feed(i, reader)) is False:
         pass
-    return differences(ledger, reader) if is_tail else ["says nothing"]
+    return differences(ledger, reader, TTL_GRAIN_S + line.cluster.most_off_s) if is_tail else ["says nothing"]
 
 
-def differences(ledger, reader):
-    """But for what ends just now."""
+def differences(ledger, reader, slack_s):
+    """But for what ends just now. What an instance knows only by Redis, it keeps as long as the key lives: that was
+    counted by the clock of whoever put it there, and Redis rounds."""
     until = time.time() + RECOVERY_S
     told = {name: expiry for name, expiry in reader.tokens.items() if expiry > until and name not in ledger.dropped}
     wanted = {name: expiry for name, expiry in ledger.to_be_told.items() if expiry > until}
@@ -174,11 +176,12 @@ def differences(ledger, reader):
     rules_wanted = {(target[0], rules.hash_of(target)): (rule.before, rule.expires_at)
                     for target, rule in ledger.rules.in_force(until).items()}
     # An instance whose clock is off keeps longer what it takes for expired, or for not valid yet.
-    longer = {name for name, expiry in told.items() if expiry > ledger.to_be_told.get(name, expiry)}
+    longer = {name: by for name, expiry in told.items() if name not in ledger.by_wrong_clocks
+              and (by := expiry - ledger.to_be_told.get(name, expiry)) > slack_s}
     found = {"lacks revocations": [name for name, expiry in wanted.items() if told.get(name, 0) < expiry],
              "lacks rules": lacks(rules_wanted, reader.rules),
              "tells of revocations that nobody made": told.keys() - ledger.to_be_told.keys(),
-             "keeps revocations too long": longer - ledger.by_wrong_clocks,
+             f"keeps revocations {max(longer.values(), default=0)} s too long": longer,
              "tells of rules that nobody made": reader.rules.keys() - rules_asked}
     return [f"{what}: {len(entries)}" for what, entries in found.items() if entries]
 
