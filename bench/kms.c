@@ -132,7 +132,8 @@ static void sign(const struct json *call, struct buf *out)
     size_t len = 0, signature_len = sizeof signature;
     struct str message = member(call, STR("Message"));
     bool good = message.len <= 600 && b64_decode(message, (char *)digest, &len) &&
-                (key_of(call) == kms.rs256 ? sign_rs256 : sign_es256)(digest, len, signature, &signature_len);
+                (key_of(call) == kms.rs256 ? sign_rs256(digest, len, signature, &signature_len)
+                                           : sign_es256(digest, len, signature, &signature_len));
     if (!good)
         give_up("Sign");
     buf_add(out, STR("{\"Signature\":\""));

@@ -314,8 +314,8 @@ def test_the_breaker_opens_spares_kms_and_closes_again(kms, start):
         answer = server.ask(server.agent)
         assert outcome(answer) == FAILED
         assert int(answer.headers["Retry-After"]) >= 1
-    assert time.monotonic() - begin < 2, "nobody waits for what is known to fail"
-    assert len(signs(kms)) <= 3
+    took_s = time.monotonic() - begin
+    assert len(signs(kms)) <= 3 + took_s, "not more often than once a second; without it, each asks as often as it can"
     kms.clear_faults()
     server.until(lambda: server.ask(server.agent).status_code == 200, "it stays open")
     assert server.metric("kms_breaker_open") == 0
