@@ -115,6 +115,14 @@ struct err shared_rules_push(struct service *service, struct rules *seen, const 
 /* --- asking --------------------------------------------------------------------------------------------------------
  */
 
+/* By a rule of the hash `i` (rule_hashes()), about the token or about the one that it was issued with. */
+static bool is_refused_by(const struct claims *claims, size_t i, int64_t before, int64_t expires_at)
+{
+    const bool by_its_own = i < RULES_OF_TOKEN && claims->iat <= before;
+    const bool by_its_parents = i >= RULE_OF_ALL && claims->parent_hash.at && claims->parent_iat <= before;
+    return (by_its_own || by_its_parents) && claims->issued_after <= expires_at;
+}
+
 struct err shared_rules_ask(struct service *service, struct verified *entry)
 {
     unsigned char room[VERIFIED_RULES][32];
@@ -130,10 +138,7 @@ struct err shared_rules_ask(struct service *service, struct verified *entry)
             continue;
         if (err.code)
             return failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again");
-        const struct claims *claims = &entry->claims;
-        const bool is_about = (i < RULES_OF_TOKEN && claims->iat <= before) ||
-                              (i >= RULE_OF_ALL && claims->parent_hash.at && claims->parent_iat <= before);
-        if (read_value(value, &before, &expires_at) && is_about && claims->issued_after <= expires_at)
+        if (read_value(value, &before, &expires_at) && is_refused_by(&entry->claims, i, before, expires_at))
             return failed(ERR_TOKEN_REVOKED, "the token has been revoked");
     }
     return OK;

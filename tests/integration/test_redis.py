@@ -12,6 +12,7 @@ import time
 import pytest
 
 import redis_servers
+import tokens
 from instances import QUICK_S, key_of, ready, refused, spawn, status_of
 from redis_servers import LOG, MARGIN_S, until
 
@@ -106,6 +107,25 @@ def test_the_command_line_tells_others_and_asks_them(redis, instances):
     refused(b, group.agent, token)
     assert b.run("token", "verify", stdin=other).returncode == 0
     a.revoke(group.agent, other)
+    assert b.run("token", "verify", stdin=other, expect=1).returncode == 1
+
+
+def test_the_command_line_asks_for_rules_too(redis, instances):
+    """About the token, and about the one that it was issued with, for another client."""
+    group = instances(redis)
+    a, b = group.all
+    client = a.add_client("issuing", "token:issue token:issue:any")
+    parent = a.token(client, scope=client.scope)
+    born = tokens.claims_of(parent)["iat"]
+    until(lambda: time.time() >= born + 1, "the clock stands still", 5)
+    child, other = (a.token(auth, clientId=group.agent.id, subject="user-1") for auth in (parent, group.agent))
+    for token in (parent, child, other):
+        assert b.run("token", "verify", stdin=token).returncode == 0
+    rule = {"clientId": client.id, "before": born}
+    assert a.post("/admin/revocations", auth=group.agent, json=rule).status_code == 200
+    for token, status in ((parent, 1), (child, 1), (other, 0)):
+        assert b.run("token", "verify", stdin=token, expect=status).returncode == status
+    assert a.post("/admin/revocations", auth=group.agent, json={"subject": "user-1"}).status_code == 200
     assert b.run("token", "verify", stdin=other, expect=1).returncode == 1
 
 
