@@ -33,6 +33,9 @@ enum err_code {
     ERR_VERSION,     /* of HTTP (RFC 9110 section 15.6.6) */
     ERR_UNAVAILABLE, /* a dependency failed or a queue is full: a retry may mend it */
     ERR_INTERNAL,    /* a fault of ours; `why` says nothing of the inside */
+    /* No answer, but where to look for one: what may not wait would have to (service_answer(), service.h). */
+    ERR_NEEDS_WORKER,
+    ERR_NEEDS_LOOKUP, /* to learn who calls: whoever can't be known from memory may be anybody */
     ERR_CODE_COUNT
 };
 

@@ -175,8 +175,8 @@ void dispatch(struct loop *loop, struct exchange *exchange)
 {
     struct service *service = loop->options.service;
     fill_request(loop, exchange);
-    const enum answered answered = service_answer(service, &exchange->request, false, &exchange->response);
-    if (answered == ANSWERED) {
+    const enum err_code needs = service_answer(service, &exchange->request, false, &exchange->response);
+    if (!needs) {
         loop->gather_from_ms = clock_coarse_ms() + GATHER_PAUSE_MS;
         dispatch_answer(loop, exchange);
         return;
@@ -184,7 +184,7 @@ void dispatch(struct loop *loop, struct exchange *exchange)
     connection_enter(&loop->connections, exchange->connection, PHASE_WORKING);
     exchange->job.run = work;
     commit_expect(service->commit, 1);
-    if (workers_submit(loop->options.workers, &exchange->job, answered == NEEDS_LOOKUP))
+    if (workers_submit(loop->options.workers, &exchange->job, needs == ERR_NEEDS_LOOKUP))
         return;
     commit_expect(service->commit, -1);
     metrics_count(COUNT_QUEUE_FULL, 1);

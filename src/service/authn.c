@@ -36,6 +36,7 @@ bool caller_may(const struct caller *caller, struct str scope)
 }
 
 static const struct err wrong_client = { ERR_INVALID_CLIENT, "the client is unknown or its secret is wrong" };
+static const struct err unknown_caller = { ERR_NEEDS_LOOKUP, "who calls has to be looked up" };
 static const struct err limited = { ERR_TOO_MANY_REQUESTS,
                                     "too many failed authentications from this address, or of this client" };
 
@@ -70,8 +71,7 @@ static struct err look_up(struct call *call, struct str id, struct str secret, s
 }
 
 /* Memory alone says yes, whoever else failed from this address or with this id; only a trip to the store is limited. */
-static enum answered check_secret(struct call *call, struct str id, struct str secret, struct err *failure,
-                                  int64_t *retry_after_s)
+static struct err check_secret(struct call *call, struct str id, struct str secret, int64_t *retry_after_s)
 {
     struct service *service = call->service;
     const struct request *request = call->request;
@@ -79,16 +79,16 @@ static enum answered check_secret(struct call *call, struct str id, struct str s
     bool known = clients_get(service->clients, request->arena, id, clock_coarse_s(), &client);
     if (!secret_is_right(&client, known, secret)) {
         *retry_after_s = failures_wait_s(service->failures, request->peer, id, clock_coarse_ms());
-        if (*retry_after_s == 0 && !call->may_wait)
-            return NEEDS_WORKER;
-        *failure = *retry_after_s > 0 ? limited : look_up(call, id, secret, &client);
-        if (failure->code)
-            return ANSWERED;
+        if (*retry_after_s > 0)
+            return limited;
+        if (!call->may_wait)
+            return unknown_caller;
+        TRY(look_up(call, id, secret, &client));
     }
     call->caller.client_id = client.id;
     if (secret.at) /* else it may do what needs no scope */
         call->caller.scopes = call->caller.token_scopes = client.scopes;
-    return ANSWERED;
+    return OK;
 }
 
 /* Whether a caller's token is meant for this service: it names the issuer, an audience of the settings, or is one of a
@@ -123,44 +123,42 @@ static const struct bearer *bearer_of(struct arena *arena, const struct verified
     return bearer;
 }
 
-/* RFC 6750: the whole check of any access token, then that its client is still one of ours. */
-static enum answered check_bearer(struct call *call, struct str token, struct err *failure)
+/* The client of a caller's token, which must still be one of ours. */
+static struct err find_client_of(struct call *call, struct str id, struct client *client)
 {
-    struct service *service = call->service;
+    struct clients *clients = call->service->clients;
+    struct arena *arena = call->request->arena;
+    if (!clients_get(clients, arena, id, clock_coarse_s(), client)) {
+        if (!call->may_wait)
+            return unknown_caller;
+        struct err err = clients_find(clients, arena, id, clock_coarse_s(), client);
+        if (err.code && err.code != ERR_NOT_FOUND)
+            return err;
+    }
+    return client->is_active ? OK : failed(ERR_TOKEN_CLAIM, "the token's client is unknown or disabled");
+}
+
+/* RFC 6750: the whole check of any access token, then of its client. */
+static struct err check_bearer(struct call *call, struct str token)
+{
     const struct request *request = call->request;
     const struct token_ask ask = { .kinds = KIND_ACCESS, .expect.max_age_s = -1 };
     AUTO(verified_releasep) struct verified *entry = NULL;
-    *failure = token_check(service, token, &ask, request->now_s, &entry);
-    if (failure->code)
-        return ANSWERED;
+    TRY(token_check(call->service, token, &ask, request->now_s, &entry));
     const struct claims *claims = &entry->claims;
     struct client client = { 0 };
-    if (!claims->client_id.at || !audience_is_ours(service, claims)) {
-        *failure = failed(ERR_TOKEN_CLAIM, "the token is not meant for this service");
-        return ANSWERED;
-    }
-    if (json_member(claims->all, STR("cnf"))) { /* RFC 7800: good only with a proof, which nobody checks here */
-        *failure = failed(ERR_TOKEN_CLAIM, "the token is bound to a key, and came without a proof of it");
-        return ANSWERED;
-    }
-    if (!clients_get(service->clients, request->arena, claims->client_id, clock_coarse_s(), &client)) {
-        if (!call->may_wait)
-            return NEEDS_WORKER;
-        struct err err = clients_find(service->clients, request->arena, claims->client_id, clock_coarse_s(), &client);
-        if (err.code && err.code != ERR_NOT_FOUND)
-            *failure = err;
-    }
-    if (!failure->code && !client.is_active)
-        *failure = failed(ERR_TOKEN_CLAIM, "the token's client is unknown or disabled");
-    if (failure->code)
-        return ANSWERED;
+    if (!claims->client_id.at || !audience_is_ours(call->service, claims))
+        return failed(ERR_TOKEN_CLAIM, "the token is not meant for this service");
+    if (json_member(claims->all, STR("cnf"))) /* RFC 7800: good only with a proof, which nobody checks here */
+        return failed(ERR_TOKEN_CLAIM, "the token is bound to a key, and came without a proof of it");
+    TRY(find_client_of(call, claims->client_id, &client));
     const struct json *role = json_member(claims->all, STR("role"));
     call->caller.client_id = client.id;
     call->caller.scopes = client.scopes;
     call->caller.token_scopes = arena_copy(request->arena, claims->scope);
     call->caller.is_admin = role && role->kind == JSON_STRING && str_eq(role->text, STR("admin"));
     call->caller.bearer = bearer_of(request->arena, entry);
-    return ANSWERED;
+    return OK;
 }
 
 /* The value after an authentication scheme's name (RFC 9110 section 11.4: the name without case, then a space). */
@@ -174,61 +172,49 @@ static bool scheme_is(struct str authorization, struct str scheme, struct str *v
     return true;
 }
 
-static enum answered check_credentials(struct call *call, struct err *failure, int64_t *retry_after_s)
+/* *way: how the caller came, once it is known. */
+static struct err check_credentials(struct call *call, int64_t *retry_after_s, enum counter *way)
 {
     struct str value, id, secret;
     struct str form_id = form_value(&call->form, STR("client_id"));
     struct str form_secret = form_value(&call->form, STR("client_secret"));
     struct str authorization = call->request->authorization;
-    if (authorization.at && form_secret.at) { /* RFC 6749 section 2.3 */
-        *failure = failed(ERR_INVALID_REQUEST, "the request authenticates in more than one way");
-        return ANSWERED;
+    if (!authorization.at) {
+        *way = form_secret.at ? COUNT_AUTH_POST : COUNT_AUTH_NONE;
+        return form_id.at ? check_secret(call, form_id, form_secret, retry_after_s)
+                          : failed(ERR_INVALID_CLIENT, "client_secret came without client_id");
     }
-    if (authorization.at && scheme_is(authorization, STR("Bearer"), &value)) {
-        enum answered answered = check_bearer(call, value, failure);
-        if (answered == ANSWERED && !failure->code && !call->is_first)
-            metrics_count(COUNT_AUTH_BEARER, 1);
-        return answered;
-    }
-    bool basic = authorization.at && scheme_is(authorization, STR("Basic"), &value);
-    if (basic) {
-        *failure = basic_read(call->request->arena, value, &id, &secret);
-    } else if (!authorization.at && form_id.at) {
-        id = form_id;
-        secret = form_secret;
-    } else {
-        *failure = authorization.at ? failed(ERR_INVALID_CLIENT, "the Authorization scheme is neither Basic nor Bearer")
-                                    : failed(ERR_INVALID_CLIENT, "client_secret came without client_id");
-    }
-    if (failure->code)
-        return ANSWERED;
-    if (basic && form_id.at && !str_eq(form_id, id)) {
-        *failure = failed(ERR_INVALID_REQUEST, "the form's client_id is not the authenticated client");
-        return ANSWERED;
-    }
-    enum answered answered = check_secret(call, id, secret, failure, retry_after_s);
-    if (answered == ANSWERED && !failure->code && !call->is_first)
-        metrics_count(basic ? COUNT_AUTH_BASIC : secret.at ? COUNT_AUTH_POST : COUNT_AUTH_NONE, 1);
-    return answered;
+    if (form_secret.at) /* RFC 6749 section 2.3 */
+        return failed(ERR_INVALID_REQUEST, "the request authenticates in more than one way");
+    *way = COUNT_AUTH_BEARER;
+    if (scheme_is(authorization, STR("Bearer"), &value))
+        return check_bearer(call, value);
+    *way = COUNT_AUTH_BASIC;
+    if (!scheme_is(authorization, STR("Basic"), &value))
+        return failed(ERR_INVALID_CLIENT, "the Authorization scheme is neither Basic nor Bearer");
+    TRY(basic_read(call->request->arena, value, &id, &secret));
+    if (form_id.at && !str_eq(form_id, id))
+        return failed(ERR_INVALID_REQUEST, "the form's client_id is not the authenticated client");
+    return check_secret(call, id, secret, retry_after_s);
 }
 
-enum answered authenticate(struct call *call, struct err *failure, int64_t *retry_after_s)
+struct err authenticate(struct call *call, int64_t *retry_after_s)
 {
     const struct request *request = call->request;
-    *failure = OK;
     if (request->is_local_operator) {
         call->caller = (struct caller){ .client_id = STR("local-operator"), .is_operator = true };
-        return ANSWERED;
+        return OK;
     }
     bool names_itself = call->takes_public && form_value(&call->form, STR("client_id")).at;
-    if (!request->authorization.at && !form_value(&call->form, STR("client_secret")).at && !names_itself) {
-        *failure = failed(ERR_INVALID_CLIENT, "the call needs an authenticated client");
-        return ANSWERED; /* no credentials, so no guess to be counted */
-    }
-    enum answered answered = check_credentials(call, failure, retry_after_s);
-    if (answered == ANSWERED && failure->code == ERR_TOO_MANY_REQUESTS)
+    if (!request->authorization.at && !form_value(&call->form, STR("client_secret")).at && !names_itself)
+        return failed(ERR_INVALID_CLIENT, "the call needs an authenticated client"); /* no guess to be counted */
+    enum counter way;
+    struct err err = check_credentials(call, retry_after_s, &way);
+    if (!err.code && !call->is_first)
+        metrics_count(way, 1);
+    else if (err.code == ERR_TOO_MANY_REQUESTS)
         metrics_count(COUNT_AUTH_LIMITED, 1);
-    else if (answered == ANSWERED && failure->code && err_status(failure->code) == 401)
+    else if (err.code && err_status(err.code) == 401)
         metrics_count(COUNT_AUTH_FAILED, 1);
-    return answered;
+    return err;
 }

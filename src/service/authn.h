@@ -5,12 +5,12 @@
 
 #include "service/service.h"
 
-/* Fills call->caller. ANSWERED with *failure OK: the caller is known. NEEDS_WORKER: memory can't tell, and
- * call->may_wait is false. A wrong secret, an unknown, disabled or public client take the same way and the same answer,
- * in the same time: memory can only say yes, so each of them makes the trip to the store, or, when too many of those
- * were in vain (failures.h), is told to wait (*retry_after_s). A bearer token that fails is no guess: nobody can guess
- * a signature, and judging one costs no trip. */
-MUST_USE enum answered authenticate(struct call *call, struct err *failure, int64_t *retry_after_s);
+/* Fills call->caller. ERR_NEEDS_LOOKUP: memory can't tell, and call->may_wait is false. A wrong secret, an unknown,
+ * disabled or public client take the same way and the same answer, in the same time: memory can only say yes, so each
+ * of them makes the trip to the store, or, when too many of those were in vain (failures.h), is told to wait
+ * (ERR_TOO_MANY_REQUESTS, *retry_after_s). A bearer token that fails is no guess: nobody can guess a signature, and
+ * judging one costs no trip. */
+MUST_USE struct err authenticate(struct call *call, int64_t *retry_after_s);
 
 /* Whether the caller may do what needs `scope`: its client is allowed it and, if it came with a token, that too. */
 bool caller_may(const struct caller *caller, struct str scope);

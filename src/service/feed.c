@@ -277,8 +277,7 @@ static struct err choose_page(struct call *call, int64_t since, struct feed_kept
         return fetch(feed, since, now_s, out);
     if (is_missing && is_limited(feed, since))
         return limited();
-    call->needs_worker = true;
-    return OK;
+    return failed(ERR_NEEDS_WORKER, "the page of the revocation feed has to be looked at again");
 }
 
 struct err publish_revocations(struct call *call, struct response *response)
@@ -292,8 +291,6 @@ struct err publish_revocations(struct call *call, struct response *response)
                                          ? "the revocation feed is turned off"
                                          : "a revocation feed needs one database that all instances share");
     TRY(choose_page(call, since, &page));
-    if (!page)
-        return OK; /* a worker goes on */
     response->max_age_s = page->is_tail ? TAIL_MAX_AGE_S : CLOSED_MAX_AGE_S;
     if (!response_unchanged(response, request, (struct str){ page->etag, FEED_ETAG_LEN })) {
         response->content = CONTENT_FEED;

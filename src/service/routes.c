@@ -128,11 +128,8 @@ static bool answer_early(const struct service *service, const struct request *re
     return false;
 }
 
-static struct err check_access(struct call *call, const struct route *route, struct response *response,
-                               enum answered *answered)
+static struct err check_access(struct call *call, const struct route *route, struct response *response)
 {
-    struct err failure = OK;
-    *answered = ANSWERED;
     switch (route->access) {
     case OPEN:
         return OK;
@@ -144,9 +141,7 @@ static struct err check_access(struct call *call, const struct route *route, str
     }
     if (request_is_form(call->request))
         TRY(form_read(call->request->arena, call->request->body, &call->form));
-    *answered = authenticate(call, &failure, &response->retry_after_s);
-    if (*answered == NEEDS_WORKER || failure.code)
-        return failure;
+    TRY(authenticate(call, &response->retry_after_s));
     response->client_id = call->caller.client_id;
     if (route->scope && !caller_may(&call->caller, str_of(route->scope)))
         return failed(ERR_INSUFFICIENT_SCOPE,
@@ -161,33 +156,35 @@ int64_t service_retry_after_s(const struct service *service)
     return wait_s < LEAST_S ? LEAST_S : wait_s > MOST_S ? MOST_S : wait_s;
 }
 
-enum answered service_answer(struct service *service, const struct request *request, bool may_wait,
+static struct err run(struct call *call, const struct route *route, struct response *response)
+{
+    TRY(check_access(call, route, response));
+    if (call->is_first)
+        return failed(ERR_NEEDS_WORKER, "the operation may have to wait");
+    TRY(route->run(call, response));
+    return response->body.overflowed ? failed(ERR_INTERNAL, "the answer is too large") : OK;
+}
+
+enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response)
 {
     const struct route *route = route_find(service, request->path);
     response_init(response, request->arena);
     if (answer_early(service, request, route, response))
-        return ANSWERED;
-    const bool is_first = route->waits && !may_wait; /* strangers shall not fill the workers' queue */
-    struct call call = { .service = service, .request = request, .may_wait = may_wait, .is_first = is_first };
-    call.takes_public = route->access == ANY_CLIENT;
-    enum answered answered;
-    struct err err = check_access(&call, route, response, &answered);
-    if (answered == NEEDS_WORKER)
-        return NEEDS_LOOKUP;
-    if (!err.code && is_first)
-        return NEEDS_WORKER;
-    if (!err.code)
-        err = route->run(&call, response);
-    if (!err.code && call.needs_worker)
-        return NEEDS_WORKER;
-    if (!err.code && response->body.overflowed)
-        err = failed(ERR_INTERNAL, "the answer is too large");
+        return ERR_OK;
+    struct call call = { .service = service,
+                         .request = request,
+                         .takes_public = route->access == ANY_CLIENT,
+                         .may_wait = may_wait,
+                         .is_first = route->waits && !may_wait }; /* strangers shall not fill the workers' queue */
+    const struct err err = run(&call, route, response);
+    if (!may_wait && (err.code == ERR_NEEDS_WORKER || err.code == ERR_NEEDS_LOOKUP))
+        return err.code;
     if (err.code == ERR_UNAVAILABLE && may_wait && response->retry_after_s == 0)
         response->retry_after_s = service_retry_after_s(service);
     if (err.code)
         response_fail(response, request->arena, err);
-    return ANSWERED;
+    return ERR_OK;
 }
 
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns)

@@ -104,20 +104,13 @@ struct call {
     bool takes_public; /* a public client may name itself, without a secret (RFC 7009 section 2.1) */
     bool may_wait;     /* on a worker: stores and signers may be asked */
     bool is_first;     /* the caller is judged before its request waits, and again when it is its turn: count it then */
-    bool needs_worker; /* set by an operation that may not wait, but would have to; what it returns is OK */
-};
-
-enum answered {
-    ANSWERED,
-    NEEDS_WORKER,
-    NEEDS_LOOKUP, /* a worker too, to learn who calls: whoever can't be known from memory may be anybody */
 };
 
 /* Answers a request: finds its route, authenticates the caller, runs the operation. With may_wait false it never waits,
- * judges the caller by what is in memory, and says NEEDS_WORKER or NEEDS_LOOKUP, with *response untouched by then or to
- * be ignored, when the work may wait: call it again from a worker. The response's records must be durable before it
- * goes out (commit.h). */
-enum answered service_answer(struct service *service, const struct request *request, bool may_wait,
+ * judges the caller by what is in memory, and returns ERR_NEEDS_WORKER or ERR_NEEDS_LOOKUP, with *response to be
+ * ignored, when the work may wait: call it again from a worker. ERR_OK: the response is there, be it a refusal; its
+ * records must be durable before it goes out (commit.h). */
+enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response);
 
 /* When somebody who is told 503 had better come back: when those who wait now will have been served, as far as the
