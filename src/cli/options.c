@@ -78,10 +78,11 @@ int local_call(struct app *app, struct arena *arena, const char *path, struct st
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
+    const struct header type = { STR("Content-Type"), STR("application/json") };
     const struct request request = { .arena = arena,
                                      .method = METHOD_POST,
                                      .path = str_of(path),
-                                     .content_type = STR("application/json"),
+                                     .headers = { &type, 1 },
                                      .body = body,
                                      .peer = STR("local"),
                                      .is_local_operator = true,

@@ -82,7 +82,7 @@ static struct peer peer_of(const struct loop *loop, struct exchange *exchange)
     const struct peer other_side = { .address = str_of(connection->peer),
                                      .is_on_this_machine = connection->peer_is_loopback,
                                      .is_https = loop->options.tls != NULL };
-    return peer_find(&other_side, &exchange->head, loop->options.trusted_proxies, &exchange->arena);
+    return peer_find(&other_side, exchange->head.headers, loop->options.trusted_proxies, &exchange->arena);
 }
 
 /* What a handler is told of a request; its body is there already. Of one that could not be read little is known. */
@@ -90,25 +90,21 @@ static void fill_request(struct loop *loop, struct exchange *exchange)
 {
     const struct head *head = &exchange->head;
     const struct peer peer = peer_of(loop, exchange);
+    const struct str id = headers_value(head->headers, &exchange->arena, STR("X-Request-Id"));
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     exchange->request = (struct request){ .arena = &exchange->arena,
                                           .method = method_of(head->method),
                                           .path = head->path,
                                           .query = head->query,
-                                          .authorization = head->authorization,
-                                          .content_type = head->content_type,
-                                          .content_encoding = head->content_encoding,
-                                          .accept = head->accept,
-                                          .if_none_match = head->if_none_match,
-                                          .origin = head->origin,
+                                          .headers = head->headers,
                                           .body = exchange->request.body,
                                           .peer = peer.address,
                                           .is_on_this_machine = peer.is_on_this_machine,
                                           .is_https = peer.is_https,
                                           .now_s = now.tv_sec,
                                           .now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
-                                          .id = request_id(loop, exchange, head->request_id) };
+                                          .id = request_id(loop, exchange, id) };
 }
 
 void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err err)

@@ -6,19 +6,14 @@
 #ifndef HTTP_HEAD_H
 #define HTTP_HEAD_H
 
-#include "http/forwarded.h"
+#include "wire/headers.h"
 
-/* Views into the bytes that were read, or into the arena. Headers that are absent have at == NULL. */
+/* Views into the bytes that were read. */
 struct head {
     struct str method, path; /* path: as target.h has it */
     struct str query;        /* what follows the first '?'; at == NULL: there is none */
     bool is_http_1_0;        /* else it is of HTTP/1.1, or a later 1.x, which is the same (RFC 9110 section 2.5) */
-    /* Those that may come once. */
-    struct str host, content_type, authorization, content_length, transfer_encoding, origin;
-    /* Lists, and what is used when there is one of it alone: several lines are put together (RFC 9110 section 5.3). */
-    struct str accept, content_encoding, expect, if_none_match, request_id;
-    struct forwarded_fields forwarded;
-    bool is_forwarded; /* some proxy says that it has passed the request on */
+    struct headers headers;  /* all that came; their list lies in the arena */
     bool is_chunked;
     size_t length;                      /* Content-Length, or 0 */
     bool wants_close, wants_keep_alive; /* Connection */
@@ -26,9 +21,10 @@ struct head {
 };
 
 /* Reads a whole head, as wire_head_size measured it. ERR_INVALID_REQUEST for anything that RFC 9112 does not allow, a
- * target that is no path (target.h), a header twice that may come once, HTTP/1.1 without Host, both Content-Length and
- * Transfer-Encoding, or an encoding other than chunked (sections 2.2, 3, 5, 6.1, 6.3); ERR_HEADERS_TOO_LARGE for more
- * than 64 headers; ERR_VERSION for another major version. The connection must be closed after any of them. */
+ * target that is no path (target.h), two lines of a header that would have two meanings, HTTP/1.1 without Host, both
+ * Content-Length and Transfer-Encoding, or an encoding other than chunked (sections 2.2, 3, 5, 6.1, 6.3);
+ * ERR_HEADERS_TOO_LARGE for more than 64 headers; ERR_VERSION for another major version. The connection must be closed
+ * after any of them. */
 MUST_USE struct err head_read(struct arena *arena, struct str bytes, struct head *out);
 
 #endif

@@ -4,7 +4,7 @@
 #define HTTP_PEER_H
 
 #include "http/forwarded.h"
-#include "http/head.h"
+#include "wire/headers.h"
 
 struct peer {
     struct str address;      /* as text; of the proxy, when it can't be told who called it */
@@ -14,7 +14,7 @@ struct peer {
 
 /* `connection` as its socket has it. What the request says of proxies is believed only from a trusted address; from
  * another it makes no difference, but that a proxy on this machine doesn't make its callers local. */
-struct peer peer_find(const struct peer *connection, const struct head *head, const struct networks *trusted,
+struct peer peer_find(const struct peer *connection, struct headers headers, const struct networks *trusted,
                       struct arena *arena);
 
 #endif

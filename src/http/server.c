@@ -1,5 +1,6 @@
 /* http/server.c: the loops, the workers and the listening sockets, begun and ended together. */
 #include "http/server.h"
+#include "base/address.h"
 #include "base/clock.h"
 #include "http/descriptors.h"
 #include "http/listen.h"

@@ -173,12 +173,12 @@ static bool scheme_is(struct str authorization, struct str scheme, struct str *v
 }
 
 /* *way: how the caller came, once it is known. */
-static struct err check_credentials(struct call *call, int64_t *retry_after_s, enum counter *way)
+static struct err check_credentials(struct call *call, struct str authorization, int64_t *retry_after_s,
+                                    enum counter *way)
 {
     struct str value, id, secret;
     struct str form_id = form_value(&call->form, STR("client_id"));
     struct str form_secret = form_value(&call->form, STR("client_secret"));
-    struct str authorization = call->request->authorization;
     if (!authorization.at) {
         *way = form_secret.at ? COUNT_AUTH_POST : COUNT_AUTH_NONE;
         return form_id.at ? check_secret(call, form_id, form_secret, retry_after_s)
@@ -205,11 +205,12 @@ struct err authenticate(struct call *call, int64_t *retry_after_s)
         call->caller = (struct caller){ .client_id = STR("local-operator"), .is_operator = true };
         return OK;
     }
+    const struct str authorization = request_header(request, STR("Authorization"));
     bool names_itself = call->takes_public && form_value(&call->form, STR("client_id")).at;
-    if (!request->authorization.at && !form_value(&call->form, STR("client_secret")).at && !names_itself)
+    if (!authorization.at && !form_value(&call->form, STR("client_secret")).at && !names_itself)
         return failed(ERR_INVALID_CLIENT, "the call needs an authenticated client"); /* no guess to be counted */
     enum counter way;
-    struct err err = check_credentials(call, retry_after_s, &way);
+    struct err err = check_credentials(call, authorization, retry_after_s, &way);
     if (!err.code && !call->is_first)
         metrics_count(way, 1);
     else if (err.code == ERR_TOO_MANY_REQUESTS)

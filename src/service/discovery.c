@@ -22,7 +22,7 @@ struct err publish_jwks(struct call *call, struct response *response)
     response->stale_if_error_s = settings->jwks_stale_if_error_s;
     response->varies_by_accept = true;
     if (!response_unchanged(response, call->request, view->etag)) {
-        response->content = type_asked_for(call->request->accept);
+        response->content = type_asked_for(request_header(call->request, STR("Accept")));
         buf_add(&response->body, view->jwks);
     }
     return OK;

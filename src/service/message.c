@@ -5,6 +5,11 @@
 #include "wire/fields.h"
 #include <time.h>
 
+struct str request_header(const struct request *request, struct str name)
+{
+    return headers_value(request->headers, request->arena, name);
+}
+
 /* --- JSON bodies ------------------------------------------------------------------------------------------------- */
 
 static struct err field_wrong(struct arena *arena, const char *name, const char *what)
@@ -99,12 +104,12 @@ struct err fields_read(struct arena *arena, const struct json *object, const str
 
 bool request_is_json(const struct request *request)
 {
-    return field_is_type(request->content_type, STR("application/json"));
+    return field_is_type(request_header(request, STR("Content-Type")), STR("application/json"));
 }
 
 bool request_is_form(const struct request *request)
 {
-    return field_is_type(request->content_type, STR("application/x-www-form-urlencoded"));
+    return field_is_type(request_header(request, STR("Content-Type")), STR("application/x-www-form-urlencoded"));
 }
 
 struct err request_json(const struct request *request, const struct json **out)
@@ -231,7 +236,7 @@ void response_fail(struct response *response, struct arena *arena, struct err er
 bool response_unchanged(struct response *response, const struct request *request, struct str etag)
 {
     response->etag = arena_copy(request->arena, etag);
-    if (!field_has_etag(request->if_none_match, etag))
+    if (!field_has_etag(request_header(request, STR("If-None-Match")), etag))
         return false;
     response->status = 304;
     response->content = CONTENT_NONE;

@@ -6,16 +6,17 @@
 #include "base/json.h"
 #include "observe/metrics.h"
 #include "store/store.h"
+#include "wire/headers.h"
 
 enum method { METHOD_OTHER = 0, METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_OPTIONS = 8 };
 
-/* Views live as long as the request. Absent headers have at == NULL. */
+/* Views live as long as the request. */
 struct request {
     struct arena *arena;
     enum method method;
-    struct str path;  /* without query, as sent */
-    struct str query; /* what follows the '?'; at == NULL: there is none */
-    struct str authorization, content_type, content_encoding, accept, if_none_match, origin;
+    struct str path;        /* without query, as sent */
+    struct str query;       /* what follows the '?'; at == NULL: there is none */
+    struct headers headers; /* all that came: request_header() */
     struct str body;
     struct str peer;         /* the caller's address as text; "" for the command line */
     bool is_on_this_machine; /* the caller, not a proxy between */
@@ -48,6 +49,10 @@ struct response {
     uint64_t announced; /* when the records were announced to other instances (replication.c): its epoch; 0: not */
     const struct record *records; /* must be durable before this response goes out; NULL: nothing */
 };
+
+/* The value of a header of any name; at == NULL: it did not come. headers_value() says what of several lines becomes.
+ */
+struct str request_header(const struct request *request, struct str name);
 
 /* --- bodies ------------------------------------------------------------------------------------------------------ */
 

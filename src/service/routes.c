@@ -107,7 +107,7 @@ static bool answer_early(const struct service *service, const struct request *re
         return true;
     }
     response->operation = route->operation;
-    response->cors_origin = cors_allowed(service, route, request->origin);
+    response->cors_origin = cors_allowed(service, route, request_header(request, STR("Origin")));
     if (request->method == METHOD_OPTIONS) {
         response->status = 204;
         response->content = CONTENT_NONE;
@@ -120,7 +120,7 @@ static bool answer_early(const struct service *service, const struct request *re
         response->allow = allow_of(route);
         return true;
     }
-    if (route->methods & METHOD_POST && is_coded(request->content_encoding)) {
+    if (route->methods & METHOD_POST && is_coded(request_header(request, STR("Content-Encoding")))) {
         response_fail(response, request->arena, failed(ERR_MEDIA_TYPE, "the body must have no Content-Encoding"));
         response->accept_encoding = STR("identity");
         return true;

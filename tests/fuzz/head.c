@@ -2,6 +2,7 @@
  * of them, or the same refusal; and a request that is taken says where it ends. */
 #include "fuzz.h"
 #include "http/exchange.h"
+#include "wire/lines.h"
 
 enum { HEAD_MAX = 1024, BODY_MAX = 20000 };
 
@@ -13,6 +14,19 @@ struct outcome {
     size_t taken;          /* bytes of the input that were given by then */
     size_t left;           /* of them, behind the request */
 };
+
+/* Nothing in the list could end a line, and a value is found by its name. */
+static void check_headers(struct arena *arena, struct headers headers)
+{
+    PROMISE(headers.count <= 64);
+    for (size_t i = 0; i < headers.count; i++) {
+        const struct header *header = &headers.at[i];
+        const size_t count = headers_count(headers, header->name);
+        const struct str value = headers_value(headers, arena, header->name);
+        PROMISE(wire_is_token(header->name) && wire_is_value(value));
+        PROMISE(count > 1 ? value.len >= header->value.len : count == 1 && value.at == header->value.at);
+    }
+}
 
 static struct outcome read_in_steps(struct exchange_pool *pool, struct arena *arena, struct str input, size_t step)
 {
@@ -45,8 +59,10 @@ static struct outcome read_in_steps(struct exchange_pool *pool, struct arena *ar
         outcome.left = exchange->received - exchange->used;
         PROMISE(outcome.body.len <= BODY_MAX && exchange->head_len <= HEAD_MAX);
         PROMISE(exchange->head.is_chunked || outcome.body.len == exchange->head.length);
-        PROMISE(!exchange->head.is_chunked || !exchange->head.content_length.at);
-        PROMISE(exchange->head.is_http_1_0 || exchange->head.host.at);
+        const struct headers headers = exchange->head.headers;
+        PROMISE(!exchange->head.is_chunked || headers_count(headers, STR("content-length")) == 0);
+        PROMISE(exchange->head.is_http_1_0 || headers_count(headers, STR("host")) == 1);
+        check_headers(arena, headers);
     }
     exchange_give_back(pool, exchange);
     return outcome;

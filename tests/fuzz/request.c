@@ -13,7 +13,7 @@
 #include "service/verify.h"
 
 #define ISSUER "https://auth.test"
-enum { NOW = 1800000000, REQUEST_MAX = 1 << 18 };
+enum { NOW = 1800000000, REQUEST_MAX = 1 << 18, HEADERS_MAX = 64 };
 
 static const struct settings settings = {
     .issuer = ISSUER,
@@ -143,6 +143,8 @@ static struct request request_of(struct arena *arena, struct str in)
                                .now_ms = NOW * INT64_C(1000),
                                .id = STR("1") };
     struct str rest = with_tokens(arena, in), line, name;
+    struct header *headers = arena_alloc(arena, HEADERS_MAX * sizeof *headers);
+    size_t count = 0;
     if (!str_cut(&rest, '\n', &line))
         return request;
     if (str_cut(&line, ' ', &name)) {
@@ -156,12 +158,13 @@ static struct request request_of(struct arena *arena, struct str in)
     while (str_cut(&rest, '\n', &line) && line.len > 0) {
         if (line.len < 2 || line.at[1] != ':')
             continue;
-        struct str *to = line.at[0] == 'A'   ? &request.authorization
-                         : line.at[0] == 'C' ? &request.content_type
-                         : line.at[0] == 'I' ? &request.if_none_match
-                                             : &request.origin;
-        *to = (struct str){ line.at + 2, line.len - 2 };
+        headers[count++ % HEADERS_MAX] = (struct header){ .name = line.at[0] == 'A'   ? STR("Authorization")
+                                                                  : line.at[0] == 'C' ? STR("Content-Type")
+                                                                  : line.at[0] == 'I' ? STR("If-None-Match")
+                                                                                      : STR("Origin"),
+                                                          .value = { line.at + 2, line.len - 2 } };
     }
+    request.headers = (struct headers){ headers, count < HEADERS_MAX ? count : HEADERS_MAX };
     request.body = rest;
     return request;
 }

@@ -137,7 +137,8 @@ static void what_compares_no_secret_is_no_guess(void **state)
     (void)state;
     open_service(1);
     fail_times("192.0.2.1", "agent", 3);
-    const struct request request = { .arena = &arena, .peer = STR("192.0.2.1"), .authorization = STR("Basic !") };
+    const struct header authorization = { STR("Authorization"), STR("Basic !") };
+    const struct request request = { .arena = &arena, .peer = STR("192.0.2.1"), .headers = { &authorization, 1 } };
     struct call one = { .service = &service, .request = &request, .may_wait = true };
     int64_t retry_after_s = 0;
     for (int i = 0; i < 10; i++)

@@ -162,13 +162,15 @@ static void a_content_type_is_taken_whatever_its_parameters_say(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         const char *row = rows[i].type ? rows[i].type : "none";
-        const struct request request = { .arena = &arena, .content_type = str_of(rows[i].type), .body = STR("{}") };
+        const struct header type = { STR("content-type"), str_of(rows[i].type) };
+        const struct request request = { .arena = &arena, .headers = { &type, 1 }, .body = STR("{}") };
         const struct json *json = NULL;
         assert_row(request_is_json(&request) == rows[i].json, row);
         assert_row(request_is_form(&request) == rows[i].form, row);
         assert_code(request_json(&request, &json), rows[i].json ? ERR_OK : ERR_MEDIA_TYPE, row);
     }
-    const struct request empty = { .arena = &arena, .content_type = STR("application/json") };
+    const struct header type = { STR("Content-Type"), STR("application/json") };
+    const struct request empty = { .arena = &arena, .headers = { &type, 1 } };
     const struct json *json;
     assert_code(request_json(&empty, &json), ERR_INVALID_REQUEST, "an empty body");
 }

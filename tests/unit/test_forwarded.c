@@ -1,5 +1,6 @@
 /* test_forwarded.c: who called a proxy, by what it says (http/forwarded.c), and what becomes of it (http/peer.c). */
 #include "http/forwarded.h"
+#include "http/head.h"
 #include "http/peer.h"
 #include "unit.h"
 
@@ -125,7 +126,7 @@ static void only_a_trusted_proxy_names_its_caller(void **state)
         assert_ok(head_read(&arena, arena_printf(&arena, "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n", rows[i].lines), &head));
         assert_true(address_read(str_of(rows[i].connection), &other_side));
         const struct peer connection = { str_of(rows[i].connection), address_is_loopback(&other_side), false };
-        const struct peer got = peer_find(&connection, &head, &trusted, &arena);
+        const struct peer got = peer_find(&connection, head.headers, &trusted, &arena);
         assert_str(got.address, rows[i].address);
         assert_row(got.is_on_this_machine == rows[i].is_local, rows[i].lines);
     }
