@@ -2,126 +2,90 @@
 #include "http/answer.h"
 #include <time.h>
 
+/* RFC 9110 section 15, RFC 6585. */
 static const struct {
     int status;
-    struct str line;
-} lines[] = {
-#define LINE(status, reason)                                                                                           \
+    struct str reason;
+} reasons[] = {
+#define REASON(status, text)                                                                                           \
     {                                                                                                                  \
         status,                                                                                                        \
         {                                                                                                              \
-            "HTTP/1.1 " #status " " reason "\r\n", sizeof "HTTP/1.1 " #status " " reason "\r\n" - 1                    \
+            text, sizeof text - 1                                                                                      \
         }                                                                                                              \
     }
-    LINE(200, "OK"),
-    LINE(204, "No Content"),
-    LINE(304, "Not Modified"),
-    LINE(400, "Bad Request"),
-    LINE(401, "Unauthorized"),
-    LINE(403, "Forbidden"),
-    LINE(404, "Not Found"),
-    LINE(405, "Method Not Allowed"),
-    LINE(408, "Request Timeout"),
-    LINE(409, "Conflict"),
-    LINE(413, "Content Too Large"),
-    LINE(414, "URI Too Long"),
-    LINE(415, "Unsupported Media Type"),
-    LINE(429, "Too Many Requests"),
-    LINE(431, "Request Header Fields Too Large"),
-    LINE(503, "Service Unavailable"),
-    LINE(505, "HTTP Version Not Supported"),
-    LINE(500, "Internal Server Error"), /* last: what any other status becomes */
-#undef LINE
+    REASON(200, "OK"),
+    REASON(201, "Created"),
+    REASON(202, "Accepted"),
+    REASON(203, "Non-Authoritative Information"),
+    REASON(204, "No Content"),
+    REASON(205, "Reset Content"),
+    REASON(206, "Partial Content"),
+    REASON(300, "Multiple Choices"),
+    REASON(301, "Moved Permanently"),
+    REASON(302, "Found"),
+    REASON(303, "See Other"),
+    REASON(304, "Not Modified"),
+    REASON(305, "Use Proxy"),
+    REASON(307, "Temporary Redirect"),
+    REASON(308, "Permanent Redirect"),
+    REASON(400, "Bad Request"),
+    REASON(401, "Unauthorized"),
+    REASON(402, "Payment Required"),
+    REASON(403, "Forbidden"),
+    REASON(404, "Not Found"),
+    REASON(405, "Method Not Allowed"),
+    REASON(406, "Not Acceptable"),
+    REASON(407, "Proxy Authentication Required"),
+    REASON(408, "Request Timeout"),
+    REASON(409, "Conflict"),
+    REASON(410, "Gone"),
+    REASON(411, "Length Required"),
+    REASON(412, "Precondition Failed"),
+    REASON(413, "Content Too Large"),
+    REASON(414, "URI Too Long"),
+    REASON(415, "Unsupported Media Type"),
+    REASON(416, "Range Not Satisfiable"),
+    REASON(417, "Expectation Failed"),
+    REASON(421, "Misdirected Request"),
+    REASON(422, "Unprocessable Content"),
+    REASON(426, "Upgrade Required"),
+    REASON(428, "Precondition Required"),
+    REASON(429, "Too Many Requests"),
+    REASON(431, "Request Header Fields Too Large"),
+    REASON(500, "Internal Server Error"),
+    REASON(501, "Not Implemented"),
+    REASON(502, "Bad Gateway"),
+    REASON(503, "Service Unavailable"),
+    REASON(504, "Gateway Timeout"),
+    REASON(505, "HTTP Version Not Supported"),
+    REASON(511, "Network Authentication Required"),
+#undef REASON
 };
 
+/* A status without a row needs no reason, but the space before it (RFC 9112 section 4). */
 static void write_status(struct buf *out, int status)
 {
-    size_t i = 0;
-    while (i < sizeof lines / sizeof *lines - 1 && lines[i].status != status)
-        i++;
-    buf_add(out, lines[i].line);
-}
-
-static bool is_clean(struct str value)
-{
-    for (size_t i = 0; i < value.len; i++)
-        if ((unsigned char)value.at[i] < ' ' || value.at[i] == 0x7f)
-            return false;
-    return value.len > 0;
+    buf_add(out, STR("HTTP/1.1 "));
+    buf_add_int(out, status);
+    buf_add_char(out, ' ');
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (reasons[i].status == status)
+            buf_add(out, reasons[i].reason);
+    buf_add(out, STR("\r\n"));
 }
 
 static void write_header(struct buf *out, struct str name, struct str value)
 {
-    if (!is_clean(value))
+    const size_t size = name.len + value.len + 4;
+    char *to = value.len > 0 ? buf_reserve(out, size) : NULL;
+    if (!to)
         return;
-    buf_add(out, name);
-    buf_add(out, STR(": "));
-    buf_add(out, value);
-    buf_add(out, STR("\r\n"));
-}
-
-static void write_number(struct buf *out, struct str name, int64_t value)
-{
-    buf_add(out, name);
-    buf_add(out, STR(": "));
-    buf_add_int(out, value);
-    buf_add(out, STR("\r\n"));
-}
-
-static void write_content_type(struct buf *out, enum content content)
-{
-    static const struct str types[] = {
-        [CONTENT_JSON] = { "Content-Type: application/json\r\n", 32 },
-        [CONTENT_JWKS] = { "Content-Type: application/jwk-set+json\r\n", 40 },
-        [CONTENT_FEED] = { "Content-Type: application/revocation-feed+jwt\r\n", 47 },
-        [CONTENT_PROMETHEUS] = { "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n", 56 },
-        [CONTENT_NONE] = { "", 0 },
-    };
-    buf_add(out, types[content]);
-}
-
-/* One more directive; a zero needs none. */
-static void write_directive(struct buf *out, struct str name, int64_t seconds)
-{
-    if (seconds <= 0)
-        return;
-    buf_add(out, name);
-    buf_add_int(out, seconds);
-}
-
-/* RFC 9111 section 5.2.2, RFC 5861. */
-static void write_cache_control(struct buf *out, const struct response *response)
-{
-    if (response->max_age_s >= 0) {
-        buf_add(out, STR("Cache-Control: public, max-age="));
-        buf_add_int(out, response->max_age_s);
-        write_directive(out, STR(", stale-while-revalidate="), response->stale_while_revalidate_s);
-        write_directive(out, STR(", stale-if-error="), response->stale_if_error_s);
-        buf_add(out, STR("\r\n"));
-    } else if (response->max_age_s == -1) {
-        buf_add(out, STR("Cache-Control: no-store\r\n"));
-    }
-}
-
-/* RFC 9110 section 12.5.5: what the answer was chosen by. */
-static void write_vary(struct buf *out, const struct response *response)
-{
-    bool by_origin = response->cors_origin.len > 0 && !str_eq(response->cors_origin, STR("*"));
-    if (by_origin)
-        buf_add(out, response->varies_by_accept ? STR("Vary: Origin, Accept\r\n") : STR("Vary: Origin\r\n"));
-    else if (response->varies_by_accept)
-        buf_add(out, STR("Vary: Accept\r\n"));
-}
-
-static void write_cors(struct buf *out, const struct response *response)
-{
-    if (response->cors_origin.len == 0)
-        return;
-    write_header(out, STR("Access-Control-Allow-Origin"), response->cors_origin);
-    if (response->cors_preflight)
-        buf_add(out, STR("Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n"
-                         "Access-Control-Allow-Headers: Content-Type, Authorization\r\n"
-                         "Access-Control-Max-Age: 600\r\n"));
+    memcpy(to, name.at, name.len);
+    memcpy(to + name.len, ": ", 2);
+    memcpy(to + name.len + 2, value.at, value.len);
+    memcpy(to + size - 2, "\r\n", 2);
+    out->len += size;
 }
 
 void answer_write(const struct response *response, const struct answer_frame *frame, struct buf *out)
@@ -130,23 +94,20 @@ void answer_write(const struct response *response, const struct answer_frame *fr
     bool has_body = response->status != 204 && response->status != 304;
     write_status(out, response->status);
     write_header(out, STR("Date"), frame->date);
-    write_content_type(out, response->content);
-    write_cache_control(out, response);
+    write_header(out, STR("Content-Type"), response->content_type);
+    write_header(out, STR("Cache-Control"), response->cache_control);
     write_header(out, STR("X-Request-Id"), frame->request_id);
-    write_header(out, STR("WWW-Authenticate"), response->challenge);
-    write_header(out, STR("ETag"), response->etag);
-    write_header(out, STR("Allow"), response->allow);
-    write_header(out, STR("Accept-Encoding"), response->accept_encoding);
-    if (response->retry_after_s > 0)
-        write_number(out, STR("Retry-After"), response->retry_after_s);
-    write_cors(out, response);
-    write_vary(out, response);
+    for (size_t i = 0; i < response->header_count; i++)
+        write_header(out, response->headers[i].name, response->headers[i].value);
     if (frame->close)
         buf_add(out, STR("Connection: close\r\n"));
     else if (frame->keep_alive)
         buf_add(out, STR("Connection: keep-alive\r\n"));
-    if (has_body) /* RFC 9110 section 8.6: none in a 204 */
-        write_number(out, STR("Content-Length"), (int64_t)body.len);
+    if (has_body) { /* RFC 9110 section 8.6: none in a 204 */
+        buf_add(out, STR("Content-Length: "));
+        buf_add_int(out, (int64_t)body.len);
+        buf_add(out, STR("\r\n"));
+    }
     buf_add(out, STR("\r\n"));
     if (has_body && !frame->to_head)
         buf_add(out, body);

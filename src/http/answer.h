@@ -14,8 +14,7 @@ struct answer_frame {
     bool keep_alive;       /* Connection: keep-alive, which HTTP/1.0 wants to hear */
 };
 
-/* Head and body, appended to `out`. A header value with a control character in it is left out, so none can add a
- * header. */
+/* Head and body, appended to `out`. What is empty gets no line; what could end one is in no response (message.h). */
 void answer_write(const struct response *response, const struct answer_frame *frame, struct buf *out);
 
 /* IMF-fixdate (RFC 9110 section 5.6.7). */

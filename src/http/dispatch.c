@@ -30,7 +30,7 @@ void dispatch_answer(struct loop *loop, struct exchange *exchange)
     const struct response *response = &exchange->response;
     const struct head *head = &exchange->head;
     bool stopping = atomic_load_explicit(loop->options.stopping, memory_order_relaxed);
-    exchange->close = response->close || head->wants_close || stopping ||
+    exchange->close = exchange->close || head->wants_close || stopping ||
                       (head->is_http_1_0 && !head->wants_keep_alive);
     const struct answer_frame frame = { .date = date_of(loop, exchange->request.now_s),
                                         .request_id = exchange->request.id,
@@ -42,21 +42,6 @@ void dispatch_answer(struct loop *loop, struct exchange *exchange)
     exchange_count(&loop->pool, exchange); /* until the client has read it */
     service_account(&exchange->request, response, clock_ns() - exchange->started_ns);
     connection_enter(&loop->connections, exchange->connection, PHASE_SENDING);
-}
-
-static enum method method_of(struct str method)
-{
-    static const struct {
-        struct str name;
-        enum method method;
-    } known[] = { { { "POST", 4 }, METHOD_POST },
-                  { { "GET", 3 }, METHOD_GET },
-                  { { "HEAD", 4 }, METHOD_HEAD },
-                  { { "OPTIONS", 7 }, METHOD_OPTIONS } };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (str_eq(method, known[i].name))
-            return known[i].method;
-    return METHOD_OTHER;
 }
 
 /* A caller's own request id is kept when it is harmless, so that one id follows a request through the platform. */
@@ -94,7 +79,7 @@ static void fill_request(struct loop *loop, struct exchange *exchange)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     exchange->request = (struct request){ .arena = &exchange->arena,
-                                          .method = method_of(head->method),
+                                          .method = method_named(head->method),
                                           .path = head->path,
                                           .query = head->query,
                                           .headers = head->headers,
@@ -116,10 +101,10 @@ void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err e
     if (str_has_prefix(begin, STR("HEAD "))) /* whatever else is wrong: no body may follow (RFC 9110 section 9.3.2) */
         exchange->request.method = METHOD_HEAD;
     response_init(&exchange->response, &exchange->arena);
-    response_fail(&exchange->response, &exchange->arena, err);
     if (err.code == ERR_UNAVAILABLE)
         exchange->response.retry_after_s = service_retry_after_s(loop->options.service);
-    exchange->response.close = true; /* what follows on this connection may not be a request */
+    response_fail(&exchange->response, &exchange->arena, err);
+    exchange->close = true; /* what follows on this connection may not be a request */
     dispatch_answer(loop, exchange);
 }
 

@@ -5,24 +5,24 @@
 
 /* application/json, unless the key set's own type (RFC 7517 section 8.5.2) is asked for by its name and no less than
  * the other. Where both are named alike, it stays with what everybody reads. */
-static enum content type_asked_for(struct str accept)
+static struct str type_asked_for(struct str accept)
 {
     const struct preference own = field_preference(accept, STR("application/jwk-set+json"));
     const struct preference json = field_preference(accept, STR("application/json"));
     bool is_preferred = own.quality > json.quality || (own.quality == json.quality && json.specificity < 3);
-    return own.specificity == 3 && own.quality > 0 && is_preferred ? CONTENT_JWKS : CONTENT_JSON;
+    return own.specificity == 3 && own.quality > 0 && is_preferred ? STR("application/jwk-set+json")
+                                                                   : STR("application/json");
 }
 
 struct err publish_jwks(struct call *call, struct response *response)
 {
     AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(call->service->keyring);
     const struct settings *settings = call->service->settings;
-    response->max_age_s = settings->jwks_max_age_s;
-    response->stale_while_revalidate_s = settings->jwks_stale_while_revalidate_s;
-    response->stale_if_error_s = settings->jwks_stale_if_error_s;
-    response->varies_by_accept = true;
+    response_may_be_kept(response, call->request->arena, settings->jwks_max_age_s,
+                         settings->jwks_stale_while_revalidate_s, settings->jwks_stale_if_error_s);
+    response_add_header(response, STR("Vary"), STR("Accept")); /* RFC 9110 section 12.5.5 */
     if (!response_unchanged(response, call->request, view->etag)) {
-        response->content = type_asked_for(request_header(call->request, STR("Accept")));
+        response->content_type = type_asked_for(request_header(call->request, STR("Accept")));
         buf_add(&response->body, view->jwks);
     }
     return OK;

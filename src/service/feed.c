@@ -291,9 +291,9 @@ struct err publish_revocations(struct call *call, struct response *response)
                                          ? "the revocation feed is turned off"
                                          : "a revocation feed needs one database that all instances share");
     TRY(choose_page(call, since, &page));
-    response->max_age_s = page->is_tail ? TAIL_MAX_AGE_S : CLOSED_MAX_AGE_S;
+    response_may_be_kept(response, request->arena, page->is_tail ? TAIL_MAX_AGE_S : CLOSED_MAX_AGE_S, 0, 0);
     if (!response_unchanged(response, request, (struct str){ page->etag, FEED_ETAG_LEN })) {
-        response->content = CONTENT_FEED;
+        response->content_type = STR("application/revocation-feed+jwt");
         buf_add(&response->body, (struct str){ page->jws, page->len });
     }
     return OK;

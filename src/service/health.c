@@ -13,7 +13,7 @@ enum { METRICS_MAX = 512 * 1024 };
 struct err health_live(struct call *call, struct response *response)
 {
     (void)call;
-    response->max_age_s = -2;
+    response->cache_control = (struct str){ 0, 0 };
     buf_add(&response->body, STR("{\"status\":\"ok\"}"));
     return OK;
 }
@@ -79,7 +79,7 @@ struct err health_ready(struct call *call, struct response *response)
     bool is_strict = service->settings->revocation_policy == POLICY_STRICT;
     bool keeps = !is_strict || !atomic_load(&service->cache_evicts);
     bool draining = atomic_load(&service->draining), ready = store_ok && keys_ok && knows && keeps && !draining;
-    response->max_age_s = -2;
+    response->cache_control = (struct str){ 0, 0 };
     response->status = ready ? 200 : 503;
     response->outcome = ready ? ERR_OK : ERR_UNAVAILABLE;
     struct buf *body = &response->body;
@@ -158,7 +158,7 @@ struct err publish_metrics(struct call *call, struct response *response)
             (double)(call->request->now_s - view->keys[i].created_at)
         };
 #undef GAUGE
-    response->content = CONTENT_PROMETHEUS;
+    response->content_type = STR("text/plain; version=0.0.4; charset=utf-8");
     buf_init(&response->body, arena, 32 * 1024, METRICS_MAX);
     metrics_write(&response->body, gauges, count);
     return OK;

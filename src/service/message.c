@@ -3,11 +3,40 @@
 #include "base/hex.h"
 #include "base/sentence.h"
 #include "wire/fields.h"
+#include "wire/lines.h"
 #include <time.h>
 
 struct str request_header(const struct request *request, struct str name)
 {
     return headers_value(request->headers, request->arena, name);
+}
+
+static const struct {
+    struct str name;
+    enum method method;
+} methods[] = { { { "GET", 3 }, METHOD_GET },        { { "HEAD", 4 }, METHOD_HEAD },
+                { { "POST", 4 }, METHOD_POST },      { { "PUT", 3 }, METHOD_PUT },
+                { { "PATCH", 5 }, METHOD_PATCH },    { { "DELETE", 6 }, METHOD_DELETE },
+                { { "OPTIONS", 7 }, METHOD_OPTIONS } };
+
+enum method method_named(struct str name)
+{
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (str_eq(name, methods[i].name))
+            return methods[i].method;
+    return METHOD_OTHER;
+}
+
+struct str methods_list(struct arena *arena, unsigned wanted)
+{
+    struct buf list;
+    buf_init(&list, arena, 64, 64);
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (wanted & methods[i].method) {
+            buf_add(&list, list.len > 0 ? STR(", ") : STR(""));
+            buf_add(&list, methods[i].name);
+        }
+    return buf_str(&list);
 }
 
 /* --- JSON bodies ------------------------------------------------------------------------------------------------- */
@@ -204,17 +233,42 @@ enum { BODY_FIRST = 1024, BODY_MAX = 1024 * 1024 };
 
 void response_init(struct response *response, struct arena *arena)
 {
-    *response = (struct response){ .status = 200, .max_age_s = -1, .operation = OP_OTHER };
+    *response = (struct response){
+        .status = 200, .operation = OP_OTHER, .content_type = STR("application/json"), .cache_control = STR("no-store")
+    };
     buf_init(&response->body, arena, BODY_FIRST, BODY_MAX);
+}
+
+void response_add_header(struct response *response, struct str name, struct str value)
+{
+    if (response->header_count == RESPONSE_HEADERS_MAX || value.len == 0 || !wire_is_value(value))
+        response->is_unfit = true;
+    else
+        response->headers[response->header_count++] = (struct header){ name, value };
+}
+
+void response_empty(struct response *response, int status)
+{
+    response->status = status;
+    response->content_type = (struct str){ 0, 0 };
+    response->body.len = 0;
+}
+
+/* RFC 6750 section 3, RFC 6749 section 5.2. */
+static struct str challenge_of(struct arena *arena, enum err_code code)
+{
+    return code == ERR_INVALID_CLIENT
+               ? STR("Basic realm=\"token-service\", charset=\"UTF-8\"")
+               : arena_printf(arena, "Bearer realm=\"token-service\", error=\"%s\"", err_name(code));
 }
 
 void response_fail(struct response *response, struct arena *arena, struct err err)
 {
     response->status = err_status(err.code);
     response->outcome = err.code;
-    response->content = CONTENT_JSON;
-    response->etag = (struct str){ 0, 0 };
-    response->max_age_s = -1;
+    response->content_type = STR("application/json");
+    response->cache_control = STR("no-store");
+    response->header_count = response->lasting_count;
     response->records = NULL;
     response->body.len = 0;
     struct buf *body = &response->body;
@@ -224,22 +278,40 @@ void response_fail(struct response *response, struct arena *arena, struct err er
     json_write_name(body, STR("error_description"));
     json_write_str(body, str_of(sentence_for_callers(err.why)));
     buf_add(body, STR("}"));
-    if (response->status == 401 || response->status == 403) /* RFC 6750 section 3, RFC 6749 section 5.2 */
-        response->challenge = err.code == ERR_INVALID_CLIENT
-                                  ? STR("Basic realm=\"token-service\", charset=\"UTF-8\"")
-                                  : arena_printf(arena, "Bearer realm=\"token-service\", error=\"%s\"",
-                                                 err_name(err.code));
-    if ((response->status == 503 || response->status == 429) && response->retry_after_s == 0)
-        response->retry_after_s = 1;
+    if (response->status == 401 || response->status == 403)
+        response_add_header(response, STR("WWW-Authenticate"), challenge_of(arena, err.code));
+    if (response->status == 503 || response->status == 429) {
+        const int64_t wait_s = response->retry_after_s > 0 ? response->retry_after_s : 1;
+        response_add_header(response, STR("Retry-After"), arena_printf(arena, "%lld", (long long)wait_s));
+    }
+}
+
+static void add_directive(struct buf *out, struct str name, int64_t seconds)
+{
+    if (seconds <= 0)
+        return;
+    buf_add(out, name);
+    buf_add_int(out, seconds);
+}
+
+void response_may_be_kept(struct response *response, struct arena *arena, int64_t max_age_s,
+                          int64_t stale_while_revalidate_s, int64_t stale_if_error_s)
+{
+    struct buf out;
+    buf_init(&out, arena, 128, 128);
+    buf_add(&out, STR("public, max-age="));
+    buf_add_int(&out, max_age_s);
+    add_directive(&out, STR(", stale-while-revalidate="), stale_while_revalidate_s);
+    add_directive(&out, STR(", stale-if-error="), stale_if_error_s);
+    response->cache_control = buf_str(&out);
 }
 
 bool response_unchanged(struct response *response, const struct request *request, struct str etag)
 {
-    response->etag = arena_copy(request->arena, etag);
+    response_add_header(response, STR("ETag"), arena_copy(request->arena, etag));
     if (!field_has_etag(request_header(request, STR("If-None-Match")), etag))
         return false;
-    response->status = 304;
-    response->content = CONTENT_NONE;
+    response_empty(response, 304);
     return true;
 }
 

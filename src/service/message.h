@@ -8,7 +8,16 @@
 #include "store/store.h"
 #include "wire/headers.h"
 
-enum method { METHOD_OTHER = 0, METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_OPTIONS = 8 };
+enum method {
+    METHOD_OTHER = 0,
+    METHOD_GET = 1,
+    METHOD_HEAD = 2,
+    METHOD_POST = 4,
+    METHOD_PUT = 8,
+    METHOD_PATCH = 16,
+    METHOD_DELETE = 32,
+    METHOD_OPTIONS = 64,
+};
 
 /* Views live as long as the request. */
 struct request {
@@ -26,33 +35,34 @@ struct request {
     struct str id;           /* request id, for the log and X-Request-Id */
 };
 
-enum content { CONTENT_JSON = 0, CONTENT_JWKS, CONTENT_FEED, CONTENT_PROMETHEUS, CONTENT_NONE };
+enum { RESPONSE_HEADERS_MAX = 16 };
 
+/* All of it is to be sent; a front adds what belongs to its connection alone: Date, Content-Length, Connection, and the
+ * request's id. Views live as long as the request's arena, or for ever. */
 struct response {
     int status;
-    enum err_code outcome;    /* for metrics and the log */
-    enum operation operation; /* likewise */
-    struct str client_id;     /* who called, once known; for the log */
-    enum content content;
+    enum err_code outcome;                       /* for metrics and the log */
+    enum operation operation;                    /* likewise */
+    struct str client_id;                        /* who called, once known; for the log */
+    struct str content_type, cache_control;      /* texts of ours; len 0: none */
+    struct header headers[RESPONSE_HEADERS_MAX]; /* all others: response_add_header() */
+    size_t header_count;
+    size_t lasting_count; /* the first ones of them stay when the response becomes an error's */
+    bool is_unfit;        /* a header could not be added, so the response must not go out */
     struct buf body;
-    struct str etag;                                    /* "" : none */
-    int64_t max_age_s;                                  /* >= 0: public, max-age; -1: no-store; -2: no Cache-Control */
-    int64_t stale_while_revalidate_s, stale_if_error_s; /* RFC 5861, beside a max-age; 0: none */
-    struct str allow;                                   /* 405 and 204; "" : none */
-    struct str accept_encoding;                         /* 415 (RFC 9110 section 15.5.16); "" : none */
-    bool varies_by_accept;                              /* Vary: Accept */
-    struct str challenge;                               /* WWW-Authenticate; "" : none */
-    int64_t retry_after_s;                              /* 0: none */
-    struct str cors_origin;                             /* Access-Control-Allow-Origin: "*" or one origin; "" : none */
-    bool cors_preflight;                                /* with the methods and headers that are allowed */
-    bool close;                                         /* the connection is not fit for another request */
-    uint64_t announced; /* when the records were announced to other instances (replication.c): its epoch; 0: not */
+    int64_t retry_after_s; /* for an error's Retry-After; 0: a second, where it has one */
+    uint64_t announced;    /* when the records were announced to other instances (replication.c): its epoch; 0: not */
     const struct record *records; /* must be durable before this response goes out; NULL: nothing */
 };
 
 /* The value of a header of any name; at == NULL: it did not come. headers_value() says what of several lines becomes.
  */
 struct str request_header(const struct request *request, struct str name);
+
+/* A method by its name, which has a case (RFC 9110 section 9.1); METHOD_OTHER: none of ours. */
+enum method method_named(struct str name);
+/* The names of several methods, as Allow has them. */
+struct str methods_list(struct arena *arena, unsigned methods);
 
 /* --- bodies ------------------------------------------------------------------------------------------------------ */
 
@@ -107,8 +117,22 @@ MUST_USE struct err form_decode(struct arena *arena, struct str in, struct str *
 
 /* An empty 200, no-store, JSON. */
 void response_init(struct response *response, struct arena *arena);
-/* Replaces what was there by the error's answer: {"error", "error_description"}, status, challenge. */
+/* One more header, perhaps of a name that is there already (Set-Cookie). A value that is empty, or could end its line
+ * (CR, LF, NUL and other control characters: RFC 9110 section 5.5), is not added, nor is one more than there is room
+ * for: the response is unfit then, and service_answer() makes a 500 of it. */
+void response_add_header(struct response *response, struct str name, struct str value);
+static inline struct headers response_headers(const struct response *response)
+{
+    return (struct headers){ response->headers, response->header_count };
+}
+/* The status alone, without a body. */
+void response_empty(struct response *response, int status);
+/* Replaces what was there by the error's answer: {"error", "error_description"}, status, challenge, Retry-After. */
 void response_fail(struct response *response, struct arena *arena, struct err err);
+/* Any cache may keep the response for so long (RFC 9111 section 5.2.2), and, when it is stale, for so long more while
+ * it fetches another or can't (RFC 5861); 0: not at all. In seconds. */
+void response_may_be_kept(struct response *response, struct arena *arena, int64_t max_age_s,
+                          int64_t stale_while_revalidate_s, int64_t stale_if_error_s);
 /* Gives the response a quoted entity tag; true, with the answer 304, when the caller has that version (If-None-Match).
  */
 bool response_unchanged(struct response *response, const struct request *request, struct str etag);

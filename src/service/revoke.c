@@ -32,7 +32,7 @@ static struct err read_body(struct call *call, struct revoke_body *body)
 static void write_answer(const struct call *call, struct response *response)
 {
     if (request_is_form(call->request))
-        response->content = CONTENT_NONE; /* section 2.2: the client looks at the status alone */
+        response_empty(response, 200); /* section 2.2: the client looks at the status alone */
     else
         buf_add(&response->body, STR("{\"revoked\":true}"));
 }

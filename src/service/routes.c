@@ -26,6 +26,7 @@ struct route {
 };
 
 #define GET_ONLY (METHOD_GET | METHOD_HEAD)
+#define WITH_BODY (METHOD_POST | METHOD_PUT | METHOD_PATCH)
 static const struct route routes[] = {
     { "/token/introspect", METHOD_POST, OP_INTROSPECT, CALLER, "token:introspect", CORS_NONE, false, introspect_token },
     { "/token/verify", METHOD_POST, OP_VERIFY, CALLER, "token:verify", CORS_NONE, false, verify_token },
@@ -41,24 +42,31 @@ static const struct route routes[] = {
     { "/metrics", GET_ONLY, OP_METRICS, METRICS, NULL, CORS_NONE, false, publish_metrics },
 };
 
-static const struct route *route_of_path(struct str path)
+/* The row of the path that knows the method, else its first one, for what is answered to any method; NULL: nothing is
+ * at this path. */
+static const struct route *route_of_path(struct str path, enum method method)
 {
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-        if (str_eq(path, str_of(routes[i].path)))
+    const struct route *first = NULL;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        if (!str_eq(path, str_of(routes[i].path)))
+            continue;
+        if (routes[i].methods & method)
             return &routes[i];
-    return NULL;
+        first = first ? first : &routes[i];
+    }
+    return first;
 }
 
 /* Every path is also known behind the prefix of the settings, which is compared as it stands. Without that setting no
  * path has another name: what a proxy refuses by its path must not be had by another one. */
-static const struct route *route_find(const struct service *service, struct str path)
+static const struct route *route_find(const struct service *service, struct str path, enum method method)
 {
     const struct str prefix = str_of(service->settings->path_prefix);
-    const struct route *route = route_of_path(path);
+    const struct route *route = route_of_path(path, method);
     if (route || prefix.len == 0 || !str_has_prefix(path, prefix))
         return route;
     const struct str rest = { path.at + prefix.len, path.len - prefix.len };
-    return route_of_path(rest.len > 0 ? rest : STR("/"));
+    return route_of_path(rest.len > 0 ? rest : STR("/"), method);
 }
 
 /* The origin to be allowed: for open documents any; else only one of the settings, or "*" when they ask for it. */
@@ -77,9 +85,36 @@ static struct str cors_allowed(const struct service *service, const struct route
     return (struct str){ 0, 0 };
 }
 
-static struct str allow_of(const struct route *route)
+/* Of all rows of a path, or of all that there are (NULL). */
+static struct str allow_of(struct arena *arena, const char *path)
 {
-    return route->methods & METHOD_GET ? STR("GET, HEAD, OPTIONS") : STR("POST, OPTIONS");
+    unsigned methods = METHOD_OPTIONS;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (!path || strcmp(path, routes[i].path) == 0)
+            methods |= routes[i].methods;
+    return methods_list(arena, methods);
+}
+
+static void answer_options(const struct request *request, const char *path, struct response *response)
+{
+    response_empty(response, 204);
+    response_add_header(response, STR("Allow"), allow_of(request->arena, path));
+}
+
+/* What a browser is told, whatever becomes of the call (WHATWG Fetch, "CORS protocol"). */
+static void add_cors(const struct request *request, struct str origin, struct response *response)
+{
+    if (origin.len == 0)
+        return;
+    response_add_header(response, STR("Access-Control-Allow-Origin"), origin);
+    if (!str_eq(origin, STR("*")))
+        response_add_header(response, STR("Vary"), STR("Origin"));
+    if (request->method == METHOD_OPTIONS) {
+        response_add_header(response, STR("Access-Control-Allow-Methods"), STR("GET, POST, OPTIONS"));
+        response_add_header(response, STR("Access-Control-Allow-Headers"), STR("Content-Type, Authorization"));
+        response_add_header(response, STR("Access-Control-Max-Age"), STR("600"));
+    }
+    response->lasting_count = response->header_count;
 }
 
 /* Whether a Content-Encoding names a coding; "identity" is none (RFC 9110 section 12.5.3). */
@@ -96,33 +131,29 @@ static bool is_coded(struct str content_encoding)
 static bool answer_early(const struct service *service, const struct request *request, const struct route *route,
                          struct response *response)
 {
+    struct arena *arena = request->arena;
     if (request->method == METHOD_OPTIONS && str_eq(request->path, STR("*"))) { /* RFC 9110 section 9.3.7 */
-        response->status = 204;
-        response->content = CONTENT_NONE;
-        response->allow = STR("GET, HEAD, POST, OPTIONS");
+        answer_options(request, NULL, response);
         return true;
     }
     if (!route) {
-        response_fail(response, request->arena, failed(ERR_NOT_FOUND, "there is nothing at this path"));
+        response_fail(response, arena, failed(ERR_NOT_FOUND, "there is nothing at this path"));
         return true;
     }
     response->operation = route->operation;
-    response->cors_origin = cors_allowed(service, route, request_header(request, STR("Origin")));
+    add_cors(request, cors_allowed(service, route, request_header(request, STR("Origin"))), response);
     if (request->method == METHOD_OPTIONS) {
-        response->status = 204;
-        response->content = CONTENT_NONE;
-        response->allow = allow_of(route);
-        response->cors_preflight = response->cors_origin.len > 0;
+        answer_options(request, route->path, response);
         return true;
     }
     if (!(route->methods & request->method)) {
-        response_fail(response, request->arena, failed(ERR_METHOD_NOT_ALLOWED, "the path does not know this method"));
-        response->allow = allow_of(route);
+        response_fail(response, arena, failed(ERR_METHOD_NOT_ALLOWED, "the path does not know this method"));
+        response_add_header(response, STR("Allow"), allow_of(arena, route->path));
         return true;
     }
-    if (route->methods & METHOD_POST && is_coded(request_header(request, STR("Content-Encoding")))) {
-        response_fail(response, request->arena, failed(ERR_MEDIA_TYPE, "the body must have no Content-Encoding"));
-        response->accept_encoding = STR("identity");
+    if (request->method & WITH_BODY && is_coded(request_header(request, STR("Content-Encoding")))) {
+        response_fail(response, arena, failed(ERR_MEDIA_TYPE, "the body must have no Content-Encoding"));
+        response_add_header(response, STR("Accept-Encoding"), STR("identity")); /* RFC 9110 section 15.5.16 */
         return true;
     }
     return false;
@@ -156,19 +187,21 @@ int64_t service_retry_after_s(const struct service *service)
     return wait_s < LEAST_S ? LEAST_S : wait_s > MOST_S ? MOST_S : wait_s;
 }
 
-static struct err run(struct call *call, const struct route *route, struct response *response)
+static struct err answer_call(struct call *call, const struct route *route, struct response *response)
 {
     TRY(check_access(call, route, response));
     if (call->is_first)
         return failed(ERR_NEEDS_WORKER, "the operation may have to wait");
     TRY(route->run(call, response));
+    if (response->is_unfit)
+        return failed(ERR_INTERNAL, "the answer has a header that can't be sent");
     return response->body.overflowed ? failed(ERR_INTERNAL, "the answer is too large") : OK;
 }
 
 enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response)
 {
-    const struct route *route = route_find(service, request->path);
+    const struct route *route = route_find(service, request->path, request->method);
     response_init(response, request->arena);
     if (answer_early(service, request, route, response))
         return ERR_OK;
@@ -177,7 +210,7 @@ enum err_code service_answer(struct service *service, const struct request *requ
                          .takes_public = route->access == ANY_CLIENT,
                          .may_wait = may_wait,
                          .is_first = route->waits && !may_wait }; /* strangers shall not fill the workers' queue */
-    const struct err err = run(&call, route, response);
+    const struct err err = answer_call(&call, route, response);
     if (!may_wait && (err.code == ERR_NEEDS_WORKER || err.code == ERR_NEEDS_LOOKUP))
         return err.code;
     if (err.code == ERR_UNAVAILABLE && may_wait && response->retry_after_s == 0)

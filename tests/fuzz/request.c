@@ -11,6 +11,7 @@
 #include "service/feed.h"
 #include "service/service.h"
 #include "service/verify.h"
+#include "wire/lines.h"
 
 #define ISSUER "https://auth.test"
 enum { NOW = 1800000000, REQUEST_MAX = 1 << 18, HEADERS_MAX = 64 };
@@ -120,20 +121,6 @@ static struct str with_tokens(struct arena *arena, struct str in)
     return buf_str(&out);
 }
 
-static enum method method_of(struct str name)
-{
-    static const struct {
-        const char *name;
-        enum method method;
-    } rows[] = {
-        { "GET", METHOD_GET }, { "HEAD", METHOD_HEAD }, { "POST", METHOD_POST }, { "OPTIONS", METHOD_OPTIONS }
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (str_eq(name, str_of(rows[i].name)))
-            return rows[i].method;
-    return METHOD_OTHER;
-}
-
 static struct request request_of(struct arena *arena, struct str in)
 {
     struct request request = { .arena = arena,
@@ -148,7 +135,7 @@ static struct request request_of(struct arena *arena, struct str in)
     if (!str_cut(&rest, '\n', &line))
         return request;
     if (str_cut(&line, ' ', &name)) {
-        request.method = method_of(name);
+        request.method = method_named(name);
         request.query = line;
         if (!str_cut(&request.query, '?', &request.path)) {
             request.path = line;
@@ -176,16 +163,19 @@ static bool contains(struct str text, struct str part)
     return part.len > 0 && text.len >= part.len && memmem(text.at, text.len, part.at, part.len) != NULL;
 }
 
-static void check_headers(const struct request *request, const struct response *response)
+static void check_headers(struct arena *arena, const struct request *request, const struct response *response)
 {
-    const struct str headers[] = { response->etag, response->allow, response->challenge, response->cors_origin };
-    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
-        PROMISE(!str_has(headers[i], '\n') && !str_has(headers[i], '\r') && !str_has(headers[i], '\0'));
-    PROMISE(!response->cors_origin.len || str_eq(response->cors_origin, STR("*")) ||
-            str_eq(response->cors_origin, STR("https://app.test")));
-    PROMISE((response->status == 401 || response->status == 403) == (response->challenge.len > 0));
-    PROMISE((response->status == 405) <= (response->allow.len > 0));
-    PROMISE(response->status < 400 || response->max_age_s == -1 || str_has_prefix(request->path, STR("/health")));
+    const struct headers headers = response_headers(response);
+    const struct str origin = headers_value(headers, arena, STR("Access-Control-Allow-Origin"));
+    PROMISE(!response->is_unfit && headers.count <= RESPONSE_HEADERS_MAX);
+    for (size_t i = 0; i < headers.count; i++)
+        PROMISE(wire_is_token(headers.at[i].name) && wire_is_value(headers.at[i].value));
+    PROMISE(!origin.at || str_eq(origin, STR("*")) || str_eq(origin, STR("https://app.test")));
+    PROMISE((response->status == 401 || response->status == 403) ==
+            (headers_count(headers, STR("WWW-Authenticate")) == 1));
+    PROMISE((response->status == 405) <= (headers_count(headers, STR("Allow")) == 1));
+    PROMISE(response->status < 400 || str_eq(response->cache_control, STR("no-store")) ||
+            str_has_prefix(request->path, STR("/health")));
 }
 
 static void check_failure(struct arena *arena, const struct response *response)
@@ -246,7 +236,8 @@ static void check_success(struct arena *arena, const struct request *request, co
 {
     const struct str body = buf_str(&response->body);
     const struct json *json = NULL;
-    if (response->status == 200 && (response->content == CONTENT_JSON || response->content == CONTENT_JWKS))
+    if (response->status == 200 && (str_eq(response->content_type, STR("application/json")) ||
+                                    str_eq(response->content_type, STR("application/jwk-set+json"))))
         PROMISE(!json_parse(arena, body, &json).code && json->kind == JSON_OBJECT);
     if (response->operation == OP_ISSUE && response->status == 200)
         check_issued(arena, request, response);
@@ -263,7 +254,7 @@ static void check_answer(struct arena *arena, const struct request *request, con
     /* nothing here can fail: a 5xx is a fault, but for pages of the feed that are asked for too often */
     PROMISE(response->status >= 200 && (response->status < 500 || response->operation == OP_FEED));
     PROMISE(!response->body.overflowed && utf8_valid(buf_str(&response->body)));
-    check_headers(request, response);
+    check_headers(arena, request, response);
     if (response->status >= 400)
         check_failure(arena, response);
     else

@@ -284,6 +284,11 @@ static void a_member_that_no_row_names_is_refused(void **state)
 
 /* --- answers ----------------------------------------------------------------------------------------------------- */
 
+static struct str header_of(const struct response *response, const char *name)
+{
+    return headers_value(response_headers(response), &arena, str_of(name));
+}
+
 static void an_errors_answer_replaces_everything_and_is_json(void **state)
 {
     const struct record record = { .kind = RECORD_TOKEN };
@@ -293,24 +298,85 @@ static void an_errors_answer_replaces_everything_and_is_json(void **state)
         const struct json *json;
         response_init(&response, &arena);
         response.records = &record;
-        response.etag = STR("\"x\"");
-        response.max_age_s = 300;
-        response.content = CONTENT_JWKS;
+        response_add_header(&response, STR("Vary"), STR("Origin"));
+        response.lasting_count = response.header_count;
+        response_add_header(&response, STR("ETag"), STR("\"x\""));
+        response_add_header(&response, STR("Set-Cookie"), STR("a=b"));
+        response_may_be_kept(&response, &arena, 300, 0, 60);
+        response.content_type = STR("text/html; charset=utf-8");
         buf_add(&response.body, STR("half an ans"));
         response_fail(&response, &arena, failed(code, "a \"sentence\"\r\nwith all sorts"));
         assert_int_equal(response.status, err_status(code));
         assert_int_equal(response.outcome, code);
         assert_null(response.records); /* a failure acknowledges nothing */
-        assert_int_equal(response.max_age_s, -1);
-        assert_int_equal(response.etag.len, 0);
-        assert_int_equal(response.content, CONTENT_JSON);
+        assert_str(response.cache_control, "no-store");
+        assert_str(response.content_type, "application/json");
+        assert_str(header_of(&response, "Vary"), "Origin"); /* which is true of whatever is answered */
+        assert_null(header_of(&response, "ETag").at);
+        assert_null(header_of(&response, "Set-Cookie").at);
         assert_ok(json_parse(&arena, buf_str(&response.body), &json));
         assert_str(json_member(json, STR("error"))->text, err_name(code));
         assert_str(json_member(json, STR("error_description"))->text, "a \"sentence\"\r\nwith all sorts");
-        assert_int_equal(response.challenge.len > 0, response.status == 401 || response.status == 403);
-        assert_int_equal(response.retry_after_s > 0, response.status == 503 || response.status == 429);
-        assert_false(str_has(response.challenge, '\n'));
+        assert_int_equal(header_of(&response, "WWW-Authenticate").len > 0,
+                         response.status == 401 || response.status == 403);
+        assert_int_equal(header_of(&response, "Retry-After").len > 0, response.status == 503 || response.status == 429);
+        assert_false(response.is_unfit);
     }
+}
+
+static void a_header_that_could_end_its_line_is_refused(void **state)
+{
+    static const struct str bad[] = {
+        ROW("a\r\nSet-Cookie: b=c"), ROW("a\rb"), ROW("a\n"), ROW("a\0b"), ROW("\x1b"), ROW("a\x7f"), ROW("")
+    };
+    struct response response;
+    (void)state;
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        response_init(&response, &arena);
+        response_add_header(&response, STR("Location"), bad[i]);
+        assert_row(response.is_unfit && response.header_count == 0, arena_printf(&arena, "row %zu", i).at);
+    }
+    response_init(&response, &arena);
+    response_add_header(&response, STR("Location"), STR("https://a.test/\t\xc3\xa4"));
+    assert_false(response.is_unfit);
+    while (response.header_count < RESPONSE_HEADERS_MAX)
+        response_add_header(&response, STR("Set-Cookie"), STR("a=b"));
+    assert_false(response.is_unfit);
+    assert_int_equal(headers_count(response_headers(&response), STR("set-cookie")), RESPONSE_HEADERS_MAX - 1);
+    response_add_header(&response, STR("Set-Cookie"), STR("a=b"));
+    assert_true(response.is_unfit);
+}
+
+static void a_response_says_how_long_it_may_be_kept(void **state)
+{
+    struct response response;
+    (void)state;
+    response_init(&response, &arena);
+    assert_str(response.cache_control, "no-store");
+    response_may_be_kept(&response, &arena, 0, 0, 0);
+    assert_str(response.cache_control, "public, max-age=0");
+    response_may_be_kept(&response, &arena, INT64_MAX, INT64_MAX, INT64_MAX);
+    assert_str(response.cache_control,
+               "public, max-age=9223372036854775807, stale-while-revalidate=9223372036854775807, "
+               "stale-if-error=9223372036854775807");
+}
+
+static void a_method_is_known_by_its_name(void **state)
+{
+    static const char *const unknown[] = { "", "get", "Post", "GETT", "PUT ", "TRACE", "CONNECT", "PROPFIND" };
+    static const char *const known[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS" };
+    unsigned all = 0;
+    (void)state;
+    for (size_t i = 0; i < COUNT(unknown); i++)
+        assert_row(method_named(str_of(unknown[i])) == METHOD_OTHER, unknown[i]);
+    for (size_t i = 0; i < COUNT(known); i++) {
+        const enum method method = method_named(str_of(known[i]));
+        assert_row(method != METHOD_OTHER && !(all & method), known[i]);
+        assert_str(methods_list(&arena, method), known[i]);
+        all |= method;
+    }
+    assert_str(methods_list(&arena, all), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    assert_str(methods_list(&arena, METHOD_OPTIONS | METHOD_POST), "POST, OPTIONS");
 }
 
 static void each_error_has_a_status_of_its_class_and_a_label_of_its_own(void **state)
@@ -354,5 +420,6 @@ RUN(TEST(a_form_is_decoded_as_rfc_6749_appendix_b_says), TEST(an_absent_and_an_e
     TEST(a_form_that_two_could_read_differently_is_refused), TEST(a_form_has_at_most_32_parameters),
     TEST(a_content_type_is_taken_whatever_its_parameters_say), TEST(members_are_read_by_their_rows),
     TEST(a_member_of_a_wrong_form_is_refused_by_name), TEST(a_member_that_no_row_names_is_refused),
-    TEST(an_errors_answer_replaces_everything_and_is_json),
+    TEST(an_errors_answer_replaces_everything_and_is_json), TEST(a_header_that_could_end_its_line_is_refused),
+    TEST(a_response_says_how_long_it_may_be_kept), TEST(a_method_is_known_by_its_name),
     TEST(each_error_has_a_status_of_its_class_and_a_label_of_its_own), TEST(a_time_is_iso_8601_with_milliseconds))
