@@ -1,5 +1,5 @@
 /* service/message.h: a request and its response, whichever way they came: HTTP, Lambda, command line. All fronts fill a
- * struct request, call service_answer() (routes.h) and render the struct response. */
+ * struct request, call service_answer() (service.h) and render the struct response. */
 #ifndef SERVICE_MESSAGE_H
 #define SERVICE_MESSAGE_H
 

@@ -268,7 +268,8 @@ def test_a_body_with_a_content_coding_is_415_and_the_answer_says_what_is_taken(s
     ["X-Request-Id: a", "X-Request-Id: b"], ["Expect: 100-continue", "Expect: 100-continue"],
     ["Accept: a/b", "Accept: c/d"], ["If-None-Match: *", 'If-None-Match: "x"'], ["X-Any: a", "X-Any: b"],
     ["Forwarded: for=a", "Forwarded: for=b"], ["X-Forwarded-For: a", "X-Forwarded-For: b"],
-    ["Content-Encoding:", "Content-Encoding: identity"], ["Connection: x", "Connection: keep-alive"]])
+    ["Content-Encoding:", "Content-Encoding: identity"], ["Connection: x", "Connection: keep-alive"],
+    ["Cookie: a=b", "Cookie: c=d"], ["DPoP: a.b.c", "dpop: d.e.f"]])
 def test_a_header_may_come_twice_unless_that_has_two_meanings(server, basic, lines):
     """RFC 9110 section 5.3. Those that may not are among the framings below."""
     with server.wire() as wire:
