@@ -1,17 +1,15 @@
 /* app.c: the start-up list, read from top to bottom; app_close() is the same list backwards. */
 #include "app.h"
+#include "cache/cache.h"
 #include "http/listen.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "jose/private_memory.h"
 #include "observe/log.h"
-#include "service/catchup.h"
+#include "revocation/revocations.h"
 #include "service/clients.h"
 #include "service/clock_check.h"
 #include "service/failures.h"
-#include "service/feed.h"
-#include "service/replication.h"
-#include "service/store_follower.h"
 #include "store/data_dir.h"
 #include "store/migration.h"
 #include <fcntl.h>
@@ -122,20 +120,13 @@ struct err app_open_signer(struct app *app)
     return OK;
 }
 
-/* Redis when it is set, which many instances share; else there is none. A server follows it, or the store that they
- * share; a command asks. */
+/* Redis when it is set, which many instances share; else there is none. */
 static struct err open_cache(struct app *app)
 {
-    struct service *service = &app->service;
-    atomic_store(&service->revocations_known_until_ms, INT64_MAX);
-    atomic_store(&service->cache_ok, !app->settings.redis_url[0] || !app->serves);
-    if (!app->settings.redis_url[0]) {
-        bool follows = app->serves && service->store->ops->is_shared;
-        return follows ? store_follower_open(service, &service->store_follower) : OK;
-    }
+    if (!app->settings.redis_url[0])
+        return OK;
     (void)signal(SIGPIPE, SIG_IGN); /* TLS writes to its socket without MSG_NOSIGNAL */
-    TRY(cache_redis_open(&app->settings, &service->cache));
-    return app->serves ? replication_open(service, &service->replication) : OK;
+    return cache_redis_open(&app->settings, &app->cache);
 }
 
 struct err app_look_at_cache(struct app *app)
@@ -186,10 +177,10 @@ struct err app_open(struct app *app)
     TRY(commit_open(service->store, &service->commit));
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
-    service->catchup = catchup_new();
-    service->revocations = revocations_new(app_shares_store(settings) || settings->redis_url[0]);
-    service->rules = rules_new();
     TRY(open_cache(app));
+    service->revocations = revocations_new(settings, service->store, app->cache, service->keyring);
+    if (app->serves)
+        TRY(revocations_follow(service->revocations));
     make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;
@@ -199,18 +190,13 @@ struct err app_open(struct app *app)
 void app_close(struct app *app)
 {
     struct service *service = &app->service;
-    feed_free(service->feed);
     housekeeping_close(app->housekeeping);
     failures_free(service->failures);
     clients_free(service->clients);
     verified_cache_free(service->verified);
     uses_free(service->uses);
-    replication_close(service->replication);
-    store_follower_close(service->store_follower);
-    cache_close(service->cache);
-    catchup_free(service->catchup);
-    revocations_free(service->revocations);
-    rules_free(service->rules);
+    revocations_close(service->revocations);
+    cache_close(app->cache);
     commit_close(service->commit);
     keyring_close(service->keyring);
     rotation_free(service->rotation);
@@ -227,6 +213,7 @@ void app_close(struct app *app)
     app->makes = false;
     app->housekeeping = NULL;
     app->kms = NULL;
+    app->cache = NULL;
     app->lock = 0;
 }
 
@@ -342,14 +329,13 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     if (!app_shares_store(&app->settings))
         TRY(lock_data_dir(&app->settings, &app->lock));
     atomic_store(&app->service.moves_keys, true);
-    app->service.feed = feed_new(&app->service);
+    revocations_open_feed(app->service.revocations);
     TRY(server_open(&app->service, &server, &port));
     warn_of_clock(app);
     data_dir_give(app->settings.data_dir);
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),
         LOG_TEXT_("issuer", app->settings.issuer), LOG_TEXT_("store", app->service.store->ops->name),
-        LOG_TEXT_("signer", app->service.signer->ops->name),
-        LOG_TEXT_("cache", service_has_cache(&app->service) ? "redis" : "memory"),
+        LOG_TEXT_("signer", app->service.signer->ops->name), LOG_TEXT_("cache", app->cache ? "redis" : "memory"),
         LOG_INT("loops", app->settings.loops), LOG_INT("workers", app->settings.workers));
     wait_for_the_end(app->housekeeping, server, signals);
     server_close(server);

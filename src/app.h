@@ -8,12 +8,13 @@ struct app {
     struct settings settings;
     struct service service;
     struct housekeeping *housekeeping;
-    struct kms *kms;    /* AWS KMS; NULL without KMS_KEY_ID */
-    struct arena arena; /* sentences of errors at start-up */
-    bool serves;        /* not a command, which ends */
-    bool looks;         /* a command that only looks, or revokes: no store (ERR_NOT_FOUND) or key is made for it */
-    bool makes;         /* it may have made files in the data directory */
-    int lock;           /* the data directory's, while serving; 0: none */
+    struct kms *kms;     /* AWS KMS; NULL without KMS_KEY_ID */
+    struct cache *cache; /* the Redis of all instances; NULL without REDIS_URL */
+    struct arena arena;  /* sentences of errors at start-up */
+    bool serves;         /* not a command, which ends */
+    bool looks;          /* a command that only looks, or revokes: no store (ERR_NOT_FOUND) or key is made for it */
+    bool makes;          /* it may have made files in the data directory */
+    int lock;            /* the data directory's, while serving; 0: none */
 };
 
 /* First of all, in every command: keeps private keys out of core dumps and of the ordinary heap. */

@@ -21,11 +21,12 @@ BELOW = {
     "store": "aws net observe jose base",
     "cache": "aws net observe jose base",
     "keys": "store aws net observe jose base",
-    "service": "keys store cache wire observe jose base",
+    "revocation": "keys store cache observe jose base",
+    "service": "revocation keys store cache wire observe jose base",
     "http": "service wire observe jose base",
     "lambda": "service observe jose base",
-    "app": "http lambda service keys store cache aws observe jose base",
-    "cli": "app service observe jose base",
+    "app": "http lambda service revocation keys store cache aws observe jose base",
+    "cli": "app service revocation cache observe jose base",
     "main": "cli app observe base",
 }
 

@@ -8,7 +8,7 @@
 
 enum {
     VERIFIED_ENTRY_MAX = 8192, /* bytes; a larger entry is handed out but not kept */
-    VERIFIED_RULES = 6,        /* rules that may be about one token, or its parent (service/rule.h) */
+    VERIFIED_RULES = 6,        /* rules that may be about one token, or its parent (revocation/rule.h) */
 };
 
 /* Immutable once put, but for what is atomic. Everything it points to lies in its own memory. */
@@ -23,7 +23,7 @@ struct verified {
     struct arena arena;       /* what the above lies in */
     struct use *use;          /* what its uses are noted in, with a reference of the entry's own; NULL: nobody counts */
     unsigned char rule_hashes[VERIFIED_RULES][32]; /* once they are needed: */
-    unsigned rule_state;                           /* atomic, service/rule.c's */
+    unsigned rule_state;                           /* atomic, revocation/rule.c's */
     unsigned refs;                                 /* atomic */
     size_t bytes;                                  /* memory it holds */
 };

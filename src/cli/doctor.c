@@ -3,9 +3,9 @@
  * writes.) */
 #include "cli/cli.h"
 #include "observe/log.h"
+#include "revocation/eviction.h"
 #include "service/clock_check.h"
 #include "service/clock_step.h"
-#include "service/eviction.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -86,17 +86,17 @@ static const char *note_of_store(const struct store *store)
 /* Where this instance hears of what others revoke. */
 static const char *note_of_cache(const struct app *app)
 {
-    return service_has_cache(&app->service)   ? "redis: it takes writes"
+    return app->cache                         ? "redis: it takes writes"
            : app_shares_store(&app->settings) ? "memory: instances hear of revocations by the store they share"
                                               : "memory: this instance is the only one";
 }
 
 /* Takes writes; and keeps what it was given, or is not relied upon for that. */
-static struct err check_cache(struct service *service)
+static struct err check_cache(struct app *app)
 {
-    TRY(service->cache->ops->check(service->cache));
-    struct err err = eviction_check(service);
-    if (err.code && service->settings->revocation_policy != POLICY_STRICT) {
+    TRY(app->cache->ops->check(app->cache));
+    struct err err = eviction_check(app->cache);
+    if (err.code && app->settings.revocation_policy != POLICY_STRICT) {
         LOG(LOG_WARN, "redis_may_evict", LOG_TEXT_("why", err.why));
         return OK;
     }
@@ -204,7 +204,7 @@ static struct err look_at_cache(struct app *app, const char **note)
 {
     TRY(app_look_at_cache(app));
     *note = note_of_cache(app);
-    return service_has_cache(&app->service) ? check_cache(&app->service) : OK;
+    return app->cache ? check_cache(app) : OK;
 }
 
 /* A key file lies in the data directory: before that is there, there is none to look for. */

@@ -30,7 +30,7 @@ struct claims {
     size_t aud_count;
     int64_t exp, iat, nbf; /* seconds since 1970 */
     int64_t auth_time;     /* -1: absent */
-    int64_t issued_after;  /* a number among the expiries of revocation rules (service/rule.h); 0: absent */
+    int64_t issued_after;  /* a number among the expiries of revocation rules (revocation/rule.h); 0: absent */
     const struct json *all;
     struct str text; /* the payload itself: one JSON object */
 };

@@ -1,6 +1,6 @@
 /* service/clock_step.c: one line, "<seen at, s> ahead|back <by, ms>", in a file of the data directory. */
 #include "service/clock_step.h"
-#include "service/shared_rules.h"
+#include "cache/cache.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>

@@ -1,11 +1,8 @@
 /* service/health.c: GET /health/live, GET /health/ready, GET /metrics. They tell what housekeeping found last; nothing
  * here asks a dependency, so a probe never waits. */
-#include "base/clock.h"
+#include "revocation/feed.h"
+#include "revocation/revocations.h"
 #include "service/clients.h"
-#include "service/eviction.h"
-#include "service/feed.h"
-#include "service/knowledge.h"
-#include "service/replication.h"
 #include "service/service.h"
 
 enum { METRICS_MAX = 512 * 1024 };
@@ -53,14 +50,14 @@ static void write_clock(struct buf *body, struct service *service)
     buf_add(body, STR("}"));
 }
 
-static void write_cache(struct buf *body, struct service *service)
+static void write_cache(struct buf *body, const char *why)
 {
-    if (!atomic_load(&service->cache_evicts))
+    if (!why)
         return;
     json_write_name(body, STR("cache"));
     buf_add(body, STR("{"));
     json_write_name(body, STR("why"));
-    json_write_str(body, str_of(eviction_why));
+    json_write_str(body, str_of(why));
     buf_add(body, STR("}"));
 }
 
@@ -75,10 +72,11 @@ struct err health_ready(struct call *call, struct response *response)
     struct service *service = call->service;
     bool store_ok = atomic_load(&service->store_ok), keys_ok = atomic_load(&service->keys_ok);
     /* Redis, or the shared store, may be away for as long as the policy lets tokens be verified without it */
-    bool knows = clock_coarse_ms() <= atomic_load(&service->revocations_known_until_ms);
+    const struct revocations_state revocations = revocations_state(service->revocations);
     bool is_strict = service->settings->revocation_policy == POLICY_STRICT;
-    bool keeps = !is_strict || !atomic_load(&service->cache_evicts);
-    bool draining = atomic_load(&service->draining), ready = store_ok && keys_ok && knows && keeps && !draining;
+    bool keeps = !is_strict || !revocations.evicts;
+    bool draining = atomic_load(&service->draining);
+    bool ready = store_ok && keys_ok && revocations.is_known && keeps && !draining;
     response->cache_control = (struct str){ 0, 0 };
     response->status = ready ? 200 : 503;
     response->outcome = ready ? ERR_OK : ERR_UNAVAILABLE;
@@ -90,13 +88,13 @@ struct err health_ready(struct call *call, struct response *response)
     buf_add(body, STR("{"));
     write_state(body, STR("store"), store_ok);
     write_state(body, STR("keys"), keys_ok);
-    if (service->replication)
-        write_state(body, STR("cache"), atomic_load(&service->cache_ok) && keeps);
-    if (service->replication || service->store_follower)
-        write_state(body, STR("revocations"), knows);
+    if (revocations.follows_cache)
+        write_state(body, STR("cache"), revocations.cache_ok && keeps);
+    if (revocations.follows)
+        write_state(body, STR("revocations"), revocations.is_known);
     buf_add(body, STR("}"));
     write_clock(body, service);
-    write_cache(body, service);
+    write_cache(body, revocations.evicts);
     bool inside = may_see_inside(call);
     write_kind(body, STR("signer"), service->signer->ops->name, inside ? atomic_load(&service->keys_why) : NULL);
     write_kind(body, STR("store"), service->store->ops->name, inside ? atomic_load(&service->store_why) : NULL);
@@ -109,6 +107,7 @@ struct err publish_metrics(struct call *call, struct response *response)
     struct service *service = call->service;
     struct arena *arena = call->request->arena;
     AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
+    const struct revocations_state revocations = revocations_state(service->revocations);
     struct gauge gauges[KEYRING_MAX + 32];
     size_t count = 0;
 #define GAUGE(gauge_name, gauge_help, gauge_value)                                                                     \
@@ -122,11 +121,12 @@ struct err publish_metrics(struct call *call, struct response *response)
           atomic_load(&service->request_bytes));
     GAUGE("queue_depth", "Requests that wait for a worker", atomic_load(&service->jobs_waiting));
     GAUGE("commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));
-    GAUGE("revocations", "Revoked tokens held in memory", revocations_count(service->revocations));
-    GAUGE("revocation_rules", "Rules in force, each of which revokes more than one token", rules_count(service->rules));
-    GAUGE("revocations_bytes", "Memory of the revoked tokens and of the rules, in bytes",
-          revocations_bytes(service->revocations) + rules_bytes(service->rules));
-    GAUGE("feed_bytes", "Memory of the revocation feed's pages, in bytes", feed_bytes(service->feed));
+    GAUGE("revocations", "Revoked tokens held in memory", revocations.tokens);
+    GAUGE("revocation_rules", "Rules in force, each of which revokes more than one token", revocations.rules);
+    GAUGE("revoked_bytes", "Memory of the revoked tokens and of the rules, in bytes",
+          revocations_bytes(service->revocations));
+    GAUGE("feed_bytes", "Memory of the revocation feed's pages, in bytes",
+          feed_bytes(revocations_feed(service->revocations)));
     GAUGE("clients_cached", "Clients held in memory", clients_count(service->clients));
     GAUGE("store_up", "Whether the store answered last", atomic_load(&service->store_ok));
     GAUGE("clock_ahead_seconds", "How far the time of day stepped ahead without being believed yet, in seconds",
@@ -135,14 +135,14 @@ struct err publish_metrics(struct call *call, struct response *response)
         GAUGE("clock_difference_seconds", "How far this machine's clock is ahead of the database's, in seconds",
               (double)atomic_load(&service->clock_difference_ms) / 1000);
     GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));
-    if (service->replication) {
-        GAUGE("cache_up", "Whether Redis answered last", atomic_load(&service->cache_ok));
+    if (revocations.follows_cache) {
+        GAUGE("cache_up", "Whether Redis answered last", revocations.cache_ok);
         GAUGE("cache_may_evict", "Whether Redis may drop keys that are to be kept, by its maxmemory-policy",
-              atomic_load(&service->cache_evicts));
+              revocations.evicts != NULL);
     }
-    if (service->replication || service->store_follower)
+    if (revocations.follows)
         GAUGE("revocations_staleness_seconds", "Time since all revocations were known last, in seconds",
-              knowledge_staleness_s(service));
+              revocations.staleness_s);
     const struct lifecycle life = { view->records, view->count, service->settings };
     int64_t rotation_at = lifecycle_rotation_at(&life, call->request->now_s);
     if (rotation_at != LIFECYCLE_NEVER)

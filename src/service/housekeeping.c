@@ -4,10 +4,9 @@
 #include "base/condition.h"
 #include "base/wall_clock.h"
 #include "observe/log.h"
-#include "service/catchup.h"
+#include "revocation/revocations.h"
 #include "service/clock_step.h"
 #include "service/clients.h"
-#include "service/replication.h"
 #include "service/usage.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -103,8 +102,7 @@ static bool purge(struct service *service, int64_t settled_s)
             break;
         metrics_count(COUNT_PURGED, deleted);
     }
-    revocations_purge(service->revocations, wall_clock_by_all_s(settled_s));
-    rules_purge(service->rules, wall_clock_by_all_s(settled_s));
+    revocations_purge(service->revocations, settled_s);
     return deleted == PURGE_BATCH;
 }
 
@@ -136,7 +134,7 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     look_at_clock(housekeeping);
     if (atomic_exchange(&service->flood_is_over, false))
         mem_give_back();
-    struct err caught_up = service->store_follower ? OK : catchup_store(service); /* else that does it */
+    struct err caught_up = revocations_round(service->revocations);
     if (caught_up.code || keyring_reload(service->keyring).code || !atomic_load(&service->store_ok))
         housekeeping->check_at = now; /* the store failed, or did: find out what to tell */
     move_keys(housekeeping, now);
@@ -191,9 +189,7 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
     *housekeeping = (struct housekeeping){ .service = service, .wall = wall_clock_begin(wall_ms, boot_ms) };
     condition_init(&housekeeping->wake);
     pthread_mutex_init(&housekeeping->lock, NULL);
-    if (service->replication) /* which reads all of the store by itself, unless Redis can't be reached */
-        replication_wait(service->replication);
-    struct err err = catchup_store(service);
+    struct err err = revocations_read(service->revocations);
     if (!err.code) {
         atomic_store(&service->store_ok, true); /* so that the first check logs only what fails */
         atomic_store(&service->keys_ok, true);

@@ -5,11 +5,11 @@
 #include "base/random.h"
 #include "jose/b64.h"
 #include "observe/log.h"
+#include "revocation/revocations.h"
 #include "service/authn.h"
 #include "service/authority.h"
 #include "service/clients.h"
 #include "service/custom_claims.h"
-#include "service/rule.h"
 #include <stddef.h>
 #include <time.h>
 
@@ -307,12 +307,13 @@ static struct err check_rules(struct service *service, struct claims_new *claims
                                    .client_id = claims->parent_client_id,
                                    .iat = claims->parent_iat,
                                    .issued_after = claims->issued_after };
-    const bool is_orphan = claims->parent_hash.at && rule_refuses_new(service, &parent);
-    if (!is_orphan && !rule_refuses_new(service, &issued))
+    const bool is_orphan = claims->parent_hash.at && revocations_refuse_new(service->revocations, &parent);
+    if (!is_orphan && !revocations_refuse_new(service->revocations, &issued))
         return OK;
     /* asked of the clock once more: since the request was read, a rule may have come from a clock that is as right */
-    const int64_t after_all = rule_after_all(service);
-    if (!is_orphan && rule_clock_is_behind(service, (int64_t)time(NULL)) && after_all <= CLAIMS_TIME_MAX) {
+    const int64_t after_all = revocations_after_all(service->revocations);
+    if (!is_orphan && revocations_clock_is_behind(service->revocations, (int64_t)time(NULL)) &&
+        after_all <= CLAIMS_TIME_MAX) {
         claims->issued_after = after_all;
         return OK;
     }

@@ -1,10 +1,10 @@
 /* service/revoke.c: POST /token/revoke, RFC 7009. A revoked token is refused here from this moment on, before its
  * record is durable: should the commit fail, the caller hears 503 and may repeat it, and nobody was let in meanwhile.
  * So a repeated revocation is recorded again: that it is in memory does not say that it is on disk. Other instances are
- * told before the record is handed on; replication.c says what a crash in between does. */
+ * told before the record is handed on; revocation/replication.c says what a crash in between does. */
 #include "observe/log.h"
+#include "revocation/revocations.h"
 #include "service/authn.h"
-#include "service/replication.h"
 #include "service/verify.h"
 #include <stddef.h>
 
@@ -61,8 +61,7 @@ static struct err revoke_and_record(struct call *call, const struct verified *en
                                .reason = reason.len > 0 ? reason : STR("revoked"),
                                .revoked_by = call->caller.client_id };
     memcpy(record->token_hash, entry->hash, sizeof record->token_hash);
-    revocations_add(call->service->revocations, record->token_hash, record->expires_at);
-    TRY(replication_announce(call->service, record, &response->announced));
+    TRY(revocations_make(call->service->revocations, record, &response->announced));
     response->records = record;
 
     char id[13];
@@ -127,4 +126,9 @@ struct err revoke_token(struct call *call, struct response *response)
     metrics_count(COUNT_REVOKED, 1);
     write_answer(call, response);
     return OK;
+}
+
+struct err service_committed(struct service *service, const struct response *response)
+{
+    return revocations_confirm(service->revocations, response->announced, response->records);
 }

@@ -2,8 +2,9 @@
  * time. The order is that of revoke.c, and for its reasons: in memory here, in the shared cache, in the store, and only
  * then answered; whoever hears 503 may repeat it. */
 #include "observe/log.h"
-#include "service/replication.h"
-#include "service/rule.h"
+#include "revocation/revocations.h"
+#include "revocation/rule.h"
+#include "service/service.h"
 #include <stddef.h>
 
 enum { BEFORE_NOW = -1 }; /* not given */
@@ -105,22 +106,9 @@ static struct err decide_expiry(struct call *call, struct record *record)
     return OK;
 }
 
-static struct err check_room(struct service *service, const struct record *record)
-{
-    int64_t before, expires_at;
-    if (rules_count(service->rules) < RULES_MAX || rules_find(service->rules, record->token_hash, &before, &expires_at))
-        return OK;
-    metrics_count(COUNT_RULES_FULL, 1);
-    return failed(ERR_UNAVAILABLE, "there are too many rules; they end with the tokens that they revoke");
-}
-
 static struct err revoke_and_record(struct call *call, struct record *record, struct response *response)
 {
-    struct service *service = call->service;
-    TRY(check_room(service, record));
-    record->expires_at = rules_make(service->rules, record->token_hash, record->revokes, record->before,
-                                    record->expires_at);
-    TRY(replication_announce(service, record, &response->announced));
+    TRY(revocations_make(call->service->revocations, record, &response->announced));
     response->records = record;
     metrics_count(COUNT_REVOKED_RULE, 1);
     LOG(LOG_INFO, "rule_revoked", LOG_STR("request_id", call->request->id),

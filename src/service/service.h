@@ -3,9 +3,6 @@
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
 
-#include "cache/cache.h"
-#include "cache/revocations.h"
-#include "cache/rules.h"
 #include "cache/uses.h"
 #include "cache/verified.h"
 #include "keys/keyring.h"
@@ -14,13 +11,10 @@
 #include "store/commit.h"
 #include <stdatomic.h>
 
-struct catchup;
 struct clients;
 struct failures;
-struct feed;
 struct housekeeping;
-struct replication;
-struct store_follower;
+struct revocations;
 
 struct service {
     const struct settings *settings;
@@ -31,25 +25,15 @@ struct service {
     struct rotation *rotation;
     struct housekeeping *housekeeping; /* set before the first request */
     atomic_bool moves_keys;            /* a server: housekeeping does what is due; a command looks only */
-    struct revocations *revocations;
-    struct catchup *catchup; /* up to where the store's are in memory (catchup.h) */
-    struct rules *rules;
-    struct cache *cache;                   /* the Redis of all instances; NULL: service_has_cache() */
-    struct replication *replication;       /* follows it; NULL without one, and in a command */
-    struct store_follower *store_follower; /* where there is none, but a shared store; else NULL */
+    struct revocations *revocations;   /* all that refuses tokens before their end (revocation/) */
     struct verified_cache *verified;
     struct uses *uses;         /* of tokens (usage.h); NULL: nobody counts them */
     struct clients *clients;   /* clients in memory (clients.h) */
     struct failures *failures; /* failed authentications by address (failures.h) */
-    struct feed *feed;         /* the revocation feed (feed.h); NULL: there is none, in a command too */
     struct str audience;       /* TOKEN_AUDIENCE as given: comma-separated */
 
     /* What /health/ready and /metrics tell; written by housekeeping and by the front that serves. */
-    /* On clock_coarse_ms(): until then this instance knows of all revocations (knowledge.h). INT64_MAX: there is no
-     * other instance. And when it knew last. */
-    atomic_llong revocations_known_until_ms, revocations_known_ms;
-    atomic_bool store_ok, keys_ok, cache_ok, draining;
-    atomic_bool cache_evicts;         /* the shared cache may drop keys before their end (eviction.h) */
+    atomic_bool store_ok, keys_ok, draining;
     _Atomic(const char *) store_why;  /* the store's fault, static; NULL when store_ok */
     _Atomic(const char *) keys_why;   /* the signer's fault, static; NULL when keys_ok */
     atomic_llong latest_iat;          /* of all tokens issued here */
@@ -64,22 +48,11 @@ struct service {
     atomic_bool flood_is_over;        /* they took much, and don't any more: housekeeping gives it back to the system */
 };
 
-/* Whether instances share a Redis (REDIS_URL). Without one nothing is announced, asked or read there: the store and
- * memory are all that there is. */
-static inline bool service_has_cache(const struct service *service)
-{
-    return service->cache != NULL;
-}
-
-/* A token or a rule that this machine's clock says is over, or is not yet, is kept this long beyond that: the clock may
- * be wrong by as much. */
-enum { CLOCK_DOUBT_S = 86400 };
-
 /* The token that a caller came with. */
 struct bearer {
     unsigned char hash[32]; /* SHA-256 of it */
     int64_t exp, iat;       /* s */
-    int64_t issued_after;   /* service/rule.h */
+    int64_t issued_after;   /* revocation/rule.h */
     const struct str *aud;
     size_t aud_count;
     bool is_clients; /* the client's own, and no user's (authority.h) */

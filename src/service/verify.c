@@ -7,11 +7,10 @@
 #include "service/verify.h"
 #include "jose/b64.h"
 #include "keys/pair.h"
+#include "revocation/revocations.h"
 #include "service/housekeeping.h"
 #include "service/introspect.h"
-#include "service/replication.h"
 #include "service/usage.h"
-#include "service/rule.h"
 #include "base/clock.h"
 #include <stddef.h>
 
@@ -115,29 +114,6 @@ static struct err find_verified(struct service *service, struct str token, const
     return OK;
 }
 
-/* By itself, with the token that it was issued with, or by a rule. */
-static bool is_revoked(struct service *service, struct verified *entry)
-{
-    if (revocations_has(service->revocations, entry->hash) ||
-        (entry->has_parent && revocations_has(service->revocations, entry->parent)))
-        return true;
-    if (!rule_refuses(service, entry))
-        return false;
-    metrics_count(COUNT_RULE_REFUSALS, 1);
-    return true;
-}
-
-/* Whether another instance may have revoked the token without this one knowing of it. */
-static struct err check_elsewhere(struct service *service, struct verified *entry)
-{
-    int64_t known_until = atomic_load_explicit(&service->revocations_known_until_ms, memory_order_acquire);
-    if (known_until == INT64_MAX) /* a command, or the only instance */
-        return replication_ask(service, entry);
-    if (clock_coarse_ms() > known_until)
-        return failed(ERR_UNAVAILABLE, "revocations of other instances can't be known now; try again");
-    return OK;
-}
-
 /* The hash by which a token is known everywhere. */
 static struct err hash_token(const struct service *service, struct str token, unsigned char hash[32])
 {
@@ -158,12 +134,13 @@ struct err token_check(struct service *service, struct str token, const struct t
         return failed(ERR_TOKEN_KIND, "the token is of another kind (access, refresh, id) than the one asked for");
     if (!str_eq(entry->claims.iss, str_of(service->settings->issuer)))
         return failed(ERR_TOKEN_CLAIM, "the token's issuer is not this service");
-    if (is_revoked(service, entry))
+    if (revocations_refuse(service->revocations, entry))
         return failed(ERR_TOKEN_REVOKED, "the token has been revoked");
     struct claims_expect expect = ask->expect;
     expect.skew_s = service->settings->clock_skew_s;
     TRY(claims_check(&entry->claims, &expect, now_s));
-    TRY(check_elsewhere(service, entry)); /* last: whatever is wrong with the token is wrong without asking others */
+    /* last: whatever is wrong with the token is wrong without asking others */
+    TRY(revocations_check_elsewhere(service->revocations, entry));
     *out = entry;
     entry = NULL;
     return OK;

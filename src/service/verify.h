@@ -15,7 +15,7 @@ struct token_ask {
 /* Checks everything: form, key, signature, kind, revocation (its own, and of the token that it was issued with), times
  * and claims; never waits in a server. On success *out has a reference for the caller: verified_release. Errors:
  * ERR_TOKEN_*, or ERR_UNAVAILABLE for a token that is good but for what other instances may have revoked
- * (replication.h). A command waits for Redis. */
+ * (revocations_check_elsewhere()). A command waits for Redis. */
 MUST_USE struct err token_check(struct service *service, struct str token, const struct token_ask *ask, int64_t now_s,
                                 struct verified **out);
 

@@ -80,7 +80,7 @@ struct record {
 struct revocation {
     int64_t position; /* ever growing in one epoch (struct sequence): `revocations_since` continues after it */
     enum revocation_kind kind;
-    unsigned char hash[32]; /* SHA-256 of the token; of a rule, of what it names (service/rule.h) */
+    unsigned char hash[32]; /* SHA-256 of the token; of a rule, of what it names (revocation/rule.h) */
     int64_t before;         /* s; of a rule. 0 of a token */
     int64_t expires_at;     /* s */
     struct str reason;

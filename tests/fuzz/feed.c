@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "fuzz.h"
 #include "jose/b64.h"
-#include "service/feed_page.h"
+#include "revocation/feed_page.h"
 
 static void check_query(struct arena *arena, struct str query)
 {

@@ -5,10 +5,10 @@
  * refresh and id token of the client "agent", a revoked and an expired one, since no fuzzer can sign. */
 #include "memory.h"
 #include "observe/log.h"
+#include "revocation/feed.h"
+#include "revocation/inside.h"
 #include "service/clients.h"
 #include "service/failures.h"
-#include "service/catchup.h"
-#include "service/feed.h"
 #include "service/service.h"
 #include "service/verify.h"
 #include "wire/lines.h"
@@ -88,15 +88,15 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
                                 .signer = &signer.signer,
                                 .audience = str_of(settings.audience),
                                 .failures = failures_new(0),
-                                .catchup = catchup_new(),
                                 .store_ok = true,
-                                .revocations_known_until_ms = INT64_MAX,
                                 .keys_ok = true };
     PROMISE(!keyring_open(service.store, service.signer, JWA_ES256, NOW, &forever, &service.keyring).code);
     service.rotation = rotation_new(service.store, service.signer, &settings);
     PROMISE(
         !commit_open(service.store, &service.commit).code); /* /metrics asks it for its depth; nothing is submitted */
-    PROMISE((service.feed = feed_new(&service)) != NULL);
+    service.revocations = revocations_new(&settings, service.store, NULL, service.keyring);
+    revocations_open_feed(service.revocations);
+    PROMISE(revocations_feed(service.revocations) != NULL);
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
         tokens[i] = make_token(i);
     return 0;
@@ -224,7 +224,7 @@ static void check_issued(struct arena *arena, const struct request *request, con
 static void check_rule(const struct record *record)
 {
     int64_t before = 0, expires_at = 0;
-    PROMISE(rules_find(service.rules, record->token_hash, &before, &expires_at));
+    PROMISE(rules_find(service.revocations->rules, record->token_hash, &before, &expires_at));
     PROMISE(before == record->before && expires_at == record->expires_at);
     PROMISE(before >= 0 && before <= NOW + settings.clock_skew_s && expires_at > NOW && expires_at > before);
     PROMISE(record->revokes > REVOKED_TOKEN && record->revokes <= REVOKED_ALL && !record->next);
@@ -244,7 +244,7 @@ static void check_success(struct arena *arena, const struct request *request, co
     if (response->operation == OP_INTROSPECT && response->status == 200 && !contains(body, STR("\"active\":true")))
         PROMISE(str_eq(body, STR("{\"active\":false}")));
     if (response->operation == OP_REVOKE && response->records)
-        PROMISE(revocations_has(service.revocations, response->records->token_hash));
+        PROMISE(revoked_has(service.revocations->revoked, response->records->token_hash));
     if (response->operation == OP_REVOKE_RULE && response->records)
         check_rule(response->records);
 }
@@ -266,18 +266,26 @@ static void check_answer(struct arena *arena, const struct request *request, con
     PROMISE(!knows_caller || str_eq(response->client_id, STR("agent")) || str_eq(response->client_id, STR("admin")));
 }
 
+/* The feed stays. */
+static void forget_all(void)
+{
+    struct revocations *revocations = service.revocations;
+    revoked_free(revocations->revoked);
+    rules_free(revocations->rules);
+    revocations->revoked = revoked_new(false);
+    revocations->rules = rules_new();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena;
     struct response response;
     unsigned char hash[32];
     arena_init(&arena, NULL, 0);
-    service.revocations = revocations_new(false);
-    service.rules = rules_new();
     service.verified = verified_cache_new(64);
     service.clients = clients_new(service.store, settings.client_cache_s, 0);
     sha256(tokens[3], hash);
-    revocations_add(service.revocations, hash, NOW + 5000);
+    revoked_add(service.revocations->revoked, hash, NOW + 5000);
     const struct request request = request_of(&arena, input_of(data, size));
     if (service_answer(&service, &request, false, &response))
         PROMISE(!service_answer(&service, &request, true, &response));
@@ -285,8 +293,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     service_account(&request, &response, 1000);
     clients_free(service.clients);
     verified_cache_free(service.verified);
-    revocations_free(service.revocations);
-    rules_free(service.rules);
+    forget_all();
     arena_release(&arena);
     return 0;
 }

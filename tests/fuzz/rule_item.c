@@ -2,7 +2,8 @@
  * of it is a rule with times that anybody may mean, or nothing. The input is an item behind its first word; what stands
  * before its first line break may be a key, what follows its value. */
 #include "fuzz.h"
-#include "service/shared_rules.h"
+#include "revocation/rules.h"
+#include "revocation/shared_rules.h"
 
 static void check(struct rules *rules, const unsigned char hash[32], bool may_be)
 {
@@ -17,23 +18,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const unsigned char zero[32];
     const struct str input = input_of(data, size);
-    struct service service = { .rules = rules_new() };
-    struct rules *seen = rules_new();
-    shared_rules_apply(&service, input);
-    check(service.rules, zero, input.len > 64);
-    rules_free(service.rules);
+    struct rules *rules = rules_new(), *seen = rules_new();
+    shared_rules_apply(rules, input);
+    check(rules, zero, input.len > 64);
+    rules_free(rules);
 
-    service.rules = rules_new();
-    struct rules_reading reading = { &service, seen };
+    rules = rules_new();
+    struct rules_reading reading = { rules, seen };
     const struct cache_visitor visitor = shared_rules_visitor(&reading);
     struct str value = input, key;
     if (str_cut(&value, '\n', &key) && str_has_prefix(key, visitor.prefix)) { /* a scan shows no others */
         if (visitor.wants(visitor.context, key))
             visitor.holds(visitor.context, key, value);
-        PROMISE(rules_count(seen) == rules_count(service.rules));
+        PROMISE(rules_count(seen) == rules_count(rules));
     }
-    check(service.rules, zero, true);
-    rules_free(service.rules);
+    check(rules, zero, true);
+    rules_free(rules);
     rules_free(seen);
     return 0;
 }

@@ -1,7 +1,8 @@
 /* test_catchup.c: reading on in a store, and a store that is another one, or an older one, than before: nothing that
  * was known is forgotten, nothing new is missed, and what the store has lost is written back. */
-#include "service/catchup.h"
-#include "service/rule.h"
+#include "revocation/catchup.h"
+#include "revocation/inside.h"
+#include "revocation/rule.h"
 #include "unit.h"
 #include <time.h>
 
@@ -18,7 +19,7 @@ struct fake {
 };
 
 static struct fake fake;
-static struct service service;
+static struct revocations *revocations;
 
 static struct err fake_since(struct store *store, struct arena *to, int64_t after, int64_t now_s, size_t max,
                              struct revocation **out, size_t *count, struct sequence *sequence)
@@ -74,30 +75,26 @@ static int64_t later(void)
 static int begin(void **state)
 {
     fake = (struct fake){ .store.ops = &fake_ops, .sequence = { .epoch = 7 } };
-    service = (struct service){
-        .store = &fake.store, .catchup = catchup_new(), .revocations = revocations_new(true), .rules = rules_new()
-    };
+    revocations = revocations_new(NULL, &fake.store, NULL, NULL);
     return arena_begin(state);
 }
 
 static int finish(void **state)
 {
-    catchup_free(service.catchup);
-    revocations_free(service.revocations);
-    rules_free(service.rules);
+    revocations_close(revocations);
     return arena_finish(state);
 }
 
 static bool has(unsigned char first)
 {
     const unsigned char hash[32] = { first, 1, 2, [31] = first };
-    return revocations_has(service.revocations, hash);
+    return revoked_has(revocations->revoked, hash);
 }
 
 static int64_t position(uint64_t epoch)
 {
     struct sequence sequence;
-    int64_t at = catchup_position(service.catchup, &sequence);
+    int64_t at = catchup_position(revocations->catchup, &sequence);
     assert_int_equal(sequence.epoch, epoch);
     return at;
 }
@@ -113,14 +110,14 @@ static void what_is_new_is_read_and_nothing_twice(void **state)
 {
     (void)state;
     assert_int_equal(position(0), 0);
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     assert_int_equal(position(7), 0);
     add_row(REVOKED_TOKEN, 1, 0, later());
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     assert_true(has(1) && !has(2));
     assert_int_equal(position(7), 1);
     fake.sequence.last = 50; /* positions that nobody used, or whose transactions are still to come */
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     assert_int_equal(position(7), 1);
     assert_int_equal(fake.recorded, 0);
 }
@@ -134,17 +131,17 @@ static void a_standby_that_lagged_is_read_from_the_start_and_given_what_it_lacks
     add_row(REVOKED_CLIENT, 100, 500, expires_at);
     add_row(REVOKED_SUBJECT, 101, 500, expires_at);
     add_row(REVOKED_TOKEN, 9, 0, (int64_t)time(NULL) - 7 * 3600); /* ended: nobody needs it any more */
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     assert_int_equal(position(7), 9);
 
     fail_over(2);
     add_row(REVOKED_TOKEN, 50, 0, expires_at); /* position 3, which this instance has passed */
     fake.refuses = true;
-    assert_code(catchup_store(&service), ERR_UNAVAILABLE, "a store that takes nothing yet");
+    assert_code(catchup_store(revocations), ERR_UNAVAILABLE, "a store that takes nothing yet");
     assert_true(has(50));
     assert_int_equal(position(7), 9); /* so it is all done again */
     fake.refuses = false;
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     assert_int_equal(position(9), 3);
     assert_int_equal(fake.recorded, 4 * 2 + 2); /* a token's rows of either kind, and the rules */
     bool there[256] = { false };
@@ -159,7 +156,7 @@ static void a_standby_that_lagged_is_read_from_the_start_and_given_what_it_lacks
     for (unsigned char i = 1; i <= 6; i++)
         assert_true(there[i] && has(i));
     assert_true(there[50] && there[100] && there[101] && !there[9]);
-    assert_ok(catchup_store(&service)); /* what was written back comes by, and changes nothing */
+    assert_ok(catchup_store(revocations)); /* what was written back comes by, and changes nothing */
     assert_int_equal(fake.recorded, 4 * 2 + 2);
     assert_int_equal(position(9), 9);
 }
@@ -172,9 +169,9 @@ static void times_that_grew_since_are_written_back(void **state)
     add_row(REVOKED_SUBJECT, 2, 500, expires_at);
     add_row(REVOKED_TOKEN, 1, 0, expires_at + 5);
     add_row(REVOKED_SUBJECT, 2, 600, expires_at);
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     fail_over(2);
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     assert_int_equal(fake.count, 4);
     assert_int_equal(fake.rows[2].expires_at, expires_at + 5);
     assert_int_equal(fake.rows[3].before, 600);
@@ -185,16 +182,16 @@ static void positions_that_go_back_in_one_epoch_are_a_new_beginning_too(void **s
     (void)state;
     for (unsigned char i = 1; i <= 5; i++)
         add_row(REVOKED_TOKEN, i, 0, later());
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     fake.count = 3;
     fake.sequence.last = 3;
     add_row(REVOKED_TOKEN, 60, 0, later());
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     assert_true(has(60));
     assert_int_equal(fake.count, 6);
     for (size_t asked = fake.asked, i = 0; i < 3; i++, asked++) { /* once, and not again and again */
         assert_int_equal(fake.asked, asked);
-        assert_ok(catchup_store(&service));
+        assert_ok(catchup_store(revocations));
     }
 }
 
@@ -203,15 +200,15 @@ static void a_rule_that_nobody_has_named_is_left_to_who_made_it(void **state)
     unsigned char all[32];
     const unsigned char unnamed[32] = { 77, [31] = 77 };
     (void)state;
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     rule_hash(REVOKED_ALL, STR(""), all);
-    rules_add(service.rules, unnamed, 0, 500, later()); /* as Redis tells it */
+    rules_add(revocations->rules, unnamed, 0, 500, later()); /* as Redis tells it */
     fail_over(0);
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     assert_int_equal(fake.recorded, 0);
-    rules_add(service.rules, unnamed, REVOKED_SESSION, 500, later());
+    rules_add(revocations->rules, unnamed, REVOKED_SESSION, 500, later());
     fail_over(0);
-    assert_ok(catchup_store(&service));
+    assert_ok(catchup_store(revocations));
     assert_int_equal(fake.recorded, 1);
     assert_int_equal(fake.rows[0].kind, REVOKED_SESSION);
 }

@@ -1,7 +1,7 @@
 /* test_feed.c: how a page of the revocation feed is asked for, what it says byte for byte, and which pages are kept. */
 #include "unit.h"
 #include "jose/b64.h"
-#include "service/feed_cache.h"
+#include "revocation/feed_cache.h"
 
 static void a_query_has_one_spelling(void **state)
 {

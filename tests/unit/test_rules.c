@@ -1,5 +1,5 @@
 /* test_rules.c: the set of rules: none is ever missed before its time, and none refuses more than it says. */
-#include "cache/rules.h"
+#include "revocation/rules.h"
 #include "hashes.h"
 #include "unit.h"
 #include <pthread.h>

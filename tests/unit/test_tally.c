@@ -1,5 +1,5 @@
 /* test_tally.c: ticking off hashes: what was added and not ticked is never taken for ticked. */
-#include "service/tally.h"
+#include "revocation/tally.h"
 #include "unit.h"
 
 /* Only the last 8 bytes matter to a tally: spread them, and let some collide in their low bits. */

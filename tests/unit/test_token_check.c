@@ -1,7 +1,8 @@
 /* test_token_check.c: token_check(), the one decision whether a token is good, against every way in which some library
  * once got it wrong (RFC 8725, and the CVEs named below). The tokens are signed with the service's own private keys, so
  * that each is wrong in the one thing that is tested; and each is shown twice: a cache may not change an answer. */
-#include "service/rule.h"
+#include "revocation/inside.h"
+#include "revocation/rule.h"
 #include "service/verify.h"
 #include "keys.h"
 #include "base/clock.h"
@@ -70,9 +71,7 @@ static int begin_one(void **state)
                                 .store = store,
                                 .signer = signer,
                                 .keyring = ring,
-                                .revocations = revocations_new(false),
-                                .rules = rules_new(),
-                                .revocations_known_until_ms = INT64_MAX,
+                                .revocations = revocations_new(&settings, store, NULL, ring),
                                 .verified = verified_cache_new(cache_entries),
                                 .audience = STR("") };
     return arena_begin(state);
@@ -81,8 +80,7 @@ static int begin_one(void **state)
 static int finish_one(void **state)
 {
     verified_cache_free(service.verified);
-    revocations_free(service.revocations);
-    rules_free(service.rules);
+    revocations_close(service.revocations);
     return arena_finish(state);
 }
 
@@ -152,7 +150,7 @@ static struct err check_at(struct str token, const struct token_ask *ask, int64_
     free(copy);
     if (err.code) {
         assert_ptr_equal(entry, untouched);
-        bool is_known = atomic_load(&service.revocations_known_until_ms) == INT64_MAX;
+        bool is_known = atomic_load(&service.revocations->known_until_ms) == INT64_MAX;
         assert_true((err.code >= ERR_TOKEN_MALFORMED && err.code <= ERR_TOKEN_REVOKED) ||
                     (err.code == ERR_UNAVAILABLE && !is_known));
         return err;
@@ -788,9 +786,9 @@ static void a_revoked_token_is_refused_known_or_not(void **state)
     (void)state;
     check(known, &any, ERR_OK, "known");
     sha256(known, hash);
-    revocations_add(service.revocations, hash, NOW + 100);
+    revoked_add(service.revocations->revoked, hash, NOW + 100);
     sha256(unknown, hash);
-    revocations_add(service.revocations, hash, NOW + 100);
+    revoked_add(service.revocations->revoked, hash, NOW + 100);
     check(known, &any, ERR_TOKEN_REVOKED, "known");
     check(unknown, &any, ERR_TOKEN_REVOKED, "never seen");
     can_be_found(known, "for revoking it again");
@@ -836,9 +834,9 @@ static void a_token_falls_with_the_one_that_it_was_issued_with(void **state)
     struct str unknown = signed_with(keys[ES256], header_of(keys[ES256], "rt+jwt"),
                                      PAYLOAD_OF(ISSUER, "subject", more.at));
     check(known, &any, ERR_OK, "known");
-    revocations_add(service.revocations, others, NOW + 100);
+    revoked_add(service.revocations->revoked, others, NOW + 100);
     check(known, &any, ERR_OK, "another one was revoked");
-    revocations_add(service.revocations, hash, NOW + 100);
+    revoked_add(service.revocations->revoked, hash, NOW + 100);
     check(known, &any, ERR_TOKEN_REVOKED, "known");
     check(unknown, &any, ERR_TOKEN_REVOKED, "never seen");
     can_be_found(known, "for revoking it by itself");
@@ -867,7 +865,13 @@ static void revoke_by_rule_of(enum revocation_kind rule, const char *value, int6
 {
     unsigned char hash[32];
     rule_hash(rule, str_of(value), hash);
-    rules_add(service.rules, hash, REVOKED_SUBJECT, before, NOW + 10000);
+    rules_add(service.revocations->rules, hash, REVOKED_SUBJECT, before, NOW + 10000);
+}
+
+static void forget_rules(void)
+{
+    rules_free(service.revocations->rules);
+    service.revocations->rules = rules_new();
 }
 
 /* A token of this shape is refused by its own rule, up to the second in which it was issued, and by no other's. */
@@ -906,8 +910,7 @@ static void a_rule_refuses_what_it_is_about_and_nothing_else(void **state)
                                   signed_with(keys[ES256], header_of(keys[ES256], "JWT"), str_of(id_claims)) };
     for (size_t i = 0; i < COUNT(rows); i++) {
         const enum err_code expected[] = { rows[i].access, rows[i].with_sid, rows[i].id };
-        rules_free(service.rules);
-        service.rules = rules_new();
+        forget_rules();
         for (size_t k = 0; k < COUNT(tokens); k++)
             check(tokens[k], &any, ERR_OK, "before");
         revoke_by_rule_of(rows[i].rule, rows[i].value, rows[i].before);
@@ -943,8 +946,7 @@ static void a_rule_about_a_token_is_about_what_was_issued_with_it(void **state)
     struct str child = signed_with(keys[ES256], header_of(keys[ES256], "at+jwt"),
                                    PAYLOAD_OF(ISSUER, "subject", text_of(PARENT, (int)strlen(hash), hash).at));
     for (size_t i = 0; i < COUNT(rows); i++) {
-        rules_free(service.rules);
-        service.rules = rules_new();
+        forget_rules();
         check(child, &any, ERR_OK, "before");
         revoke_by_rule_of(rows[i].rule, rows[i].value, rows[i].before);
         check(child, &any, rows[i].expected, rows[i].row);
@@ -984,12 +986,11 @@ static void what_is_to_be_issued_meets_the_same_rules(void **state)
                  { REVOKED_ALL, "", NOW, true },
                  { REVOKED_ALL, "", NOW - 1, false } };
     (void)state;
-    assert_false(rule_refuses_new(&service, &claims));
+    assert_false(revocations_refuse_new(service.revocations, &claims));
     for (size_t i = 0; i < COUNT(rows); i++) {
-        rules_free(service.rules);
-        service.rules = rules_new();
+        forget_rules();
         revoke_by_rule_of(rows[i].rule, rows[i].value, rows[i].before);
-        assert_int_equal(rule_refuses_new(&service, &claims), rows[i].refused);
+        assert_int_equal(revocations_refuse_new(service.revocations, &claims), rows[i].refused);
     }
 }
 
@@ -1050,18 +1051,18 @@ static void while_revocations_are_not_known_no_token_is_good(void **state)
     unsigned char hash[32];
     (void)state;
     sha256(revoked, hash);
-    revocations_add(service.revocations, hash, NOW + 100);
+    revoked_add(service.revocations->revoked, hash, NOW + 100);
     check(token, &any, ERR_OK, "known");
-    atomic_store(&service.revocations_known_until_ms, 0);
+    atomic_store(&service.revocations->known_until_ms, 0);
     check(token, &any, ERR_UNAVAILABLE, "in the cache of verified tokens");
     check(good(), &any, ERR_UNAVAILABLE, "never seen before");
     check(revoked, &any, ERR_TOKEN_REVOKED, "revoked, as is known");
     assert_code(check_at(token, &any, NOW + INT64_C(1000000000)), ERR_TOKEN_EXPIRED, "expired in any case");
     assert_true(check_at(forged, &any, NOW).code != ERR_UNAVAILABLE);
     can_be_found(token, "for revoking it");
-    atomic_store(&service.revocations_known_until_ms, clock_coarse_ms() + 60000);
+    atomic_store(&service.revocations->known_until_ms, clock_coarse_ms() + 60000);
     check(token, &any, ERR_OK, "known again, for a minute");
-    atomic_store(&service.revocations_known_until_ms, clock_coarse_ms() - 1);
+    atomic_store(&service.revocations->known_until_ms, clock_coarse_ms() - 1);
     check(token, &any, ERR_UNAVAILABLE, "the time is up");
 }
 

@@ -1,0 +1,323 @@
+/* revocation/catchup.c: the store is read first, since it says when each revocation ends; of a key that only the cache
+ * has, that must be asked for. The store's are ticked off while the cache's keys come by. When all are, nothing is to
+ * be put back, as at nearly every start; else the store is read once more, which costs no memory. */
+#include "revocation/catchup.h"
+#include "base/hex.h"
+#include "base/wall_clock.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include "revocation/inside.h"
+#include "revocation/shared_rules.h"
+#include "revocation/tally.h"
+#include "revocation/write_back.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    READ_BATCH = 5000, /* revocations read at once: of more, a database needs longer again for each */
+    PUSH_BATCH = 1000, /* put into the cache at once */
+};
+
+static const struct str key_prefix = { "revoked:", REVOCATION_PREFIX_LEN };
+
+static int64_t now_s(void)
+{
+    return (int64_t)time(NULL);
+}
+
+struct str revocation_key(const unsigned char hash[32], char to[REVOCATION_KEY_LEN + 1])
+{
+    memcpy(to, key_prefix.at, key_prefix.len);
+    hex_write(hash, 32, to + key_prefix.len);
+    return (struct str){ to, REVOCATION_KEY_LEN };
+}
+
+/* --- where this instance stands ---------------------------------------------------------------------------------- */
+
+struct catchup {
+    pthread_mutex_t reading;  /* held by who reads on from there, across the store: two would hinder each other */
+    pthread_mutex_t lock;     /* of what follows */
+    struct sequence sequence; /* its epoch is 0 before the first page was read */
+    int64_t position;         /* of that sequence, all up to there are in memory */
+};
+
+struct catchup *catchup_new(void)
+{
+    struct catchup *catchup = mem_alloc(sizeof *catchup);
+    *catchup = (struct catchup){ .position = 0 };
+    pthread_mutex_init(&catchup->reading, NULL);
+    pthread_mutex_init(&catchup->lock, NULL);
+    return catchup;
+}
+
+void catchup_free(struct catchup *catchup)
+{
+    if (!catchup)
+        return;
+    pthread_mutex_destroy(&catchup->reading);
+    pthread_mutex_destroy(&catchup->lock);
+    free(catchup);
+}
+
+int64_t catchup_position(struct catchup *catchup, struct sequence *sequence)
+{
+    pthread_mutex_lock(&catchup->lock);
+    *sequence = catchup->sequence;
+    int64_t position = catchup->position;
+    pthread_mutex_unlock(&catchup->lock);
+    return position;
+}
+
+/* `anew`: whatever was known before. Else only what is further on in the same sequence counts: two may be reading. */
+static void stand_at(struct catchup *catchup, const struct sequence *sequence, int64_t position, bool anew)
+{
+    pthread_mutex_lock(&catchup->lock);
+    if (anew || catchup->sequence.epoch == 0) {
+        catchup->sequence = *sequence;
+        catchup->position = position;
+    } else if (catchup->sequence.epoch == sequence->epoch) {
+        if (catchup->sequence.last < sequence->last)
+            catchup->sequence.last = sequence->last;
+        if (catchup->position < position)
+            catchup->position = position;
+    }
+    pthread_mutex_unlock(&catchup->lock);
+}
+
+bool sequence_goes_on(struct sequence *known, const struct sequence *read)
+{
+    if (known->epoch != 0 && (known->epoch != read->epoch || known->last > read->last))
+        return false;
+    *known = *read;
+    return true;
+}
+
+/* --- the store --------------------------------------------------------------------------------------------------- */
+
+/* What is done with a page of the store's revocations. */
+struct reader {
+    struct err (*take)(struct reader *, struct arena *, const struct revocation *found, size_t count);
+    struct revocations *revocations;
+    struct sequence sequence; /* that all pages must be of; epoch 0: whichever the first one is of */
+    struct tally *tally;      /* of tokens; NULL: nothing is kept */
+    struct rules *stored;     /* where `note` puts rules */
+    struct arena kept;
+    struct revocation *rules; /* in it; where `learn` does */
+    size_t rules_count, rules_room;
+    size_t restored;
+};
+
+/* Page after page behind *position, which goes on, until there are no more. ERR_CONFLICT: the positions began anew. */
+static struct err read_store(struct reader *reader, size_t batch, int64_t *position)
+{
+    struct store *store = reader->revocations->store;
+    for (size_t count = batch; count == batch;) {
+        AUTO(arena_release) struct arena arena;
+        struct revocation *found = NULL;
+        struct sequence sequence;
+        arena_init(&arena, NULL, 0);
+        TRY(store->ops->revocations_since(store, &arena, *position, wall_clock_by_all_s(now_s()), batch, &found, &count,
+                                          &sequence));
+        if (!sequence_goes_on(&reader->sequence, &sequence))
+            return failed(ERR_CONFLICT, "the positions of revocations in the store began anew");
+        TRY(reader->take(reader, &arena, found, count));
+        if (count > 0)
+            *position = found[count - 1].position;
+    }
+    return OK;
+}
+
+/* In memory, whichever kind it is. */
+static void hold(struct revocations *revocations, const struct revocation *found)
+{
+    if (found->kind == REVOKED_TOKEN)
+        revoked_add(revocations->revoked, found->hash, found->expires_at);
+    else
+        rules_add(revocations->rules, found->hash, found->kind, found->before, found->expires_at);
+}
+
+static void keep_rule(struct reader *reader, const struct revocation *rule)
+{
+    if (reader->rules_count == reader->rules_room) {
+        reader->rules_room = reader->rules_room ? 2 * reader->rules_room : 16;
+        struct revocation *larger = arena_alloc(&reader->kept, reader->rules_room * sizeof *larger);
+        if (reader->rules_count > 0)
+            memcpy(larger, reader->rules, reader->rules_count * sizeof *larger);
+        reader->rules = larger;
+    }
+    reader->rules[reader->rules_count] = *rule;
+    reader->rules[reader->rules_count++].reason = arena_copy(&reader->kept, rule->reason);
+}
+
+static struct err learn(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
+{
+    (void)arena;
+    for (size_t i = 0; i < count; i++) {
+        hold(reader->revocations, &found[i]);
+        if (reader->tally && found[i].kind != REVOKED_TOKEN)
+            keep_rule(reader, &found[i]);
+        else if (reader->tally)
+            tally_add(reader->tally, found[i].hash, found[i].expires_at);
+    }
+    return OK;
+}
+
+static struct err read_on(struct revocations *revocations)
+{
+    struct reader reader = { .take = learn, .revocations = revocations };
+    int64_t position = catchup_position(revocations->catchup, &reader.sequence);
+    struct err err = read_store(&reader, READ_BATCH, &position);
+    if (reader.sequence.epoch != 0)
+        stand_at(revocations->catchup, &reader.sequence, position, false);
+    return err;
+}
+
+/* Also notes what is there. */
+static struct err note(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
+{
+    (void)arena;
+    for (size_t i = 0; i < count; i++) {
+        hold(reader->revocations, &found[i]);
+        if (found[i].kind == REVOKED_TOKEN)
+            tally_add(reader->tally, found[i].hash, found[i].expires_at);
+        else
+            rules_add(reader->stored, found[i].hash, found[i].kind, found[i].before, found[i].expires_at);
+    }
+    return OK;
+}
+
+/* All of a store that is another one than before, and gives it what it lacks of what is known here: it was acknowledged
+ * by the one before. Only then this instance stands there; until then all of it is done again. */
+static struct err read_anew(struct revocations *revocations)
+{
+    struct reader reader = { .take = note, .revocations = revocations, .tally = tally_new(), .stored = rules_new() };
+    int64_t position = 0;
+    size_t written = 0;
+    struct err err = read_store(&reader, READ_BATCH, &position);
+    if (!err.code)
+        err = write_back(revocations, reader.tally, reader.stored, now_s(), &written);
+    if (!err.code) {
+        stand_at(revocations->catchup, &reader.sequence, position, true);
+        metrics_count(COUNT_STORE_EPOCHS, 1);
+        LOG(LOG_WARN, "store_began_anew", LOG_INT("written_back", (int64_t)written),
+            LOG_TEXT_("why",
+                      "the database is another server, or an older state of it: what it lacked was written back"));
+    }
+    rules_free(reader.stored);
+    tally_free(reader.tally);
+    return err;
+}
+
+struct err catchup_store(struct revocations *revocations)
+{
+    pthread_mutex_lock(&revocations->catchup->reading);
+    struct err err = read_on(revocations);
+    if (err.code == ERR_CONFLICT)
+        err = read_anew(revocations);
+    pthread_mutex_unlock(&revocations->catchup->reading);
+    return err;
+}
+
+/* --- the cache --------------------------------------------------------------------------------------------------- */
+
+struct listener {
+    struct revocations *revocations;
+    struct tally *tally; /* NULL: none is kept */
+};
+
+static bool read_key(struct str key, unsigned char hash[32])
+{
+    return hex_read((struct str){ key.at + key_prefix.len, key.len - key_prefix.len }, hash, 32);
+}
+
+/* A key's life matters only where it isn't known already. */
+static bool wants_key(void *context, struct str key)
+{
+    const struct listener *listener = context;
+    unsigned char hash[32];
+    return read_key(key, hash) && !(listener->tally && tally_tick(listener->tally, hash)) &&
+           !revoked_has(listener->revocations->revoked, hash);
+}
+
+static void add_key(void *context, struct str key, int64_t ttl_s)
+{
+    const struct listener *listener = context;
+    unsigned char hash[32];
+    if (read_key(key, hash))
+        revoked_add(listener->revocations->revoked, hash, wall_clock_by_all_s(now_s()) + cache_ttl_s(ttl_s));
+}
+
+/* Every key; the rules among them also into `seen`. */
+static struct err read_cache(struct revocations *revocations, struct tally *tally, struct rules *seen)
+{
+    struct listener listener = { revocations, tally };
+    struct rules_reading rules = { revocations->rules, seen };
+    const struct cache_visitor visitors[] = {
+        { .prefix = key_prefix, .context = &listener, .wants = wants_key, .each = add_key },
+        shared_rules_visitor(&rules),
+    };
+    metrics_count(COUNT_REVOCATIONS_RESYNCS, 1);
+    return revocations->cache->ops->scan(revocations->cache, visitors, 2);
+}
+
+struct err catchup_keys(struct revocations *revocations)
+{
+    struct rules *seen = rules_new();
+    struct err err = read_cache(revocations, NULL, seen);
+    rules_free(seen);
+    return err;
+}
+
+/* --- both -------------------------------------------------------------------------------------------------------- */
+
+/* Tokens that were not ticked off go into the cache; also one that has come into the store meanwhile. */
+static struct err push(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
+{
+    struct cache *cache = reader->revocations->cache;
+    struct cache_entry *entries = arena_alloc(arena, (count + 1) * sizeof *entries);
+    size_t lacking = 0, added = 0;
+    int64_t now = wall_clock_by_all_s(now_s());
+    for (size_t i = 0; i < count; i++) {
+        hold(reader->revocations, &found[i]);
+        if (found[i].kind != REVOKED_TOKEN || found[i].expires_at <= now ||
+            tally_is_ticked(reader->tally, found[i].hash))
+            continue;
+        char *key = arena_alloc(arena, REVOCATION_KEY_LEN + 1);
+        entries[lacking++] = (struct cache_entry){ .key = revocation_key(found[i].hash, key),
+                                                   .value = found[i].reason.len > 0 ? found[i].reason : STR("revoked"),
+                                                   .ttl_s = found[i].expires_at - now };
+    }
+    TRY(cache->ops->add(cache, entries, lacking, &added));
+    reader->restored += added;
+    return OK;
+}
+
+static struct err catch_up(struct reader *reader, struct rules *seen)
+{
+    struct revocations *revocations = reader->revocations;
+    int64_t position = 0;
+    TRY(read_store(reader, READ_BATCH, &position));
+    stand_at(revocations->catchup, &reader->sequence, position, false);
+    TRY(read_cache(revocations, reader->tally, seen));
+    TRY(shared_rules_push(revocations->cache, seen, reader->rules, reader->rules_count, wall_clock_by_all_s(now_s()),
+                          &reader->restored));
+    if (!tally_is_open(reader->tally, wall_clock_by_all_s(now_s())))
+        return OK;
+    reader->take = push;
+    position = 0;
+    return read_store(reader, PUSH_BATCH, &position);
+}
+
+struct err catchup_all(struct revocations *revocations, size_t *restored)
+{
+    struct reader reader = { .take = learn, .revocations = revocations, .tally = tally_new() };
+    struct rules *seen = rules_new();
+    arena_init(&reader.kept, NULL, 0);
+    struct err err = catch_up(&reader, seen);
+    rules_free(seen);
+    arena_release(&reader.kept);
+    tally_free(reader.tally);
+    *restored = reader.restored;
+    return err;
+}

@@ -1,0 +1,35 @@
+/* revocation/inside.h: what the parts of this room share; for its own files, and for tests of them. */
+#ifndef REVOCATION_INSIDE_H
+#define REVOCATION_INSIDE_H
+
+#include "cache/cache.h"
+#include "revocation/revocations.h"
+#include "revocation/revoked.h"
+#include "revocation/rules.h"
+#include "store/store.h"
+#include <stdatomic.h>
+
+struct catchup;
+struct replication;
+struct store_follower;
+
+struct revocations {
+    const struct settings *settings;
+    struct store *store;
+    struct cache *cache; /* the Redis of all instances; NULL: nothing is announced, asked or read there */
+    struct keyring *keyring;
+    struct revoked *revoked;
+    struct rules *rules;
+    struct catchup *catchup;               /* up to where the store's are in memory (catchup.h) */
+    struct replication *replication;       /* follows Redis; NULL without one, and in a command */
+    struct store_follower *store_follower; /* where there is none, but a shared store; else NULL */
+    struct feed *feed;                     /* NULL: there is none, in a command too */
+
+    /* The lease (lease.h), on clock_coarse_ms(): until then this instance knows of all revocations; INT64_MAX: there is
+     * no other instance, or this is a command. And when it knew last. */
+    atomic_llong known_until_ms, known_ms;
+    atomic_bool cache_ok;     /* Redis answered last; replication.c's */
+    atomic_bool cache_evicts; /* Redis may drop keys before their end; eviction.c's */
+};
+
+#endif

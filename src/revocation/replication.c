@@ -1,0 +1,368 @@
+/* revocation/replication.c: why no acknowledged revocation is lost.
+ *
+ * Revoking goes: memory here -> key in Redis -> item in the log -> record in the store -> answer. A crash or failure
+ *   - before the key is set: nothing has happened, and nobody was told otherwise;
+ *   - before the item is appended: others learn of the key with their next full read alone; the caller hears 503 or
+ *     nothing, and a repetition does all of it again;
+ *   - before the record is durable: the token is refused everywhere for as long as Redis keeps it; again nobody was
+ * told;
+ *   - after that: both hold it.
+ *
+ * Redis may lose what it held: restarted empty, flushed, or failed over to a replica that was behind. Then the store's
+ * revocations are pushed into it again by the instance that has them. Each such event is one more in the `epoch`: a
+ * server that has not been talked to before (cache generation), or a gap in the log. The epoch grows before the store
+ * is read. So of a revocation that was announced in one epoch, either its record became durable before the epoch ended,
+ * and the push finds it in the store; or replication_confirm() sees another epoch, and the caller hears 503 instead of
+ * a promise: repeating it announces it once more.
+ *
+ * In between others may take the token: from when they have read everything from the new server until it was pushed
+ * there. They read the store as well, so where they share it, that takes a commit that was still under way then; where
+ * each has its own, it ends when the instance that has the record finds the new server. To WAIT for replicas would
+ * shorten it, for a round trip more to each revocation and no word on which replica will follow: with a shared store it
+ * isn't worth that.
+ *
+ * Following goes: append a mark to the log; read the store, and all keys; push what the store has beside them
+ * (catchup.c); read the log on from the mark. What was revoked before the mark has its key already, since keys are set
+ * before items are appended; what comes after it is in the log. A rule (shared_rules.h) goes the same way, in the same
+ * log; its key holds times that can only be raised, so it says at least what the last of several revocations promised,
+ * in whichever order they came. Each read of the log proves that it still holds the item where this instance stands
+ * (cache_redis.c), so nothing can be trimmed or lost between two reads unseen: that is a gap, and everything is read
+ * again.
+ *
+ * How long an instance may go on by what it has read is a lease (lease.h), and it counts from a write that Redis
+ * took before the read: see prove().
+ *
+ * Where instances share a store, nobody has to wait for the keys: whatever was acknowledged before the mark was durable
+ * before it, so the store has it; what was announced before the mark and is acknowledged after the store was read is in
+ * the log, which is read from its beginning, and keeps more than can be under way. The keys are compared with the store
+ * afterwards, on a thread of its own (restorer.c), for those who read them instead of asking. */
+#include "revocation/replication.h"
+#include "base/clock.h"
+#include "base/condition.h"
+#include "base/hex.h"
+#include "base/random.h"
+#include "base/wall_clock.h"
+#include "observe/log.h"
+#include "revocation/catchup.h"
+#include "revocation/eviction.h"
+#include "revocation/inside.h"
+#include "revocation/lease.h"
+#include "revocation/restorer.h"
+#include "revocation/shared_rules.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    BATCH = 1000,    /* items read at once */
+    LISTEN_MS = 100, /* one wait for the log's next item: how often an idle instance hears that Redis is there */
+    PAUSE_MS = 50,   /* after a failure; twice that after the next one, and so on */
+    PAUSE_MAX_MS = 500,
+    AT_ONCE_MAX = 3, /* in a row, of what is done once more without a pause */
+    NAME_LEN = 16,   /* of this instance */
+    PROOF_MS = 250,  /* from one write to the next: a quarter of the shortest lease */
+    LEASE_KEY_S = 60,
+};
+
+static const struct str lease_key = { "token-service:{revocations}:lease", 33 };
+
+const struct str replication_log = { "token-service:{revocations}:log", 31 };
+
+struct replication {
+    struct revocations *revocations;
+    struct cache *cache;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stopping;                  /* under the lock */
+    bool has_tried;                 /* under the lock: a first round has ended, well or not */
+    struct cache_position position; /* "": to be found */
+    uint64_t generation;            /* of the cache, when everything was read last */
+    bool reads_again;               /* somebody has put back what Redis had lost */
+    struct restorer *restorer;
+    char name[NAME_LEN + 1];
+    int64_t proved_ms; /* clock_ms() when the last write began that Redis took */
+    atomic_ullong gaps;
+};
+
+/* --- items ---------------------------------------------------------------------------------------------------------
+ */
+
+/* "revoked <hex> <until>", "rule …" (shared_rules.h), "restored <instance>", "mark <instance>"; what is none of them is
+ * passed over. */
+static void apply_item(struct replication *replication, struct str item)
+{
+    struct str rest = item, kind, hash_text;
+    unsigned char hash[32];
+    int64_t until;
+    if (!str_cut(&rest, ' ', &kind))
+        return;
+    if (str_eq(kind, STR("restored")) && !str_eq(rest, str_of(replication->name)))
+        replication->reads_again = true;
+    if (str_eq(kind, STR("rule")))
+        shared_rules_apply(replication->revocations->rules, rest);
+    if (str_eq(kind, STR("revoked")) && str_cut(&rest, ' ', &hash_text) && hex_read(hash_text, hash, 32) &&
+        str_number(rest, CACHE_MARK_MAX, &until) && until > wall_clock_by_all_s((int64_t)time(NULL)))
+        revoked_add(replication->revocations->revoked, hash, until);
+}
+
+/* --- what this instance knows --------------------------------------------------------------------------------------
+ */
+
+/* Everything that was acknowledged before the last proof is known here: what was read came after it. */
+static void now_known(struct replication *replication)
+{
+    lease_renew(replication->revocations, replication->proved_ms);
+    if (!atomic_exchange(&replication->revocations->cache_ok, true))
+        LOG(LOG_INFO, "revocations_current",
+            LOG_INT("entries", (int64_t)revoked_count(replication->revocations->revoked)),
+            LOG_INT("rules", (int64_t)rules_count(replication->revocations->rules)));
+}
+
+/* From now on things may be revoked elsewhere without this instance hearing of it. */
+static void no_longer_known(struct replication *replication, const char *why)
+{
+    struct revocations *revocations = replication->revocations;
+    bool is_strict = revocations->settings->revocation_policy == POLICY_STRICT;
+    if (is_strict)
+        atomic_store(&revocations->known_until_ms, 0);
+    if (atomic_exchange(&revocations->cache_ok, false))
+        LOG(LOG_ERROR, "revocations_unknown", LOG_TEXT_("why", why),
+            LOG_TEXT_("policy", is_strict ? "strict" : "bounded"));
+}
+
+static void add_gap(struct replication *replication, const char *why)
+{
+    atomic_fetch_add(&replication->gaps, 1);
+    replication->position.text[0] = '\0';
+    no_longer_known(replication, why);
+}
+
+/* A read doesn't show whether the server that answers is the master still: on the lesser side of a divided network it
+ * reads as ever, while others revoke at the new one. A write shows it, where Redis is told to take none without its
+ * replicas (min-replicas-to-write). One to the server that has the log: the key's {tag} is the log's. A few a second
+ * are enough for a lease of seconds. */
+static struct err prove(struct replication *replication)
+{
+    int64_t began_ms = clock_ms();
+    const struct cache_entry mark = { lease_key, str_of(replication->name), LEASE_KEY_S };
+    if (began_ms - replication->proved_ms < PROOF_MS)
+        return OK;
+    TRY(replication->cache->ops->put(replication->cache, &mark, 1));
+    replication->proved_ms = began_ms;
+    return OK;
+}
+
+/* --- reading everything --------------------------------------------------------------------------------------------
+ */
+
+static bool shares_store(const struct replication *replication)
+{
+    return replication->revocations->store->ops->is_shared;
+}
+
+/* The keys too, and what Redis lacks is put back: by this thread, since nobody else's store has what this one has. */
+static struct err read_both(struct replication *replication, const struct cache_position *mark)
+{
+    TRY(replication_restore(replication->revocations, replication->name));
+    replication->position = *mark;
+    return OK;
+}
+
+/* Items that are there, from where this instance stands; the last ones read are known when there are no more. */
+static struct err read_items(struct replication *replication, int64_t wait_ms, size_t *count)
+{
+    struct cache *cache = replication->cache;
+    struct cache_item *items = NULL;
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    TRY(cache->ops->read(cache, &arena, replication_log, &replication->position, wait_ms, BATCH, &items, count));
+    for (size_t i = 0; i < *count; i++)
+        apply_item(replication, items[i].text);
+    if (*count > 0)
+        replication->position = items[*count - 1].position;
+    return OK;
+}
+
+/* The store, and all of the log: it ends behind the mark. */
+static struct err read_store_and_log(struct replication *replication)
+{
+    TRY(catchup_store(replication->revocations));
+    for (size_t count = BATCH; count == BATCH;)
+        TRY(read_items(replication, 0, &count));
+    restorer_wake(replication->restorer);
+    return OK;
+}
+
+/* Whatever Redis has lost, or this instance has missed. Others are told when they may have missed something too. */
+static struct err resync(struct replication *replication)
+{
+    struct cache *cache = replication->cache;
+    struct cache_position mark;
+    char text[32];
+    replication->position.text[0] = '\0';
+    /* first: a connection shows which server it is, and all that is read after that counts for it */
+    TRY(cache->ops->check(cache));
+    eviction_look(replication->revocations);
+    uint64_t generation = cache->ops->generation(cache);
+    int64_t began_ms = clock_ms();
+    int len = snprintf(text, sizeof text, "mark %s", replication->name);
+    TRY(cache->ops->append(cache, replication_log, (struct str){ text, (size_t)len }, &mark));
+    struct err err = shares_store(replication) ? read_store_and_log(replication) : read_both(replication, &mark);
+    if (!err.code && generation != cache->ops->generation(cache))
+        err = failed(ERR_CONFLICT, "Redis changed while revocations were read");
+    if (err.code) {
+        replication->position.text[0] = '\0';
+        return err;
+    }
+    replication->reads_again = false; /* only now: a read that failed is still to be done */
+    replication->generation = generation;
+    replication->proved_ms = began_ms; /* by the mark */
+    now_known(replication);
+    return OK;
+}
+
+struct err replication_restore(struct revocations *revocations, const char *name)
+{
+    struct cache *cache = revocations->cache;
+    struct cache_position ignored;
+    size_t restored = 0;
+    char text[32];
+    TRY(catchup_all(revocations, &restored));
+    if (restored == 0)
+        return OK;
+    LOG(LOG_WARN, "revocations_restored", LOG_INT("entries", (int64_t)restored));
+    int len = snprintf(text, sizeof text, "restored %s", name);
+    return cache->ops->append(cache, replication_log, (struct str){ text, (size_t)len }, &ignored);
+}
+
+/* Somebody else has put back what Redis had lost. */
+static struct err read_again(struct replication *replication)
+{
+    TRY(shares_store(replication) ? catchup_store(replication->revocations) : catchup_keys(replication->revocations));
+    replication->reads_again = false;
+    return OK;
+}
+
+/* --- following -----------------------------------------------------------------------------------------------------
+ */
+
+static struct err follow(struct replication *replication)
+{
+    struct cache *cache = replication->cache;
+    size_t count = 0;
+    if (!replication->position.text[0] || replication->generation != cache->ops->generation(cache))
+        TRY(resync(replication));
+    TRY(prove(replication));
+    struct err err = read_items(replication, LISTEN_MS, &count);
+    if (err.code == ERR_NOT_FOUND)
+        add_gap(replication, "the log has lost the place where this instance stood");
+    TRY(err);
+    if (replication->reads_again)
+        TRY(read_again(replication));
+    if (count < BATCH && replication->generation == cache->ops->generation(cache))
+        now_known(replication);
+    return OK;
+}
+
+/* Under the lock. */
+static void pause_for(struct replication *replication, int64_t ms)
+{
+    int64_t until_ns = clock_ns() + ms * 1000000;
+    while (!replication->stopping && condition_wait_until(&replication->changed, &replication->lock, until_ns))
+        ;
+}
+
+static int64_t pause_after(unsigned failures)
+{
+    int64_t ms = PAUSE_MS;
+    for (unsigned i = 1; i < failures && ms < PAUSE_MAX_MS; i++)
+        ms *= 2;
+    return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
+}
+
+static void *run(void *arg)
+{
+    struct replication *replication = arg;
+    unsigned failures = 0; /* in a row */
+    pthread_setname_np(pthread_self(), "revocations");
+    pthread_mutex_lock(&replication->lock);
+    while (!replication->stopping) {
+        pthread_mutex_unlock(&replication->lock);
+        struct err err = follow(replication);
+        failures = err.code ? failures + 1 : 0;
+        /* a gap, or servers met for the first time: once more at once */
+        bool again = (err.code == ERR_NOT_FOUND || err.code == ERR_CONFLICT) && failures <= AT_ONCE_MAX;
+        if (err.code && !again)
+            no_longer_known(replication, err.why);
+        pthread_mutex_lock(&replication->lock);
+        if (!again && !replication->has_tried) {
+            replication->has_tried = true;
+            pthread_cond_broadcast(&replication->changed);
+        }
+        if (err.code && !again)
+            pause_for(replication, pause_after(failures));
+    }
+    pthread_mutex_unlock(&replication->lock);
+    return NULL;
+}
+
+/* --- life ----------------------------------------------------------------------------------------------------------
+ */
+
+static void release(struct replication *replication)
+{
+    restorer_close(replication->restorer);
+    pthread_cond_destroy(&replication->changed);
+    pthread_mutex_destroy(&replication->lock);
+    free(replication);
+}
+
+struct err replication_open(struct revocations *revocations, struct replication **out)
+{
+    struct replication *replication = mem_alloc(sizeof *replication);
+    *replication = (struct replication){ .revocations = revocations, .cache = revocations->cache };
+    uint64_t name;
+    random_bytes(&name, sizeof name);
+    snprintf(replication->name, sizeof replication->name, "%016llx", (unsigned long long)name);
+    atomic_store(&revocations->cache_ok, false);
+    lease_begin(revocations);
+    pthread_mutex_init(&replication->lock, NULL);
+    condition_init(&replication->changed);
+    struct err err = restorer_open(revocations, replication->name, &replication->restorer);
+    if (!err.code && pthread_create(&replication->thread, NULL, run, replication) != 0)
+        err = failed(ERR_INTERNAL, "the thread that follows revocations could not be started");
+    if (err.code) {
+        release(replication);
+        return err;
+    }
+    *out = replication;
+    return OK;
+}
+
+void replication_close(struct replication *replication)
+{
+    if (!replication)
+        return;
+    pthread_mutex_lock(&replication->lock);
+    replication->stopping = true;
+    pthread_cond_broadcast(&replication->changed);
+    pthread_mutex_unlock(&replication->lock);
+    pthread_join(replication->thread, NULL);
+    release(replication);
+}
+
+void replication_wait(struct replication *replication)
+{
+    pthread_mutex_lock(&replication->lock);
+    while (!replication->has_tried && !replication->stopping)
+        pthread_cond_wait(&replication->changed, &replication->lock);
+    pthread_mutex_unlock(&replication->lock);
+}
+
+uint64_t replication_epoch(const struct revocations *revocations)
+{
+    uint64_t generation = revocations->cache->ops->generation(revocations->cache);
+    return 1 + generation + (revocations->replication ? atomic_load(&revocations->replication->gaps) : 0);
+}

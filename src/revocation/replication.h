@@ -1,0 +1,42 @@
+/* revocation/replication.h: revocations of all instances, by way of the shared cache (REDIS_URL). Two things lie there:
+ * `revoked:<sha256 hex>` -> reason for each revoked token as long as it matters, which other agents read too, with
+ * the same of rules in keys of their own; and a log of what was revoked lately, which every instance follows on a
+ * thread of its own. */
+#ifndef REVOCATION_REPLICATION_H
+#define REVOCATION_REPLICATION_H
+
+#include "base/mem.h"
+
+struct record;
+struct revocations;
+struct verified;
+
+struct replication;
+/* Starts to follow; a lease (lease.h) is the result. */
+MUST_USE struct err replication_open(struct revocations *revocations, struct replication **out);
+void replication_close(struct replication *replication); /* NULL allowed */
+/* Until all revocations are known, or it is clear that Redis can't be reached now. */
+void replication_wait(struct replication *replication);
+
+/* announce.c: a revocation, before its record is handed to the group commit: in the shared cache, when it returns OK.
+ * May wait. *announced is for replication_confirm(). Nothing to do, and OK, without a shared cache. */
+MUST_USE struct err replication_announce(struct revocations *revocations, const struct record *record,
+                                         uint64_t *announced);
+
+/* announce.c: when the record is durable, before anybody is told that it is: ERR_UNAVAILABLE when Redis may have lost
+ * what was announced since. A command announces it once more, and may wait. */
+MUST_USE struct err replication_confirm(struct revocations *revocations, uint64_t announced,
+                                        const struct record *records);
+
+/* announce.c: asks the shared cache itself, where nobody follows it (a command, not a server). May wait.
+ * ERR_TOKEN_REVOKED. Nothing to do, and OK, without a shared cache. */
+MUST_USE struct err replication_ask(struct revocations *revocations, struct verified *entry);
+
+/* What the parts share. The log's name. What grows with each event after which Redis may lack something; never 0, which
+ * says that nothing was announced. Puts back what Redis lacks of the store, and tells the others, by the
+ * name of this instance; may wait. */
+extern const struct str replication_log;
+uint64_t replication_epoch(const struct revocations *revocations);
+MUST_USE struct err replication_restore(struct revocations *revocations, const char *name);
+
+#endif

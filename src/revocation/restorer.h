@@ -1,0 +1,18 @@
+/* revocation/restorer.h: compares the shared cache's keys with what is known here, on a thread of its own, and puts
+ * back what it has lost; for replication.c. All of them when it is woken, else some each second. */
+#ifndef REVOCATION_RESTORER_H
+#define REVOCATION_RESTORER_H
+
+#include "base/err.h"
+
+struct revocations;
+
+struct restorer;
+/* `name` is this instance's, and must outlive it. */
+MUST_USE struct err restorer_open(struct revocations *revocations, const char *name, struct restorer **out);
+/* Once more from the beginning, soon; never waits. */
+void restorer_wake(struct restorer *restorer);
+/* Waits for a comparison that has begun, a few seconds at most. NULL allowed. */
+void restorer_close(struct restorer *restorer);
+
+#endif

@@ -1,0 +1,167 @@
+/* revocation/revocations.c: life, and the way of other rooms to the parts. */
+#include "revocation/revocations.h"
+#include "base/clock.h"
+#include "base/wall_clock.h"
+#include "observe/metrics.h"
+#include "revocation/catchup.h"
+#include "revocation/eviction.h"
+#include "revocation/feed.h"
+#include "revocation/inside.h"
+#include "revocation/lease.h"
+#include "revocation/replication.h"
+#include "revocation/rule.h"
+#include "revocation/store_follower.h"
+#include <stdlib.h>
+
+struct revocations *revocations_new(const struct settings *settings, struct store *store, struct cache *cache,
+                                    struct keyring *keyring)
+{
+    struct revocations *revocations = mem_alloc(sizeof *revocations);
+    *revocations = (struct revocations){ .settings = settings,
+                                         .store = store,
+                                         .cache = cache,
+                                         .keyring = keyring,
+                                         .revoked = revoked_new(store->ops->is_shared || cache),
+                                         .rules = rules_new(),
+                                         .catchup = catchup_new(),
+                                         .known_until_ms = INT64_MAX,
+                                         .cache_ok = true };
+    return revocations;
+}
+
+struct err revocations_follow(struct revocations *revocations)
+{
+    if (revocations->cache)
+        return replication_open(revocations, &revocations->replication);
+    if (revocations->store->ops->is_shared)
+        return store_follower_open(revocations, &revocations->store_follower);
+    return OK;
+}
+
+struct err revocations_read(struct revocations *revocations)
+{
+    if (revocations->replication) /* which reads all of the store by itself, unless Redis can't be reached */
+        replication_wait(revocations->replication);
+    return catchup_store(revocations);
+}
+
+void revocations_open_feed(struct revocations *revocations)
+{
+    revocations->feed = feed_new(revocations);
+}
+
+void revocations_close(struct revocations *revocations)
+{
+    if (!revocations)
+        return;
+    feed_free(revocations->feed);
+    replication_close(revocations->replication);
+    store_follower_close(revocations->store_follower);
+    catchup_free(revocations->catchup);
+    revoked_free(revocations->revoked);
+    rules_free(revocations->rules);
+    free(revocations);
+}
+
+/* --- refusing ---------------------------------------------------------------------------------------------------- */
+
+bool revocations_refuse(struct revocations *revocations, struct verified *entry)
+{
+    if (revoked_has(revocations->revoked, entry->hash) ||
+        (entry->has_parent && revoked_has(revocations->revoked, entry->parent)))
+        return true;
+    if (!rule_refuses(revocations->rules, entry))
+        return false;
+    metrics_count(COUNT_RULE_REFUSALS, 1);
+    return true;
+}
+
+struct err revocations_check_elsewhere(struct revocations *revocations, struct verified *entry)
+{
+    if (!lease_is_needed(revocations))
+        return replication_ask(revocations, entry);
+    return lease_holds(revocations)
+               ? OK
+               : failed(ERR_UNAVAILABLE, "revocations of other instances can't be known now; try again");
+}
+
+bool revocations_refuse_new(struct revocations *revocations, const struct claims *claims)
+{
+    return rule_refuses_new(revocations->rules, claims);
+}
+
+bool revocations_clock_is_behind(struct revocations *revocations, int64_t now_s)
+{
+    return rules_latest(revocations->rules) > now_s;
+}
+
+int64_t revocations_after_all(struct revocations *revocations)
+{
+    return rules_last_expiry(revocations->rules) + 1;
+}
+
+/* --- revoking ---------------------------------------------------------------------------------------------------- */
+
+static struct err make_rule(struct rules *rules, struct record *record)
+{
+    int64_t before, expires_at;
+    if (rules_count(rules) >= RULES_MAX && !rules_find(rules, record->token_hash, &before, &expires_at)) {
+        metrics_count(COUNT_RULES_FULL, 1);
+        return failed(ERR_UNAVAILABLE, "there are too many rules; they end with the tokens that they revoke");
+    }
+    record->expires_at = rules_make(rules, record->token_hash, record->revokes, record->before, record->expires_at);
+    return OK;
+}
+
+struct err revocations_make(struct revocations *revocations, struct record *record, uint64_t *announced)
+{
+    if (record->revokes == REVOKED_TOKEN)
+        revoked_add(revocations->revoked, record->token_hash, record->expires_at);
+    else
+        TRY(make_rule(revocations->rules, record));
+    return replication_announce(revocations, record, announced);
+}
+
+struct err revocations_confirm(struct revocations *revocations, uint64_t announced, const struct record *records)
+{
+    return announced ? replication_confirm(revocations, announced, records) : OK;
+}
+
+/* --- for housekeeping -------------------------------------------------------------------------------------------- */
+
+struct err revocations_round(struct revocations *revocations)
+{
+    return revocations->store_follower ? OK : catchup_store(revocations); /* else that does it */
+}
+
+void revocations_purge(struct revocations *revocations, int64_t now_s)
+{
+    revoked_purge(revocations->revoked, wall_clock_by_all_s(now_s));
+    rules_purge(revocations->rules, wall_clock_by_all_s(now_s));
+}
+
+/* --- telling ----------------------------------------------------------------------------------------------------- */
+
+struct revocations_state revocations_state(struct revocations *revocations)
+{
+    return (struct revocations_state){
+        .follows = revocations->replication || revocations->store_follower,
+        .follows_cache = revocations->replication != NULL,
+        .is_known = lease_holds(revocations),
+        .staleness_s = lease_staleness_s(revocations),
+        .cache_ok = atomic_load(&revocations->cache_ok),
+        .evicts = atomic_load(&revocations->cache_evicts) ? eviction_why : NULL,
+        .tokens = revoked_count(revocations->revoked),
+        .rules = rules_count(revocations->rules),
+    };
+}
+
+size_t revocations_bytes(struct revocations *revocations)
+{
+    return revoked_bytes(revocations->revoked) + rules_bytes(revocations->rules);
+}
+
+struct feed *revocations_feed(const struct revocations *revocations)
+{
+    return revocations->feed;
+}

@@ -1,0 +1,80 @@
+/* revocation/rule.c: what a rule is about, and whether it refuses a token. */
+#include "revocation/rule.h"
+#include "jose/jws.h"
+#include "revocation/rules.h"
+
+/* How far the hashes of a verified token are: whoever comes first makes them, and nobody waits for that. */
+enum { HASHES_NONE, HASHES_UNDER_WAY, HASHES_READY };
+
+static const struct str prefixes[REVOCATION_KINDS] = { [REVOKED_SUBJECT] = { "sub:", 4 },
+                                                       [REVOKED_CLIENT] = { "client_id:", 10 },
+                                                       [REVOKED_SESSION] = { "sid:", 4 },
+                                                       [REVOKED_ALL] = { "all:", 4 } };
+
+void rule_hash(enum revocation_kind kind, struct str value, unsigned char out[32])
+{
+    const struct str parts[] = { prefixes[kind], value };
+    sha256_parts(parts, kind == REVOKED_ALL ? 1 : 2, out);
+}
+
+void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][32])
+{
+    const struct {
+        enum revocation_kind kind;
+        struct str value; /* at == NULL: there is no such claim; then the rule about all, which does no harm twice */
+    } about[VERIFIED_RULES] = {
+        { REVOKED_SUBJECT, claims->sub },
+        { REVOKED_CLIENT, claims_owner(claims) },
+        { REVOKED_SESSION, claims->sid },
+        [RULE_OF_ALL] = { REVOKED_ALL, { 0, 0 } },
+        { REVOKED_CLIENT, claims->parent_client_id },
+        { REVOKED_SUBJECT, claims->parent_client_id },
+    };
+    rule_hash(REVOKED_ALL, (struct str){ 0, 0 }, out[RULE_OF_ALL]);
+    for (size_t i = 0; i < VERIFIED_RULES; i++) {
+        if (about[i].value.at)
+            rule_hash(about[i].kind, about[i].value, out[i]);
+        else
+            memmove(out[i], out[RULE_OF_ALL], sizeof out[i]);
+    }
+}
+
+/* Whether a rule that is known here is about the token, or about the one that it was issued with. */
+static bool are_covering(struct rules *rules, const unsigned char (*hashes)[32], const struct claims *claims)
+{
+    return rules_cover(rules, hashes, RULES_OF_TOKEN, claims->iat, claims->issued_after) ||
+           (claims->parent_hash.at &&
+            rules_cover(rules, hashes + RULE_OF_ALL, RULES_OF_PARENT, claims->parent_iat, claims->issued_after));
+}
+
+const unsigned char (*rule_hashes_of(struct verified *entry, unsigned char room[VERIFIED_RULES][32]))[32]
+{
+    unsigned state = __atomic_load_n(&entry->rule_state, __ATOMIC_ACQUIRE), none = HASHES_NONE;
+    if (state == HASHES_READY)
+        return (const unsigned char(*)[32])entry->rule_hashes;
+    if (state == HASHES_NONE && __atomic_compare_exchange_n(&entry->rule_state, &none, HASHES_UNDER_WAY, false,
+                                                            __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        rule_hashes(&entry->claims, entry->rule_hashes);
+        __atomic_store_n(&entry->rule_state, HASHES_READY, __ATOMIC_RELEASE);
+        return (const unsigned char(*)[32])entry->rule_hashes;
+    }
+    rule_hashes(&entry->claims, room);
+    return (const unsigned char(*)[32])room;
+}
+
+bool rule_refuses(struct rules *rules, struct verified *entry)
+{
+    unsigned char room[VERIFIED_RULES][32];
+    if (rules_count(rules) == 0)
+        return false;
+    return are_covering(rules, rule_hashes_of(entry, room), &entry->claims);
+}
+
+bool rule_refuses_new(struct rules *rules, const struct claims *claims)
+{
+    unsigned char hashes[VERIFIED_RULES][32];
+    if (rules_count(rules) == 0)
+        return false;
+    rule_hashes(claims, hashes);
+    return are_covering(rules, (const unsigned char(*)[32])hashes, claims);
+}

@@ -1,0 +1,98 @@
+/* revocation/store_follower.c: the store is read on each second, or four times in a lease when that is shorter. A
+ * thread of its own, since housekeeping may be busy with keys for longer than a lease. One failure ends nothing: the
+ * lease goes on until its end, and another try may come before. */
+#include "revocation/store_follower.h"
+#include "base/clock.h"
+#include "base/condition.h"
+#include "observe/log.h"
+#include "revocation/catchup.h"
+#include "revocation/inside.h"
+#include "revocation/lease.h"
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { INTERVAL_MS = 1000, TRIES_A_LEASE = 4 };
+
+struct store_follower {
+    struct revocations *revocations;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool stopping; /* under the lock */
+    bool is_known; /* what was logged last */
+};
+
+static void tell(struct store_follower *follower)
+{
+    struct revocations *revocations = follower->revocations;
+    bool is_known = clock_ms() <= atomic_load(&revocations->known_until_ms);
+    if (is_known == follower->is_known)
+        return;
+    follower->is_known = is_known;
+    if (is_known)
+        LOG(LOG_INFO, "revocations_current", LOG_INT("entries", (int64_t)revoked_count(revocations->revoked)),
+            LOG_INT("rules", (int64_t)rules_count(revocations->rules)));
+    else
+        LOG(LOG_ERROR, "revocations_unknown", LOG_TEXT_("why", "the store could not be read for the length of a lease"),
+            LOG_TEXT_("policy", revocations->settings->revocation_policy == POLICY_STRICT ? "strict" : "bounded"));
+}
+
+/* Under the lock. */
+static void pause_until(struct store_follower *follower, int64_t at_ms)
+{
+    while (!follower->stopping && condition_wait_until(&follower->ended, &follower->lock, at_ms * 1000000))
+        ;
+}
+
+static void *run(void *arg)
+{
+    struct store_follower *follower = arg;
+    int64_t share_ms = lease_ms(follower->revocations) / TRIES_A_LEASE;
+    pthread_setname_np(pthread_self(), "revocations");
+    pthread_mutex_lock(&follower->lock);
+    while (!follower->stopping) {
+        pthread_mutex_unlock(&follower->lock);
+        int64_t began_ms = clock_ms();
+        if (!catchup_store(follower->revocations).code)
+            lease_renew(follower->revocations, began_ms);
+        tell(follower);
+        pthread_mutex_lock(&follower->lock);
+        pause_until(follower, clock_ms() + (share_ms < INTERVAL_MS ? share_ms : INTERVAL_MS));
+    }
+    pthread_mutex_unlock(&follower->lock);
+    return NULL;
+}
+
+static void release(struct store_follower *follower)
+{
+    pthread_cond_destroy(&follower->ended);
+    pthread_mutex_destroy(&follower->lock);
+    free(follower);
+}
+
+struct err store_follower_open(struct revocations *revocations, struct store_follower **out)
+{
+    struct store_follower *follower = mem_alloc(sizeof *follower);
+    *follower = (struct store_follower){ .revocations = revocations };
+    lease_begin(revocations);
+    pthread_mutex_init(&follower->lock, NULL);
+    condition_init(&follower->ended);
+    if (pthread_create(&follower->thread, NULL, run, follower) != 0) {
+        release(follower);
+        return failed(ERR_INTERNAL, "the thread that follows revocations could not be started");
+    }
+    *out = follower;
+    return OK;
+}
+
+void store_follower_close(struct store_follower *follower)
+{
+    if (!follower)
+        return;
+    pthread_mutex_lock(&follower->lock);
+    follower->stopping = true;
+    pthread_cond_signal(&follower->ended);
+    pthread_mutex_unlock(&follower->lock);
+    pthread_join(follower->thread, NULL);
+    release(follower);
+}

@@ -1,0 +1,16 @@
+/* revocation/store_follower.h: revocations of all instances, by way of the store that they share, where there is no
+ * shared cache to hear of them from. */
+#ifndef REVOCATION_STORE_FOLLOWER_H
+#define REVOCATION_STORE_FOLLOWER_H
+
+#include "base/err.h"
+
+struct revocations;
+
+struct store_follower;
+/* Starts to follow, on a thread of its own. revocations->known_until_ms is the result (lease.h). */
+MUST_USE struct err store_follower_open(struct revocations *revocations, struct store_follower **out);
+/* Waits for a reading that has begun. NULL allowed. */
+void store_follower_close(struct store_follower *follower);
+
+#endif

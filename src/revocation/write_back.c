@@ -1,0 +1,121 @@
+/* revocation/write_back.c: revocations as records again. Memory doesn't know why a token was revoked, nor of which kind
+ * it was; so a row of either kind is marked, and the reason is no more than that it was revoked. Whoever else is at it
+ * records the same, which changes nothing. */
+#include "revocation/write_back.h"
+#include "base/wall_clock.h"
+#include "observe/log.h"
+#include "revocation/inside.h"
+#include "revocation/rule.h"
+#include "revocation/tally.h"
+#include "store/batch.h"
+
+enum { BATCH = 500, TOKEN_ROWS = 2 };
+
+static struct record record_of(int64_t now_s, const unsigned char hash[32], int64_t expires_at)
+{
+    struct record record = { .kind = RECORD_REVOCATION,
+                             .issued_at = now_s,
+                             .expires_at = expires_at,
+                             .token_expires_at = expires_at,
+                             .reason = STR("revoked"),
+                             .revoked_by = STR("token-service") };
+    memcpy(record.token_hash, hash, sizeof record.token_hash);
+    return record;
+}
+
+/* Two records a token: one for a row of either kind. */
+static struct err write_tokens(struct revocations *revocations, const struct revoked_token *lacking, size_t count,
+                               int64_t now_s)
+{
+    static const enum token_kind kinds[TOKEN_ROWS] = { TOKEN_ACCESS, TOKEN_REFRESH };
+    AUTO(arena_release) struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct record *records = arena_alloc(&arena, TOKEN_ROWS * count * sizeof *records);
+    const struct record **lists = arena_alloc(&arena, count * sizeof(const struct record *));
+    for (size_t i = 0; i < count; i++) {
+        struct record *pair = &records[TOKEN_ROWS * i];
+        for (size_t k = 0; k < TOKEN_ROWS; k++) {
+            pair[k] = record_of(now_s, lacking[i].hash, lacking[i].expires_at);
+            pair[k].token_kind = kinds[k];
+        }
+        pair[0].next = &pair[1];
+        lists[i] = pair;
+    }
+    return batch_record_all(revocations->store, lists, count);
+}
+
+static struct err write_back_tokens(struct revocations *revocations, const struct tally *stored, int64_t now_s,
+                                    size_t *written)
+{
+    struct revoked_token page[BATCH];
+    struct revoked_cursor cursor = { 0, 0 };
+    for (size_t count;
+         (count = revoked_list(revocations->revoked, &cursor, wall_clock_by_all_s(now_s), page, BATCH)) > 0;) {
+        size_t lacking = 0;
+        for (size_t i = 0; i < count; i++)
+            if (!tally_holds(stored, page[i].hash, page[i].expires_at))
+                page[lacking++] = page[i];
+        if (lacking > 0)
+            TRY(write_tokens(revocations, page, lacking, now_s));
+        *written += lacking;
+    }
+    return OK;
+}
+
+/* --- rules ------------------------------------------------------------------------------------------------------- */
+
+/* Whom a rule is about, a store has to know. One that only Redis has told of says that nowhere, but of all; whoever
+ * made it knows it, and records it. */
+static bool name_kind(struct rule *rule)
+{
+    unsigned char all[32];
+    rule_hash(REVOKED_ALL, STR(""), all);
+    if (rule->kind == 0 && memcmp(rule->hash, all, sizeof all) == 0)
+        rule->kind = REVOKED_ALL;
+    return rule->kind != 0;
+}
+
+static struct err write_rules(struct revocations *revocations, const struct rule *lacking, size_t count, int64_t now_s)
+{
+    struct record records[BATCH];
+    const struct record *lists[BATCH];
+    for (size_t i = 0; i < count; i++) {
+        records[i] = record_of(now_s, lacking[i].hash, lacking[i].expires_at);
+        records[i].revokes = (enum revocation_kind)lacking[i].kind;
+        records[i].before = lacking[i].before;
+        records[i].target = STR("");
+        lists[i] = &records[i];
+    }
+    return batch_record_all(revocations->store, lists, count);
+}
+
+static struct err write_back_rules(struct revocations *revocations, struct rules *stored, int64_t now_s,
+                                   size_t *written)
+{
+    struct rule page[BATCH];
+    size_t cursor = 0, unknown = 0;
+    for (size_t count;
+         (count = rules_list(revocations->rules, &cursor, wall_clock_by_all_s(now_s), page, BATCH)) > 0;) {
+        size_t lacking = 0;
+        for (size_t i = 0; i < count; i++) {
+            bool is_known = name_kind(&page[i]);
+            unknown += !is_known;
+            if (is_known && !rules_hold(stored, page[i].hash, page[i].before, page[i].expires_at))
+                page[lacking++] = page[i];
+        }
+        if (lacking > 0)
+            TRY(write_rules(revocations, page, lacking, now_s));
+        *written += lacking;
+    }
+    if (unknown > 0)
+        LOG(LOG_WARN, "rules_of_unknown_kind", LOG_INT("entries", (int64_t)unknown),
+            LOG_TEXT_("why", "they are in force here; whoever made them must write them back"));
+    return OK;
+}
+
+struct err write_back(struct revocations *revocations, const struct tally *tokens, struct rules *rules, int64_t now_s,
+                      size_t *written)
+{
+    TRY(write_back_tokens(revocations, tokens, now_s, written));
+    return write_back_rules(revocations, rules, now_s, written);
+}
