@@ -1,17 +1,26 @@
 /* app.c: the start-up list, read from top to bottom; app_close() is the same list backwards. */
 #include "app.h"
+#include "aws/kms.h"
 #include "cache/cache.h"
+#include "cache/uses.h"
+#include "cache/verified.h"
 #include "http/listen.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "jose/private_memory.h"
+#include "keys/keyring.h"
+#include "keys/rotation.h"
+#include "keys/signer.h"
 #include "observe/log.h"
 #include "revocation/revocations.h"
 #include "service/clients.h"
 #include "service/clock_check.h"
 #include "service/failures.h"
+#include "service/housekeeping.h"
+#include "store/commit.h"
 #include "store/data_dir.h"
 #include "store/migration.h"
+#include "store/store.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -109,11 +118,16 @@ struct err app_migrate(const struct app *app, bool down)
     return store_migrate(&app->settings, app_migration(down));
 }
 
+struct err app_check_settings(struct app *app)
+{
+    return lifecycle_check(&app->arena, &app->settings);
+}
+
 struct err app_open_signer(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct service *service = &app->service;
-    TRY(lifecycle_check(&app->arena, settings));
+    TRY(app_check_settings(app));
     TRY(app_open_store(app));
     TRY(choose_signer(app));
     service->rotation = rotation_new(service->store, service->signer, settings);

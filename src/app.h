@@ -2,7 +2,12 @@
 #ifndef APP_H
 #define APP_H
 
-#include "service/housekeeping.h"
+#include "base/settings.h"
+#include "service/service.h"
+
+struct cache;
+struct housekeeping;
+struct kms;
 
 struct app {
     struct settings settings;
@@ -19,6 +24,8 @@ struct app {
 
 /* First of all, in every command: keeps private keys out of core dumps and of the ordinary heap. */
 void app_prepare(void);
+/* Whether the settings fit one another; opens nothing. */
+MUST_USE struct err app_check_settings(struct app *app);
 /* Opens the store alone: what managing clients needs. app->settings is filled by the caller and stays the caller's. */
 MUST_USE struct err app_open_store(struct app *app);
 /* The same for a command that only looks: makes no directory, no store, no key. A store that isn't there yet is an

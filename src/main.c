@@ -48,7 +48,7 @@ static int command_serve(int argc, char **argv)
     int code = EXIT_OK;
     settings_warn_unknown(stderr);
     if (check_only) {
-        code = report(lifecycle_check(&app.arena, &app.settings));
+        code = report(app_check_settings(&app));
         if (code == EXIT_OK)
             settings_print_values(&app.settings, stdout);
         app_close(&app);

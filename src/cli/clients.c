@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "jose/b64.h"
 #include "jose/jws.h"
+#include "store/store.h"
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>

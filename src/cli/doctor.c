@@ -1,11 +1,16 @@
 /* cli/doctor.c: token-service doctor: tries every part that serving needs, and says of each whether it works. It makes
  * nothing: no directory, no file, no key. (What it leaves is a counter that is one higher, in a store that takes
  * writes.) */
+#include "base/json.h"
+#include "cache/cache.h"
 #include "cli/cli.h"
+#include "keys/lifecycle.h"
+#include "keys/signer.h"
 #include "observe/log.h"
 #include "revocation/eviction.h"
 #include "service/clock_check.h"
 #include "service/clock_step.h"
+#include "store/store.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>

@@ -2,7 +2,10 @@
  */
 #include "base/json.h"
 #include "cli/cli.h"
+#include "keys/keyring.h"
+#include "keys/rotation.h"
 #include "observe/log.h"
+#include "store/store.h"
 #include <stdio.h>
 #include <time.h>
 

@@ -1,6 +1,8 @@
 /* cli/options.c: what all commands share: reading arguments, calling the service from within, reporting. */
 #include "cli/cli.h"
 #include "observe/log.h"
+#include "service/message.h"
+#include "service/service.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,13 +93,9 @@ int local_call(struct app *app, struct arena *arena, const char *path, struct st
                                      .id = STR("command-line") };
     struct response response;
     (void)service_answer(&app->service, &request, true, &response);
-    if (response.records) {
-        struct err err = commit_wait(app->service.commit, response.records);
-        if (!err.code)
-            err = service_committed(&app->service, &response);
-        if (err.code)
-            response_fail(&response, arena, err);
-    }
+    struct err err = service_record_wait(&app->service, &response);
+    if (err.code)
+        response_fail(&response, arena, err);
     *answer = buf_str(&response.body);
     return response.status;
 }

@@ -2,8 +2,10 @@
  * record, from there to the group commit. */
 #include "http/dispatch.h"
 #include "base/clock.h"
+#include "base/settings.h"
 #include "http/peer.h"
 #include "observe/log.h"
+#include "service/service.h"
 #include <errno.h>
 #include <time.h>
 #include <unistd.h>
@@ -125,12 +127,10 @@ static void hand_back(struct exchange *exchange)
     atomic_fetch_sub(&loop->waking, 1);
 }
 
-/* On the commit thread. */
-static void committed(struct commit_item *item, struct err failure)
+/* On a worker, or the commit thread. */
+static void recorded(void *context, struct err failure)
 {
-    struct exchange *exchange = (void *)((char *)item - offsetof(struct exchange, item));
-    if (!failure.code)
-        failure = service_committed(exchange->loop->options.service, &exchange->response);
+    struct exchange *exchange = context;
     if (failure.code)
         response_fail(&exchange->response, &exchange->arena, failure);
     hand_back(exchange);
@@ -142,14 +142,8 @@ static void work(struct job *job)
     struct exchange *exchange = (void *)job;
     struct service *service = exchange->loop->options.service;
     (void)service_answer(service, &exchange->request, true, &exchange->response);
-    if (exchange->response.records) {
-        exchange->item.records = exchange->response.records;
-        exchange->item.done = committed;
-        commit_submit(service->commit, &exchange->item);
-    } else {
-        hand_back(exchange);
-    }
-    commit_expect(service->commit, -1);
+    service_record(service, &exchange->request, &exchange->response, recorded, exchange);
+    service_expect(service, -1);
 }
 
 void dispatch(struct loop *loop, struct exchange *exchange)
@@ -164,10 +158,10 @@ void dispatch(struct loop *loop, struct exchange *exchange)
     }
     connection_enter(&loop->connections, exchange->connection, PHASE_WORKING);
     exchange->job.run = work;
-    commit_expect(service->commit, 1);
+    service_expect(service, 1);
     if (workers_submit(loop->options.workers, &exchange->job, needs == ERR_NEEDS_LOOKUP))
         return;
-    commit_expect(service->commit, -1);
+    service_expect(service, -1);
     metrics_count(COUNT_QUEUE_FULL, 1);
     exchange->response.retry_after_s = service_retry_after_s(service);
     response_fail(&exchange->response, &exchange->arena,

@@ -7,7 +7,7 @@
 #include "http/connections.h"
 #include "http/head.h"
 #include "http/workers.h"
-#include "service/service.h"
+#include "service/message.h"
 #include "wire/chunks.h"
 
 enum { EXCHANGE_ROOM = 15 * 1024, BODY_IN_PLACE_MAX = 8 * 1024 };
@@ -15,9 +15,8 @@ enum { EXCHANGE_ROOM = 15 * 1024, BODY_IN_PLACE_MAX = 8 * 1024 };
 struct loop;
 
 struct exchange {
-    struct job job;          /* for the workers; first, so that a job is its exchange */
-    struct commit_item item; /* for the group commit */
-    struct exchange *next;   /* in the list where it waits: spare, or answered */
+    struct job job;        /* for the workers; first, so that a job is its exchange */
+    struct exchange *next; /* in the list where it waits: spare, or answered */
     struct loop *loop;
     struct connection *connection;
     struct head head;

@@ -2,8 +2,10 @@
 #include "http/loop.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/settings.h"
 #include "http/advance.h"
 #include "http/dispatch.h"
+#include "service/service.h"
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -45,7 +47,7 @@ static void add_connection(struct loop *loop, int fd, const struct sockaddr *add
     struct epoll_event event = { .events = LOOP_CONNECTION_EVENTS, .data.ptr = connection };
     if (!connection)
         return;
-    atomic_fetch_add_explicit(&loop->options.service->connections, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&loop->options.service->state.connections, 1, memory_order_relaxed);
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event); /* what is there already counts as an edge */
 }
 
@@ -104,7 +106,7 @@ void loop_close_connection(struct loop *loop, struct connection *connection)
     if (connection->exchange)
         exchange_give_back(&loop->pool, connection->exchange);
     connection_remove(&loop->connections, connection);
-    atomic_fetch_sub_explicit(&loop->options.service->connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&loop->options.service->state.connections, 1, memory_order_relaxed);
 }
 
 /* --- turns ------------------------------------------------------------------------------------------------------- */
@@ -145,7 +147,7 @@ static void cut_overdue(struct loop *loop, bool idle_too)
 static void gather(struct loop *loop)
 {
     const struct timespec moment = { .tv_nsec = GATHER_NS };
-    const atomic_size_t *waiting = &loop->options.service->jobs_waiting;
+    const atomic_size_t *waiting = &loop->options.service->state.jobs_waiting;
     if (atomic_load_explicit(waiting, memory_order_relaxed) < GATHER_JOBS || clock_coarse_ms() < loop->gather_from_ms)
         return;
     nanosleep(&moment, NULL);
@@ -193,14 +195,14 @@ static void tell_memory(struct loop *loop)
     const size_t bytes = loop->pool.bytes;
     if (bytes == loop->told_bytes)
         return;
-    atomic_fetch_add_explicit(&service->request_bytes, bytes - loop->told_bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&service->state.request_bytes, bytes - loop->told_bytes, memory_order_relaxed);
     loop->told_bytes = bytes;
     if (bytes > loop->peak_bytes)
         loop->peak_bytes = bytes;
     if (loop->peak_bytes < FLOOD_BYTES || bytes > loop->peak_bytes / 4)
         return;
     loop->peak_bytes = bytes;
-    atomic_store_explicit(&service->flood_is_over, true, memory_order_relaxed);
+    atomic_store_explicit(&service->state.flood_is_over, true, memory_order_relaxed);
 }
 
 static void run_turn(struct loop *loop, int wait_ms)

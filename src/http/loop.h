@@ -11,7 +11,8 @@
 #include "http/listen.h"
 #include "http/tls.h"
 #include "http/workers.h"
-#include "service/service.h"
+
+struct service;
 
 struct loop_options {
     struct service *service;

@@ -2,12 +2,14 @@
 #include "http/server.h"
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/settings.h"
 #include "http/descriptors.h"
 #include "http/listen.h"
 #include "http/loop.h"
 #include "http/tls.h"
 #include "http/workers.h"
 #include "observe/log.h"
+#include "service/service.h"
 #include <stdlib.h>
 #include <time.h>
 
@@ -54,7 +56,7 @@ static struct err start_all(struct server *server, int *port)
     if (fault) /* the settings were checked */
         return failed(ERR_INTERNAL, fault);
     TRY(tls_open(settings->tls_cert, settings->tls_key, &server->tls));
-    TRY(workers_open((size_t)settings->workers, (size_t)settings->queue, &server->service->jobs_waiting,
+    TRY(workers_open((size_t)settings->workers, (size_t)settings->queue, &server->service->state.jobs_waiting,
                      &server->workers));
     TRY(listen_open(settings->listen, server->count, listeners, port));
     return start_loops(server, listeners);
@@ -84,7 +86,7 @@ void server_look(struct server *server)
     const struct tls_validity validity = tls_validity(server->tls);
     const char *complaint = tls_complaint(validity, (int64_t)time(NULL));
     const bool is_new = complaint != server->complained || clock_ms() - server->complained_ms >= DAY_MS;
-    atomic_store(&server->service->tls_expires_at, validity.until);
+    atomic_store(&server->service->state.tls_expires_at, validity.until);
     if (complaint && is_new) {
         LOG(LOG_WARN, "tls_certificate", LOG_TEXT_("why", complaint), LOG_INT("valid_from", validity.from),
             LOG_INT("valid_until", validity.until), LOG_TEXT_("file", server->service->settings->tls_cert));
@@ -106,7 +108,7 @@ void server_close(struct server *server)
 {
     if (!server)
         return;
-    atomic_store(&server->service->draining, true);
+    atomic_store(&server->service->state.draining, true);
     atomic_store(&server->stopping, true);
     for (size_t i = 0; i < server->started; i++)
         loop_join(server->loops[i]);

@@ -2,7 +2,9 @@
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
-#include "service/service.h"
+#include "base/err.h"
+
+struct service;
 
 struct server;
 

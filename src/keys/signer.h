@@ -4,13 +4,13 @@
 #ifndef KEYS_SIGNER_H
 #define KEYS_SIGNER_H
 
-#include "aws/kms.h"
 #include "jose/jws.h"
 #include "store/store.h"
 
 /* Who goes first when signatures are scarce (KMS's quota). */
 enum sign_priority { SIGN_INTERACTIVE, SIGN_CLIENT_CREDENTIALS, SIGN_BACKGROUND };
 
+struct kms;
 struct signer;
 struct signer_ops {
     const char *name; /* "local", "kms", "envelope" */

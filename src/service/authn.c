@@ -1,11 +1,15 @@
 /* service/authn.c: who calls, and what it may do. */
 #include "service/authn.h"
 #include "base/clock.h"
+#include "base/settings.h"
+#include "cache/verified.h"
 #include "jose/b64.h"
+#include "jose/jws.h"
 #include "service/authority.h"
 #include "service/clients.h"
 #include "service/failures.h"
 #include "service/verify.h"
+#include "store/store.h"
 
 /* Bytes of an encoded id and secret. An id of 255 bytes, each as three of a percent code, and base64 of that, is 1020;
  * the rest is for secrets of other issuers'. */

@@ -3,6 +3,7 @@
 #ifndef SERVICE_AUTHN_H
 #define SERVICE_AUTHN_H
 
+#include "service/call.h"
 #include "service/service.h"
 
 /* Fills call->caller. ERR_NEEDS_LOOKUP: memory can't tell, and call->may_wait is false. A wrong secret, an unknown,

@@ -1,5 +1,6 @@
 /* service/authority.c: a token beside its caller. */
 #include "service/authority.h"
+#include "jose/claims.h"
 #include "service/authn.h"
 
 /* The service's own scopes begin with one of these; whatever a later operation needs must as well. */

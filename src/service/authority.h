@@ -7,7 +7,10 @@
 #ifndef SERVICE_AUTHORITY_H
 #define SERVICE_AUTHORITY_H
 
-#include "service/service.h"
+#include "service/call.h"
+
+struct claims;
+struct claims_new;
 
 /* Whether a token speaks for its client itself: its sub is the client's id, and it names neither a session nor somebody
  * who acts for another. All others are users'. (So no user may have the id of a client as subject.) */

@@ -1,7 +1,11 @@
 /* service/custom_claims.c: each claim by its name, as a careless reader would take it. */
 #include "service/custom_claims.h"
+#include "base/settings.h"
+#include "jose/claims.h"
 #include "jose/fold.h"
 #include "service/authn.h"
+#include "service/call.h"
+#include "service/service.h"
 
 /* Beside those of TOKEN_PRIVILEGED_CLAIMS. `acr` and `amr` say how well somebody was authenticated. */
 static const struct str always_privileged = { "role,acr,amr", 12 };

@@ -3,7 +3,10 @@
 #ifndef SERVICE_CUSTOM_CLAIMS_H
 #define SERVICE_CUSTOM_CLAIMS_H
 
-#include "service/service.h"
+#include "base/err.h"
+
+struct call;
+struct json;
 
 /* `claims`: an object or NULL. ERR_INVALID_REQUEST with a sentence that names the claim; ERR_INSUFFICIENT_SCOPE for a
  * privileged one of a caller without token:issue:privileged. */

@@ -1,5 +1,9 @@
 /* service/discovery.c: what anyone may read of the service: its public keys (RFC 7517 section 5), and where its
  * documents are. */
+#include "base/settings.h"
+#include "keys/keyring.h"
+#include "service/call.h"
+#include "service/operations.h"
 #include "service/service.h"
 #include "wire/fields.h"
 

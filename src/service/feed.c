@@ -1,8 +1,11 @@
 /* service/feed.c: GET /revocations: a page of the revocation feed (revocation/feed.h). A loop answers from the pages
  * that are kept; a worker goes on where one has to be made or looked at again. */
+#include "base/settings.h"
 #include "revocation/feed.h"
 #include "revocation/feed_cache.h"
 #include "revocation/revocations.h"
+#include "service/call.h"
+#include "service/operations.h"
 #include "service/service.h"
 
 enum { TAIL_MAX_AGE_S = 1, CLOSED_MAX_AGE_S = 60 };

@@ -1,9 +1,14 @@
 /* service/health.c: GET /health/live, GET /health/ready, GET /metrics. They tell what housekeeping found last; nothing
  * here asks a dependency, so a probe never waits. */
+#include "base/settings.h"
+#include "keys/keyring.h"
 #include "revocation/feed.h"
 #include "revocation/revocations.h"
+#include "service/call.h"
 #include "service/clients.h"
+#include "service/operations.h"
 #include "service/service.h"
+#include "store/commit.h"
 
 enum { METRICS_MAX = 512 * 1024 };
 
@@ -38,7 +43,7 @@ static void write_kind(struct buf *body, struct str part, const char *kind, cons
 /* Only when the time of day was set while this instance ran: by how much it stepped last, and how far ahead it is. */
 static void write_clock(struct buf *body, struct service *service)
 {
-    int64_t step_s = atomic_load(&service->clock_step_s);
+    int64_t step_s = atomic_load(&service->state.clock_step_s);
     if (step_s == 0)
         return;
     json_write_name(body, STR("clock"));
@@ -46,7 +51,7 @@ static void write_clock(struct buf *body, struct service *service)
     json_write_name(body, STR("stepped_seconds"));
     buf_add_int(body, step_s);
     json_write_name(body, STR("ahead_seconds"));
-    buf_add_int(body, atomic_load(&service->clock_ahead_s));
+    buf_add_int(body, atomic_load(&service->state.clock_ahead_s));
     buf_add(body, STR("}"));
 }
 
@@ -70,12 +75,12 @@ bool may_see_inside(const struct call *call)
 struct err health_ready(struct call *call, struct response *response)
 {
     struct service *service = call->service;
-    bool store_ok = atomic_load(&service->store_ok), keys_ok = atomic_load(&service->keys_ok);
+    bool store_ok = atomic_load(&service->state.store_ok), keys_ok = atomic_load(&service->state.keys_ok);
     /* Redis, or the shared store, may be away for as long as the policy lets tokens be verified without it */
     const struct revocations_state revocations = revocations_state(service->revocations);
     bool is_strict = service->settings->revocation_policy == POLICY_STRICT;
     bool keeps = !is_strict || !revocations.evicts;
-    bool draining = atomic_load(&service->draining);
+    bool draining = atomic_load(&service->state.draining);
     bool ready = store_ok && keys_ok && revocations.is_known && keeps && !draining;
     response->cache_control = (struct str){ 0, 0 };
     response->status = ready ? 200 : 503;
@@ -96,8 +101,8 @@ struct err health_ready(struct call *call, struct response *response)
     write_clock(body, service);
     write_cache(body, revocations.evicts);
     bool inside = may_see_inside(call);
-    write_kind(body, STR("signer"), service->signer->ops->name, inside ? atomic_load(&service->keys_why) : NULL);
-    write_kind(body, STR("store"), service->store->ops->name, inside ? atomic_load(&service->store_why) : NULL);
+    write_kind(body, STR("signer"), service->signer->ops->name, inside ? atomic_load(&service->state.keys_why) : NULL);
+    write_kind(body, STR("store"), service->store->ops->name, inside ? atomic_load(&service->state.store_why) : NULL);
     buf_add(body, STR("}"));
     return OK;
 }
@@ -112,29 +117,29 @@ struct err publish_metrics(struct call *call, struct response *response)
     size_t count = 0;
 #define GAUGE(gauge_name, gauge_help, gauge_value)                                                                     \
     gauges[count++] = (struct gauge){ "token_service_" gauge_name, gauge_help, "", (double)(gauge_value) }
-    GAUGE("connections", "Open connections", atomic_load(&service->connections));
-    if (atomic_load(&service->tls_expires_at) != 0)
+    GAUGE("connections", "Open connections", atomic_load(&service->state.connections));
+    if (atomic_load(&service->state.tls_expires_at) != 0)
         GAUGE("tls_certificate_expiry_timestamp_seconds",
               "When the certificate that is served, or one of its chain, expires, in seconds since 1970",
-              atomic_load(&service->tls_expires_at));
+              atomic_load(&service->state.tls_expires_at));
     GAUGE("request_bytes", "Memory of the requests in hand: heads, bodies and answers, in bytes",
-          atomic_load(&service->request_bytes));
-    GAUGE("queue_depth", "Requests that wait for a worker", atomic_load(&service->jobs_waiting));
+          atomic_load(&service->state.request_bytes));
+    GAUGE("queue_depth", "Requests that wait for a worker", atomic_load(&service->state.jobs_waiting));
     GAUGE("commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));
     GAUGE("revocations", "Revoked tokens held in memory", revocations.tokens);
     GAUGE("revocation_rules", "Rules in force, each of which revokes more than one token", revocations.rules);
-    GAUGE("revoked_bytes", "Memory of the revoked tokens and of the rules, in bytes",
+    GAUGE("revocations_bytes", "Memory of the revoked tokens and of the rules, in bytes",
           revocations_bytes(service->revocations));
     GAUGE("feed_bytes", "Memory of the revocation feed's pages, in bytes",
           feed_bytes(revocations_feed(service->revocations)));
     GAUGE("clients_cached", "Clients held in memory", clients_count(service->clients));
-    GAUGE("store_up", "Whether the store answered last", atomic_load(&service->store_ok));
+    GAUGE("store_up", "Whether the store answered last", atomic_load(&service->state.store_ok));
     GAUGE("clock_ahead_seconds", "How far the time of day stepped ahead without being believed yet, in seconds",
-          atomic_load(&service->clock_ahead_s));
+          atomic_load(&service->state.clock_ahead_s));
     if (service->store->ops->now)
         GAUGE("clock_difference_seconds", "How far this machine's clock is ahead of the database's, in seconds",
-              (double)atomic_load(&service->clock_difference_ms) / 1000);
-    GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->keys_ok));
+              (double)atomic_load(&service->state.clock_difference_ms) / 1000);
+    GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->state.keys_ok));
     if (revocations.follows_cache) {
         GAUGE("cache_up", "Whether Redis answered last", revocations.cache_ok);
         GAUGE("cache_may_evict", "Whether Redis may drop keys that are to be kept, by its maxmemory-policy",

@@ -2,11 +2,16 @@
 #include "service/housekeeping.h"
 #include "base/clock.h"
 #include "base/condition.h"
+#include "base/settings.h"
 #include "base/wall_clock.h"
+#include "keys/keyring.h"
+#include "keys/rotation.h"
 #include "observe/log.h"
+#include "observe/metrics.h"
 #include "revocation/revocations.h"
-#include "service/clock_step.h"
 #include "service/clients.h"
+#include "service/clock_step.h"
+#include "service/service.h"
 #include "service/usage.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -42,11 +47,11 @@ static void look_at_clock(struct housekeeping *housekeeping)
     int64_t wall_ms, boot_ms;
     wall_clock_read(&wall_ms, &boot_ms);
     int64_t step_ms = wall_clock_look(&housekeeping->wall, wall_ms, boot_ms);
-    atomic_store(&service->clock_ahead_s, housekeeping->wall.ahead_ms / 1000);
+    atomic_store(&service->state.clock_ahead_s, housekeeping->wall.ahead_ms / 1000);
     if (step_ms == 0)
         return;
     metrics_count(COUNT_CLOCK_STEPS, 1);
-    atomic_store(&service->clock_step_s, step_ms / 1000);
+    atomic_store(&service->state.clock_step_s, step_ms / 1000);
     clock_step_note(service->settings, housekeeping->wall.wall_ms / 1000, step_ms);
     LOG(LOG_WARN, "clock_stepped", LOG_INT("step_ms", step_ms),
         LOG_TEXT_("why", "the system's clock was set; nothing is deleted, and no key moved, because of that"));
@@ -68,8 +73,8 @@ static void compare_clocks(struct housekeeping *housekeeping)
         LOG(LOG_WARN, "clock_wrong", LOG_INT("ahead_ms", ahead_ms),
             LOG_TEXT_("why", "this machine's clock and the database's differ by more than TOKEN_CLOCK_SKEW"));
     housekeeping->clock_is_off = is_off;
-    atomic_store(&service->clock_difference_ms, ahead_ms);
-    atomic_store(&service->clock_ahead_s, housekeeping->wall.ahead_ms / 1000);
+    atomic_store(&service->state.clock_difference_ms, ahead_ms);
+    atomic_store(&service->state.clock_ahead_s, housekeeping->wall.ahead_ms / 1000);
 }
 
 static void check_dependencies(struct service *service)
@@ -78,13 +83,13 @@ static void check_dependencies(struct service *service)
     struct err signer = service->signer->ops->check(service->signer);
     if (signer.code && !keyring_reload(service->keyring).code) /* perhaps a key was revoked a moment ago */
         signer = service->signer->ops->check(service->signer);
-    atomic_store(&service->store_why, store.code ? store.why : NULL);
-    bool was_ok = atomic_exchange(&service->store_ok, !store.code);
+    atomic_store(&service->state.store_why, store.code ? store.why : NULL);
+    bool was_ok = atomic_exchange(&service->state.store_ok, !store.code);
     if (was_ok != !store.code)
         LOG(store.code ? LOG_ERROR : LOG_INFO, store.code ? "store_failing" : "store_recovered",
             LOG_TEXT_("why", store.code ? store.why : "it answers again"));
-    atomic_store(&service->keys_why, signer.code ? signer.why : NULL);
-    was_ok = atomic_exchange(&service->keys_ok, !signer.code);
+    atomic_store(&service->state.keys_why, signer.code ? signer.why : NULL);
+    was_ok = atomic_exchange(&service->state.keys_ok, !signer.code);
     if (was_ok != !signer.code)
         LOG(signer.code ? LOG_ERROR : LOG_INFO, signer.code ? "signer_failing" : "signer_recovered",
             LOG_TEXT_("signer", service->signer->ops->name),
@@ -132,10 +137,10 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     const struct settings *settings = service->settings;
     int64_t now = clock_coarse_s();
     look_at_clock(housekeeping);
-    if (atomic_exchange(&service->flood_is_over, false))
+    if (atomic_exchange(&service->state.flood_is_over, false))
         mem_give_back();
     struct err caught_up = revocations_round(service->revocations);
-    if (caught_up.code || keyring_reload(service->keyring).code || !atomic_load(&service->store_ok))
+    if (caught_up.code || keyring_reload(service->keyring).code || !atomic_load(&service->state.store_ok))
         housekeeping->check_at = now; /* the store failed, or did: find out what to tell */
     move_keys(housekeeping, now);
     if (is_due(&housekeeping->check_at, now, CHECK_INTERVAL_S, nudged)) {
@@ -191,8 +196,8 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
     pthread_mutex_init(&housekeeping->lock, NULL);
     struct err err = revocations_read(service->revocations);
     if (!err.code) {
-        atomic_store(&service->store_ok, true); /* so that the first check logs only what fails */
-        atomic_store(&service->keys_ok, true);
+        atomic_store(&service->state.store_ok, true); /* so that the first check logs only what fails */
+        atomic_store(&service->state.keys_ok, true);
         check_dependencies(service);
         compare_clocks(housekeeping);
         housekeeping->check_at = clock_coarse_s() + CHECK_INTERVAL_S;

@@ -3,7 +3,9 @@
 #ifndef SERVICE_HOUSEKEEPING_H
 #define SERVICE_HOUSEKEEPING_H
 
-#include "service/service.h"
+#include "base/err.h"
+
+struct service;
 
 struct housekeeping;
 

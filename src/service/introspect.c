@@ -1,6 +1,9 @@
 /* service/introspect.c: POST /token/introspect, RFC 7662. The safe answer is written first; a token that passes every
  * check replaces it. An id token is no OAuth token: it has no active answer, so that no resource takes it for one. */
 #include "service/introspect.h"
+#include "service/call.h"
+#include "service/operations.h"
+#include "service/service.h"
 #include "service/usage.h"
 #include "service/verify.h"
 #include <stddef.h>

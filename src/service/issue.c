@@ -3,13 +3,17 @@
  * (response->records). */
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/settings.h"
 #include "jose/b64.h"
+#include "keys/keyring.h"
 #include "observe/log.h"
 #include "revocation/revocations.h"
 #include "service/authn.h"
 #include "service/authority.h"
+#include "service/call.h"
 #include "service/clients.h"
 #include "service/custom_claims.h"
+#include "service/operations.h"
 #include <stddef.h>
 #include <time.h>
 

@@ -2,6 +2,7 @@
 #include "service/message.h"
 #include "base/hex.h"
 #include "base/sentence.h"
+#include "jose/claims.h"
 #include "wire/fields.h"
 #include "wire/lines.h"
 #include <time.h>

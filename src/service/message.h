@@ -5,8 +5,9 @@
 
 #include "base/json.h"
 #include "observe/metrics.h"
-#include "store/store.h"
 #include "wire/headers.h"
+
+struct record;
 
 enum method {
     METHOD_OTHER = 0,

@@ -2,10 +2,14 @@
  * record is durable: should the commit fail, the caller hears 503 and may repeat it, and nobody was let in meanwhile.
  * So a repeated revocation is recorded again: that it is in memory does not say that it is on disk. Other instances are
  * told before the record is handed on; revocation/replication.c says what a crash in between does. */
+#include "base/settings.h"
 #include "observe/log.h"
 #include "revocation/revocations.h"
 #include "service/authn.h"
+#include "service/call.h"
+#include "service/operations.h"
 #include "service/verify.h"
+#include "store/store.h"
 #include <stddef.h>
 
 struct revoke_body {
@@ -126,9 +130,4 @@ struct err revoke_token(struct call *call, struct response *response)
     metrics_count(COUNT_REVOKED, 1);
     write_answer(call, response);
     return OK;
-}
-
-struct err service_committed(struct service *service, const struct response *response)
-{
-    return revocations_confirm(service->revocations, response->announced, response->records);
 }

@@ -1,10 +1,15 @@
 /* service/revoke_rule.c: POST /admin/revocations: revokes by subject, by client, by session, or everything, up to a
  * time. The order is that of revoke.c, and for its reasons: in memory here, in the shared cache, in the store, and only
  * then answered; whoever hears 503 may repeat it. */
+#include "base/settings.h"
+#include "keys/lifecycle.h"
 #include "observe/log.h"
 #include "revocation/revocations.h"
 #include "revocation/rule.h"
+#include "service/call.h"
+#include "service/operations.h"
 #include "service/service.h"
+#include "store/store.h"
 #include <stddef.h>
 
 enum { BEFORE_NOW = -1 }; /* not given */

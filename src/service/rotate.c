@@ -1,8 +1,13 @@
 /* service/rotate.c: POST /admin/rotate-keys: has the next key follow the active one, or revokes a key. What a rotation
  * is, and what it waits for, is in keys/rotation.h; here it is asked for, put in force on this instance before the
  * answer goes out, and told. Others see it within a second. */
+#include "keys/keyring.h"
+#include "keys/rotation.h"
 #include "observe/log.h"
+#include "service/call.h"
 #include "service/housekeeping.h"
+#include "service/operations.h"
+#include "service/service.h"
 #include <stddef.h>
 
 struct rotate_body {

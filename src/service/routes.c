@@ -1,8 +1,12 @@
 /* service/routes.c: the table of routes, and the way of every call through it: route, method, body, caller, operation.
  * A row says who may call and whether the operation may wait; shared steps belong here, so no operation can forget one.
  */
+#include "base/settings.h"
+#include "keys/signer.h"
 #include "observe/log.h"
 #include "service/authn.h"
+#include "service/call.h"
+#include "service/operations.h"
 #include "service/service.h"
 #include "wire/fields.h"
 
@@ -183,7 +187,7 @@ static struct err check_access(struct call *call, const struct route *route, str
 int64_t service_retry_after_s(const struct service *service)
 {
     enum { LEAST_S = 1, MOST_S = 60 };
-    int64_t wait_s = service->signer->ops->wait_s(service->signer, atomic_load(&service->jobs_waiting));
+    int64_t wait_s = service->signer->ops->wait_s(service->signer, atomic_load(&service->state.jobs_waiting));
     return wait_s < LEAST_S ? LEAST_S : wait_s > MOST_S ? MOST_S : wait_s;
 }
 

@@ -1,6 +1,9 @@
 /* service/usage.c: batches, and not all of them in one round of housekeeping, which also hears of revocations. */
 #include "service/usage.h"
+#include "base/settings.h"
 #include "observe/metrics.h"
+#include "service/service.h"
+#include "store/store.h"
 
 struct use *usage_begin(const struct service *service, const unsigned char hash[32], enum token_kind kind)
 {

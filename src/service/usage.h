@@ -4,6 +4,7 @@
 #ifndef SERVICE_USAGE_H
 #define SERVICE_USAGE_H
 
+#include "cache/verified.h"
 #include "service/service.h"
 
 /* What the uses of a token are noted in; NULL when nobody counts them: no row is kept of the token, or none of its

@@ -5,13 +5,18 @@
  * on every call, whether the token was in the cache or not. So the cache can make an answer faster, but never another
  * one. */
 #include "service/verify.h"
+#include "base/clock.h"
+#include "base/settings.h"
 #include "jose/b64.h"
+#include "keys/keyring.h"
 #include "keys/pair.h"
 #include "revocation/revocations.h"
+#include "service/call.h"
 #include "service/housekeeping.h"
 #include "service/introspect.h"
+#include "service/operations.h"
+#include "service/service.h"
 #include "service/usage.h"
-#include "base/clock.h"
 #include <stddef.h>
 
 /* Room for the payload's bytes, its members (one in some 20 bytes), and the answer made of them. */

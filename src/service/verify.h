@@ -3,7 +3,9 @@
 #ifndef SERVICE_VERIFY_H
 #define SERVICE_VERIFY_H
 
-#include "service/service.h"
+#include "cache/verified.h"
+
+struct service;
 
 enum { KIND_ACCESS = 1U << TOKEN_ACCESS, KIND_REFRESH = 1U << TOKEN_REFRESH, KIND_ID = 1U << TOKEN_ID };
 

@@ -4,13 +4,17 @@
  * (If-None-Match), `O:` (Origin), an empty line, the body. `$A`, `$R`, `$I`, `$V`, `$X` stand for a good access,
  * refresh and id token of the client "agent", a revoked and an expired one, since no fuzzer can sign. */
 #include "memory.h"
+#include "keys/keyring.h"
+#include "keys/rotation.h"
 #include "observe/log.h"
 #include "revocation/feed.h"
 #include "revocation/inside.h"
 #include "service/clients.h"
 #include "service/failures.h"
+#include "service/message.h"
 #include "service/service.h"
 #include "service/verify.h"
+#include "store/commit.h"
 #include "wire/lines.h"
 
 #define ISSUER "https://auth.test"
@@ -88,8 +92,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
                                 .signer = &signer.signer,
                                 .audience = str_of(settings.audience),
                                 .failures = failures_new(0),
-                                .store_ok = true,
-                                .keys_ok = true };
+                                .state.store_ok = true,
+                                .state.keys_ok = true };
     PROMISE(!keyring_open(service.store, service.signer, JWA_ES256, NOW, &forever, &service.keyring).code);
     service.rotation = rotation_new(service.store, service.signer, &settings);
     PROMISE(

@@ -1,6 +1,7 @@
 /* test_authn.c: who is let in while others fail: from memory always, by way of the store within bounds. */
 #include "service/authn.h"
 #include "base/clock.h"
+#include "jose/jws.h"
 #include "service/clients.h"
 #include "service/failures.h"
 #include "unit.h"

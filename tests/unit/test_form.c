@@ -1,6 +1,7 @@
 /* test_form.c: bodies as service/message.c reads them (forms, JSON members by a table), and answers as it writes them.
  */
 #include "service/message.h"
+#include "store/store.h"
 #include "unit.h"
 
 /* --- forms ------------------------------------------------------------------------------------------------------- */

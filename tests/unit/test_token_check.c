@@ -3,6 +3,7 @@
  * that each is wrong in the one thing that is tested; and each is shown twice: a cache may not change an answer. */
 #include "revocation/inside.h"
 #include "revocation/rule.h"
+#include "service/service.h"
 #include "service/verify.h"
 #include "keys.h"
 #include "base/clock.h"

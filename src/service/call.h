@@ -1,0 +1,40 @@
+/* service/call.h: one call, and who makes it: what an operation is given (operations.h). */
+#ifndef SERVICE_CALL_H
+#define SERVICE_CALL_H
+
+#include "service/message.h"
+
+struct service;
+
+/* The token that a caller came with. */
+struct bearer {
+    unsigned char hash[32]; /* SHA-256 of it */
+    int64_t exp, iat;       /* s */
+    int64_t issued_after;   /* revocation/rule.h */
+    const struct str *aud;
+    size_t aud_count;
+    bool is_clients; /* the client's own, and no user's (authority.h) */
+    bool is_child;   /* it was itself issued with a token */
+};
+
+/* Who calls, and what it may do. */
+struct caller {
+    struct str client_id;
+    struct str scopes;           /* the client's allowed scopes */
+    struct str token_scopes;     /* of its bearer token; the same as scopes when it came with a secret */
+    bool is_admin;               /* bearer token with role "admin": has keys:rotate and token:revoke:any */
+    bool is_operator;            /* the command line: may do everything */
+    const struct bearer *bearer; /* NULL: it did not come with a token */
+};
+
+struct call {
+    struct service *service;
+    const struct request *request;
+    struct form form; /* read when the body is a form; else empty */
+    struct caller caller;
+    bool takes_public; /* a public client may name itself, without a secret (RFC 7009 section 2.1) */
+    bool may_wait;     /* on a worker: stores and signers may be asked */
+    bool is_first;     /* the caller is judged before its request waits, and again when it is its turn: count it then */
+};
+
+#endif

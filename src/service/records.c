@@ -1,0 +1,57 @@
+/* service/records.c: from a response's records to the group commit and back. An operation only names what must be
+ * durable, and a front only waits: so many requests share a commit without knowing it. */
+#include "revocation/revocations.h"
+#include "service/message.h"
+#include "service/service.h"
+#include "store/commit.h"
+#include <stddef.h>
+
+struct pending {
+    struct commit_item item; /* first */
+    struct service *service;
+    const struct response *response;
+    void (*done)(void *context, struct err failure);
+    void *context;
+};
+
+void service_expect(struct service *service, int delta)
+{
+    commit_expect(service->commit, delta);
+}
+
+/* They are durable; of a revocation, other instances have to know as well. */
+static struct err confirm(struct service *service, const struct response *response)
+{
+    return revocations_confirm(service->revocations, response->announced, response->records);
+}
+
+/* On the commit thread. */
+static void committed(struct commit_item *item, struct err failure)
+{
+    const struct pending *pending = (void *)item;
+    pending->done(pending->context, failure.code ? failure : confirm(pending->service, pending->response));
+}
+
+void service_record(struct service *service, const struct request *request, const struct response *response,
+                    void (*done)(void *context, struct err failure), void *context)
+{
+    if (!response->records) {
+        done(context, OK);
+        return;
+    }
+    struct pending *pending = arena_alloc(request->arena, sizeof *pending);
+    *pending = (struct pending){ .item = { .records = response->records, .done = committed },
+                                 .service = service,
+                                 .response = response,
+                                 .done = done,
+                                 .context = context };
+    commit_submit(service->commit, &pending->item);
+}
+
+struct err service_record_wait(struct service *service, const struct response *response)
+{
+    if (!response->records)
+        return OK;
+    TRY(commit_wait(service->commit, response->records));
+    return confirm(service, response);
+}
