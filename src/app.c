@@ -143,6 +143,15 @@ static struct err open_cache(struct app *app)
     return cache_redis_open(&app->settings, &app->cache);
 }
 
+/* A server follows what other instances revoke; a command asks. */
+static struct err open_revocations(struct app *app)
+{
+    struct service *service = &app->service;
+    TRY(open_cache(app));
+    service->revocations = revocations_new(&app->settings, service->store, app->cache, service->keyring);
+    return app->serves ? revocations_follow(service->revocations) : OK;
+}
+
 struct err app_look_at_cache(struct app *app)
 {
     return open_cache(app);
@@ -191,10 +200,7 @@ struct err app_open(struct app *app)
     TRY(commit_open(service->store, &service->commit));
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
-    TRY(open_cache(app));
-    service->revocations = revocations_new(settings, service->store, app->cache, service->keyring);
-    if (app->serves)
-        TRY(revocations_follow(service->revocations));
+    TRY(open_revocations(app));
     make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;

@@ -37,8 +37,10 @@ struct err replication_announce(struct revocations *revocations, const struct re
     return OK;
 }
 
-struct err replication_confirm(struct revocations *revocations, uint64_t announced, const struct record *records)
+struct err revocations_confirm(struct revocations *revocations, uint64_t announced, const struct record *records)
 {
+    if (!announced)
+        return OK;
     if (!revocations->replication) { /* a command: nobody here would push the record, so it is announced once more */
         for (const struct record *record = records; record; record = record->next)
             if (record->kind == RECORD_REVOCATION)

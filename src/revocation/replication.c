@@ -12,7 +12,7 @@
  * revocations are pushed into it again by the instance that has them. Each such event is one more in the `epoch`: a
  * server that has not been talked to before (cache generation), or a gap in the log. The epoch grows before the store
  * is read. So of a revocation that was announced in one epoch, either its record became durable before the epoch ended,
- * and the push finds it in the store; or replication_confirm() sees another epoch, and the caller hears 503 instead of
+ * and the push finds it in the store; or revocations_confirm() sees another epoch, and the caller hears 503 instead of
  * a promise: repeating it announces it once more.
  *
  * In between others may take the token: from when they have read everything from the new server until it was pushed

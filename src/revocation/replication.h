@@ -19,14 +19,10 @@ void replication_close(struct replication *replication); /* NULL allowed */
 void replication_wait(struct replication *replication);
 
 /* announce.c: a revocation, before its record is handed to the group commit: in the shared cache, when it returns OK.
- * May wait. *announced is for replication_confirm(). Nothing to do, and OK, without a shared cache. */
+ * May wait. *announced is for revocations_confirm(), which is there too. Nothing to do, and OK, without a shared cache.
+ */
 MUST_USE struct err replication_announce(struct revocations *revocations, const struct record *record,
                                          uint64_t *announced);
-
-/* announce.c: when the record is durable, before anybody is told that it is: ERR_UNAVAILABLE when Redis may have lost
- * what was announced since. A command announces it once more, and may wait. */
-MUST_USE struct err replication_confirm(struct revocations *revocations, uint64_t announced,
-                                        const struct record *records);
 
 /* announce.c: asks the shared cache itself, where nobody follows it (a command, not a server). May wait.
  * ERR_TOKEN_REVOKED. Nothing to do, and OK, without a shared cache. */

@@ -122,11 +122,6 @@ struct err revocations_make(struct revocations *revocations, struct record *reco
     return replication_announce(revocations, record, announced);
 }
 
-struct err revocations_confirm(struct revocations *revocations, uint64_t announced, const struct record *records)
-{
-    return announced ? replication_confirm(revocations, announced, records) : OK;
-}
-
 /* --- for housekeeping -------------------------------------------------------------------------------------------- */
 
 struct err revocations_round(struct revocations *revocations)

@@ -60,9 +60,9 @@ enum { CLOCK_DOUBT_S = 86400 };
  * there is one, when this returns OK. A rule expires later than `record` says, when it must outlive an older one: that
  * is written there. *announced is for revocations_confirm(). May wait. ERR_UNAVAILABLE: try again. */
 MUST_USE struct err revocations_make(struct revocations *revocations, struct record *record, uint64_t *announced);
-/* The records are durable: whether other instances can be relied upon to know of those that are revocations. In a
- * server it never waits. ERR_UNAVAILABLE: nothing may be promised; try again. `announced` 0: there was nothing to
- * announce. */
+/* announce.c: the records are durable: whether other instances can be relied upon to know of those that are
+ * revocations. In a server it never waits; a command announces them once more. ERR_UNAVAILABLE: nothing may be
+ * promised; try again. `announced` 0: there was nothing to announce. */
 MUST_USE struct err revocations_confirm(struct revocations *revocations, uint64_t announced,
                                         const struct record *records);
 
@@ -75,7 +75,7 @@ void revocations_purge(struct revocations *revocations, int64_t now_s);
 
 /* --- telling ----------------------------------------------------------------------------------------------------- */
 
-/* For /health/ready and /metrics; a few atomic loads. */
+/* For /health/ready and /metrics; atomic loads only. */
 struct revocations_state {
     bool follows;         /* what other instances revoke */
     bool follows_cache;   /* by way of Redis */
