@@ -22,10 +22,10 @@ BELOW = {
     "wire": "base",
     "observe": "base",
     "net": "wire observe base",
-    "redis": "net observe jose base",
+    "redis": "observe base",
     "aws": "net observe jose base",
     "store": "net observe jose base",
-    "cache": "redis net observe jose base",
+    "cache": "redis observe jose base",
     "keys": "store aws observe jose base",
     "revocation": "keys store cache observe jose base",
     "service": "revocation keys store cache wire observe jose base",
@@ -41,12 +41,12 @@ BELOW = {
 # The libraries, by the start of their headers' names, and the rooms that know them: each is swapped by changing those.
 LIBRARIES = {
     "sqlite3": "store",
-    "openssl/": "jose base net aws http",
+    "openssl/": "jose base net aws http redis",
     "curl/": "net",
     "libpq": "store",
-    "sys/socket": "http net",
-    "netdb": "http net",
-    "sys/un": "http net",
+    "sys/socket": "http redis",
+    "netdb": "http redis",
+    "sys/un": "http",
 }
 
 # jose is pure: functions on bytes, without clock, file or log.

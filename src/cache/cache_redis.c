@@ -4,8 +4,8 @@
  * with it, the stream was trimmed past it, or lost it with a server, and the follower knows that it has a gap. XREAD
  * alone could not tell. */
 #include "cache/cache.h"
-#include "cache/redis_permissions.h"
-#include "cache/redis_scan.h"
+#include "redis/permissions.h"
+#include "redis/scan.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -107,6 +107,39 @@ static struct err get_all(struct cache *cache, struct arena *arena, const struct
 
 /* --- all keys ---------------------------------------------------------------------------------------------------- */
 
+struct visitors {
+    const struct cache_visitor *of;
+    size_t count;
+};
+
+static const struct cache_visitor *visitor_of(const struct visitors *visitors, struct str key)
+{
+    for (size_t i = 0; i < visitors->count; i++)
+        if (str_has_prefix(key, visitors->of[i].prefix))
+            return &visitors->of[i];
+    return NULL;
+}
+
+static enum redis_question question_of(void *context, struct str key)
+{
+    const struct cache_visitor *visitor = visitor_of(context, key);
+    if (!visitor || !visitor->wants(visitor->context, key))
+        return REDIS_ASK_NOTHING;
+    return visitor->holds ? REDIS_ASK_VALUE : REDIS_ASK_LIFE;
+}
+
+static void show_life(void *context, struct str key, int64_t ttl_s)
+{
+    const struct cache_visitor *visitor = visitor_of(context, key);
+    visitor->each(visitor->context, key, ttl_s);
+}
+
+static void show_value(void *context, struct str key, struct str value)
+{
+    const struct cache_visitor *visitor = visitor_of(context, key);
+    visitor->holds(visitor->context, key, value);
+}
+
 /* As far as the shortest prefix goes, the letters that any of them has there: "[\r\t][\e\o]*". Others' keys may fit it
  * too; visitor_of() looks again. */
 static struct str pattern_of(struct arena *arena, const struct cache_visitor *visitors, size_t count)
@@ -137,10 +170,12 @@ static struct err scan(struct cache *cache, const struct cache_visitor *visitors
     size_t masters = 0;
     if (count == 0 || count > CACHE_VISITORS_MAX)
         return failed(ERR_INTERNAL, "a scan is for some visitors, and not for many");
+    struct visitors all = { visitors, count };
+    const struct redis_scan_reader reader = { &all, question_of, show_life, show_value };
     TRY(redis_masters(redis, &masters));
     uint64_t generation = redis_generation(redis);
     for (size_t i = 0; i < masters; i++)
-        TRY(redis_scan(redis, i, pattern, visitors, count));
+        TRY(redis_scan(redis, i, pattern, &reader));
     if (generation != redis_generation(redis)) /* keys may have moved past the scan */
         return failed(ERR_CONFLICT, "the Redis servers changed while their keys were read");
     return OK;

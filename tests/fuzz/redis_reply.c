@@ -1,7 +1,7 @@
 /* fuzz/redis_reply.c: what a server sends. However the bytes are cut, the same replies come of them; hiredis reads the
  * same in whatever we take; and what is read of a topology keeps its bounds. */
-#include "cache/redis_form.h"
-#include "cache/redis_topology.h"
+#include "redis/form.h"
+#include "redis/topology.h"
 #include "fuzz.h"
 #include <hiredis/hiredis.h>
 

@@ -1,5 +1,5 @@
 /* fuzz/redis_url.c: REDIS_URL: whatever is taken keeps its bounds, and reads the same when it is written again. */
-#include "base/redis_url.h"
+#include "redis/url.h"
 #include "base/settings_rows.h"
 #include "fuzz.h"
 

@@ -2,7 +2,7 @@
  * redis-server. */
 #include "cache/cache.h"
 #include "base/clock.h"
-#include "cache/redis_pool.h"
+#include "redis/pool.h"
 #include "unit.h"
 #include <arpa/inet.h>
 #include <pthread.h>

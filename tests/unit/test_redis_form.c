@@ -1,5 +1,5 @@
 /* test_redis_form.c: what is an answer to a command, and its neighbours, which are none. */
-#include "cache/redis_form.h"
+#include "redis/form.h"
 #include "unit.h"
 
 #define COMMAND(the_form, ...)                                                                                         \

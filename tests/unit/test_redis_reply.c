@@ -1,5 +1,5 @@
 /* test_redis_reply.c: replies from bytes, however they are cut, and nothing that is not one. */
-#include "cache/redis_reply.h"
+#include "redis/reply.h"
 #include "unit.h"
 
 /* Feeds `bytes` in steps; the first reply or NULL. */

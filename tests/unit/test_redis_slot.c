@@ -1,5 +1,5 @@
 /* test_redis_slot.c: slots of keys, as the Redis Cluster specification has them. */
-#include "cache/redis_slot.h"
+#include "redis/slot.h"
 #include "unit.h"
 
 static void the_checksum_is_xmodems(void **state)

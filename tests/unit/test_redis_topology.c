@@ -1,5 +1,5 @@
 /* test_redis_topology.c: where servers say that data lies. */
-#include "cache/redis_topology.h"
+#include "redis/topology.h"
 #include "unit.h"
 
 static const struct redis_address asked = { "10.0.0.9", 7000 };

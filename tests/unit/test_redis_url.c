@@ -1,5 +1,5 @@
 /* test_redis_url.c: REDIS_URL: what it may be, and the neighbours that it may not. */
-#include "base/redis_url.h"
+#include "redis/url.h"
 #include "unit.h"
 
 static const struct {

@@ -1,5 +1,5 @@
 /* test_stream.c: a peer that is never silent keeps nobody longer than its time. */
-#include "net/stream.h"
+#include "redis/stream.h"
 #include "base/clock.h"
 #include "unit.h"
 #include <arpa/inet.h>

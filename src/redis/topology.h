@@ -1,11 +1,11 @@
-/* cache/redis_topology.h: what servers say of where data lies: MOVED and ASK, CLUSTER SLOTS, Sentinel. Pure functions
+/* redis/topology.h: what servers say of where data lies: MOVED and ASK, CLUSTER SLOTS, Sentinel. Pure functions
  * over replies, which anybody may have sent. Fuzzed with redis_reply. */
-#ifndef CACHE_REDIS_TOPOLOGY_H
-#define CACHE_REDIS_TOPOLOGY_H
+#ifndef REDIS_TOPOLOGY_H
+#define REDIS_TOPOLOGY_H
 
-#include "base/redis_url.h"
-#include "cache/redis_reply.h"
-#include "cache/redis_slot.h"
+#include "redis/url.h"
+#include "redis/reply.h"
+#include "redis/slot.h"
 
 enum { REDIS_NODES_MAX = 128, REDIS_NO_NODE = 255 };
 

@@ -1,9 +1,9 @@
-/* cache/redis_permissions.h: whether the user of REDIS_URL may do all that serving does. A user who lacks one command
+/* redis/permissions.h: whether the user of REDIS_URL may do all that serving does. A user who lacks one command
  * would else be found out by the first emergency that needs it. */
-#ifndef CACHE_REDIS_PERMISSIONS_H
-#define CACHE_REDIS_PERMISSIONS_H
+#ifndef REDIS_PERMISSIONS_H
+#define REDIS_PERMISSIONS_H
 
-#include "cache/redis.h"
+#include "redis/redis.h"
 
 /* Runs every command that is used, on keys that say nothing to anybody and end by themselves within seconds. The
  * sentence names what may not be run. */

@@ -1,9 +1,9 @@
-/* net/stream.h: one TCP connection, plain or TLS, for blocking callers: every call has a deadline on clock_ms(), which
- * holds however busy the other end is, so that the same one can be given to each call of a whole conversation. Used
- * by one thread at a time. Failures are ERR_UNAVAILABLE with a static sentence; whoever owns the connection logs it,
- * since only the owner knows whether it is news. After a failure the stream is good for stream_close() alone. */
-#ifndef NET_STREAM_H
-#define NET_STREAM_H
+/* redis/stream.h: one TCP connection, plain or TLS, for blocking callers: every call has a deadline on clock_ms(),
+ * which holds however busy the other end is, so that the same one can be given to each call of a whole conversation.
+ * Used by one thread at a time. Failures are ERR_UNAVAILABLE with a static sentence; whoever owns the connection logs
+ * it, since only the owner knows whether it is news. After a failure the stream is good for stream_close() alone. */
+#ifndef REDIS_STREAM_H
+#define REDIS_STREAM_H
 
 #include "base/mem.h"
 

@@ -1,10 +1,10 @@
-/* cache/redis_pool.h: connections to Redis servers, kept for the next who needs one. Thread-safe. It also remembers of
+/* redis/pool.h: connections to Redis servers, kept for the next who needs one. Thread-safe. It also remembers of
  * each server how it fares (backoff after failures) and which process it is: a server that restarted may have lost what
  * it had acknowledged. */
-#ifndef CACHE_REDIS_POOL_H
-#define CACHE_REDIS_POOL_H
+#ifndef REDIS_POOL_H
+#define REDIS_POOL_H
 
-#include "cache/redis_connection.h"
+#include "redis/connection.h"
 
 /* What failed where, with the setting that leads there. */
 struct err redis_failed(const struct redis_address *address, const char *why);

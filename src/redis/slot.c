@@ -1,5 +1,5 @@
-/* cache/redis_slot.c: bit by bit, without a table: a key has some 70 bytes, and a trip to Redis costs far more. */
-#include "cache/redis_slot.h"
+/* redis/slot.c: bit by bit, without a table: a key has some 70 bytes, and a trip to Redis costs far more. */
+#include "redis/slot.h"
 
 uint16_t redis_crc16(struct str bytes)
 {

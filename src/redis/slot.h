@@ -1,6 +1,6 @@
-/* cache/redis_slot.h: which of a Redis Cluster's slots a key lies in. */
-#ifndef CACHE_REDIS_SLOT_H
-#define CACHE_REDIS_SLOT_H
+/* redis/slot.h: which of a Redis Cluster's slots a key lies in. */
+#ifndef REDIS_SLOT_H
+#define REDIS_SLOT_H
 
 #include "base/mem.h"
 

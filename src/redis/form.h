@@ -1,10 +1,10 @@
-/* cache/redis_form.h: what an answer to each command that is used looks like: its kind, its range, its size. A server
+/* redis/form.h: what an answer to each command that is used looks like: its kind, its range, its size. A server
  * that answers otherwise is out of step or no Redis, and nothing that it says counts. An error is an answer to any
  * command, and is none of these. Pure functions over replies, which anybody may have sent. Fuzzed with redis_reply. */
-#ifndef CACHE_REDIS_FORM_H
-#define CACHE_REDIS_FORM_H
+#ifndef REDIS_FORM_H
+#define REDIS_FORM_H
 
-#include "cache/redis_reply.h"
+#include "redis/reply.h"
 
 enum { REDIS_WORDS_MAX = 16 };
 

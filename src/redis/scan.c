@@ -1,6 +1,6 @@
-/* cache/redis_scan.c: one connection, on which the server always has the next step to do while the last one's answers
+/* redis/scan.c: one connection, on which the server always has the next step to do while the last one's answers
  * are taken in: it is sent SCAN for one page of keys, and PTTL or GET for those that are wanted of the page before. */
-#include "cache/redis_scan.h"
+#include "redis/scan.h"
 #include "base/clock.h"
 #include "observe/metrics.h"
 
@@ -15,7 +15,6 @@ enum {
 struct page {
     struct arena arena;
     struct redis_command *asked; /* PTTL or GET, of each wanted key */
-    const struct cache_visitor **askers;
     size_t wanted;
 };
 
@@ -23,19 +22,9 @@ struct scan {
     struct redis *redis;
     struct redis_loan loan;
     struct str pattern;
-    const struct cache_visitor *visitors;
-    size_t count;
+    const struct redis_scan_reader *reader;
     char cursor[CURSOR_ROOM]; /* of the next page; "0": there is none any more */
 };
-
-/* Whoever wants the key; NULL: nobody. */
-static const struct cache_visitor *visitor_of(const struct scan *scan, struct str key)
-{
-    for (size_t i = 0; i < scan->count; i++)
-        if (str_has_prefix(key, scan->visitors[i].prefix))
-            return scan->visitors[i].wants(scan->visitors[i].context, key) ? &scan->visitors[i] : NULL;
-    return NULL;
-}
 
 /* For the page at the cursor. */
 static struct redis_command next_scan(const struct scan *scan)
@@ -55,7 +44,7 @@ static struct err send_step(const struct scan *scan, const struct page *page, bo
     return page->wanted > 0 ? redis_connection_send(connection, page->asked, page->wanted, deadline_ms) : OK;
 }
 
-/* The answer to SCAN: the page's keys, of which the visitors choose; and the cursor. */
+/* The answer to SCAN: the page's keys, of which the reader chooses; and the cursor. */
 static struct err receive_keys(struct scan *scan, struct page *page)
 {
     const struct reply *reply;
@@ -70,15 +59,13 @@ static struct err receive_keys(struct scan *scan, struct page *page)
     memcpy(scan->cursor, next.at, next.len); /* a number of 64 bits: redis_form_page() */
     scan->cursor[next.len] = '\0';
     page->asked = arena_alloc(&page->arena, (keys->count + 1) * sizeof *page->asked);
-    page->askers = arena_alloc(&page->arena, (keys->count + 1) * sizeof(struct cache_visitor *));
     for (size_t i = 0; i < keys->count; i++) {
         const struct str key = keys->items[i]->text;
-        const struct cache_visitor *visitor = visitor_of(scan, key);
-        if (!visitor)
-            continue;
-        page->askers[page->wanted] = visitor;
-        page->asked[page->wanted++] = REDIS_COMMAND(key, visitor->holds ? redis_form_value : redis_form_life,
-                                                    visitor->holds ? STR("GET") : STR("PTTL"), key);
+        const enum redis_question question = scan->reader->asks(scan->reader->context, key);
+        if (question != REDIS_ASK_NOTHING)
+            page->asked[page->wanted++] = question == REDIS_ASK_VALUE
+                                              ? REDIS_COMMAND(key, redis_form_value, STR("GET"), key)
+                                              : REDIS_COMMAND(key, redis_form_life, STR("PTTL"), key);
     }
     return OK;
 }
@@ -90,12 +77,12 @@ static int64_t life_s(int64_t left_ms)
 }
 
 /* A key that is gone is left out. */
-static void show(const struct cache_visitor *visitor, struct str key, const struct reply *reply)
+static void show(const struct redis_scan_reader *reader, const struct redis_command *asked, const struct reply *reply)
 {
-    if (visitor->holds && reply->kind == REPLY_TEXT)
-        visitor->holds(visitor->context, key, reply->text);
-    else if (!visitor->holds && (reply->number == -1 || reply->number > 0))
-        visitor->each(visitor->context, key, life_s(reply->number));
+    if (reply->kind == REPLY_TEXT)
+        reader->value(reader->context, asked->key, reply->text);
+    else if (reply->kind == REPLY_NUMBER && (reply->number == -1 || reply->number > 0))
+        reader->life(reader->context, asked->key, life_s(reply->number));
 }
 
 /* The answers about wanted keys, in order. A key that has moved to another server meanwhile is asked for there; one
@@ -108,7 +95,7 @@ static struct err receive_wanted(const struct scan *scan, struct page *page)
                                      &reply));
         if (reply->kind == REPLY_ERROR)
             TRY(redis_run(scan->redis, &page->arena, &page->asked[i], &reply));
-        show(page->askers[i], page->asked[i].key, reply);
+        show(scan->reader, &page->asked[i], reply);
     }
     return OK;
 }
@@ -141,10 +128,9 @@ static struct err scan_pages(struct scan *scan, struct page pages[2])
     return redis_connection_settle(scan->loan.connection, redis_deadline(scan->redis));
 }
 
-struct err redis_scan(struct redis *redis, size_t master, struct str pattern, const struct cache_visitor *visitors,
-                      size_t count)
+struct err redis_scan(struct redis *redis, size_t master, struct str pattern, const struct redis_scan_reader *reader)
 {
-    struct scan scan = { .redis = redis, .pattern = pattern, .visitors = visitors, .count = count, .cursor = "0" };
+    struct scan scan = { .redis = redis, .pattern = pattern, .reader = reader, .cursor = "0" };
     struct page pages[2] = { { .wanted = 0 } };
     TRY(redis_lend(redis, master, &scan.loan));
     struct err err = scan_pages(&scan, pages);

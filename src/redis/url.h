@@ -1,7 +1,6 @@
-/* base/redis_url.h: REDIS_URL, taken apart. A setting's form, so it stands with the settings; a pure function on bytes,
- * fuzzed. */
-#ifndef BASE_REDIS_URL_H
-#define BASE_REDIS_URL_H
+/* redis/url.h: REDIS_URL, taken apart. A pure function on bytes, fuzzed. */
+#ifndef REDIS_URL_H
+#define REDIS_URL_H
 
 #include "base/mem.h"
 

@@ -1,5 +1,5 @@
-/* cache/redis_topology.c: an address that can't be one is passed over, and what is left decides. */
-#include "cache/redis_topology.h"
+/* redis/topology.c: an address that can't be one is passed over, and what is left decides. */
+#include "redis/topology.h"
 #include "base/settings_rows.h"
 
 static bool same(const struct redis_address *a, const struct redis_address *b)

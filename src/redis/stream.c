@@ -1,6 +1,6 @@
-/* net/stream.c: sockets stay non-blocking, and each step that can't go on waits in poll() until the deadline: so
+/* redis/stream.c: sockets stay non-blocking, and each step that can't go on waits in poll() until the deadline: so
  * connecting, the TLS handshake, sending and receiving share one way of keeping time. */
-#include "net/stream.h"
+#include "redis/stream.h"
 #include "base/clock.h"
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* cache/redis_reply.c: each byte is looked at once, however few come at a time: how far a line was searched for its
+/* redis/reply.c: each byte is looked at once, however few come at a time: how far a line was searched for its
  * end, and which lists are not whole yet, is kept from call to call. */
-#include "cache/redis_reply.h"
+#include "redis/reply.h"
 #include <stdlib.h>
 
 enum { ROOM_FIRST = 16 * 1024, ROOM_KEPT = 64 * 1024 };

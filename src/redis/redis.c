@@ -1,10 +1,10 @@
-/* cache/redis.c: where data lies is found when it is first needed, and again after each failure that another server
+/* redis/redis.c: where data lies is found when it is first needed, and again after each failure that another server
  * might mend. One thread looks at a time; the others wait for what it finds. */
-#include "cache/redis.h"
+#include "redis/redis.h"
 #include "base/clock.h"
 #include "base/sentence.h"
-#include "cache/redis_pool.h"
-#include "cache/redis_topology.h"
+#include "redis/pool.h"
+#include "redis/topology.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include <pthread.h>

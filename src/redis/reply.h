@@ -1,7 +1,7 @@
-/* cache/redis_reply.h: answers of Redis (RESP2), from bytes. What is made of them lies in an arena and is bounded,
+/* redis/reply.h: answers of Redis (RESP2), from bytes. What is made of them lies in an arena and is bounded,
  * whatever the other end sends; what RESP2 does not have is refused. Fuzzed, with hiredis as a second opinion. */
-#ifndef CACHE_REDIS_REPLY_H
-#define CACHE_REDIS_REPLY_H
+#ifndef REDIS_REPLY_H
+#define REDIS_REPLY_H
 
 #include "base/mem.h"
 

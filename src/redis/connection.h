@@ -1,16 +1,16 @@
-/* cache/redis_connection.h: one connection to one Redis server, logged in: commands go out, replies come back in the
+/* redis/connection.h: one connection to one Redis server, logged in: commands go out, replies come back in the
  * same order. For one thread at a time. After any ERR_UNAVAILABLE it is good for closing alone: what the server did
  * with the command is not known.
  *
  * RESP2 numbers nothing, so a reply too many would be taken for the answer to the next command. Each reply is held to
  * the form of its command's answer, nothing may be left over, and redis_connection_converse() ends with an ECHO that
  * nobody could have foreseen: only when that comes where it is due does what came before it count. */
-#ifndef CACHE_REDIS_CONNECTION_H
-#define CACHE_REDIS_CONNECTION_H
+#ifndef REDIS_CONNECTION_H
+#define REDIS_CONNECTION_H
 
-#include "base/redis_url.h"
-#include "cache/redis_form.h"
-#include "net/stream.h"
+#include "redis/url.h"
+#include "redis/form.h"
+#include "redis/stream.h"
 
 /* As whom to log in, and what the server must be. Not copied. */
 struct redis_login {

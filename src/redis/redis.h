@@ -1,10 +1,10 @@
-/* cache/redis.h: a Redis: one server, a cluster, or whatever server Sentinels name as the master. Finds where a command
+/* redis/redis.h: a Redis: one server, a cluster, or whatever server Sentinels name as the master. Finds where a command
  * belongs, follows MOVED and ASK, and keeps time. Blocking, thread-safe; never on an event loop. */
-#ifndef CACHE_REDIS_H
-#define CACHE_REDIS_H
+#ifndef REDIS_REDIS_H
+#define REDIS_REDIS_H
 
 #include "base/settings.h"
-#include "cache/redis_connection.h"
+#include "redis/connection.h"
 
 struct redis;
 /* As the settings say, which must outlive it. Nothing is connected yet. ERR_INVALID_REQUEST: the URL, or a file for

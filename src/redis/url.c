@@ -1,5 +1,5 @@
-/* base/redis_url.c: strict: what is not understood is refused, so that no password ends in a host's name. */
-#include "base/redis_url.h"
+/* redis/url.c: strict: what is not understood is refused, so that no password ends in a host's name. */
+#include "redis/url.h"
 #include "base/hex.h"
 #include "base/settings_rows.h"
 #include <ctype.h>

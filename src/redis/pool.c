@@ -1,12 +1,12 @@
-/* cache/redis_pool.c: a short lock around the lists; connecting and everything else on the network happens outside of
+/* redis/pool.c: a short lock around the lists; connecting and everything else on the network happens outside of
  * it. A connection is looked at before it is handed out again, so one that the server has closed meanwhile is never
  * used: that is why no command needs to be sent a second time after a failure, when nobody could say whether the first
  * one was carried out. */
-#include "cache/redis_pool.h"
+#include "redis/pool.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/sentence.h"
-#include "cache/redis_topology.h"
+#include "redis/topology.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include <pthread.h>

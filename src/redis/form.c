@@ -1,5 +1,5 @@
-/* cache/redis_form.c */
-#include "cache/redis_form.h"
+/* redis/form.c */
+#include "redis/form.h"
 
 static bool is_text(const struct reply *reply)
 {

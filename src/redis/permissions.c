@@ -1,6 +1,6 @@
-/* cache/redis_permissions.c: the keys are none that a follower or another agent takes for a revocation: their names
+/* redis/permissions.c: the keys are none that a follower or another agent takes for a revocation: their names
  * hold no hash. ECHO, INFO and ROLE are run with each connection; CLUSTER SLOTS may be refused by who is no cluster. */
-#include "cache/redis_permissions.h"
+#include "redis/permissions.h"
 
 static const struct str revoked = { "revoked:check", 13 }, value = { "token-service:check:value", 25 },
                         stream = { "token-service:check:log", 23 };

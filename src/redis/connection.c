@@ -1,5 +1,5 @@
-/* cache/redis_connection.c: RESP2 over the transport (net/stream.c). */
-#include "cache/redis_connection.h"
+/* redis/connection.c: RESP2 over the transport (redis/stream.c). */
+#include "redis/connection.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include <stdio.h>
