@@ -140,7 +140,7 @@ static struct err open_cache(struct app *app)
     if (!app->settings.redis_url[0])
         return OK;
     (void)signal(SIGPIPE, SIG_IGN); /* TLS writes to its socket without MSG_NOSIGNAL */
-    return cache_redis_open(&app->settings, &app->cache);
+    return cache_open(&app->settings, &app->cache);
 }
 
 /* A server follows what other instances revoke; a command asks. */

@@ -14,6 +14,7 @@ enum {
     CACHE_KEY_MAX = 256,
     CACHE_VALUE_MAX = 64 * 1024,
     CACHE_TTL_MAX_S = INT32_MAX, /* 68 years: a longer life is cut to that */
+    CACHE_LOG_KEPT = 100000,
     CACHE_POSITION_ROOM = 48,
     CACHE_POLICY_ROOM = 32,
     CACHE_VISITORS_MAX = 4,
@@ -60,6 +61,44 @@ struct cache_visitor {
 };
 
 struct cache;
+/* The Redis of REDIS_URL, REDIS_CA_FILE, TOKEN_REDIS_TIMEOUT. Connects when first used. */
+MUST_USE struct err cache_open(const struct settings *settings, struct cache **out);
+void cache_close(struct cache *cache); /* NULL allowed */
+
+/* Puts them all, whatever was there before. */
+MUST_USE struct err cache_put(struct cache *cache, const struct cache_entry *entries, size_t count);
+/* Puts each that isn't there; *added says how many were not. Of several callers one adds a key. */
+MUST_USE struct err cache_add(struct cache *cache, const struct cache_entry *entries, size_t count, size_t *added);
+/* Puts each mark, or raises what is there: of either number the greater one stays, whoever comes last, and the text is
+ * of whoever raised one. */
+MUST_USE struct err cache_raise(struct cache *cache, const struct cache_mark *marks, size_t count, int64_t now_s);
+/* ERR_NOT_FOUND when there is none, or no more. */
+MUST_USE struct err cache_get(struct cache *cache, struct arena *arena, struct str key, struct str *value);
+/* Of each key its value; `at` is NULL where there is none, or no more. */
+MUST_USE struct err cache_get_all(struct cache *cache, struct arena *arena, const struct str *keys, size_t count,
+                                  struct str *values);
+/* Shows each visitor, at most CACHE_VISITORS_MAX, every key of its own that was there all the time; one may come
+ * twice. All in one pass, since a pass looks at all keys that there are. ERR_CONFLICT: keys may have been missed,
+ * since they moved from server to server: scan again. */
+MUST_USE struct err cache_scan(struct cache *cache, const struct cache_visitor *visitors, size_t count);
+
+/* Appends to a log, which keeps its last items, CACHE_LOG_KEPT at least; *position is the item's. */
+MUST_USE struct err cache_append(struct cache *cache, struct str log, struct str text, struct cache_position *position);
+/* Items behind `after`, in order, at most `max`; with none there, waits up to `wait_ms` for the first. Of "": those
+ * that the log still has, from the first.
+ * ERR_NOT_FOUND: the log does not hold the item at `after` any more, so what followed it may be lost as well. */
+MUST_USE struct err cache_read(struct cache *cache, struct arena *arena, struct str log,
+                               const struct cache_position *after, int64_t wait_ms, size_t max,
+                               struct cache_item **items, size_t *count);
+
+/* Grows when what had been acknowledged may be lost, in part or whole: another server, or one that restarted. */
+uint64_t cache_generation(struct cache *cache);
+/* The policy by which keys with a time to live may be dropped before their end, as the cache names it; "": none. */
+MUST_USE struct err cache_evicts(struct cache *cache, char policy[CACHE_POLICY_ROOM]);
+/* Whether it works and lets us do all that serving does, tried on keys of no meaning: for the start, `doctor`, and
+ * whenever another server is met. */
+MUST_USE struct err cache_check(struct cache *cache);
+
 struct cache_ops {
     /* Puts them all, whatever was there before. */
     struct err (*put)(struct cache *, const struct cache_entry *entries, size_t count);
@@ -92,17 +131,11 @@ struct cache_ops {
     /* Whether it works and lets us do all that serving does, tried on keys of no meaning: for the start, `doctor`, and
      * whenever another server is met. */
     struct err (*check)(struct cache *);
-    void (*close)(struct cache *);
 };
+struct redis;
 struct cache {
     const struct cache_ops *ops;
+    struct redis *redis;
 };
-
-enum { CACHE_LOG_KEPT = 100000 };
-
-/* REDIS_URL, REDIS_CA_FILE, TOKEN_REDIS_TIMEOUT. Connects when first used. */
-MUST_USE struct err cache_redis_open(const struct settings *settings, struct cache **out);
-
-void cache_close(struct cache *cache); /* NULL allowed */
 
 #endif

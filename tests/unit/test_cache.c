@@ -46,12 +46,12 @@ static int open_redis(void **state)
         return -1;
     }
     settings.redis_url = url;
-    if (cache_redis_open(&settings, &cache).code)
+    if (cache_open(&settings, &cache).code)
         return -1;
     int64_t until = clock_ms() + 10000;
-    while (cache->ops->check(cache).code && clock_ms() < until)
+    while (cache_check(cache).code && clock_ms() < until)
         usleep(10000);
-    return (int)cache->ops->check(cache).code;
+    return (int)cache_check(cache).code;
 }
 
 static int close_all(void **state)
@@ -68,13 +68,13 @@ static int close_all(void **state)
 static void put_one(const char *key, const char *value, int64_t ttl_s)
 {
     const struct cache_entry entry = { str_of(key), str_of(value), ttl_s };
-    assert_ok(cache->ops->put(cache, &entry, 1));
+    assert_ok(cache_put(cache, &entry, 1));
 }
 
 static void expect(const char *key, const char *value)
 {
     struct str got = { 0, 0 };
-    struct err err = cache->ops->get(cache, &arena, str_of(key), &got);
+    struct err err = cache_get(cache, &arena, str_of(key), &got);
     assert_code(err, value ? ERR_OK : ERR_NOT_FOUND, key);
     if (value)
         assert_str(got, value);
@@ -84,7 +84,7 @@ static void wait_until_gone(const char *key)
 {
     struct str got;
     int64_t until = clock_ms() + 10000;
-    while (!cache->ops->get(cache, &arena, str_of(key), &got).code)
+    while (!cache_get(cache, &arena, str_of(key), &got).code)
         assert_true(clock_ms() < until);
 }
 
@@ -110,12 +110,12 @@ static void values_are_bytes(void **state)
                                            { STR("bytes\0kex"), { 0, 0 }, 100 } };
     struct str got;
     (void)state;
-    assert_ok(cache->ops->put(cache, entries, 2));
-    assert_ok(cache->ops->get(cache, &arena, entries[0].key, &got));
+    assert_ok(cache_put(cache, entries, 2));
+    assert_ok(cache_get(cache, &arena, entries[0].key, &got));
     assert_true(str_eq(got, entries[0].value));
-    assert_ok(cache->ops->get(cache, &arena, entries[1].key, &got));
+    assert_ok(cache_get(cache, &arena, entries[1].key, &got));
     assert_int_equal(got.len, 0);
-    assert_code(cache->ops->get(cache, &arena, STR("bytes"), &got), ERR_NOT_FOUND, "another key");
+    assert_code(cache_get(cache, &arena, STR("bytes"), &got), ERR_NOT_FOUND, "another key");
 }
 
 static void only_the_first_adds(void **state)
@@ -124,17 +124,17 @@ static void only_the_first_adds(void **state)
     const struct cache_entry again = { STR("add:2"), STR("z"), 100 };
     size_t added = 9;
     (void)state;
-    assert_ok(cache->ops->add(cache, entries, 1, &added));
+    assert_ok(cache_add(cache, entries, 1, &added));
     assert_int_equal(added, 1);
-    assert_ok(cache->ops->add(cache, entries, 2, &added));
+    assert_ok(cache_add(cache, entries, 2, &added));
     assert_int_equal(added, 1);
-    assert_ok(cache->ops->add(cache, &again, 1, &added));
+    assert_ok(cache_add(cache, &again, 1, &added));
     assert_int_equal(added, 0);
     expect("add:2", "y");
     wait_until_gone("add:2");
-    assert_ok(cache->ops->add(cache, &again, 1, &added));
+    assert_ok(cache_add(cache, &again, 1, &added));
     assert_int_equal(added, 1);
-    assert_ok(cache->ops->add(cache, NULL, 0, &added));
+    assert_ok(cache_add(cache, NULL, 0, &added));
     assert_int_equal(added, 0);
 }
 
@@ -151,7 +151,7 @@ static void *add_many(void *arg)
         size_t added = 0;
         int len = snprintf(key, sizeof key, "race:add:%d", i);
         const struct cache_entry entry = { { key, (size_t)len }, STR("x"), 100 };
-        adder->added += !cache->ops->add(cache, &entry, 1, &added).code && added == 1;
+        adder->added += !cache_add(cache, &entry, 1, &added).code && added == 1;
     }
     return NULL;
 }
@@ -199,25 +199,25 @@ static void a_scan_sees_every_key_of_its_prefix(void **state)
     (void)state;
     for (int i = 0; i < MANY; i++)
         entries[i] = (struct cache_entry){ arena_printf(&arena, "scan:%d", i), STR("v"), 500 };
-    assert_ok(cache->ops->put(cache, entries, MANY));
+    assert_ok(cache_put(cache, entries, MANY));
     put_one("scam:1", "v", 100);
     put_one("scan:unwanted", "v", 100);
     struct cache_visitor visitor = { STR("scan:"), &seen, want, see, NULL };
-    assert_ok(cache->ops->scan(cache, &visitor, 1));
+    assert_ok(cache_scan(cache, &visitor, 1));
     assert_true(seen.shown > seen.count);
     assert_true(seen.count >= MANY && seen.of_prefix == seen.count);
     assert_in_range(seen.least_s, 400, 500);
     assert_in_range(seen.most_s, 400, 500);
     seen = (struct seen){ .least_s = INT64_MAX };
     visitor.prefix = STR("none:");
-    assert_ok(cache->ops->scan(cache, &visitor, 1));
+    assert_ok(cache_scan(cache, &visitor, 1));
     assert_int_equal(seen.count, 0);
 }
 
 static void raise_one(const char *key, int64_t high, int64_t until_s, const char *text)
 {
     const struct cache_mark mark = { str_of(key), high, until_s, str_of(text) };
-    assert_ok(cache->ops->raise(cache, &mark, 1, 1000));
+    assert_ok(cache_raise(cache, &mark, 1, 1000));
 }
 
 /* Whatever somebody has put in its place, near the end of the integers above all. */
@@ -232,7 +232,7 @@ static void what_is_no_mark_is_written_over(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(values); i++) {
         const struct cache_entry entry = { STR("mark:none"), str_of(values[i]), 100 };
-        assert_ok(cache->ops->put(cache, &entry, 1));
+        assert_ok(cache_put(cache, &entry, 1));
         raise_one("mark:none", 500, 2000, "ours");
         expect("mark:none", "500 2000 ours");
     }
@@ -245,15 +245,15 @@ static void of_each_key_its_value_or_none_is_given(void **state)
     struct str values[COUNT(keys)];
     char policy[CACHE_POLICY_ROOM] = "x";
     (void)state;
-    assert_ok(cache->ops->put(cache, entries, COUNT(entries))); /* the longest life there is, and no overflow */
-    assert_ok(cache->ops->get_all(cache, &arena, keys, COUNT(keys), values));
+    assert_ok(cache_put(cache, entries, COUNT(entries))); /* the longest life there is, and no overflow */
+    assert_ok(cache_get_all(cache, &arena, keys, COUNT(keys), values));
     for (size_t i = 0; i < COUNT(keys); i++)
         assert_int_equal(values[i].at != NULL, i != 1);
     assert_str(values[0], "x");
     assert_str(values[2], "");
     assert_str(values[3], "x");
-    assert_ok(cache->ops->get_all(cache, &arena, NULL, 0, NULL));
-    assert_ok(cache->ops->evicts(cache, policy));
+    assert_ok(cache_get_all(cache, &arena, NULL, 0, NULL));
+    assert_ok(cache_evicts(cache, policy));
     assert_str(str_of(policy), "");
 }
 
@@ -281,7 +281,7 @@ static void a_mark_only_grows(void **state)
     raise_one("mark:4", 1, 999, "over already"); /* a second, since there is no less */
     wait_until_gone("mark:3");
     wait_until_gone("mark:4");
-    assert_ok(cache->ops->raise(cache, NULL, 0, 1000));
+    assert_ok(cache_raise(cache, NULL, 0, 1000));
 }
 
 struct raiser {
@@ -296,7 +296,7 @@ static void *raise_many(void *arg)
     raiser->good = true;
     for (int64_t i = 0; i < 200; i++) {
         const struct cache_mark mark = { STR("mark:race"), raiser->first + i * 4, 9000 - i, STR("x") };
-        raiser->good = raiser->good && !cache->ops->raise(cache, &mark, 1, 1000).code;
+        raiser->good = raiser->good && !cache_raise(cache, &mark, 1, 1000).code;
     }
     return NULL;
 }
@@ -336,9 +336,9 @@ static void a_scan_may_ask_for_values(void **state)
         struct str key = arena_printf(&arena, "held:%d", i);
         marks[i] = (struct cache_mark){ key, 7, 2000, { key.at + 5, key.len - 5 } };
     }
-    assert_ok(cache->ops->raise(cache, marks, MANY, 1000));
+    assert_ok(cache_raise(cache, marks, MANY, 1000));
     const struct cache_visitor visitor = { STR("held:"), &seen, want, NULL, see_value };
-    assert_ok(cache->ops->scan(cache, &visitor, 1));
+    assert_ok(cache_scan(cache, &visitor, 1));
     assert_true(seen.count >= MANY && seen.of_prefix == seen.count);
 }
 
@@ -354,7 +354,7 @@ static void a_scan_shows_each_visitor_its_own_in_one_pass(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(keys); i++)
         put_one(keys[i], "v", 100);
-    assert_ok(cache->ops->scan(cache, visitors, 3));
+    assert_ok(cache_scan(cache, visitors, 3));
     assert_int_equal(seen[0].shown, 2);
     assert_int_equal(seen[0].count, 2);
     assert_int_equal(seen[1].count, 1);
@@ -363,13 +363,13 @@ static void a_scan_shows_each_visitor_its_own_in_one_pass(void **state)
 
 static void append_one(const char *log, const char *text, struct cache_position *position)
 {
-    assert_ok(cache->ops->append(cache, str_of(log), str_of(text), position));
+    assert_ok(cache_append(cache, str_of(log), str_of(text), position));
 }
 
 static struct err read_some(const char *log, const struct cache_position *after, int64_t wait_ms, size_t max,
                             struct cache_item **items, size_t *count)
 {
-    return cache->ops->read(cache, &arena, str_of(log), after, wait_ms, max, items, count);
+    return cache_read(cache, &arena, str_of(log), after, wait_ms, max, items, count);
 }
 
 static void a_log_is_read_on_from_a_position(void **state)
@@ -442,8 +442,7 @@ static void *append_later(void *arg)
 {
     struct cache_position position;
     usleep(50000);
-    (void)cache->ops->append(cache, STR("log:wait"), STR("late"), &position);
-    return arg;
+    return cache_append(cache, STR("log:wait"), STR("late"), &position).code ? NULL : arg;
 }
 
 static void whoever_waits_is_woken_by_the_next_item(void **state)
@@ -470,11 +469,11 @@ static void whoever_waits_is_woken_by_the_next_item(void **state)
 static void its_generation_stays_while_nothing_happens(void **state)
 {
     (void)state;
-    assert_ok(cache->ops->check(cache));
-    uint64_t before = cache->ops->generation(cache);
+    assert_ok(cache_check(cache));
+    uint64_t before = cache_generation(cache);
     put_one("generation", "x", 100);
-    assert_ok(cache->ops->check(cache));
-    assert_true(before == cache->ops->generation(cache));
+    assert_ok(cache_check(cache));
+    assert_true(before == cache_generation(cache));
 }
 
 /* As in a cluster whose servers are replaced one by one: nobody listens at these addresses but the last. */

@@ -1,4 +1,4 @@
-/* cache/cache_redis.c: the operations as commands of Redis 6.2 or later.
+/* cache/cache.c: the operations as commands of Redis 6.2 or later.
  *
  * A log is a stream. It is read from the follower's last item on, that item included: when the answer does not begin
  * with it, the stream was trimmed past it, or lost it with a server, and the follower knows that it has a gap. XREAD
@@ -8,16 +8,6 @@
 #include "redis/scan.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-struct cache_redis {
-    struct cache cache; /* first */
-    struct redis *redis;
-};
-
-static struct redis *redis_of(struct cache *cache)
-{
-    return ((struct cache_redis *)cache)->redis;
-}
 
 static struct str number(struct arena *arena, int64_t value)
 {
@@ -38,20 +28,20 @@ static struct err set_all(struct cache *cache, const struct cache_entry *entries
                                     each->value, STR("EX"), number(&arena, cache_ttl_s(each->ttl_s)), STR("NX"));
         commands[i].count -= !only_new;
     }
-    TRY(redis_run_many(redis_of(cache), &arena, commands, count, replies));
+    TRY(redis_run_many(cache->redis, &arena, commands, count, replies));
     *set = 0;
     for (size_t i = 0; i < count; i++)
         *set += replies[i]->kind == REPLY_STATUS;
     return OK;
 }
 
-static struct err put(struct cache *cache, const struct cache_entry *entries, size_t count)
+struct err cache_put(struct cache *cache, const struct cache_entry *entries, size_t count)
 {
     size_t set = 0;
     return set_all(cache, entries, count, false, &set);
 }
 
-static struct err add(struct cache *cache, const struct cache_entry *entries, size_t count, size_t *added)
+struct err cache_add(struct cache *cache, const struct cache_entry *entries, size_t count, size_t *added)
 {
     return set_all(cache, entries, count, true, added);
 }
@@ -68,7 +58,7 @@ static const char raise_script[] =
     "local ttl = math.min(2147483647, math.max(1, tonumber(last) - tonumber(ARGV[3]))) "
     "return redis.call('SET', KEYS[1], high .. ' ' .. last .. ' ' .. text, 'EX', string.format('%.0f', ttl))";
 
-static struct err raise_all(struct cache *cache, const struct cache_mark *marks, size_t count, int64_t now_s)
+struct err cache_raise(struct cache *cache, const struct cache_mark *marks, size_t count, int64_t now_s)
 {
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
@@ -78,28 +68,28 @@ static struct err raise_all(struct cache *cache, const struct cache_mark *marks,
         commands[i] = REDIS_COMMAND(marks[i].key, redis_form_ok, STR("EVAL"), str_of(raise_script), STR("1"),
                                     marks[i].key, number(&arena, marks[i].high), number(&arena, marks[i].until_s),
                                     number(&arena, now_s), marks[i].text);
-    return redis_run_many(redis_of(cache), &arena, commands, count, replies);
+    return redis_run_many(cache->redis, &arena, commands, count, replies);
 }
 
-static struct err get(struct cache *cache, struct arena *arena, struct str key, struct str *value)
+struct err cache_get(struct cache *cache, struct arena *arena, struct str key, struct str *value)
 {
     const struct redis_command command = REDIS_COMMAND(key, redis_form_value, STR("GET"), key);
     const struct reply *reply;
-    TRY(redis_run(redis_of(cache), arena, &command, &reply));
+    TRY(redis_run(cache->redis, arena, &command, &reply));
     if (reply->kind == REPLY_NIL)
         return failed(ERR_NOT_FOUND, "there is no such value");
     *value = reply->text;
     return OK;
 }
 
-static struct err get_all(struct cache *cache, struct arena *arena, const struct str *keys, size_t count,
-                          struct str *values)
+struct err cache_get_all(struct cache *cache, struct arena *arena, const struct str *keys, size_t count,
+                         struct str *values)
 {
     struct redis_command *commands = arena_alloc(arena, (count + 1) * sizeof *commands);
     const struct reply **replies = arena_alloc(arena, (count + 1) * sizeof(const struct reply *));
     for (size_t i = 0; i < count; i++)
         commands[i] = REDIS_COMMAND(keys[i], redis_form_value, STR("GET"), keys[i]);
-    TRY(redis_run_many(redis_of(cache), arena, commands, count, replies));
+    TRY(redis_run_many(cache->redis, arena, commands, count, replies));
     for (size_t i = 0; i < count; i++)
         values[i] = replies[i]->kind == REPLY_NIL ? (struct str){ NULL, 0 } : replies[i]->text;
     return OK;
@@ -161,9 +151,8 @@ static struct str pattern_of(struct arena *arena, const struct cache_visitor *vi
     return buf_str(&pattern);
 }
 
-static struct err scan(struct cache *cache, const struct cache_visitor *visitors, size_t count)
+struct err cache_scan(struct cache *cache, const struct cache_visitor *visitors, size_t count)
 {
-    struct redis *redis = redis_of(cache);
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
     const struct str pattern = pattern_of(&arena, visitors, count);
@@ -172,11 +161,11 @@ static struct err scan(struct cache *cache, const struct cache_visitor *visitors
         return failed(ERR_INTERNAL, "a scan is for some visitors, and not for many");
     struct visitors all = { visitors, count };
     const struct redis_scan_reader reader = { &all, question_of, show_life, show_value };
-    TRY(redis_masters(redis, &masters));
-    uint64_t generation = redis_generation(redis);
+    TRY(redis_masters(cache->redis, &masters));
+    uint64_t generation = redis_generation(cache->redis);
     for (size_t i = 0; i < masters; i++)
-        TRY(redis_scan(redis, i, pattern, &reader));
-    if (generation != redis_generation(redis)) /* keys may have moved past the scan */
+        TRY(redis_scan(cache->redis, i, pattern, &reader));
+    if (generation != redis_generation(cache->redis)) /* keys may have moved past the scan */
         return failed(ERR_CONFLICT, "the Redis servers changed while their keys were read");
     return OK;
 }
@@ -193,14 +182,14 @@ static struct cache_position position_of(const struct reply *id)
     return position;
 }
 
-static struct err append(struct cache *cache, struct str log, struct str text, struct cache_position *position)
+struct err cache_append(struct cache *cache, struct str log, struct str text, struct cache_position *position)
 {
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
     const struct redis_command command = REDIS_COMMAND(log, redis_form_id, STR("XADD"), log, STR("MAXLEN"), STR("~"),
                                                        number(&arena, CACHE_LOG_KEPT), STR("*"), STR("v"), text);
     const struct reply *reply;
-    TRY(redis_run(redis_of(cache), &arena, &command, &reply));
+    TRY(redis_run(cache->redis, &arena, &command, &reply));
     *position = position_of(reply);
     return OK;
 }
@@ -224,10 +213,10 @@ static struct err wait_for_item(struct redis *redis, struct arena *arena, struct
     return redis_run(redis, arena, &wait, &reply);
 }
 
-static struct err read_log(struct cache *cache, struct arena *arena, struct str log, const struct cache_position *after,
-                           int64_t wait_ms, size_t max, struct cache_item **items, size_t *count)
+struct err cache_read(struct cache *cache, struct arena *arena, struct str log, const struct cache_position *after,
+                      int64_t wait_ms, size_t max, struct cache_item **items, size_t *count)
 {
-    struct redis *redis = redis_of(cache);
+    struct redis *redis = cache->redis;
     const struct reply *reply;
     const size_t known = after->text[0] ? 1 : 0; /* the item where the follower stands comes again */
     const struct str from = known ? str_of(after->text) : STR("-");
@@ -248,9 +237,9 @@ static struct err read_log(struct cache *cache, struct arena *arena, struct str 
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-static uint64_t generation(struct cache *cache)
+uint64_t cache_generation(struct cache *cache)
 {
-    return redis_generation(redis_of(cache));
+    return redis_generation(cache->redis);
 }
 
 /* Of a server, "" for noeviction. INFO says it everywhere; CONFIG is kept from the users of a managed Redis. */
@@ -278,9 +267,9 @@ static struct err read_policy(struct redis_connection *connection, int64_t deadl
 }
 
 /* Of all servers that hold keys, the first that evicts any. */
-static struct err evicts(struct cache *cache, char policy[CACHE_POLICY_ROOM])
+struct err cache_evicts(struct cache *cache, char policy[CACHE_POLICY_ROOM])
 {
-    struct redis *redis = redis_of(cache);
+    struct redis *redis = cache->redis;
     size_t masters = 0;
     policy[0] = '\0';
     TRY(redis_masters(redis, &masters));
@@ -295,46 +284,40 @@ static struct err evicts(struct cache *cache, char policy[CACHE_POLICY_ROOM])
 }
 
 /* A write, since a replica or a full server would answer PING. */
-static struct err check(struct cache *cache)
+struct err cache_check(struct cache *cache)
 {
     static const struct cache_entry mark = { { "token-service:check", 19 }, { "1", 1 }, 60 };
-    TRY(put(cache, &mark, 1));
-    return redis_check_permissions(redis_of(cache));
-}
-
-static void close_redis(struct cache *cache)
-{
-    redis_close(redis_of(cache));
-    free(cache);
+    TRY(cache_put(cache, &mark, 1));
+    return redis_check_permissions(cache->redis);
 }
 
 static const struct cache_ops redis_ops = {
-    .put = put,
-    .add = add,
-    .raise = raise_all,
-    .get = get,
-    .get_all = get_all,
-    .scan = scan,
-    .append = append,
-    .read = read_log,
-    .generation = generation,
-    .evicts = evicts,
-    .check = check,
-    .close = close_redis,
+    .put = cache_put,
+    .add = cache_add,
+    .raise = cache_raise,
+    .get = cache_get,
+    .get_all = cache_get_all,
+    .scan = cache_scan,
+    .append = cache_append,
+    .read = cache_read,
+    .generation = cache_generation,
+    .evicts = cache_evicts,
+    .check = cache_check,
 };
 
-struct err cache_redis_open(const struct settings *settings, struct cache **out)
+struct err cache_open(const struct settings *settings, struct cache **out)
 {
     struct redis *redis = NULL;
     TRY(redis_open(settings, &redis));
-    struct cache_redis *cache = mem_alloc(sizeof *cache);
-    *cache = (struct cache_redis){ .cache.ops = &redis_ops, .redis = redis };
-    *out = &cache->cache;
+    *out = mem_alloc(sizeof **out);
+    **out = (struct cache){ &redis_ops, redis };
     return OK;
 }
 
 void cache_close(struct cache *cache)
 {
-    if (cache)
-        cache->ops->close(cache);
+    if (!cache)
+        return;
+    redis_close(cache->redis);
+    free(cache);
 }
