@@ -39,7 +39,7 @@ struct err kms_open(const struct settings *settings, struct kms **out)
     breaker_init(&kms->breaker);
     pthread_mutex_init(&kms->lock, NULL);
     arena_init(&kms->arena, NULL, 0);
-    metrics_kms_breaker(false);
+    kms_metrics_show();
     err = region_of_kms(settings, &kms->arena, &kms->place.region);
     if (err.code) {
         kms_close(kms);

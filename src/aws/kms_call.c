@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "base/sentence.h"
 #include "observe/log.h"
+#include "observe/metrics.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -136,7 +137,7 @@ static void report(struct kms *kms, bool answered)
 {
     if (!breaker_report(&kms->breaker, clock_ms(), answered))
         return;
-    metrics_kms_breaker(!answered);
+    metrics_remote_breaker(!answered);
     LOG(LOG_WARN, answered ? "kms_breaker_closed" : "kms_breaker_opened", LOG_STR("host", kms->place.host));
 }
 
@@ -167,9 +168,9 @@ static void judge(struct kms *kms, struct arena *arena, const struct kms_call *c
     struct kms_error error;
     kms_error_read(arena, answer->status, answer->error_type, answer->body, &error);
     bool is_throttled = error.verdict == KMS_THROTTLED;
-    metrics_kms_call(call->operation, is_throttled            ? KMS_OUTCOME_THROTTLED
-                                      : answer->status >= 500 ? KMS_OUTCOME_FAILED
-                                                              : KMS_OUTCOME_REFUSED);
+    metrics_remote_call(call->operation, is_throttled            ? KMS_OUTCOME_THROTTLED
+                                         : answer->status >= 500 ? KMS_OUTCOME_FAILED
+                                                                 : KMS_OUTCOME_REFUSED);
     LOG(is_throttled ? LOG_DEBUG : LOG_WARN, "kms_error", LOG_TEXT_("operation", kms_operation_name(call->operation)),
         LOG_INT("status", answer->status), LOG_STR("code", error.code), LOG_STR("request_id", answer->request_id),
         LOG_INT("try", progress->tries));
@@ -210,14 +211,14 @@ static struct err send_with_leave(struct kms *kms, struct arena *arena, const st
     if (left_ms < most_ms / LEAST_PART / 2) /* the credentials took long; KMS is not to blame */
         return failed(ERR_UNAVAILABLE, "there was no time left to ask AWS KMS");
     if (!breaker_enter(&kms->breaker, now_ns / 1000000)) {
-        metrics_kms_call(call->operation, KMS_OUTCOME_BREAKER);
+        metrics_remote_call(call->operation, KMS_OUTCOME_BREAKER);
         return breaker_refuses(kms);
     }
     struct err err = send_signed(kms, arena, call, left_ms < most_ms ? left_ms : most_ms, credentials, out);
     report(kms, !err.code && out->status < 500);
     if (!err.code)
         return OK;
-    metrics_kms_call(call->operation, KMS_OUTCOME_FAILED);
+    metrics_remote_call(call->operation, KMS_OUTCOME_FAILED);
     out->status = NO_ANSWER;
     const char *why = sentence_keep("AWS KMS can't be reached; try again later", "AWS KMS (%s): %s",
                                     endpoint_setting(kms->settings, "kms"), err.why);
@@ -243,9 +244,9 @@ static void try_once(struct kms *kms, struct arena *arena, const struct kms_call
     } else if (answer.status != 200) {
         judge(kms, arena, call, serial, &answer, progress);
     } else {
-        metrics_kms_call(call->operation, KMS_OUTCOME_OK);
+        metrics_remote_call(call->operation, KMS_OUTCOME_OK);
         if (call->operation == KMS_SIGN)
-            metrics_kms_signed(clock_ns() - began_ns);
+            metrics_remote_took(clock_ns() - began_ns);
         *answer_body = answer.body;
     }
 }
@@ -256,7 +257,7 @@ static struct err wait_for_turn(struct kms *kms, const struct kms_call *call, in
 {
     struct err err = call->draws_on_quota ? budget_take(kms->budget, call->priority, last_start_ns) : OK;
     if (err.code)
-        metrics_kms_call(call->operation, KMS_OUTCOME_QUOTA);
+        metrics_remote_call(call->operation, KMS_OUTCOME_QUOTA);
     return err;
 }
 

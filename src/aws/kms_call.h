@@ -6,9 +6,9 @@
 #include "aws/breaker.h"
 #include "aws/credentials.h"
 #include "aws/kms.h"
+#include "aws/kms_metrics.h"
 #include "aws/sigv4.h"
 #include "net/client.h"
-#include "observe/metrics.h"
 #include <stdatomic.h>
 
 enum { KMS_REGION_ROOM = 65 };

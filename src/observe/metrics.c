@@ -97,26 +97,6 @@ static const struct {
 };
 _Static_assert(sizeof counters / sizeof *counters == COUNT_COUNT, "every counter needs a row");
 
-static const char *const kms_operation_names[] = {
-    [KMS_SIGN] = "Sign",
-    [KMS_DESCRIBE_KEY] = "DescribeKey",
-    [KMS_GET_PUBLIC_KEY] = "GetPublicKey",
-    [KMS_CREATE_KEY] = "CreateKey",
-    [KMS_LIST_KEYS] = "ListKeys",
-    [KMS_LIST_RESOURCE_TAGS] = "ListResourceTags",
-    [KMS_UPDATE_ALIAS] = "UpdateAlias",
-    [KMS_DISABLE_KEY] = "DisableKey",
-    [KMS_GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT] = "GenerateDataKeyPairWithoutPlaintext",
-    [KMS_DECRYPT] = "Decrypt",
-};
-_Static_assert(sizeof kms_operation_names / sizeof *kms_operation_names == KMS_OPERATIONS, "each needs a name");
-
-static const char *const kms_outcome_names[] = {
-    [KMS_OUTCOME_OK] = "ok",           [KMS_OUTCOME_THROTTLED] = "throttled", [KMS_OUTCOME_FAILED] = "failed",
-    [KMS_OUTCOME_REFUSED] = "refused", [KMS_OUTCOME_QUOTA] = "quota",         [KMS_OUTCOME_BREAKER] = "breaker_open",
-};
-_Static_assert(sizeof kms_outcome_names / sizeof *kms_outcome_names == KMS_OUTCOMES, "each needs a name");
-
 /* Upper bounds of the histograms; one more bucket has no bound. `le` is the same in seconds. */
 static const struct {
     int64_t up_to_ns;
@@ -128,8 +108,8 @@ static const struct {
     { 1000000000, "1" },   { 2500000000, "2.5" }, { 5000000000, "5" },   { 10000000000, "10" },
 };
 
-/* Histograms: one for each operation, one for signatures of KMS, one for commands of Redis. */
-enum { HISTOGRAM_KMS = OP_COUNT, HISTOGRAM_REDIS, HISTOGRAMS };
+/* Histograms: one for each operation, one for a remote service, one for commands of Redis. */
+enum { HISTOGRAM_REMOTE = OP_COUNT, HISTOGRAM_REDIS, HISTOGRAMS };
 
 /* Where each count lies in a block. */
 enum {
@@ -138,8 +118,8 @@ enum {
     CELL_OUTCOMES = CELL_COUNTERS + COUNT_COUNT,                   /* [operation][err_code] */
     CELL_BUCKETS = CELL_OUTCOMES + (int)OP_COUNT * ERR_CODE_COUNT, /* [histogram][BUCKETS + 1] */
     CELL_SUMS = CELL_BUCKETS + (int)HISTOGRAMS * (BUCKETS + 1),    /* [histogram], nanoseconds: 584 years of them */
-    CELL_KMS = CELL_SUMS + HISTOGRAMS,                             /* [kms_operation][kms_outcome] */
-    CELLS = CELL_KMS + (int)KMS_OPERATIONS * KMS_OUTCOMES
+    CELL_REMOTE = CELL_SUMS + HISTOGRAMS,                          /* [operation][outcome] of the remote service */
+    CELLS = CELL_REMOTE + METRICS_REMOTE_CELLS
 };
 
 static size_t outcome_cell(size_t operation, size_t outcome)
@@ -152,9 +132,9 @@ static size_t bucket_cell(size_t histogram, size_t bucket)
     return CELL_BUCKETS + histogram * (BUCKETS + 1) + bucket;
 }
 
-static size_t kms_cell(size_t operation, size_t outcome)
+static size_t remote_cell(const struct metrics_remote *remote, size_t operation, size_t outcome)
 {
-    return CELL_KMS + operation * KMS_OUTCOMES + outcome;
+    return CELL_REMOTE + operation * remote->outcome_count + outcome;
 }
 
 /* --- counting ---------------------------------------------------------------------------------------------------- */
@@ -166,8 +146,8 @@ struct block {
 
 static _Atomic(struct block *) blocks;
 static _Thread_local struct block *own;
-enum { BREAKER_NONE, BREAKER_CLOSED, BREAKER_OPEN }; /* NONE: KMS is not in use */
-static _Atomic int kms_breaker;
+static _Atomic(const struct metrics_remote *) remote_shown;
+static atomic_bool is_breaker_open;
 
 __attribute__((noinline, cold)) static struct block *link_block(void)
 {
@@ -213,14 +193,31 @@ void metrics_request(enum operation operation, enum err_code outcome, int64_t du
     add_duration(block, operation, duration_ns);
 }
 
-void metrics_kms_call(enum kms_operation operation, enum kms_outcome outcome)
+void metrics_remote_show(const struct metrics_remote *remote)
 {
-    add(own_block(), kms_cell(operation, outcome), 1);
+    atomic_store_explicit(&remote_shown, remote, memory_order_release);
 }
 
-void metrics_kms_signed(int64_t duration_ns)
+static const struct metrics_remote *shown(void)
 {
-    add_duration(own_block(), HISTOGRAM_KMS, duration_ns);
+    return atomic_load_explicit(&remote_shown, memory_order_acquire);
+}
+
+void metrics_remote_call(size_t operation, size_t outcome)
+{
+    const struct metrics_remote *remote = shown();
+    if (remote)
+        add(own_block(), remote_cell(remote, operation, outcome), 1);
+}
+
+void metrics_remote_took(int64_t duration_ns)
+{
+    add_duration(own_block(), HISTOGRAM_REMOTE, duration_ns);
+}
+
+void metrics_remote_breaker(bool is_open)
+{
+    atomic_store_explicit(&is_breaker_open, is_open, memory_order_relaxed);
 }
 
 void metrics_redis_command(int64_t duration_ns)
@@ -228,19 +225,9 @@ void metrics_redis_command(int64_t duration_ns)
     add_duration(own_block(), HISTOGRAM_REDIS, duration_ns);
 }
 
-void metrics_kms_breaker(bool is_open)
-{
-    atomic_store_explicit(&kms_breaker, is_open ? BREAKER_OPEN : BREAKER_CLOSED, memory_order_relaxed);
-}
-
 void metrics_count(enum counter counter, uint64_t by)
 {
     add(own_block(), CELL_COUNTERS + (size_t)counter, by);
-}
-
-const char *kms_operation_name(enum kms_operation operation)
-{
-    return kms_operation_names[operation];
 }
 
 const char *operation_name(enum operation operation)
@@ -359,33 +346,37 @@ static void write_durations(struct buf *out, const uint64_t totals[CELLS])
     }
 }
 
-/* Nothing, where KMS is not in use. */
-static void write_kms(struct buf *out, const uint64_t totals[CELLS])
+static uint64_t write_remote_calls(struct buf *out, const uint64_t totals[CELLS], const struct metrics_remote *remote)
 {
-    static const char calls[] = "token_service_kms_calls_total", throttled[] = "token_service_kms_throttled_total";
-    static const char open[] = "token_service_kms_breaker_open", signing[] = "token_service_kms_sign_duration_seconds";
-    const int breaker = atomic_load_explicit(&kms_breaker, memory_order_relaxed);
-    uint64_t all_throttled = 0;
+    uint64_t throttled = 0;
     char labels[96];
-    if (breaker == BREAKER_NONE)
-        return;
-    write_head(out, calls, "Tries of calls to AWS KMS", "counter");
-    for (size_t op = 0; op < KMS_OPERATIONS; op++)
-        for (size_t outcome = 0; outcome < KMS_OUTCOMES; outcome++) {
-            uint64_t value = totals[kms_cell(op, outcome)];
-            all_throttled += outcome == KMS_OUTCOME_THROTTLED ? value : 0;
-            if (value == 0 && outcome != KMS_OUTCOME_OK)
+    write_head(out, remote->calls.name, remote->calls.help, "counter");
+    for (size_t op = 0; op < remote->operation_count; op++)
+        for (size_t outcome = 0; outcome < remote->outcome_count; outcome++) {
+            uint64_t value = totals[remote_cell(remote, op, outcome)];
+            throttled += outcome == remote->throttled_outcome ? value : 0;
+            if (value == 0 && outcome != 0)
                 continue;
-            snprintf(labels, sizeof labels, "operation=\"%s\",outcome=\"%s\"", kms_operation_names[op],
-                     kms_outcome_names[outcome]);
-            write_count(out, calls, labels, value);
+            snprintf(labels, sizeof labels, "operation=\"%s\",outcome=\"%s\"", remote->operations[op],
+                     remote->outcomes[outcome]);
+            write_count(out, remote->calls.name, labels, value);
         }
-    write_head(out, throttled, "Tries that AWS KMS throttled", "counter");
-    write_count(out, throttled, "", all_throttled);
-    write_head(out, open, "Whether the circuit breaker keeps calls from AWS KMS", "gauge");
-    write_count(out, open, "", breaker == BREAKER_OPEN);
-    write_head(out, signing, "Time that AWS KMS took for a signature, without waiting for its quota", "histogram");
-    write_histogram(out, totals, HISTOGRAM_KMS, signing, "");
+    return throttled;
+}
+
+/* Nothing, where none is in use. */
+static void write_remote(struct buf *out, const uint64_t totals[CELLS])
+{
+    const struct metrics_remote *remote = shown();
+    if (!remote)
+        return;
+    const uint64_t throttled = write_remote_calls(out, totals, remote);
+    write_head(out, remote->throttled.name, remote->throttled.help, "counter");
+    write_count(out, remote->throttled.name, "", throttled);
+    write_head(out, remote->breaker.name, remote->breaker.help, "gauge");
+    write_count(out, remote->breaker.name, "", atomic_load_explicit(&is_breaker_open, memory_order_relaxed));
+    write_head(out, remote->duration.name, remote->duration.help, "histogram");
+    write_histogram(out, totals, HISTOGRAM_REMOTE, remote->duration.name, "");
 }
 
 /* Nothing, where no command was ever sent. */
@@ -492,7 +483,7 @@ void metrics_write(struct buf *out, const struct gauge *gauges, size_t count)
     write_outcomes(out, totals);
     write_durations(out, totals);
     write_counters(out, totals);
-    write_kms(out, totals);
+    write_remote(out, totals);
     write_redis(out, totals);
     write_gauges(out, gauges, count);
     write_process(out);

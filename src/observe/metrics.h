@@ -76,40 +76,22 @@ enum counter {
     COUNT_COUNT
 };
 
-/* The calls of AWS KMS, by AWS's names for them, and what becomes of each try. */
-enum kms_operation {
-    KMS_SIGN,
-    KMS_DESCRIBE_KEY,
-    KMS_GET_PUBLIC_KEY,
-    KMS_CREATE_KEY,
-    KMS_LIST_KEYS,
-    KMS_LIST_RESOURCE_TAGS,
-    KMS_UPDATE_ALIAS,
-    KMS_DISABLE_KEY,
-    KMS_GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT,
-    KMS_DECRYPT,
-    KMS_OPERATIONS
-};
-enum kms_outcome {
-    KMS_OUTCOME_OK,
-    KMS_OUTCOME_THROTTLED, /* by KMS */
-    KMS_OUTCOME_FAILED,    /* no answer in time, or a 5xx */
-    KMS_OUTCOME_REFUSED,   /* another error of KMS */
-    KMS_OUTCOME_QUOTA,     /* not sent: no turn before its deadline */
-    KMS_OUTCOME_BREAKER,   /* not sent: the circuit breaker is open */
-    KMS_OUTCOMES
+/* The calls of another's service (AWS KMS), as its client describes them, static: there is one such client. */
+enum { METRICS_REMOTE_CELLS = 64 };
+struct metrics_remote {
+    const char *const *operations, *const *outcomes; /* the labels' values, by number; the first outcome is success */
+    size_t operation_count, outcome_count;           /* their product is at most METRICS_REMOTE_CELLS */
+    size_t throttled_outcome;
+    struct {
+        const char *name, *help;
+    } calls, throttled, breaker, duration; /* a counter {operation,outcome}, its part, a gauge, a histogram */
 };
 
-/* "Sign", "DescribeKey", …; static. */
-const char *kms_operation_name(enum kms_operation operation);
-
-/* token_service_kms_calls_total{operation,outcome}; and of a signature that KMS made, how long that took it:
- * token_service_kms_sign_duration_seconds. What is counted of KMS is shown once metrics_kms_breaker() has been called.
- */
-void metrics_kms_call(enum kms_operation operation, enum kms_outcome outcome);
-void metrics_kms_signed(int64_t duration_ns);
-/* token_service_kms_breaker_open: 0 or 1. */
-void metrics_kms_breaker(bool is_open);
+/* Shows them from now on; before that, nothing is counted. */
+void metrics_remote_show(const struct metrics_remote *remote);
+void metrics_remote_call(size_t operation, size_t outcome); /* one try */
+void metrics_remote_took(int64_t duration_ns);
+void metrics_remote_breaker(bool is_open);
 
 /* token_service_redis_command_duration_seconds: commands sent together count once. Shown once there was one. */
 void metrics_redis_command(int64_t duration_ns);
