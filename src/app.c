@@ -21,12 +21,10 @@
 #include "store/data_dir.h"
 #include "store/migration.h"
 #include "store/store.h"
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -35,8 +33,6 @@
 enum {
     WORKERS_THAT_WAIT = 256, /* 200 calls of KMS in flight, and some that sign nothing */
     LOOK_INTERVAL_S = 600,
-    LOCK_TRIES = 3,
-    LOCK_PAUSE_US = 20000,
     WORKERS_THAT_ASK = 16, /* revocations wait for Redis, or a database: some tenths of a millisecond each */
 };
 
@@ -79,11 +75,21 @@ bool app_shares_store(const struct settings *settings)
     return settings->database_url[0] || settings->supabase_url[0];
 }
 
+/* A server's, before anything in it is opened, made or mended. What is refused is left as it was. */
+static struct err take_data_dir(struct app *app)
+{
+    TRY(data_dir_check(&app->arena, app->settings.data_dir, false));
+    TRY(store_make_dir(&app->settings));
+    return data_dir_lock(app->settings.data_dir, &app->lock);
+}
+
 struct err app_open_store(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct store **store = &app->service.store;
     app->makes = true;
+    if (app->serves && !app_shares_store(settings))
+        TRY(take_data_dir(app));
     TRY(data_dir_check(&app->arena, settings->data_dir, app->serves));
     if (!app_shares_store(settings))
         return store_sqlite_open(settings, store);
@@ -239,36 +245,9 @@ void app_close(struct app *app)
 
 /* --- serving ----------------------------------------------------------------------------------------------------- */
 
-/* Two servers on one data directory would not hear of each other's revocations in time; so the directory has one. */
-static struct err lock_data_dir(const struct settings *settings, int *out)
-{
-    char path[4096];
-    int len = snprintf(path, sizeof path, "%s/serve.lock", settings->data_dir);
-    if (len < 0 || (size_t)len >= sizeof path)
-        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is too long");
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (lock < 0)
-        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be written to");
-    for (int i = 0; i < LOCK_TRIES; i++) { /* app_is_served holds it for a moment */
-        if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
-            *out = lock;
-            return OK;
-        }
-        (void)usleep(LOCK_PAUSE_US);
-    }
-    close(lock);
-    return failed(ERR_INVALID_REQUEST, "another token-service serves from this TOKEN_DATA_DIR");
-}
-
 bool app_is_served(const struct settings *settings)
 {
-    char path[4096];
-    int len = snprintf(path, sizeof path, "%s/serve.lock", settings->data_dir);
-    int lock = len > 0 && (size_t)len < sizeof path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-    bool is_held = lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) != 0;
-    if (lock >= 0)
-        close(lock);
-    return is_held;
+    return data_dir_is_locked(settings->data_dir);
 }
 
 /* Room for the connections that the settings allow. */
@@ -346,8 +325,6 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
         app->settings.workers = app->settings.signer == SIGNER_KMS                               ? WORKERS_THAT_WAIT
                                 : app->settings.redis_url[0] || app_shares_store(&app->settings) ? WORKERS_THAT_ASK
                                                                                                  : cores;
-    if (!app_shares_store(&app->settings))
-        TRY(lock_data_dir(&app->settings, &app->lock));
     atomic_store(&app->service.moves_keys, true);
     revocations_open_feed(app->service.revocations);
     TRY(server_open(&app->service, &server, &port));

@@ -1,13 +1,20 @@
-/* store/data_dir.c: the modes of what lies in the data directory. Nothing is opened but the directory: closing a
- * descriptor of the database would drop the locks that the process holds on it. */
+/* store/data_dir.c: the modes of what lies in the data directory, and its lock. Nothing is opened but the directory and
+ * the lock's own file: closing a descriptor of the database would drop the locks that the process holds on it. */
 #include "store/data_dir.h"
 #include "observe/log.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { LOCK_TRIES = 3, LOCK_PAUSE_US = 20000 };
+
+static const char lock_name[] = "serve.lock";
 
 /* How the names of our files begin; a key file that is being written has a dot before. */
 static const struct str beginnings[] = {
@@ -118,4 +125,38 @@ struct err data_dir_check(struct arena *arena, const char *dir, bool mend)
     struct err err = check_all(arena, entries, dir, mend);
     closedir(entries);
     return err;
+}
+
+/* --- the lock ---------------------------------------------------------------------------------------------------- */
+
+static int open_lock(const char *dir, int flags)
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof path, "%s/%s", dir, lock_name);
+    return len < (int)sizeof path ? open(path, flags | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR) : -1;
+}
+
+struct err data_dir_lock(const char *dir, int *out)
+{
+    int lock = open_lock(dir, O_RDWR | O_CREAT);
+    if (lock < 0)
+        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be written to");
+    for (int i = 0; i < LOCK_TRIES; i++) { /* data_dir_is_locked() holds it for a moment */
+        if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
+            *out = lock;
+            return OK;
+        }
+        (void)usleep(LOCK_PAUSE_US);
+    }
+    close(lock);
+    return failed(ERR_INVALID_REQUEST, "another token-service serves from this TOKEN_DATA_DIR");
+}
+
+bool data_dir_is_locked(const char *dir)
+{
+    int lock = open_lock(dir, O_RDONLY);
+    bool is_held = lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) != 0;
+    if (lock >= 0)
+        close(lock);
+    return is_held;
 }

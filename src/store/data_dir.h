@@ -1,6 +1,8 @@
 /* store/data_dir.h: whether the data directory and the service's files in it are this user's alone. Orchestrators open
  * them to a group at each start (fsGroup of Kubernetes): that is taken back. What everybody can reach may have been
- * read or changed already: that is for a person to look at. */
+ * read or changed already: that is for a person to look at.
+ *
+ * Two servers on one data directory would not hear of each other's revocations in time; so a server holds its lock. */
 #ifndef STORE_DATA_DIR_H
 #define STORE_DATA_DIR_H
 
@@ -16,5 +18,11 @@ MUST_USE struct err data_dir_check(struct arena *arena, const char *dir, bool me
  * leave nothing behind that the service can't open. Of our own files alone, that are root's, plain and have no second
  * name. Does nothing unless this is root. */
 void data_dir_give(const char *dir);
+
+/* Takes the lock; *out is its descriptor, and closing that gives it back. ERR_INVALID_REQUEST: another process has it,
+ * or its file, the first in an empty directory, can't be made. */
+MUST_USE struct err data_dir_lock(const char *dir, int *out);
+/* Whether a server has it. */
+bool data_dir_is_locked(const char *dir);
 
 #endif

@@ -1,15 +1,18 @@
 """The data directory's modes: what everybody can reach is refused, what a group was given is taken back."""
 
+import fcntl
 import os
 import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from service import BINARY, DEFAULTS, Server, environment, run
+from wire import PATIENCE_S
 
 NOBODY = 65534
 
@@ -100,6 +103,34 @@ def test_a_file_that_is_none_of_ours_is_left_alone(used):
     used.start()
     used.stop()
     assert mode_of(other) == 0o666
+
+
+def test_nothing_is_made_beside_another_server(tmp_path):
+    """The lock comes first: a process that does not get it leaves the directory as it found it."""
+    settings = DEFAULTS | {"TOKEN_DATA_DIR": str(tmp_path)}
+    with (tmp_path / "serve.lock").open("w") as lock:
+        (tmp_path / "serve.lock").chmod(0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = run("serve", settings=settings, expect=2)
+    assert done.stderr == "token-service: another token-service serves from this TOKEN_DATA_DIR\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["serve.lock"]
+
+
+def test_of_servers_that_start_at_once_one_makes_everything(tmp_path):
+    settings = environment(DEFAULTS | {"TOKEN_DATA_DIR": str(tmp_path / "data"), "TOKEN_SIGNING_ALG": "ES256"})
+    servers = [subprocess.Popen([BINARY, "serve"], env=settings, stderr=subprocess.PIPE, text=True) for _ in range(6)]
+    until = time.monotonic() + PATIENCE_S
+    while sum(server.poll() is None for server in servers) > 1 and time.monotonic() < until:
+        time.sleep(0.01)
+    (winner,) = [server for server in servers if server.poll() is None]
+    while winner.stderr.readable() and '"event":"serving"' not in (line := winner.stderr.readline()):
+        assert line, "it ended"
+    winner.terminate()
+    said = [server.communicate(timeout=PATIENCE_S)[1] for server in servers]
+    assert sorted(server.returncode for server in servers) == [0] + [2] * 5
+    assert {text for server, text in zip(servers, said) if server.returncode} == {
+        "token-service: another token-service serves from this TOKEN_DATA_DIR\n"}
+    assert len(list((tmp_path / "data").glob("signing-key-*"))) == 1
 
 
 @pytest.fixture
