@@ -269,7 +269,7 @@ static struct err read_word(struct reader *reader, struct json *node)
     static const struct {
         struct str text;
         enum json_kind kind;
-    } words[] = { { { "true", 4 }, JSON_TRUE }, { { "false", 5 }, JSON_FALSE }, { { "null", 4 }, JSON_NULL } };
+    } words[] = { { STR_INIT("true"), JSON_TRUE }, { STR_INIT("false"), JSON_FALSE }, { STR_INIT("null"), JSON_NULL } };
     struct str rest = { reader->at, (size_t)(reader->end - reader->at) };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (str_has_prefix(rest, words[i].text)) {

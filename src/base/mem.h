@@ -22,7 +22,12 @@ struct str {
     size_t len;
 };
 
-#define STR(literal) ((struct str){ "" literal, sizeof(literal) - 1 })
+/* Of a literal: STR_INIT where a static object begins, for which C17 takes no compound literal. */
+#define STR_INIT(literal)                                                                                              \
+    {                                                                                                                  \
+        "" literal, sizeof(literal) - 1                                                                                \
+    }
+#define STR(literal) ((struct str)STR_INIT(literal))
 
 static inline struct str str_of(const char *text)
 {

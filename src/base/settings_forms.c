@@ -77,7 +77,7 @@ const char *settings_fault_of_issuer(struct str text)
 /* A service key goes there with each call. Unencrypted it may go no further than this machine. */
 const char *settings_fault_of_supabase_url(struct str text)
 {
-    static const struct str near[] = { { "127.0.0.1", 9 }, { "localhost", 9 }, { "[::1]", 5 } };
+    static const struct str near[] = { STR_INIT("127.0.0.1"), STR_INIT("localhost"), STR_INIT("[::1]") };
     const char *fault = settings_fault_of_issuer(text);
     struct str rest = text, host = text;
     if (fault || !str_has_prefix(text, STR("http://")))

@@ -246,7 +246,7 @@ uint64_t cache_generation(struct cache *cache)
 static struct err read_policy(struct redis_connection *connection, int64_t deadline_ms, char policy[CACHE_POLICY_ROOM])
 {
     const struct redis_command info = REDIS_COMMAND(NO_KEY, redis_form_text, STR("INFO"), STR("memory"));
-    static const struct str name = { "maxmemory_policy:", 17 };
+    static const struct str name = STR_INIT("maxmemory_policy:");
     const struct reply *reply = NULL;
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
@@ -286,7 +286,7 @@ struct err cache_evicts(struct cache *cache, char policy[CACHE_POLICY_ROOM])
 /* A write, since a replica or a full server would answer PING. */
 struct err cache_check(struct cache *cache)
 {
-    static const struct cache_entry mark = { { "token-service:check", 19 }, { "1", 1 }, 60 };
+    static const struct cache_entry mark = { STR_INIT("token-service:check"), STR_INIT("1"), 60 };
     TRY(cache_put(cache, &mark, 1));
     return redis_check_permissions(cache->redis);
 }

@@ -8,9 +8,9 @@
 static const struct {
     struct str name, typ;
 } kinds[] = {
-    [TOKEN_ACCESS] = { { "access", 6 }, { "at+jwt", 6 } }, /* RFC 9068 section 2.1 */
-    [TOKEN_REFRESH] = { { "refresh", 7 }, { "rt+jwt", 6 } },
-    [TOKEN_ID] = { { "id", 2 }, { "JWT", 3 } },
+    [TOKEN_ACCESS] = { STR_INIT("access"), STR_INIT("at+jwt") }, /* RFC 9068 section 2.1 */
+    [TOKEN_REFRESH] = { STR_INIT("refresh"), STR_INIT("rt+jwt") },
+    [TOKEN_ID] = { STR_INIT("id"), STR_INIT("JWT") },
 };
 
 struct str token_kind_typ(enum token_kind kind)
@@ -85,15 +85,15 @@ static const struct row {
     ROW("parent_iat", parent_iat, TIME, false),
     ROW("sid", sid, CUSTOM, false),
 #undef ROW
-    { { "at_hash", 7 }, RESERVED, false, 0 },
-    { { "c_hash", 6 }, RESERVED, false, 0 },
-    { { "s_hash", 6 }, RESERVED, false, 0 },
-    { { "cnf", 3 }, RESERVED, false, 0 },                    /* RFC 7800 */
-    { { "act", 3 }, RESERVED, false, 0 },                    /* RFC 8693 section 4.1 */
-    { { "may_act", 7 }, RESERVED, false, 0 },                /* section 4.4 */
-    { { "events", 6 }, RESERVED, false, 0 },                 /* RFC 8417: makes a logout token of an id token */
-    { { "authorization_details", 21 }, RESERVED, false, 0 }, /* RFC 9396 section 9.1 */
-    { { "token_introspection", 19 }, RESERVED, false, 0 },   /* RFC 9701 section 5 */
+    { STR_INIT("at_hash"), RESERVED, false, 0 },
+    { STR_INIT("c_hash"), RESERVED, false, 0 },
+    { STR_INIT("s_hash"), RESERVED, false, 0 },
+    { STR_INIT("cnf"), RESERVED, false, 0 },                   /* RFC 7800 */
+    { STR_INIT("act"), RESERVED, false, 0 },                   /* RFC 8693 section 4.1 */
+    { STR_INIT("may_act"), RESERVED, false, 0 },               /* section 4.4 */
+    { STR_INIT("events"), RESERVED, false, 0 },                /* RFC 8417: makes a logout token of an id token */
+    { STR_INIT("authorization_details"), RESERVED, false, 0 }, /* RFC 9396 section 9.1 */
+    { STR_INIT("token_introspection"), RESERVED, false, 0 },   /* RFC 9701 section 5 */
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 

@@ -16,10 +16,10 @@ static const struct {
     struct str spec;
 } specs[] = {
     /* the first of an algorithm is what a fresh pair gets */
-    { JWA_RS256, { "RSA_2048", 8 } },       { JWA_RS256, { "RSA_3072", 8 } },
-    { JWA_RS256, { "RSA_4096", 8 } },       { JWA_PS256, { "RSA_2048", 8 } },
-    { JWA_PS256, { "RSA_3072", 8 } },       { JWA_PS256, { "RSA_4096", 8 } },
-    { JWA_ES256, { "ECC_NIST_P256", 13 } }, { JWA_EDDSA, { "ECC_NIST_EDWARDS25519", 21 } },
+    { JWA_RS256, STR_INIT("RSA_2048") },      { JWA_RS256, STR_INIT("RSA_3072") },
+    { JWA_RS256, STR_INIT("RSA_4096") },      { JWA_PS256, STR_INIT("RSA_2048") },
+    { JWA_PS256, STR_INIT("RSA_3072") },      { JWA_PS256, STR_INIT("RSA_4096") },
+    { JWA_ES256, STR_INIT("ECC_NIST_P256") }, { JWA_EDDSA, STR_INIT("ECC_NIST_EDWARDS25519") },
 };
 enum { SPECS = sizeof specs / sizeof *specs };
 

@@ -16,7 +16,7 @@ enum {
     PAST_MAX = 256, /* past keys looked at; older ones are disabled in KMS, and so taken no more */
 };
 
-static const struct str successor_tag = { "token-service-successor-of", 26 };
+static const struct str successor_tag = STR_INIT("token-service-successor-of");
 
 struct signer_kms {
     struct signer signer;

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum { PEM_MAX = 16 * 1024 };
-static const struct str name_prefix = { "signing-key-", 12 }, name_suffix = { ".pem", 4 };
+static const struct str name_prefix = STR_INIT("signing-key-"), name_suffix = STR_INIT(".pem");
 
 struct signer_local {
     struct signer signer;

@@ -231,7 +231,7 @@ static struct err report(const struct net_request *request, struct str origin, s
 /* scheme://host:port at the beginning of the URL, which is held to what libcurl could read in another way. */
 static struct err read_origin(const char *url, struct str *out)
 {
-    static const struct str schemes[] = { { "https://", 8 }, { "http://", 7 } };
+    static const struct str schemes[] = { STR_INIT("https://"), STR_INIT("http://") };
     const struct str text = str_of(url);
     for (size_t i = 0; i < 2 && text.len <= URL_MAX && wire_is_visible(text); i++) {
         const size_t scheme = schemes[i].len;

@@ -2,8 +2,8 @@
  * hold no hash. ECHO, INFO and ROLE are run with each connection; CLUSTER SLOTS may be refused by who is no cluster. */
 #include "redis/permissions.h"
 
-static const struct str revoked = { "revoked:check", 13 }, value = { "token-service:check:value", 25 },
-                        stream = { "token-service:check:log", 23 };
+static const struct str revoked = STR_INIT("revoked:check"), value = STR_INIT("token-service:check:value"),
+                        stream = STR_INIT("token-service:check:log");
 
 static struct err try_all(struct redis *redis, struct arena *arena, const struct redis_command *commands, size_t count)
 {

@@ -67,10 +67,10 @@ static const char *read_scheme(struct str *rest, struct redis_url *out)
     static const struct {
         struct str text;
         bool is_tls, is_sentinel;
-    } schemes[] = { { { "redis://", 8 }, false, false },
-                    { { "rediss://", 9 }, true, false },
-                    { { "redis+sentinel://", 17 }, false, true },
-                    { { "rediss+sentinel://", 18 }, true, true } };
+    } schemes[] = { { STR_INIT("redis://"), false, false },
+                    { STR_INIT("rediss://"), true, false },
+                    { STR_INIT("redis+sentinel://"), false, true },
+                    { STR_INIT("rediss+sentinel://"), true, true } };
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
         if (str_has_prefix(*rest, schemes[i].text)) {
             out->is_tls = schemes[i].is_tls;

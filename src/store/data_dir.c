@@ -17,9 +17,8 @@ enum { LOCK_TRIES = 3, LOCK_PAUSE_US = 20000 };
 static const char lock_name[] = "serve.lock";
 
 /* How the names of our files begin; a key file that is being written has a dot before. */
-static const struct str beginnings[] = {
-    { "token-service.db", 16 }, { "signing-key-", 12 }, { "serve.lock", 10 }, { "database-id", 11 }
-};
+static const struct str beginnings[] = { STR_INIT("token-service.db"), STR_INIT("signing-key-"), STR_INIT("serve.lock"),
+                                         STR_INIT("database-id") };
 
 static bool is_ours(struct str name)
 {

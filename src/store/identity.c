@@ -45,7 +45,7 @@ static bool has_files(const char *dir, struct str beginning)
     return found;
 }
 
-static const struct str keys = { "signing-key-", 12 };
+static const struct str keys = STR_INIT("signing-key-");
 
 struct err identity_may_begin(const char *dir)
 {

@@ -60,28 +60,28 @@ enum platform_outcome platform_outcome_of(struct str code)
         struct str begin; /* a class is two characters, a condition five */
         enum platform_outcome outcome;
     } meanings[] = {
-        { { "40", 2 }, PLATFORM_OVERTAKEN },        /* serialization failure, deadlock */
-        { { "23503", 5 }, PLATFORM_OVERTAKEN },     /* a user or client was deleted a moment ago */
-        { { "22", 2 }, PLATFORM_REFUSED },          /* a text that the encoding can't hold, or that is too long */
-        { { "23", 2 }, PLATFORM_REFUSED },          /* a constraint */
-        { { "42883", 5 }, PLATFORM_UNMIGRATED },    /* no such function */
-        { { "42P01", 5 }, PLATFORM_UNMIGRATED },    /* no such table */
-        { { "42703", 5 }, PLATFORM_UNMIGRATED },    /* no such column */
-        { { "3F000", 5 }, PLATFORM_UNMIGRATED },    /* no such schema */
-        { { "PGRST202", 8 }, PLATFORM_UNMIGRATED }, /* not in the schema cache */
-        { { "42501", 5 }, PLATFORM_DENIED },
-        { { "28", 2 }, PLATFORM_DENIED },
-        { { "PGRST30", 7 }, PLATFORM_DENIED }, /* the key is no good */
-        { { "PGRST00", 7 }, PLATFORM_LOST },   /* no connection, pool time-out */
-        { { "08", 2 }, PLATFORM_LOST },
-        { { "57P", 3 }, PLATFORM_LOST },       /* the server is stopping, or starting */
-        { { "25006", 5 }, PLATFORM_TROUBLED }, /* a standby */
-        { { "53", 2 }, PLATFORM_TROUBLED },    /* the disk is full, no memory, too many connections */
-        { { "54", 2 }, PLATFORM_REFUSED },     /* beyond a limit of the program's */
-        { { "55", 2 }, PLATFORM_TROUBLED },    /* a lock that did not come in time */
-        { { "57", 2 }, PLATFORM_TROUBLED },    /* cancelled */
-        { { "58", 2 }, PLATFORM_TROUBLED },    /* the system below it */
-        { { "XX", 2 }, PLATFORM_TROUBLED },    /* corrupt */
+        { STR_INIT("40"), PLATFORM_OVERTAKEN },        /* serialization failure, deadlock */
+        { STR_INIT("23503"), PLATFORM_OVERTAKEN },     /* a user or client was deleted a moment ago */
+        { STR_INIT("22"), PLATFORM_REFUSED },          /* a text that the encoding can't hold, or that is too long */
+        { STR_INIT("23"), PLATFORM_REFUSED },          /* a constraint */
+        { STR_INIT("42883"), PLATFORM_UNMIGRATED },    /* no such function */
+        { STR_INIT("42P01"), PLATFORM_UNMIGRATED },    /* no such table */
+        { STR_INIT("42703"), PLATFORM_UNMIGRATED },    /* no such column */
+        { STR_INIT("3F000"), PLATFORM_UNMIGRATED },    /* no such schema */
+        { STR_INIT("PGRST202"), PLATFORM_UNMIGRATED }, /* not in the schema cache */
+        { STR_INIT("42501"), PLATFORM_DENIED },
+        { STR_INIT("28"), PLATFORM_DENIED },
+        { STR_INIT("PGRST30"), PLATFORM_DENIED }, /* the key is no good */
+        { STR_INIT("PGRST00"), PLATFORM_LOST },   /* no connection, pool time-out */
+        { STR_INIT("08"), PLATFORM_LOST },
+        { STR_INIT("57P"), PLATFORM_LOST },       /* the server is stopping, or starting */
+        { STR_INIT("25006"), PLATFORM_TROUBLED }, /* a standby */
+        { STR_INIT("53"), PLATFORM_TROUBLED },    /* the disk is full, no memory, too many connections */
+        { STR_INIT("54"), PLATFORM_REFUSED },     /* beyond a limit of the program's */
+        { STR_INIT("55"), PLATFORM_TROUBLED },    /* a lock that did not come in time */
+        { STR_INIT("57"), PLATFORM_TROUBLED },    /* cancelled */
+        { STR_INIT("58"), PLATFORM_TROUBLED },    /* the system below it */
+        { STR_INIT("XX"), PLATFORM_TROUBLED },    /* corrupt */
     };
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
         if (str_has_prefix(code, meanings[i].begin))

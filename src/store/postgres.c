@@ -113,7 +113,7 @@ static void log_unconnected(const struct libpq_calls *calls, const PGconn *pg)
 
 static bool is_near(const char *address)
 {
-    return !address || !address[0] || strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+    return !address || !address[0] || str_has_prefix(str_of(address), STR("127.")) || strcmp(address, "::1") == 0;
 }
 
 /* "DATABASE_URL (db.example:5432)", or without what holds the password. */

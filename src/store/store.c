@@ -32,11 +32,11 @@ struct err store_make_dir(const struct settings *settings)
     return OK;
 }
 
-static const struct str kind_names[REVOCATION_KINDS] = { [REVOKED_TOKEN] = { "token", 5 },
-                                                         [REVOKED_SUBJECT] = { "subject", 7 },
-                                                         [REVOKED_CLIENT] = { "client", 6 },
-                                                         [REVOKED_SESSION] = { "session", 7 },
-                                                         [REVOKED_ALL] = { "all", 3 } };
+static const struct str kind_names[REVOCATION_KINDS] = { [REVOKED_TOKEN] = STR_INIT("token"),
+                                                         [REVOKED_SUBJECT] = STR_INIT("subject"),
+                                                         [REVOKED_CLIENT] = STR_INIT("client"),
+                                                         [REVOKED_SESSION] = STR_INIT("session"),
+                                                         [REVOKED_ALL] = STR_INIT("all") };
 
 struct str revocation_kind_name(enum revocation_kind kind)
 {

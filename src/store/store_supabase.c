@@ -166,7 +166,7 @@ static struct str without_slashes(struct str text)
 static char *url_of(const char *project)
 {
     static const char path[] = "/rest/v1/rpc/token_service_call";
-    static const struct str rest = { "/rest/v1", 8 };
+    static const struct str rest = STR_INIT("/rest/v1");
     struct str base = without_slashes(str_of(project));
     if (base.len > rest.len && memcmp(base.at + base.len - rest.len, rest.at, rest.len) == 0)
         base = without_slashes((struct str){ base.at, base.len - rest.len });
