@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { REFRESH_MS = 5000, TRY_MS = 1000, ANSWER_MAX = 64 * 1024, SECRETS_MAX = 16 * 1024 };
@@ -63,13 +62,6 @@ struct err credentials_read_file(struct arena *arena, const char *path, struct s
     return OK;
 }
 
-static void sleep_ms(int64_t ms)
-{
-    struct timespec left = { (time_t)(ms / 1000), (long)(ms % 1000 * 1000000) };
-    while (nanosleep(&left, &left) != 0 && errno == EINTR)
-        continue;
-}
-
 struct err credentials_unreachable(const char *setting, struct err err)
 {
     return failed(ERR_UNAVAILABLE, sentence_keep("who hands out the AWS credentials can't be reached; try again later",
@@ -95,7 +87,7 @@ struct err credentials_send(const struct credentials_ask *ask, struct arena *are
         if (tries == CREDENTIALS_TRIES || (!err.code && (out->status == 200 || is_final(out))))
             return err;
         random_bytes(&random, sizeof random);
-        sleep_ms(retry_delay_ms(tries + 1, random));
+        clock_sleep_ms(retry_delay_ms(tries + 1, random));
     }
 }
 
@@ -191,8 +183,7 @@ static struct err search(const struct credentials_ask *ask, struct arena *arena,
 static struct err refresh(const struct credentials *credentials, struct held **out)
 {
     const struct credentials_ask ask = { credentials->net, credentials->settings, clock_ms() + REFRESH_MS };
-    struct arena arena;
-    arena_init(&arena, NULL, 0);
+    struct arena arena = { 0 };
     struct err err = search(&ask, &arena, out);
     arena_wipe(&arena, NULL, 0);
     arena_release(&arena);

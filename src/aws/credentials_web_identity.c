@@ -4,19 +4,16 @@
 #include "aws/endpoint.h"
 #include "aws/region.h"
 #include "aws/retry.h"
+#include "base/hex.h"
 #include "observe/log.h"
 
 static void add_parameter(struct buf *body, const char *name, struct str value)
 {
-    static const char digits[] = "0123456789ABCDEF";
     buf_add_char(body, '&');
     buf_add(body, str_of(name));
     buf_add_char(body, '=');
-    for (size_t i = 0; i < value.len; i++) {
-        const unsigned char byte = (unsigned char)value.at[i];
-        const char coded[] = { '%', digits[byte >> 4], digits[byte & 15] };
-        buf_add(body, (struct str){ coded, 3 });
-    }
+    for (size_t i = 0; i < value.len; i++)
+        hex_add_percent(body, (unsigned char)value.at[i]);
 }
 
 bool credentials_sts_is_final(const struct net_answer *answer)

@@ -121,6 +121,15 @@ static struct err call_json(struct kms *kms, struct arena *arena, struct kms_cal
     return json_parse(arena, answer, out).code ? odd_answer(call.operation) : OK;
 }
 
+/* What needs no more than a key. */
+static struct err ask_of_key(struct kms *kms, struct arena *arena, enum kms_operation operation, struct str id,
+                             const struct json **out)
+{
+    struct buf body = body_begin(arena);
+    add_text(&body, STR("KeyId"), id);
+    return call_json(kms, arena, (struct kms_call){ .operation = operation, .key = id }, &body, out);
+}
+
 /* What AWS denies to the service says nothing of the caller's rights. */
 static struct err as_own_fault(struct err err)
 {
@@ -165,10 +174,7 @@ static enum kms_key_state state_of(struct str name)
 struct err kms_describe(struct kms *kms, struct arena *arena, struct str id, struct kms_key *out)
 {
     const struct json *answer = NULL;
-    struct buf body = body_begin(arena);
-    add_text(&body, STR("KeyId"), id);
-    TRY(as_own_fault(
-        call_json(kms, arena, (struct kms_call){ .operation = KMS_DESCRIBE_KEY, .key = id }, &body, &answer)));
+    TRY(as_own_fault(ask_of_key(kms, arena, KMS_DESCRIBE_KEY, id, &answer)));
     const struct json *key = json_member(answer, STR("KeyMetadata"));
     struct kms_key found = { .arn = text_of(key, STR("Arn")),
                              .spec = text_of(key, STR("KeySpec")),
@@ -186,10 +192,7 @@ struct err kms_describe(struct kms *kms, struct arena *arena, struct str id, str
 struct err kms_public_key(struct kms *kms, struct arena *arena, struct str id, struct str *spki)
 {
     const struct json *answer = NULL;
-    struct buf body = body_begin(arena);
-    add_text(&body, STR("KeyId"), id);
-    TRY(as_unavailable(
-        call_json(kms, arena, (struct kms_call){ .operation = KMS_GET_PUBLIC_KEY, .key = id }, &body, &answer)));
+    TRY(as_unavailable(ask_of_key(kms, arena, KMS_GET_PUBLIC_KEY, id, &answer)));
     return bytes_of(arena, answer, STR("PublicKey"), spki) ? OK : odd_answer(KMS_GET_PUBLIC_KEY);
 }
 
@@ -214,31 +217,20 @@ struct err kms_create_key(struct kms *kms, struct arena *arena, struct str spec,
 
 struct err kms_update_alias(struct kms *kms, struct str alias, struct str key_id)
 {
-    char room[ROOM];
-    struct arena arena;
-    const struct json *answer = NULL;
-    arena_init(&arena, room, sizeof room);
+    AUTO(arena_release) struct arena arena = { 0 };
+    const struct json *nothing = NULL;
     struct buf body = body_begin(&arena);
     add_text(&body, STR("AliasName"), alias);
     add_text(&body, STR("TargetKeyId"), key_id);
-    struct err err = call_json(kms, &arena, (struct kms_call){ .operation = KMS_UPDATE_ALIAS, .key = key_id }, &body,
-                               &answer);
-    arena_release(&arena);
-    return as_unavailable(err);
+    return as_unavailable(
+        call_json(kms, &arena, (struct kms_call){ .operation = KMS_UPDATE_ALIAS, .key = key_id }, &body, &nothing));
 }
 
 struct err kms_disable_key(struct kms *kms, struct str id)
 {
-    char room[ROOM];
-    struct arena arena;
-    const struct json *answer = NULL;
-    arena_init(&arena, room, sizeof room);
-    struct buf body = body_begin(&arena);
-    add_text(&body, STR("KeyId"), id);
-    struct err err = call_json(kms, &arena, (struct kms_call){ .operation = KMS_DISABLE_KEY, .key = id }, &body,
-                               &answer);
-    arena_release(&arena);
-    return as_unavailable(err);
+    AUTO(arena_release) struct arena arena = { 0 };
+    const struct json *nothing = NULL;
+    return as_unavailable(ask_of_key(kms, &arena, KMS_DISABLE_KEY, id, &nothing));
 }
 
 /* --- finding a key by its tag ------------------------------------------------------------------------------------ */
@@ -247,10 +239,7 @@ struct err kms_disable_key(struct kms *kms, struct str id)
 static struct err read_tag(struct kms *kms, struct arena *arena, struct str id, struct str name, struct str *value)
 {
     const struct json *answer = NULL;
-    struct buf body = body_begin(arena);
-    add_text(&body, STR("KeyId"), id);
-    struct err err = call_json(kms, arena, (struct kms_call){ .operation = KMS_LIST_RESOURCE_TAGS, .key = id }, &body,
-                               &answer);
+    struct err err = ask_of_key(kms, arena, KMS_LIST_RESOURCE_TAGS, id, &answer);
     if (err.code == ERR_INSUFFICIENT_SCOPE)
         return failed(ERR_NOT_FOUND, "another's key");
     TRY(err);
@@ -467,8 +456,7 @@ static struct err decrypt(struct kms *kms, struct arena *arena, struct str id, s
 struct err kms_decrypt(struct kms *kms, struct str id, struct str wrapped, struct kms_context context,
                        struct secret *out)
 {
-    struct arena arena;
-    arena_init(&arena, NULL, 0);
+    struct arena arena = { 0 };
     struct err err = decrypt(kms, &arena, id, wrapped, context, out);
     arena_wipe(&arena, NULL, 0);
     arena_release(&arena);

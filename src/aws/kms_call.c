@@ -10,7 +10,6 @@
 #include "base/sentence.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -20,13 +19,6 @@ enum { TRIES_MAX = 8, ANSWER_MAX = 256 * 1024, HEADERS = 6, LEAST_PART = 4, NO_A
 static int64_t aws_time_s(const struct kms *kms)
 {
     return (int64_t)time(NULL) + atomic_load_explicit(&kms->skew_s, memory_order_relaxed);
-}
-
-static void sleep_ms(int64_t ms)
-{
-    struct timespec left = { (time_t)(ms / 1000), (long)(ms % 1000 * 1000000) };
-    while (nanosleep(&left, &left) != 0 && errno == EINTR)
-        continue;
 }
 
 /* --- where -------------------------------------------------------------------------------------------------------- */
@@ -271,7 +263,7 @@ static bool pause_before_next(const struct progress *progress, int64_t last_star
     int64_t delay_ms = is_mended && progress->tries == 1 ? 0 : retry_delay_ms(progress->tries, random);
     if (progress->tries - progress->throttled == TRIES_MAX || clock_ns() + delay_ms * 1000000 >= last_start_ns)
         return false;
-    sleep_ms(delay_ms);
+    clock_sleep_ms(delay_ms);
     return true;
 }
 

@@ -1,5 +1,6 @@
 /* aws/sigv4.c: AWS Signature Version 4. The steps bear the names of AWS's description of it. */
 #include "aws/sigv4.h"
+#include "base/hex.h"
 #include "jose/jws.h"
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -19,17 +20,6 @@ void sigv4_time(int64_t at_s, char out[SIGV4_TIME_LEN + 1])
         memcpy(out, "19700101T000000Z", SIGV4_TIME_LEN + 1);
 }
 
-static void add_hex(struct buf *out, const unsigned char *bytes, size_t len)
-{
-    static const char digits[] = "0123456789abcdef";
-    char *to = buf_reserve(out, 2 * len);
-    for (size_t i = 0; to && i < len; i++) {
-        to[2 * i] = digits[bytes[i] >> 4];
-        to[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    out->len += to ? 2 * len : 0;
-}
-
 static bool is_unreserved(char c) /* RFC 3986 section 2.3 */
 {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
@@ -40,15 +30,12 @@ static bool is_unreserved(char c) /* RFC 3986 section 2.3 */
  * `encodes_percent`; upper-case digits. */
 static void add_encoded(struct buf *out, struct str text, char also_plain, bool encodes_percent)
 {
-    static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < text.len; i++) {
         const char c = text.at[i];
-        const unsigned char byte = (unsigned char)c;
-        const char coded[] = { '%', digits[byte >> 4], digits[byte & 15] };
         if (is_unreserved(c) || c == also_plain || (c == '%' && !encodes_percent))
             buf_add_char(out, c);
         else
-            buf_add(out, (struct str){ coded, 3 });
+            hex_add_percent(out, (unsigned char)c);
     }
 }
 
@@ -207,8 +194,9 @@ static void add_headers(struct buf *out, struct buf *names, const struct named *
 static void add_hash(struct buf *out, struct str bytes)
 {
     unsigned char digest[32];
+    char text[2 * sizeof digest + 1];
     sha256(bytes, digest);
-    add_hex(out, digest, sizeof digest);
+    buf_add(out, hex_write(digest, sizeof digest, text));
 }
 
 struct err sigv4_canonical_request(struct arena *arena, const struct sigv4_request *request, struct str *out,
@@ -315,9 +303,7 @@ struct err sigv4_signature(const unsigned char key[SIGV4_KEY_LEN], struct str st
     unsigned char mac[SIGV4_KEY_LEN];
     if (!hmac(key, SIGV4_KEY_LEN, string_to_sign, mac))
         return failed(ERR_INTERNAL, "OpenSSL could not compute an HMAC");
-    struct buf hex = { .at = out, .room = SIGV4_SIGNATURE_LEN, .max = SIGV4_SIGNATURE_LEN };
-    add_hex(&hex, mac, sizeof mac);
-    out[SIGV4_SIGNATURE_LEN] = '\0';
+    (void)hex_write(mac, sizeof mac, out);
     return OK;
 }
 

@@ -3,6 +3,7 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include <errno.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -30,6 +31,14 @@ static inline int64_t clock_coarse_ms(void)
 static inline int64_t clock_coarse_s(void)
 {
     return clock_coarse_ms() / 1000;
+}
+
+/* All of it, whatever signals come. */
+static inline void clock_sleep_ms(int64_t ms)
+{
+    struct timespec left = { (time_t)(ms / 1000), (long)(ms % 1000 * 1000000) };
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        continue;
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* base/hex.c: bytes as lower-case hexadecimal. */
+/* base/hex.c */
 #include "base/hex.h"
 
 struct str hex_write(const unsigned char *bytes, size_t len, char *to)
@@ -30,4 +30,11 @@ bool hex_read(struct str text, unsigned char *out, size_t len)
         out[i] = (unsigned char)((high - 1) * 16 + low - 1);
     }
     return true;
+}
+
+void hex_add_percent(struct buf *out, unsigned char byte)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    const char coded[] = { '%', digits[byte >> 4], digits[byte & 15] };
+    buf_add(out, (struct str){ coded, sizeof coded });
 }

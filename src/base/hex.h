@@ -1,4 +1,4 @@
-/* base/hex.h: bytes as lower-case hexadecimal. */
+/* base/hex.h: bytes as hexadecimal digits. */
 #ifndef BASE_HEX_H
 #define BASE_HEX_H
 
@@ -17,5 +17,7 @@ static inline int hex_digit(char c)
 struct str hex_write(const unsigned char *bytes, size_t len, char *to);
 /* Reads exactly `len` bytes from 2 * len lower-case digits; false, with `out` in no certain state, otherwise. */
 bool hex_read(struct str text, unsigned char *out, size_t len);
+/* A byte as URLs and forms have it, "%2F" (RFC 3986 section 2.1). */
+void hex_add_percent(struct buf *out, unsigned char byte);
 
 #endif

@@ -82,7 +82,7 @@ struct arena {
     size_t heap;                /* bytes of all heap chunks */
 };
 
-/* Starts on `room` of `size` bytes that the caller owns and keeps alive (may be NULL, 0). */
+/* Starts on `room` of `size` bytes that the caller owns and keeps alive. One that is all zero starts on the heap. */
 void arena_init(struct arena *arena, void *room, size_t size);
 /* Overwrites what has been made in it, in `room` (as given to arena_init) and on the heap; release it after that. */
 void arena_wipe(struct arena *arena, void *room, size_t size);

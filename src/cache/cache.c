@@ -18,8 +18,7 @@ static struct str number(struct arena *arena, int64_t value)
 static struct err set_all(struct cache *cache, const struct cache_entry *entries, size_t count, bool only_new,
                           size_t *set)
 {
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
+    AUTO(arena_release) struct arena arena = { 0 };
     struct redis_command *commands = arena_alloc(&arena, (count + 1) * sizeof *commands);
     const struct reply **replies = arena_alloc(&arena, (count + 1) * sizeof(const struct reply *));
     for (size_t i = 0; i < count; i++) {
@@ -60,8 +59,7 @@ static const char raise_script[] =
 
 struct err cache_raise(struct cache *cache, const struct cache_mark *marks, size_t count, int64_t now_s)
 {
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
+    AUTO(arena_release) struct arena arena = { 0 };
     struct redis_command *commands = arena_alloc(&arena, (count + 1) * sizeof *commands);
     const struct reply **replies = arena_alloc(&arena, (count + 1) * sizeof(const struct reply *));
     for (size_t i = 0; i < count; i++)
@@ -153,8 +151,7 @@ static struct str pattern_of(struct arena *arena, const struct cache_visitor *vi
 
 struct err cache_scan(struct cache *cache, const struct cache_visitor *visitors, size_t count)
 {
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
+    AUTO(arena_release) struct arena arena = { 0 };
     const struct str pattern = pattern_of(&arena, visitors, count);
     size_t masters = 0;
     if (count == 0 || count > CACHE_VISITORS_MAX)
@@ -184,8 +181,7 @@ static struct cache_position position_of(const struct reply *id)
 
 struct err cache_append(struct cache *cache, struct str log, struct str text, struct cache_position *position)
 {
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
+    AUTO(arena_release) struct arena arena = { 0 };
     const struct redis_command command = REDIS_COMMAND(log, redis_form_id, STR("XADD"), log, STR("MAXLEN"), STR("~"),
                                                        number(&arena, CACHE_LOG_KEPT), STR("*"), STR("v"), text);
     const struct reply *reply;
@@ -248,8 +244,7 @@ static struct err read_policy(struct redis_connection *connection, int64_t deadl
     const struct redis_command info = REDIS_COMMAND(NO_KEY, redis_form_text, STR("INFO"), STR("memory"));
     static const struct str name = STR_INIT("maxmemory_policy:");
     const struct reply *reply = NULL;
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
+    AUTO(arena_release) struct arena arena = { 0 };
     TRY(redis_connection_converse(connection, &arena, &info, 1, deadline_ms, &reply));
     struct str rest = reply->kind == REPLY_TEXT ? reply->text : STR(""), line;
     while (str_next_item(&rest, '\n', &line)) {

@@ -290,14 +290,12 @@ static struct err reload(struct keyring *ring, struct arena *arena)
 
 struct err keyring_reload(struct keyring *ring)
 {
-    struct arena arena;
-    arena_init(&arena, NULL, 0);
+    AUTO(arena_release) struct arena arena = { 0 };
     pthread_mutex_lock(&ring->writing);
     struct err err = reload(ring, &arena);
     pthread_mutex_unlock(&ring->writing);
     if (err.code)
         LOG(LOG_ERROR, "keys_not_reread", LOG_TEXT_("why", err.why));
-    arena_release(&arena);
     return err.code ? failed(ERR_UNAVAILABLE, "the signing keys can't be read") : OK;
 }
 

@@ -109,20 +109,15 @@ void kms_watch_note(struct kms_watch *watch, bool worked)
 /* The fault of one key's state; *answered becomes false when KMS did not say. */
 static struct err ask(struct kms_watch *watch, struct str id, bool *answered)
 {
-    struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct kms_key about;
-    arena_init(&arena, NULL, 0);
     struct err err = kms_describe(watch->kms, &arena, id, &about);
-    if (!err.code) {
-        err = kms_check_state(&about);
-    } else if (err.code == ERR_NOT_FOUND) {
-        err = failed(ERR_UNAVAILABLE, "the signing key's KMS key is gone");
-    } else {
-        *answered = false;
-        err = OK;
-    }
-    arena_release(&arena);
-    return err;
+    if (!err.code)
+        return kms_check_state(&about);
+    if (err.code == ERR_NOT_FOUND)
+        return failed(ERR_UNAVAILABLE, "the signing key's KMS key is gone");
+    *answered = false;
+    return OK;
 }
 
 static bool holds(const struct loaded_key *const *keys, size_t count, const char *kid)

@@ -258,16 +258,14 @@ static struct err dispose_all(struct rotation *rotation, struct arena *arena, in
 
 static void dispose(struct rotation *rotation, int64_t now_s, bool *changed)
 {
-    struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     if (now_s < rotation->dispose_at)
         return;
-    arena_init(&arena, NULL, 0);
     struct err err = dispose_all(rotation, &arena, now_s, changed);
     if (err.code) {
         rotation->dispose_at = now_s + RETRY_S;
         LOG(LOG_ERROR, "key_not_disposed", LOG_TEXT_("why", err.why));
     }
-    arena_release(&arena);
 }
 
 void rotation_dispose(struct rotation *rotation, int64_t now_s, bool *changed)
@@ -287,9 +285,8 @@ static struct err allow_lifetime(struct rotation *rotation, const struct lifecyc
 
 struct err rotation_allow_lifetime(struct rotation *rotation)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct lifecycle life;
-    arena_init(&arena, NULL, 0);
     HOLD(rotation);
     TRY(read_life(rotation, &arena, &life));
     return allow_lifetime(rotation, &life);

@@ -4,11 +4,11 @@
  * row names. Its tag says after which key it was made: so it is known to be this store's, and is put to use before one
  * more is made, by whichever rotation comes next. */
 #include "keys/kms_keys.h"
+#include "base/clock.h"
 #include "keys/pair.h"
 #include "keys/signer.h"
 #include "observe/log.h"
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     AWAIT_TRIES = 20, /* a key that was just made may not be usable, or not even known, at once */
@@ -160,7 +160,6 @@ static bool knows_kid(const struct known *known, struct str kid)
 
 static struct err await_enabled(struct signer_kms *self, struct arena *arena, struct str arn)
 {
-    const struct timespec pause = { .tv_nsec = AWAIT_MS * 1000000L };
     struct kms_key about = { .state = KMS_OTHER_STATE };
     for (int i = 0; i < AWAIT_TRIES; i++) {
         struct err err = kms_describe(self->kms, arena, arn, &about);
@@ -168,7 +167,7 @@ static struct err await_enabled(struct signer_kms *self, struct arena *arena, st
             return kms_check_state(&about);
         if (err.code && err.code != ERR_NOT_FOUND)
             return err;
-        nanosleep(&pause, NULL);
+        clock_sleep_ms(AWAIT_MS);
     }
     return failed(ERR_UNAVAILABLE, "the new KMS key did not become usable in time");
 }

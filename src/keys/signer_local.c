@@ -4,6 +4,7 @@
  * directory), and before the store names it; so a crash can leave a file that no row names, but never a row without its
  * file. */
 #include "keys/loaded.h"
+#include "base/durable_file.h"
 #include "keys/pair.h"
 #include "keys/signer.h"
 #include "observe/log.h"
@@ -96,35 +97,6 @@ static struct err read_file(struct arena *arena, int dir, const char *name, stru
     return OK;
 }
 
-static bool write_all(int fd, const char *at, size_t len)
-{
-    while (len > 0) {
-        ssize_t done = write(fd, at, len);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return false;
-        at += done;
-        len -= (size_t)done;
-    }
-    return true;
-}
-
-static struct err write_file(struct arena *arena, int dir, const char *name, const struct secret *text)
-{
-    const char *temporary = arena_printf(arena, ".%s.%d", name, (int)getpid()).at;
-    int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
-    if (fd < 0)
-        return file_failed(arena, name, "can't be made");
-    bool good = fchmod(fd, S_IRUSR | S_IWUSR) == 0 && write_all(fd, text->at, text->len) && fsync(fd) == 0;
-    good = close(fd) == 0 && good;
-    if (good && renameat(dir, temporary, dir, name) == 0 && fsync(dir) == 0)
-        return OK;
-    struct err err = file_failed(arena, name, "can't be written");
-    unlinkat(dir, temporary, 0);
-    return err;
-}
-
 /* --- operations -------------------------------------------------------------------------------------------------- */
 
 /* What the store is told of a key. */
@@ -143,7 +115,8 @@ static struct err local_create(struct signer *signer, struct arena *arena, enum 
     TRY(jwk_write_private_pem(jwk, &pem));
     describe(arena, jwk, out);
     TRY(pair_test(arena, out, jwk));
-    TRY(write_file(arena, local->dir, file_of(out).at, &pem));
+    if (!durable_file_write(local->dir, file_of(out).at, (struct str){ pem.at, pem.len }))
+        return file_failed(arena, file_of(out).at, "can't be written");
     LOG(LOG_INFO, "key_created", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg));
     loaded_keep(local->keys, jwk, file_of(out));
     jwk = NULL;

@@ -1,10 +1,9 @@
 /* net/curl.c: loads libcurl. Its memory is wiped when it is freed, since answers hold secrets (credentials, an
  * unwrapped key), and so do the headers that it builds. */
 #include "net/curl.h"
-#include "base/dlopen_note.h"
+#include "base/library.h"
 #include "base/mem.h"
 #include "observe/log.h"
-#include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -34,20 +33,9 @@ static void *move_and_wipe(void *at, size_t size)
     return moved;
 }
 
-/* A function's address: ISO C has no cast for it, POSIX dlsym() asks for this one. */
-static bool find(void *library, const char *name, void *to)
-{
-    void *at = dlsym(library, name);
-    memcpy(to, &at, sizeof at);
-    return at != NULL;
-}
-
 static bool find_all(void *library)
 {
-    const struct {
-        const char *name;
-        void *to;
-    } wanted[] = {
+    const struct library_function wanted[] = {
         { "curl_global_init_mem", &calls.global_init_mem },
         { "curl_easy_init", &calls.easy_init },
         { "curl_easy_setopt", &calls.easy_setopt },
@@ -60,13 +48,12 @@ static bool find_all(void *library)
         { "curl_share_cleanup", &calls.share_cleanup },
         { "curl_getdate", &calls.getdate },
     };
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
-        if (!find(library, wanted[i].name, wanted[i].to))
-            return false;
-    if (!find(library, "SSL_CTX_set1_cert_store", &calls.set_cert_store) ||
-        !find(library, "SSL_CTX_set_options", &calls.set_options))
-        calls.set_cert_store = NULL;
-    return true;
+    const struct library_function of_openssl[] = {
+        { "SSL_CTX_set_options", &calls.set_options },
+        { "SSL_CTX_set1_cert_store", &calls.set_cert_store }, /* the last: it is there when all are */
+    };
+    (void)library_find(library, of_openssl, sizeof of_openssl / sizeof *of_openssl);
+    return library_find(library, wanted, sizeof wanted / sizeof *wanted);
 }
 
 DLOPEN_NOTE(note, "libcurl.so.4", "http", "AWS KMS, credentials of AWS, Supabase", "recommended");

@@ -17,7 +17,6 @@ enum {
     URGENT_BYTES = RING_BYTES / 4,
     WORD = sizeof(uint64_t),
     STOP_MS = 2000,
-    PAUSE_NS = 1000000,
 };
 
 enum state { WRITES_ITSELF, HAS_WRITER, CLOSED };
@@ -167,14 +166,13 @@ struct err log_writer_start(void)
 
 void log_writer_stop(void)
 {
-    const struct timespec pause = { .tv_nsec = PAUSE_NS };
     if (atomic_load(&state) != HAS_WRITER)
         return;
     atomic_store(&state, CLOSED);
     atomic_store(&is_ending, true);
     wake();
     for (int64_t end_ms = clock_ms() + STOP_MS; !atomic_load(&has_ended) && clock_ms() < end_ms;)
-        nanosleep(&pause, NULL);
+        clock_sleep_ms(1);
     if (!atomic_load(&has_ended)) { /* it hangs in write(2), and ends with the process */
         pthread_detach(writer);
         return;

@@ -155,10 +155,9 @@ static struct err receive_echo(struct redis_connection *connection, struct arena
 
 struct err redis_connection_settle(struct redis_connection *connection, int64_t deadline_ms)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     char mark[MARK_ROOM];
     const struct redis_command echo = next_echo(connection, mark);
-    arena_init(&arena, NULL, 0);
     TRY(redis_connection_send(connection, &echo, 1, deadline_ms));
     return receive_echo(connection, &arena, &echo, deadline_ms);
 }
@@ -225,14 +224,12 @@ struct err redis_connection_open(const struct redis_address *address, const stru
                                  struct stream_tls *tls, int64_t deadline_ms, struct redis_connection **out)
 {
     struct stream *stream = NULL;
-    struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     TRY(stream_open(address->host, address->port, tls, deadline_ms, &stream));
     struct redis_connection *connection = mem_alloc(sizeof *connection);
     *connection = (struct redis_connection){ .stream = stream, .reader = reply_reader_new() };
     random_bytes(&connection->name, sizeof connection->name);
-    arena_init(&arena, NULL, 0);
     struct err err = log_in(connection, &arena, login, deadline_ms);
-    arena_release(&arena);
     if (err.code) {
         redis_connection_close(connection);
         return err;

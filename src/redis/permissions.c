@@ -45,8 +45,7 @@ static struct err try_log(struct redis *redis, struct arena *arena)
 
 struct err redis_check_permissions(struct redis *redis)
 {
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
+    AUTO(arena_release) struct arena arena = { 0 };
     TRY(try_values(redis, &arena));
     return try_log(redis, &arena);
 }

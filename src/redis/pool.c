@@ -187,9 +187,8 @@ static struct err connect_to(struct redis_pool *pool, struct node *node, int64_t
 {
     const struct redis_address address = node->address; /* after a failure the node may be another's */
     struct redis_connection *connection = NULL;
-    struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct str run_id = { 0, 0 };
-    arena_init(&arena, NULL, 0);
     struct err err = redis_connection_open(&address, pool->login, pool->tls, deadline_ms, &connection);
     if (!err.code)
         run_id = ask_run_id(connection, &arena, deadline_ms, &err);
@@ -201,7 +200,6 @@ static struct err connect_to(struct redis_pool *pool, struct node *node, int64_t
         note_connected(pool, node, run_id);
     }
     pthread_mutex_unlock(&pool->lock);
-    arena_release(&arena);
     if (err.code) {
         redis_connection_close(connection);
         return redis_failed(&address, err.why);

@@ -394,11 +394,9 @@ struct err redis_run_many(struct redis *redis, struct arena *arena, const struct
 
 struct err redis_masters(struct redis *redis, size_t *count)
 {
-    struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct redis_address any;
-    arena_init(&arena, NULL, 0);
     struct err err = address_of(redis, &arena, (struct str){ 0, 0 }, clock_ms() + redis->timeout_ms, &any);
-    arena_release(&arena);
     pthread_mutex_lock(&redis->lock);
     *count = redis->slots->count;
     pthread_mutex_unlock(&redis->lock);

@@ -103,7 +103,6 @@ static struct err receive_wanted(const struct scan *scan, struct page *page)
 static void turn(struct page *page)
 {
     arena_release(&page->arena);
-    arena_init(&page->arena, NULL, 0);
     page->wanted = 0;
 }
 

@@ -1,6 +1,7 @@
 /* store/data_dir.c: the modes of what lies in the data directory, and its lock. Nothing is opened but the directory and
  * the lock's own file: closing a descriptor of the database would drop the locks that the process holds on it. */
 #include "store/data_dir.h"
+#include "base/clock.h"
 #include "observe/log.h"
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOCK_TRIES = 3, LOCK_PAUSE_US = 20000 };
+enum { LOCK_TRIES = 3, LOCK_PAUSE_MS = 20 };
 
 static const char lock_name[] = "serve.lock";
 
@@ -145,7 +146,7 @@ struct err data_dir_lock(const char *dir, int *out)
             *out = lock;
             return OK;
         }
-        (void)usleep(LOCK_PAUSE_US);
+        clock_sleep_ms(LOCK_PAUSE_MS);
     }
     close(lock);
     return failed(ERR_INVALID_REQUEST, "another token-service serves from this TOKEN_DATA_DIR");

@@ -1,5 +1,6 @@
 /* store/identity.c: the file `database-id`. */
 #include "store/identity.h"
+#include "base/durable_file.h"
 #include "base/sentence.h"
 #include <dirent.h>
 #include <errno.h>
@@ -66,23 +67,11 @@ static bool read_file(int dir, char text[IDENTITY_LEN + 2], struct str *out)
     return true;
 }
 
-/* Whole under its name, or not at all. */
 static bool write_file(int dir, struct str id)
 {
-    char name[64], text[IDENTITY_LEN + 2];
-    snprintf(name, sizeof name, ".%s.%d", file_name, (int)getpid());
+    char text[IDENTITY_LEN + 2];
     const int len = snprintf(text, sizeof text, "%.*s\n", (int)id.len, id.at);
-    int file = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
-    if (file < 0)
-        return false;
-    bool good = write(file, text, (size_t)len) == len && fsync(file) == 0;
-    good = close(file) == 0 && good;
-    if (good && renameat(dir, name, dir, file_name) == 0 && fsync(dir) == 0)
-        return true;
-    const int why = errno;
-    unlinkat(dir, name, 0);
-    errno = why;
-    return false;
+    return durable_file_write(dir, file_name, (struct str){ text, (size_t)len });
 }
 
 /* Of processes that were killed while they wrote; one that is writing just now finds the file that is there instead. */

@@ -1,28 +1,16 @@
 /* store/libpq.c: loads libpq. */
 #include "store/libpq.h"
-#include "base/dlopen_note.h"
+#include "base/library.h"
 #include "observe/log.h"
-#include <dlfcn.h>
 #include <pthread.h>
 
 static struct libpq_calls calls;
 static bool is_loaded;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* A function's address: ISO C has no cast for it, POSIX dlsym() asks for this one. */
-static bool find(void *library, const char *name, void *to)
-{
-    void *at = dlsym(library, name);
-    memcpy(to, &at, sizeof at);
-    return at != NULL;
-}
-
 static bool find_all(void *library)
 {
-    const struct {
-        const char *name;
-        void *to;
-    } wanted[] = {
+    const struct library_function wanted[] = {
         { "PQconnectdbParams", &calls.connectdbParams },
         { "PQconninfoParse", &calls.conninfoParse },
         { "PQconninfoFree", &calls.conninfoFree },
@@ -51,10 +39,7 @@ static bool find_all(void *library)
         { "PQgetlength", &calls.getlength },
         { "PQclear", &calls.clear },
     };
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
-        if (!find(library, wanted[i].name, wanted[i].to))
-            return false;
-    return true;
+    return library_find(library, wanted, sizeof wanted / sizeof *wanted);
 }
 
 DLOPEN_NOTE(note, "libpq.so.5", "postgresql", "a PostgreSQL database that instances share", "recommended");

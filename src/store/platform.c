@@ -272,10 +272,9 @@ struct err platform_list_clients(struct store *store, struct arena *arena, size_
 
 struct err platform_add_client(struct store *store, const struct client *client)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     char hash[65];
     struct buf args;
-    arena_init(&arena, NULL, 0);
     if (!platform_can_hold(client->id) || !platform_can_hold(client->name) || !platform_can_hold(client->scopes))
         return failed(ERR_INVALID_REQUEST, "a client's texts must be UTF-8 without NUL");
     platform_begin(&args, &arena);
@@ -295,9 +294,8 @@ struct err platform_add_client(struct store *store, const struct client *client)
 
 struct err platform_set_client_active(struct store *store, struct str id, bool active)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
-    arena_init(&arena, NULL, 0);
     if (!platform_can_hold(id))
         return failed(ERR_NOT_FOUND, no_client);
     platform_begin(&args, &arena);
@@ -308,10 +306,9 @@ struct err platform_set_client_active(struct store *store, struct str id, bool a
 
 struct err platform_set_client_secret(struct store *store, struct str id, const unsigned char secret_hash[32])
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     char hash[65];
     struct buf args;
-    arena_init(&arena, NULL, 0);
     if (!platform_can_hold(id))
         return failed(ERR_NOT_FOUND, no_client);
     platform_begin(&args, &arena);
@@ -325,10 +322,9 @@ struct err platform_set_client_secret(struct store *store, struct str id, const 
 /* Of clients alone: revocations and keys are read in each round anyway. */
 bool platform_has_changed(struct store *store)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
     struct buf args;
-    arena_init(&arena, NULL, 0);
     platform_begin(&args, &arena);
     if (platform_do(store, &arena, "token_service_changes", &args, PLATFORM_REPEATABLE, "", &answer).code)
         return false;
@@ -338,9 +334,8 @@ bool platform_has_changed(struct store *store)
 
 static struct err lease(struct store *store, const char *function, struct str name, int64_t ttl_s)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
-    arena_init(&arena, NULL, 0);
     platform_begin(&args, &arena);
     platform_put_str(&args, "name", name);
     platform_put_str(&args, "holder", str_of(platform_of(store)->holder));
@@ -368,9 +363,8 @@ static struct err ask_version(struct store *store, struct arena *arena, const st
 
 struct err platform_now(struct store *store, int64_t *out_ms)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
-    arena_init(&arena, NULL, 0);
     TRY(ask_version(store, &arena, &answer));
     *out_ms = platform_int(answer, "now_ms");
     return *out_ms > 0 ? OK : error_of(PLATFORM_UNMIGRATED, NULL);
@@ -378,17 +372,15 @@ struct err platform_now(struct store *store, int64_t *out_ms)
 
 struct err platform_check(struct store *store)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
-    arena_init(&arena, NULL, 0);
     return ask_version(store, &arena, &answer);
 }
 
 struct err platform_check_keys(struct store *store, const char *dir)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
-    arena_init(&arena, NULL, 0);
     TRY(ask_version(store, &arena, &answer));
     return identity_check_shared(dir, platform_str(answer, "identity"));
 }

@@ -102,9 +102,8 @@ static struct err move(struct store *store, struct arena *arena, const char *fun
 
 static struct err add_key(struct store *store, const struct key *key, const char *state)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
-    arena_init(&arena, NULL, 0);
     platform_begin(&args, &arena);
     platform_put_str(&args, "kid", key->kid);
     platform_put_str(&args, "alg", key->alg);
@@ -138,9 +137,8 @@ static void put_terms(struct buf *args, const struct key_terms *terms)
 struct err platform_activate_key(struct store *store, struct str kid, struct str previous, int64_t now_s,
                                  const struct key_terms *terms)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
-    arena_init(&arena, NULL, 0);
     platform_begin(&args, &arena);
     platform_put_str(&args, "kid", kid);
     platform_put_str(&args, "previous", previous);
@@ -152,9 +150,8 @@ struct err platform_activate_key(struct store *store, struct str kid, struct str
 /* What needs no more than a key and the time. */
 static struct err note(struct store *store, const char *function, struct str kid, int64_t now_s)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
-    arena_init(&arena, NULL, 0);
     platform_begin(&args, &arena);
     platform_put_str(&args, "kid", kid);
     platform_put_int(&args, "now_s", now_s);
@@ -169,9 +166,8 @@ struct err platform_retire_key(struct store *store, struct str kid, int64_t now_
 struct err platform_revoke_key(struct store *store, struct str kid, struct str successor, struct str reason,
                                int64_t now_s, const struct key_terms *terms)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
-    arena_init(&arena, NULL, 0);
     if (!platform_can_hold(kid))
         return failed(ERR_NOT_FOUND, "there is no such key");
     platform_begin(&args, &arena);
@@ -195,9 +191,8 @@ struct err platform_mark_key_disposed(struct store *store, struct str kid, int64
 
 struct err platform_raise_key_lifetime(struct store *store, int64_t lifetime_s)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
-    arena_init(&arena, NULL, 0);
     platform_begin(&args, &arena);
     platform_put_int(&args, "lifetime_s", lifetime_s);
     return move(store, &arena, "token_service_raise_key_lifetime", &args);

@@ -64,11 +64,10 @@ static void put_all(struct buf *args, const char *name, enum record_kind kind, c
 
 static struct err keep_lists(struct store *store, const struct record *const *lists, size_t count, bool *is_of_records)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
     enum platform_outcome outcome = PLATFORM_OK;
     struct buf args;
-    arena_init(&arena, NULL, 0);
     platform_begin(&args, &arena);
     put_all(&args, "tokens", RECORD_TOKEN, lists, count);
     put_all(&args, "revocations", RECORD_REVOCATION, lists, count);
@@ -135,12 +134,11 @@ static bool read_sequence(const struct json *answer, struct sequence *out)
 struct err platform_revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s,
                                       size_t max, struct revocation **out, size_t *count, struct sequence *sequence)
 {
-    AUTO(arena_release) struct arena work;
+    AUTO(arena_release) struct arena work = { 0 };
     const struct json *answer = NULL;
     struct str rest, line;
     struct buf args;
     size_t found = 0;
-    arena_init(&work, NULL, 0);
     platform_begin(&args, &work);
     platform_put_int(&args, "after", after);
     platform_put_int(&args, "now_s", now_s);
@@ -179,9 +177,8 @@ static void put_uses(struct buf *args, const char *name, enum token_kind kind, c
 
 struct err platform_count_uses(struct store *store, const struct token_use *uses, size_t count)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
-    arena_init(&arena, NULL, 0);
     platform_begin(&args, &arena);
     put_uses(&args, "access", TOKEN_ACCESS, uses, count);
     put_uses(&args, "refresh", TOKEN_REFRESH, uses, count);
@@ -190,10 +187,9 @@ struct err platform_count_uses(struct store *store, const struct token_use *uses
 
 struct err platform_purge(struct store *store, int64_t now_s, size_t max, size_t *deleted)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
     struct buf args;
-    arena_init(&arena, NULL, 0);
     platform_begin(&args, &arena);
     platform_put_int(&args, "now_s", now_s);
     platform_put_int(&args, "max", (int64_t)max);

@@ -1,5 +1,6 @@
 /* store/sqlite.c: one SQLite connection. */
 #include "store/sqlite.h"
+#include "base/clock.h"
 #include "base/sentence.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BUSY_MS = 5000, WAL_TRIES = 50, WAL_PAUSE_MS = 100 };
@@ -125,14 +125,13 @@ static struct err open_failed(struct sqlite *sqlite)
 /* The switch to WAL needs the file for itself, and does not wait for it as other statements do. */
 static struct err use_wal(struct sqlite *sqlite)
 {
-    const struct timespec pause = { .tv_nsec = WAL_PAUSE_MS * 1000000 };
     for (int i = 0; i < WAL_TRIES; i++) {
         int code = sqlite3_exec(sqlite->db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
         if (code == SQLITE_OK)
             return OK;
         if ((code & 0xff) != SQLITE_BUSY && (code & 0xff) != SQLITE_LOCKED)
             break;
-        nanosleep(&pause, NULL);
+        clock_sleep_ms(WAL_PAUSE_MS);
     }
     return open_failed(sqlite);
 }

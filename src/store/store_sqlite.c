@@ -329,11 +329,9 @@ static struct err drop_lease(struct store *store, struct str name)
 
 static struct err check(struct store *store)
 {
-    struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     struct client nobody;
-    arena_init(&arena, NULL, 0);
     struct err err = find_client(store, &arena, STR(""), &nobody);
-    arena_release(&arena);
     if (err.code && err.code != ERR_NOT_FOUND)
         return err;
     struct connection *writer = &sqlite_of(store)->writer;
@@ -411,11 +409,10 @@ static struct err look_into_both(struct store_sqlite *sqlite, const char *path)
 /* It is there before any key: keys without it are of a directory of before, or of a database that was lost. */
 static struct err check_identity(struct store_sqlite *sqlite, const char *dir)
 {
-    AUTO(arena_release) struct arena arena;
+    AUTO(arena_release) struct arena arena = { 0 };
     sqlite3_stmt *read = statement_of(&sqlite->writer, READ_IDENTITY);
     struct str id = STR("");
     struct err err;
-    arena_init(&arena, NULL, 0);
     if (sqlite_next(&sqlite->writer.sqlite, read, &err))
         id = sqlite_column_str(&arena, read, 0);
     sqlite3_reset(read);

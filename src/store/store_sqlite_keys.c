@@ -207,8 +207,7 @@ struct err sqlite_revoke_key(struct store *store, struct str kid, struct str suc
                              int64_t now_s, const struct key_terms *terms)
 {
     struct connection *writer = &sqlite_of(store)->writer;
-    AUTO(arena_release) struct arena arena;
-    arena_init(&arena, NULL, 0);
+    AUTO(arena_release) struct arena arena = { 0 };
     HOLD(writer);
     TRY(transaction_begin(writer));
     return transaction_end(writer, revoke(writer, &arena, kid, successor, reason, now_s, terms));

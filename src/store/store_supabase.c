@@ -1,13 +1,13 @@
 /* store/store_supabase.c: the platform's tables over PostgREST, as Supabase offers it: each operation is one POST to
  * /rest/v1/rpc/token_service_call, which calls the function it names: one transaction. */
+#include "base/clock.h"
 #include "base/sentence.h"
 #include "net/client.h"
 #include "observe/log.h"
 #include "store/platform.h"
 #include <stdlib.h>
-#include <time.h>
 
-enum { PAUSE_NS = 200 * 1000 * 1000 };
+enum { PAUSE_MS = 200 };
 
 struct store_supabase {
     struct platform platform; /* first */
@@ -86,7 +86,7 @@ static enum platform_outcome send_once(struct store_supabase *self, struct arena
     *passes = (may_pass(got.status) || outcome == PLATFORM_LOST) && got.retry_after_s <= 1;
     if (may_pass(got.status)) {
         outcome = PLATFORM_LOST;
-        (void)nanosleep(&(const struct timespec){ .tv_nsec = PAUSE_NS }, NULL); /* it is busy: not at once again */
+        clock_sleep_ms(PAUSE_MS); /* it is busy: not at once again */
     }
     *why = sentence_for(self, outcome, got.status, code);
     return outcome;
