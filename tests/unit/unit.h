@@ -15,10 +15,7 @@
 #include <cmocka.h>
 
 /* STR() for the rows of a static table. */
-#define ROW(literal)                                                                                                   \
-    {                                                                                                                  \
-        "" literal, sizeof(literal) - 1                                                                                \
-    }
+#define ROW STR_INIT
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 /* A test with a fresh `arena`. */
