@@ -114,12 +114,26 @@ size_t loaded_hold_all(struct loaded *loaded, const struct loaded_key *out[LOADE
     return count;
 }
 
-struct err loaded_sign(struct loaded *loaded, struct str kid, enum jwa alg, struct str input, char *out, size_t *len)
+struct err loaded_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
+                       struct str input, char *out, size_t *len)
 {
-    const struct loaded_key *key = loaded_hold(loaded, kid, alg);
+    (void)priority;
+    const struct loaded_key *key = loaded_hold(signer->keys, kid, alg);
     if (!key)
         return failed(ERR_UNAVAILABLE, "the signing key is not loaded");
     struct err err = jws_sign(key->jwk, input, out, len);
     loaded_release(key);
     return err;
+}
+
+int64_t loaded_wait_s(struct signer *signer, size_t ahead)
+{
+    (void)signer;
+    (void)ahead;
+    return 0;
+}
+
+void loaded_unload(struct signer *signer, struct str kid)
+{
+    loaded_drop(signer->keys, kid);
 }

@@ -3,16 +3,14 @@
 #ifndef KEYS_LOADED_H
 #define KEYS_LOADED_H
 
-#include "jose/jws.h"
+#include "keys/signer.h"
 
 enum { LOADED_MAX = 64 };
 
 struct loaded_key {
     struct jwk *jwk; /* kms: the public half; else with its private half */
-    struct str ref;  /* where the signer has it: a file's name, a KMS key's ARN */
+    struct str ref;  /* where the signer has it: a file's name, a KMS key's ARN (envelope: the one that wraps it) */
 };
-
-struct loaded;
 
 struct loaded *loaded_new(void);
 void loaded_free(struct loaded *loaded); /* wipes; nobody may hold a key any more */
@@ -28,8 +26,11 @@ const struct loaded_key *loaded_hold(struct loaded *loaded, struct str kid, enum
 size_t loaded_hold_all(struct loaded *loaded, const struct loaded_key *out[LOADED_MAX]);
 void loaded_release(const struct loaded_key *key);
 
-/* Signs with a loaded private key: what `sign` of local and envelope is. */
-MUST_USE struct err loaded_sign(struct loaded *loaded, struct str kid, enum jwa alg, struct str input, char *out,
-                                size_t *len);
+/* Operations of signers: signing with a private key that is loaded, for which nobody waits since a processor is not
+ * rationed; and unload. */
+MUST_USE struct err loaded_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
+                                struct str input, char *out, size_t *len);
+int64_t loaded_wait_s(struct signer *signer, size_t ahead);
+void loaded_unload(struct signer *signer, struct str kid);
 
 #endif

@@ -44,8 +44,10 @@ struct signer_ops {
     int64_t (*wait_s)(struct signer *, size_t ahead);
     void (*close)(struct signer *); /* wipes what it holds */
 };
+struct loaded;
 struct signer {
     const struct signer_ops *ops;
+    struct loaded *keys; /* what it has ready */
 };
 
 /* The signer that the settings ask for: TOKEN_SIGNER, or what KMS_KEY_ID is; *kind says which. With `kms` (NULL without

@@ -18,7 +18,6 @@ struct signer_envelope {
     struct signer signer;
     const struct settings *settings;
     struct kms *kms;
-    struct loaded *keys; /* with their private halves, each with the ARN of the key that wraps it */
     struct kms_watch watch;
 };
 
@@ -90,7 +89,7 @@ static struct err load_key(struct signer_envelope *self, struct arena *arena, co
     TRY(check_wrapping(self, arena, arn));
     TRY(unwrap(self, key, alg, arn, wrapped, &jwk));
     TRY(pair_test(arena, key, jwk));
-    loaded_keep(self->keys, jwk, arn);
+    loaded_keep(self->signer.keys, jwk, arn);
     jwk = NULL;
     return OK;
 }
@@ -100,7 +99,7 @@ static struct err envelope_load(struct signer *signer, struct arena *arena, cons
     struct signer_envelope *self = envelope_of(signer);
     if (!pair_is_of(key, SIGNER_ENVELOPE))
         return failed(ERR_NOT_FOUND, "the store's signing key is of another signer: KMS has not wrapped it");
-    if (!loaded_has(self->keys, key->kid))
+    if (!loaded_has(self->signer.keys, key->kid))
         TRY(load_key(self, arena, key));
     if (key->state == KEY_ACTIVE)
         kms_watch_follow(&self->watch, key->kid);
@@ -173,23 +172,11 @@ static struct err envelope_adopt(struct signer *signer, struct arena *arena, enu
 
 /* --- the rest ---------------------------------------------------------------------------------------------------- */
 
-static struct err envelope_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
-                                struct str input, char *out, size_t *len)
-{
-    (void)priority; /* a processor is not rationed */
-    return loaded_sign(envelope_of(signer)->keys, kid, alg, input, out, len);
-}
-
-static void envelope_unload(struct signer *signer, struct str kid)
-{
-    loaded_drop(envelope_of(signer)->keys, kid);
-}
-
 /* The wrapped half may stay in the store: only KMS opens it. */
 static struct err envelope_dispose(struct signer *signer, struct arena *arena, const struct key *key)
 {
     (void)arena;
-    envelope_unload(signer, key->kid);
+    loaded_unload(signer, key->kid);
     return pair_is_of(key, SIGNER_ENVELOPE) ? OK : pair_leave(key);
 }
 
@@ -198,20 +185,13 @@ static struct err envelope_dispose(struct signer *signer, struct arena *arena, c
 static struct err envelope_check(struct signer *signer)
 {
     struct signer_envelope *self = envelope_of(signer);
-    return kms_watch_check(&self->watch, self->keys, false);
-}
-
-static int64_t envelope_wait_s(struct signer *signer, size_t ahead)
-{
-    (void)signer;
-    (void)ahead;
-    return 0; /* a processor is not rationed */
+    return kms_watch_check(&self->watch, self->signer.keys, false);
 }
 
 static void envelope_close(struct signer *signer)
 {
     struct signer_envelope *self = envelope_of(signer);
-    loaded_free(self->keys);
+    loaded_free(self->signer.keys);
     kms_watch_close(&self->watch);
     free(self);
 }
@@ -221,19 +201,18 @@ static const struct signer_ops envelope_ops = {
     .create = envelope_create,
     .adopt = envelope_adopt,
     .load = envelope_load,
-    .sign = envelope_sign,
-    .unload = envelope_unload,
+    .sign = loaded_sign,
+    .unload = loaded_unload,
     .dispose = envelope_dispose,
     .check = envelope_check,
-    .wait_s = envelope_wait_s,
+    .wait_s = loaded_wait_s,
     .close = envelope_close,
 };
 
 struct err signer_envelope_open(const struct settings *settings, struct kms *kms, struct signer **out)
 {
     struct signer_envelope *self = mem_alloc(sizeof *self);
-    *self =
-        (struct signer_envelope){ .signer.ops = &envelope_ops, .settings = settings, .kms = kms, .keys = loaded_new() };
+    *self = (struct signer_envelope){ .signer = { &envelope_ops, loaded_new() }, .settings = settings, .kms = kms };
     kms_watch_open(&self->watch, kms);
     *out = &self->signer;
     return OK;

@@ -23,7 +23,6 @@ struct signer_kms {
     const struct settings *settings;
     struct kms *kms;
     struct store *store;
-    struct loaded *keys; /* public halves, each with its ARN */
     struct kms_watch watch;
 };
 
@@ -101,7 +100,7 @@ static struct err load_key(struct signer_kms *self, struct arena *arena, const s
     TRY(kms_check_kind(arena, &about, published->alg));
     TRY(kms_check_state(&about));
     TRY(test_key(self, arena, key, published));
-    loaded_keep(self->keys, published, arn_of(key));
+    loaded_keep(self->signer.keys, published, arn_of(key));
     published = NULL;
     return OK;
 }
@@ -111,7 +110,7 @@ static struct err signer_kms_load(struct signer *signer, struct arena *arena, co
     struct signer_kms *self = kms_of(signer);
     if (!is_ours(key))
         return failed(ERR_NOT_FOUND, "the store's signing key is of another signer: it is none of AWS KMS");
-    if (!loaded_has(self->keys, key->kid))
+    if (!loaded_has(self->signer.keys, key->kid))
         TRY(load_key(self, arena, key));
     if (key->state == KEY_ACTIVE) {
         kms_watch_follow(&self->watch, key->kid);
@@ -294,7 +293,7 @@ static struct err signer_kms_sign(struct signer *signer, struct str kid, enum jw
                                   struct str input, char *out, size_t *len)
 {
     struct signer_kms *self = kms_of(signer);
-    const struct loaded_key *key = loaded_hold(self->keys, kid, alg);
+    const struct loaded_key *key = loaded_hold(self->signer.keys, kid, alg);
     if (!key)
         return failed(ERR_UNAVAILABLE, "the signing key is not loaded");
     struct err err = kms_sign(self->kms, key->ref, alg, (enum kms_priority)priority, input, out, len);
@@ -308,16 +307,11 @@ static struct err signer_kms_sign(struct signer *signer, struct str kid, enum jw
     return err;
 }
 
-static void signer_kms_unload(struct signer *signer, struct str kid)
-{
-    loaded_drop(kms_of(signer)->keys, kid);
-}
-
 static struct err signer_kms_dispose(struct signer *signer, struct arena *arena, const struct key *key)
 {
     struct signer_kms *self = kms_of(signer);
     (void)arena;
-    signer_kms_unload(signer, key->kid);
+    loaded_unload(signer, key->kid);
     if (!is_ours(key))
         return pair_leave(key);
     struct err err = kms_disable_key(self->kms, arn_of(key));
@@ -331,8 +325,8 @@ static struct err signer_kms_dispose(struct signer *signer, struct arena *arena,
 static struct err signer_kms_check(struct signer *signer)
 {
     struct signer_kms *self = kms_of(signer);
-    TRY(kms_watch_check(&self->watch, self->keys, true));
-    return kms_watch_probe(&self->watch, self->keys);
+    TRY(kms_watch_check(&self->watch, self->signer.keys, true));
+    return kms_watch_probe(&self->watch, self->signer.keys);
 }
 
 static int64_t signer_kms_wait_s(struct signer *signer, size_t ahead)
@@ -343,7 +337,7 @@ static int64_t signer_kms_wait_s(struct signer *signer, size_t ahead)
 static void signer_kms_close(struct signer *signer)
 {
     struct signer_kms *self = kms_of(signer);
-    loaded_free(self->keys);
+    loaded_free(self->signer.keys);
     kms_watch_close(&self->watch);
     free(self);
 }
@@ -354,7 +348,7 @@ static const struct signer_ops kms_ops = {
     .adopt = signer_kms_adopt,
     .load = signer_kms_load,
     .sign = signer_kms_sign,
-    .unload = signer_kms_unload,
+    .unload = loaded_unload,
     .dispose = signer_kms_dispose,
     .check = signer_kms_check,
     .wait_s = signer_kms_wait_s,
@@ -364,9 +358,8 @@ static const struct signer_ops kms_ops = {
 struct err signer_kms_open(const struct settings *settings, struct kms *kms, struct store *store, struct signer **out)
 {
     struct signer_kms *self = mem_alloc(sizeof *self);
-    *self = (struct signer_kms){
-        .signer.ops = &kms_ops, .settings = settings, .kms = kms, .store = store, .keys = loaded_new()
-    };
+    *self =
+        (struct signer_kms){ .signer = { &kms_ops, loaded_new() }, .settings = settings, .kms = kms, .store = store };
     kms_watch_open(&self->watch, kms);
     *out = &self->signer;
     return OK;

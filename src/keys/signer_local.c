@@ -24,7 +24,6 @@ static const struct str name_prefix = STR_INIT("signing-key-"), name_suffix = ST
 struct signer_local {
     struct signer signer;
     int dir;
-    struct loaded *keys; /* each with its file's name */
 };
 
 /* The file's name, of a key that is of this signer. */
@@ -118,7 +117,7 @@ static struct err local_create(struct signer *signer, struct arena *arena, enum 
     if (!durable_file_write(local->dir, file_of(out).at, (struct str){ pem.at, pem.len }))
         return file_failed(arena, file_of(out).at, "can't be written");
     LOG(LOG_INFO, "key_created", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg));
-    loaded_keep(local->keys, jwk, file_of(out));
+    loaded_keep(local->signer.keys, jwk, file_of(out));
     jwk = NULL;
     return OK;
 }
@@ -154,7 +153,7 @@ static bool try_adopt(struct signer_local *local, struct arena *arena, const cha
     if (strcmp(file_of(out).at, name) != 0 || pair_test(arena, out, jwk).code)
         return false;
     LOG(LOG_INFO, "key_adopted", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg));
-    loaded_keep(local->keys, jwk, str_of(name));
+    loaded_keep(local->signer.keys, jwk, str_of(name));
     jwk = NULL;
     return true;
 }
@@ -195,7 +194,7 @@ static struct err local_load(struct signer *signer, struct arena *arena, const s
     struct str name = file_of(key);
     if (str_has(name, '/') || str_has(name, '\0') || !jwa_find(key->alg, &alg))
         return failed(ERR_UNAVAILABLE, "the store names a signing key that no local key file holds");
-    if (loaded_has(local->keys, key->kid))
+    if (loaded_has(local->signer.keys, key->kid))
         return OK;
     AUTO(jwk_freep) struct jwk *jwk = NULL;
     AUTO(secret_releasep) struct secret pem = { 0 };
@@ -206,27 +205,15 @@ static struct err local_load(struct signer *signer, struct arena *arena, const s
         err = pair_test(arena, key, jwk);
     if (err.code)
         return failed(err.code, arena_printf(arena, "the key file %s can't be used: %s", name.at, err.why).at);
-    loaded_keep(local->keys, jwk, name);
+    loaded_keep(local->signer.keys, jwk, name);
     jwk = NULL;
     return OK;
-}
-
-static struct err local_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
-                             struct str input, char *out, size_t *len)
-{
-    (void)priority; /* a processor is not rationed */
-    return loaded_sign(local_of(signer)->keys, kid, alg, input, out, len);
-}
-
-static void local_unload(struct signer *signer, struct str kid)
-{
-    loaded_drop(local_of(signer)->keys, kid);
 }
 
 static struct err local_dispose(struct signer *signer, struct arena *arena, const struct key *key)
 {
     struct signer_local *local = local_of(signer);
-    local_unload(signer, key->kid);
+    loaded_unload(signer, key->kid);
     if (!pair_is_of(key, SIGNER_LOCAL))
         return pair_leave(key);
     struct str name = arena_copy(arena, file_of(key));
@@ -242,7 +229,7 @@ static struct err local_check(struct signer *signer)
 {
     struct signer_local *local = local_of(signer);
     const struct loaded_key *keys[LOADED_MAX];
-    size_t count = loaded_hold_all(local->keys, keys);
+    size_t count = loaded_hold_all(local->signer.keys, keys);
     struct err err = count ? OK : failed(ERR_UNAVAILABLE, "no signing key is loaded");
     for (size_t i = 0; i < count; i++) {
         struct stat about;
@@ -253,17 +240,10 @@ static struct err local_check(struct signer *signer)
     return err;
 }
 
-static int64_t local_wait_s(struct signer *signer, size_t ahead)
-{
-    (void)signer;
-    (void)ahead;
-    return 0; /* a processor is not rationed */
-}
-
 static void local_close(struct signer *signer)
 {
     struct signer_local *local = local_of(signer);
-    loaded_free(local->keys);
+    loaded_free(local->signer.keys);
     close(local->dir);
     free(local);
 }
@@ -273,11 +253,11 @@ static const struct signer_ops local_ops = {
     .create = local_create,
     .adopt = local_adopt,
     .load = local_load,
-    .sign = local_sign,
-    .unload = local_unload,
+    .sign = loaded_sign,
+    .unload = loaded_unload,
     .dispose = local_dispose,
     .check = local_check,
-    .wait_s = local_wait_s,
+    .wait_s = loaded_wait_s,
     .close = local_close,
 };
 
@@ -313,7 +293,7 @@ struct err signer_local_open(const struct settings *settings, struct signer **ou
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be opened");
     remove_leftovers(dir);
     struct signer_local *local = mem_alloc(sizeof *local);
-    *local = (struct signer_local){ .signer.ops = &local_ops, .dir = dir, .keys = loaded_new() };
+    *local = (struct signer_local){ .signer = { &local_ops, loaded_new() }, .dir = dir };
     *out = &local->signer;
     return OK;
 }
