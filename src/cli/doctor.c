@@ -99,7 +99,7 @@ static const char *note_of_cache(const struct app *app)
 /* Takes writes; and keeps what it was given, or is not relied upon for that. */
 static struct err check_cache(struct app *app)
 {
-    TRY(app->cache->ops->check(app->cache));
+    TRY(cache_check(app->cache));
     struct err err = eviction_check(app->cache);
     if (err.code && app->settings.revocation_policy != POLICY_STRICT) {
         LOG(LOG_WARN, "redis_may_evict", LOG_TEXT_("why", err.why));

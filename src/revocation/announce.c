@@ -16,14 +16,14 @@ static struct err announce(struct revocations *revocations, const struct record 
     char key[REVOCATION_KEY_LEN + 1], item[RULE_ITEM_ROOM];
     if (record->revokes != REVOKED_TOKEN) {
         TRY(shared_rules_put(cache, record, now, item));
-        return cache->ops->append(cache, replication_log, str_of(item), &position);
+        return cache_append(cache, replication_log, str_of(item), &position);
     }
     const struct cache_entry entry = { .key = revocation_key(record->token_hash, key),
                                        .value = record->reason,
                                        .ttl_s = record->expires_at - now };
     snprintf(item, sizeof item, "revoked %.64s %lld", key + REVOCATION_PREFIX_LEN, (long long)record->expires_at);
-    TRY(cache->ops->put(cache, &entry, 1));
-    return cache->ops->append(cache, replication_log, str_of(item), &position);
+    TRY(cache_put(cache, &entry, 1));
+    return cache_append(cache, replication_log, str_of(item), &position);
 }
 
 struct err replication_announce(struct revocations *revocations, const struct record *record, uint64_t *announced)
@@ -59,7 +59,7 @@ static struct err ask_for(struct cache *cache, const unsigned char hash[32])
     struct str reason;
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
-    struct err err = cache->ops->get(cache, &arena, revocation_key(hash, key), &reason);
+    struct err err = cache_get(cache, &arena, revocation_key(hash, key), &reason);
     if (err.code == ERR_NOT_FOUND)
         return OK;
     return err.code ? failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again")

@@ -258,7 +258,7 @@ static struct err read_cache(struct revocations *revocations, struct tally *tall
         shared_rules_visitor(&rules),
     };
     metrics_count(COUNT_REVOCATIONS_RESYNCS, 1);
-    return revocations->cache->ops->scan(revocations->cache, visitors, 2);
+    return cache_scan(revocations->cache, visitors, 2);
 }
 
 struct err catchup_keys(struct revocations *revocations)
@@ -288,7 +288,7 @@ static struct err push(struct reader *reader, struct arena *arena, const struct 
                                                    .value = found[i].reason.len > 0 ? found[i].reason : STR("revoked"),
                                                    .ttl_s = found[i].expires_at - now };
     }
-    TRY(cache->ops->add(cache, entries, lacking, &added));
+    TRY(cache_add(cache, entries, lacking, &added));
     reader->restored += added;
     return OK;
 }

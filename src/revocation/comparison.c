@@ -31,7 +31,7 @@ static struct err find_lacking(struct cache *cache, struct arena *arena, struct 
         keys[i] = entry->kind == REVOKED_TOKEN ? revocation_key(entry->hash, arena_alloc(arena, REVOCATION_KEY_LEN + 1))
                                                : shared_rules_key(entry->hash, arena_alloc(arena, RULE_KEY_ROOM));
     }
-    TRY(cache->ops->get_all(cache, arena, keys, page->count, values));
+    TRY(cache_get_all(cache, arena, keys, page->count, values));
     for (size_t i = 0; i < page->count; i++)
         page->lacking[i] = page->entries[i].kind == REVOKED_TOKEN ? !values[i].at
                                                                   : !shared_rules_hold(values[i], &page->entries[i]);
@@ -58,7 +58,7 @@ static struct err put_back(struct revocations *revocations, const struct revocat
                                        .value = reason,
                                        .ttl_s = entry->expires_at - now_s };
     if (entry->kind == REVOKED_TOKEN) {
-        TRY(cache->ops->add(cache, &token, 1, &added));
+        TRY(cache_add(cache, &token, 1, &added));
         snprintf(item, sizeof item, "revoked %.64s %lld", key + REVOCATION_PREFIX_LEN, (long long)entry->expires_at);
     } else {
         struct record record = rule;
@@ -67,7 +67,7 @@ static struct err put_back(struct revocations *revocations, const struct revocat
     }
     if (revocations->store->ops->is_shared || is_nameless)
         return OK;
-    return cache->ops->append(cache, replication_log, str_of(item), &ignored);
+    return cache_append(cache, replication_log, str_of(item), &ignored);
 }
 
 static struct err compare(struct revocations *revocations, struct arena *arena, struct page *page, int64_t now_s,

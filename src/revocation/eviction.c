@@ -9,7 +9,7 @@ const char eviction_why[] = "Redis may evict revocations when its memory is full
 void eviction_look(struct revocations *revocations)
 {
     char policy[CACHE_POLICY_ROOM];
-    if (revocations->cache->ops->evicts(revocations->cache, policy).code)
+    if (cache_evicts(revocations->cache, policy).code)
         return;
     bool evicts = policy[0] != '\0';
     if (atomic_exchange(&revocations->cache_evicts, evicts) == evicts)
@@ -25,6 +25,6 @@ void eviction_look(struct revocations *revocations)
 struct err eviction_check(struct cache *cache)
 {
     char policy[CACHE_POLICY_ROOM];
-    TRY(cache->ops->evicts(cache, policy));
+    TRY(cache_evicts(cache, policy));
     return policy[0] ? failed(ERR_UNAVAILABLE, eviction_why) : OK;
 }

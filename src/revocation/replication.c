@@ -26,7 +26,7 @@
  * before items are appended; what comes after it is in the log. A rule (shared_rules.h) goes the same way, in the same
  * log; its key holds times that can only be raised, so it says at least what the last of several revocations promised,
  * in whichever order they came. Each read of the log proves that it still holds the item where this instance stands
- * (cache_redis.c), so nothing can be trimmed or lost between two reads unseen: that is a gap, and everything is read
+ * (cache/cache.c), so nothing can be trimmed or lost between two reads unseen: that is a gap, and everything is read
  * again.
  *
  * How long an instance may go on by what it has read is a lease (lease.h), and it counts from a write that Redis
@@ -149,7 +149,7 @@ static struct err prove(struct replication *replication)
     const struct cache_entry mark = { lease_key, str_of(replication->name), LEASE_KEY_S };
     if (began_ms - replication->proved_ms < PROOF_MS)
         return OK;
-    TRY(replication->cache->ops->put(replication->cache, &mark, 1));
+    TRY(cache_put(replication->cache, &mark, 1));
     replication->proved_ms = began_ms;
     return OK;
 }
@@ -177,7 +177,7 @@ static struct err read_items(struct replication *replication, int64_t wait_ms, s
     struct cache_item *items = NULL;
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
-    TRY(cache->ops->read(cache, &arena, replication_log, &replication->position, wait_ms, BATCH, &items, count));
+    TRY(cache_read(cache, &arena, replication_log, &replication->position, wait_ms, BATCH, &items, count));
     for (size_t i = 0; i < *count; i++)
         apply_item(replication, items[i].text);
     if (*count > 0)
@@ -203,14 +203,14 @@ static struct err resync(struct replication *replication)
     char text[32];
     replication->position.text[0] = '\0';
     /* first: a connection shows which server it is, and all that is read after that counts for it */
-    TRY(cache->ops->check(cache));
+    TRY(cache_check(cache));
     eviction_look(replication->revocations);
-    uint64_t generation = cache->ops->generation(cache);
+    uint64_t generation = cache_generation(cache);
     int64_t began_ms = clock_ms();
     int len = snprintf(text, sizeof text, "mark %s", replication->name);
-    TRY(cache->ops->append(cache, replication_log, (struct str){ text, (size_t)len }, &mark));
+    TRY(cache_append(cache, replication_log, (struct str){ text, (size_t)len }, &mark));
     struct err err = shares_store(replication) ? read_store_and_log(replication) : read_both(replication, &mark);
-    if (!err.code && generation != cache->ops->generation(cache))
+    if (!err.code && generation != cache_generation(cache))
         err = failed(ERR_CONFLICT, "Redis changed while revocations were read");
     if (err.code) {
         replication->position.text[0] = '\0';
@@ -234,7 +234,7 @@ struct err replication_restore(struct revocations *revocations, const char *name
         return OK;
     LOG(LOG_WARN, "revocations_restored", LOG_INT("entries", (int64_t)restored));
     int len = snprintf(text, sizeof text, "restored %s", name);
-    return cache->ops->append(cache, replication_log, (struct str){ text, (size_t)len }, &ignored);
+    return cache_append(cache, replication_log, (struct str){ text, (size_t)len }, &ignored);
 }
 
 /* Somebody else has put back what Redis had lost. */
@@ -252,7 +252,7 @@ static struct err follow(struct replication *replication)
 {
     struct cache *cache = replication->cache;
     size_t count = 0;
-    if (!replication->position.text[0] || replication->generation != cache->ops->generation(cache))
+    if (!replication->position.text[0] || replication->generation != cache_generation(cache))
         TRY(resync(replication));
     TRY(prove(replication));
     struct err err = read_items(replication, LISTEN_MS, &count);
@@ -261,7 +261,7 @@ static struct err follow(struct replication *replication)
     TRY(err);
     if (replication->reads_again)
         TRY(read_again(replication));
-    if (count < BATCH && replication->generation == cache->ops->generation(cache))
+    if (count < BATCH && replication->generation == cache_generation(cache))
         now_known(replication);
     return OK;
 }
@@ -363,6 +363,6 @@ void replication_wait(struct replication *replication)
 
 uint64_t replication_epoch(const struct revocations *revocations)
 {
-    uint64_t generation = revocations->cache->ops->generation(revocations->cache);
+    uint64_t generation = cache_generation(revocations->cache);
     return 1 + generation + (revocations->replication ? atomic_load(&revocations->replication->gaps) : 0);
 }

@@ -44,7 +44,7 @@ struct err shared_rules_put(struct cache *cache, const struct record *record, in
                                      record->reason };
     snprintf(item, RULE_ITEM_ROOM, "rule %.64s %lld %lld %s", key + key_prefix.len, (long long)record->before,
              (long long)record->expires_at, revocation_kind_name(record->revokes).at);
-    return cache->ops->raise(cache, &mark, 1, now_s);
+    return cache_raise(cache, &mark, 1, now_s);
 }
 
 void shared_rules_apply(struct rules *rules, struct str rest)
@@ -108,7 +108,7 @@ struct err shared_rules_push(struct cache *cache, struct rules *seen, const stru
     }
     if (lacking == 0)
         return OK;
-    TRY(cache->ops->raise(cache, marks, lacking, now_s));
+    TRY(cache_raise(cache, marks, lacking, now_s));
     *given += lacking;
     return OK;
 }
@@ -134,7 +134,7 @@ struct err shared_rules_ask(struct cache *cache, struct verified *entry)
     for (size_t i = 0; i < VERIFIED_RULES; i++) {
         struct str value;
         int64_t before, expires_at;
-        struct err err = cache->ops->get(cache, &arena, shared_rules_key(hashes[i], key), &value);
+        struct err err = cache_get(cache, &arena, shared_rules_key(hashes[i], key), &value);
         if (err.code == ERR_NOT_FOUND)
             continue;
         if (err.code)
