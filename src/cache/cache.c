@@ -9,6 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct cache {
+    struct redis *redis;
+};
+
 static struct str number(struct arena *arena, int64_t value)
 {
     return arena_printf(arena, "%lld", (long long)value);
@@ -286,26 +290,12 @@ struct err cache_check(struct cache *cache)
     return redis_check_permissions(cache->redis);
 }
 
-static const struct cache_ops redis_ops = {
-    .put = cache_put,
-    .add = cache_add,
-    .raise = cache_raise,
-    .get = cache_get,
-    .get_all = cache_get_all,
-    .scan = cache_scan,
-    .append = cache_append,
-    .read = cache_read,
-    .generation = cache_generation,
-    .evicts = cache_evicts,
-    .check = cache_check,
-};
-
 struct err cache_open(const struct settings *settings, struct cache **out)
 {
     struct redis *redis = NULL;
     TRY(redis_open(settings, &redis));
     *out = mem_alloc(sizeof **out);
-    **out = (struct cache){ &redis_ops, redis };
+    (*out)->redis = redis;
     return OK;
 }
 

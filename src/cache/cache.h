@@ -99,43 +99,4 @@ MUST_USE struct err cache_evicts(struct cache *cache, char policy[CACHE_POLICY_R
  * whenever another server is met. */
 MUST_USE struct err cache_check(struct cache *cache);
 
-struct cache_ops {
-    /* Puts them all, whatever was there before. */
-    struct err (*put)(struct cache *, const struct cache_entry *entries, size_t count);
-    /* Puts each that isn't there; *added says how many were not. Of several callers one adds a key. */
-    struct err (*add)(struct cache *, const struct cache_entry *entries, size_t count, size_t *added);
-    /* Puts each mark, or raises what is there: of either number the greater one stays, whoever comes last, and the text
-     * is of whoever raised one. */
-    struct err (*raise)(struct cache *, const struct cache_mark *marks, size_t count, int64_t now_s);
-    /* ERR_NOT_FOUND when there is none, or no more. */
-    struct err (*get)(struct cache *, struct arena *, struct str key, struct str *value);
-    /* Of each key its value; `at` is NULL where there is none, or no more. */
-    struct err (*get_all)(struct cache *, struct arena *, const struct str *keys, size_t count, struct str *values);
-    /* Shows each visitor, at most CACHE_VISITORS_MAX, every key of its own that was there all the time; one may come
-     * twice. All in one pass, since a pass looks at all keys that there are. ERR_CONFLICT: keys may have been missed,
-     * since they moved from server to server: scan again. */
-    struct err (*scan)(struct cache *, const struct cache_visitor *, size_t count);
-
-    /* Appends to a log, which keeps its last items, CACHE_LOG_KEPT at least; *position is the item's. */
-    struct err (*append)(struct cache *, struct str log, struct str text, struct cache_position *position);
-    /* Items behind `after`, in order, at most `max`; with none there, waits up to `wait_ms` for the first. Of "": those
-     * that the log still has, from the first.
-     * ERR_NOT_FOUND: the log does not hold the item at `after` any more, so what followed it may be lost as well. */
-    struct err (*read)(struct cache *, struct arena *, struct str log, const struct cache_position *after,
-                       int64_t wait_ms, size_t max, struct cache_item **items, size_t *count);
-
-    /* Grows when what had been acknowledged may be lost, in part or whole: another server, or one that restarted. */
-    uint64_t (*generation)(struct cache *);
-    /* The policy by which keys with a time to live may be dropped before their end, as the cache names it; "": none. */
-    struct err (*evicts)(struct cache *, char policy[CACHE_POLICY_ROOM]);
-    /* Whether it works and lets us do all that serving does, tried on keys of no meaning: for the start, `doctor`, and
-     * whenever another server is met. */
-    struct err (*check)(struct cache *);
-};
-struct redis;
-struct cache {
-    const struct cache_ops *ops;
-    struct redis *redis;
-};
-
 #endif
