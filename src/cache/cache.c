@@ -237,6 +237,11 @@ struct err cache_read(struct cache *cache, struct arena *arena, struct str log, 
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
+struct err cache_confirm(struct cache *cache)
+{
+    return redis_confirm(cache->redis);
+}
+
 uint64_t cache_generation(struct cache *cache)
 {
     return redis_generation(cache->redis);

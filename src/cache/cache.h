@@ -91,6 +91,9 @@ MUST_USE struct err cache_read(struct cache *cache, struct arena *arena, struct 
                                const struct cache_position *after, int64_t wait_ms, size_t max,
                                struct cache_item **items, size_t *count);
 
+/* After what was put or appended has to be known to others: whether they look where it lies (redis_confirm()). Many
+ * callers at once are answered together. */
+MUST_USE struct err cache_confirm(struct cache *cache);
 /* Grows when what had been acknowledged may be lost, in part or whole: another server, or one that restarted. */
 uint64_t cache_generation(struct cache *cache);
 /* The policy by which keys with a time to live may be dropped before their end, as the cache names it; "": none. */

@@ -1,5 +1,7 @@
 /* redis/redis.c: where data lies is found when it is first needed, and again after each failure that another server
- * might mend. One thread looks at a time; the others wait for what it finds. */
+ * might mend. One thread looks at a time; the others wait for what it finds. A master that stood still, or was cut off,
+ * fails for nobody who was so too, and takes writes until it hears of its successor: so what has to be known to others
+ * is confirmed by the Sentinels afterwards. */
 #include "redis/redis.h"
 #include "base/clock.h"
 #include "base/sentence.h"
@@ -18,9 +20,13 @@ struct redis {
     struct redis_login login, sentinel_login;
     struct stream_tls *tls;
     int64_t timeout_ms;
+    bool needs_majority; /* of the Sentinels; else of those that answer */
     struct redis_pool *pool;
-    pthread_mutex_t locating; /* held while servers are asked where data lies */
-    pthread_mutex_t lock;     /* of what follows */
+    pthread_mutex_t locating; /* held while servers are asked where data lies; of what follows */
+    struct redis_connection *sentinels[REDIS_HOSTS_MAX]; /* NULL: not connected */
+    int64_t confirm_began_ns;                            /* the last one's, and what came of it */
+    struct err confirmed;
+    pthread_mutex_t lock; /* of what follows */
     bool is_located, is_cluster;
     struct redis_slots *slots; /* of a cluster; else nodes[0] alone */
     atomic_ullong moves;       /* how often the set of masters changed */
@@ -45,7 +51,8 @@ static struct err open_tls(const struct settings *settings, struct stream_tls **
 struct err redis_open(const struct settings *settings, struct redis **out)
 {
     struct redis *redis = mem_alloc(sizeof *redis);
-    *redis = (struct redis){ .timeout_ms = settings->redis_timeout_s * 1000 };
+    *redis = (struct redis){ .timeout_ms = settings->redis_timeout_s * 1000,
+                             .needs_majority = settings->revocation_policy == POLICY_STRICT };
     const char *fault = redis_url_parse(str_of(settings->redis_url), &redis->url);
     struct err err = fault ? failed(ERR_INVALID_REQUEST, fault) : OK;
     if (!err.code && redis->url.is_tls)
@@ -73,6 +80,8 @@ void redis_close(struct redis *redis)
     if (!redis)
         return;
     redis_pool_free(redis->pool);
+    for (size_t i = 0; i < redis->url.hosts_count; i++)
+        redis_connection_close(redis->sentinels[i]);
     stream_tls_close(redis->tls);
     pthread_mutex_destroy(&redis->lock);
     pthread_mutex_destroy(&redis->locating);
@@ -108,6 +117,8 @@ static struct err talk(struct redis *redis, struct arena *arena, const struct re
     return err.code ? redis_failed(address, err.why) : OK;
 }
 
+static const char no_master[] = "no Sentinel names a master";
+
 /* --- where data lies --------------------------------------------------------------------------------------------- */
 
 /* Takes over what was found. Nothing is said while it stays as it was. */
@@ -138,52 +149,127 @@ static void forget_location(struct redis *redis)
     pthread_mutex_unlock(&redis->lock);
 }
 
-/* One Sentinel. It is told its own password, if one is set; else it may have Redis's or none, and is given Redis's only
- * when it asks. */
-static struct err ask_sentinel(struct redis *redis, struct arena *arena, const struct redis_address *sentinel,
-                               int64_t deadline_ms, struct redis_address *out)
+/* A connection to a Sentinel. It is told its own password, if one is set; else it may have Redis's or none, and is
+ * given Redis's only when it asks. */
+static struct err ask_anew(struct redis *redis, struct arena *arena, size_t i, const struct redis_command *ask,
+                           int64_t deadline_ms, const struct reply **reply)
 {
     const struct redis_login first = redis->sentinel_login;
     const struct redis_login login = { redis->url.user, redis->url.password, 0, false };
+    struct redis_connection **connection = &redis->sentinels[i];
+    for (int with_login = 0; with_login < 2; with_login++) {
+        redis_connection_close(*connection);
+        *connection = NULL;
+        TRY(redis_connection_open(&redis->url.hosts[i], with_login ? &login : &first, redis->tls, deadline_ms,
+                                  connection));
+        TRY(redis_connection_ask(*connection, arena, ask, deadline_ms, reply));
+        if (!reply_is_error(*reply, STR("NOAUTH")) || !login.password[0] || first.password[0])
+            break;
+    }
+    return OK;
+}
+
+/* One Sentinel. Its connection is kept when it has answered. */
+static struct err ask_sentinel(struct redis *redis, struct arena *arena, size_t i, int64_t deadline_ms,
+                               struct redis_address *out)
+{
     const struct redis_command ask = REDIS_COMMAND(NO_KEY, redis_form_master, STR("SENTINEL"),
                                                    STR("get-master-addr-by-name"), str_of(redis->url.master));
     const struct reply *reply = NULL;
-    for (int with_login = 0; with_login < 2; with_login++) {
-        struct redis_connection *connection = NULL;
-        TRY(redis_connection_open(sentinel, with_login ? &login : &first, redis->tls, deadline_ms, &connection));
-        struct err err = redis_connection_ask(connection, arena, &ask, deadline_ms, &reply);
-        redis_connection_close(connection);
-        TRY(err);
-        if (!reply_is_error(reply, STR("NOAUTH")) || !login.password[0] || first.password[0])
-            break;
-    }
-    if (reply->kind == REPLY_ERROR)
-        return redis_refusal(reply, "it refused to name the master");
-    return redis_master_read(reply, out) ? OK : failed(ERR_UNAVAILABLE, "it knows no such group");
+    struct redis_connection *known = redis->sentinels[i];
+    const bool has_answered = known && redis_connection_is_good(known) &&
+                              !redis_connection_ask(known, arena, &ask, deadline_ms, &reply).code;
+    struct err err = has_answered ? OK : ask_anew(redis, arena, i, &ask, deadline_ms, &reply);
+    if (!err.code && reply->kind == REPLY_ERROR)
+        err = redis_refusal(reply, "it refused to name the master");
+    else if (!err.code && !redis_master_read(reply, out))
+        err = failed(ERR_UNAVAILABLE, "it knows no such group");
+    if (!err.code)
+        return OK;
+    redis_connection_close(redis->sentinels[i]);
+    redis->sentinels[i] = NULL;
+    LOG(LOG_DEBUG, "sentinel_failing", LOG_TEXT_("host", redis->url.hosts[i].host),
+        LOG_INT("port", redis->url.hosts[i].port), LOG_TEXT_("why", err.why));
+    return failed(ERR_UNAVAILABLE, sentence_keep(no_master, "no Sentinel names a master: that at %s:%u says: %s",
+                                                 redis->url.hosts[i].host, redis->url.hosts[i].port, err.why));
 }
 
-/* Of all Sentinels the first that knows a master; whether that is one still is checked when it is logged in to. */
+/* Whom most Sentinels name; the first one named where none has most, as when they are just hearing of another. *votes:
+ * how many named it, of *answers. */
+static struct err poll_sentinels(struct redis *redis, struct arena *arena, int64_t deadline_ms,
+                                 struct redis_address *out, size_t *votes, size_t *answers)
+{
+    struct redis_slots *named = arena_alloc(arena, sizeof *named);
+    size_t votes_of[REDIS_HOSTS_MAX] = { 0 }, best = 0;
+    struct err last = failed(ERR_UNAVAILABLE, no_master);
+    named->count = *answers = 0;
+    for (size_t i = 0; i < redis->url.hosts_count && votes_of[best] <= redis->url.hosts_count / 2; i++) {
+        /* one that hangs must leave the others their time */
+        const int64_t now_ms = clock_ms(), share_ms = now_ms + (deadline_ms - now_ms) / 2;
+        struct redis_address address;
+        struct err err = ask_sentinel(redis, arena, i, share_ms, &address);
+        if (err.code) {
+            last = err;
+            continue;
+        }
+        const unsigned node = redis_slots_node(named, &address);
+        ++*answers;
+        if (++votes_of[node] > votes_of[best])
+            best = node;
+    }
+    if (*answers == 0)
+        return last;
+    *votes = votes_of[best];
+    *out = named->nodes[best];
+    return OK;
+}
+
+/* Whether that one is a master still is checked when it is logged in to. */
 static struct err locate_by_sentinel(struct redis *redis, struct arena *arena, int64_t deadline_ms)
 {
     struct redis_slots *found = arena_alloc(arena, sizeof *found);
+    size_t votes, answers;
     memset(found->node_of, 0, sizeof found->node_of);
     found->count = 1;
-    static const char no_master[] = "no Sentinel names a master";
-    struct err last = failed(ERR_UNAVAILABLE, no_master);
-    for (size_t i = 0; i < redis->url.hosts_count; i++) {
-        /* one that hangs must leave the others their time */
-        int64_t now = clock_ms(), share = now + (deadline_ms - now) / 2;
-        struct err err = ask_sentinel(redis, arena, &redis->url.hosts[i], share, &found->nodes[0]);
-        if (!err.code) {
-            adopt(redis, found, false);
-            return OK;
-        }
-        LOG(LOG_DEBUG, "sentinel_failing", LOG_TEXT_("host", redis->url.hosts[i].host),
-            LOG_INT("port", redis->url.hosts[i].port), LOG_TEXT_("why", err.why));
-        last = failed(ERR_UNAVAILABLE, sentence_keep(no_master, "no Sentinel names a master: that at %s:%u says: %s",
-                                                     redis->url.hosts[i].host, redis->url.hosts[i].port, err.why));
+    TRY(poll_sentinels(redis, arena, deadline_ms, &found->nodes[0], &votes, &answers));
+    adopt(redis, found, false);
+    return OK;
+}
+
+/* With `locating` held. */
+static struct err confirm(struct redis *redis, struct arena *arena)
+{
+    static const char moved[] = "Redis's master is being replaced; try again";
+    struct redis_address named;
+    size_t votes, answers;
+    struct err err = poll_sentinels(redis, arena, redis_deadline(redis), &named, &votes, &answers);
+    if (err.code)
+        return redis->needs_majority ? err : OK; /* nobody contradicts */
+    pthread_mutex_lock(&redis->lock);
+    const bool is_same = redis_address_is(&redis->slots->nodes[0], &named);
+    redis->is_located = redis->is_located && is_same;
+    pthread_mutex_unlock(&redis->lock);
+    if (!is_same)
+        return failed(ERR_UNAVAILABLE, moved);
+    return 2 * votes > (redis->needs_majority ? redis->url.hosts_count : answers)
+               ? OK
+               : failed(ERR_UNAVAILABLE, "the Sentinels of REDIS_URL don't agree, or too few answer");
+}
+
+struct err redis_confirm(struct redis *redis)
+{
+    const int64_t written_ns = clock_ns();
+    if (!redis->url.is_sentinel)
+        return OK;
+    pthread_mutex_lock(&redis->locating);
+    if (redis->confirm_began_ns < written_ns) { /* else somebody has asked since, and this is answered too */
+        AUTO(arena_release) struct arena arena = { 0 };
+        redis->confirm_began_ns = clock_ns();
+        redis->confirmed = confirm(redis, &arena);
     }
-    return last;
+    struct err err = redis->confirmed;
+    pthread_mutex_unlock(&redis->locating);
+    return err;
 }
 
 /* A server says whether it belongs to a cluster, and who else does. */
@@ -358,8 +444,7 @@ static struct err run_share(struct redis *redis, struct arena *arena, const stru
     const struct reply *replies[PIPELINE_MAX];
     size_t at[PIPELINE_MAX], shared = 0;
     for (size_t i = from; i < count && shared < PIPELINE_MAX; i++)
-        if (!out[i] && addresses[i].port == addresses[from].port &&
-            strcmp(addresses[i].host, addresses[from].host) == 0) {
+        if (!out[i] && redis_address_is(&addresses[i], &addresses[from])) {
             share[shared] = commands[i];
             at[shared++] = i;
         }

@@ -33,6 +33,11 @@ MUST_USE struct err redis_lend(struct redis *redis, size_t master, struct redis_
 void redis_take_back(struct redis *redis, const struct redis_loan *loan, const char *why);
 /* Until when, on clock_ms(), what is sent now must have been answered. */
 int64_t redis_deadline(const struct redis *redis);
+/* After a write that others must find: whether it went to the master that the Sentinels name now. ERR_UNAVAILABLE:
+ * another, which is found with the next command; or, under TOKEN_REVOCATION_POLICY `strict`, not by more than half of
+ * those in REDIS_URL. Many callers at once are answered by one look. OK, without a look, where there are no Sentinels.
+ */
+MUST_USE struct err redis_confirm(struct redis *redis);
 /* Grows whenever a server that holds data may have lost some of it, or another server has taken its place. */
 uint64_t redis_generation(const struct redis *redis);
 

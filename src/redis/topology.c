@@ -2,15 +2,10 @@
 #include "redis/topology.h"
 #include "base/settings_rows.h"
 
-static bool same(const struct redis_address *a, const struct redis_address *b)
-{
-    return a->port == b->port && strcmp(a->host, b->host) == 0;
-}
-
 unsigned redis_slots_node(struct redis_slots *slots, const struct redis_address *address)
 {
     for (size_t i = 0; i < slots->count; i++)
-        if (same(&slots->nodes[i], address))
+        if (redis_address_is(&slots->nodes[i], address))
             return (unsigned)i;
     if (slots->count == REDIS_NODES_MAX)
         return REDIS_NO_NODE;

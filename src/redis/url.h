@@ -11,6 +11,11 @@ struct redis_address {
     uint16_t port;
 };
 
+static inline bool redis_address_is(const struct redis_address *a, const struct redis_address *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
 /* Holds a password: mem_wipe() it. Texts end with a NUL. */
 struct redis_url {
     bool is_tls, is_sentinel;

@@ -8,7 +8,7 @@
 #include "revocation/shared_rules.h"
 #include <stdio.h>
 
-static struct err announce(struct revocations *revocations, const struct record *record)
+static struct err tell(struct revocations *revocations, const struct record *record)
 {
     const int64_t now = wall_clock_by_all_s(record->issued_at);
     struct cache *cache = revocations->cache;
@@ -24,6 +24,12 @@ static struct err announce(struct revocations *revocations, const struct record 
     snprintf(item, sizeof item, "revoked %.64s %lld", key + REVOCATION_PREFIX_LEN, (long long)record->expires_at);
     TRY(cache_put(cache, &entry, 1));
     return cache_append(cache, replication_log, str_of(item), &position);
+}
+
+static struct err announce(struct revocations *revocations, const struct record *record)
+{
+    TRY(tell(revocations, record));
+    return cache_confirm(revocations->cache);
 }
 
 struct err replication_announce(struct revocations *revocations, const struct record *record, uint64_t *announced)

@@ -29,6 +29,9 @@
  * (cache/cache.c), so nothing can be trimmed or lost between two reads unseen: that is a gap, and everything is read
  * again.
  *
+ * A master that stood still while it was replaced takes writes afterwards, for seconds, from whoever stood still with
+ * it. So after the item is appended the Sentinels are asked who the master is (cache_confirm()).
+ *
  * How long an instance may go on by what it has read is a lease (lease.h), and it counts from a write that Redis
  * took before the read: see prove().
  *
@@ -140,9 +143,9 @@ static void add_gap(struct replication *replication, const char *why)
 }
 
 /* A read doesn't show whether the server that answers is the master still: on the lesser side of a divided network it
- * reads as ever, while others revoke at the new one. A write shows it, where Redis is told to take none without its
- * replicas (min-replicas-to-write). One to the server that has the log: the key's {tag} is the log's. A few a second
- * are enough for a lease of seconds. */
+ * reads as ever, while others revoke at the new one. Sentinels show it; and a write does, where Redis is told to take
+ * none without its replicas (min-replicas-to-write). One to the server that has the log: the key's {tag} is the log's.
+ * A few a second are enough for a lease of seconds. */
 static struct err prove(struct replication *replication)
 {
     int64_t began_ms = clock_ms();
@@ -150,6 +153,7 @@ static struct err prove(struct replication *replication)
     if (began_ms - replication->proved_ms < PROOF_MS)
         return OK;
     TRY(cache_put(replication->cache, &mark, 1));
+    TRY(cache_confirm(replication->cache));
     replication->proved_ms = began_ms;
     return OK;
 }
@@ -209,6 +213,7 @@ static struct err resync(struct replication *replication)
     int64_t began_ms = clock_ms();
     int len = snprintf(text, sizeof text, "mark %s", replication->name);
     TRY(cache_append(cache, replication_log, (struct str){ text, (size_t)len }, &mark));
+    TRY(cache_confirm(cache));
     struct err err = shares_store(replication) ? read_store_and_log(replication) : read_both(replication, &mark);
     if (!err.code && generation != cache_generation(cache))
         err = failed(ERR_CONFLICT, "Redis changed while revocations were read");

@@ -5,6 +5,7 @@ Instances have stores of their own here. They share their keys and clients since
 one's data directory."""
 
 import hashlib
+import signal
 import statistics
 import threading
 import time
@@ -834,6 +835,30 @@ def test_a_fail_over_is_followed(start_redis, instances):
         assert [status_of(server, group.agent, each) for each in (token, later)] == [401, 401]
     survivor = next(server for server in watched.servers if server.process)
     assert {key_of(token), key_of(later)} <= survivor.keys()
+
+
+def test_who_stood_still_while_the_master_was_replaced_promises_nothing_at_the_old_one(start_redis, instances):
+    """Which stood still as well, and is a master by its own account until the Sentinels come to it: for ten seconds."""
+    watched = start_redis(redis_servers.Watched)
+    group = instances(watched, TOKEN_REVOCATION_POLICY="strict", TOKEN_REDIS_TIMEOUT=1)
+    a, b = group.all
+    ours, theirs = ([a.token(group.agent) for _ in range(3)] for _ in range(2))
+    assert [status_of(server, group.agent, ours[0]) for server in (a, b)] == [200, 200]
+    old = next(server for server in watched.servers if server.port == watched.master_port())
+    a.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.3)  # what it has asked is answered
+    old.process.send_signal(signal.SIGSTOP)
+    until(lambda: watched.master_port() != old.port, "the Sentinels do not fail over", 30)
+    until(lambda: ready(b), "the new master is not followed", 20)
+    revoked = [token for token in theirs if b.revoke(group.agent, token).status_code == 200]
+    for stopped in (old.process, a.process):
+        stopped.send_signal(signal.SIGCONT)
+    revoked += [token for token in ours if a.revoke(group.agent, token).status_code == 200]
+    assert "role:master" in old.ask("INFO", "replication"), "the old one is none any more: nothing was tried"
+    time.sleep(1)  # TOKEN_REDIS_TIMEOUT
+    assert not [token for server in (a, b) for token in revoked if status_of(server, group.agent, token) == 200]
+    until(lambda: a.revoke(group.agent, ours[0]).status_code == 200, "the new master is not found", 20)
+    refused(b, group.agent, ours[0])
 
 
 @pytest.mark.parametrize("said,found", [(redis_servers.SENTINEL_PASSWORD, True), ("another", False), (None, False)])
