@@ -195,9 +195,9 @@ static void who_can_have_no_turn_in_time_is_told_at_once(void **state)
 static void a_turn_that_comes_too_late_after_all_is_refused(void **state)
 {
     struct caller caller;
-    budget = budget_new(1);
+    budget = budget_new(2);
     assert_ok(budget_take(budget, 0, now_ns()));
-    start(&caller, 0, second_ns * 4 / 3);
+    start(&caller, 0, second_ns * 2 / 3);
     budget_throttled(budget); /* now a token takes longer than it may wait */
     pthread_join(caller.thread, NULL);
     assert_code(caller.err, ERR_UNAVAILABLE, "too late");
