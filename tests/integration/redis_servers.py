@@ -113,8 +113,8 @@ def single(home, *settings, **options):
 
 
 def with_login(home, *settings, but=""):
-    """A user of its own, who may run what README says on the service's keys, and PING for answers(); the default user
-    may nothing. `but`: what that user may not run, such as "-eval"."""
+    """A user of its own, who may run what docs/instances.md says on the service's keys, and PING for answers(); the
+    default user may nothing. `but`: what that user may not run, such as "-eval"."""
     user = (f"user service on >{PASSWORD} ~revoked:* ~token-service:* +set +get +eval +xadd +xrange +xread +scan +pttl "
             f"+echo +select +asking +info +role +cluster|slots +ping {but}")
     redis = Redis(home, 'save ""', user, "user default off", *settings, login="service:a-Pass%3Aw%25rd%40of%2Ftests@",

@@ -159,7 +159,7 @@ def test_a_known_client_stays_known_while_the_database_is_away(postgres, instanc
 # --- a divided Redis ------------------------------------------------------------------------------------------------
 
 class Divided:
-    """A master that takes writes only while a replica follows it, as the README advises; and that replica."""
+    """A master that takes writes only while a replica follows it, as docs/instances.md advises; and that replica."""
 
     def __init__(self, home):
         self.master = redis_servers.single(home / "master", "repl-diskless-sync-delay 0", "min-replicas-to-write 1",
