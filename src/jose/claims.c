@@ -284,6 +284,8 @@ void claims_write(struct buf *out, const struct claims_new *claims)
     if (claims->issued_after > 0)
         write_time(out, STR("issued_after"), claims->issued_after);
     write_of_kind(out, claims);
+    if (claims->sid.at)
+        write_text(out, STR("sid"), claims->sid);
     if (claims->parent_hash.at) {
         write_text(out, STR("parent_hash"), claims->parent_hash);
         write_text(out, STR("parent_client_id"), claims->parent_client_id);

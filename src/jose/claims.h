@@ -66,6 +66,7 @@ bool claims_is_registered(struct arena *arena, struct str name);
 struct claims_new {
     enum token_kind kind;
     struct str iss, sub, client_id, scope, nonce, jti; /* scope, nonce empty: left out */
+    struct str sid;                                    /* at == NULL: left out */
     struct str parent_hash, parent_client_id;          /* at == NULL: left out, with parent_iat */
     int64_t parent_iat;
     const struct str *aud;

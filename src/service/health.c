@@ -107,64 +107,96 @@ struct err health_ready(struct call *call, struct response *response)
     return OK;
 }
 
+/* --- metrics ----------------------------------------------------------------------------------------------------- */
+
+struct gauges {
+    struct gauge list[KEYRING_MAX + 32];
+    size_t count;
+};
+
+#define GAUGE(gauges, gauge_name, gauge_help, gauge_value)                                                             \
+    (gauges)->list[(gauges)->count++] = (struct gauge)                                                                 \
+    {                                                                                                                  \
+        "token_service_" gauge_name, gauge_help, "", (double)(gauge_value)                                             \
+    }
+
+static void add_load(struct gauges *gauges, struct service *service)
+{
+    GAUGE(gauges, "connections", "Open connections", atomic_load(&service->state.connections));
+    if (atomic_load(&service->state.tls_expires_at) != 0)
+        GAUGE(gauges, "tls_certificate_expiry_timestamp_seconds",
+              "When the certificate that is served, or one of its chain, expires, in seconds since 1970",
+              atomic_load(&service->state.tls_expires_at));
+    GAUGE(gauges, "request_bytes", "Memory of the requests in hand: heads, bodies and answers, in bytes",
+          atomic_load(&service->state.request_bytes));
+    GAUGE(gauges, "queue_depth", "Requests that wait for a worker", atomic_load(&service->state.jobs_waiting));
+    GAUGE(gauges, "commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));
+}
+
+static void add_memory(struct gauges *gauges, struct service *service, const struct revocations_state *revocations)
+{
+    GAUGE(gauges, "revocations", "Revoked tokens held in memory", revocations->tokens);
+    GAUGE(gauges, "revocation_rules", "Rules in force, each of which revokes more than one token", revocations->rules);
+    GAUGE(gauges, "revocations_bytes", "Memory of the revoked tokens and of the rules, in bytes",
+          revocations_bytes(service->revocations));
+    GAUGE(gauges, "feed_bytes", "Memory of the revocation feed's pages, in bytes",
+          feed_bytes(revocations_feed(service->revocations)));
+    GAUGE(gauges, "clients_cached", "Clients held in memory", clients_count(service->clients));
+}
+
+static void add_dependencies(struct gauges *gauges, struct service *service,
+                             const struct revocations_state *revocations)
+{
+    GAUGE(gauges, "store_up", "Whether the store answered last", atomic_load(&service->state.store_ok));
+    GAUGE(gauges, "clock_ahead_seconds", "How far the time of day stepped ahead without being believed yet, in seconds",
+          atomic_load(&service->state.clock_ahead_s));
+    if (service->store->ops->now)
+        GAUGE(gauges, "clock_difference_seconds", "How far this machine's clock is ahead of the database's, in seconds",
+              (double)atomic_load(&service->state.clock_difference_ms) / 1000);
+    GAUGE(gauges, "keys_up", "Whether the signer answered last", atomic_load(&service->state.keys_ok));
+    if (revocations->follows_cache) {
+        GAUGE(gauges, "cache_up", "Whether Redis answered last", revocations->cache_ok);
+        GAUGE(gauges, "cache_may_evict", "Whether Redis may drop keys that are to be kept, by its maxmemory-policy",
+              revocations->evicts != NULL);
+    }
+    if (revocations->follows)
+        GAUGE(gauges, "revocations_staleness_seconds", "Time since all revocations were known last, in seconds",
+              revocations->staleness_s);
+}
+
+static void add_keys(struct gauges *gauges, const struct settings *settings, const struct keyring_view *view,
+                     struct arena *arena, int64_t now_s)
+{
+    const struct lifecycle life = { view->records, view->count, settings };
+    int64_t rotation_at = lifecycle_rotation_at(&life, now_s);
+    if (rotation_at != LIFECYCLE_NEVER)
+        GAUGE(gauges, "key_rotation_seconds", "Time until the next key signs, in seconds",
+              rotation_at > now_s ? rotation_at - now_s : 0);
+    GAUGE(gauges, "key_standby", "Whether the next key is published already", lifecycle_standby(&life) != NULL);
+    for (size_t i = 0; i < view->count; i++) {
+        const struct keyring_key *key = &view->keys[i];
+        GAUGE(gauges, "key_age_seconds", "Age of each published key, in seconds", now_s - key->created_at);
+        gauges->list[gauges->count - 1].labels = arena_printf(arena, "kid=\"%.*s\",alg=\"%s\",state=\"%s\"",
+                                                              (int)key->kid.len, key->kid.at, jwa_name(key->jwk->alg),
+                                                              key_state_name(key->state))
+                                                     .at;
+    }
+}
+
 struct err publish_metrics(struct call *call, struct response *response)
 {
     struct service *service = call->service;
     struct arena *arena = call->request->arena;
     AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
     const struct revocations_state revocations = revocations_state(service->revocations);
-    struct gauge gauges[KEYRING_MAX + 32];
-    size_t count = 0;
-#define GAUGE(gauge_name, gauge_help, gauge_value)                                                                     \
-    gauges[count++] = (struct gauge){ "token_service_" gauge_name, gauge_help, "", (double)(gauge_value) }
-    GAUGE("connections", "Open connections", atomic_load(&service->state.connections));
-    if (atomic_load(&service->state.tls_expires_at) != 0)
-        GAUGE("tls_certificate_expiry_timestamp_seconds",
-              "When the certificate that is served, or one of its chain, expires, in seconds since 1970",
-              atomic_load(&service->state.tls_expires_at));
-    GAUGE("request_bytes", "Memory of the requests in hand: heads, bodies and answers, in bytes",
-          atomic_load(&service->state.request_bytes));
-    GAUGE("queue_depth", "Requests that wait for a worker", atomic_load(&service->state.jobs_waiting));
-    GAUGE("commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));
-    GAUGE("revocations", "Revoked tokens held in memory", revocations.tokens);
-    GAUGE("revocation_rules", "Rules in force, each of which revokes more than one token", revocations.rules);
-    GAUGE("revocations_bytes", "Memory of the revoked tokens and of the rules, in bytes",
-          revocations_bytes(service->revocations));
-    GAUGE("feed_bytes", "Memory of the revocation feed's pages, in bytes",
-          feed_bytes(revocations_feed(service->revocations)));
-    GAUGE("clients_cached", "Clients held in memory", clients_count(service->clients));
-    GAUGE("store_up", "Whether the store answered last", atomic_load(&service->state.store_ok));
-    GAUGE("clock_ahead_seconds", "How far the time of day stepped ahead without being believed yet, in seconds",
-          atomic_load(&service->state.clock_ahead_s));
-    if (service->store->ops->now)
-        GAUGE("clock_difference_seconds", "How far this machine's clock is ahead of the database's, in seconds",
-              (double)atomic_load(&service->state.clock_difference_ms) / 1000);
-    GAUGE("keys_up", "Whether the signer answered last", atomic_load(&service->state.keys_ok));
-    if (revocations.follows_cache) {
-        GAUGE("cache_up", "Whether Redis answered last", revocations.cache_ok);
-        GAUGE("cache_may_evict", "Whether Redis may drop keys that are to be kept, by its maxmemory-policy",
-              revocations.evicts != NULL);
-    }
-    if (revocations.follows)
-        GAUGE("revocations_staleness_seconds", "Time since all revocations were known last, in seconds",
-              revocations.staleness_s);
-    const struct lifecycle life = { view->records, view->count, service->settings };
-    int64_t rotation_at = lifecycle_rotation_at(&life, call->request->now_s);
-    if (rotation_at != LIFECYCLE_NEVER)
-        GAUGE("key_rotation_seconds", "Time until the next key signs, in seconds",
-              rotation_at > call->request->now_s ? rotation_at - call->request->now_s : 0);
-    GAUGE("key_standby", "Whether the next key is published already", lifecycle_standby(&life) != NULL);
-    for (size_t i = 0; i < view->count; i++)
-        gauges[count++] = (struct gauge){
-            "token_service_key_age_seconds", "Age of each published key, in seconds",
-            arena_printf(arena, "kid=\"%.*s\",alg=\"%s\",state=\"%s\"", (int)view->keys[i].kid.len,
-                         view->keys[i].kid.at, jwa_name(view->keys[i].jwk->alg), key_state_name(view->keys[i].state))
-                .at,
-            (double)(call->request->now_s - view->keys[i].created_at)
-        };
-#undef GAUGE
+    struct gauges gauges;
+    gauges.count = 0;
+    add_load(&gauges, service);
+    add_memory(&gauges, service, &revocations);
+    add_dependencies(&gauges, service, &revocations);
+    add_keys(&gauges, service->settings, view, arena, call->request->now_s);
     response->content_type = STR("text/plain; version=0.0.4; charset=utf-8");
     buf_init(&response->body, arena, 32 * 1024, METRICS_MAX);
-    metrics_write(&response->body, gauges, count);
+    metrics_write(&response->body, gauges.list, gauges.count);
     return OK;
 }

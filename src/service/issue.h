@@ -1,0 +1,53 @@
+/* service/issue.h: the one way to a new token. Every call and every grant that has a token issued ends in
+ * token_issue(): it checks what is asked against the client, the settings and whoever asks, builds the claims, holds
+ * them against revocation rules, signs, counts and logs. */
+#ifndef SERVICE_ISSUE_H
+#define SERVICE_ISSUE_H
+
+#include "base/mem.h"
+#include "jose/claims.h"
+#include "keys/signer.h"
+
+struct caller;
+struct client;
+struct record;
+struct service;
+
+/* What is asked for. */
+struct issue {
+    enum token_kind kind;
+    enum sign_priority priority;
+    const struct client *client; /* the one that the token is for; active */
+    /* Who has it issued, and so limits it (authority.h); NULL: a grant has authorised it, and nothing of this service's
+     * own can be passed on by it. */
+    const struct caller *authority;
+    struct str subject;
+    struct str scope;           /* space-separated; each word must be allowed to the client */
+    const struct str *audience; /* RFC 8707; of an access token alone */
+    size_t audience_count;      /* at most CLAIMS_AUD_MAX; 0: the usual one */
+    const struct json *custom;  /* further claims: an object or NULL */
+    struct str sid;             /* the session; at == NULL: none, or `custom` has it */
+    struct str nonce;           /* of an id token; empty: none */
+    int64_t auth_time;          /* s; -1: none */
+    int64_t lifetime_s;         /* 0: the usual one */
+    int64_t now_s;
+    struct str request_id; /* for the log */
+};
+
+/* What came of it. */
+struct issued {
+    struct str token, payload; /* payload: its claims, a JSON object */
+    struct str scope;          /* one space between two words, each word once */
+    int64_t lifetime_s, expires_at;
+    /* What must be durable before the token goes out; the caller may append its own. NULL: nothing is kept of it. */
+    struct record *record;
+    int64_t retry_after_s; /* after ERR_UNAVAILABLE: when it may go better; 0: not known */
+};
+
+/* Issues a token. May wait for the signer. Results lie in `arena`. ERR_INVALID_SCOPE, ERR_INVALID_TARGET,
+ * ERR_INVALID_REQUEST, ERR_INSUFFICIENT_SCOPE, each with a sentence that names what was too much; ERR_UNAVAILABLE.
+ * *out counts only when this returns OK, but for retry_after_s. */
+MUST_USE struct err token_issue(struct service *service, struct arena *arena, const struct issue *issue,
+                                struct issued *out);
+
+#endif
