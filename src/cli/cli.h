@@ -27,7 +27,7 @@ MUST_USE bool options_read(int argc, char **argv, const struct option_row *rows,
 
 /* Runs POST `path` with a JSON body as the local operator, through the same route as HTTP, and waits until its records
  * are durable. Returns the response's status; *answer is in the arena. */
-int local_call(struct app *app, struct arena *arena, const char *path, struct str body, struct str *answer);
+int operator_call(struct app *app, struct arena *arena, const char *path, struct str body, struct str *answer);
 
 /* All of standard input, at most 64 KiB, without a trailing line break; false when there is more or nothing. */
 MUST_USE bool read_stdin(struct arena *arena, struct str *out);

@@ -76,7 +76,7 @@ bool options_read(int argc, char **argv, const struct option_row *rows, size_t c
     return true;
 }
 
-int local_call(struct app *app, struct arena *arena, const char *path, struct str body, struct str *answer)
+int operator_call(struct app *app, struct arena *arena, const char *path, struct str body, struct str *answer)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -92,10 +92,7 @@ int local_call(struct app *app, struct arena *arena, const char *path, struct st
                                      .now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
                                      .id = STR("command-line") };
     struct response response;
-    (void)service_answer(&app->service, &request, true, &response);
-    struct err err = service_record_wait(&app->service, &response);
-    if (err.code)
-        response_fail(&response, arena, err);
+    local_call(&app->service, &request, &response);
     *answer = buf_str(&response.body);
     return response.status;
 }

@@ -47,7 +47,7 @@ static int call_and_print(struct token_options *options, struct settings *settin
         app_close(&app);
         return code;
     }
-    int status = local_call(&app, arena, path, buf_str(body), &answer);
+    int status = operator_call(&app, arena, path, buf_str(body), &answer);
     app_close(&app);
     if (status != 200 && !options->json && print_member(arena, answer, STR("error_description")))
         return status >= 500 ? EXIT_FAILED : EXIT_NO;

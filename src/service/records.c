@@ -48,10 +48,18 @@ void service_record(struct service *service, const struct request *request, cons
     commit_submit(service->commit, &pending->item);
 }
 
-struct err service_record_wait(struct service *service, const struct response *response)
+static struct err record_and_wait(struct service *service, const struct response *response)
 {
     if (!response->records)
         return OK;
     TRY(commit_wait(service->commit, response->records));
     return confirm(service, response);
+}
+
+void local_call(struct service *service, const struct request *request, struct response *response)
+{
+    (void)service_answer(service, request, true, response);
+    const struct err err = record_and_wait(service, response);
+    if (err.code)
+        response_fail(response, request->arena, err);
 }

@@ -62,8 +62,11 @@ void service_expect(struct service *service, int delta);
  * instead. Request and response must stay until then. */
 void service_record(struct service *service, const struct request *request, const struct response *response,
                     void (*done)(void *context, struct err failure), void *context);
-/* The same, waiting: for fronts without a loop. */
-MUST_USE struct err service_record_wait(struct service *service, const struct response *response);
+
+/* For fronts without a loop (the command line, Lambda): answers the request on the caller's thread, waiting, and makes
+ * its records durable. The response may go out then, be it a refusal. service_account() is still the front's to call.
+ * Thread-safe. */
+void local_call(struct service *service, const struct request *request, struct response *response);
 
 /* Counts and logs an answered request; to be called once, when the answer is final. */
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns);
