@@ -155,7 +155,7 @@ static struct err open_revocations(struct app *app)
     struct service *service = &app->service;
     TRY(open_cache(app));
     service->revocations = revocations_new(&app->settings, service->store, app->cache, service->keyring);
-    return app->serves ? revocations_follow(service->revocations) : OK;
+    return app->serves ? revocations_follow(service->revocations, FOLLOW_BY_THREADS) : OK;
 }
 
 struct err app_look_at_cache(struct app *app)
@@ -210,7 +210,7 @@ struct err app_open(struct app *app)
     make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;
-    return OK;
+    return housekeeping_start(app->housekeeping);
 }
 
 void app_close(struct app *app)

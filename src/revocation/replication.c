@@ -253,22 +253,47 @@ static struct err read_again(struct replication *replication)
 /* --- following -----------------------------------------------------------------------------------------------------
  */
 
-static struct err follow(struct replication *replication)
+/* Waits so long for something new. *more: there is more to read than was read at once. */
+static struct err follow(struct replication *replication, int64_t wait_ms, bool *more)
 {
     struct cache *cache = replication->cache;
     size_t count = 0;
+    *more = false;
     if (!replication->position.text[0] || replication->generation != cache_generation(cache))
         TRY(resync(replication));
     TRY(prove(replication));
-    struct err err = read_items(replication, LISTEN_MS, &count);
+    struct err err = read_items(replication, wait_ms, &count);
     if (err.code == ERR_NOT_FOUND)
         add_gap(replication, "the log has lost the place where this instance stood");
     TRY(err);
     if (replication->reads_again)
         TRY(read_again(replication));
-    if (count < BATCH && replication->generation == cache_generation(cache))
+    *more = count == BATCH;
+    if (!*more && replication->generation == cache_generation(cache))
         now_known(replication);
     return OK;
+}
+
+/* The same, and tells of a failure unless it shall be tried *again at once: after a gap, or when servers were met for
+ * the first time. *failures: in a row. */
+static struct err try_to_follow(struct replication *replication, int64_t wait_ms, unsigned *failures, bool *again)
+{
+    bool more = false;
+    struct err err = follow(replication, wait_ms, &more);
+    *failures = err.code ? *failures + 1 : 0;
+    *again = more || ((err.code == ERR_NOT_FOUND || err.code == ERR_CONFLICT) && *failures <= AT_ONCE_MAX);
+    if (err.code && !*again)
+        no_longer_known(replication, err.why);
+    return err;
+}
+
+void replication_round(struct replication *replication)
+{
+    unsigned failures = 0;
+    bool again = true;
+    while (again)
+        (void)try_to_follow(replication, 0, &failures, &again);
+    restorer_round(replication->restorer);
 }
 
 /* Under the lock. */
@@ -295,12 +320,8 @@ static void *run(void *arg)
     pthread_mutex_lock(&replication->lock);
     while (!replication->stopping) {
         pthread_mutex_unlock(&replication->lock);
-        struct err err = follow(replication);
-        failures = err.code ? failures + 1 : 0;
-        /* a gap, or servers met for the first time: once more at once */
-        bool again = (err.code == ERR_NOT_FOUND || err.code == ERR_CONFLICT) && failures <= AT_ONCE_MAX;
-        if (err.code && !again)
-            no_longer_known(replication, err.why);
+        bool again = false;
+        struct err err = try_to_follow(replication, LISTEN_MS, &failures, &again);
         pthread_mutex_lock(&replication->lock);
         if (!again && !replication->has_tried) {
             replication->has_tried = true;
@@ -336,7 +357,7 @@ struct err replication_open(struct revocations *revocations, struct replication 
     pthread_mutex_init(&replication->lock, NULL);
     condition_init(&replication->changed);
     struct err err = restorer_open(revocations, replication->name, &replication->restorer);
-    if (!err.code && pthread_create(&replication->thread, NULL, run, replication) != 0)
+    if (!err.code && !revocations->by_rounds && pthread_create(&replication->thread, NULL, run, replication) != 0)
         err = failed(ERR_INTERNAL, "the thread that follows revocations could not be started");
     if (err.code) {
         release(replication);
@@ -354,7 +375,8 @@ void replication_close(struct replication *replication)
     replication->stopping = true;
     pthread_cond_broadcast(&replication->changed);
     pthread_mutex_unlock(&replication->lock);
-    pthread_join(replication->thread, NULL);
+    if (!replication->revocations->by_rounds)
+        pthread_join(replication->thread, NULL);
     release(replication);
 }
 

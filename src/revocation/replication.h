@@ -12,10 +12,12 @@ struct revocations;
 struct verified;
 
 struct replication;
-/* Starts to follow; a lease (lease.h) is the result. */
+/* Starts to follow, on threads unless revocations->by_rounds; a lease (lease.h) is the result. */
 MUST_USE struct err replication_open(struct revocations *revocations, struct replication **out);
 void replication_close(struct replication *replication); /* NULL allowed */
-/* Until all revocations are known, or it is clear that Redis can't be reached now. */
+/* Reads all that is there now, and compares some of what Redis has: what the threads do. One thread at a time. */
+void replication_round(struct replication *replication);
+/* Waits for the thread: until all revocations are known, or it is clear that Redis can't be reached now. */
 void replication_wait(struct replication *replication);
 
 /* announce.c: a revocation, before its record is handed to the group commit: in the shared cache, when it returns OK.

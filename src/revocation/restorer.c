@@ -76,6 +76,13 @@ static void work(struct restorer *restorer)
     restorer->wanted = restorer->wanted || (is_wanted && err.code);
 }
 
+void restorer_round(struct restorer *restorer)
+{
+    pthread_mutex_lock(&restorer->lock);
+    work(restorer);
+    pthread_mutex_unlock(&restorer->lock);
+}
+
 static void *run(void *arg)
 {
     struct restorer *restorer = arg;
@@ -101,7 +108,7 @@ struct err restorer_open(struct revocations *revocations, const char *name, stru
     *restorer = (struct restorer){ .revocations = revocations, .name = name };
     pthread_mutex_init(&restorer->lock, NULL);
     condition_init(&restorer->woken);
-    if (pthread_create(&restorer->thread, NULL, run, restorer) != 0) {
+    if (!revocations->by_rounds && pthread_create(&restorer->thread, NULL, run, restorer) != 0) {
         release(restorer);
         return failed(ERR_INTERNAL, "the thread that restores revocations could not be started");
     }
@@ -125,6 +132,7 @@ void restorer_close(struct restorer *restorer)
     restorer->stopping = true;
     pthread_cond_signal(&restorer->woken);
     pthread_mutex_unlock(&restorer->lock);
-    pthread_join(restorer->thread, NULL);
+    if (!restorer->revocations->by_rounds)
+        pthread_join(restorer->thread, NULL);
     release(restorer);
 }

@@ -29,8 +29,9 @@ struct revocations *revocations_new(const struct settings *settings, struct stor
     return revocations;
 }
 
-struct err revocations_follow(struct revocations *revocations)
+struct err revocations_follow(struct revocations *revocations, enum follow how)
 {
+    revocations->by_rounds = how == FOLLOW_BY_ROUNDS;
     if (revocations->cache)
         return replication_open(revocations, &revocations->replication);
     if (revocations->store->ops->is_shared)
@@ -40,6 +41,8 @@ struct err revocations_follow(struct revocations *revocations)
 
 struct err revocations_read(struct revocations *revocations)
 {
+    if (revocations->by_rounds)
+        return revocations_round(revocations);
     if (revocations->replication) /* which reads all of the store by itself, unless Redis can't be reached */
         replication_wait(revocations->replication);
     return catchup_store(revocations);
@@ -126,6 +129,10 @@ struct err revocations_make(struct revocations *revocations, struct record *reco
 
 struct err revocations_round(struct revocations *revocations)
 {
+    if (revocations->by_rounds && revocations->replication)
+        replication_round(revocations->replication);
+    if (revocations->by_rounds && revocations->store_follower)
+        return store_follower_round(revocations->store_follower);
     return revocations->store_follower ? OK : catchup_store(revocations); /* else that does it */
 }
 

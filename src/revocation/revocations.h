@@ -25,8 +25,10 @@ struct revocations;
  * of all instances, NULL without one. All four must outlive it; only the feed needs `keyring`. */
 struct revocations *revocations_new(const struct settings *settings, struct store *store, struct cache *cache,
                                     struct keyring *keyring);
-/* A server's: from now on follows what other instances revoke, if there can be any. */
-MUST_USE struct err revocations_follow(struct revocations *revocations);
+/* A server's: from now on follows what other instances revoke, if there can be any: on threads of its own, or, for a
+ * process that is frozen between calls, in each revocations_round(). */
+enum follow { FOLLOW_BY_THREADS, FOLLOW_BY_ROUNDS };
+MUST_USE struct err revocations_follow(struct revocations *revocations, enum follow how);
 /* Reads every revocation that still matters, so that nothing is verified before they are known. Waits. ERR_UNAVAILABLE
  * when the store can't be read. */
 MUST_USE struct err revocations_read(struct revocations *revocations);
@@ -68,7 +70,8 @@ MUST_USE struct err revocations_confirm(struct revocations *revocations, uint64_
 
 /* --- for housekeeping -------------------------------------------------------------------------------------------- */
 
-/* Reads what is new in the store, unless another thread does. May wait. */
+/* Reads what is new in the store, unless another thread does; by rounds, also what other instances have revoked. May
+ * wait. By rounds, one thread at a time. */
 MUST_USE struct err revocations_round(struct revocations *revocations);
 /* Drops from memory what was over by all clocks (wall_clock.h) at `now_s`. */
 void revocations_purge(struct revocations *revocations, int64_t now_s);

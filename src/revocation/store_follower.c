@@ -37,6 +37,16 @@ static void tell(struct store_follower *follower)
             LOG_TEXT_("policy", revocations->settings->revocation_policy == POLICY_STRICT ? "strict" : "bounded"));
 }
 
+struct err store_follower_round(struct store_follower *follower)
+{
+    int64_t began_ms = clock_ms();
+    struct err err = catchup_store(follower->revocations);
+    if (!err.code)
+        lease_renew(follower->revocations, began_ms);
+    tell(follower);
+    return err;
+}
+
 /* Under the lock. */
 static void pause_until(struct store_follower *follower, int64_t at_ms)
 {
@@ -52,10 +62,7 @@ static void *run(void *arg)
     pthread_mutex_lock(&follower->lock);
     while (!follower->stopping) {
         pthread_mutex_unlock(&follower->lock);
-        int64_t began_ms = clock_ms();
-        if (!catchup_store(follower->revocations).code)
-            lease_renew(follower->revocations, began_ms);
-        tell(follower);
+        (void)store_follower_round(follower);
         pthread_mutex_lock(&follower->lock);
         pause_until(follower, clock_ms() + (share_ms < INTERVAL_MS ? share_ms : INTERVAL_MS));
     }
@@ -77,7 +84,7 @@ struct err store_follower_open(struct revocations *revocations, struct store_fol
     lease_begin(revocations);
     pthread_mutex_init(&follower->lock, NULL);
     condition_init(&follower->ended);
-    if (pthread_create(&follower->thread, NULL, run, follower) != 0) {
+    if (!revocations->by_rounds && pthread_create(&follower->thread, NULL, run, follower) != 0) {
         release(follower);
         return failed(ERR_INTERNAL, "the thread that follows revocations could not be started");
     }
@@ -93,6 +100,7 @@ void store_follower_close(struct store_follower *follower)
     follower->stopping = true;
     pthread_cond_signal(&follower->ended);
     pthread_mutex_unlock(&follower->lock);
-    pthread_join(follower->thread, NULL);
+    if (!follower->revocations->by_rounds)
+        pthread_join(follower->thread, NULL);
     release(follower);
 }

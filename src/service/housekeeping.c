@@ -1,4 +1,4 @@
-/* service/housekeeping.c: a round a second; each task has its own interval. */
+/* service/housekeeping.c: a round a second, or when one is asked for; each task has its own interval. */
 #include "service/housekeeping.h"
 #include "base/clock.h"
 #include "base/condition.h"
@@ -33,7 +33,12 @@ struct housekeeping {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool stopping, nudged, keys_wanted;
+    bool has_thread;                    /* set before that, and the same to the end */
+    bool stopping, nudged, keys_wanted; /* under the lock */
+
+    pthread_mutex_t working; /* held during a round; of all that follows */
+    int64_t until_ns;        /* of this round: after that nothing is begun */
+    bool has_more;           /* something was due that was not begun, or not ended */
     struct wall_clock wall;
     bool clock_is_off;                                /* from the store's, and that was said */
     int64_t check_at, refresh_at, purge_at, usage_at; /* clock_coarse_s() */
@@ -111,24 +116,41 @@ static bool purge(struct service *service, int64_t settled_s)
     return deleted == PURGE_BATCH;
 }
 
+/* Whether there is time for what is due; else it stays due. */
+static bool may_begin(struct housekeeping *housekeeping)
+{
+    if (clock_ns() < housekeeping->until_ns)
+        return true;
+    housekeeping->has_more = true;
+    return false;
+}
+
 /* What is due to the keys, and at once in force here. */
 static void move_keys(struct housekeeping *housekeeping, int64_t now)
 {
     struct service *service = housekeeping->service;
     bool changed = false;
-    if (!atomic_load(&service->moves_keys) || now < housekeeping->keys_at || wall_clock_is_ahead(&housekeeping->wall))
+    if (!atomic_load(&service->moves_keys) || now < housekeeping->keys_at || wall_clock_is_ahead(&housekeeping->wall) ||
+        !may_begin(housekeeping))
         return;
     rotation_round(service->rotation, wall_clock_settled_s(&housekeeping->wall), &changed);
     if (changed && keyring_reload(service->keyring).code)
         housekeeping->check_at = now;
 }
 
-static bool is_due(int64_t *at, int64_t now, int64_t interval, bool nudged)
+static bool is_due(struct housekeeping *housekeeping, int64_t *at, int64_t now, int64_t interval)
 {
-    if (now < *at && !nudged)
+    if (now < *at || !may_begin(housekeeping))
         return false;
     *at = now + interval;
     return true;
+}
+
+/* What was not done to the end is due at once. */
+static void go_on(struct housekeeping *housekeeping, int64_t *at, int64_t now)
+{
+    *at = now;
+    housekeeping->has_more = true;
 }
 
 static void round_of_work(struct housekeeping *housekeeping, bool nudged)
@@ -136,6 +158,9 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     struct service *service = housekeeping->service;
     const struct settings *settings = service->settings;
     int64_t now = clock_coarse_s();
+    housekeeping->has_more = false;
+    if (nudged)
+        housekeeping->check_at = housekeeping->refresh_at = now;
     look_at_clock(housekeeping);
     if (atomic_exchange(&service->state.flood_is_over, false))
         mem_give_back();
@@ -143,19 +168,43 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     if (caught_up.code || keyring_reload(service->keyring).code || !atomic_load(&service->state.store_ok))
         housekeeping->check_at = now; /* the store failed, or did: find out what to tell */
     move_keys(housekeeping, now);
-    if (is_due(&housekeeping->check_at, now, CHECK_INTERVAL_S, nudged)) {
+    if (is_due(housekeeping, &housekeeping->check_at, now, CHECK_INTERVAL_S)) {
         check_dependencies(service);
         compare_clocks(housekeeping);
     }
-    bool changed = service->store->ops->has_changed(service->store); /* perhaps a client was disabled */
-    if (is_due(&housekeeping->refresh_at, now, settings->client_cache_s / 3, nudged || changed))
+    if (service->store->ops->has_changed(service->store)) /* perhaps a client was disabled */
+        housekeeping->refresh_at = now;
+    if (is_due(housekeeping, &housekeeping->refresh_at, now, settings->client_cache_s / 3))
         clients_refresh(service->clients, now);
-    if (is_due(&housekeeping->purge_at, now, settings->purge_interval_s, false) &&
+    if (is_due(housekeeping, &housekeeping->purge_at, now, settings->purge_interval_s) &&
         purge(service, wall_clock_settled_s(&housekeeping->wall)))
-        housekeeping->purge_at = now;
-    if (service->uses && is_due(&housekeeping->usage_at, now, settings->usage_interval_s, false) &&
+        go_on(housekeeping, &housekeeping->purge_at, now);
+    if (service->uses && is_due(housekeeping, &housekeeping->usage_at, now, settings->usage_interval_s) &&
         usage_write(service, USAGE_BATCHES_MAX))
-        housekeeping->usage_at = now;
+        go_on(housekeeping, &housekeeping->usage_at, now);
+}
+
+/* Whoever holds `working`. True: there is more that is due. */
+static bool one_round(struct housekeeping *housekeeping, int64_t until_ns)
+{
+    pthread_mutex_lock(&housekeeping->lock);
+    bool nudged = housekeeping->nudged;
+    housekeeping->nudged = housekeeping->keys_wanted = false;
+    pthread_mutex_unlock(&housekeeping->lock);
+    housekeeping->until_ns = until_ns;
+    round_of_work(housekeeping, nudged);
+    return housekeeping->has_more;
+}
+
+bool housekeeping_round_now(struct housekeeping *housekeeping, int64_t until_ns)
+{
+    if (pthread_mutex_trylock(&housekeeping->working) != 0)
+        return true;
+    bool has_more = one_round(housekeeping, until_ns);
+    while (has_more && clock_ns() < until_ns)
+        has_more = one_round(housekeeping, until_ns);
+    pthread_mutex_unlock(&housekeeping->working);
+    return has_more;
 }
 
 static void *run(void *arg)
@@ -165,17 +214,15 @@ static void *run(void *arg)
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE); /* making an RSA key takes a while */
     pthread_mutex_lock(&housekeeping->lock);
     while (!housekeeping->stopping) {
-        bool nudged = housekeeping->nudged;
-        housekeeping->nudged = housekeeping->keys_wanted = false;
         pthread_mutex_unlock(&housekeeping->lock);
-        round_of_work(housekeeping, nudged);
+        pthread_mutex_lock(&housekeeping->working);
+        (void)one_round(housekeeping, INT64_MAX);
+        pthread_mutex_unlock(&housekeeping->working);
         pthread_mutex_lock(&housekeeping->lock);
         if (!housekeeping->stopping && !housekeeping->nudged && !housekeeping->keys_wanted)
             (void)condition_wait_until(&housekeeping->wake, &housekeeping->lock, clock_ns() + ROUND_NS);
     }
     pthread_mutex_unlock(&housekeeping->lock);
-    if (housekeeping->service->uses) /* nobody notes any more */
-        (void)usage_write(housekeeping->service, USES_MAX / USES_BATCH + 1);
     return NULL;
 }
 
@@ -183,6 +230,7 @@ static void release(struct housekeeping *housekeeping)
 {
     pthread_cond_destroy(&housekeeping->wake);
     pthread_mutex_destroy(&housekeeping->lock);
+    pthread_mutex_destroy(&housekeeping->working);
     free(housekeeping);
 }
 
@@ -194,23 +242,26 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
     *housekeeping = (struct housekeeping){ .service = service, .wall = wall_clock_begin(wall_ms, boot_ms) };
     condition_init(&housekeeping->wake);
     pthread_mutex_init(&housekeeping->lock, NULL);
+    pthread_mutex_init(&housekeeping->working, NULL);
     struct err err = revocations_read(service->revocations);
-    if (!err.code) {
-        atomic_store(&service->state.store_ok, true); /* so that the first check logs only what fails */
-        atomic_store(&service->state.keys_ok, true);
-        check_dependencies(service);
-        compare_clocks(housekeeping);
-        housekeeping->check_at = clock_coarse_s() + CHECK_INTERVAL_S;
-        housekeeping->keys_at = clock_coarse_s() + KEYS_GRACE_S;
-        if (pthread_create(&housekeeping->thread, NULL, run, housekeeping) != 0)
-            err = failed(ERR_INTERNAL, "the housekeeping thread could not be started");
-    }
     if (err.code) {
         release(housekeeping);
         return err;
     }
+    atomic_store(&service->state.store_ok, true); /* so that the first check logs only what fails */
+    atomic_store(&service->state.keys_ok, true);
+    check_dependencies(service);
+    compare_clocks(housekeeping);
+    housekeeping->check_at = clock_coarse_s() + CHECK_INTERVAL_S;
     *out = housekeeping;
     return OK;
+}
+
+struct err housekeeping_start(struct housekeeping *housekeeping)
+{
+    housekeeping->keys_at = clock_coarse_s() + KEYS_GRACE_S;
+    housekeeping->has_thread = pthread_create(&housekeeping->thread, NULL, run, housekeeping) == 0;
+    return housekeeping->has_thread ? OK : failed(ERR_INTERNAL, "the housekeeping thread could not be started");
 }
 
 static void wake(struct housekeeping *housekeeping, bool *what)
@@ -240,6 +291,9 @@ void housekeeping_close(struct housekeeping *housekeeping)
     if (!housekeeping)
         return;
     wake(housekeeping, &housekeeping->stopping);
-    pthread_join(housekeeping->thread, NULL);
+    if (housekeeping->has_thread)
+        pthread_join(housekeeping->thread, NULL);
+    if (housekeeping->service->uses) /* nobody notes any more */
+        (void)usage_write(housekeeping->service, USES_MAX / USES_BATCH + 1);
     release(housekeeping);
 }
