@@ -87,6 +87,7 @@ struct err app_open_store(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct store **store = &app->service.store;
+    app->service.settings = settings;
     app->makes = true;
     if (app->serves && !app_shares_store(settings))
         TRY(take_data_dir(app));
@@ -101,6 +102,7 @@ struct err app_look(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct store **store = &app->service.store;
+    app->service.settings = settings;
     if (settings->database_url[0])
         return store_postgres_open(settings, store);
     if (settings->supabase_url[0])

@@ -86,3 +86,13 @@ bool rfc3339_read(struct str text, int64_t *out)
     *out = at_s;
     return true;
 }
+
+struct str rfc3339_write(struct arena *arena, int64_t at_s)
+{
+    struct tm tm;
+    time_t at = (time_t)at_s;
+    char text[40];
+    gmtime_r(&at, &tm);
+    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return arena_copy(arena, (struct str){ text, len });
+}

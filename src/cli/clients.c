@@ -1,14 +1,12 @@
 /* cli/clients.c: token-service clients add | list | secret | disable | enable. */
-#include "base/random.h"
+#include "base/json.h"
 #include "cli/cli.h"
-#include "jose/b64.h"
-#include "jose/jws.h"
-#include "store/store.h"
+#include "service/client_admin.h"
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
-enum { SECRET_BYTES = 32, SECRET_TEXT = 43, LIST_MAX = 10000 };
+enum { LIST_MAX = 10000 };
 
 struct add_options {
     const char *id, *name, *scope;
@@ -16,21 +14,12 @@ struct add_options {
     bool is_public, json;
 };
 
-/* RFC 6749 appendix A: client_id is %x20-7E; scope-token is %x21 / %x23-5B / %x5D-7E. */
-static bool is_visible(struct str text, bool is_scope)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.at[i] < 0x20 || text.at[i] > 0x7e || (is_scope && (text.at[i] == '"' || text.at[i] == '\\')))
-            return false;
-    return true;
-}
-
+/* Before the store is opened, and by the flags' names. */
 static struct err check_options(const struct add_options *options)
 {
-    struct str id = str_of(options->id), scope = str_of(options->scope);
-    if (id.len == 0 || id.len > 255 || !is_visible(id, false))
+    if (!client_admin_id_is_fit(str_of(options->id)))
         return failed(ERR_INVALID_REQUEST, "--id takes 1 to 255 visible ASCII characters");
-    if (scope.len > 2048 || !is_visible(scope, true))
+    if (!client_admin_scopes_are_fit(str_of(options->scope)))
         return failed(ERR_INVALID_REQUEST, "--scope takes space-separated scopes without quotes and backslashes");
     if (!utf8_valid(str_of(options->name)))
         return failed(ERR_INVALID_REQUEST, "--name is not valid UTF-8");
@@ -38,7 +27,7 @@ static struct err check_options(const struct add_options *options)
 }
 
 /* False when it could not be written: whoever asked has not seen the secret. */
-static bool print_client(const struct client *client, const char *secret, bool json)
+static bool print_client(const struct client_entry *client, const char *secret, bool json)
 {
     char room[8192];
     struct arena arena;
@@ -68,56 +57,34 @@ static bool print_client(const struct client *client, const char *secret, bool j
     return output_is_written();
 }
 
-static void make_secret(char secret[SECRET_TEXT + 1])
-{
-    char random[SECRET_BYTES];
-    random_bytes(random, sizeof random);
-    b64url_encode((struct str){ random, sizeof random }, secret);
-    secret[SECRET_TEXT] = '\0';
-    mem_wipe(random, sizeof random);
-}
-
 static int add(struct app *app, const struct add_options *options)
 {
-    char secret[SECRET_TEXT + 1];
-    struct client client = { .id = str_of(options->id),
-                             .name = str_of(options->name[0] ? options->name : options->id),
-                             .is_public = options->is_public,
-                             .scopes = str_of(options->scope),
-                             .access_ttl_s = options->access_ttl_s,
-                             .refresh_ttl_s = options->refresh_ttl_s,
-                             .id_ttl_s = options->id_ttl_s,
-                             .is_active = true,
-                             .created_at = (int64_t)time(NULL) };
-    make_secret(secret);
-    if (!client.is_public)
-        sha256(str_of(secret), client.secret_hash);
-    struct err err = app->service.store->ops->add_client(app->service.store, &client);
+    char secret[CLIENT_SECRET_SIZE];
+    const struct client_entry client = { .id = str_of(options->id),
+                                         .name = str_of(options->name[0] ? options->name : options->id),
+                                         .is_public = options->is_public,
+                                         .scopes = str_of(options->scope),
+                                         .access_ttl_s = options->access_ttl_s,
+                                         .refresh_ttl_s = options->refresh_ttl_s,
+                                         .id_ttl_s = options->id_ttl_s,
+                                         .is_active = true,
+                                         .created_at = (int64_t)time(NULL) };
+    struct err err = client_admin_add(&app->service, &client, secret);
     if (!err.code && !print_client(&client, secret, options->json))
         err = failed(ERR_UNAVAILABLE, client.is_public
                                           ? "the client was added, but that could not be written"
                                           : "the client was added, but its secret could not be written and "
                                             "is lost: clients secret ID makes another");
     mem_wipe(secret, sizeof secret);
-    return report(err.code == ERR_CONFLICT ? failed(ERR_CONFLICT, "there is a client of this id already") : err);
+    return report(err);
 }
 
 /* The old secret is good until servers have forgotten it: TOKEN_CLIENT_CACHE_TTL at most. */
 static struct err replace_secret(struct app *app, const char *id, bool json)
 {
-    struct store *store = app->service.store;
-    char secret[SECRET_TEXT + 1];
-    unsigned char hash[32];
-    struct client client;
-    struct err err = store->ops->find_client(store, &app->arena, str_of(id), &client);
-    if (err.code == ERR_NOT_FOUND)
-        return failed(ERR_NOT_FOUND, "there is no client of this id");
-    TRY(err);
-    if (client.is_public)
-        return failed(ERR_NOT_FOUND, "the client is public: it has no secret");
-    make_secret(secret);
-    sha256(str_of(secret), hash);
-    err = store->ops->set_client_secret(store, client.id, hash);
+    char secret[CLIENT_SECRET_SIZE];
+    struct client_entry client;
+    struct err err = client_admin_renew_secret(&app->service, &app->arena, str_of(id), &client, secret);
     if (!err.code && !print_client(&client, secret, json))
         err = failed(ERR_UNAVAILABLE, "the client has another secret, but that could not be written and is lost: ask "
                                       "once more");
@@ -137,7 +104,7 @@ static int give_secret(struct app *app, const char *id, bool json)
     return report(err);
 }
 
-static void print_json(const struct client *clients, size_t count, struct arena *arena)
+static void print_json(const struct client_entry *clients, size_t count, struct arena *arena)
 {
     struct buf out;
     buf_init(&out, arena, 4096, 64 * 1024 * 1024);
@@ -164,10 +131,10 @@ static void print_json(const struct client *clients, size_t count, struct arena 
 static int list(struct app *app, bool json)
 {
     struct arena arena;
-    struct client *clients = NULL;
+    struct client_entry *clients = NULL;
     size_t count = 0;
     arena_init(&arena, NULL, 0);
-    struct err err = app->service.store->ops->list_clients(app->service.store, &arena, LIST_MAX, &clients, &count);
+    struct err err = client_admin_list(&app->service, &arena, LIST_MAX, &clients, &count);
     if (!err.code && json) {
         print_json(clients, count, &arena);
     } else if (!err.code) {
@@ -185,10 +152,10 @@ static int set_active(struct app *app, const char *id, bool active)
 {
     if (!id)
         return report(failed(ERR_INVALID_REQUEST, "name the client: clients disable ID"));
-    struct err err = app->service.store->ops->set_client_active(app->service.store, str_of(id), active);
+    struct err err = client_admin_set_active(&app->service, str_of(id), active);
     if (!err.code)
         printf("%s is %s; running servers follow within seconds\n", id, active ? "active" : "disabled");
-    return report(err.code == ERR_NOT_FOUND ? failed(ERR_NOT_FOUND, "there is no client of this id") : err);
+    return report(err);
 }
 
 int command_clients(int argc, char **argv)

@@ -2,6 +2,7 @@
  * nothing: no directory, no file, no key. (What it leaves is a counter that is one higher, in a store that takes
  * writes.) */
 #include "base/json.h"
+#include "base/rfc3339.h"
 #include "cache/cache.h"
 #include "cli/cli.h"
 #include "keys/lifecycle.h"
@@ -62,7 +63,7 @@ static struct err check_standby(struct app *app, const struct lifecycle *life, c
 {
     const struct key *standby = lifecycle_standby(life), *active = lifecycle_active(life);
     if (standby) {
-        struct str ready = lifecycle_time(&app->arena, lifecycle_standby_ready_at(life));
+        struct str ready = rfc3339_write(&app->arena, lifecycle_standby_ready_at(life));
         *note = arena_printf(&app->arena, "the next key is published, and may sign from %s on", ready.at).at;
         return load(app, standby);
     }

@@ -1,11 +1,10 @@
 /* cli/keys.c: token-service keys: on the store, beside a running server (which notices within a second) or without one.
  */
 #include "base/json.h"
+#include "base/rfc3339.h"
 #include "cli/cli.h"
-#include "keys/keyring.h"
-#include "keys/rotation.h"
 #include "observe/log.h"
-#include "store/store.h"
+#include "service/key_admin.h"
 #include <stdio.h>
 #include <time.h>
 
@@ -17,7 +16,7 @@ struct keys_options {
 };
 
 struct keys_call {
-    struct app *app;
+    struct service *service;
     struct arena *arena;
     const struct keys_options *options;
     const char *kid; /* NULL: none was given */
@@ -31,10 +30,10 @@ static void write_time(struct buf *out, struct arena *arena, const char *name, i
     if (at_s == 0)
         return;
     json_write_name(out, str_of(name));
-    json_write_str(out, lifecycle_time(arena, at_s));
+    json_write_str(out, rfc3339_write(arena, at_s));
 }
 
-static void write_key(struct buf *out, struct arena *arena, const struct key *key, bool with_jwk)
+static void write_key(struct buf *out, struct arena *arena, const struct key_entry *key, bool with_jwk)
 {
     buf_add_char(out, '{');
     json_write_name(out, STR("kid"));
@@ -42,7 +41,7 @@ static void write_key(struct buf *out, struct arena *arena, const struct key *ke
     json_write_name(out, STR("alg"));
     json_write_str(out, key->alg);
     json_write_name(out, STR("state"));
-    json_write_str(out, str_of(key_state_name(key->state)));
+    json_write_str(out, str_of(key->state));
     write_time(out, arena, "created_at", key->created_at);
     write_time(out, arena, "published_at", key->published_at);
     write_time(out, arena, "activated_at", key->activated_at);
@@ -75,53 +74,32 @@ static void print(const struct buf *out)
 static void print_time(struct arena *arena, const char *name, int64_t at_s)
 {
     if (at_s > 0)
-        printf("%-14s %s\n", name, lifecycle_time(arena, at_s).at);
+        printf("%-14s %s\n", name, rfc3339_write(arena, at_s).at);
 }
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 
-static struct err read_life(const struct keys_call *call, struct lifecycle *out)
+static void print_row(struct arena *arena, const struct key_entry *key)
 {
-    struct store *store = call->app->service.store;
-    struct key *keys = NULL;
-    *out = (struct lifecycle){ .settings = &call->app->settings };
-    TRY(store->ops->list_keys(store, call->arena, &keys, &out->count));
-    out->keys = keys;
-    return OK;
-}
-
-static struct err find(const struct keys_call *call, struct key *out)
-{
-    struct store *store = call->app->service.store;
-    struct err err = store->ops->find_key(store, call->arena, str_of(call->kid), out);
-    return err.code == ERR_NOT_FOUND ? failed(ERR_NOT_FOUND, "there is no key of this kid") : err;
-}
-
-static void print_row(struct arena *arena, const struct key *key)
-{
-    printf("%-44.*s %-6.*s %-9s %s\n", (int)key->kid.len, key->kid.at, (int)key->alg.len, key->alg.at,
-           key_state_name(key->state), lifecycle_time(arena, key->created_at).at);
+    printf("%-44.*s %-6.*s %-9s %s\n", (int)key->kid.len, key->kid.at, (int)key->alg.len, key->alg.at, key->state,
+           rfc3339_write(arena, key->created_at).at);
 }
 
 static struct err list(const struct keys_call *call)
 {
-    struct store *store = call->app->service.store;
-    struct key *past = NULL;
-    struct lifecycle life;
+    struct key_entry *keys = NULL;
     struct buf out;
     size_t count = 0;
-    TRY(read_life(call, &life));
-    TRY(store->ops->list_past_keys(store, call->arena, false, PAST_SHOWN, &past, &count));
+    TRY(key_admin_list(call->service, call->arena, PAST_SHOWN, &keys, &count));
     if (!call->options->json)
         printf("%-44s %-6s %-9s %s\n", "KID", "ALG", "STATE", "CREATED");
     buf_init(&out, call->arena, 4096, OUTPUT_MAX);
     buf_add_char(&out, '[');
-    for (size_t i = 0; i < life.count + count; i++) {
-        const struct key *key = i < life.count ? &life.keys[i] : &past[i - life.count];
+    for (size_t i = 0; i < count; i++) {
         if (!call->options->json)
-            print_row(call->arena, key);
+            print_row(call->arena, &keys[i]);
         buf_add(&out, i > 0 ? STR(",\n ") : STR(""));
-        write_key(&out, call->arena, key, false);
+        write_key(&out, call->arena, &keys[i], false);
     }
     buf_add_char(&out, ']');
     if (call->options->json)
@@ -131,9 +109,9 @@ static struct err list(const struct keys_call *call)
 
 static struct err show(const struct keys_call *call)
 {
-    struct key key;
+    struct key_entry key;
     struct buf out;
-    TRY(find(call, &key));
+    TRY(key_admin_find(call->service, call->arena, str_of(call->kid), &key));
     if (call->options->json) {
         buf_init(&out, call->arena, 4096, OUTPUT_MAX);
         write_key(&out, call->arena, &key, true);
@@ -141,7 +119,7 @@ static struct err show(const struct keys_call *call)
         return OK;
     }
     printf("%-14s %.*s\n%-14s %.*s\n%-14s %s\n", "kid", (int)key.kid.len, key.kid.at, "alg", (int)key.alg.len,
-           key.alg.at, "state", key_state_name(key.state));
+           key.alg.at, "state", key.state);
     print_time(call->arena, "created", key.created_at);
     print_time(call->arena, "published", key.published_at);
     print_time(call->arena, "activated", key.activated_at);
@@ -159,30 +137,28 @@ static struct err show(const struct keys_call *call)
 
 static struct err plan(const struct keys_call *call)
 {
-    struct plan_row rows[PLAN_MAX];
-    struct lifecycle life;
+    struct key_event *events = NULL;
     struct buf out;
-    TRY(read_life(call, &life));
-    size_t count = lifecycle_plan(&life, call->now_s, rows);
+    size_t count = 0;
+    TRY(key_admin_plan(call->service, call->arena, call->now_s, &events, &count));
     buf_init(&out, call->arena, 4096, OUTPUT_MAX);
     buf_add_char(&out, '[');
     if (!call->options->json)
         printf("%-20s %-14s %-44s %s\n", "TIME", "IN", "KID", "EVENT");
     for (size_t i = 0; i < count; i++) {
-        struct str kid = rows[i].kid.len > 0 ? rows[i].kid : STR("(a new key)");
-        int64_t in_s = rows[i].at_s - call->now_s;
+        const struct key_event *event = &events[i];
+        struct str kid = event->kid.len > 0 ? event->kid : STR("(a new key)");
         if (!call->options->json)
-            printf("%-20s %-14s %-44.*s %.*s\n", lifecycle_time(call->arena, rows[i].at_s).at,
-                   in_s > 0 ? lifecycle_span(call->arena, in_s).at : "now", (int)kid.len, kid.at,
-                   (int)rows[i].event.len, rows[i].event.at);
+            printf("%-20s %-14s %-44.*s %.*s\n", rfc3339_write(call->arena, event->at_s).at, event->in.at, (int)kid.len,
+                   kid.at, (int)event->what.len, event->what.at);
         buf_add(&out, i > 0 ? STR(",\n {") : STR("{"));
-        write_time(&out, call->arena, "at", rows[i].at_s);
-        if (rows[i].kid.len > 0) {
+        write_time(&out, call->arena, "at", event->at_s);
+        if (event->kid.len > 0) {
             json_write_name(&out, STR("kid"));
-            json_write_str(&out, rows[i].kid);
+            json_write_str(&out, event->kid);
         }
         json_write_name(&out, STR("event"));
-        json_write_str(&out, rows[i].event);
+        json_write_str(&out, event->what);
         buf_add_char(&out, '}');
     }
     buf_add_char(&out, ']');
@@ -195,14 +171,12 @@ static struct err plan(const struct keys_call *call)
 
 static struct err explain(const struct keys_call *call)
 {
-    struct lifecycle life;
-    struct key key;
+    struct key_entry key;
+    struct str text;
     struct buf out;
-    TRY(find(call, &key));
-    TRY(read_life(call, &life));
-    struct str text = lifecycle_explain(&life, call->arena, &key, call->now_s);
+    TRY(key_admin_explain(call->service, call->arena, str_of(call->kid), call->now_s, &key, &text));
     if (!call->options->json) {
-        printf("%s is %s. %.*s\n", call->kid, key_state_name(key.state), (int)text.len, text.at);
+        printf("%s is %s. %.*s\n", call->kid, key.state, (int)text.len, text.at);
         return OK;
     }
     buf_init(&out, call->arena, 4096, OUTPUT_MAX);
@@ -210,7 +184,7 @@ static struct err explain(const struct keys_call *call)
     json_write_name(&out, STR("kid"));
     json_write_str(&out, key.kid);
     json_write_name(&out, STR("state"));
-    json_write_str(&out, str_of(key_state_name(key.state)));
+    json_write_str(&out, str_of(key.state));
     json_write_name(&out, STR("explanation"));
     json_write_str(&out, text);
     buf_add_char(&out, '}');
@@ -220,7 +194,7 @@ static struct err explain(const struct keys_call *call)
 
 /* --- moving ------------------------------------------------------------------------------------------------------ */
 
-static void print_rotated(const struct keys_call *call, const struct rotated *done)
+static void print_moved(const struct keys_call *call, const struct key_moved *done)
 {
     struct buf out;
     if (!call->options->json) {
@@ -245,28 +219,23 @@ static void print_rotated(const struct keys_call *call, const struct rotated *do
     print(&out);
 }
 
-static struct err rotate(const struct keys_call *call)
+static struct err move(const struct keys_call *call, struct str revoke)
 {
-    struct rotated done;
-    TRY(rotation_rotate(call->app->service.rotation, call->arena, call->options->immediate, call->now_s, &done));
-    print_rotated(call, &done);
+    const struct key_move wanted = { revoke, str_of(call->options->reason), call->options->immediate };
+    struct key_moved done;
+    TRY(key_admin_move(call->service, call->arena, &wanted, call->now_s, &done));
+    print_moved(call, &done);
     return OK;
 }
 
-/* What the key leaves behind is removed here too: there may be no server that would. */
+static struct err rotate(const struct keys_call *call)
+{
+    return move(call, (struct str){ 0, 0 });
+}
+
 static struct err revoke(const struct keys_call *call)
 {
-    struct rotation *rotation = call->app->service.rotation;
-    struct rotated done;
-    bool changed = false;
-    struct err err = rotation_revoke(rotation, call->arena, str_of(call->kid), str_of(call->options->reason),
-                                     call->now_s, &done);
-    if (err.code == ERR_NOT_FOUND)
-        return failed(ERR_NOT_FOUND, "there is no key of this kid");
-    TRY(err);
-    print_rotated(call, &done);
-    rotation_dispose(rotation, call->now_s, &changed);
-    return OK;
+    return move(call, str_of(call->kid));
 }
 
 /* --- the command ------------------------------------------------------------------------------------------------- */
@@ -299,7 +268,7 @@ static struct err run(struct app *app, const char *const words[2], const struct 
     TRY(verbs[at].moves ? app_open_signer(app) : app_look(app));
     AUTO(arena_release) struct arena arena;
     arena_init(&arena, NULL, 0);
-    const struct keys_call call = { app, &arena, options, words[1], (int64_t)time(NULL) };
+    const struct keys_call call = { &app->service, &arena, options, words[1], (int64_t)time(NULL) };
     struct err err = verbs[at].run(&call);
     if (err.code) /* its sentence may lie in the arena of this scope */
         err.why = arena_copy(&app->arena, str_of(err.why)).at;

@@ -74,8 +74,7 @@ size_t lifecycle_plan(const struct lifecycle *life, int64_t now_s, struct plan_r
 /* Why a key (live or past) is in its state, and what comes next: sentences. */
 struct str lifecycle_explain(const struct lifecycle *life, struct arena *arena, const struct key *key, int64_t now_s);
 
-/* "2026-11-25T02:32:42Z", and "3 d 4 h" of a length of time. */
-struct str lifecycle_time(struct arena *arena, int64_t at_s);
+/* "3 d 4 h". */
 struct str lifecycle_span(struct arena *arena, int64_t seconds);
 
 #endif

@@ -1,5 +1,6 @@
 /* keys/rotation.c: moves keys along their life. */
 #include "keys/rotation.h"
+#include "base/rfc3339.h"
 #include "keys/pair.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -375,7 +376,7 @@ static const char *caches_behind(struct arena *arena, int64_t ready_at, int64_t 
         return arena_printf(arena, "%s; every verifier has known the new key for long enough", done).at;
     return arena_printf(arena,
                         "%s; verifiers with an older copy of the key set may refuse new tokens until %s at the latest",
-                        done, lifecycle_time(arena, ready_at).at)
+                        done, rfc3339_write(arena, ready_at).at)
         .at;
 }
 
@@ -399,7 +400,7 @@ static struct err rotate(struct rotation *rotation, struct arena *arena, bool im
                                  .message = arena_printf(arena,
                                                          "the next key is published and will sign from %s on, when "
                                                          "every verifier knows it",
-                                                         lifecycle_time(arena, ready_at).at)
+                                                         rfc3339_write(arena, ready_at).at)
                                                 .at };
         return OK;
     }

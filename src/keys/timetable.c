@@ -1,17 +1,7 @@
 /* keys/timetable.c: the life of keys told to people: the timetable ahead, and why a key is as it is (lifecycle.h). */
 #include "keys/lifecycle.h"
+#include "base/rfc3339.h"
 #include "keys/pair.h"
-#include <time.h>
-
-struct str lifecycle_time(struct arena *arena, int64_t at_s)
-{
-    struct tm tm;
-    time_t at = (time_t)at_s;
-    char text[40];
-    gmtime_r(&at, &tm);
-    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return arena_copy(arena, (struct str){ text, len });
-}
 
 struct str lifecycle_span(struct arena *arena, int64_t seconds)
 {
@@ -113,7 +103,7 @@ static struct str when(struct arena *arena, int64_t at_s, int64_t now_s)
 {
     if (at_s <= now_s)
         return STR("within a second, by a running server");
-    return arena_printf(arena, "at %s, in %s", lifecycle_time(arena, at_s).at, lifecycle_span(arena, at_s - now_s).at);
+    return arena_printf(arena, "at %s, in %s", rfc3339_write(arena, at_s).at, lifecycle_span(arena, at_s - now_s).at);
 }
 
 static struct str explain_pending(const struct lifecycle *life, struct arena *arena, const struct key *key,
@@ -123,7 +113,7 @@ static struct str explain_pending(const struct lifecycle *life, struct arena *ar
     const char *known =
         ready_at <= now_s
             ? arena_printf(arena, "Every verifier has known it since %s, so it could sign.",
-                           lifecycle_time(arena, ready_at).at)
+                           rfc3339_write(arena, ready_at).at)
                   .at
             : arena_printf(arena,
                            "Verifiers may still use a key set that was fetched before that; it may sign %s "
@@ -135,7 +125,7 @@ static struct str explain_pending(const struct lifecycle *life, struct arena *ar
             ? "It follows the active key when somebody asks for it: TOKEN_KEY_ROTATION is 0."
             : arena_printf(arena, "It follows the active key %s.", when(arena, rotation_at, now_s).at).at;
     return arena_printf(arena, "It is the standby: published since %s, signs nothing yet. %s %s",
-                        lifecycle_time(arena, key->published_at).at, known, next);
+                        rfc3339_write(arena, key->published_at).at, known, next);
 }
 
 static struct str explain_active(const struct lifecycle *life, struct arena *arena, const struct key *key,
@@ -150,13 +140,13 @@ static struct str explain_active(const struct lifecycle *life, struct arena *are
                               ? "TOKEN_SIGNER asks for another signer, so the standby follows"
                           : key->rotate_requested_at > 0
                               ? arena_printf(arena, "A rotation was asked for at %s, so the standby follows",
-                                             lifecycle_time(arena, key->rotate_requested_at).at)
+                                             rfc3339_write(arena, key->rotate_requested_at).at)
                                     .at
                               : arena_printf(arena, "TOKEN_KEY_ROTATION is %s, so the standby follows",
                                              lifecycle_span(arena, life->settings->key_rotation_s).at)
                                     .at;
     struct str base = arena_printf(arena, "It signs every new token, since %s. %s",
-                                   lifecycle_time(arena, key->activated_at).at, because);
+                                   rfc3339_write(arena, key->activated_at).at, because);
     if (rotation_at == LIFECYCLE_NEVER)
         return base;
     return arena_printf(arena, "%s %s. After that it verifies for %s more, until its last token has expired.", base.at,
@@ -174,20 +164,20 @@ struct str lifecycle_explain(const struct lifecycle *life, struct arena *arena, 
         return arena_printf(arena,
                             "It signed until %s and signs no more, but tokens of it may be good for up to %s after "
                             "that, so it stays published. It is retired %s.",
-                            lifecycle_time(arena, key->retiring_at).at, lifecycle_span(arena, key->lifetime_s).at,
+                            rfc3339_write(arena, key->retiring_at).at, lifecycle_span(arena, key->lifetime_s).at,
                             when(arena, key->retire_after, now_s).at);
     case KEY_RETIRED:
         return arena_printf(arena,
                             "Its last token had expired at %s, so it was taken out of the key set at %s. %s Nothing "
                             "comes next.",
-                            lifecycle_time(arena, key->retire_after).at, lifecycle_time(arena, key->retired_at).at,
+                            rfc3339_write(arena, key->retire_after).at, rfc3339_write(arena, key->retired_at).at,
                             key->disposed_at > 0 ? "Its private half is gone."
                                                  : "Its private half is to be removed by a running server.");
     case KEY_REVOKED:
         return arena_printf(arena,
                             "It was revoked at %s (reason: %s): it was taken out of the key set at once, and none of "
                             "its tokens is accepted. %s Nothing comes next.",
-                            lifecycle_time(arena, key->revoked_at).at,
+                            rfc3339_write(arena, key->revoked_at).at,
                             key->revocation_reason.len > 0 ? arena_copy(arena, key->revocation_reason).at
                                                            : "none was given",
                             key->disposed_at > 0 ? "Its private half is gone."

@@ -65,4 +65,12 @@ static void a_nul_is_no_part_of_one(void **state)
     assert_false(rfc3339_read(STR("2026-11-25\00002:28:30Z"), &at_s));
 }
 
-RUN(cmocka_unit_test(a_time_is_read_as_the_standard_writes_it), cmocka_unit_test(a_nul_is_no_part_of_one))
+static void a_time_is_written_to_the_second(void **state)
+{
+    (void)state;
+    assert_str(rfc3339_write(&arena, 0), "1970-01-01T00:00:00Z");
+    assert_str(rfc3339_write(&arena, 1795574400), "2026-11-25T02:40:00Z");
+}
+
+RUN(cmocka_unit_test(a_time_is_read_as_the_standard_writes_it), cmocka_unit_test(a_nul_is_no_part_of_one),
+    TEST(a_time_is_written_to_the_second))
