@@ -75,6 +75,11 @@ bool app_shares_store(const struct settings *settings)
     return settings->database_url[0] || settings->supabase_url[0];
 }
 
+bool app_has_store(const struct settings *settings)
+{
+    return app_shares_store(settings) || store_sqlite_exists(settings);
+}
+
 /* A server's, before anything in it is opened, made or mended. What is refused is left as it was. */
 static struct err take_data_dir(struct app *app)
 {
@@ -198,7 +203,7 @@ struct err app_open(struct app *app)
     struct service *service = &app->service;
     service->settings = settings;
     service->audience = str_of(settings->audience);
-    if (app->looks && !app_shares_store(settings) && !store_sqlite_exists(settings))
+    if (app->looks && !app_has_store(settings))
         return failed(ERR_NOT_FOUND, "there is no store in TOKEN_DATA_DIR, and this command makes none");
     const bool is_told = settings->signer == SIGNER_LOCAL; /* before auto is decided */
     TRY(app_open_signer(app));

@@ -40,8 +40,9 @@ MUST_USE struct err app_try_data_dir(struct app *app);
  * what there is to say when all is well; static. */
 MUST_USE struct err app_try_listen(const struct app *app);
 MUST_USE struct err app_try_tls(const struct app *app, const char **note);
-/* Whether other instances may be at the same records. */
+/* Whether other instances may be at the same records; and whether there are any yet. */
 bool app_shares_store(const struct settings *settings);
+bool app_has_store(const struct settings *settings);
 /* The SQL that a shared store's database needs, or, with `down`, what takes it back; and running it over DATABASE_URL.
  */
 const char *app_migration(bool down);

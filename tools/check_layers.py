@@ -34,7 +34,7 @@ BELOW = {
     "lambda": "oauth service wire observe jose base",
     "console": "oauth service wire observe jose base",
     "app": "http lambda console oauth service revocation keys store cache aws observe jose base",
-    "cli": "app service revocation keys store cache wire observe jose base",
+    "cli": "app service wire observe jose base",
     "main": "cli app service observe base",
 }
 

@@ -2,112 +2,17 @@
  * nothing: no directory, no file, no key. (What it leaves is a counter that is one higher, in a store that takes
  * writes.) */
 #include "base/json.h"
-#include "base/rfc3339.h"
-#include "cache/cache.h"
 #include "cli/cli.h"
-#include "keys/lifecycle.h"
-#include "keys/signer.h"
 #include "observe/log.h"
-#include "revocation/eviction.h"
 #include "service/clock_check.h"
 #include "service/clock_step.h"
-#include "store/store.h"
+#include "service/examination.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-enum { STANDBY_MADE_S = 10 };
-
-struct finding {
-    const char *part;
-    struct err err;
-    const char *note; /* said when all is well */
-};
-
-/* The keys as the store has them. */
-static struct err read_keys(struct app *app, struct lifecycle *life)
-{
-    struct store *store = app->service.store;
-    struct key *keys = NULL;
-    *life = (struct lifecycle){ .settings = &app->settings };
-    TRY(store->ops->list_keys(store, &app->arena, &keys, &life->count));
-    life->keys = keys;
-    return OK;
-}
-
-/* A signer signs a test when it loads a key, and holds it against the public half. It would also have the alias
- * KMS_KEY_ID follow an active key: to it this one looks pending. */
-static struct err load(struct app *app, const struct key *key)
-{
-    struct signer *signer = app->service.signer;
-    struct key copy = *key;
-    if (!signer) /* key files, and no directory to look for them in */
-        return failed(ERR_UNAVAILABLE, "the store has a key, but there is no TOKEN_DATA_DIR with its file");
-    copy.state = KEY_PENDING;
-    return signer->ops->load(signer, &app->arena, &copy);
-}
-
-static struct err check_sign(struct app *app, const struct lifecycle *life, const char **note)
-{
-    const struct key *active = lifecycle_active(life);
-    *note = active ? "a signature verifies against the published key" : "no key yet: the first start makes one";
-    return active ? load(app, active) : OK;
-}
-
-/* Without a next key, neither a rotation nor an emergency finds one: a server that runs has made one in its first
- * seconds. */
-static struct err check_standby(struct app *app, const struct lifecycle *life, const char **note)
-{
-    const struct key *standby = lifecycle_standby(life), *active = lifecycle_active(life);
-    if (standby) {
-        struct str ready = rfc3339_write(&app->arena, lifecycle_standby_ready_at(life));
-        *note = arena_printf(&app->arena, "the next key is published, and may sign from %s on", ready.at).at;
-        return load(app, standby);
-    }
-    *note = "a server makes the next key in its first seconds";
-    return active && app_is_served(&app->settings) && time(NULL) >= active->activated_at + STANDBY_MADE_S
-               ? failed(ERR_UNAVAILABLE, "no next key is published: the server's log says why, as keys_not_moved")
-               : OK;
-}
-
-static const char *note_of(const struct signer *signer)
-{
-    struct str name = str_of(signer->ops->name);
-    return str_eq(name, STR("kms"))        ? "kms: the key in AWS KMS is enabled"
-           : str_eq(name, STR("envelope")) ? "envelope: the active key is unwrapped, its wrapping key enabled"
-                                           : "local: its file is there";
-}
-
-static const char *note_of_store(const struct store *store)
-{
-    struct str name = str_of(store->ops->name);
-    return str_eq(name, STR("postgres"))   ? "postgres: reads and writes in DATABASE_URL"
-           : str_eq(name, STR("supabase")) ? "supabase: reads and writes in SUPABASE_URL"
-                                           : "sqlite: reads and writes";
-}
-
-/* Where this instance hears of what others revoke. */
-static const char *note_of_cache(const struct app *app)
-{
-    return app->cache                         ? "redis: it takes writes"
-           : app_shares_store(&app->settings) ? "memory: instances hear of revocations by the store they share"
-                                              : "memory: this instance is the only one";
-}
-
-/* Takes writes; and keeps what it was given, or is not relied upon for that. */
-static struct err check_cache(struct app *app)
-{
-    TRY(cache_check(app->cache));
-    struct err err = eviction_check(app->cache);
-    if (err.code && app->settings.revocation_policy != POLICY_STRICT) {
-        LOG(LOG_WARN, "redis_may_evict", LOG_TEXT_("why", err.why));
-        return OK;
-    }
-    return err;
-}
 
 static struct err check_dir(struct app *app, const char **note)
 {
@@ -198,19 +103,16 @@ static const struct err untried = { ERR_UNAVAILABLE, "not tried, since what it n
 static struct err look_at_store(struct app *app, const char **note)
 {
     TRY(app_look(app));
-    if (!app_shares_store(&app->settings) && !store_sqlite_exists(&app->settings)) {
-        *note = "sqlite: no database yet: the first start makes it";
-        return OK;
-    }
-    *note = note_of_store(app->service.store);
-    return app->service.store->ops->check(app->service.store);
+    if (app_has_store(&app->settings))
+        return examine_store(app->service.store, note);
+    *note = "sqlite: no database yet: the first start makes it";
+    return OK;
 }
 
 static struct err look_at_cache(struct app *app, const char **note)
 {
     TRY(app_look_at_cache(app));
-    *note = note_of_cache(app);
-    return app->cache ? check_cache(app) : OK;
+    return examine_cache(&app->settings, app->cache, app_shares_store(&app->settings), note);
 }
 
 /* A key file lies in the data directory: before that is there, there is none to look for. */
@@ -221,21 +123,8 @@ static struct err look_at_signer(struct app *app, const char **note)
         return OK;
     }
     TRY(app_look_at_signer(app));
-    *note = note_of(app->service.signer);
+    *note = examine_signer(app->service.signer);
     return OK;
-}
-
-/* What needs both the store and the signer. The signer says how it stands when a key is loaded. */
-static void look_at_keys(struct app *app, struct finding *signer, struct finding *sign, struct finding *standby)
-{
-    struct lifecycle life;
-    sign->err = standby->err = read_keys(app, &life);
-    if (sign->err.code)
-        return;
-    sign->err = check_sign(app, &life, &sign->note);
-    if (lifecycle_active(&life))
-        signer->err = sign->err.code ? sign->err : app->service.signer->ops->check(app->service.signer);
-    standby->err = check_standby(app, &life, &standby->note);
 }
 
 static int examine(struct app *app, bool json)
@@ -254,8 +143,7 @@ static int examine(struct app *app, bool json)
         [SIGN] = { "sign", untried, "" },
         [STANDBY] = { "standby", untried, "" },
     };
-    app->service.settings = &app->settings;
-    found[OPEN].err = lifecycle_check(&app->arena, &app->settings);
+    found[OPEN].err = app_check_settings(app);
     found[DATA].err = check_dir(app, &found[DATA].note);
     found[LISTEN].err = check_listen(app, &found[LISTEN].note);
     found[TLS].err = app_try_tls(app, &found[TLS].note);
@@ -264,7 +152,8 @@ static int examine(struct app *app, bool json)
     found[CACHE].err = look_at_cache(app, &found[CACHE].note);
     found[SIGNER].err = app->service.store ? look_at_signer(app, &found[SIGNER].note) : untried;
     if (!found[STORE].err.code && !found[SIGNER].err.code)
-        look_at_keys(app, &found[SIGNER], &found[SIGN], &found[STANDBY]);
+        examine_keys(&app->service, &app->arena, app_is_served(&app->settings), &found[SIGNER], &found[SIGN],
+                     &found[STANDBY]);
     return print_findings(found, FINDINGS, json);
 }
 

@@ -1,6 +1,7 @@
 /* service/clock_check.c: the clocks that there are. */
 #include "service/clock_check.h"
 #include "base/wall_clock.h"
+#include "store/store.h"
 #include "version.h"
 
 struct err clock_judge(struct arena *arena, int64_t built_s, int64_t now_ms, int64_t shared_ms, int64_t skew_s)

@@ -2,7 +2,10 @@
 #ifndef SERVICE_CLOCK_CHECK_H
 #define SERVICE_CLOCK_CHECK_H
 
-#include "store/store.h"
+#include "base/mem.h"
+
+struct settings;
+struct store;
 
 /* The clock against the day on which this program was made, before which it can't be, and against the database's clock
  * (`store` NULL, or with no clock of its own: not compared), from which it may differ by TOKEN_CLOCK_SKEW.
