@@ -1,67 +1,22 @@
-/* test_cache.c: what cache.h promises, of a real Redis, started here on a free port; it is Debian's package
- * redis-server. */
-#include "cache/cache.h"
-#include "base/clock.h"
+/* test_cache.c: what cache.h promises, of a real Redis, started here on a free port. */
 #include "redis/pool.h"
-#include "unit.h"
-#include <arpa/inet.h>
+#include "redis_server.h"
 #include <pthread.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static struct cache *cache;
-static struct settings settings = { .redis_ca_file = "",
-                                    .redis_cert_file = "",
-                                    .redis_key_file = "",
-                                    .redis_sentinel_user = "",
-                                    .redis_sentinel_password = "",
-                                    .redis_timeout_s = 5 };
-static char url[64];
-static pid_t redis;
-
-static int free_port(void)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&address, len) == 0 &&
-                getsockname(fd, (struct sockaddr *)&address, &len) == 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
+static struct settings settings;
 
 static int open_redis(void **state)
 {
-    char port[8];
-    const char *const argv[] = { "redis-server", "--port",  port,    "--bind", "127.0.0.1", "--save", "",
-                                 "--loglevel",   "warning", "--dir", "/tmp",   NULL };
     (void)state;
-    snprintf(port, sizeof port, "%d", free_port());
-    snprintf(url, sizeof url, "redis://127.0.0.1:%s/3", port);
-    if (posix_spawnp(&redis, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ) != 0) {
-        print_error("redis-server can't be started: install Debian's package redis-server\n");
-        return -1;
-    }
-    settings.redis_url = url;
-    if (cache_open(&settings, &cache).code)
-        return -1;
-    int64_t until = clock_ms() + 10000;
-    while (cache_check(cache).code && clock_ms() < until)
-        usleep(10000);
-    return (int)cache_check(cache).code;
+    return redis_server_open(&settings, &cache);
 }
 
 static int close_all(void **state)
 {
     (void)state;
     cache_close(cache);
-    if (redis > 0) {
-        kill(redis, SIGKILL);
-        waitpid(redis, NULL, 0);
-    }
+    redis_server_end();
     return 0;
 }
 
@@ -482,7 +437,7 @@ static void servers_may_be_replaced_without_an_end(void **state)
     const struct redis_login nobody = { "", "", 0, false };
     struct redis_url own;
     (void)state;
-    assert_null(redis_url_parse(str_of(url), &own));
+    assert_null(redis_url_parse(str_of(redis_server_url), &own));
     struct redis_pool *pool = redis_pool_new(&nobody, NULL);
     for (int i = 0; i < 1000; i++) {
         struct redis_connection *connection;
