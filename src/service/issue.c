@@ -15,6 +15,8 @@
 
 enum { CLAIMS_MAX = 8192, JTI_BYTES = 16 };
 
+/* --- what may be had --------------------------------------------------------------------------------------------- */
+
 /* RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), each allowed to the client. *out is a list as
  * the section has it: one space between two words, each word once. */
 static struct err check_scope(struct arena *arena, struct str allowed, struct str scope, struct str *out)
@@ -39,8 +41,6 @@ static struct err check_scope(struct arena *arena, struct str allowed, struct st
     *out = buf_str(&words);
     return OK;
 }
-
-/* --- what may be had --------------------------------------------------------------------------------------------- */
 
 static bool issues_for_any(const struct issue *issue)
 {
