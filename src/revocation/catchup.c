@@ -8,7 +8,6 @@
 #include "observe/metrics.h"
 #include "revocation/inside.h"
 #include "revocation/shared_rules.h"
-#include "revocation/tally.h"
 #include "revocation/write_back.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -93,6 +92,31 @@ bool sequence_goes_on(struct sequence *known, const struct sequence *read)
     return true;
 }
 
+/* --- which of the store's tokens the cache has -------------------------------------------------------------------- */
+
+static const int64_t ticked = UINT32_MAX; /* instead of an expiry, which a set keeps no later one than */
+
+static struct hash_value unticked(const struct revocation *found)
+{
+    return (struct hash_value){ .expires_at = found->expires_at < ticked ? found->expires_at : ticked - 1 };
+}
+
+/* False when it was never added. */
+static bool tick(struct hash_set *tally, const unsigned char hash[32])
+{
+    bool is_there = hash_set_has(tally, hash);
+    if (is_there)
+        hash_set_add(tally, hash, (struct hash_value){ .expires_at = ticked });
+    return is_there;
+}
+
+/* Whether anything was not ticked off that has not ended. Afterwards the tally has what was. */
+static bool is_open(struct hash_set *tally)
+{
+    (void)hash_set_purge(tally, wall_clock_by_all_s(now_s()) + 1);
+    return hash_set_purge(tally, ticked) > 0;
+}
+
 /* --- the store --------------------------------------------------------------------------------------------------- */
 
 /* What is done with a page of the store's revocations. */
@@ -100,8 +124,8 @@ struct reader {
     struct err (*take)(struct reader *, struct arena *, const struct revocation *found, size_t count);
     struct revocations *revocations;
     struct sequence sequence; /* that all pages must be of; epoch 0: whichever the first one is of */
-    struct tally *tally;      /* of tokens; NULL: nothing is kept */
-    struct rules *stored;     /* where `note` puts rules */
+    struct hash_set *tally;   /* of tokens; NULL: nothing is kept */
+    struct hash_set *stored;  /* where `note` puts rules */
     struct arena kept;
     struct revocation *rules; /* in it; where `learn` does */
     size_t rules_count, rules_room;
@@ -128,13 +152,19 @@ static struct err read_store(struct reader *reader, size_t batch, int64_t *posit
     return OK;
 }
 
+/* Of a token, its kind is 0, and so is `before`. */
+static struct hash_value value_of(const struct revocation *found)
+{
+    return (struct hash_value){ found->expires_at, found->before, found->kind };
+}
+
 /* In memory, whichever kind it is. */
 static void hold(struct revocations *revocations, const struct revocation *found)
 {
     if (found->kind == REVOKED_TOKEN)
-        revoked_add(revocations->revoked, found->hash, found->expires_at);
+        hash_set_add(revocations->revoked, found->hash, value_of(found));
     else
-        rules_add(revocations->rules, found->hash, found->kind, found->before, found->expires_at);
+        rules_add(revocations->rules, found->hash, value_of(found));
 }
 
 static void keep_rule(struct reader *reader, const struct revocation *rule)
@@ -158,7 +188,7 @@ static struct err learn(struct reader *reader, struct arena *arena, const struct
         if (reader->tally && found[i].kind != REVOKED_TOKEN)
             keep_rule(reader, &found[i]);
         else if (reader->tally)
-            tally_add(reader->tally, found[i].hash, found[i].expires_at);
+            hash_set_add(reader->tally, found[i].hash, unticked(&found[i]));
     }
     return OK;
 }
@@ -179,10 +209,8 @@ static struct err note(struct reader *reader, struct arena *arena, const struct 
     (void)arena;
     for (size_t i = 0; i < count; i++) {
         hold(reader->revocations, &found[i]);
-        if (found[i].kind == REVOKED_TOKEN)
-            tally_add(reader->tally, found[i].hash, found[i].expires_at);
-        else
-            rules_add(reader->stored, found[i].hash, found[i].kind, found[i].before, found[i].expires_at);
+        hash_set_add(found[i].kind == REVOKED_TOKEN ? reader->tally : reader->stored, found[i].hash,
+                     value_of(&found[i]));
     }
     return OK;
 }
@@ -191,7 +219,10 @@ static struct err note(struct reader *reader, struct arena *arena, const struct 
  * by the one before. Only then this instance stands there; until then all of it is done again. */
 static struct err read_anew(struct revocations *revocations)
 {
-    struct reader reader = { .take = note, .revocations = revocations, .tally = tally_new(), .stored = rules_new() };
+    struct reader reader = { .take = note,
+                             .revocations = revocations,
+                             .tally = hash_set_new(HASH_SET_TALLY),
+                             .stored = hash_set_new(HASH_SET_RULES) };
     int64_t position = 0;
     size_t written = 0;
     struct err err = read_store(&reader, READ_BATCH, &position);
@@ -204,8 +235,8 @@ static struct err read_anew(struct revocations *revocations)
             LOG_TEXT_("why",
                       "the database is another server, or an older state of it: what it lacked was written back"));
     }
-    rules_free(reader.stored);
-    tally_free(reader.tally);
+    hash_set_free(reader.stored);
+    hash_set_free(reader.tally);
     return err;
 }
 
@@ -223,7 +254,7 @@ struct err catchup_store(struct revocations *revocations)
 
 struct listener {
     struct revocations *revocations;
-    struct tally *tally; /* NULL: none is kept */
+    struct hash_set *tally; /* NULL: none is kept */
 };
 
 static bool read_key(struct str key, unsigned char hash[32])
@@ -236,8 +267,8 @@ static bool wants_key(void *context, struct str key)
 {
     const struct listener *listener = context;
     unsigned char hash[32];
-    return read_key(key, hash) && !(listener->tally && tally_tick(listener->tally, hash)) &&
-           !revoked_has(listener->revocations->revoked, hash);
+    return read_key(key, hash) && !(listener->tally && tick(listener->tally, hash)) &&
+           !hash_set_has(listener->revocations->revoked, hash);
 }
 
 static void add_key(void *context, struct str key, int64_t ttl_s)
@@ -245,11 +276,12 @@ static void add_key(void *context, struct str key, int64_t ttl_s)
     const struct listener *listener = context;
     unsigned char hash[32];
     if (read_key(key, hash))
-        revoked_add(listener->revocations->revoked, hash, wall_clock_by_all_s(now_s()) + cache_ttl_s(ttl_s));
+        hash_set_add(listener->revocations->revoked, hash,
+                     (struct hash_value){ .expires_at = wall_clock_by_all_s(now_s()) + cache_ttl_s(ttl_s) });
 }
 
 /* Every key; the rules among them also into `seen`. */
-static struct err read_cache(struct revocations *revocations, struct tally *tally, struct rules *seen)
+static struct err read_cache(struct revocations *revocations, struct hash_set *tally, struct hash_set *seen)
 {
     struct listener listener = { revocations, tally };
     struct rules_reading rules = { revocations->rules, seen };
@@ -263,9 +295,9 @@ static struct err read_cache(struct revocations *revocations, struct tally *tall
 
 struct err catchup_keys(struct revocations *revocations)
 {
-    struct rules *seen = rules_new();
+    struct hash_set *seen = hash_set_new(HASH_SET_RULES);
     struct err err = read_cache(revocations, NULL, seen);
-    rules_free(seen);
+    hash_set_free(seen);
     return err;
 }
 
@@ -280,8 +312,7 @@ static struct err push(struct reader *reader, struct arena *arena, const struct 
     int64_t now = wall_clock_by_all_s(now_s());
     for (size_t i = 0; i < count; i++) {
         hold(reader->revocations, &found[i]);
-        if (found[i].kind != REVOKED_TOKEN || found[i].expires_at <= now ||
-            tally_is_ticked(reader->tally, found[i].hash))
+        if (found[i].kind != REVOKED_TOKEN || found[i].expires_at <= now || hash_set_has(reader->tally, found[i].hash))
             continue;
         char *key = arena_alloc(arena, REVOCATION_KEY_LEN + 1);
         entries[lacking++] = (struct cache_entry){ .key = revocation_key(found[i].hash, key),
@@ -293,7 +324,7 @@ static struct err push(struct reader *reader, struct arena *arena, const struct 
     return OK;
 }
 
-static struct err catch_up(struct reader *reader, struct rules *seen)
+static struct err catch_up(struct reader *reader, struct hash_set *seen)
 {
     struct revocations *revocations = reader->revocations;
     int64_t position = 0;
@@ -302,7 +333,7 @@ static struct err catch_up(struct reader *reader, struct rules *seen)
     TRY(read_cache(revocations, reader->tally, seen));
     TRY(shared_rules_push(revocations->cache, seen, reader->rules, reader->rules_count, wall_clock_by_all_s(now_s()),
                           &reader->restored));
-    if (!tally_is_open(reader->tally, wall_clock_by_all_s(now_s())))
+    if (!is_open(reader->tally))
         return OK;
     reader->take = push;
     position = 0;
@@ -311,13 +342,13 @@ static struct err catch_up(struct reader *reader, struct rules *seen)
 
 struct err catchup_all(struct revocations *revocations, size_t *restored)
 {
-    struct reader reader = { .take = learn, .revocations = revocations, .tally = tally_new() };
-    struct rules *seen = rules_new();
+    struct reader reader = { .take = learn, .revocations = revocations, .tally = hash_set_new(HASH_SET_TALLY) };
+    struct hash_set *seen = hash_set_new(HASH_SET_RULES);
     arena_init(&reader.kept, NULL, 0);
     struct err err = catch_up(&reader, seen);
-    rules_free(seen);
+    hash_set_free(seen);
+    hash_set_free(reader.tally);
     arena_release(&reader.kept);
-    tally_free(reader.tally);
     *restored = reader.restored;
     return err;
 }

@@ -107,10 +107,10 @@ static struct err read_stored(struct revocations *revocations, struct arena *are
 static void read_tokens(struct revocations *revocations, struct arena *arena, struct comparison *comparison,
                         int64_t now_s, struct page *page)
 {
-    struct revoked_token *held = arena_alloc(arena, COMPARED_MAX * sizeof *held);
-    page->count = revoked_list(revocations->revoked, &comparison->tokens, now_s, held, COMPARED_MAX);
+    struct hash_entry *held = arena_alloc(arena, COMPARED_MAX * sizeof *held);
+    page->count = hash_set_list(revocations->revoked, &comparison->tokens, now_s, held, COMPARED_MAX);
     for (size_t i = 0; i < page->count; i++) {
-        page->entries[i] = (struct revocation){ .kind = REVOKED_TOKEN, .expires_at = held[i].expires_at };
+        page->entries[i] = (struct revocation){ .kind = REVOKED_TOKEN, .expires_at = held[i].value.expires_at };
         memcpy(page->entries[i].hash, held[i].hash, sizeof held[i].hash);
     }
     if (page->count < COMPARED_MAX)
@@ -120,13 +120,14 @@ static void read_tokens(struct revocations *revocations, struct arena *arena, st
 static void read_rules(struct revocations *revocations, struct arena *arena, struct comparison *comparison,
                        int64_t now_s, struct page *page)
 {
-    struct rule *held = arena_alloc(arena, COMPARED_MAX * sizeof *held);
-    page->count = rules_list(revocations->rules, &comparison->rules, now_s, held, COMPARED_MAX);
+    struct hash_entry *held = arena_alloc(arena, COMPARED_MAX * sizeof *held);
+    page->count = hash_set_list(rules_set(revocations->rules), &comparison->rules, now_s, held, COMPARED_MAX);
     for (size_t i = 0; i < page->count; i++) {
-        page->nameless[i] = held[i].kind == 0;
-        page->entries[i] = (struct revocation){ .kind = held[i].kind ? (enum revocation_kind)held[i].kind : REVOKED_ALL,
-                                                .before = held[i].before,
-                                                .expires_at = held[i].expires_at };
+        page->nameless[i] = held[i].value.kind == 0;
+        page->entries[i] = (struct revocation){ .kind = held[i].value.kind ? (enum revocation_kind)held[i].value.kind
+                                                                           : REVOKED_ALL,
+                                                .before = held[i].value.before,
+                                                .expires_at = held[i].value.expires_at };
         memcpy(page->entries[i].hash, held[i].hash, sizeof held[i].hash);
     }
     if (page->count < COMPARED_MAX)

@@ -4,7 +4,7 @@
 #ifndef REVOCATION_COMPARISON_H
 #define REVOCATION_COMPARISON_H
 
-#include "revocation/revoked.h"
+#include "revocation/hash_set.h"
 
 struct revocations;
 
@@ -12,8 +12,7 @@ struct revocations;
 struct comparison {
     enum { COMPARES_STORED, COMPARES_TOKENS, COMPARES_RULES } stage; /* the latter two: in memory */
     int64_t position;                                                /* in the store */
-    struct revoked_cursor tokens;
-    size_t rules;
+    struct hash_set_cursor tokens, rules;
 };
 
 /* Looks for the next COMPARED_MAX keys, puts those that are not there and raises rules that are older there; *restored

@@ -3,8 +3,8 @@
 #define REVOCATION_INSIDE_H
 
 #include "cache/cache.h"
+#include "revocation/hash_set.h"
 #include "revocation/revocations.h"
-#include "revocation/revoked.h"
 #include "revocation/rules.h"
 #include "store/store.h"
 #include <stdatomic.h>
@@ -18,7 +18,7 @@ struct revocations {
     struct store *store;
     struct cache *cache; /* the Redis of all instances; NULL: nothing is announced, asked or read there */
     struct keyring *keyring;
-    struct revoked *revoked;
+    struct hash_set *revoked; /* tokens; whole hashes where they can be written back somewhere */
     struct rules *rules;
     struct catchup *catchup;               /* up to where the store's are in memory (catchup.h) */
     struct replication *replication;       /* follows Redis; NULL without one, and in a command */

@@ -107,7 +107,7 @@ static void apply_item(struct replication *replication, struct str item)
         shared_rules_apply(replication->revocations->rules, rest);
     if (str_eq(kind, STR("revoked")) && str_cut(&rest, ' ', &hash_text) && hex_read(hash_text, hash, 32) &&
         str_number(rest, CACHE_MARK_MAX, &until) && until > wall_clock_by_all_s((int64_t)time(NULL)))
-        revoked_add(replication->revocations->revoked, hash, until);
+        hash_set_add(replication->revocations->revoked, hash, (struct hash_value){ .expires_at = until });
 }
 
 /* --- what this instance knows --------------------------------------------------------------------------------------
@@ -119,8 +119,8 @@ static void now_known(struct replication *replication)
     lease_renew(replication->revocations, replication->proved_ms);
     if (!atomic_exchange(&replication->revocations->cache_ok, true))
         LOG(LOG_INFO, "revocations_current",
-            LOG_INT("entries", (int64_t)revoked_count(replication->revocations->revoked)),
-            LOG_INT("rules", (int64_t)rules_count(replication->revocations->rules)));
+            LOG_INT("entries", (int64_t)hash_set_count(replication->revocations->revoked)),
+            LOG_INT("rules", (int64_t)hash_set_count(rules_set(replication->revocations->rules))));
 }
 
 /* From now on things may be revoked elsewhere without this instance hearing of it. */

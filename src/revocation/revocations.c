@@ -21,7 +21,8 @@ struct revocations *revocations_new(const struct settings *settings, struct stor
                                          .store = store,
                                          .cache = cache,
                                          .keyring = keyring,
-                                         .revoked = revoked_new(store->ops->is_shared || cache),
+                                         .revoked = hash_set_new(store->ops->is_shared || cache ? HASH_SET_WHOLE_TOKENS
+                                                                                                : HASH_SET_TOKENS),
                                          .rules = rules_new(),
                                          .catchup = catchup_new(),
                                          .known_until_ms = INT64_MAX,
@@ -61,7 +62,7 @@ void revocations_close(struct revocations *revocations)
     replication_close(revocations->replication);
     store_follower_close(revocations->store_follower);
     catchup_free(revocations->catchup);
-    revoked_free(revocations->revoked);
+    hash_set_free(revocations->revoked);
     rules_free(revocations->rules);
     free(revocations);
 }
@@ -70,8 +71,8 @@ void revocations_close(struct revocations *revocations)
 
 bool revocations_refuse(struct revocations *revocations, struct verified *entry)
 {
-    if (revoked_has(revocations->revoked, entry->hash) ||
-        (entry->has_parent && revoked_has(revocations->revoked, entry->parent)))
+    if (hash_set_has(revocations->revoked, entry->hash) ||
+        (entry->has_parent && hash_set_has(revocations->revoked, entry->parent)))
         return true;
     if (!rule_refuses(revocations->rules, entry))
         return false;
@@ -107,19 +108,19 @@ int64_t revocations_after_all(struct revocations *revocations)
 
 static struct err make_rule(struct rules *rules, struct record *record)
 {
-    int64_t before, expires_at;
-    if (rules_count(rules) >= RULES_MAX && !rules_find(rules, record->token_hash, &before, &expires_at)) {
+    if (hash_set_count(rules_set(rules)) >= RULES_MAX && !hash_set_has(rules_set(rules), record->token_hash)) {
         metrics_count(COUNT_RULES_FULL, 1);
         return failed(ERR_UNAVAILABLE, "there are too many rules; they end with the tokens that they revoke");
     }
-    record->expires_at = rules_make(rules, record->token_hash, record->revokes, record->before, record->expires_at);
+    const struct hash_value value = { record->expires_at, record->before, record->revokes };
+    record->expires_at = rules_make(rules, record->token_hash, value);
     return OK;
 }
 
 struct err revocations_make(struct revocations *revocations, struct record *record, uint64_t *announced)
 {
     if (record->revokes == REVOKED_TOKEN)
-        revoked_add(revocations->revoked, record->token_hash, record->expires_at);
+        hash_set_add(revocations->revoked, record->token_hash, (struct hash_value){ .expires_at = record->expires_at });
     else
         TRY(make_rule(revocations->rules, record));
     return replication_announce(revocations, record, announced);
@@ -138,8 +139,8 @@ struct err revocations_round(struct revocations *revocations)
 
 void revocations_purge(struct revocations *revocations, int64_t now_s)
 {
-    revoked_purge(revocations->revoked, wall_clock_by_all_s(now_s));
-    rules_purge(revocations->rules, wall_clock_by_all_s(now_s));
+    hash_set_purge(revocations->revoked, wall_clock_by_all_s(now_s));
+    hash_set_purge(rules_set(revocations->rules), wall_clock_by_all_s(now_s));
 }
 
 /* --- telling ----------------------------------------------------------------------------------------------------- */
@@ -153,14 +154,14 @@ struct revocations_state revocations_state(struct revocations *revocations)
         .staleness_s = lease_staleness_s(revocations),
         .cache_ok = atomic_load(&revocations->cache_ok),
         .evicts = atomic_load(&revocations->cache_evicts) ? eviction_why : NULL,
-        .tokens = revoked_count(revocations->revoked),
-        .rules = rules_count(revocations->rules),
+        .tokens = hash_set_count(revocations->revoked),
+        .rules = hash_set_count(rules_set(revocations->rules)),
     };
 }
 
 size_t revocations_bytes(struct revocations *revocations)
 {
-    return revoked_bytes(revocations->revoked) + rules_bytes(revocations->rules);
+    return hash_set_bytes(revocations->revoked) + hash_set_bytes(rules_set(revocations->rules));
 }
 
 struct feed *revocations_feed(const struct revocations *revocations)

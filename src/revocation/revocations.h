@@ -1,5 +1,5 @@
 /* revocation/revocations.h: everything that refuses tokens before their end, and what keeps that complete: revoked
- * tokens and rules in memory (revoked.h, rules.h), what other instances revoke, by way of Redis or of the store that
+ * tokens and rules in memory (hash_set.h, rules.h), what other instances revoke, by way of Redis or of the store that
  * they share (replication.h, store_follower.h), and the feed that tells others of it (feed.h). The front of this room:
  * other rooms need this header, and rule.h and feed.h. Thread-safe. Nothing waits but what says so. */
 #ifndef REVOCATION_REVOCATIONS_H

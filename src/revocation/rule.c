@@ -65,7 +65,7 @@ const unsigned char (*rule_hashes_of(struct verified *entry, unsigned char room[
 bool rule_refuses(struct rules *rules, struct verified *entry)
 {
     unsigned char room[VERIFIED_RULES][32];
-    if (rules_count(rules) == 0)
+    if (hash_set_count(rules_set(rules)) == 0)
         return false;
     return are_covering(rules, rule_hashes_of(entry, room), &entry->claims);
 }
@@ -73,7 +73,7 @@ bool rule_refuses(struct rules *rules, struct verified *entry)
 bool rule_refuses_new(struct rules *rules, const struct claims *claims)
 {
     unsigned char hashes[VERIFIED_RULES][32];
-    if (rules_count(rules) == 0)
+    if (hash_set_count(rules_set(rules)) == 0)
         return false;
     rule_hashes(claims, hashes);
     return are_covering(rules, (const unsigned char(*)[32])hashes, claims);

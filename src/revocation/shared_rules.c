@@ -57,7 +57,7 @@ void shared_rules_apply(struct rules *rules, struct str rest)
         str_number(before_text, CACHE_MARK_MAX, &before) && str_cut(&rest, ' ', &expires_text) &&
         str_number(expires_text, CACHE_MARK_MAX, &expires_at) && revocation_kind_find(rest, &kind) &&
         kind != REVOKED_TOKEN)
-        rules_add(rules, hash, kind, before, expires_at);
+        rules_add(rules, hash, (struct hash_value){ .expires_at = expires_at, .before = before, .kind = kind });
 }
 
 /* --- all of them ---------------------------------------------------------------------------------------------------
@@ -81,8 +81,9 @@ static void holds(void *context, struct str key, struct str value)
         LOG(LOG_WARN, "rule_unreadable", LOG_STR("key", key));
         return;
     }
-    rules_add(reading->seen, hash, 0, before, expires_at);
-    rules_add(reading->rules, hash, 0, before, expires_at);
+    const struct hash_value rule = { .expires_at = expires_at, .before = before };
+    hash_set_add(reading->seen, hash, rule);
+    rules_add(reading->rules, hash, rule);
 }
 
 struct cache_visitor shared_rules_visitor(struct rules_reading *reading)
@@ -90,7 +91,7 @@ struct cache_visitor shared_rules_visitor(struct rules_reading *reading)
     return (struct cache_visitor){ .prefix = key_prefix, .context = reading, .wants = wants, .holds = holds };
 }
 
-struct err shared_rules_push(struct cache *cache, struct rules *seen, const struct revocation *found, size_t count,
+struct err shared_rules_push(struct cache *cache, struct hash_set *seen, const struct revocation *found, size_t count,
                              int64_t now_s, size_t *given)
 {
     AUTO(arena_release) struct arena arena;
@@ -98,7 +99,8 @@ struct err shared_rules_push(struct cache *cache, struct rules *seen, const stru
     struct cache_mark *marks = NULL;
     size_t lacking = 0;
     for (size_t i = 0; i < count; i++) {
-        if (found[i].kind == REVOKED_TOKEN || rules_hold(seen, found[i].hash, found[i].before, found[i].expires_at))
+        if (found[i].kind == REVOKED_TOKEN ||
+            hash_set_holds(seen, &found[i].hash, 1, found[i].expires_at, found[i].before))
             continue;
         if (!marks)
             marks = arena_alloc(&arena, count * sizeof *marks);

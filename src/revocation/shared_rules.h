@@ -7,6 +7,7 @@
 #include "cache/cache.h"
 #include "store/store.h"
 
+struct hash_set;
 struct rules;
 struct verified;
 
@@ -22,12 +23,13 @@ MUST_USE struct err shared_rules_put(struct cache *cache, const struct record *r
                                      char item[RULE_ITEM_ROOM]);
 /* For a scan of the cache: holds every rule that it has in `rules`, those in force here, and in `seen`. */
 struct rules_reading {
-    struct rules *rules, *seen;
+    struct rules *rules;
+    struct hash_set *seen;
 };
 struct cache_visitor shared_rules_visitor(struct rules_reading *reading);
 /* Of the store's revocations, gives the cache each rule that it lacks, or has with earlier times; *given grows by their
  * number. */
-MUST_USE struct err shared_rules_push(struct cache *cache, struct rules *seen, const struct revocation *found,
+MUST_USE struct err shared_rules_push(struct cache *cache, struct hash_set *seen, const struct revocation *found,
                                       size_t count, int64_t now_s, size_t *given);
 /* Asks the cache itself whether a rule refuses the token. ERR_TOKEN_REVOKED. */
 MUST_USE struct err shared_rules_ask(struct cache *cache, struct verified *entry);

@@ -30,8 +30,8 @@ static void tell(struct store_follower *follower)
         return;
     follower->is_known = is_known;
     if (is_known)
-        LOG(LOG_INFO, "revocations_current", LOG_INT("entries", (int64_t)revoked_count(revocations->revoked)),
-            LOG_INT("rules", (int64_t)rules_count(revocations->rules)));
+        LOG(LOG_INFO, "revocations_current", LOG_INT("entries", (int64_t)hash_set_count(revocations->revoked)),
+            LOG_INT("rules", (int64_t)hash_set_count(rules_set(revocations->rules))));
     else
         LOG(LOG_ERROR, "revocations_unknown", LOG_TEXT_("why", "the store could not be read for the length of a lease"),
             LOG_TEXT_("policy", revocations->settings->revocation_policy == POLICY_STRICT ? "strict" : "bounded"));

@@ -6,7 +6,6 @@
 #include "observe/log.h"
 #include "revocation/inside.h"
 #include "revocation/rule.h"
-#include "revocation/tally.h"
 #include "store/batch.h"
 
 enum { BATCH = 500, TOKEN_ROWS = 2 };
@@ -23,8 +22,14 @@ static struct record record_of(int64_t now_s, const unsigned char hash[32], int6
     return record;
 }
 
+/* Whether the store has it, as long as it is known here. */
+static bool is_held(struct hash_set *stored, const struct hash_entry *entry)
+{
+    return hash_set_holds(stored, &entry->hash, 1, entry->value.expires_at, entry->value.before);
+}
+
 /* Two records a token: one for a row of either kind. */
-static struct err write_tokens(struct revocations *revocations, const struct revoked_token *lacking, size_t count,
+static struct err write_tokens(struct revocations *revocations, const struct hash_entry *lacking, size_t count,
                                int64_t now_s)
 {
     static const enum token_kind kinds[TOKEN_ROWS] = { TOKEN_ACCESS, TOKEN_REFRESH };
@@ -35,7 +40,7 @@ static struct err write_tokens(struct revocations *revocations, const struct rev
     for (size_t i = 0; i < count; i++) {
         struct record *pair = &records[TOKEN_ROWS * i];
         for (size_t k = 0; k < TOKEN_ROWS; k++) {
-            pair[k] = record_of(now_s, lacking[i].hash, lacking[i].expires_at);
+            pair[k] = record_of(now_s, lacking[i].hash, lacking[i].value.expires_at);
             pair[k].token_kind = kinds[k];
         }
         pair[0].next = &pair[1];
@@ -44,16 +49,16 @@ static struct err write_tokens(struct revocations *revocations, const struct rev
     return batch_record_all(revocations->store, lists, count);
 }
 
-static struct err write_back_tokens(struct revocations *revocations, const struct tally *stored, int64_t now_s,
+static struct err write_back_tokens(struct revocations *revocations, struct hash_set *stored, int64_t now_s,
                                     size_t *written)
 {
-    struct revoked_token page[BATCH];
-    struct revoked_cursor cursor = { 0, 0 };
+    struct hash_entry page[BATCH];
+    struct hash_set_cursor cursor = { 0, 0 };
     for (size_t count;
-         (count = revoked_list(revocations->revoked, &cursor, wall_clock_by_all_s(now_s), page, BATCH)) > 0;) {
+         (count = hash_set_list(revocations->revoked, &cursor, wall_clock_by_all_s(now_s), page, BATCH)) > 0;) {
         size_t lacking = 0;
         for (size_t i = 0; i < count; i++)
-            if (!tally_holds(stored, page[i].hash, page[i].expires_at))
+            if (!is_held(stored, &page[i]))
                 page[lacking++] = page[i];
         if (lacking > 0)
             TRY(write_tokens(revocations, page, lacking, now_s));
@@ -66,41 +71,43 @@ static struct err write_back_tokens(struct revocations *revocations, const struc
 
 /* Whom a rule is about, a store has to know. One that only Redis has told of says that nowhere, but of all; whoever
  * made it knows it, and records it. */
-static bool name_kind(struct rule *rule)
+static bool name_kind(struct hash_entry *rule)
 {
     unsigned char all[32];
     rule_hash(REVOKED_ALL, STR(""), all);
-    if (rule->kind == 0 && memcmp(rule->hash, all, sizeof all) == 0)
-        rule->kind = REVOKED_ALL;
-    return rule->kind != 0;
+    if (rule->value.kind == 0 && memcmp(rule->hash, all, sizeof all) == 0)
+        rule->value.kind = REVOKED_ALL;
+    return rule->value.kind != 0;
 }
 
-static struct err write_rules(struct revocations *revocations, const struct rule *lacking, size_t count, int64_t now_s)
+static struct err write_rules(struct revocations *revocations, const struct hash_entry *lacking, size_t count,
+                              int64_t now_s)
 {
     struct record records[BATCH];
     const struct record *lists[BATCH];
     for (size_t i = 0; i < count; i++) {
-        records[i] = record_of(now_s, lacking[i].hash, lacking[i].expires_at);
-        records[i].revokes = (enum revocation_kind)lacking[i].kind;
-        records[i].before = lacking[i].before;
+        records[i] = record_of(now_s, lacking[i].hash, lacking[i].value.expires_at);
+        records[i].revokes = (enum revocation_kind)lacking[i].value.kind;
+        records[i].before = lacking[i].value.before;
         records[i].target = STR("");
         lists[i] = &records[i];
     }
     return batch_record_all(revocations->store, lists, count);
 }
 
-static struct err write_back_rules(struct revocations *revocations, struct rules *stored, int64_t now_s,
+static struct err write_back_rules(struct revocations *revocations, struct hash_set *stored, int64_t now_s,
                                    size_t *written)
 {
-    struct rule page[BATCH];
-    size_t cursor = 0, unknown = 0;
-    for (size_t count;
-         (count = rules_list(revocations->rules, &cursor, wall_clock_by_all_s(now_s), page, BATCH)) > 0;) {
+    struct hash_entry page[BATCH];
+    struct hash_set_cursor cursor = { 0, 0 };
+    size_t unknown = 0;
+    for (size_t count; (count = hash_set_list(rules_set(revocations->rules), &cursor, wall_clock_by_all_s(now_s), page,
+                                              BATCH)) > 0;) {
         size_t lacking = 0;
         for (size_t i = 0; i < count; i++) {
             bool is_known = name_kind(&page[i]);
             unknown += !is_known;
-            if (is_known && !rules_hold(stored, page[i].hash, page[i].before, page[i].expires_at))
+            if (is_known && !is_held(stored, &page[i]))
                 page[lacking++] = page[i];
         }
         if (lacking > 0)
@@ -113,7 +120,7 @@ static struct err write_back_rules(struct revocations *revocations, struct rules
     return OK;
 }
 
-struct err write_back(struct revocations *revocations, const struct tally *tokens, struct rules *rules, int64_t now_s,
+struct err write_back(struct revocations *revocations, struct hash_set *tokens, struct hash_set *rules, int64_t now_s,
                       size_t *written)
 {
     TRY(write_back_tokens(revocations, tokens, now_s, written));

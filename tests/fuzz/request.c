@@ -227,9 +227,11 @@ static void check_issued(struct arena *arena, const struct request *request, con
  */
 static void check_rule(const struct record *record)
 {
-    int64_t before = 0, expires_at = 0;
-    PROMISE(rules_find(service.revocations->rules, record->token_hash, &before, &expires_at));
-    PROMISE(before == record->before && expires_at == record->expires_at);
+    const unsigned char(*hash)[32] = &record->token_hash;
+    struct hash_set *rules = rules_set(service.revocations->rules);
+    const int64_t before = record->before, expires_at = record->expires_at;
+    PROMISE(hash_set_holds(rules, hash, 1, expires_at, before));
+    PROMISE(!hash_set_holds(rules, hash, 1, expires_at + 1, 0) && !hash_set_holds(rules, hash, 1, 0, before + 1));
     PROMISE(before >= 0 && before <= NOW + settings.clock_skew_s && expires_at > NOW && expires_at > before);
     PROMISE(record->revokes > REVOKED_TOKEN && record->revokes <= REVOKED_ALL && !record->next);
     PROMISE((record->revokes == REVOKED_ALL) == (record->target.len == 0));
@@ -248,7 +250,7 @@ static void check_success(struct arena *arena, const struct request *request, co
     if (response->operation == OP_INTROSPECT && response->status == 200 && !contains(body, STR("\"active\":true")))
         PROMISE(str_eq(body, STR("{\"active\":false}")));
     if (response->operation == OP_REVOKE && response->records)
-        PROMISE(revoked_has(service.revocations->revoked, response->records->token_hash));
+        PROMISE(hash_set_has(service.revocations->revoked, response->records->token_hash));
     if (response->operation == OP_REVOKE_RULE && response->records)
         check_rule(response->records);
 }
@@ -274,9 +276,9 @@ static void check_answer(struct arena *arena, const struct request *request, con
 static void forget_all(void)
 {
     struct revocations *revocations = service.revocations;
-    revoked_free(revocations->revoked);
+    hash_set_free(revocations->revoked);
     rules_free(revocations->rules);
-    revocations->revoked = revoked_new(false);
+    revocations->revoked = hash_set_new(HASH_SET_TOKENS);
     revocations->rules = rules_new();
 }
 
@@ -289,7 +291,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     service.verified = verified_cache_new(64);
     service.clients = clients_new(service.store, settings.client_cache_s, 0);
     sha256(tokens[3], hash);
-    revoked_add(service.revocations->revoked, hash, NOW + 5000);
+    hash_set_add(service.revocations->revoked, hash, (struct hash_value){ .expires_at = NOW + 5000 });
     const struct request request = request_of(&arena, input_of(data, size));
     if (service_answer(&service, &request, false, &response))
         PROMISE(!service_answer(&service, &request, true, &response));

@@ -209,5 +209,5 @@ def check_memory(cluster, ledger):
             ledger.violation(f"instance {i} holds {entries} revocations of {len(ledger.revoked)}")
         if rule_count < rules_made:
             ledger.violation(f"instance {i} holds {rule_count} rules of {rules_made}")
-        if held > 112 * entries + 152 * rule_count + EMPTY_BYTES:
+        if held > 112 * entries + 118 * rule_count + EMPTY_BYTES:
             ledger.violation(f"instance {i} holds {entries} revocations and {rule_count} rules in {held} bytes")

@@ -302,7 +302,7 @@ def test_there_is_an_end_to_rules_and_none_to_what_they_promise(make_server):
             ((hashlib.sha256(f"sub:u{at}".encode()).digest(), now + 10_000, now, now, f"u{at}") for at in range(many)))
     server.start()
     assert server.metric("revocation_rules") == many
-    assert server.metric("revocations_bytes") < 152 * many + 100_000
+    assert server.metric("revocations_bytes") < 118 * many + 100_000
     answer = rule(server, agent, subject="rosa")
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
     assert server.metric("rules_full_total") == 1

@@ -88,7 +88,7 @@ static int finish(void **state)
 static bool has(unsigned char first)
 {
     const unsigned char hash[32] = { first, 1, 2, [31] = first };
-    return revoked_has(revocations->revoked, hash);
+    return hash_set_has(revocations->revoked, hash);
 }
 
 static int64_t position(uint64_t epoch)
@@ -202,11 +202,11 @@ static void a_rule_that_nobody_has_named_is_left_to_who_made_it(void **state)
     (void)state;
     assert_ok(catchup_store(revocations));
     rule_hash(REVOKED_ALL, STR(""), all);
-    rules_add(revocations->rules, unnamed, 0, 500, later()); /* as Redis tells it */
+    rules_add(revocations->rules, unnamed, (struct hash_value){ later(), 500, 0 }); /* as Redis tells it */
     fail_over(0);
     assert_ok(catchup_store(revocations));
     assert_int_equal(fake.recorded, 0);
-    rules_add(revocations->rules, unnamed, REVOKED_SESSION, 500, later());
+    rules_add(revocations->rules, unnamed, (struct hash_value){ later(), 500, REVOKED_SESSION });
     fail_over(0);
     assert_ok(catchup_store(revocations));
     assert_int_equal(fake.recorded, 1);

@@ -184,10 +184,10 @@ static void a_round_hears_of_revocations_and_renews_the_lease(void **state)
     assert_true(revocations_state(revocations).is_known); /* read when it was opened */
     atomic_store(&revocations->known_until_ms, 1);        /* frozen for an hour */
     revoke_elsewhere(7);
-    assert_false(revoked_has(revocations->revoked, hash));
+    assert_false(hash_set_has(revocations->revoked, hash));
     assert_false(revocations_state(revocations).is_known);
     (void)housekeeping_round_now(housekeeping, BUDGET_OVER); /* what every round begins with */
-    assert_true(revoked_has(revocations->revoked, hash));
+    assert_true(hash_set_has(revocations->revoked, hash));
     assert_true(revocations_state(revocations).is_known);
 }
 

@@ -65,9 +65,9 @@ static void a_round_reads_all_that_is_new(void **state)
     revoke_elsewhere(1, first);
     for (uint32_t i = 2; i <= 3000; i++) /* more than is read at once */
         revoke_elsewhere(i, last);
-    assert_false(revoked_has(follower->revoked, first));
+    assert_false(hash_set_has(follower->revoked, first));
     assert_ok(revocations_round(follower));
-    assert_true(revoked_has(follower->revoked, first) && revoked_has(follower->revoked, last));
+    assert_true(hash_set_has(follower->revoked, first) && hash_set_has(follower->revoked, last));
 }
 
 static void a_freeze_ends_the_lease_and_a_round_renews_it(void **state)
@@ -79,7 +79,7 @@ static void a_freeze_ends_the_lease_and_a_round_renews_it(void **state)
     assert_false(revocations_state(follower).is_known);
     assert_ok(revocations_round(follower));
     assert_true(revocations_state(follower).is_known);
-    assert_true(revoked_has(follower->revoked, hash));
+    assert_true(hash_set_has(follower->revoked, hash));
 }
 
 static void without_redis_a_round_ends_and_nothing_is_promised(void **state)

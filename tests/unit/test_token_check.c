@@ -787,9 +787,9 @@ static void a_revoked_token_is_refused_known_or_not(void **state)
     (void)state;
     check(known, &any, ERR_OK, "known");
     sha256(known, hash);
-    revoked_add(service.revocations->revoked, hash, NOW + 100);
+    hash_set_add(service.revocations->revoked, hash, (struct hash_value){ .expires_at = NOW + 100 });
     sha256(unknown, hash);
-    revoked_add(service.revocations->revoked, hash, NOW + 100);
+    hash_set_add(service.revocations->revoked, hash, (struct hash_value){ .expires_at = NOW + 100 });
     check(known, &any, ERR_TOKEN_REVOKED, "known");
     check(unknown, &any, ERR_TOKEN_REVOKED, "never seen");
     can_be_found(known, "for revoking it again");
@@ -835,9 +835,9 @@ static void a_token_falls_with_the_one_that_it_was_issued_with(void **state)
     struct str unknown = signed_with(keys[ES256], header_of(keys[ES256], "rt+jwt"),
                                      PAYLOAD_OF(ISSUER, "subject", more.at));
     check(known, &any, ERR_OK, "known");
-    revoked_add(service.revocations->revoked, others, NOW + 100);
+    hash_set_add(service.revocations->revoked, others, (struct hash_value){ .expires_at = NOW + 100 });
     check(known, &any, ERR_OK, "another one was revoked");
-    revoked_add(service.revocations->revoked, hash, NOW + 100);
+    hash_set_add(service.revocations->revoked, hash, (struct hash_value){ .expires_at = NOW + 100 });
     check(known, &any, ERR_TOKEN_REVOKED, "known");
     check(unknown, &any, ERR_TOKEN_REVOKED, "never seen");
     can_be_found(known, "for revoking it by itself");
@@ -866,7 +866,7 @@ static void revoke_by_rule_of(enum revocation_kind rule, const char *value, int6
 {
     unsigned char hash[32];
     rule_hash(rule, str_of(value), hash);
-    rules_add(service.revocations->rules, hash, REVOKED_SUBJECT, before, NOW + 10000);
+    rules_add(service.revocations->rules, hash, (struct hash_value){ NOW + 10000, before, REVOKED_SUBJECT });
 }
 
 static void forget_rules(void)
@@ -1052,7 +1052,7 @@ static void while_revocations_are_not_known_no_token_is_good(void **state)
     unsigned char hash[32];
     (void)state;
     sha256(revoked, hash);
-    revoked_add(service.revocations->revoked, hash, NOW + 100);
+    hash_set_add(service.revocations->revoked, hash, (struct hash_value){ .expires_at = NOW + 100 });
     check(token, &any, ERR_OK, "known");
     atomic_store(&service.revocations->known_until_ms, 0);
     check(token, &any, ERR_UNAVAILABLE, "in the cache of verified tokens");
