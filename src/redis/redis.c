@@ -441,7 +441,7 @@ static struct err run_share(struct redis *redis, struct arena *arena, const stru
                             const struct redis_address *addresses, size_t from, size_t count, const struct reply **out)
 {
     struct redis_command *share = arena_alloc(arena, PIPELINE_MAX * sizeof *share);
-    const struct reply *replies[PIPELINE_MAX];
+    const struct reply *replies[PIPELINE_MAX] = { NULL };
     size_t at[PIPELINE_MAX], shared = 0;
     for (size_t i = from; i < count && shared < PIPELINE_MAX; i++)
         if (!out[i] && redis_address_is(&addresses[i], &addresses[from])) {
