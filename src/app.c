@@ -47,7 +47,7 @@ void app_prepare(void)
 
 /* An envelope key lies unwrapped in memory alone, AWS's credentials perhaps too: nobody but root may look into the
  * process, or have the kernel write it down. A key file's owner could read the file as well. */
-static void protect_memory(void)
+static void app_protect_memory(void)
 {
     (void)prctl(PR_SET_DUMPABLE, 0);
     if (!is_memory_locked)
@@ -56,14 +56,14 @@ static void protect_memory(void)
 }
 
 /* Who signs: a key file, AWS KMS, or a key that KMS wraps. */
-static struct err choose_signer(struct app *app)
+static struct err app_choose_signer(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct service *service = &app->service;
     enum signer_kind kind = SIGNER_LOCAL;
     if (settings->kms_key_id[0]) {
         TRY(kms_open(settings, &app->kms));
-        protect_memory();
+        app_protect_memory();
     }
     TRY(signer_open(settings, app->kms, service->store, &app->arena, &service->signer, &kind));
     app->settings.signer = (int64_t)kind; /* auto is decided */
@@ -81,7 +81,7 @@ bool app_has_store(const struct settings *settings)
 }
 
 /* A server's, before anything in it is opened, made or mended. What is refused is left as it was. */
-static struct err take_data_dir(struct app *app)
+static struct err app_take_data_dir(struct app *app)
 {
     TRY(data_dir_check(&app->arena, app->settings.data_dir, false));
     TRY(store_make_dir(&app->settings));
@@ -95,7 +95,7 @@ struct err app_open_store(struct app *app)
     app->service.settings = settings;
     app->makes = true;
     if (app->serves && !app_shares_store(settings))
-        TRY(take_data_dir(app));
+        TRY(app_take_data_dir(app));
     TRY(data_dir_check(&app->arena, settings->data_dir, app->serves));
     if (!app_shares_store(settings))
         return store_sqlite_open(settings, store);
@@ -118,7 +118,7 @@ struct err app_look(struct app *app)
 
 struct err app_look_at_signer(struct app *app)
 {
-    return choose_signer(app);
+    return app_choose_signer(app);
 }
 
 const char *app_migration(bool down)
@@ -142,13 +142,13 @@ struct err app_open_signer(struct app *app)
     struct service *service = &app->service;
     TRY(app_check_settings(app));
     TRY(app_open_store(app));
-    TRY(choose_signer(app));
+    TRY(app_choose_signer(app));
     service->rotation = rotation_new(service->store, service->signer, settings);
     return OK;
 }
 
 /* Redis when it is set, which many instances share; else there is none. */
-static struct err open_cache(struct app *app)
+static struct err app_open_cache(struct app *app)
 {
     if (!app->settings.redis_url[0])
         return OK;
@@ -157,21 +157,21 @@ static struct err open_cache(struct app *app)
 }
 
 /* A server follows what other instances revoke; a command asks. */
-static struct err open_revocations(struct app *app)
+static struct err app_open_revocations(struct app *app)
 {
     struct service *service = &app->service;
-    TRY(open_cache(app));
+    TRY(app_open_cache(app));
     service->revocations = revocations_new(&app->settings, service->store, app->cache, service->keyring);
     return app->serves ? revocations_follow(service->revocations, FOLLOW_BY_THREADS) : OK;
 }
 
 struct err app_look_at_cache(struct app *app)
 {
-    return open_cache(app);
+    return app_open_cache(app);
 }
 
 /* A command that only looks leaves it to the server to make the first key, or to write down what the settings allow. */
-static struct err open_keys(struct app *app)
+static struct err app_open_keys(struct app *app)
 {
     struct service *service = &app->service;
     struct key *keys;
@@ -186,7 +186,7 @@ static struct err open_keys(struct app *app)
 }
 
 /* What is remembered from call to call. */
-static void make_memories(struct app *app)
+static void app_make_memories(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct service *service = &app->service;
@@ -209,12 +209,12 @@ struct err app_open(struct app *app)
     TRY(app_open_signer(app));
     if (is_told && app->serves)
         TRY(rotation_take_over(service->rotation, &app->arena, (int64_t)time(NULL)));
-    TRY(open_keys(app));
+    TRY(app_open_keys(app));
     TRY(commit_open(service->store, &service->commit));
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
-    TRY(open_revocations(app));
-    make_memories(app);
+    TRY(app_open_revocations(app));
+    app_make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;
     return housekeeping_start(app->housekeeping);
@@ -258,7 +258,7 @@ bool app_is_served(const struct settings *settings)
 }
 
 /* Room for the connections that the settings allow. */
-static void set_limits(void)
+static void app_set_limits(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -297,7 +297,7 @@ struct err app_try_tls(const struct app *app, const char **note)
     return now_s < validity.from || now_s >= validity.until ? failed(ERR_UNAVAILABLE, *note) : OK;
 }
 
-static void wait_for_the_end(struct housekeeping *housekeeping, struct server *server, const sigset_t *signals)
+static void app_wait_for_the_end(struct housekeeping *housekeeping, struct server *server, const sigset_t *signals)
 {
     const struct timespec a_while = { .tv_sec = LOOK_INTERVAL_S };
     for (;;) {
@@ -315,14 +315,14 @@ static void wait_for_the_end(struct housekeeping *housekeeping, struct server *s
     }
 }
 
-static void warn_of_clock(struct app *app)
+static void app_warn_of_clock(struct app *app)
 {
     const struct err err = clock_check(&app->arena, &app->settings, app->service.store);
     if (err.code)
         LOG(LOG_WARN, "clock_wrong", LOG_TEXT_("why", err.why));
 }
 
-static struct err serve(struct app *app, const sigset_t *signals, long cores)
+static struct err app_serve_until(struct app *app, const sigset_t *signals, long cores)
 {
     struct server *server = NULL;
     int port = 0;
@@ -335,13 +335,13 @@ static struct err serve(struct app *app, const sigset_t *signals, long cores)
     atomic_store(&app->service.moves_keys, true);
     revocations_open_feed(app->service.revocations);
     TRY(server_open(&app->service, &server, &port));
-    warn_of_clock(app);
+    app_warn_of_clock(app);
     data_dir_give(app->settings.data_dir);
     LOG(LOG_INFO, "serving", LOG_TEXT_("listen", app->settings.listen), LOG_INT("port", port),
         LOG_TEXT_("issuer", app->settings.issuer), LOG_TEXT_("store", app->service.store->ops->name),
         LOG_TEXT_("signer", app->service.signer->ops->name), LOG_TEXT_("cache", app->cache ? "redis" : "memory"),
         LOG_INT("loops", app->settings.loops), LOG_INT("workers", app->settings.workers));
-    wait_for_the_end(app->housekeeping, server, signals);
+    app_wait_for_the_end(app->housekeeping, server, signals);
     server_close(server);
     LOG(LOG_INFO, "stopped", LOG_INT("port", port));
     return OK;
@@ -362,8 +362,8 @@ struct err app_serve(struct app *app)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it: wait_for_the_end() takes them all */
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it: app_wait_for_the_end() takes them all */
     (void)signal(SIGPIPE, SIG_IGN);
-    set_limits();
-    return serve(app, &signals, cores);
+    app_set_limits();
+    return app_serve_until(app, &signals, cores);
 }

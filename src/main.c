@@ -11,7 +11,7 @@
  * opened, which a line for standard error would then go into. Opened the other way round, reading and writing fail as
  * before.
  */
-static bool hold_standard_streams(void)
+static bool main_hold_standard_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
@@ -21,13 +21,13 @@ static bool hold_standard_streams(void)
 
 /* A name server that doesn't answer would be waited for 10 s (resolv.conf(5)), and the look-ups of libpq and of Redis
  * end no sooner than that. Before there is a thread; who sets RES_OPTIONS decides. */
-static void limit_look_ups(void)
+static void main_limit_look_ups(void)
 {
     (void)setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
 }
 
 /* From here on nothing waits for a reader of standard error; what is said at the end is still written. */
-static int serve(struct app *app)
+static int main_serve(struct app *app)
 {
     struct err err = log_writer_start();
     if (!err.code)
@@ -38,7 +38,7 @@ static int serve(struct app *app)
     return code;
 }
 
-static int command_serve(int argc, char **argv)
+static int main_command_serve(int argc, char **argv)
 {
     bool check_only = false;
     const struct option_row rows[] = { { "--check-config", OPTION_SWITCH, &check_only } };
@@ -53,13 +53,13 @@ static int command_serve(int argc, char **argv)
             settings_print_values(&app.settings, stdout);
         app_close(&app);
     } else {
-        code = serve(&app);
+        code = main_serve(&app);
     }
     settings_release(&app.settings);
     return code;
 }
 
-static int command_version(int argc, char **argv)
+static int main_command_version(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
@@ -67,11 +67,11 @@ static int command_version(int argc, char **argv)
     return EXIT_OK;
 }
 
-static int command_help(int argc, char **argv);
+static int main_command_help(int argc, char **argv);
 
 static const struct command commands[] = {
     { "serve",
-      command_serve,
+      main_command_serve,
       "Listens and answers until SIGTERM. --check-config prints the settings and ends.",
       { "[--check-config]" } },
     { "token",
@@ -100,12 +100,15 @@ static const struct command commands[] = {
       command_migrate,
       "Says whether a shared database has what it needs; prints or applies that.",
       { "[--apply | --print] [--down]" } },
-    { "version", command_version, "Prints the version.", { "" } },
-    { "help", command_help, "Prints this text, or a man page, or the settings as Markdown.", { "[man|markdown]" } },
+    { "version", main_command_version, "Prints the version.", { "" } },
+    { "help",
+      main_command_help,
+      "Prints this text, or a man page, or the settings as Markdown.",
+      { "[man|markdown]" } },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-static int command_help(int argc, char **argv)
+static int main_command_help(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "man") == 0)
@@ -117,30 +120,30 @@ static int command_help(int argc, char **argv)
     return EXIT_OK;
 }
 
-static bool asks_for_help(const char *arg)
+static bool main_asks_for_help(const char *arg)
 {
     return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
-static int run(int argc, char **argv)
+static int main_run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "help";
     if (strcmp(name, "--version") == 0)
         name = "version";
     for (int i = 1; i < argc; i++)
-        if (asks_for_help(argv[i]))
-            return command_help(1, argv);
+        if (main_asks_for_help(argv[i]))
+            return main_command_help(1, argv);
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i].name, name) == 0)
             return commands[i].run(argc > 1 ? argc - 1 : argc, argc > 1 ? argv + 1 : argv);
     if (strcmp(name, "--check-config") == 0)
-        return command_serve(argc, argv);
+        return main_command_serve(argc, argv);
     fprintf(stderr, "token-service: there is no command \"%s\" (see token-service --help)\n", name);
     return EXIT_USAGE;
 }
 
 /* What was printed may still lie in a buffer: an output that is not there must not look like a success. */
-static int end(int code)
+static int main_end(int code)
 {
     if (output_is_written() && fclose(stdout) == 0)
         return code;
@@ -151,9 +154,9 @@ static int end(int code)
 
 int main(int argc, char **argv)
 {
-    if (!hold_standard_streams())
+    if (!main_hold_standard_streams())
         return EXIT_FAILED;
-    limit_look_ups();
+    main_limit_look_ups();
     app_prepare();
-    return end(run(argc, argv));
+    return main_end(main_run(argc, argv));
 }

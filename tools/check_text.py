@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Holds every text file of the project to what no compiler checks: functions that C code must not call, the length of
-lines, white space at their ends, and addresses: of machines, and of hosts that the project has no business with.
+"""Holds every text file of the project to what no compiler checks: functions that C code must not call, names that no
+search would find, the length of lines, white space at their ends, and addresses: of machines, and of hosts that the
+project has no business with.
 """
 import os
 import pathlib
@@ -26,6 +27,10 @@ CALL = re.compile(r"(?<![\w.>])(" + "|".join(REASONS) + r")\s*\(")
 
 # Comments, strings and character constants hold no code.
 NO_CODE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
+
+# A static function of src: its name begins with its file's.
+STATIC = re.compile(r"^(?:MUST_USE |noreturn )*static (?:MUST_USE )?(?:inline )?(?:[A-Za-z_]\w*[ *]+)+?(?:\(\*)?"
+                    r"([A-Za-z_]\w*)\((?!\*)", re.MULTILINE)
 
 COLUMNS = 120
 CODE = {".c", ".h", ".py", ".mjs", ".lua", ".build", ".sh"}
@@ -78,6 +83,10 @@ def findings_of(path):
     if path.suffix in (".c", ".h"):
         for offset, function in calls_in(text):
             yield text.count("\n", 0, offset) + 1, f"{function}() {REASONS[function]}"
+    if path.suffix == ".c" and ROOT / "src" in path.parents:
+        for found in STATIC.finditer(text):
+            if not found[1].startswith(path.stem + "_") and found[1] != path.stem:
+                yield text.count("\n", 0, found.start(1)) + 1, f"{found[1]}() lacks the prefix {path.stem}_"
     for number, line in enumerate(text.split("\n"), 1):
         yield from ((number, what) for what in line_findings(path, line))
 

@@ -26,7 +26,7 @@ bool breaker_enter(struct breaker *breaker, int64_t now_ms)
 }
 
 /* Failures of tries that were under way when it opened say nothing new: only a probe's makes the pause longer. */
-static void note_failure(struct breaker *breaker, int64_t now_ms)
+static void breaker_note_failure(struct breaker *breaker, int64_t now_ms)
 {
     if (breaker->pause_ms == 0) {
         if (breaker->failures++ == 0)
@@ -52,7 +52,7 @@ bool breaker_report(struct breaker *breaker, int64_t now_ms, bool answered)
         breaker->pause_ms = 0;
         breaker->is_probing = false;
     } else {
-        note_failure(breaker, now_ms);
+        breaker_note_failure(breaker, now_ms);
     }
     bool is_open = breaker->pause_ms > 0;
     pthread_mutex_unlock(&breaker->lock);

@@ -36,7 +36,7 @@ void budget_free(struct budget *budget)
     free(budget);
 }
 
-static struct waiter *first_in_line(const struct budget *budget)
+static struct waiter *budget_first_in_line(const struct budget *budget)
 {
     for (size_t i = 0; i < BUDGET_PRIORITIES; i++)
         if (budget->first[i])
@@ -44,7 +44,7 @@ static struct waiter *first_in_line(const struct budget *budget)
     return NULL;
 }
 
-static size_t ahead_of(const struct budget *budget, unsigned priority)
+static size_t budget_ahead_of(const struct budget *budget, unsigned priority)
 {
     size_t ahead = 0;
     for (size_t i = 0; i <= priority; i++)
@@ -52,7 +52,7 @@ static size_t ahead_of(const struct budget *budget, unsigned priority)
     return ahead;
 }
 
-static void join(struct budget *budget, unsigned priority, struct waiter *waiter)
+static void budget_join(struct budget *budget, unsigned priority, struct waiter *waiter)
 {
     struct waiter **last = &budget->first[priority];
     while (*last)
@@ -61,28 +61,28 @@ static void join(struct budget *budget, unsigned priority, struct waiter *waiter
     budget->waiting[priority]++;
 }
 
-static void leave(struct budget *budget, unsigned priority, const struct waiter *waiter)
+static void budget_leave(struct budget *budget, unsigned priority, const struct waiter *waiter)
 {
     struct waiter **at = &budget->first[priority];
     while (*at != waiter)
         at = &(*at)->next;
     *at = waiter->next;
     budget->waiting[priority]--;
-    struct waiter *next = first_in_line(budget);
+    struct waiter *next = budget_first_in_line(budget);
     if (next)
         pthread_cond_signal(&next->turn);
 }
 
 /* With the lock. */
-static bool wait_in_line(struct budget *budget, unsigned priority, int64_t deadline_ns)
+static bool budget_wait_in_line(struct budget *budget, unsigned priority, int64_t deadline_ns)
 {
     struct waiter self = { 0 };
     bool taken = false;
     condition_init(&self.turn);
-    join(budget, priority, &self);
+    budget_join(budget, priority, &self);
     for (int64_t now = clock_ns(); now < deadline_ns; now = clock_ns()) {
         int64_t until = deadline_ns;
-        if (first_in_line(budget) == &self) {
+        if (budget_first_in_line(budget) == &self) {
             taken = rate_take(&budget->rate, now);
             if (taken)
                 break;
@@ -91,7 +91,7 @@ static bool wait_in_line(struct budget *budget, unsigned priority, int64_t deadl
         }
         (void)condition_wait_until(&self.turn, &budget->lock, until);
     }
-    leave(budget, priority, &self);
+    budget_leave(budget, priority, &self);
     pthread_cond_destroy(&self.turn);
     return taken;
 }
@@ -100,10 +100,10 @@ struct err budget_take(struct budget *budget, unsigned priority, int64_t deadlin
 {
     pthread_mutex_lock(&budget->lock);
     const int64_t now = clock_ns();
-    const size_t ahead = ahead_of(budget, priority);
+    const size_t ahead = budget_ahead_of(budget, priority);
     bool taken = ahead == 0 && rate_take(&budget->rate, now);
     if (!taken && now + rate_wait_ns(&budget->rate, ahead) <= deadline_ns)
-        taken = wait_in_line(budget, priority, deadline_ns);
+        taken = budget_wait_in_line(budget, priority, deadline_ns);
     pthread_mutex_unlock(&budget->lock);
     return taken ? OK : failed(ERR_UNAVAILABLE, "the quota of AWS KMS is used up; try again later");
 }
@@ -111,7 +111,7 @@ struct err budget_take(struct budget *budget, unsigned priority, int64_t deadlin
 int64_t budget_wait_ns(struct budget *budget, size_t ahead)
 {
     pthread_mutex_lock(&budget->lock);
-    int64_t wait_ns = rate_wait_ns(&budget->rate, ahead_of(budget, BUDGET_PRIORITIES - 1) + ahead);
+    int64_t wait_ns = rate_wait_ns(&budget->rate, budget_ahead_of(budget, BUDGET_PRIORITIES - 1) + ahead);
     pthread_mutex_unlock(&budget->lock);
     return wait_ns;
 }

@@ -93,7 +93,7 @@ struct err credentials_send(const struct credentials_ask *ask, struct arena *are
 
 /* --- a set ------------------------------------------------------------------------------------------------------- */
 
-static bool is_header_text(struct str text)
+static bool credentials_is_header_text(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
         if (text.at[i] <= ' ' || text.at[i] > '~')
@@ -102,15 +102,16 @@ static bool is_header_text(struct str text)
 }
 
 /* Whatever they came from, they become parts of a header. */
-static bool is_usable(const struct credentials_found *found)
+static bool credentials_is_usable(const struct credentials_found *found)
 {
-    return found->access_key.len > 0 && found->access_key.len <= 128 && is_header_text(found->access_key) &&
+    return found->access_key.len > 0 && found->access_key.len <= 128 && credentials_is_header_text(found->access_key) &&
            !str_has(found->access_key, '/') && found->secret_key.len > 0 && found->secret_key.len <= 256 &&
-           is_header_text(found->secret_key) && found->token.len <= SECRETS_MAX - 1024 && is_header_text(found->token);
+           credentials_is_header_text(found->secret_key) && found->token.len <= SECRETS_MAX - 1024 &&
+           credentials_is_header_text(found->token);
 }
 
 /* Copies into *room, with a NUL, and moves it on. */
-static struct str keep(char **room, struct str text)
+static struct str credentials_keep(char **room, struct str text)
 {
     struct str kept = { *room, text.len };
     if (text.len > 0)
@@ -120,9 +121,9 @@ static struct str keep(char **room, struct str text)
     return kept;
 }
 
-static struct err hold(const struct credentials_found *found, struct held **out)
+static struct err credentials_hold(const struct credentials_found *found, struct held **out)
 {
-    if (!is_usable(found))
+    if (!credentials_is_usable(found))
         return failed(ERR_UNAVAILABLE, "the AWS credentials that were found are malformed");
     struct held *held = mem_alloc(sizeof *held);
     *held = (struct held){ .references = 1 };
@@ -133,9 +134,9 @@ static struct err hold(const struct credentials_found *found, struct held **out)
         return err;
     }
     char *room = held->memory.at;
-    held->view.access_key = keep(&room, found->access_key);
-    held->view.secret_key = keep(&room, found->secret_key);
-    held->view.token = keep(&room, found->token);
+    held->view.access_key = credentials_keep(&room, found->access_key);
+    held->view.secret_key = credentials_keep(&room, found->secret_key);
+    held->view.token = credentials_keep(&room, found->token);
     held->view.expires_s = found->expires_s;
     held->outlives_expiry = found->outlives_expiry;
     *out = held;
@@ -143,7 +144,7 @@ static struct err hold(const struct credentials_found *found, struct held **out)
 }
 
 /* With the lock, or when nobody else is left. */
-static void let_go(struct held *held)
+static void credentials_release_held(struct held *held)
 {
     if (!held || --held->references > 0)
         return;
@@ -151,40 +152,40 @@ static void let_go(struct held *held)
     free(held);
 }
 
-static struct err report(const char *source, struct err err)
+static struct err credentials_report(const char *source, struct err err)
 {
     LOG(LOG_ERROR, "credentials_failed", LOG_TEXT_("source", source), LOG_TEXT_("detail", err.why));
     return failed(ERR_UNAVAILABLE, err.why);
 }
 
-static struct err search(const struct credentials_ask *ask, struct arena *arena, struct held **out)
+static struct err credentials_search(const struct credentials_ask *ask, struct arena *arena, struct held **out)
 {
     struct err err = credentials_check_profile(arena);
     if (err.code)
-        return report("profile", err);
+        return credentials_report("profile", err);
     for (size_t i = 0; i < sizeof chain / sizeof *chain; i++) {
         struct credentials_found found = { 0 };
         err = chain[i]->read(ask, arena, &found);
         if (err.code == ERR_NOT_FOUND)
             continue;
         if (!err.code)
-            err = hold(&found, out);
+            err = credentials_hold(&found, out);
         if (err.code)
-            return report(chain[i]->name, err);
+            return credentials_report(chain[i]->name, err);
         LOG(LOG_INFO, "credentials_loaded", LOG_TEXT_("source", chain[i]->name), LOG_INT("expires", found.expires_s));
         return OK;
     }
-    return report("none", failed(ERR_UNAVAILABLE,
-                                 "there are no AWS credentials: not in the environment, a web identity, a profile, a "
-                                 "container's address or an instance's metadata"));
+    return credentials_report("none", failed(ERR_UNAVAILABLE, "there are no AWS credentials: not in the environment, a "
+                                                              "web identity, a profile, a "
+                                                              "container's address or an instance's metadata"));
 }
 
 /* Without the lock: it may wait. */
-static struct err refresh(const struct credentials *credentials, struct held **out)
+static struct err credentials_refresh(const struct credentials *credentials, struct held **out)
 {
     const struct credentials_ask ask = { credentials->net, credentials->settings, clock_ms() + REFRESH_MS };
     struct arena arena = { 0 };
-    struct err err = search(&ask, &arena, out);
+    struct err err = credentials_search(&ask, &arena, out);
     arena_wipe(&arena, NULL, 0);
     arena_release(&arena);
     return err;
@@ -205,39 +206,39 @@ void credentials_free(struct credentials *credentials)
 {
     if (!credentials)
         return;
-    let_go(credentials->current);
+    credentials_release_held(credentials->current);
     pthread_cond_destroy(&credentials->refreshed);
     pthread_mutex_destroy(&credentials->lock);
     free(credentials);
 }
 
-static bool lasts_until(const struct held *held, int64_t at_s)
+static bool credentials_lasts_until(const struct held *held, int64_t at_s)
 {
     return held && (held->view.expires_s == 0 || at_s < held->view.expires_s);
 }
 
 /* A time that lies further ahead than it did when it was planned: the clock was set back, and says nothing of it. */
-static bool waits(const struct credentials *credentials, int64_t now_s)
+static bool credentials_waits(const struct credentials *credentials, int64_t now_s)
 {
     return now_s < credentials->not_before_s && credentials->not_before_s - now_s <= credentials->wait_s;
 }
 
-static bool may_be_used(const struct held *held, int64_t now_s)
+static bool credentials_may_be_used(const struct held *held, int64_t now_s)
 {
-    return held && (held->outlives_expiry || lasts_until(held, now_s));
+    return held && (held->outlives_expiry || credentials_lasts_until(held, now_s));
 }
 
 /* With the lock, after a refresh that gave `fresh` or NULL. When the next one is due, if the set in use does not say so
  * by its life: or every call would ask again. */
-static void plan_next(struct credentials *credentials, const struct held *fresh, int64_t now_s)
+static void credentials_plan_next(struct credentials *credentials, const struct held *fresh, int64_t now_s)
 {
     uint64_t random;
     credentials->is_extended = fresh && !credentials->is_refused && fresh->outlives_expiry &&
-                               !lasts_until(fresh, now_s);
+                               !credentials_lasts_until(fresh, now_s);
     random_bytes(&random, sizeof random);
     if (credentials->is_extended)
         credentials->not_before_s = now_s + CREDENTIALS_EXTENDED_S + (int64_t)(random % CREDENTIALS_EXTENDED_S);
-    else if (!fresh || credentials->is_refused || !lasts_until(fresh, now_s + CREDENTIALS_EARLY_S))
+    else if (!fresh || credentials->is_refused || !credentials_lasts_until(fresh, now_s + CREDENTIALS_EARLY_S))
         credentials->not_before_s = now_s + CREDENTIALS_AGAIN_S;
     const int64_t end_s = fresh ? fresh->view.expires_s : 0;
     if (!credentials->is_refused && end_s > now_s && end_s < credentials->not_before_s)
@@ -246,19 +247,19 @@ static void plan_next(struct credentials *credentials, const struct held *fresh,
 }
 
 /* With the lock, which is given up while the sources are asked. */
-static void refresh_current(struct credentials *credentials, int64_t now_s)
+static void credentials_refresh_current(struct credentials *credentials, int64_t now_s)
 {
     struct held *fresh = NULL;
     credentials->is_refreshing = true;
     pthread_mutex_unlock(&credentials->lock);
-    struct err err = refresh(credentials, &fresh);
+    struct err err = credentials_refresh(credentials, &fresh);
     pthread_mutex_lock(&credentials->lock);
     credentials->is_refreshing = false;
     credentials->last = err;
-    plan_next(credentials, fresh, now_s);
+    credentials_plan_next(credentials, fresh, now_s);
     if (!err.code) {
         fresh->view.serial = ++credentials->serials;
-        let_go(credentials->current);
+        credentials_release_held(credentials->current);
         credentials->current = fresh;
         credentials->is_refused = false;
     }
@@ -266,26 +267,27 @@ static void refresh_current(struct credentials *credentials, int64_t now_s)
 }
 
 /* With the lock. Good ones are used; old ones too, while somebody fetches others or that has failed just now. */
-static bool has_usable(const struct credentials *credentials, int64_t now_s)
+static bool credentials_has_usable(const struct credentials *credentials, int64_t now_s)
 {
-    if (lasts_until(credentials->current, now_s + CREDENTIALS_EARLY_S) && !credentials->is_refused)
+    if (credentials_lasts_until(credentials->current, now_s + CREDENTIALS_EARLY_S) && !credentials->is_refused)
         return true;
-    return may_be_used(credentials->current, now_s) && (credentials->is_refreshing || waits(credentials, now_s));
+    return credentials_may_be_used(credentials->current, now_s) &&
+           (credentials->is_refreshing || credentials_waits(credentials, now_s));
 }
 
 struct err credentials_get(struct credentials *credentials, int64_t now_s, const struct aws_credentials **out)
 {
     struct err err = OK;
     pthread_mutex_lock(&credentials->lock);
-    while (!has_usable(credentials, now_s)) {
+    while (!credentials_has_usable(credentials, now_s)) {
         if (credentials->is_refreshing) {
             pthread_cond_wait(&credentials->refreshed, &credentials->lock);
-        } else if (credentials->last.code && waits(credentials, now_s)) {
+        } else if (credentials->last.code && credentials_waits(credentials, now_s)) {
             err = credentials->last;
             break;
         } else {
-            refresh_current(credentials, now_s);
-            if (!credentials->last.code && !may_be_used(credentials->current, now_s)) {
+            credentials_refresh_current(credentials, now_s);
+            if (!credentials->last.code && !credentials_may_be_used(credentials->current, now_s)) {
                 err = failed(ERR_UNAVAILABLE, "the AWS credentials that were found have expired");
                 credentials->last = err;
                 break;
@@ -304,7 +306,7 @@ void credentials_put(struct credentials *credentials, const struct aws_credentia
 {
     struct held *held = (struct held *)(uintptr_t)view; /* its first member, which callers may only read */
     pthread_mutex_lock(&credentials->lock);
-    let_go(held);
+    credentials_release_held(held);
     pthread_mutex_unlock(&credentials->lock);
 }
 

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/rfc3339.h"
 
-static struct str text_of(const struct json *json, struct str name)
+static struct str credentials_answer_text_of(const struct json *json, struct str name)
 {
     const struct json *member = json_member(json, name);
     return member && member->kind == JSON_STRING ? member->text : (struct str){ 0, 0 };
@@ -15,10 +15,10 @@ struct err credentials_read_json(struct arena *arena, struct str text, struct cr
     struct credentials_found found = { 0 };
     if (json_parse(arena, text, &json).code)
         return failed(ERR_UNAVAILABLE, "the answer that should hold AWS credentials is no JSON");
-    found.access_key = text_of(json, STR("AccessKeyId"));
-    found.secret_key = text_of(json, STR("SecretAccessKey"));
-    found.token = text_of(json, STR("Token"));
-    struct str expires = text_of(json, STR("Expiration"));
+    found.access_key = credentials_answer_text_of(json, STR("AccessKeyId"));
+    found.secret_key = credentials_answer_text_of(json, STR("SecretAccessKey"));
+    found.token = credentials_answer_text_of(json, STR("Token"));
+    struct str expires = credentials_answer_text_of(json, STR("Expiration"));
     if (found.access_key.len == 0 || found.secret_key.len == 0 || found.token.len == 0 ||
         !rfc3339_read(expires, &found.expires_s))
         return failed(ERR_UNAVAILABLE, "the answer that should hold AWS credentials holds none");

@@ -5,7 +5,7 @@
 #include <arpa/inet.h>
 
 /* 127.0.0.0/8 as four numbers; a name that begins so is none. */
-static bool is_loopback(struct str host)
+static bool credentials_container_is_loopback(struct str host)
 {
     char text[INET_ADDRSTRLEN];
     struct in_addr address;
@@ -34,11 +34,11 @@ bool credentials_may_ask(struct str url)
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
         if (str_eq(host, str_of(hosts[i])))
             return true;
-    return is_loopback(host);
+    return credentials_container_is_loopback(host);
 }
 
 /* NULL in *out when neither variable is set. A token file is read anew each time: EKS replaces it. */
-static struct err read_authorization(struct arena *arena, const char **out)
+static struct err credentials_container_read_authorization(struct arena *arena, const char **out)
 {
     const char *path = credentials_variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
     struct str token = str_of(credentials_variable("AWS_CONTAINER_AUTHORIZATION_TOKEN"));
@@ -50,7 +50,8 @@ static struct err read_authorization(struct arena *arena, const char **out)
     return OK;
 }
 
-static struct err read_container(const struct credentials_ask *ask, struct arena *arena, struct credentials_found *out)
+static struct err credentials_container_read_container(const struct credentials_ask *ask, struct arena *arena,
+                                                       struct credentials_found *out)
 {
     const char *relative = credentials_variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     const char *url = credentials_variable("AWS_CONTAINER_CREDENTIALS_FULL_URI"), *token = NULL;
@@ -62,7 +63,7 @@ static struct err read_container(const struct credentials_ask *ask, struct arena
     if (!credentials_may_ask(str_of(url)))
         return failed(ERR_INVALID_REQUEST, "AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor an address of the "
                                            "container's own machine");
-    TRY(read_authorization(arena, &token));
+    TRY(credentials_container_read_authorization(arena, &token));
     const struct net_header header = { "Authorization", token };
     struct net_request request = { .method = "GET",
                                    .url = url,
@@ -80,4 +81,4 @@ static struct err read_container(const struct credentials_ask *ask, struct arena
     return failed(ERR_UNAVAILABLE, "the container's address for AWS credentials refused to give any");
 }
 
-const struct credentials_source credentials_container = { "container", read_container };
+const struct credentials_source credentials_container = { "container", credentials_container_read_container };

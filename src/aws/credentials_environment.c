@@ -12,8 +12,8 @@ const char *credentials_variable(const char *name)
     return value && value[0] ? value : NULL;
 }
 
-static struct err read_environment(const struct credentials_ask *ask, struct arena *arena,
-                                   struct credentials_found *out)
+static struct err credentials_environment_read_environment(const struct credentials_ask *ask, struct arena *arena,
+                                                           struct credentials_found *out)
 {
     const char *access_key = credentials_variable("AWS_ACCESS_KEY_ID");
     const char *secret_key = credentials_variable("AWS_SECRET_ACCESS_KEY");
@@ -33,4 +33,4 @@ static struct err read_environment(const struct credentials_ask *ask, struct are
     return OK;
 }
 
-const struct credentials_source credentials_environment = { "environment", read_environment };
+const struct credentials_source credentials_environment = { "environment", credentials_environment_read_environment };

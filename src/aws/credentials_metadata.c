@@ -6,7 +6,7 @@
 #define TOKEN_PATH "/latest/api/token"
 #define ROLE_PATH "/latest/meta-data/iam/security-credentials/"
 
-static const char *base_url(void)
+static const char *credentials_metadata_base_url(void)
 {
     const char *url = credentials_variable("AWS_EC2_METADATA_SERVICE_ENDPOINT");
     const char *mode = credentials_variable("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
@@ -15,10 +15,11 @@ static const char *base_url(void)
     return mode && str_eq_nocase(str_of(mode), STR("IPv6")) ? "http://[fd00:ec2::254]" : "http://169.254.169.254";
 }
 
-static struct err ask_for(const struct credentials_ask *ask, struct arena *arena, const char *method, const char *path,
-                          struct net_header header, struct net_answer *out)
+static struct err credentials_metadata_ask_for(const struct credentials_ask *ask, struct arena *arena,
+                                               const char *method, const char *path, struct net_header header,
+                                               struct net_answer *out)
 {
-    struct str base = str_of(base_url());
+    struct str base = str_of(credentials_metadata_base_url());
     while (base.len > 0 && base.at[base.len - 1] == '/')
         base.len--;
     struct net_request request = { .method = method,
@@ -30,7 +31,7 @@ static struct err ask_for(const struct credentials_ask *ask, struct arena *arena
 }
 
 /* It becomes part of a path: the characters of an IAM role's name, and no others. */
-static bool is_role(struct str name)
+static bool credentials_metadata_is_role(struct str name)
 {
     for (size_t i = 0; i < name.len; i++) {
         char c = name.at[i];
@@ -42,7 +43,7 @@ static bool is_role(struct str name)
 }
 
 /* A name's text up to the end of its line. */
-static struct str first_line(struct arena *arena, struct str text)
+static struct str credentials_metadata_first_line(struct arena *arena, struct str text)
 {
     size_t len = 0;
     while (len < text.len && text.at[len] > ' ')
@@ -50,23 +51,26 @@ static struct str first_line(struct arena *arena, struct str text)
     return arena_copy(arena, (struct str){ text.at, len });
 }
 
-static struct err read_metadata(const struct credentials_ask *ask, struct arena *arena, struct credentials_found *out)
+static struct err credentials_metadata_read_metadata(const struct credentials_ask *ask, struct arena *arena,
+                                                     struct credentials_found *out)
 {
     const char *disabled = credentials_variable("AWS_EC2_METADATA_DISABLED");
     struct net_answer answer = { 0 };
     if (disabled && str_eq_nocase(str_of(disabled), STR("true")))
         return failed(ERR_NOT_FOUND, "AWS_EC2_METADATA_DISABLED");
     struct net_header ttl = { "X-aws-ec2-metadata-token-ttl-seconds", "21600" };
-    if (ask_for(ask, arena, "PUT", TOKEN_PATH, ttl, &answer).code || answer.status != 200 || answer.body.len == 0)
+    if (credentials_metadata_ask_for(ask, arena, "PUT", TOKEN_PATH, ttl, &answer).code || answer.status != 200 ||
+        answer.body.len == 0)
         return failed(ERR_NOT_FOUND, "no instance metadata here");
-    struct net_header token = { "X-aws-ec2-metadata-token", first_line(arena, answer.body).at };
-    TRY(ask_for(ask, arena, "GET", ROLE_PATH, token, &answer));
-    struct str role = first_line(arena, answer.body);
+    struct net_header token = { "X-aws-ec2-metadata-token", credentials_metadata_first_line(arena, answer.body).at };
+    TRY(credentials_metadata_ask_for(ask, arena, "GET", ROLE_PATH, token, &answer));
+    struct str role = credentials_metadata_first_line(arena, answer.body);
     if (answer.status == 404)
         return failed(ERR_NOT_FOUND, "the instance has no role");
-    if (answer.status != 200 || !is_role(role))
+    if (answer.status != 200 || !credentials_metadata_is_role(role))
         return failed(ERR_UNAVAILABLE, "the instance metadata name no role");
-    TRY(ask_for(ask, arena, "GET", arena_printf(arena, ROLE_PATH "%s", role.at).at, token, &answer));
+    TRY(credentials_metadata_ask_for(ask, arena, "GET", arena_printf(arena, ROLE_PATH "%s", role.at).at, token,
+                                     &answer));
     if (answer.status == 200) {
         TRY(credentials_read_json(arena, answer.body, out));
         out->outlives_expiry = true;
@@ -76,4 +80,4 @@ static struct err read_metadata(const struct credentials_ask *ask, struct arena 
     return failed(ERR_UNAVAILABLE, "the instance metadata gave no credentials of the instance's role");
 }
 
-const struct credentials_source credentials_metadata = { "instance_metadata", read_metadata };
+const struct credentials_source credentials_metadata = { "instance_metadata", credentials_metadata_read_metadata };

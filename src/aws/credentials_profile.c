@@ -14,7 +14,8 @@ struct profile {
 };
 
 /* The file that a variable names, or the one in the home folder; empty when there is none. */
-static struct err read_profiles(struct arena *arena, const char *variable, const char *in_home, struct str *out)
+static struct err credentials_profile_read_profiles(struct arena *arena, const char *variable, const char *in_home,
+                                                    struct str *out)
 {
     const char *path = credentials_variable(variable), *home = getenv("HOME");
     if (!path && !home)
@@ -23,55 +24,56 @@ static struct err read_profiles(struct arena *arena, const char *variable, const
     return err.code == ERR_NOT_FOUND ? OK : err;
 }
 
-static const char *chosen_name(void)
+static const char *credentials_profile_chosen_name(void)
 {
     const char *name = credentials_variable("AWS_PROFILE");
     return name ? name : credentials_variable("AWS_DEFAULT_PROFILE");
 }
 
-static struct err open_profile(struct arena *arena, struct profile *out)
+static struct err credentials_profile_open_profile(struct arena *arena, struct profile *out)
 {
-    const char *name = chosen_name();
+    const char *name = credentials_profile_chosen_name();
     *out = (struct profile){ .name = str_of(name ? name : "default"), .kind = STR("profile") };
-    if (read_profiles(arena, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", &out->keys).code ||
-        read_profiles(arena, "AWS_CONFIG_FILE", ".aws/config", &out->config).code)
+    if (credentials_profile_read_profiles(arena, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", &out->keys).code ||
+        credentials_profile_read_profiles(arena, "AWS_CONFIG_FILE", ".aws/config", &out->config).code)
         return failed(ERR_INVALID_REQUEST, "an AWS profile file can't be read, or is too long");
     if (str_eq(out->name, STR("default")) && !ini_has_section(out->config, out->kind, out->name))
         out->kind = (struct str){ 0, 0 };
     return OK;
 }
 
-static struct str in_keys(const struct profile *profile, struct str name)
+static struct str credentials_profile_in_keys(const struct profile *profile, struct str name)
 {
     struct str value = { 0, 0 };
     return ini_find(profile->keys, (struct str){ 0, 0 }, profile->name, name, &value) ? value : (struct str){ 0, 0 };
 }
 
-static struct str in_config(const struct profile *profile, struct str name)
+static struct str credentials_profile_in_config(const struct profile *profile, struct str name)
 {
     struct str value = { 0, 0 };
     return ini_find(profile->config, profile->kind, profile->name, name, &value) ? value : (struct str){ 0, 0 };
 }
 
 /* Of both files together, the credentials' first: as AWS's tools read what is no key. */
-static struct str value_of(const struct profile *profile, struct str name)
+static struct str credentials_profile_value_of(const struct profile *profile, struct str name)
 {
-    const struct str value = in_keys(profile, name);
-    return value.len > 0 ? value : in_config(profile, name);
+    const struct str value = credentials_profile_in_keys(profile, name);
+    return value.len > 0 ? value : credentials_profile_in_config(profile, name);
 }
 
 struct str credentials_profile_value(struct arena *arena, struct str name)
 {
     struct profile profile;
-    return open_profile(arena, &profile).code ? (struct str){ 0, 0 } : value_of(&profile, name);
+    return credentials_profile_open_profile(arena, &profile).code ? (struct str){ 0, 0 }
+                                                                  : credentials_profile_value_of(&profile, name);
 }
 
 struct err credentials_check_profile(struct arena *arena)
 {
     struct profile profile;
-    if (!chosen_name())
+    if (!credentials_profile_chosen_name())
         return OK;
-    TRY(open_profile(arena, &profile));
+    TRY(credentials_profile_open_profile(arena, &profile));
     if (ini_has_section(profile.keys, (struct str){ 0, 0 }, profile.name) ||
         ini_has_section(profile.config, profile.kind, profile.name))
         return OK;
@@ -83,7 +85,8 @@ struct err credentials_check_profile(struct arena *arena)
 typedef struct str (*file_part)(const struct profile *, struct str name);
 
 /* ERR_NOT_FOUND when that file has none. */
-static struct err read_keys(const struct profile *profile, file_part of, struct credentials_found *out)
+static struct err credentials_profile_read_keys(const struct profile *profile, file_part of,
+                                                struct credentials_found *out)
 {
     *out = (struct credentials_found){ .access_key = of(profile, STR("aws_access_key_id")),
                                        .secret_key = of(profile, STR("aws_secret_access_key")),
@@ -95,12 +98,12 @@ static struct err read_keys(const struct profile *profile, file_part of, struct 
                : failed(ERR_INVALID_REQUEST, "the AWS profile has an aws_access_key_id, but no aws_secret_access_key");
 }
 
-static struct err read_role(const struct credentials_ask *ask, struct arena *arena, const struct profile *profile,
-                            struct credentials_found *out)
+static struct err credentials_profile_read_role(const struct credentials_ask *ask, struct arena *arena,
+                                                const struct profile *profile, struct credentials_found *out)
 {
-    const struct str role = value_of(profile, STR("role_arn")),
-                     file = value_of(profile, STR("web_identity_token_file"));
-    const struct str session = value_of(profile, STR("role_session_name"));
+    const struct str role = credentials_profile_value_of(profile, STR("role_arn")),
+                     file = credentials_profile_value_of(profile, STR("web_identity_token_file"));
+    const struct str session = credentials_profile_value_of(profile, STR("role_session_name"));
     if (role.len == 0)
         return file.len == 0
                    ? failed(ERR_NOT_FOUND, "the profile has no role")
@@ -113,30 +116,32 @@ static struct err read_role(const struct credentials_ask *ask, struct arena *are
 }
 
 /* What this service does not do is refused where AWS's tools would do it. */
-static struct err refuse_one_of(const struct profile *profile, const struct str *names, size_t count)
+static struct err credentials_profile_refuse_one_of(const struct profile *profile, const struct str *names,
+                                                    size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (value_of(profile, names[i]).len > 0)
+        if (credentials_profile_value_of(profile, names[i]).len > 0)
             return failed(ERR_INVALID_REQUEST, "the AWS profile takes its keys from SSO, a login or another program, "
                                                "which is not supported: give it the keys themselves");
     return OK;
 }
 
-static struct err read_profile(const struct credentials_ask *ask, struct arena *arena, struct credentials_found *out)
+static struct err credentials_profile_read_profile(const struct credentials_ask *ask, struct arena *arena,
+                                                   struct credentials_found *out)
 {
     const struct str sso[] = { STR("sso_session"), STR("sso_account_id") };
     const struct str programs[] = { STR("login_session"), STR("credential_process") };
     struct profile profile;
-    TRY(open_profile(arena, &profile));
-    struct err err = read_role(ask, arena, &profile, out);
+    TRY(credentials_profile_open_profile(arena, &profile));
+    struct err err = credentials_profile_read_role(ask, arena, &profile, out);
     if (err.code != ERR_NOT_FOUND)
         return err;
-    TRY(refuse_one_of(&profile, sso, sizeof sso / sizeof *sso));
-    err = read_keys(&profile, in_keys, out);
+    TRY(credentials_profile_refuse_one_of(&profile, sso, sizeof sso / sizeof *sso));
+    err = credentials_profile_read_keys(&profile, credentials_profile_in_keys, out);
     if (err.code != ERR_NOT_FOUND)
         return err;
-    TRY(refuse_one_of(&profile, programs, sizeof programs / sizeof *programs));
-    return read_keys(&profile, in_config, out);
+    TRY(credentials_profile_refuse_one_of(&profile, programs, sizeof programs / sizeof *programs));
+    return credentials_profile_read_keys(&profile, credentials_profile_in_config, out);
 }
 
-const struct credentials_source credentials_profile = { "profile", read_profile };
+const struct credentials_source credentials_profile = { "profile", credentials_profile_read_profile };

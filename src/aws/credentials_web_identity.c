@@ -7,7 +7,7 @@
 #include "base/hex.h"
 #include "observe/log.h"
 
-static void add_parameter(struct buf *body, const char *name, struct str value)
+static void credentials_web_identity_add_parameter(struct buf *body, const char *name, struct str value)
 {
     buf_add_char(body, '&');
     buf_add(body, str_of(name));
@@ -38,9 +38,10 @@ struct err credentials_assume_role(const struct credentials_ask *ask, struct are
     TRY(region_of_sts(ask->settings, arena, &region));
     buf_init(&body, arena, 4096, 4 * CREDENTIALS_FILE_MAX);
     buf_add(&body, STR("Action=AssumeRoleWithWebIdentity&Version=2011-06-15"));
-    add_parameter(&body, "RoleArn", role_arn);
-    add_parameter(&body, "RoleSessionName", str_of(session_name ? session_name : "token-service"));
-    add_parameter(&body, "WebIdentityToken", token);
+    credentials_web_identity_add_parameter(&body, "RoleArn", role_arn);
+    credentials_web_identity_add_parameter(&body, "RoleSessionName",
+                                           str_of(session_name ? session_name : "token-service"));
+    credentials_web_identity_add_parameter(&body, "WebIdentityToken", token);
     const struct net_header header = { "Content-Type", "application/x-www-form-urlencoded" };
     struct net_request request = { .method = "POST",
                                    .url = endpoint_url(ask->settings, arena, "sts", region).at,
@@ -60,8 +61,8 @@ struct err credentials_assume_role(const struct credentials_ask *ask, struct are
     return failed(ERR_UNAVAILABLE, "AWS STS refused the web identity token");
 }
 
-static struct err read_web_identity(const struct credentials_ask *ask, struct arena *arena,
-                                    struct credentials_found *out)
+static struct err credentials_web_identity_read_web_identity(const struct credentials_ask *ask, struct arena *arena,
+                                                             struct credentials_found *out)
 {
     const char *token_file = credentials_variable("AWS_WEB_IDENTITY_TOKEN_FILE");
     const char *role_arn = credentials_variable("AWS_ROLE_ARN");
@@ -73,4 +74,5 @@ static struct err read_web_identity(const struct credentials_ask *ask, struct ar
                                    credentials_variable("AWS_ROLE_SESSION_NAME"), out);
 }
 
-const struct credentials_source credentials_web_identity = { "web_identity", read_web_identity };
+const struct credentials_source credentials_web_identity = { "web_identity",
+                                                             credentials_web_identity_read_web_identity };

@@ -10,7 +10,7 @@ static const unsigned char order[WIDTH] = {
 };
 
 /* Takes tag, length and content from the front of *rest. */
-static bool take(struct str *rest, char tag, struct str *content)
+static bool ecdsa_take(struct str *rest, char tag, struct str *content)
 {
     if (rest->len < 2 || rest->at[0] != tag || (unsigned char)rest->at[1] > rest->len - 2 || rest->at[1] < 0)
         return false;
@@ -20,10 +20,10 @@ static bool take(struct str *rest, char tag, struct str *content)
 }
 
 /* An INTEGER in its shortest form, from 1 to n - 1, right-aligned. */
-static bool take_number(struct str *rest, unsigned char out[WIDTH])
+static bool ecdsa_take_number(struct str *rest, unsigned char out[WIDTH])
 {
     struct str number;
-    if (!take(rest, 0x02, &number) || number.len == 0 || number.at[0] < 0) /* the top bit is the sign */
+    if (!ecdsa_take(rest, 0x02, &number) || number.len == 0 || number.at[0] < 0) /* the top bit is the sign */
         return false;
     if (number.at[0] == 0 && (number.len == 1 || number.at[1] >= 0)) /* zero, or a zero byte too many */
         return false;
@@ -40,8 +40,8 @@ bool ecdsa_p256_raw(struct str der, char out[ECDSA_P256_RAW_LEN])
 {
     unsigned char raw[ECDSA_P256_RAW_LEN];
     struct str numbers;
-    if (!take(&der, 0x30, &numbers) || der.len > 0 || !take_number(&numbers, raw) ||
-        !take_number(&numbers, raw + WIDTH) || numbers.len > 0)
+    if (!ecdsa_take(&der, 0x30, &numbers) || der.len > 0 || !ecdsa_take_number(&numbers, raw) ||
+        !ecdsa_take_number(&numbers, raw + WIDTH) || numbers.len > 0)
         return false;
     memcpy(out, raw, sizeof raw);
     return true;

@@ -2,7 +2,7 @@
 #include "aws/endpoint.h"
 #include <stdlib.h>
 
-static struct str of_its_own(const struct settings *settings, const char *service)
+static struct str endpoint_of_its_own(const struct settings *settings, const char *service)
 {
     if (strcmp(service, "kms") == 0)
         return str_of(settings->aws_endpoint_url_kms);
@@ -11,7 +11,7 @@ static struct str of_its_own(const struct settings *settings, const char *servic
 
 struct str endpoint_url(const struct settings *settings, struct arena *arena, const char *service, struct str region)
 {
-    struct str url = of_its_own(settings, service);
+    struct str url = endpoint_of_its_own(settings, service);
     if (url.len == 0)
         url = str_of(settings->aws_endpoint_url);
     while (url.len > 0 && url.at[url.len - 1] == '/')
@@ -25,12 +25,12 @@ struct str endpoint_url(const struct settings *settings, struct arena *arena, co
 
 const char *endpoint_setting(const struct settings *settings, const char *service)
 {
-    if (of_its_own(settings, service).len > 0)
+    if (endpoint_of_its_own(settings, service).len > 0)
         return strcmp(service, "kms") == 0 ? "AWS_ENDPOINT_URL_KMS" : "AWS_ENDPOINT_URL_STS";
     return settings->aws_endpoint_url[0] ? "AWS_ENDPOINT_URL" : "AWS_REGION";
 }
 
-static struct str after_scheme(struct str url)
+static struct str endpoint_after_scheme(struct str url)
 {
     const char *at = memmem(url.at, url.len, "://", 3);
     return at ? (struct str){ at + 3, url.len - (size_t)(at + 3 - url.at) } : url;
@@ -38,13 +38,13 @@ static struct str after_scheme(struct str url)
 
 struct str endpoint_host(struct str url)
 {
-    struct str rest = after_scheme(url), host;
+    struct str rest = endpoint_after_scheme(url), host;
     return str_cut(&rest, '/', &host) ? host : rest;
 }
 
 struct str endpoint_path(struct str url)
 {
-    struct str rest = after_scheme(url);
+    struct str rest = endpoint_after_scheme(url);
     const char *slash = rest.len > 0 ? memchr(rest.at, '/', rest.len) : NULL;
     return slash ? (struct str){ slash, rest.len - (size_t)(slash - rest.at) } : STR("/");
 }

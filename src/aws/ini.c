@@ -1,13 +1,13 @@
 /* aws/ini.c: AWS's profile files, line by line. */
 #include "aws/ini.h"
 
-static bool is_blank(char c)
+static bool ini_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
 
 /* The next line without its end; false when there is none. */
-static bool next_line(struct str *rest, struct str *line)
+static bool ini_next_line(struct str *rest, struct str *line)
 {
     if (!str_next_item(rest, '\n', line))
         return false;
@@ -17,7 +17,7 @@ static bool next_line(struct str *rest, struct str *line)
 }
 
 /* What stands between the brackets, or nothing. */
-static bool is_section(struct str line, struct str *name)
+static bool ini_is_section(struct str line, struct str *name)
 {
     struct str rest = line;
     if (line.len < 2 || line.at[0] != '[' || !str_cut(&rest, ']', name))
@@ -26,19 +26,19 @@ static bool is_section(struct str line, struct str *name)
     return true;
 }
 
-static bool is_named(struct str name, struct str kind, struct str section)
+static bool ini_is_named(struct str name, struct str kind, struct str section)
 {
     if (kind.len == 0)
         return str_eq(name, section);
-    if (!str_has_prefix(name, kind) || name.len == kind.len || !is_blank(name.at[kind.len]))
+    if (!str_has_prefix(name, kind) || name.len == kind.len || !ini_is_blank(name.at[kind.len]))
         return false;
     return str_eq(str_trim((struct str){ name.at + kind.len, name.len - kind.len }), section);
 }
 
-static struct str without_comment(struct str value)
+static struct str ini_without_comment(struct str value)
 {
     for (size_t i = 1; i < value.len; i++)
-        if ((value.at[i] == '#' || value.at[i] == ';') && is_blank(value.at[i - 1]))
+        if ((value.at[i] == '#' || value.at[i] == ';') && ini_is_blank(value.at[i - 1]))
             return str_trim((struct str){ value.at, i });
     return str_trim(value);
 }
@@ -47,15 +47,15 @@ bool ini_find(struct str text, struct str kind, struct str section, struct str n
 {
     bool found = false, inside = false;
     struct str line, head, key;
-    while (next_line(&text, &line)) {
-        if (is_section(line, &head)) {
-            inside = is_named(head, kind, section);
+    while (ini_next_line(&text, &line)) {
+        if (ini_is_section(line, &head)) {
+            inside = ini_is_named(head, kind, section);
             continue;
         }
-        if (!inside || line.len == 0 || is_blank(line.at[0]) || line.at[0] == '#' || line.at[0] == ';' ||
+        if (!inside || line.len == 0 || ini_is_blank(line.at[0]) || line.at[0] == '#' || line.at[0] == ';' ||
             !str_cut(&line, '=', &key) || !str_eq_nocase(str_trim(key), name))
             continue;
-        *out = without_comment(line);
+        *out = ini_without_comment(line);
         found = true;
     }
     return found;
@@ -64,8 +64,8 @@ bool ini_find(struct str text, struct str kind, struct str section, struct str n
 bool ini_has_section(struct str text, struct str kind, struct str section)
 {
     struct str line, head;
-    while (next_line(&text, &line))
-        if (is_section(line, &head) && is_named(head, kind, section))
+    while (ini_next_line(&text, &line))
+        if (ini_is_section(line, &head) && ini_is_named(head, kind, section))
             return true;
     return false;
 }

@@ -16,7 +16,7 @@
 enum { TRIES_MAX = 8, ANSWER_MAX = 256 * 1024, HEADERS = 6, LEAST_PART = 4, NO_ANSWER = -1 };
 
 /* Now, as AWS has it. */
-static int64_t aws_time_s(const struct kms *kms)
+static int64_t kms_call_aws_time_s(const struct kms *kms)
 {
     return (int64_t)time(NULL) + atomic_load_explicit(&kms->skew_s, memory_order_relaxed);
 }
@@ -30,7 +30,7 @@ struct kms_place kms_place_in(const struct settings *settings, struct arena *are
 }
 
 /* A key's ARN knows its region better than any setting. */
-static struct kms_place place_of(const struct kms *kms, struct arena *arena, struct str key)
+static struct kms_place kms_call_place_of(const struct kms *kms, struct arena *arena, struct str key)
 {
     const struct str region = region_of_arn(key);
     return region.len == 0 || str_eq(region, kms->place.region) ? kms->place
@@ -41,8 +41,8 @@ static struct kms_place place_of(const struct kms *kms, struct arena *arena, str
 
 /* The derived key of this day, region and these credentials; derived anew when one of them is another. The caller wipes
  * it. */
-static struct err signing_key(struct kms *kms, const struct aws_credentials *credentials,
-                              const struct sigv4_scope *scope, unsigned char out[SIGV4_KEY_LEN])
+static struct err kms_call_signing_key(struct kms *kms, const struct aws_credentials *credentials,
+                                       const struct sigv4_scope *scope, unsigned char out[SIGV4_KEY_LEN])
 {
     struct err err = OK;
     pthread_mutex_lock(&kms->lock);
@@ -63,9 +63,9 @@ static struct err signing_key(struct kms *kms, const struct aws_credentials *cre
 }
 
 /* The headers to sign, the last of them empty unless there is a session token. */
-static size_t fill_headers(const struct kms_place *place, struct arena *arena, const struct kms_call *call,
-                           const struct aws_credentials *credentials, const char *time,
-                           struct net_header headers[HEADERS])
+static size_t kms_call_fill_headers(const struct kms_place *place, struct arena *arena, const struct kms_call *call,
+                                    const struct aws_credentials *credentials, const char *time,
+                                    struct net_header headers[HEADERS])
 {
     size_t count = 0;
     headers[count++] = (struct net_header){ "Content-Type", "application/x-amz-json-1.1" };
@@ -80,9 +80,9 @@ static size_t fill_headers(const struct kms_place *place, struct arena *arena, c
 }
 
 /* Adds the Authorization header. */
-static struct err sign_request(struct kms *kms, struct arena *arena, const struct aws_credentials *credentials,
-                               const struct sigv4_scope *scope, const struct kms_place *place,
-                               struct net_header *headers, size_t *count, struct str body)
+static struct err kms_call_sign_request(struct kms *kms, struct arena *arena, const struct aws_credentials *credentials,
+                                        const struct sigv4_scope *scope, const struct kms_place *place,
+                                        struct net_header *headers, size_t *count, struct str body)
 {
     struct sigv4_header signed_headers[HEADERS];
     unsigned char key[SIGV4_KEY_LEN];
@@ -95,7 +95,7 @@ static struct err sign_request(struct kms *kms, struct arena *arena, const struc
                                            .header_count = *count,
                                            .body = body,
                                            .normalize_path = true };
-    TRY(signing_key(kms, credentials, scope, key));
+    TRY(kms_call_signing_key(kms, credentials, scope, key));
     struct err err = sigv4_authorization(arena, &request, scope, credentials->access_key, key, &authorization);
     mem_wipe(key, sizeof key);
     headers[(*count)++] = (struct net_header){ "Authorization", authorization.at };
@@ -104,15 +104,16 @@ static struct err sign_request(struct kms *kms, struct arena *arena, const struc
 
 /* --- one try ----------------------------------------------------------------------------------------------------- */
 
-static struct err send_signed(struct kms *kms, struct arena *arena, const struct kms_call *call, int64_t timeout_ms,
-                              const struct aws_credentials *credentials, struct net_answer *out)
+static struct err kms_call_send_signed(struct kms *kms, struct arena *arena, const struct kms_call *call,
+                                       int64_t timeout_ms, const struct aws_credentials *credentials,
+                                       struct net_answer *out)
 {
     struct net_header headers[HEADERS];
-    const struct kms_place place = place_of(kms, arena, call->key);
+    const struct kms_place place = kms_call_place_of(kms, arena, call->key);
     struct sigv4_scope scope = { .region = place.region, .service = STR("kms") };
-    sigv4_time(aws_time_s(kms), scope.time);
-    size_t count = fill_headers(&place, arena, call, credentials, scope.time, headers);
-    TRY(sign_request(kms, arena, credentials, &scope, &place, headers, &count, call->body));
+    sigv4_time(kms_call_aws_time_s(kms), scope.time);
+    size_t count = kms_call_fill_headers(&place, arena, call, credentials, scope.time, headers);
+    TRY(kms_call_sign_request(kms, arena, credentials, &scope, &place, headers, &count, call->body));
     const struct net_request request = { .method = "POST",
                                          .url = place.url.at,
                                          .headers = headers,
@@ -125,7 +126,7 @@ static struct err send_signed(struct kms *kms, struct arena *arena, const struct
     return net_send(kms->net, arena, &request, out);
 }
 
-static void report(struct kms *kms, bool answered)
+static void kms_call_report(struct kms *kms, bool answered)
 {
     if (!breaker_report(&kms->breaker, clock_ms(), answered))
         return;
@@ -143,7 +144,7 @@ struct progress {
 };
 
 /* The clock is set right when the answer's own time differs from the one signed with by more than a few seconds. */
-static bool move_clock(struct kms *kms, const struct net_answer *answer)
+static bool kms_call_move_clock(struct kms *kms, const struct net_answer *answer)
 {
     int64_t skew_s = answer->date_s - (int64_t)time(NULL);
     int64_t now_s = atomic_load_explicit(&kms->skew_s, memory_order_relaxed);
@@ -154,8 +155,8 @@ static bool move_clock(struct kms *kms, const struct net_answer *answer)
     return true;
 }
 
-static void judge(struct kms *kms, struct arena *arena, const struct kms_call *call, uint64_t serial,
-                  const struct net_answer *answer, struct progress *progress)
+static void kms_call_judge(struct kms *kms, struct arena *arena, const struct kms_call *call, uint64_t serial,
+                           const struct net_answer *answer, struct progress *progress)
 {
     struct kms_error error;
     kms_error_read(arena, answer->status, answer->error_type, answer->body, &error);
@@ -175,7 +176,7 @@ static void judge(struct kms *kms, struct arena *arena, const struct kms_call *c
     progress->again = is_throttled || (error.verdict == KMS_AGAIN && !call->is_unique);
     if (error.verdict == KMS_WRONG_CLOCK && !progress->moved_clock) {
         progress->moved_clock = true;
-        (void)move_clock(kms, answer); /* also when another caller has: this one signed before that */
+        (void)kms_call_move_clock(kms, answer); /* also when another caller has: this one signed before that */
         progress->again = answer->date_s != 0;
     }
     if (error.verdict == KMS_BAD_CREDENTIALS && !progress->changed_credentials) {
@@ -185,7 +186,7 @@ static void judge(struct kms *kms, struct arena *arena, const struct kms_call *c
 }
 
 /* What an open breaker says: why nothing is sent, which is what failed before it opened. */
-static struct err breaker_refuses(struct kms *kms)
+static struct err kms_call_breaker_refuses(struct kms *kms)
 {
     static const char generic[] = "AWS KMS has not answered for a while, and is not asked at present";
     const char *fault = atomic_load(&kms->fault);
@@ -194,9 +195,9 @@ static struct err breaker_refuses(struct kms *kms)
 }
 
 /* The breaker's leave comes last before it is sent: who has it must go, and report. */
-static struct err send_with_leave(struct kms *kms, struct arena *arena, const struct kms_call *call,
-                                  int64_t deadline_ns, const struct aws_credentials *credentials,
-                                  struct net_answer *out)
+static struct err kms_call_send_with_leave(struct kms *kms, struct arena *arena, const struct kms_call *call,
+                                           int64_t deadline_ns, const struct aws_credentials *credentials,
+                                           struct net_answer *out)
 {
     const int64_t most_ms = kms->settings->kms_try_timeout_s * 1000, now_ns = clock_ns();
     const int64_t left_ms = (deadline_ns - now_ns) / 1000000;
@@ -204,10 +205,10 @@ static struct err send_with_leave(struct kms *kms, struct arena *arena, const st
         return failed(ERR_UNAVAILABLE, "there was no time left to ask AWS KMS");
     if (!breaker_enter(&kms->breaker, now_ns / 1000000)) {
         metrics_remote_call(call->operation, KMS_OUTCOME_BREAKER);
-        return breaker_refuses(kms);
+        return kms_call_breaker_refuses(kms);
     }
-    struct err err = send_signed(kms, arena, call, left_ms < most_ms ? left_ms : most_ms, credentials, out);
-    report(kms, !err.code && out->status < 500);
+    struct err err = kms_call_send_signed(kms, arena, call, left_ms < most_ms ? left_ms : most_ms, credentials, out);
+    kms_call_report(kms, !err.code && out->status < 500);
     if (!err.code)
         return OK;
     metrics_remote_call(call->operation, KMS_OUTCOME_FAILED);
@@ -218,23 +219,23 @@ static struct err send_with_leave(struct kms *kms, struct arena *arena, const st
     return failed(ERR_UNAVAILABLE, why);
 }
 
-static void try_once(struct kms *kms, struct arena *arena, const struct kms_call *call, struct progress *progress,
-                     struct str *answer_body)
+static void kms_call_try_once(struct kms *kms, struct arena *arena, const struct kms_call *call,
+                              struct progress *progress, struct str *answer_body)
 {
     const struct aws_credentials *credentials = NULL;
     struct net_answer answer = { 0 };
     const int64_t began_ns = clock_ns();
     progress->again = false;
-    progress->err = credentials_get(kms->credentials, aws_time_s(kms), &credentials);
+    progress->err = credentials_get(kms->credentials, kms_call_aws_time_s(kms), &credentials);
     if (progress->err.code)
         return;
     const uint64_t serial = credentials->serial;
-    progress->err = send_with_leave(kms, arena, call, progress->deadline_ns, credentials, &answer);
+    progress->err = kms_call_send_with_leave(kms, arena, call, progress->deadline_ns, credentials, &answer);
     credentials_put(kms->credentials, credentials);
     if (progress->err.code) {
         progress->again = answer.status == NO_ANSWER && !call->is_unique;
     } else if (answer.status != 200) {
-        judge(kms, arena, call, serial, &answer, progress);
+        kms_call_judge(kms, arena, call, serial, &answer, progress);
     } else {
         metrics_remote_call(call->operation, KMS_OUTCOME_OK);
         if (call->operation == KMS_SIGN)
@@ -245,7 +246,7 @@ static void try_once(struct kms *kms, struct arena *arena, const struct kms_call
 
 /* --- a call ------------------------------------------------------------------------------------------------------ */
 
-static struct err wait_for_turn(struct kms *kms, const struct kms_call *call, int64_t last_start_ns)
+static struct err kms_call_wait_for_turn(struct kms *kms, const struct kms_call *call, int64_t last_start_ns)
 {
     struct err err = call->draws_on_quota ? budget_take(kms->budget, call->priority, last_start_ns) : OK;
     if (err.code)
@@ -255,7 +256,7 @@ static struct err wait_for_turn(struct kms *kms, const struct kms_call *call, in
 
 /* Waits before the next try; false when there is no time for one, or too many have failed. A throttled one has not: it
  * only came too early, and is back in the queue until its time is up. */
-static bool pause_before_next(const struct progress *progress, int64_t last_start_ns)
+static bool kms_call_pause_before_next(const struct progress *progress, int64_t last_start_ns)
 {
     uint64_t random;
     random_bytes(&random, sizeof random);
@@ -274,9 +275,9 @@ struct err kms_call(struct kms *kms, struct arena *arena, const struct kms_call 
     /* A try that begins later than this would have less than a part of its time, and KMS be blamed for it. */
     const int64_t last_start_ns = progress.deadline_ns - settings->kms_try_timeout_s * 1000000000 / LEAST_PART;
     do {
-        TRY(wait_for_turn(kms, call, last_start_ns));
+        TRY(kms_call_wait_for_turn(kms, call, last_start_ns));
         progress.tries++;
-        try_once(kms, arena, call, &progress, answer);
-    } while (progress.err.code && progress.again && pause_before_next(&progress, last_start_ns));
+        kms_call_try_once(kms, arena, call, &progress, answer);
+    } while (progress.err.code && progress.again && kms_call_pause_before_next(&progress, last_start_ns));
     return progress.err;
 }

@@ -35,7 +35,7 @@ static const struct {
 };
 
 /* "com.amazonaws.kms#NotFoundException:http://…" is NotFoundException. */
-static struct str bare_code(struct str code)
+static struct str kms_error_bare_code(struct str code)
 {
     struct str before, rest = code;
     if (str_cut(&rest, '#', &before))
@@ -44,37 +44,38 @@ static struct str bare_code(struct str code)
     return str_cut(&rest, ':', &before) ? before : code;
 }
 
-static struct str text_of(const struct json *json, struct str name)
+static struct str kms_error_text_of(const struct json *json, struct str name)
 {
     const struct json *member = json_member(json, name);
     return member && member->kind == JSON_STRING ? member->text : (struct str){ 0, 0 };
 }
 
-static bool says(struct str text, struct str words)
+static bool kms_error_says(struct str text, struct str words)
 {
     return text.len >= words.len && memmem(text.at, text.len, words.at, words.len) != NULL;
 }
 
 /* A wrong clock has no code of its own: "Signature expired: … is now earlier than …", "Signature not yet current: …".
  */
-static bool is_about_time(struct str code, struct str message)
+static bool kms_error_is_about_time(struct str code, struct str message)
 {
     return str_eq(code, STR("InvalidSignatureException")) &&
-           (says(message, STR("Signature expired")) || says(message, STR("Signature not yet current")));
+           (kms_error_says(message, STR("Signature expired")) ||
+            kms_error_says(message, STR("Signature not yet current")));
 }
 
 /* The first of the members that is there. */
-static struct str either(const struct json *json, struct str name, struct str other)
+static struct str kms_error_either(const struct json *json, struct str name, struct str other)
 {
-    struct str text = text_of(json, name);
-    return text.len > 0 ? text : text_of(json, other);
+    struct str text = kms_error_text_of(json, name);
+    return text.len > 0 ? text : kms_error_text_of(json, other);
 }
 
 /* Smithy's AWS JSON 1.1, "operation error serialization": a header or one of two members says the type. */
-static struct str code_of(const struct json *json, struct str type)
+static struct str kms_error_code_of(const struct json *json, struct str type)
 {
-    struct str code = bare_code(type);
-    return code.len > 0 ? code : bare_code(either(json, STR("__type"), STR("code")));
+    struct str code = kms_error_bare_code(type);
+    return code.len > 0 ? code : kms_error_bare_code(kms_error_either(json, STR("__type"), STR("code")));
 }
 
 void kms_error_read(struct arena *arena, int status, struct str type, struct str body, struct kms_error *out)
@@ -82,12 +83,13 @@ void kms_error_read(struct arena *arena, int status, struct str type, struct str
     const struct json *json = NULL;
     if (body.len == 0 || json_parse(arena, body, &json).code)
         json = NULL;
-    const struct str code = code_of(json, type), message = either(json, STR("message"), STR("Message"));
+    const struct str code = kms_error_code_of(json, type),
+                     message = kms_error_either(json, STR("message"), STR("Message"));
     *out = (struct kms_error){ code.len > 0 ? code : STR("none"), status >= 500 ? KMS_AGAIN : KMS_FINAL,
                                failed(ERR_UNAVAILABLE, status >= 500 ? failing : "AWS KMS refused the request") };
     if (status == 429 || retry_is_throttling(code))
         *out = (struct kms_error){ out->code, KMS_THROTTLED, failed(ERR_UNAVAILABLE, overloaded) };
-    if (is_about_time(code, message))
+    if (kms_error_is_about_time(code, message))
         *out = (struct kms_error){ code, KMS_WRONG_CLOCK, failed(ERR_UNAVAILABLE, clock_wrong) };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (str_eq(code, str_of(rows[i].code)))

@@ -4,7 +4,7 @@
 
 enum { REGION_MAX = 64 };
 
-static bool is_region(struct str text)
+static bool region_is_region(struct str text)
 {
     return text.len > 0 && text.len <= REGION_MAX && !settings_fault_of_region(text);
 }
@@ -17,10 +17,10 @@ struct str region_of_arn(struct str id)
     for (size_t i = 0; i < 4; i++)
         if (!str_cut(&rest, ':', &part))
             return (struct str){ 0, 0 };
-    return is_region(part) ? part : (struct str){ 0, 0 };
+    return region_is_region(part) ? part : (struct str){ 0, 0 };
 }
 
-static struct str of_first_key(const struct settings *settings)
+static struct str region_of_first_key(const struct settings *settings)
 {
     struct str rest = str_of(settings->kms_key_id), first;
     return str_next_item(&rest, ',', &first) ? region_of_arn(str_trim(first)) : (struct str){ 0, 0 };
@@ -35,21 +35,22 @@ struct err region_of_settings(const struct settings *settings, struct arena *are
         return OK;
     if (of_environment) {
         *out = str_of(of_environment);
-        return is_region(*out) ? OK
-                               : failed(ERR_INVALID_REQUEST, "AWS_DEFAULT_REGION is no region: lower-case letters, "
-                                                             "digits and hyphens");
+        return region_is_region(*out)
+                   ? OK
+                   : failed(ERR_INVALID_REQUEST, "AWS_DEFAULT_REGION is no region: lower-case letters, "
+                                                 "digits and hyphens");
     }
     *out = arena_copy(arena, credentials_profile_value(arena, STR("region")));
     if (out->len == 0)
         *out = str_of(otherwise);
-    return is_region(*out) ? OK
-                           : failed(ERR_INVALID_REQUEST, "the region of the AWS profile is none: lower-case "
-                                                         "letters, digits and hyphens");
+    return region_is_region(*out) ? OK
+                                  : failed(ERR_INVALID_REQUEST, "the region of the AWS profile is none: lower-case "
+                                                                "letters, digits and hyphens");
 }
 
 struct err region_of_kms(const struct settings *settings, struct arena *arena, struct str *out)
 {
-    const struct str of_key = of_first_key(settings);
+    const struct str of_key = region_of_first_key(settings);
     if (of_key.len == 0)
         return region_of_settings(settings, arena, "us-east-1", out);
     *out = arena_copy(arena, of_key);
@@ -58,6 +59,6 @@ struct err region_of_kms(const struct settings *settings, struct arena *arena, s
 
 struct err region_of_sts(const struct settings *settings, struct arena *arena, struct str *out)
 {
-    const struct str of_key = of_first_key(settings);
+    const struct str of_key = region_of_first_key(settings);
     return region_of_settings(settings, arena, of_key.len > 0 ? arena_copy(arena, of_key).at : "us-east-1", out);
 }

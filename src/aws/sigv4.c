@@ -20,7 +20,7 @@ void sigv4_time(int64_t at_s, char out[SIGV4_TIME_LEN + 1])
         memcpy(out, "19700101T000000Z", SIGV4_TIME_LEN + 1);
 }
 
-static bool is_unreserved(char c) /* RFC 3986 section 2.3 */
+static bool sigv4_is_unreserved(char c) /* RFC 3986 section 2.3 */
 {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
            c == '.' || c == '~';
@@ -28,11 +28,11 @@ static bool is_unreserved(char c) /* RFC 3986 section 2.3 */
 
 /* Percent-encodes all but unreserved characters and, of what is sent encoded already, the percent signs where
  * `encodes_percent`; upper-case digits. */
-static void add_encoded(struct buf *out, struct str text, char also_plain, bool encodes_percent)
+static void sigv4_add_encoded(struct buf *out, struct str text, char also_plain, bool encodes_percent)
 {
     for (size_t i = 0; i < text.len; i++) {
         const char c = text.at[i];
-        if (is_unreserved(c) || c == also_plain || (c == '%' && !encodes_percent))
+        if (sigv4_is_unreserved(c) || c == also_plain || (c == '%' && !encodes_percent))
             buf_add_char(out, c);
         else
             hex_add_percent(out, (unsigned char)c);
@@ -42,7 +42,7 @@ static void add_encoded(struct buf *out, struct str text, char also_plain, bool 
 /* --- the path ---------------------------------------------------------------------------------------------------- */
 
 /* RFC 3986 section 5.2.4, and no empty segments. */
-static struct err normalize(struct arena *arena, struct str path, struct str *out)
+static struct err sigv4_normalize(struct arena *arena, struct str path, struct str *out)
 {
     struct str segments[SEGMENTS_MAX], rest = path, segment;
     size_t count = 0;
@@ -75,30 +75,30 @@ struct pair {
     struct str name, value;
 };
 
-static int compare_bytes(struct str a, struct str b)
+static int sigv4_compare_bytes(struct str a, struct str b)
 {
     size_t len = a.len < b.len ? a.len : b.len;
     int order = len > 0 ? memcmp(a.at, b.at, len) : 0;
     return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-static int compare_pairs(const void *left, const void *right)
+static int sigv4_compare_pairs(const void *left, const void *right)
 {
     const struct pair *a = left, *b = right;
-    int order = compare_bytes(a->name, b->name);
-    return order != 0 ? order : compare_bytes(a->value, b->value);
+    int order = sigv4_compare_bytes(a->name, b->name);
+    return order != 0 ? order : sigv4_compare_bytes(a->value, b->value);
 }
 
-static struct str encoded(struct arena *arena, struct str text)
+static struct str sigv4_encoded(struct arena *arena, struct str text)
 {
     struct buf buf;
     buf_init(&buf, arena, text.len + 1, 3 * text.len + 1);
-    add_encoded(&buf, text, '\0', false);
+    sigv4_add_encoded(&buf, text, '\0', false);
     return buf_str(&buf);
 }
 
 /* Sorted by name and value, as they look encoded. */
-static struct err add_query(struct arena *arena, struct buf *out, struct str query)
+static struct err sigv4_add_query(struct arena *arena, struct buf *out, struct str query)
 {
     struct pair pairs[QUERY_MAX];
     struct str item, name;
@@ -113,10 +113,10 @@ static struct err add_query(struct arena *arena, struct buf *out, struct str que
             name = item;
             value = (struct str){ 0, 0 };
         }
-        pairs[count++] = (struct pair){ encoded(arena, name), encoded(arena, value) };
+        pairs[count++] = (struct pair){ sigv4_encoded(arena, name), sigv4_encoded(arena, value) };
     }
     if (count > 1)
-        qsort(pairs, count, sizeof *pairs, compare_pairs);
+        qsort(pairs, count, sizeof *pairs, sigv4_compare_pairs);
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             buf_add_char(out, '&');
@@ -135,14 +135,14 @@ struct named {
     size_t place;
 };
 
-static int compare_headers(const void *left, const void *right)
+static int sigv4_compare_headers(const void *left, const void *right)
 {
     const struct named *a = left, *b = right;
-    int order = compare_bytes(a->name, b->name);
+    int order = sigv4_compare_bytes(a->name, b->name);
     return order != 0 ? order : (a->place > b->place) - (a->place < b->place);
 }
 
-static struct str in_lower_case(struct arena *arena, struct str name)
+static struct str sigv4_in_lower_case(struct arena *arena, struct str name)
 {
     char *to = arena_alloc(arena, name.len + 1);
     for (size_t i = 0; i < name.len; i++)
@@ -150,19 +150,19 @@ static struct str in_lower_case(struct arena *arena, struct str name)
     return (struct str){ to, name.len };
 }
 
-static bool is_blank(char c)
+static bool sigv4_is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 /* Without blanks around it, and one space for each run of them within it (also of a folded line). */
-static void add_trimmed(struct buf *out, struct str value)
+static void sigv4_add_trimmed(struct buf *out, struct str value)
 {
     bool begun = false;
     for (size_t i = 0, end; i < value.len; i = end) {
-        while (i < value.len && is_blank(value.at[i]))
+        while (i < value.len && sigv4_is_blank(value.at[i]))
             i++;
-        for (end = i; end < value.len && !is_blank(value.at[end]); end++)
+        for (end = i; end < value.len && !sigv4_is_blank(value.at[end]); end++)
             continue;
         if (begun && end > i)
             buf_add_char(out, ' ');
@@ -171,7 +171,7 @@ static void add_trimmed(struct buf *out, struct str value)
     }
 }
 
-static void add_headers(struct buf *out, struct buf *names, const struct named *headers, size_t count)
+static void sigv4_add_headers(struct buf *out, struct buf *names, const struct named *headers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         bool is_more = i > 0 && str_eq(headers[i].name, headers[i - 1].name);
@@ -184,14 +184,14 @@ static void add_headers(struct buf *out, struct buf *names, const struct named *
             buf_add(names, headers[i].name);
         }
         buf_add_char(out, is_more ? ',' : ':');
-        add_trimmed(out, headers[i].value);
+        sigv4_add_trimmed(out, headers[i].value);
     }
     buf_add_char(out, '\n');
 }
 
 /* --- the steps --------------------------------------------------------------------------------------------------- */
 
-static void add_hash(struct buf *out, struct str bytes)
+static void sigv4_add_hash(struct buf *out, struct str bytes)
 {
     unsigned char digest[32];
     char text[2 * sizeof digest + 1];
@@ -208,23 +208,24 @@ struct err sigv4_canonical_request(struct arena *arena, const struct sigv4_reque
     if (request->header_count > SIGV4_HEADERS_MAX)
         return failed(ERR_INTERNAL, "a request to be signed has too many headers");
     for (size_t i = 0; i < request->header_count; i++)
-        headers[i] = (struct named){ in_lower_case(arena, request->headers[i].name), request->headers[i].value, i };
-    qsort(headers, request->header_count, sizeof *headers, compare_headers);
+        headers[i] = (struct named){ sigv4_in_lower_case(arena, request->headers[i].name), request->headers[i].value,
+                                     i };
+    qsort(headers, request->header_count, sizeof *headers, sigv4_compare_headers);
     if (request->normalize_path)
-        TRY(normalize(arena, path, &path));
+        TRY(sigv4_normalize(arena, path, &path));
     buf_init(&buf, arena, 1024, CANONICAL_MAX);
     buf_init(&names, arena, 128, CANONICAL_MAX);
     buf_add(&buf, request->method);
     buf_add_char(&buf, '\n');
-    add_encoded(&buf, path, '/', true); /* encoded once more than it is sent */
+    sigv4_add_encoded(&buf, path, '/', true); /* encoded once more than it is sent */
     buf_add_char(&buf, '\n');
-    TRY(add_query(arena, &buf, request->query));
+    TRY(sigv4_add_query(arena, &buf, request->query));
     buf_add_char(&buf, '\n');
-    add_headers(&buf, &names, headers, request->header_count);
+    sigv4_add_headers(&buf, &names, headers, request->header_count);
     buf_add_char(&buf, '\n');
     buf_add(&buf, buf_str(&names));
     buf_add_char(&buf, '\n');
-    add_hash(&buf, request->body);
+    sigv4_add_hash(&buf, request->body);
     if (buf.overflowed || names.overflowed)
         return failed(ERR_INTERNAL, "a request to be signed is too large");
     *out = buf_str(&buf);
@@ -232,7 +233,7 @@ struct err sigv4_canonical_request(struct arena *arena, const struct sigv4_reque
     return OK;
 }
 
-static void add_scope(struct buf *out, const struct sigv4_scope *scope)
+static void sigv4_add_scope(struct buf *out, const struct sigv4_scope *scope)
 {
     buf_add(out, (struct str){ scope->time, SIGV4_DATE_LEN });
     buf_add_char(out, '/');
@@ -249,9 +250,9 @@ struct str sigv4_string_to_sign(struct arena *arena, const struct sigv4_scope *s
     buf_add(&buf, STR("AWS4-HMAC-SHA256\n"));
     buf_add(&buf, (struct str){ scope->time, SIGV4_TIME_LEN });
     buf_add_char(&buf, '\n');
-    add_scope(&buf, scope);
+    sigv4_add_scope(&buf, scope);
     buf_add_char(&buf, '\n');
-    add_hash(&buf, canonical_request);
+    sigv4_add_hash(&buf, canonical_request);
     return buf_str(&buf);
 }
 
@@ -259,7 +260,7 @@ struct str sigv4_string_to_sign(struct arena *arena, const struct sigv4_scope *s
 static EVP_MAC_CTX *keyless;
 static pthread_once_t keyless_once = PTHREAD_ONCE_INIT;
 
-static void make_keyless(void)
+static void sigv4_make_keyless(void)
 {
     char digest[] = "SHA256";
     const OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
@@ -271,10 +272,10 @@ static void make_keyless(void)
         abort();
 }
 
-static bool hmac(const void *key, size_t key_len, struct str message, unsigned char out[SIGV4_KEY_LEN])
+static bool sigv4_hmac(const void *key, size_t key_len, struct str message, unsigned char out[SIGV4_KEY_LEN])
 {
     size_t len = 0;
-    pthread_once(&keyless_once, make_keyless);
+    pthread_once(&keyless_once, sigv4_make_keyless);
     EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(keyless);
     bool good = ctx && EVP_MAC_init(ctx, key, key_len, NULL) == 1 &&
                 EVP_MAC_update(ctx, (const unsigned char *)message.at, message.len) == 1 &&
@@ -290,9 +291,10 @@ struct err sigv4_derive_key(struct str secret_key, const struct sigv4_scope *sco
         return failed(ERR_INVALID_REQUEST, "the AWS secret access key is too long");
     memcpy(first, "AWS4", 4);
     memcpy(first + 4, secret_key.at, secret_key.len);
-    bool good = hmac(first, 4 + secret_key.len, (struct str){ scope->time, SIGV4_DATE_LEN }, key) &&
-                hmac(key, SIGV4_KEY_LEN, scope->region, key) && hmac(key, SIGV4_KEY_LEN, scope->service, key) &&
-                hmac(key, SIGV4_KEY_LEN, STR("aws4_request"), key);
+    bool good = sigv4_hmac(first, 4 + secret_key.len, (struct str){ scope->time, SIGV4_DATE_LEN }, key) &&
+                sigv4_hmac(key, SIGV4_KEY_LEN, scope->region, key) &&
+                sigv4_hmac(key, SIGV4_KEY_LEN, scope->service, key) &&
+                sigv4_hmac(key, SIGV4_KEY_LEN, STR("aws4_request"), key);
     mem_wipe(first, sizeof first);
     return good ? OK : failed(ERR_INTERNAL, "OpenSSL could not compute an HMAC");
 }
@@ -301,7 +303,7 @@ struct err sigv4_signature(const unsigned char key[SIGV4_KEY_LEN], struct str st
                            char out[SIGV4_SIGNATURE_LEN + 1])
 {
     unsigned char mac[SIGV4_KEY_LEN];
-    if (!hmac(key, SIGV4_KEY_LEN, string_to_sign, mac))
+    if (!sigv4_hmac(key, SIGV4_KEY_LEN, string_to_sign, mac))
         return failed(ERR_INTERNAL, "OpenSSL could not compute an HMAC");
     (void)hex_write(mac, sizeof mac, out);
     return OK;
@@ -320,7 +322,7 @@ struct err sigv4_authorization(struct arena *arena, const struct sigv4_request *
     buf_add(&buf, STR("AWS4-HMAC-SHA256 Credential="));
     buf_add(&buf, access_key);
     buf_add_char(&buf, '/');
-    add_scope(&buf, scope);
+    sigv4_add_scope(&buf, scope);
     buf_add(&buf, STR(", SignedHeaders="));
     buf_add(&buf, signed_headers);
     buf_add(&buf, STR(", Signature="));

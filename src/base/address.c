@@ -5,7 +5,7 @@
 enum { MAPPED_BYTES = 12, MAPPED_BITS = 96, BITS = 128 };
 static const unsigned char mapped[MAPPED_BYTES] = { [10] = 0xff, [11] = 0xff };
 
-static bool is_v4(const struct address *address)
+static bool address_is_v4(const struct address *address)
 {
     return memcmp(address->bytes, mapped, MAPPED_BYTES) == 0;
 }
@@ -23,18 +23,18 @@ bool address_read(struct str text, struct address *out)
 
 const char *address_write(const struct address *address, char to[INET6_ADDRSTRLEN])
 {
-    const bool v4 = is_v4(address);
+    const bool v4 = address_is_v4(address);
     return inet_ntop(v4 ? AF_INET : AF_INET6, address->bytes + (v4 ? MAPPED_BYTES : 0), to, INET6_ADDRSTRLEN);
 }
 
 bool address_is_loopback(const struct address *address)
 {
     static const unsigned char loopback[16] = { [15] = 1 };
-    return is_v4(address) ? address->bytes[MAPPED_BYTES] == 127 : memcmp(address->bytes, loopback, 16) == 0;
+    return address_is_v4(address) ? address->bytes[MAPPED_BYTES] == 127 : memcmp(address->bytes, loopback, 16) == 0;
 }
 
 /* Whether two addresses have the same first `bits`. */
-static bool same_bits(const struct address *a, const struct address *b, unsigned bits)
+static bool address_same_bits(const struct address *a, const struct address *b, unsigned bits)
 {
     unsigned whole = bits / 8, rest = bits % 8;
     if (memcmp(a->bytes, b->bytes, whole) != 0)
@@ -43,7 +43,7 @@ static bool same_bits(const struct address *a, const struct address *b, unsigned
 }
 
 /* Digits alone, at most `max`. */
-static bool read_bits(struct str text, unsigned max, unsigned *out)
+static bool address_read_bits(struct str text, unsigned max, unsigned *out)
 {
     int64_t bits = 0;
     if (!str_number(text, max, &bits) || (text.at[0] == '0' && text.len > 1))
@@ -52,15 +52,15 @@ static bool read_bits(struct str text, unsigned max, unsigned *out)
     return true;
 }
 
-static const char *read_network(struct str text, struct network *out)
+static const char *address_read_network(struct str text, struct network *out)
 {
     struct str bits = text, base;
     bool has_bits = str_cut(&bits, '/', &base);
     if (!address_read(has_bits ? base : text, &out->base))
         return "a network's address is malformed";
-    const bool v4 = is_v4(&out->base) && !str_has(has_bits ? base : text, ':');
+    const bool v4 = address_is_v4(&out->base) && !str_has(has_bits ? base : text, ':');
     out->bits = v4 ? BITS - MAPPED_BITS : BITS;
-    if (has_bits && !read_bits(bits, out->bits, &out->bits))
+    if (has_bits && !address_read_bits(bits, out->bits, &out->bits))
         return "the number of a network's bits is out of range";
     out->bits += v4 ? MAPPED_BITS : 0;
     struct address rest = out->base;
@@ -77,7 +77,7 @@ const char *networks_read(struct str list, struct networks *out)
     while (!fault && str_next_item(&list, ',', &one)) {
         if (out->count == NETWORKS_MAX)
             return "the list is too long";
-        fault = read_network(str_trim(one), &out->of[out->count++]);
+        fault = address_read_network(str_trim(one), &out->of[out->count++]);
     }
     return fault;
 }
@@ -86,7 +86,8 @@ bool networks_have(const struct networks *networks, const struct address *addres
 {
     for (size_t i = 0; i < networks->count; i++) {
         const struct network *network = &networks->of[i];
-        if ((network->bits >= MAPPED_BITS || !is_v4(address)) && same_bits(&network->base, address, network->bits))
+        if ((network->bits >= MAPPED_BITS || !address_is_v4(address)) &&
+            address_same_bits(&network->base, address, network->bits))
             return true;
     }
     return false;

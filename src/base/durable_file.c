@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool write_all(int file, struct str bytes)
+static bool durable_file_write_all(int file, struct str bytes)
 {
     while (bytes.len > 0) {
         ssize_t done = write(file, bytes.at, bytes.len);
@@ -27,7 +27,7 @@ bool durable_file_write(int dir, const char *name, struct str bytes)
     int file = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
     if (file < 0)
         return false;
-    bool good = fchmod(file, S_IRUSR | S_IWUSR) == 0 && write_all(file, bytes) && fsync(file) == 0;
+    bool good = fchmod(file, S_IRUSR | S_IWUSR) == 0 && durable_file_write_all(file, bytes) && fsync(file) == 0;
     good = close(file) == 0 && good;
     if (good && renameat(dir, temporary, dir, name) == 0 && fsync(dir) == 0)
         return true;

@@ -17,14 +17,14 @@ struct reader {
     unsigned nodes;
 };
 
-static struct err wrong(const struct reader *reader, const char *what)
+static struct err json_wrong(const struct reader *reader, const char *what)
 {
     return failed(ERR_INVALID_REQUEST, arena_printf(reader->arena, "the JSON is not valid at byte %zu: %s",
                                                     (size_t)(reader->at - reader->start), what)
                                            .at);
 }
 
-static void skip_space(struct reader *reader)
+static void json_skip_space(struct reader *reader)
 {
     while (reader->at < reader->end &&
            (*reader->at == ' ' || *reader->at == '\n' || *reader->at == '\r' || *reader->at == '\t'))
@@ -34,7 +34,7 @@ static void skip_space(struct reader *reader)
 /* --- UTF-8 ------------------------------------------------------------------------------------------------------- */
 
 /* Length of the well-formed sequence at `at` (Unicode table 3-7), 0 if there is none. */
-static size_t utf8_len(const unsigned char *at, size_t left)
+static size_t json_utf8_len(const unsigned char *at, size_t left)
 {
     unsigned char first = at[0];
     if (first < 0x80)
@@ -56,7 +56,7 @@ static size_t utf8_len(const unsigned char *at, size_t left)
 }
 
 /* Eight bytes at once: whether all are ASCII, none is a control character, quote or backslash. */
-static bool plain8(const char *at)
+static bool json_plain8(const char *at)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), high = UINT64_C(0x8080808080808080);
     uint64_t word;
@@ -72,7 +72,7 @@ bool utf8_valid(struct str s)
 {
     size_t at = 0;
     while (at < s.len) {
-        size_t len = utf8_len((const unsigned char *)s.at + at, s.len - at);
+        size_t len = json_utf8_len((const unsigned char *)s.at + at, s.len - at);
         if (len == 0)
             return false;
         at += len;
@@ -82,7 +82,7 @@ bool utf8_valid(struct str s)
 
 /* --- strings ----------------------------------------------------------------------------------------------------- */
 
-static int hex4(const char *at)
+static int json_hex4(const char *at)
 {
     int value = 0;
     for (int i = 0; i < 4; i++) {
@@ -94,7 +94,7 @@ static int hex4(const char *at)
     return value;
 }
 
-static size_t write_utf8(char *to, uint32_t point)
+static size_t json_write_utf8(char *to, uint32_t point)
 {
     if (point < 0x80) {
         to[0] = (char)point;
@@ -119,48 +119,48 @@ static size_t write_utf8(char *to, uint32_t point)
 }
 
 /* Reads \uXXXX, and the second half of a pair, behind the backslash and the u. */
-static struct err read_escaped_point(struct reader *reader, uint32_t *out)
+static struct err json_read_escaped_point(struct reader *reader, uint32_t *out)
 {
-    int high = reader->end - reader->at >= 4 ? hex4(reader->at) : -1;
+    int high = reader->end - reader->at >= 4 ? json_hex4(reader->at) : -1;
     if (high < 0)
-        return wrong(reader, "\\u needs four hexadecimal digits");
+        return json_wrong(reader, "\\u needs four hexadecimal digits");
     if (high == 0)
-        return wrong(reader, "U+0000 is not allowed");
+        return json_wrong(reader, "U+0000 is not allowed");
     reader->at += 4;
     *out = (uint32_t)high;
     if (high < 0xd800 || high > 0xdfff)
         return OK;
     int low = -1;
     if (high < 0xdc00 && reader->end - reader->at >= 6 && reader->at[0] == '\\' && reader->at[1] == 'u')
-        low = hex4(reader->at + 2);
+        low = json_hex4(reader->at + 2);
     if (low < 0xdc00 || low > 0xdfff)
-        return wrong(reader, "half of a surrogate pair");
+        return json_wrong(reader, "half of a surrogate pair");
     reader->at += 6;
     *out = 0x10000 + (((uint32_t)high - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
     return OK;
 }
 
-static struct err read_escape(struct reader *reader, char *to, size_t *len)
+static struct err json_read_escape(struct reader *reader, char *to, size_t *len)
 {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
     if (reader->at == reader->end)
-        return wrong(reader, "the string does not end");
+        return json_wrong(reader, "the string does not end");
     char c = *reader->at++;
     if (c == 'u') {
         uint32_t point = 0;
-        TRY(read_escaped_point(reader, &point));
-        *len += write_utf8(to + *len, point);
+        TRY(json_read_escaped_point(reader, &point));
+        *len += json_write_utf8(to + *len, point);
         return OK;
     }
     const char *found = memchr(names, c, sizeof names - 1);
     if (!found)
-        return wrong(reader, "an unknown escape");
+        return json_wrong(reader, "an unknown escape");
     to[(*len)++] = values[found - names];
     return OK;
 }
 
 /* From the first backslash on: copies, decoding. An escape is never shorter than what it stands for. */
-static struct err read_string_escaped(struct reader *reader, const char *start, struct str *out)
+static struct err json_read_string_escaped(struct reader *reader, const char *start, struct str *out)
 {
     char *to = NULL;
     size_t len = (size_t)(reader->at - start);
@@ -173,32 +173,32 @@ static struct err read_string_escaped(struct reader *reader, const char *start, 
     while (reader->at < reader->end && *reader->at != '"') {
         if (*reader->at == '\\') {
             reader->at++;
-            TRY(read_escape(reader, to, &len));
+            TRY(json_read_escape(reader, to, &len));
             continue;
         }
-        size_t size = utf8_len((const unsigned char *)reader->at, (size_t)(reader->end - reader->at));
+        size_t size = json_utf8_len((const unsigned char *)reader->at, (size_t)(reader->end - reader->at));
         if (size == 0 || (unsigned char)*reader->at < 0x20)
-            return wrong(reader, size ? "a control character" : "not UTF-8");
+            return json_wrong(reader, size ? "a control character" : "not UTF-8");
         memcpy(to + len, reader->at, size);
         len += size;
         reader->at += size;
     }
     if (reader->at == reader->end)
-        return wrong(reader, "the string does not end");
+        return json_wrong(reader, "the string does not end");
     reader->at++;
     *out = (struct str){ to, len };
     return OK;
 }
 
 /* Behind the opening quote. */
-static struct err read_string(struct reader *reader, struct str *out)
+static struct err json_read_string(struct reader *reader, struct str *out)
 {
     const char *start = reader->at;
     for (;;) {
-        while (reader->end - reader->at >= 8 && plain8(reader->at))
+        while (reader->end - reader->at >= 8 && json_plain8(reader->at))
             reader->at += 8;
         if (reader->at == reader->end)
-            return wrong(reader, "the string does not end");
+            return json_wrong(reader, "the string does not end");
         unsigned char c = (unsigned char)*reader->at;
         if (c == '"') {
             *out = (struct str){ start, (size_t)(reader->at - start) };
@@ -206,19 +206,19 @@ static struct err read_string(struct reader *reader, struct str *out)
             return OK;
         }
         if (c == '\\')
-            return read_string_escaped(reader, start, out);
+            return json_read_string_escaped(reader, start, out);
         if (c < 0x20)
-            return wrong(reader, "a control character");
-        size_t size = utf8_len((const unsigned char *)reader->at, (size_t)(reader->end - reader->at));
+            return json_wrong(reader, "a control character");
+        size_t size = json_utf8_len((const unsigned char *)reader->at, (size_t)(reader->end - reader->at));
         if (size == 0)
-            return wrong(reader, "not UTF-8");
+            return json_wrong(reader, "not UTF-8");
         reader->at += size;
     }
 }
 
 /* --- numbers and words ------------------------------------------------------------------------------------------- */
 
-static size_t read_digits(struct reader *reader)
+static size_t json_read_digits(struct reader *reader)
 {
     const char *start = reader->at;
     while (reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9')
@@ -226,7 +226,7 @@ static size_t read_digits(struct reader *reader)
     return (size_t)(reader->at - start);
 }
 
-static bool take(struct reader *reader, char c)
+static bool json_take(struct reader *reader, char c)
 {
     if (reader->at == reader->end || *reader->at != c)
         return false;
@@ -234,37 +234,37 @@ static bool take(struct reader *reader, char c)
     return true;
 }
 
-static struct err read_number(struct reader *reader, struct str *out)
+static struct err json_read_number(struct reader *reader, struct str *out)
 {
     const char *start = reader->at;
     bool is_real = false;
-    (void)take(reader, '-');
-    if (!take(reader, '0') && read_digits(reader) == 0)
-        return wrong(reader, "not a value");
-    if (take(reader, '.')) {
+    (void)json_take(reader, '-');
+    if (!json_take(reader, '0') && json_read_digits(reader) == 0)
+        return json_wrong(reader, "not a value");
+    if (json_take(reader, '.')) {
         is_real = true;
-        if (read_digits(reader) == 0)
-            return wrong(reader, "a number without digits behind its point");
+        if (json_read_digits(reader) == 0)
+            return json_wrong(reader, "a number without digits behind its point");
     }
-    if (take(reader, 'e') || take(reader, 'E')) {
+    if (json_take(reader, 'e') || json_take(reader, 'E')) {
         is_real = true;
-        if (!take(reader, '+'))
-            (void)take(reader, '-');
-        if (read_digits(reader) == 0)
-            return wrong(reader, "a number without digits in its exponent");
+        if (!json_take(reader, '+'))
+            (void)json_take(reader, '-');
+        if (json_read_digits(reader) == 0)
+            return json_wrong(reader, "a number without digits in its exponent");
     }
     *out = (struct str){ start, (size_t)(reader->at - start) };
     if (out->len > NUMBER_MAX)
-        return wrong(reader, "the number is too long");
+        return json_wrong(reader, "the number is too long");
     if (!is_real)
         return OK; /* at most 64 digits: within the range of a double */
     char text[NUMBER_MAX + 1];
     memcpy(text, start, out->len);
     text[out->len] = '\0';
-    return isfinite(strtod(text, NULL)) ? OK : wrong(reader, "the number is out of range");
+    return isfinite(strtod(text, NULL)) ? OK : json_wrong(reader, "the number is out of range");
 }
 
-static struct err read_word(struct reader *reader, struct json *node)
+static struct err json_read_word(struct reader *reader, struct json *node)
 {
     static const struct {
         struct str text;
@@ -278,7 +278,7 @@ static struct err read_word(struct reader *reader, struct json *node)
             reader->at += words[i].text.len;
             return OK;
         }
-    return wrong(reader, "not a value");
+    return json_wrong(reader, "not a value");
 }
 
 /* --- the tree ---------------------------------------------------------------------------------------------------- */
@@ -290,11 +290,11 @@ struct level {
 };
 
 /* A value, or the opening of one: then *opened says so. */
-static struct err read_value(struct reader *reader, struct json *node, bool *opened)
+static struct err json_read_value(struct reader *reader, struct json *node, bool *opened)
 {
     *opened = false;
     if (reader->at == reader->end)
-        return wrong(reader, "a value is missing");
+        return json_wrong(reader, "a value is missing");
     switch (*reader->at) {
     case '{':
     case '[':
@@ -306,62 +306,62 @@ static struct err read_value(struct reader *reader, struct json *node, bool *ope
     case '"':
         reader->at++;
         node->kind = JSON_STRING;
-        return read_string(reader, &node->text);
+        return json_read_string(reader, &node->text);
     case 't':
     case 'f':
     case 'n':
-        return read_word(reader, node);
+        return json_read_word(reader, node);
     default:
         node->kind = JSON_NUMBER;
-        return read_number(reader, &node->text);
+        return json_read_number(reader, &node->text);
     }
 }
 
-static struct err read_name(struct reader *reader, const struct json *object, struct json *node)
+static struct err json_read_name(struct reader *reader, const struct json *object, struct json *node)
 {
-    skip_space(reader);
-    if (!take(reader, '"'))
-        return wrong(reader, "a member's name is missing");
-    TRY(read_string(reader, &node->name));
+    json_skip_space(reader);
+    if (!json_take(reader, '"'))
+        return json_wrong(reader, "a member's name is missing");
+    TRY(json_read_string(reader, &node->name));
     for (const struct json *member = object->child; member; member = member->next)
         if (str_eq(member->name, node->name))
-            return wrong(reader, "a member comes twice");
-    skip_space(reader);
-    return take(reader, ':') ? OK : wrong(reader, "a colon is missing");
+            return json_wrong(reader, "a member comes twice");
+    json_skip_space(reader);
+    return json_take(reader, ':') ? OK : json_wrong(reader, "a colon is missing");
 }
 
-static struct err new_node(struct reader *reader, const struct level *parent, struct json **out)
+static struct err json_new_node(struct reader *reader, const struct level *parent, struct json **out)
 {
     if (reader->nodes == JSON_NODES_MAX)
-        return wrong(reader, "too many values");
+        return json_wrong(reader, "too many values");
     if (parent && parent->node->count == JSON_MEMBERS_MAX && parent->node->kind == JSON_OBJECT)
-        return wrong(reader, "too many members");
+        return json_wrong(reader, "too many members");
     reader->nodes++;
     *out = arena_zalloc(reader->arena, sizeof **out);
-    return parent && parent->node->kind == JSON_OBJECT ? read_name(reader, parent->node, *out) : OK;
+    return parent && parent->node->kind == JSON_OBJECT ? json_read_name(reader, parent->node, *out) : OK;
 }
 
 /* Closes what ends here. True when a further child must follow; the outermost has closed when *depth is 0. */
-static struct err close_levels(struct reader *reader, struct level *levels, size_t *depth, bool *first)
+static struct err json_close_levels(struct reader *reader, struct level *levels, size_t *depth, bool *first)
 {
     while (*depth > 0) {
         struct json *node = levels[*depth - 1].node;
-        skip_space(reader);
-        if (take(reader, node->kind == JSON_OBJECT ? '}' : ']')) {
+        json_skip_space(reader);
+        if (json_take(reader, node->kind == JSON_OBJECT ? '}' : ']')) {
             node->text.len = (size_t)(reader->at - node->text.at);
             --*depth;
             *first = false;
             continue;
         }
-        if (!*first && !take(reader, ','))
-            return wrong(reader, "a comma or an end is missing");
+        if (!*first && !json_take(reader, ','))
+            return json_wrong(reader, "a comma or an end is missing");
         *first = false;
         return OK;
     }
     return OK;
 }
 
-static struct err read_tree(struct reader *reader, const struct json **out)
+static struct err json_read_tree(struct reader *reader, const struct json **out)
 {
     struct level levels[JSON_DEPTH_MAX];
     size_t depth = 0;
@@ -370,9 +370,9 @@ static struct err read_tree(struct reader *reader, const struct json **out)
         struct level *parent = depth > 0 ? &levels[depth - 1] : NULL;
         struct json *node = NULL;
         bool opened;
-        TRY(new_node(reader, parent, &node));
-        skip_space(reader);
-        TRY(read_value(reader, node, &opened));
+        TRY(json_new_node(reader, parent, &node));
+        json_skip_space(reader);
+        TRY(json_read_value(reader, node, &opened));
         if (parent) {
             *parent->tail = node;
             parent->tail = &node->next;
@@ -382,11 +382,11 @@ static struct err read_tree(struct reader *reader, const struct json **out)
         }
         if (opened) {
             if (depth == JSON_DEPTH_MAX)
-                return wrong(reader, "nested too deep");
+                return json_wrong(reader, "nested too deep");
             levels[depth++] = (struct level){ node, &node->child };
         }
         first = opened;
-        TRY(close_levels(reader, levels, &depth, &first));
+        TRY(json_close_levels(reader, levels, &depth, &first));
     } while (depth > 0);
     return OK;
 }
@@ -397,10 +397,10 @@ struct err json_parse(struct arena *arena, struct str text, const struct json **
     const struct json *tree = NULL;
     if (text.len == 0)
         return failed(ERR_INVALID_REQUEST, "the JSON is empty");
-    TRY(read_tree(&reader, &tree));
-    skip_space(&reader);
+    TRY(json_read_tree(&reader, &tree));
+    json_skip_space(&reader);
     if (reader.at != reader.end)
-        return wrong(&reader, "something follows the value");
+        return json_wrong(&reader, "something follows the value");
     *out = tree;
     return OK;
 }
@@ -432,7 +432,7 @@ bool json_int(const struct json *value, int64_t min, int64_t max, int64_t *out)
 
 /* --- writing ----------------------------------------------------------------------------------------------------- */
 
-static void write_escaped(struct buf *buf, unsigned char c)
+static void json_write_escaped(struct buf *buf, unsigned char c)
 {
     static const char names[] = "btn_fr", digits[] = "0123456789abcdef";
     if (c == '"' || c == '\\') {
@@ -452,14 +452,14 @@ void json_write_str(struct buf *buf, struct str s)
     size_t done = 0;
     buf_add_char(buf, '"');
     for (size_t i = 0; i < s.len;) {
-        if (s.len - i >= 8 && plain8(s.at + i)) {
+        if (s.len - i >= 8 && json_plain8(s.at + i)) {
             i += 8;
             continue;
         }
         unsigned char c = (unsigned char)s.at[i];
         if (c < 0x20 || c == '"' || c == '\\') {
             buf_add(buf, (struct str){ s.at + done, i - done });
-            write_escaped(buf, c);
+            json_write_escaped(buf, c);
             done = i + 1;
         }
         i++;
@@ -479,7 +479,7 @@ void json_write_name(struct buf *buf, struct str name)
     buf_add(buf, STR("\":"));
 }
 
-static void write_leaf(struct buf *buf, const struct json *value)
+static void json_write_leaf(struct buf *buf, const struct json *value)
 {
     if (value->kind == JSON_STRING)
         json_write_str(buf, value->text);
@@ -487,7 +487,7 @@ static void write_leaf(struct buf *buf, const struct json *value)
         buf_add(buf, value->text);
 }
 
-static bool is_branch(const struct json *value)
+static bool json_is_branch(const struct json *value)
 {
     return value->kind == JSON_ARRAY || value->kind == JSON_OBJECT;
 }
@@ -501,16 +501,16 @@ void json_write(struct buf *buf, const struct json *value)
             json_write_str(buf, at->name);
             buf_add_char(buf, ':');
         }
-        if (is_branch(at) && at->child) {
+        if (json_is_branch(at) && at->child) {
             buf_add_char(buf, at->kind == JSON_OBJECT ? '{' : '[');
             open[depth++] = at;
             at = at->child;
             continue;
         }
-        if (is_branch(at))
+        if (json_is_branch(at))
             buf_add(buf, at->kind == JSON_OBJECT ? STR("{}") : STR("[]"));
         else
-            write_leaf(buf, at);
+            json_write_leaf(buf, at);
         while (depth > 0 && !at->next) { /* the last of its parent: the parent ends too */
             at = open[--depth];
             buf_add_char(buf, at->kind == JSON_OBJECT ? '}' : ']');

@@ -27,7 +27,7 @@ void mem_give_back(void)
 
 /* --- views ------------------------------------------------------------------------------------------------------- */
 
-static unsigned char lower(char c)
+static unsigned char mem_lower(char c)
 {
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
 }
@@ -52,7 +52,7 @@ bool str_eq_nocase(struct str a, struct str b)
     if (a.len != b.len)
         return false;
     for (size_t i = 0; i < a.len; i++)
-        if (lower(a.at[i]) != lower(b.at[i]))
+        if (mem_lower(a.at[i]) != mem_lower(b.at[i]))
             return false;
     return true;
 }
@@ -157,7 +157,7 @@ struct arena_chunk {
     _Alignas(max_align_t) char room[];
 };
 
-static size_t align_up(size_t size)
+static size_t mem_align_up(size_t size)
 {
     const size_t unit = _Alignof(max_align_t);
     if (size > SIZE_MAX / 2)
@@ -193,7 +193,7 @@ void arena_release(struct arena *arena)
 }
 
 /* A chunk of its own for what is large, so that the room that is left in the current one is not lost. */
-static void *alloc_chunk(struct arena *arena, size_t size)
+static void *mem_alloc_chunk(struct arena *arena, size_t size)
 {
     size_t last = arena->chunks ? arena->chunks->usual : CHUNK_FIRST / 2;
     size_t usual = last * 2 < CHUNK_LARGEST ? last * 2 : CHUNK_LARGEST;
@@ -214,13 +214,13 @@ static void *alloc_chunk(struct arena *arena, size_t size)
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
-    size = align_up(size > 0 ? size : 1);
+    size = mem_align_up(size > 0 ? size : 1);
     if (arena->at && size <= (size_t)(arena->end - arena->at)) {
         void *at = arena->at;
         arena->at += size;
         return at;
     }
-    return alloc_chunk(arena, size);
+    return mem_alloc_chunk(arena, size);
 }
 
 void *arena_zalloc(struct arena *arena, size_t size)

@@ -3,7 +3,7 @@
 #include <time.h>
 
 /* `count` digits. */
-static bool take_number(struct str *rest, size_t count, int *out)
+static bool rfc3339_take_number(struct str *rest, size_t count, int *out)
 {
     int number = 0;
     if (rest->len < count)
@@ -19,7 +19,7 @@ static bool take_number(struct str *rest, size_t count, int *out)
 }
 
 /* One of these characters. */
-static bool take_char(struct str *rest, const char *any, char *taken)
+static bool rfc3339_take_char(struct str *rest, const char *any, char *taken)
 {
     if (rest->len == 0 || !rest->at[0] || !strchr(any, rest->at[0]))
         return false;
@@ -29,11 +29,12 @@ static bool take_char(struct str *rest, const char *any, char *taken)
     return true;
 }
 
-static bool take_date(struct str *rest, struct tm *tm)
+static bool rfc3339_take_date(struct str *rest, struct tm *tm)
 {
     static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    if (!take_number(rest, 4, &tm->tm_year) || !take_char(rest, "-", NULL) || !take_number(rest, 2, &tm->tm_mon) ||
-        !take_char(rest, "-", NULL) || !take_number(rest, 2, &tm->tm_mday))
+    if (!rfc3339_take_number(rest, 4, &tm->tm_year) || !rfc3339_take_char(rest, "-", NULL) ||
+        !rfc3339_take_number(rest, 2, &tm->tm_mon) || !rfc3339_take_char(rest, "-", NULL) ||
+        !rfc3339_take_number(rest, 2, &tm->tm_mday))
         return false;
     if (tm->tm_year < 1970 || tm->tm_mon < 1 || tm->tm_mon > 12)
         return false;
@@ -41,31 +42,32 @@ static bool take_date(struct str *rest, struct tm *tm)
     return tm->tm_mday >= 1 && tm->tm_mday <= days[tm->tm_mon - 1] + (tm->tm_mon == 2 && is_leap);
 }
 
-static bool take_time(struct str *rest, struct tm *tm)
+static bool rfc3339_take_time(struct str *rest, struct tm *tm)
 {
     int digit = 0;
-    if (!take_number(rest, 2, &tm->tm_hour) || !take_char(rest, ":", NULL) || !take_number(rest, 2, &tm->tm_min) ||
-        !take_char(rest, ":", NULL) || !take_number(rest, 2, &tm->tm_sec))
+    if (!rfc3339_take_number(rest, 2, &tm->tm_hour) || !rfc3339_take_char(rest, ":", NULL) ||
+        !rfc3339_take_number(rest, 2, &tm->tm_min) || !rfc3339_take_char(rest, ":", NULL) ||
+        !rfc3339_take_number(rest, 2, &tm->tm_sec))
         return false;
-    if (take_char(rest, ".", NULL)) {
-        if (!take_number(rest, 1, &digit))
+    if (rfc3339_take_char(rest, ".", NULL)) {
+        if (!rfc3339_take_number(rest, 1, &digit))
             return false;
-        while (take_number(rest, 1, &digit))
+        while (rfc3339_take_number(rest, 1, &digit))
             continue;
     }
     return tm->tm_hour <= 23 && tm->tm_min <= 59 && tm->tm_sec <= 60;
 }
 
 /* *out: seconds that the local time is ahead of UTC. */
-static bool take_offset(struct str *rest, int *out)
+static bool rfc3339_take_offset(struct str *rest, int *out)
 {
     int hours = 0, minutes = 0;
     char sign = 'Z';
     *out = 0;
-    if (take_char(rest, "Zz", NULL))
+    if (rfc3339_take_char(rest, "Zz", NULL))
         return true;
-    if (!take_char(rest, "+-", &sign) || !take_number(rest, 2, &hours) || !take_char(rest, ":", NULL) ||
-        !take_number(rest, 2, &minutes) || hours > 23 || minutes > 59)
+    if (!rfc3339_take_char(rest, "+-", &sign) || !rfc3339_take_number(rest, 2, &hours) ||
+        !rfc3339_take_char(rest, ":", NULL) || !rfc3339_take_number(rest, 2, &minutes) || hours > 23 || minutes > 59)
         return false;
     *out = (sign == '-' ? -1 : 1) * (hours * 60 + minutes) * 60;
     return true;
@@ -75,8 +77,8 @@ bool rfc3339_read(struct str text, int64_t *out)
 {
     struct tm tm = { 0 };
     int offset_s = 0;
-    if (!take_date(&text, &tm) || !take_char(&text, "Tt ", NULL) || !take_time(&text, &tm) ||
-        !take_offset(&text, &offset_s) || text.len > 0)
+    if (!rfc3339_take_date(&text, &tm) || !rfc3339_take_char(&text, "Tt ", NULL) || !rfc3339_take_time(&text, &tm) ||
+        !rfc3339_take_offset(&text, &offset_s) || text.len > 0)
         return false;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;

@@ -13,7 +13,7 @@ static atomic_size_t count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* With the lock. NULL when there is no room. */
-static const char *find_or_add(const char *for_callers, const char *text)
+static const char *sentence_find_or_add(const char *for_callers, const char *text)
 {
     const size_t now = atomic_load_explicit(&count, memory_order_relaxed);
     for (size_t i = 0; i < now; i++)
@@ -38,7 +38,7 @@ const char *sentence_keep(const char *for_callers, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     pthread_mutex_lock(&lock);
-    const char *found = find_or_add(for_callers, text);
+    const char *found = sentence_find_or_add(for_callers, text);
     pthread_mutex_unlock(&lock);
     return found ? found : for_callers;
 }

@@ -254,7 +254,7 @@ __attribute__((format(printf, 1, 2))) static struct err refuse(const char *forma
     return failed(ERR_INVALID_REQUEST, sentence);
 }
 
-static bool is_printable(struct str text)
+static bool settings_is_printable(struct str text)
 {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.at[i], next = i + 1 < text.len ? (unsigned char)text.at[i + 1] : 0;
@@ -264,10 +264,10 @@ static bool is_printable(struct str text)
     return utf8_valid(text);
 }
 
-static struct err refuse_value(const struct settings_row *row, struct str value, const char *fault)
+static struct err settings_refuse_value(const struct settings_row *row, struct str value, const char *fault)
 {
     char allowed[128];
-    if (row->kind == KIND_SECRET || value.len > 80 || !is_printable(value))
+    if (row->kind == KIND_SECRET || value.len > 80 || !settings_is_printable(value))
         return refuse("%s is not usable: %s (allowed: %s)", row->name, fault, settings_allowed(row, allowed));
     return refuse("%s is \"%.*s\": %s (allowed: %s)", row->name, (int)value.len, value.at, fault,
                   settings_allowed(row, allowed));
@@ -275,7 +275,7 @@ static struct err refuse_value(const struct settings_row *row, struct str value,
 
 /* --- one value --------------------------------------------------------------------------------------------------- */
 
-static bool find_word(const struct settings_row *row, struct str text, int64_t *out)
+static bool settings_find_word(const struct settings_row *row, struct str text, int64_t *out)
 {
     for (size_t i = 0; row->words[i]; i++)
         if (str_eq(text, str_of(row->words[i]))) {
@@ -285,9 +285,9 @@ static bool find_word(const struct settings_row *row, struct str text, int64_t *
     return false;
 }
 
-static const char *fault_of_text(const struct settings_row *row, struct str text)
+static const char *settings_fault_of_text(const struct settings_row *row, struct str text)
 {
-    if (!is_printable(text))
+    if (!settings_is_printable(text))
         return "it holds control characters or is not UTF-8";
     if (text.len < (size_t)row->min)
         return "it is empty";
@@ -297,7 +297,8 @@ static const char *fault_of_text(const struct settings_row *row, struct str text
 }
 
 /* Writes the row's member. A text goes to *room, which moves on. */
-static struct err read_value(const struct settings_row *row, struct str text, struct settings *settings, char **room)
+static struct err settings_read_value(const struct settings_row *row, struct str text, struct settings *settings,
+                                      char **room)
 {
     char *member = (char *)settings + row->offset;
     const char *fault = NULL;
@@ -305,14 +306,14 @@ static struct err read_value(const struct settings_row *row, struct str text, st
     switch (row->kind) {
     case KIND_TEXT:
     case KIND_SECRET:
-        fault = fault_of_text(row, text);
+        fault = settings_fault_of_text(row, text);
         memcpy(*room, text.at, text.len);
         (*room)[text.len] = '\0';
         memcpy(member, room, sizeof *room);
         *room += text.len + 1;
         break;
     case KIND_WORD:
-        fault = find_word(row, text, &number) ? NULL : "there is no such choice";
+        fault = settings_find_word(row, text, &number) ? NULL : "there is no such choice";
         memcpy(member, &number, sizeof number);
         break;
     case KIND_NUMBER:
@@ -323,7 +324,7 @@ static struct err read_value(const struct settings_row *row, struct str text, st
         memcpy(member, &number, sizeof number);
         break;
     }
-    return fault ? refuse_value(row, text, fault) : OK;
+    return fault ? settings_refuse_value(row, text, fault) : OK;
 }
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
@@ -334,7 +335,7 @@ struct choice {
     enum settings_origin origins[ROWS];
 };
 
-static void choose_environment(struct choice *choice)
+static void settings_choose_environment(struct choice *choice)
 {
     for (size_t i = 0; i < ROWS; i++) {
         const char *value = getenv(settings_rows[i].name);
@@ -345,7 +346,7 @@ static void choose_environment(struct choice *choice)
 }
 
 /* The row whose flag `arg` is; *value: what stands after '=', or NULL. ROWS when there is none. */
-static size_t find_flag(const char *arg, const char **value)
+static size_t settings_find_flag(const char *arg, const char **value)
 {
     char flag[SETTINGS_FLAG_ROOM];
     for (size_t i = 0; i < ROWS; i++) {
@@ -358,11 +359,11 @@ static size_t find_flag(const char *arg, const char **value)
     return ROWS;
 }
 
-static struct err choose_flags(int argc, char **argv, int *next, struct choice *choice)
+static struct err settings_choose_flags(int argc, char **argv, int *next, struct choice *choice)
 {
     while (*next < argc) {
         const char *value = NULL;
-        size_t at = find_flag(argv[*next], &value);
+        size_t at = settings_find_flag(argv[*next], &value);
         if (at == ROWS)
             break;
         if (!value && *next + 1 == argc) {
@@ -377,7 +378,7 @@ static struct err choose_flags(int argc, char **argv, int *next, struct choice *
     return OK;
 }
 
-static struct err check_ttl(const char *name, int64_t ttl_s, int64_t max_s)
+static struct err settings_check_ttl(const char *name, int64_t ttl_s, int64_t max_s)
 {
     if (ttl_s <= max_s)
         return OK;
@@ -385,13 +386,13 @@ static struct err check_ttl(const char *name, int64_t ttl_s, int64_t max_s)
                   (long long)ttl_s, name, (long long)max_s, name);
 }
 
-static bool is_of_sentinels(const char *redis_url)
+static bool settings_is_of_sentinels(const char *redis_url)
 {
     return str_has_prefix(str_of(redis_url), STR("redis+")) || str_has_prefix(str_of(redis_url), STR("rediss+"));
 }
 
 /* What would be ignored is refused: somebody counts on it. */
-static struct err check_redis(const struct settings *settings)
+static struct err settings_check_redis(const struct settings *settings)
 {
     const bool is_tls = str_has_prefix(str_of(settings->redis_url), STR("rediss"));
     const bool is_set = settings->redis_url[0] != '\0';
@@ -404,17 +405,17 @@ static struct err check_redis(const struct settings *settings)
                       settings->redis_cert_file[0] ? "REDIS_KEY_FILE" : "REDIS_CERT_FILE");
     if (settings->redis_sentinel_user[0] && !settings->redis_sentinel_password[0])
         return refuse("REDIS_SENTINEL_PASSWORD is missing: REDIS_SENTINEL_USER is set (allowed: both, or none)");
-    if (is_set && settings->redis_sentinel_password[0] && !is_of_sentinels(settings->redis_url))
+    if (is_set && settings->redis_sentinel_password[0] && !settings_is_of_sentinels(settings->redis_url))
         return refuse("REDIS_SENTINEL_PASSWORD is set: REDIS_URL names no Sentinels (allowed: redis[s]+sentinel://)");
     return OK;
 }
 
-static struct err check_together(const struct settings *settings)
+static struct err settings_check_together(const struct settings *settings)
 {
-    TRY(check_redis(settings));
-    TRY(check_ttl("TOKEN_ACCESS_TTL", settings->access_ttl_s, settings->access_ttl_max_s));
-    TRY(check_ttl("TOKEN_REFRESH_TTL", settings->refresh_ttl_s, settings->refresh_ttl_max_s));
-    TRY(check_ttl("TOKEN_ID_TTL", settings->id_ttl_s, settings->id_ttl_max_s));
+    TRY(settings_check_redis(settings));
+    TRY(settings_check_ttl("TOKEN_ACCESS_TTL", settings->access_ttl_s, settings->access_ttl_max_s));
+    TRY(settings_check_ttl("TOKEN_REFRESH_TTL", settings->refresh_ttl_s, settings->refresh_ttl_max_s));
+    TRY(settings_check_ttl("TOKEN_ID_TTL", settings->id_ttl_s, settings->id_ttl_max_s));
     if (!settings->tls_cert[0] && settings->tls_key[0])
         return refuse("TOKEN_TLS_CERT is missing: TOKEN_TLS_KEY is set (allowed: both or none)");
     if (settings->kms_try_timeout_s > settings->kms_timeout_s)
@@ -438,12 +439,12 @@ static struct err check_together(const struct settings *settings)
     return OK;
 }
 
-static struct err read_all(const struct choice *choice, struct settings *settings)
+static struct err settings_read_all(const struct choice *choice, struct settings *settings)
 {
     char *room = settings->owned;
     for (size_t i = 0; i < ROWS; i++)
-        TRY(read_value(&settings_rows[i], str_of(choice->values[i]), settings, &room));
-    return check_together(settings);
+        TRY(settings_read_value(&settings_rows[i], str_of(choice->values[i]), settings, &room));
+    return settings_check_together(settings);
 }
 
 struct err settings_read(int argc, char **argv, int *next, struct settings *out)
@@ -451,15 +452,15 @@ struct err settings_read(int argc, char **argv, int *next, struct settings *out)
     struct choice choice = { 0 };
     size_t size = 0;
     int at = *next;
-    choose_environment(&choice);
-    TRY(choose_flags(argc, argv, &at, &choice));
+    settings_choose_environment(&choice);
+    TRY(settings_choose_flags(argc, argv, &at, &choice));
     for (size_t i = 0; i < ROWS; i++)
         size += settings_is_text(&settings_rows[i]) ? strlen(choice.values[i]) + 1 : 0;
     struct settings settings = { .origins = mem_alloc(sizeof choice.origins), .owned = mem_alloc(size) };
     memcpy(settings.origins, choice.origins, sizeof choice.origins);
     settings.owned_size = size;
     memset(settings.owned, 0, size);
-    struct err err = read_all(&choice, &settings);
+    struct err err = settings_read_all(&choice, &settings);
     if (err.code) {
         settings_release(&settings);
         return err;

@@ -18,7 +18,7 @@ bool settings_number(struct str text, int64_t min, int64_t max, int64_t *out)
 }
 
 /* host[:port] with an IPv6 address in brackets; *port has at == NULL when there is none. */
-static bool split_authority(struct str text, struct str *host, struct str *port)
+static bool settings_forms_split_authority(struct str text, struct str *host, struct str *port)
 {
     const char *colon = text.len > 0 ? memrchr(text.at, ':', text.len) : NULL;
     *host = text;
@@ -39,7 +39,7 @@ const char *settings_fault_of_listen(struct str text)
 {
     struct str host, port;
     int64_t number;
-    if (!split_authority(text, &host, &port))
+    if (!settings_forms_split_authority(text, &host, &port))
         return "its host is no name or address";
     if (!port.at)
         return "it has no port";
@@ -47,11 +47,11 @@ const char *settings_fault_of_listen(struct str text)
 }
 
 /* After "scheme://" and before a path. */
-static bool is_authority(struct str text, struct str *port)
+static bool settings_forms_is_authority(struct str text, struct str *port)
 {
     struct str host;
     int64_t number;
-    return split_authority(text, &host, port) && host.len > 0 &&
+    return settings_forms_split_authority(text, &host, port) && host.len > 0 &&
            (!port->at || settings_number(*port, 1, 65535, &number));
 }
 
@@ -71,7 +71,7 @@ const char *settings_fault_of_issuer(struct str text)
         return "it has a query or a fragment";
     if (!str_cut(&rest, '/', &authority))
         authority = rest;
-    return is_authority(authority, &port) ? NULL : "its host or port is malformed";
+    return settings_forms_is_authority(authority, &port) ? NULL : "its host or port is malformed";
 }
 
 /* A service key goes there with each call. Unencrypted it may go no further than this machine. */
@@ -113,7 +113,7 @@ const char *settings_fault_of_audience(struct str text)
 
 /* As a browser sends it (RFC 6454 section 6.2): lower case, the scheme's own port left out, no path. They are compared
  * as texts, so any other form would never match and nobody would be told. */
-static const char *fault_of_origin(struct str origin)
+static const char *settings_forms_fault_of_origin(struct str origin)
 {
     const char *end = memmem(origin.at, origin.len, "://", 3);
     struct str port;
@@ -130,7 +130,7 @@ static const char *fault_of_origin(struct str origin)
         if (!islower((unsigned char)scheme.at[i]) &&
             (i == 0 || !(isdigit((unsigned char)scheme.at[i]) || strchr("+-.", scheme.at[i]))))
             return "an origin's scheme is malformed";
-    if (!is_authority(authority, &port))
+    if (!settings_forms_is_authority(authority, &port))
         return "an origin's host or port is malformed, or it has a path";
     if ((str_eq(scheme, STR("https")) && str_eq(port, STR("443"))) ||
         (str_eq(scheme, STR("http")) && str_eq(port, STR("80"))))
@@ -143,7 +143,7 @@ const char *settings_fault_of_origins(struct str text)
     struct str one;
     const char *fault = settings_fault_of_list(text);
     while (!fault && str_next_item(&text, ',', &one))
-        fault = fault_of_origin(str_trim(one));
+        fault = settings_forms_fault_of_origin(str_trim(one));
     return fault;
 }
 

@@ -21,7 +21,7 @@ static const char *const kms_notes[] = {
 };
 
 /* The i-th of them where the row at `row` opens that section, else NULL. */
-static const char *note_of(size_t row, size_t i)
+static const char *settings_print_note_of(size_t row, size_t i)
 {
     bool has_notes = settings_rows[row].section == SECTION_KMS && i < sizeof kms_notes / sizeof *kms_notes;
     return has_notes ? kms_notes[i] : NULL;
@@ -29,14 +29,14 @@ static const char *note_of(size_t row, size_t i)
 
 /* --- variables that nobody reads --------------------------------------------------------------------------------- */
 
-static size_t smallest(size_t a, size_t b, size_t c)
+static size_t settings_print_smallest(size_t a, size_t b, size_t c)
 {
     size_t least = a < b ? a : b;
     return least < c ? least : c;
 }
 
 /* Levenshtein's distance: insertions, deletions and replacements. */
-static size_t distance(struct str a, struct str b)
+static size_t settings_print_distance(struct str a, struct str b)
 {
     size_t row[64];
     if (a.len >= 64 || b.len >= 64)
@@ -48,19 +48,19 @@ static size_t distance(struct str a, struct str b)
         row[0] = i;
         for (size_t j = 1; j <= b.len; j++) {
             size_t above = row[j];
-            row[j] = smallest(above + 1, row[j - 1] + 1, above_left + (a.at[i - 1] != b.at[j - 1]));
+            row[j] = settings_print_smallest(above + 1, row[j - 1] + 1, above_left + (a.at[i - 1] != b.at[j - 1]));
             above_left = above;
         }
     }
     return row[b.len];
 }
 
-static void warn_if_unknown(struct str name, FILE *out)
+static void settings_print_warn_if_unknown(struct str name, FILE *out)
 {
     const char *nearest = NULL;
     size_t least = 3; /* two slips are a typo, more are another word */
     for (size_t i = 0; i < settings_rows_count; i++) {
-        size_t apart = distance(name, str_of(settings_rows[i].name));
+        size_t apart = settings_print_distance(name, str_of(settings_rows[i].name));
         if (apart == 0)
             return;
         if (apart < least) {
@@ -93,14 +93,14 @@ void settings_warn_unknown(FILE *out)
     for (char **at = environ; at && *at; at++) {
         struct str rest = str_of(*at), name;
         if (str_cut(&rest, '=', &name) && rest.len > 0 && str_has_prefix(name, STR("TOKEN_")))
-            warn_if_unknown(name, out);
+            settings_print_warn_if_unknown(name, out);
     }
 }
 
 /* --- printing ---------------------------------------------------------------------------------------------------- */
 
 /* Words of `text`, in lines of at most `width` columns that begin at column `indent`, where the cursor stands. */
-static void print_wrapped(FILE *out, const char *text, size_t indent, size_t width)
+static void settings_print_print_wrapped(FILE *out, const char *text, size_t indent, size_t width)
 {
     struct str rest = str_of(text), word;
     size_t column = indent;
@@ -118,7 +118,7 @@ static void print_wrapped(FILE *out, const char *text, size_t indent, size_t wid
     fputc('\n', out);
 }
 
-static bool opens_section(size_t i)
+static bool settings_print_opens_section(size_t i)
 {
     return i == 0 || settings_rows[i].section != settings_rows[i - 1].section;
 }
@@ -131,18 +131,18 @@ void settings_print_help(FILE *out)
           "--aws-region is AWS_REGION; a secret has no flag):\n",
           out);
     for (size_t i = 0; i < settings_rows_count; i++) {
-        if (opens_section(i))
+        if (settings_print_opens_section(i))
             fprintf(out, "\n%s:\n", section_names[settings_rows[i].section]);
-        for (size_t j = 0; opens_section(i) && note_of(i, j); j++) {
+        for (size_t j = 0; settings_print_opens_section(i) && settings_print_note_of(i, j); j++) {
             fputs("  ", out);
-            print_wrapped(out, note_of(i, j), 2, WIDTH);
+            settings_print_print_wrapped(out, settings_print_note_of(i, j), 2, WIDTH);
         }
         const bool has_flag = settings_flag(&settings_rows[i], flag)[0];
         fprintf(out, "  %-*s", INDENT - 2, has_flag ? flag : settings_rows[i].name);
         snprintf(about, sizeof about, "%s [%s; default %s]", settings_rows[i].help,
                  settings_allowed(&settings_rows[i], allowed),
                  settings_rows[i].preset[0] ? settings_rows[i].preset : "none");
-        print_wrapped(out, about, INDENT, WIDTH);
+        settings_print_print_wrapped(out, about, INDENT, WIDTH);
     }
 }
 
@@ -164,10 +164,10 @@ void settings_print_man(FILE *out)
 {
     char flag[SETTINGS_FLAG_ROOM], allowed[128];
     for (size_t i = 0; i < settings_rows_count; i++) {
-        if (opens_section(i))
+        if (settings_print_opens_section(i))
             fprintf(out, ".SS %s\n", section_names[settings_rows[i].section]);
-        for (size_t j = 0; opens_section(i) && note_of(i, j); j++) {
-            roff_print(out, note_of(i, j));
+        for (size_t j = 0; settings_print_opens_section(i) && settings_print_note_of(i, j); j++) {
+            roff_print(out, settings_print_note_of(i, j));
             fputc('\n', out);
         }
         const bool has_flag = settings_flag(&settings_rows[i], flag)[0];
@@ -185,17 +185,17 @@ void settings_print_man(FILE *out)
 }
 
 /* A pipe would end the table's cell. */
-static void print_cell(FILE *out, const char *text)
+static void settings_print_print_cell(FILE *out, const char *text)
 {
     for (; *text; text++)
         fprintf(out, *text == '|' ? "\\%c" : "%c", *text);
 }
 
-static void print_markdown_head(FILE *out, size_t row)
+static void settings_print_print_markdown_head(FILE *out, size_t row)
 {
     fprintf(out, "%s## %s\n\n", row > 0 ? "\n" : "", section_names[settings_rows[row].section]);
-    for (size_t i = 0; note_of(row, i); i++)
-        fprintf(out, "%s\n%s", note_of(row, i), note_of(row, i + 1) ? "" : "\n");
+    for (size_t i = 0; settings_print_note_of(row, i); i++)
+        fprintf(out, "%s\n%s", settings_print_note_of(row, i), settings_print_note_of(row, i + 1) ? "" : "\n");
     fputs("| variable | flag | default | allowed | meaning |\n|---|---|---|---|---|\n", out);
 }
 
@@ -204,14 +204,14 @@ void settings_print_markdown(FILE *out)
     char flag[SETTINGS_FLAG_ROOM] = "", allowed[128] = "";
     for (size_t i = 0; i < settings_rows_count; i++) {
         const char *tick = settings_rows[i].preset[0] ? "`" : "";
-        if (opens_section(i))
-            print_markdown_head(out, i);
+        if (settings_print_opens_section(i))
+            settings_print_print_markdown_head(out, i);
         const char *mark = settings_flag(&settings_rows[i], flag)[0] ? "`" : "";
         fprintf(out, "| `%s` | %s%s%s | %s%s%s | ", settings_rows[i].name, mark, flag, mark, tick,
                 settings_rows[i].preset, tick);
-        print_cell(out, settings_allowed(&settings_rows[i], allowed));
+        settings_print_print_cell(out, settings_allowed(&settings_rows[i], allowed));
         fputs(" | ", out);
-        print_cell(out, settings_rows[i].help);
+        settings_print_print_cell(out, settings_rows[i].help);
         fputs(" |\n", out);
     }
 }

@@ -4,7 +4,7 @@
 
 enum { TRIES = 5, TOGETHER_MS = 100 };
 
-static int64_t read_ms(clockid_t which)
+static int64_t wall_clock_read_ms(clockid_t which)
 {
     struct timespec now;
     clock_gettime(which, &now);
@@ -13,16 +13,16 @@ static int64_t read_ms(clockid_t which)
 
 int64_t wall_clock_day_ms(void)
 {
-    return read_ms(CLOCK_REALTIME);
+    return wall_clock_read_ms(CLOCK_REALTIME);
 }
 
 void wall_clock_read(int64_t *wall_ms, int64_t *boot_ms)
 {
     int64_t took_ms = 0;
     for (int i = 0; i < TRIES && (i == 0 || took_ms > TOGETHER_MS); i++) {
-        int64_t before_ms = read_ms(CLOCK_BOOTTIME);
+        int64_t before_ms = wall_clock_read_ms(CLOCK_BOOTTIME);
         *wall_ms = wall_clock_day_ms();
-        *boot_ms = read_ms(CLOCK_BOOTTIME);
+        *boot_ms = wall_clock_read_ms(CLOCK_BOOTTIME);
         took_ms = *boot_ms - before_ms;
     }
 }
@@ -33,7 +33,7 @@ struct wall_clock wall_clock_begin(int64_t wall_ms, int64_t boot_ms)
 }
 
 /* A step back takes away from what is not believed, since most clocks that jump ahead are set right afterwards. */
-static void note_step(struct wall_clock *clock, int64_t step_ms)
+static void wall_clock_note_step(struct wall_clock *clock, int64_t step_ms)
 {
     clock->ahead_ms = clock->ahead_ms + step_ms > 0 ? clock->ahead_ms + step_ms : 0;
     if (step_ms > 0)
@@ -47,7 +47,7 @@ int64_t wall_clock_look(struct wall_clock *clock, int64_t wall_ms, int64_t boot_
     clock->boot_ms = boot_ms;
     if (step_ms > -WALL_CLOCK_STEP_MS && step_ms < WALL_CLOCK_STEP_MS)
         step_ms = 0;
-    note_step(clock, step_ms);
+    wall_clock_note_step(clock, step_ms);
     if (boot_ms >= clock->believed_at_ms)
         clock->ahead_ms = 0;
     return step_ms;

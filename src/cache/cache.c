@@ -13,14 +13,14 @@ struct cache {
     struct redis *redis;
 };
 
-static struct str number(struct arena *arena, int64_t value)
+static struct str cache_number(struct arena *arena, int64_t value)
 {
     return arena_printf(arena, "%lld", (long long)value);
 }
 
 /* SET for each; *set counts those that were set. */
-static struct err set_all(struct cache *cache, const struct cache_entry *entries, size_t count, bool only_new,
-                          size_t *set)
+static struct err cache_set_all(struct cache *cache, const struct cache_entry *entries, size_t count, bool only_new,
+                                size_t *set)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     struct redis_command *commands = arena_alloc(&arena, (count + 1) * sizeof *commands);
@@ -28,7 +28,7 @@ static struct err set_all(struct cache *cache, const struct cache_entry *entries
     for (size_t i = 0; i < count; i++) {
         const struct cache_entry *each = &entries[i];
         commands[i] = REDIS_COMMAND(each->key, only_new ? redis_form_set_nx : redis_form_ok, STR("SET"), each->key,
-                                    each->value, STR("EX"), number(&arena, cache_ttl_s(each->ttl_s)), STR("NX"));
+                                    each->value, STR("EX"), cache_number(&arena, cache_ttl_s(each->ttl_s)), STR("NX"));
         commands[i].count -= !only_new;
     }
     TRY(redis_run_many(cache->redis, &arena, commands, count, replies));
@@ -41,12 +41,12 @@ static struct err set_all(struct cache *cache, const struct cache_entry *entries
 struct err cache_put(struct cache *cache, const struct cache_entry *entries, size_t count)
 {
     size_t set = 0;
-    return set_all(cache, entries, count, false, &set);
+    return cache_set_all(cache, entries, count, false, &set);
 }
 
 struct err cache_add(struct cache *cache, const struct cache_entry *entries, size_t count, size_t *added)
 {
-    return set_all(cache, entries, count, true, added);
+    return cache_set_all(cache, entries, count, true, added);
 }
 
 /* In one step, which no sequence of commands is: of two that raise a mark at once, neither may lower it. Numbers stay
@@ -68,8 +68,8 @@ struct err cache_raise(struct cache *cache, const struct cache_mark *marks, size
     const struct reply **replies = arena_alloc(&arena, (count + 1) * sizeof(const struct reply *));
     for (size_t i = 0; i < count; i++)
         commands[i] = REDIS_COMMAND(marks[i].key, redis_form_ok, STR("EVAL"), str_of(raise_script), STR("1"),
-                                    marks[i].key, number(&arena, marks[i].high), number(&arena, marks[i].until_s),
-                                    number(&arena, now_s), marks[i].text);
+                                    marks[i].key, cache_number(&arena, marks[i].high),
+                                    cache_number(&arena, marks[i].until_s), cache_number(&arena, now_s), marks[i].text);
     return redis_run_many(cache->redis, &arena, commands, count, replies);
 }
 
@@ -104,7 +104,7 @@ struct visitors {
     size_t count;
 };
 
-static const struct cache_visitor *visitor_of(const struct visitors *visitors, struct str key)
+static const struct cache_visitor *cache_visitor_of(const struct visitors *visitors, struct str key)
 {
     for (size_t i = 0; i < visitors->count; i++)
         if (str_has_prefix(key, visitors->of[i].prefix))
@@ -112,29 +112,29 @@ static const struct cache_visitor *visitor_of(const struct visitors *visitors, s
     return NULL;
 }
 
-static enum redis_question question_of(void *context, struct str key)
+static enum redis_question cache_question_of(void *context, struct str key)
 {
-    const struct cache_visitor *visitor = visitor_of(context, key);
+    const struct cache_visitor *visitor = cache_visitor_of(context, key);
     if (!visitor || !visitor->wants(visitor->context, key))
         return REDIS_ASK_NOTHING;
     return visitor->holds ? REDIS_ASK_VALUE : REDIS_ASK_LIFE;
 }
 
-static void show_life(void *context, struct str key, int64_t ttl_s)
+static void cache_show_life(void *context, struct str key, int64_t ttl_s)
 {
-    const struct cache_visitor *visitor = visitor_of(context, key);
+    const struct cache_visitor *visitor = cache_visitor_of(context, key);
     visitor->each(visitor->context, key, ttl_s);
 }
 
-static void show_value(void *context, struct str key, struct str value)
+static void cache_show_value(void *context, struct str key, struct str value)
 {
-    const struct cache_visitor *visitor = visitor_of(context, key);
+    const struct cache_visitor *visitor = cache_visitor_of(context, key);
     visitor->holds(visitor->context, key, value);
 }
 
 /* As far as the shortest prefix goes, the letters that any of them has there: "[\r\t][\e\o]*". Others' keys may fit it
- * too; visitor_of() looks again. */
-static struct str pattern_of(struct arena *arena, const struct cache_visitor *visitors, size_t count)
+ * too; cache_visitor_of() looks again. */
+static struct str cache_pattern_of(struct arena *arena, const struct cache_visitor *visitors, size_t count)
 {
     struct buf pattern;
     size_t len = CACHE_KEY_MAX;
@@ -156,12 +156,12 @@ static struct str pattern_of(struct arena *arena, const struct cache_visitor *vi
 struct err cache_scan(struct cache *cache, const struct cache_visitor *visitors, size_t count)
 {
     AUTO(arena_release) struct arena arena = { 0 };
-    const struct str pattern = pattern_of(&arena, visitors, count);
+    const struct str pattern = cache_pattern_of(&arena, visitors, count);
     size_t masters = 0;
     if (count == 0 || count > CACHE_VISITORS_MAX)
         return failed(ERR_INTERNAL, "a scan is for some visitors, and not for many");
     struct visitors all = { visitors, count };
-    const struct redis_scan_reader reader = { &all, question_of, show_life, show_value };
+    const struct redis_scan_reader reader = { &all, cache_question_of, cache_show_life, cache_show_value };
     TRY(redis_masters(cache->redis, &masters));
     uint64_t generation = redis_generation(cache->redis);
     for (size_t i = 0; i < masters; i++)
@@ -174,7 +174,7 @@ struct err cache_scan(struct cache *cache, const struct cache_visitor *visitors,
 /* --- logs -------------------------------------------------------------------------------------------------------- */
 
 /* An id of two numbers of 64 bits, which fits. */
-static struct cache_position position_of(const struct reply *id)
+static struct cache_position cache_position_of(const struct reply *id)
 {
     struct cache_position position;
     size_t len = id->text.len < sizeof position.text - 1 ? id->text.len : 0;
@@ -187,27 +187,27 @@ struct err cache_append(struct cache *cache, struct str log, struct str text, st
 {
     AUTO(arena_release) struct arena arena = { 0 };
     const struct redis_command command = REDIS_COMMAND(log, redis_form_id, STR("XADD"), log, STR("MAXLEN"), STR("~"),
-                                                       number(&arena, CACHE_LOG_KEPT), STR("*"), STR("v"), text);
+                                                       cache_number(&arena, CACHE_LOG_KEPT), STR("*"), STR("v"), text);
     const struct reply *reply;
     TRY(redis_run(cache->redis, &arena, &command, &reply));
-    *position = position_of(reply);
+    *position = cache_position_of(reply);
     return OK;
 }
 
 /* An item is its id and a list of names and values: ours has one, "v". Of somebody else's, the text may be anything. */
-static struct cache_item item_of(const struct reply *reply)
+static struct cache_item cache_item_of(const struct reply *reply)
 {
     const struct reply *value = reply_item(reply->items[1], 1, REPLY_TEXT);
     return (struct cache_item){ .text = value ? value->text : (struct str){ 0, 0 },
-                                .position = position_of(reply->items[0]) };
+                                .position = cache_position_of(reply->items[0]) };
 }
 
 /* Until there is an item behind `from`. What the answer holds is not looked at: it only wakes us. */
-static struct err wait_for_item(struct redis *redis, struct arena *arena, struct str log, struct str from,
-                                int64_t wait_ms)
+static struct err cache_wait_for_item(struct redis *redis, struct arena *arena, struct str log, struct str from,
+                                      int64_t wait_ms)
 {
     struct redis_command wait = REDIS_COMMAND(log, redis_form_news, STR("XREAD"), STR("COUNT"), STR("1"), STR("BLOCK"),
-                                              number(arena, wait_ms), STR("STREAMS"), log, from);
+                                              cache_number(arena, wait_ms), STR("STREAMS"), log, from);
     const struct reply *reply;
     wait.wait_ms = wait_ms;
     return redis_run(redis, arena, &wait, &reply);
@@ -221,15 +221,15 @@ struct err cache_read(struct cache *cache, struct arena *arena, struct str log, 
     const size_t known = after->text[0] ? 1 : 0; /* the item where the follower stands comes again */
     const struct str from = known ? str_of(after->text) : STR("-");
     if (wait_ms > 0 && known)
-        TRY(wait_for_item(redis, arena, log, from, wait_ms));
+        TRY(cache_wait_for_item(redis, arena, log, from, wait_ms));
     const struct redis_command range = REDIS_COMMAND(log, redis_form_range, STR("XRANGE"), log, from, STR("+"),
-                                                     STR("COUNT"), number(arena, (int64_t)(max + known)));
+                                                     STR("COUNT"), cache_number(arena, (int64_t)(max + known)));
     TRY(redis_run(redis, arena, &range, &reply));
     if (known && (reply->count == 0 || !str_eq(reply->items[0]->items[0]->text, from)))
         return failed(ERR_NOT_FOUND, "the log does not go back that far");
     struct cache_item *found = arena_alloc(arena, (reply->count + 1) * sizeof *found);
     for (size_t i = known; i < reply->count; i++)
-        found[i - known] = item_of(reply->items[i]);
+        found[i - known] = cache_item_of(reply->items[i]);
     *items = found;
     *count = reply->count - known;
     return OK;
@@ -248,7 +248,8 @@ uint64_t cache_generation(struct cache *cache)
 }
 
 /* Of a server, "" for noeviction. INFO says it everywhere; CONFIG is kept from the users of a managed Redis. */
-static struct err read_policy(struct redis_connection *connection, int64_t deadline_ms, char policy[CACHE_POLICY_ROOM])
+static struct err cache_read_policy(struct redis_connection *connection, int64_t deadline_ms,
+                                    char policy[CACHE_POLICY_ROOM])
 {
     const struct redis_command info = REDIS_COMMAND(NO_KEY, redis_form_text, STR("INFO"), STR("memory"));
     static const struct str name = STR_INIT("maxmemory_policy:");
@@ -280,7 +281,7 @@ struct err cache_evicts(struct cache *cache, char policy[CACHE_POLICY_ROOM])
     for (size_t i = 0; i < masters && !policy[0]; i++) {
         struct redis_loan loan;
         TRY(redis_lend(redis, i, &loan));
-        struct err err = read_policy(loan.connection, redis_deadline(redis), policy);
+        struct err err = cache_read_policy(loan.connection, redis_deadline(redis), policy);
         redis_take_back(redis, &loan, err.code ? err.why : NULL);
         TRY(err);
     }

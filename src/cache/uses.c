@@ -47,7 +47,7 @@ struct uses *uses_new(void)
     return uses;
 }
 
-static void release_all(struct use *list)
+static void uses_release_all(struct use *list)
 {
     for (struct use *next; list; list = next) {
         next = list->next;
@@ -59,13 +59,13 @@ void uses_free(struct uses *uses)
 {
     if (!uses)
         return;
-    release_all(atomic_load(&uses->list));
-    release_all(uses->collected);
+    uses_release_all(atomic_load(&uses->list));
+    uses_release_all(uses->collected);
     free(uses);
 }
 
 /* With a reference of the list's own. */
-static void push(struct uses *uses, struct use *use)
+static void uses_push(struct uses *uses, struct use *use)
 {
     atomic_fetch_add_explicit(&use->refs, 1, memory_order_relaxed);
     use->next = atomic_load_explicit(&uses->list, memory_order_relaxed);
@@ -81,7 +81,7 @@ void uses_note(struct uses *uses, struct use *use, int64_t now_s)
     if (atomic_fetch_add_explicit(&use->times, 1, memory_order_acq_rel) > 0)
         return; /* the usual case of a token that is used often */
     if (atomic_fetch_add_explicit(&uses->listed, 1, memory_order_relaxed) < USES_MAX) {
-        push(uses, use);
+        uses_push(uses, use);
         return;
     }
     atomic_fetch_sub_explicit(&uses->listed, 1, memory_order_relaxed);

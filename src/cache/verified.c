@@ -49,14 +49,14 @@ void verified_cache_free(struct verified_cache *cache)
     free(cache);
 }
 
-static size_t set_of(const struct verified_cache *cache, const unsigned char hash[32])
+static size_t verified_set_of(const struct verified_cache *cache, const unsigned char hash[32])
 {
     uint64_t bits;
     memcpy(&bits, hash + 16, sizeof bits); /* of a SHA-256: evenly spread */
     return (size_t)(bits % cache->sets);
 }
 
-static uint32_t tag_of(const unsigned char hash[32])
+static uint32_t verified_tag_of(const unsigned char hash[32])
 {
     uint32_t tag;
     memcpy(&tag, hash, sizeof tag);
@@ -64,9 +64,9 @@ static uint32_t tag_of(const unsigned char hash[32])
 }
 
 /* Whether this hash stands at that place. */
-static bool holds(const struct set *set, size_t way, const unsigned char hash[32])
+static bool verified_holds(const struct set *set, size_t way, const unsigned char hash[32])
 {
-    return set->places[way] && set->tags[way] == tag_of(hash) && memcmp(set->places[way]->hash, hash, 32) == 0;
+    return set->places[way] && set->tags[way] == verified_tag_of(hash) && memcmp(set->places[way]->hash, hash, 32) == 0;
 }
 
 struct verified *verified_get(struct verified_cache *cache, const unsigned char hash[32])
@@ -74,11 +74,11 @@ struct verified *verified_get(struct verified_cache *cache, const unsigned char 
     struct verified *found = NULL;
     if (cache->sets == 0)
         return NULL;
-    size_t at = set_of(cache, hash), lock = at % LOCKS;
+    size_t at = verified_set_of(cache, hash), lock = at % LOCKS;
     pthread_mutex_lock(&cache->locks[lock].mutex);
     struct set *set = &cache->table[at];
     size_t way = 0;
-    while (way < WAYS && !holds(set, way, hash))
+    while (way < WAYS && !verified_holds(set, way, hash))
         way++;
     if (way < WAYS) {
         found = set->places[way];
@@ -101,11 +101,11 @@ struct verified *verified_new(size_t size)
 
 /* Under the lock: the place of this hash, else a free one, else the least recently used. The clock may wrap round: ages
  * are compared as differences. */
-static size_t way_of(const struct set *set, uint32_t now, const unsigned char hash[32])
+static size_t verified_way_of(const struct set *set, uint32_t now, const unsigned char hash[32])
 {
     size_t best = 0;
     for (size_t way = 0; way < WAYS; way++) {
-        if (holds(set, way, hash))
+        if (verified_holds(set, way, hash))
             return way;
         if (set->places[best] && (!set->places[way] || now - set->used[way] > now - set->used[best]))
             best = way;
@@ -118,13 +118,13 @@ void verified_put(struct verified_cache *cache, struct verified *entry)
     entry->bytes += entry->arena.heap; /* what outgrew its first room */
     if (cache->sets == 0 || entry->bytes > VERIFIED_ENTRY_MAX)
         return;
-    size_t at = set_of(cache, entry->hash), lock = at % LOCKS;
+    size_t at = verified_set_of(cache, entry->hash), lock = at % LOCKS;
     __atomic_fetch_add(&entry->refs, 1, __ATOMIC_RELAXED);
     pthread_mutex_lock(&cache->locks[lock].mutex);
     struct set *set = &cache->table[at];
-    size_t way = way_of(set, cache->locks[lock].clock, entry->hash);
+    size_t way = verified_way_of(set, cache->locks[lock].clock, entry->hash);
     struct verified *out = set->places[way];
-    set->tags[way] = tag_of(entry->hash);
+    set->tags[way] = verified_tag_of(entry->hash);
     set->used[way] = ++cache->locks[lock].clock;
     set->places[way] = entry;
     pthread_mutex_unlock(&cache->locks[lock].mutex);

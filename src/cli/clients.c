@@ -15,7 +15,7 @@ struct add_options {
 };
 
 /* Before the store is opened, and by the flags' names. */
-static struct err check_options(const struct add_options *options)
+static struct err clients_check_options(const struct add_options *options)
 {
     if (!client_admin_id_is_fit(str_of(options->id)))
         return failed(ERR_INVALID_REQUEST, "--id takes 1 to 255 visible ASCII characters");
@@ -27,7 +27,7 @@ static struct err check_options(const struct add_options *options)
 }
 
 /* False when it could not be written: whoever asked has not seen the secret. */
-static bool print_client(const struct client_entry *client, const char *secret, bool json)
+static bool clients_print_client(const struct client_entry *client, const char *secret, bool json)
 {
     char room[8192];
     struct arena arena;
@@ -57,7 +57,7 @@ static bool print_client(const struct client_entry *client, const char *secret, 
     return output_is_written();
 }
 
-static int add(struct app *app, const struct add_options *options)
+static int clients_add(struct app *app, const struct add_options *options)
 {
     char secret[CLIENT_SECRET_SIZE];
     const struct client_entry client = { .id = str_of(options->id),
@@ -70,7 +70,7 @@ static int add(struct app *app, const struct add_options *options)
                                          .is_active = true,
                                          .created_at = (int64_t)time(NULL) };
     struct err err = client_admin_add(&app->service, &client, secret);
-    if (!err.code && !print_client(&client, secret, options->json))
+    if (!err.code && !clients_print_client(&client, secret, options->json))
         err = failed(ERR_UNAVAILABLE, client.is_public
                                           ? "the client was added, but that could not be written"
                                           : "the client was added, but its secret could not be written and "
@@ -80,23 +80,23 @@ static int add(struct app *app, const struct add_options *options)
 }
 
 /* The old secret is good until servers have forgotten it: TOKEN_CLIENT_CACHE_TTL at most. */
-static struct err replace_secret(struct app *app, const char *id, bool json)
+static struct err clients_replace_secret(struct app *app, const char *id, bool json)
 {
     char secret[CLIENT_SECRET_SIZE];
     struct client_entry client;
     struct err err = client_admin_renew_secret(&app->service, &app->arena, str_of(id), &client, secret);
-    if (!err.code && !print_client(&client, secret, json))
+    if (!err.code && !clients_print_client(&client, secret, json))
         err = failed(ERR_UNAVAILABLE, "the client has another secret, but that could not be written and is lost: ask "
                                       "once more");
     mem_wipe(secret, sizeof secret);
     return err;
 }
 
-static int give_secret(struct app *app, const char *id, bool json)
+static int clients_give_secret(struct app *app, const char *id, bool json)
 {
     if (!id)
         return report(failed(ERR_INVALID_REQUEST, "name the client: clients secret ID"));
-    struct err err = replace_secret(app, id, json);
+    struct err err = clients_replace_secret(app, id, json);
     if (!err.code && !json)
         printf("The old one ends when running servers look again: at once, or with a shared database within %lld s\n"
                "(TOKEN_CLIENT_CACHE_TTL). Tokens that were issued stay good until they end.\n",
@@ -104,7 +104,7 @@ static int give_secret(struct app *app, const char *id, bool json)
     return report(err);
 }
 
-static void print_json(const struct client_entry *clients, size_t count, struct arena *arena)
+static void clients_print_json(const struct client_entry *clients, size_t count, struct arena *arena)
 {
     struct buf out;
     buf_init(&out, arena, 4096, 64 * 1024 * 1024);
@@ -128,7 +128,7 @@ static void print_json(const struct client_entry *clients, size_t count, struct 
     printf("%.*s]\n", (int)out.len, out.at);
 }
 
-static int list(struct app *app, bool json)
+static int clients_list(struct app *app, bool json)
 {
     struct arena arena;
     struct client_entry *clients = NULL;
@@ -136,7 +136,7 @@ static int list(struct app *app, bool json)
     arena_init(&arena, NULL, 0);
     struct err err = client_admin_list(&app->service, &arena, LIST_MAX, &clients, &count);
     if (!err.code && json) {
-        print_json(clients, count, &arena);
+        clients_print_json(clients, count, &arena);
     } else if (!err.code) {
         printf("%-32s %-12s %-8s %s\n", "CLIENT", "TYPE", "STATE", "SCOPE");
         for (size_t i = 0; i < count; i++)
@@ -148,7 +148,7 @@ static int list(struct app *app, bool json)
     return report(err);
 }
 
-static int set_active(struct app *app, const char *id, bool active)
+static int clients_set_active(struct app *app, const char *id, bool active)
 {
     if (!id)
         return report(failed(ERR_INVALID_REQUEST, "name the client: clients disable ID"));
@@ -182,16 +182,16 @@ int command_clients(int argc, char **argv)
                          ? OK
                          : failed(ERR_INVALID_REQUEST, "clients takes add, list, secret, disable or enable");
     if (!err.code && adds)
-        err = check_options(&options);
+        err = clients_check_options(&options);
     if (adds || gives)
         (void)signal(SIGPIPE, SIG_IGN); /* a reader that has gone must not end this before it has said what is lost */
     if (!err.code)
         err = lists ? app_look(&app) : app_open_store(&app);
     int code = err.code ? report(err)
-               : adds   ? add(&app, &options)
-               : lists  ? list(&app, options.json)
-               : gives  ? give_secret(&app, words[1], options.json)
-                        : set_active(&app, words[1], enables);
+               : adds   ? clients_add(&app, &options)
+               : lists  ? clients_list(&app, options.json)
+               : gives  ? clients_give_secret(&app, words[1], options.json)
+                        : clients_set_active(&app, words[1], enables);
     app_close(&app);
     settings_release(&app.settings);
     return code;

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct err check_dir(struct app *app, const char **note)
+static struct err doctor_check_dir(struct app *app, const char **note)
 {
     const char *dir = app->settings.data_dir;
     struct stat about;
@@ -33,7 +33,7 @@ static struct err check_dir(struct app *app, const char **note)
 }
 
 /* A server that runs has it: then that is the answer. */
-static struct err check_listen(const struct app *app, const char **note)
+static struct err doctor_check_listen(const struct app *app, const char **note)
 {
     struct err err = app_try_listen(app);
     *note = err.code ? "a server serves from this data directory now" : "the address can be had";
@@ -41,7 +41,7 @@ static struct err check_listen(const struct app *app, const char **note)
 }
 
 /* Beside what the clock shows now: what a server saw of it. */
-static struct err check_clock(struct app *app, const char **note)
+static struct err doctor_check_clock(struct app *app, const char **note)
 {
     int64_t at_s, step_ms;
     *note = "after this program was made";
@@ -52,7 +52,7 @@ static struct err check_clock(struct app *app, const char **note)
     return clock_check(&app->arena, &app->settings, app->service.store);
 }
 
-static const char *note_of_files(const struct settings *settings)
+static const char *doctor_note_of_files(const struct settings *settings)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < (rlim_t)settings->connections + 64)
@@ -61,7 +61,7 @@ static const char *note_of_files(const struct settings *settings)
 }
 
 /* A sentence may hold a value that was set, in quotes. */
-static void print_json(const struct finding *finding, const char *says)
+static void doctor_print_json(const struct finding *finding, const char *says)
 {
     AUTO(arena_release) struct arena arena;
     struct buf out;
@@ -78,7 +78,7 @@ static void print_json(const struct finding *finding, const char *says)
     printf("%.*s", (int)out.len, out.at);
 }
 
-static int print_findings(const struct finding *findings, size_t count, bool json)
+static int doctor_print_findings(const struct finding *findings, size_t count, bool json)
 {
     int bad = 0;
     for (size_t i = 0; i < count; i++) {
@@ -87,7 +87,7 @@ static int print_findings(const struct finding *findings, size_t count, bool jso
         bad += each->err.code != ERR_OK;
         if (json) {
             printf(i > 0 ? ",\n " : "[");
-            print_json(each, says);
+            doctor_print_json(each, says);
         } else {
             printf("%-8s %-7s %s\n", each->part, each->err.code ? "FAILS" : "ok", says);
         }
@@ -100,7 +100,7 @@ static int print_findings(const struct finding *findings, size_t count, bool jso
 static const struct err untried = { ERR_UNAVAILABLE, "not tried, since what it needs failed" };
 
 /* Whatever is made at a first start is only said to be missing. */
-static struct err look_at_store(struct app *app, const char **note)
+static struct err doctor_look_at_store(struct app *app, const char **note)
 {
     TRY(app_look(app));
     if (app_has_store(&app->settings))
@@ -109,14 +109,14 @@ static struct err look_at_store(struct app *app, const char **note)
     return OK;
 }
 
-static struct err look_at_cache(struct app *app, const char **note)
+static struct err doctor_look_at_cache(struct app *app, const char **note)
 {
     TRY(app_look_at_cache(app));
     return examine_cache(&app->settings, app->cache, app_shares_store(&app->settings), note);
 }
 
 /* A key file lies in the data directory: before that is there, there is none to look for. */
-static struct err look_at_signer(struct app *app, const char **note)
+static struct err doctor_look_at_signer(struct app *app, const char **note)
 {
     if (access(app->settings.data_dir, F_OK) != 0 && !app->settings.kms_key_id[0]) {
         *note = "local: no key yet: the first start makes one";
@@ -127,12 +127,12 @@ static struct err look_at_signer(struct app *app, const char **note)
     return OK;
 }
 
-static int examine(struct app *app, bool json)
+static int doctor_examine(struct app *app, bool json)
 {
     enum { CLOCK, FILES, OPEN, DATA, LISTEN, TLS, STORE, CACHE, SIGNER, SIGN, STANDBY, FINDINGS };
     struct finding found[FINDINGS] = {
         [CLOCK] = { .part = "clock" },
-        [FILES] = { "files", OK, note_of_files(&app->settings) },
+        [FILES] = { "files", OK, doctor_note_of_files(&app->settings) },
         [OPEN] = { "open", OK, "the settings fit together" },
         [DATA] = { .part = "data" },
         [LISTEN] = { .part = "listen" },
@@ -144,17 +144,17 @@ static int examine(struct app *app, bool json)
         [STANDBY] = { "standby", untried, "" },
     };
     found[OPEN].err = app_check_settings(app);
-    found[DATA].err = check_dir(app, &found[DATA].note);
-    found[LISTEN].err = check_listen(app, &found[LISTEN].note);
+    found[DATA].err = doctor_check_dir(app, &found[DATA].note);
+    found[LISTEN].err = doctor_check_listen(app, &found[LISTEN].note);
     found[TLS].err = app_try_tls(app, &found[TLS].note);
-    found[STORE].err = look_at_store(app, &found[STORE].note);
-    found[CLOCK].err = check_clock(app, &found[CLOCK].note);
-    found[CACHE].err = look_at_cache(app, &found[CACHE].note);
-    found[SIGNER].err = app->service.store ? look_at_signer(app, &found[SIGNER].note) : untried;
+    found[STORE].err = doctor_look_at_store(app, &found[STORE].note);
+    found[CLOCK].err = doctor_check_clock(app, &found[CLOCK].note);
+    found[CACHE].err = doctor_look_at_cache(app, &found[CACHE].note);
+    found[SIGNER].err = app->service.store ? doctor_look_at_signer(app, &found[SIGNER].note) : untried;
     if (!found[STORE].err.code && !found[SIGNER].err.code)
         examine_keys(&app->service, &app->arena, app_is_served(&app->settings), &found[SIGNER], &found[SIGN],
                      &found[STANDBY]);
-    return print_findings(found, FINDINGS, json);
+    return doctor_print_findings(found, FINDINGS, json);
 }
 
 int command_doctor(int argc, char **argv)
@@ -165,7 +165,7 @@ int command_doctor(int argc, char **argv)
     if (!options_read(argc, argv, rows, 1, NULL, 0, &app.settings))
         return EXIT_USAGE;
     log_configure(LOG_WARN, (enum log_format)app.settings.log_format);
-    int code = examine(&app, json);
+    int code = doctor_examine(&app, json);
     app_close(&app);
     settings_release(&app.settings);
     return code;

@@ -38,7 +38,7 @@ void print_help(const struct command *commands, size_t count)
 
 /* A form is one tag, in however many lines it stands in --help: a backslash before a line's end joins it to the next.
  */
-static void print_man_form(const char *form)
+static void help_print_man_form(const char *form)
 {
     struct str rest = str_of(form), line;
     char text[256];
@@ -50,13 +50,13 @@ static void print_man_form(const char *form)
     }
 }
 
-static void print_man_commands(const struct command *commands, size_t count)
+static void help_print_man_commands(const struct command *commands, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         for (size_t form = 0; form < COMMAND_FORMS_MAX && commands[i].forms[form]; form++) {
             printf("%s\n\\fB%s\\fR%s", form == 0 ? ".TP" : ".TQ", commands[i].name,
                    commands[i].forms[form][0] ? " " : "");
-            print_man_form(commands[i].forms[form]);
+            help_print_man_form(commands[i].forms[form]);
             putchar('\n');
         }
         roff_print(stdout, commands[i].about);
@@ -72,7 +72,7 @@ void print_man(const struct command *commands, size_t count)
          ".SH DESCRIPTION\nA token service for OAuth 2.0 and OpenID Connect: as a daemon over HTTP, and as a command\n"
          "line over the same operations. Without any setting it makes its own signing key, keeps its records in\n"
          "SQLite and listens on the loopback address.\n.SH COMMANDS");
-    print_man_commands(commands, count);
+    help_print_man_commands(commands, count);
     puts(".SH OPTIONS AND ENVIRONMENT\n"
          "Every command takes these settings as flags\n"
          "(\\fB\\-\\-flag\\fR \\fIvalue\\fR or \\fB\\-\\-flag=\\fIvalue\\fR)\n"

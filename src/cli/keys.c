@@ -25,7 +25,7 @@ struct keys_call {
 
 /* --- output ------------------------------------------------------------------------------------------------------ */
 
-static void write_time(struct buf *out, struct arena *arena, const char *name, int64_t at_s)
+static void keys_write_time(struct buf *out, struct arena *arena, const char *name, int64_t at_s)
 {
     if (at_s == 0)
         return;
@@ -33,7 +33,7 @@ static void write_time(struct buf *out, struct arena *arena, const char *name, i
     json_write_str(out, rfc3339_write(arena, at_s));
 }
 
-static void write_key(struct buf *out, struct arena *arena, const struct key_entry *key, bool with_jwk)
+static void keys_write_key(struct buf *out, struct arena *arena, const struct key_entry *key, bool with_jwk)
 {
     buf_add_char(out, '{');
     json_write_name(out, STR("kid"));
@@ -42,14 +42,14 @@ static void write_key(struct buf *out, struct arena *arena, const struct key_ent
     json_write_str(out, key->alg);
     json_write_name(out, STR("state"));
     json_write_str(out, str_of(key->state));
-    write_time(out, arena, "created_at", key->created_at);
-    write_time(out, arena, "published_at", key->published_at);
-    write_time(out, arena, "activated_at", key->activated_at);
-    write_time(out, arena, "rotate_requested_at", key->rotate_requested_at);
-    write_time(out, arena, "retiring_at", key->retiring_at);
-    write_time(out, arena, "retire_after", key->retire_after);
-    write_time(out, arena, "retired_at", key->retired_at);
-    write_time(out, arena, "revoked_at", key->revoked_at);
+    keys_write_time(out, arena, "created_at", key->created_at);
+    keys_write_time(out, arena, "published_at", key->published_at);
+    keys_write_time(out, arena, "activated_at", key->activated_at);
+    keys_write_time(out, arena, "rotate_requested_at", key->rotate_requested_at);
+    keys_write_time(out, arena, "retiring_at", key->retiring_at);
+    keys_write_time(out, arena, "retire_after", key->retire_after);
+    keys_write_time(out, arena, "retired_at", key->retired_at);
+    keys_write_time(out, arena, "revoked_at", key->revoked_at);
     if (key->revocation_reason.len > 0) {
         json_write_name(out, STR("revocation_reason"));
         json_write_str(out, key->revocation_reason);
@@ -58,7 +58,7 @@ static void write_key(struct buf *out, struct arena *arena, const struct key_ent
         json_write_name(out, STR("rotated_from_kid"));
         json_write_str(out, key->rotated_from_kid);
     }
-    write_time(out, arena, "disposed_at", key->disposed_at);
+    keys_write_time(out, arena, "disposed_at", key->disposed_at);
     if (with_jwk) {
         json_write_name(out, STR("jwk"));
         buf_add(out, key->public_jwk);
@@ -66,12 +66,12 @@ static void write_key(struct buf *out, struct arena *arena, const struct key_ent
     buf_add_char(out, '}');
 }
 
-static void print(const struct buf *out)
+static void keys_print(const struct buf *out)
 {
     printf("%.*s\n", (int)out->len, out->at);
 }
 
-static void print_time(struct arena *arena, const char *name, int64_t at_s)
+static void keys_print_time(struct arena *arena, const char *name, int64_t at_s)
 {
     if (at_s > 0)
         printf("%-14s %s\n", name, rfc3339_write(arena, at_s).at);
@@ -79,13 +79,13 @@ static void print_time(struct arena *arena, const char *name, int64_t at_s)
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 
-static void print_row(struct arena *arena, const struct key_entry *key)
+static void keys_print_row(struct arena *arena, const struct key_entry *key)
 {
     printf("%-44.*s %-6.*s %-9s %s\n", (int)key->kid.len, key->kid.at, (int)key->alg.len, key->alg.at, key->state,
            rfc3339_write(arena, key->created_at).at);
 }
 
-static struct err list(const struct keys_call *call)
+static struct err keys_list(const struct keys_call *call)
 {
     struct key_entry *keys = NULL;
     struct buf out;
@@ -97,36 +97,36 @@ static struct err list(const struct keys_call *call)
     buf_add_char(&out, '[');
     for (size_t i = 0; i < count; i++) {
         if (!call->options->json)
-            print_row(call->arena, &keys[i]);
+            keys_print_row(call->arena, &keys[i]);
         buf_add(&out, i > 0 ? STR(",\n ") : STR(""));
-        write_key(&out, call->arena, &keys[i], false);
+        keys_write_key(&out, call->arena, &keys[i], false);
     }
     buf_add_char(&out, ']');
     if (call->options->json)
-        print(&out);
+        keys_print(&out);
     return OK;
 }
 
-static struct err show(const struct keys_call *call)
+static struct err keys_show(const struct keys_call *call)
 {
     struct key_entry key;
     struct buf out;
     TRY(key_admin_find(call->service, call->arena, str_of(call->kid), &key));
     if (call->options->json) {
         buf_init(&out, call->arena, 4096, OUTPUT_MAX);
-        write_key(&out, call->arena, &key, true);
-        print(&out);
+        keys_write_key(&out, call->arena, &key, true);
+        keys_print(&out);
         return OK;
     }
     printf("%-14s %.*s\n%-14s %.*s\n%-14s %s\n", "kid", (int)key.kid.len, key.kid.at, "alg", (int)key.alg.len,
            key.alg.at, "state", key.state);
-    print_time(call->arena, "created", key.created_at);
-    print_time(call->arena, "published", key.published_at);
-    print_time(call->arena, "activated", key.activated_at);
-    print_time(call->arena, "retiring", key.retiring_at);
-    print_time(call->arena, "retires after", key.retire_after);
-    print_time(call->arena, "retired", key.retired_at);
-    print_time(call->arena, "revoked", key.revoked_at);
+    keys_print_time(call->arena, "created", key.created_at);
+    keys_print_time(call->arena, "published", key.published_at);
+    keys_print_time(call->arena, "activated", key.activated_at);
+    keys_print_time(call->arena, "retiring", key.retiring_at);
+    keys_print_time(call->arena, "retires after", key.retire_after);
+    keys_print_time(call->arena, "retired", key.retired_at);
+    keys_print_time(call->arena, "revoked", key.revoked_at);
     if (key.revocation_reason.len > 0)
         printf("%-14s %.*s\n", "reason", (int)key.revocation_reason.len, key.revocation_reason.at);
     if (key.rotated_from_kid.len > 0)
@@ -135,7 +135,7 @@ static struct err show(const struct keys_call *call)
     return OK;
 }
 
-static struct err plan(const struct keys_call *call)
+static struct err keys_plan(const struct keys_call *call)
 {
     struct key_event *events = NULL;
     struct buf out;
@@ -152,7 +152,7 @@ static struct err plan(const struct keys_call *call)
             printf("%-20s %-14s %-44.*s %.*s\n", rfc3339_write(call->arena, event->at_s).at, event->in.at, (int)kid.len,
                    kid.at, (int)event->what.len, event->what.at);
         buf_add(&out, i > 0 ? STR(",\n {") : STR("{"));
-        write_time(&out, call->arena, "at", event->at_s);
+        keys_write_time(&out, call->arena, "at", event->at_s);
         if (event->kid.len > 0) {
             json_write_name(&out, STR("kid"));
             json_write_str(&out, event->kid);
@@ -163,13 +163,13 @@ static struct err plan(const struct keys_call *call)
     }
     buf_add_char(&out, ']');
     if (call->options->json)
-        print(&out);
+        keys_print(&out);
     else if (count == 0)
         puts("Nothing happens by itself.");
     return OK;
 }
 
-static struct err explain(const struct keys_call *call)
+static struct err keys_explain(const struct keys_call *call)
 {
     struct key_entry key;
     struct str text;
@@ -188,13 +188,13 @@ static struct err explain(const struct keys_call *call)
     json_write_name(&out, STR("explanation"));
     json_write_str(&out, text);
     buf_add_char(&out, '}');
-    print(&out);
+    keys_print(&out);
     return OK;
 }
 
 /* --- moving ------------------------------------------------------------------------------------------------------ */
 
-static void print_moved(const struct keys_call *call, const struct key_moved *done)
+static void keys_print_moved(const struct keys_call *call, const struct key_moved *done)
 {
     struct buf out;
     if (!call->options->json) {
@@ -214,28 +214,28 @@ static void print_moved(const struct keys_call *call, const struct key_moved *do
         json_write_name(&out, STR("old_kid"));
         json_write_str(&out, done->old_kid);
     }
-    write_time(&out, call->arena, "rotates_at", done->at_s);
+    keys_write_time(&out, call->arena, "rotates_at", done->at_s);
     buf_add_char(&out, '}');
-    print(&out);
+    keys_print(&out);
 }
 
-static struct err move(const struct keys_call *call, struct str revoke)
+static struct err keys_move(const struct keys_call *call, struct str revoke)
 {
     const struct key_move wanted = { revoke, str_of(call->options->reason), call->options->immediate };
     struct key_moved done;
     TRY(key_admin_move(call->service, call->arena, &wanted, call->now_s, &done));
-    print_moved(call, &done);
+    keys_print_moved(call, &done);
     return OK;
 }
 
-static struct err rotate(const struct keys_call *call)
+static struct err keys_rotate(const struct keys_call *call)
 {
-    return move(call, (struct str){ 0, 0 });
+    return keys_move(call, (struct str){ 0, 0 });
 }
 
-static struct err revoke(const struct keys_call *call)
+static struct err keys_revoke(const struct keys_call *call)
 {
-    return move(call, str_of(call->kid));
+    return keys_move(call, str_of(call->kid));
 }
 
 /* --- the command ------------------------------------------------------------------------------------------------- */
@@ -244,13 +244,12 @@ static const struct {
     const char *name;
     struct err (*run)(const struct keys_call *);
     bool takes_kid, moves;
-} verbs[] = {
-    { "list", list, false, false },      { "show", show, true, false },     { "plan", plan, false, false },
-    { "explain", explain, true, false }, { "rotate", rotate, false, true }, { "revoke", revoke, true, true }
-};
+} verbs[] = { { "list", keys_list, false, false },    { "show", keys_show, true, false },
+              { "plan", keys_plan, false, false },    { "explain", keys_explain, true, false },
+              { "rotate", keys_rotate, false, true }, { "revoke", keys_revoke, true, true } };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
-static struct err run(struct app *app, const char *const words[2], const struct keys_options *options)
+static struct err keys_run(struct app *app, const char *const words[2], const struct keys_options *options)
 {
     size_t at = 0;
     while (at < VERBS && (!words[0] || strcmp(verbs[at].name, words[0]) != 0))
@@ -286,7 +285,7 @@ int command_keys(int argc, char **argv)
     if (!options_read(argc, argv, rows, sizeof rows / sizeof *rows, words, 2, &app.settings))
         return EXIT_USAGE;
     log_configure(LOG_ERROR, (enum log_format)app.settings.log_format);
-    int code = report(run(&app, words, &options));
+    int code = report(keys_run(&app, words, &options));
     app_close(&app);
     settings_release(&app.settings);
     return code;

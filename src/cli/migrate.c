@@ -3,13 +3,13 @@
 #include "observe/log.h"
 #include <stdio.h>
 
-static bool is_shared(const struct settings *settings)
+static bool migrate_is_shared(const struct settings *settings)
 {
     return settings->database_url[0] || settings->supabase_url[0];
 }
 
 /* Whether the database has it. */
-static struct err look(struct app *app)
+static struct err migrate_look(struct app *app)
 {
     struct err err = app_look(app);
     if (err.code)
@@ -18,7 +18,7 @@ static struct err look(struct app *app)
     return OK;
 }
 
-static struct err apply(struct app *app, bool down)
+static struct err migrate_apply(struct app *app, bool down)
 {
     if (!app->settings.database_url[0])
         return failed(ERR_INVALID_REQUEST, "--apply needs DATABASE_URL; without it, run what migrate --print prints in "
@@ -34,15 +34,15 @@ static struct err migrate(struct app *app, bool applies, bool prints, bool down)
         fputs(app_migration(down), stdout);
         return OK;
     }
-    if (!is_shared(&app->settings)) {
+    if (!migrate_is_shared(&app->settings)) {
         puts("there is nothing to migrate: the embedded store sees to itself, at each start");
         return OK;
     }
     if (applies)
-        return apply(app, down);
+        return migrate_apply(app, down);
     if (down)
         return failed(ERR_INVALID_REQUEST, "--down needs --print or --apply");
-    struct err err = look(app);
+    struct err err = migrate_look(app);
     if (err.code && !app->settings.database_url[0])
         fputs(app_migration(false), stdout);
     return err;

@@ -11,7 +11,7 @@
 
 enum { ARGS_MAX = 128, STDIN_MAX = 64 * 1024 };
 
-static const struct option_row *row_of(const struct option_row *rows, size_t count, const char *arg)
+static const struct option_row *options_row_of(const struct option_row *rows, size_t count, const char *arg)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(rows[i].flag, arg) == 0)
@@ -19,7 +19,7 @@ static const struct option_row *row_of(const struct option_row *rows, size_t cou
     return NULL;
 }
 
-static bool take_value(const struct option_row *row, char *value)
+static bool options_take_value(const struct option_row *row, char *value)
 {
     char *end = NULL;
     if (row->kind == OPTION_TEXT) {
@@ -32,7 +32,7 @@ static bool take_value(const struct option_row *row, char *value)
     return errno == 0 && end != value && *end == '\0' && seconds > 0 && seconds <= INT32_MAX;
 }
 
-static bool usage(const char *what, const char *arg)
+static bool options_usage(const char *what, const char *arg)
 {
     fprintf(stderr, "token-service: %s: %s (see token-service --help)\n", what, arg);
     return false;
@@ -45,15 +45,15 @@ bool options_read(int argc, char **argv, const struct option_row *rows, size_t c
     int rest_count = 1, next = 1;
     size_t words_count = 0;
     if (argc > ARGS_MAX)
-        return usage("too many arguments", argv[0]);
+        return options_usage("too many arguments", argv[0]);
     for (int i = 1; i < argc; i++) {
-        const struct option_row *row = row_of(rows, count, argv[i]);
+        const struct option_row *row = options_row_of(rows, count, argv[i]);
         if (row && row->kind == OPTION_SWITCH)
             *(bool *)row->to = true;
         else if (row && i + 1 == argc)
-            return usage("the option needs a value", argv[i]);
-        else if (row && !take_value(row, argv[++i]))
-            return usage("not a number of seconds", argv[i]);
+            return options_usage("the option needs a value", argv[i]);
+        else if (row && !options_take_value(row, argv[++i]))
+            return options_usage("not a number of seconds", argv[i]);
         else if (!row && strncmp(argv[i], "--", 2) != 0 && words_count < words_max)
             words[words_count++] = argv[i];
         else if (!row) {
@@ -70,7 +70,7 @@ bool options_read(int argc, char **argv, const struct option_row *rows, size_t c
     }
     if (next < rest_count) {
         settings_release(settings);
-        return usage("unknown argument", rest[next]);
+        return options_usage("unknown argument", rest[next]);
     }
     log_configure((enum log_level)settings->log_level, (enum log_format)settings->log_format);
     return true;

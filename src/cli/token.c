@@ -13,7 +13,7 @@ struct token_options {
     bool everything, json;
 };
 
-static void write_member(struct buf *body, struct str name, const char *value)
+static void token_write_member(struct buf *body, struct str name, const char *value)
 {
     if (!value)
         return;
@@ -22,7 +22,7 @@ static void write_member(struct buf *body, struct str name, const char *value)
 }
 
 /* Prints a member of an answer that is a string. */
-static bool print_member(struct arena *arena, struct str answer, struct str name)
+static bool token_print_member(struct arena *arena, struct str answer, struct str name)
 {
     const struct json *json;
     if (json_parse(arena, answer, &json).code)
@@ -34,8 +34,8 @@ static bool print_member(struct arena *arena, struct str answer, struct str name
 }
 
 /* Runs one call and prints its answer: whole with --json, else by `plain`. */
-static int call_and_print(struct token_options *options, struct settings *settings, struct arena *arena,
-                          const char *path, struct buf *body, struct str plain_member)
+static int token_call_and_print(struct token_options *options, struct settings *settings, struct arena *arena,
+                                const char *path, struct buf *body, struct str plain_member)
 {
     struct app app = { .settings = *settings, .looks = strcmp(path, "/token") != 0 };
     struct str answer = { 0, 0 };
@@ -49,26 +49,26 @@ static int call_and_print(struct token_options *options, struct settings *settin
     }
     int status = operator_call(&app, arena, path, buf_str(body), &answer);
     app_close(&app);
-    if (status != 200 && !options->json && print_member(arena, answer, STR("error_description")))
+    if (status != 200 && !options->json && token_print_member(arena, answer, STR("error_description")))
         return status >= 500 ? EXIT_FAILED : EXIT_NO;
-    if (options->json || !plain_member.at || !print_member(arena, answer, plain_member))
+    if (options->json || !plain_member.at || !token_print_member(arena, answer, plain_member))
         printf("%.*s\n", (int)answer.len, answer.at);
     return status == 200 ? EXIT_OK : status >= 500 ? EXIT_FAILED : EXIT_NO;
 }
 
-static int issue(struct token_options *options, struct settings *settings, struct arena *arena)
+static int token_issue(struct token_options *options, struct settings *settings, struct arena *arena)
 {
     struct buf body;
     if (!options->client)
         return report(failed(ERR_INVALID_REQUEST, "token issue needs --client ID"));
     buf_init(&body, arena, 1024, KEY_FILE_MAX);
     buf_add_char(&body, '{');
-    write_member(&body, STR("clientId"), options->client);
-    write_member(&body, STR("subject"), options->subject ? options->subject : options->client);
-    write_member(&body, STR("scope"), options->scope ? options->scope : "");
-    write_member(&body, STR("tokenType"), options->type ? options->type : "access");
-    write_member(&body, STR("audience"), options->audience);
-    write_member(&body, STR("nonce"), options->nonce);
+    token_write_member(&body, STR("clientId"), options->client);
+    token_write_member(&body, STR("subject"), options->subject ? options->subject : options->client);
+    token_write_member(&body, STR("scope"), options->scope ? options->scope : "");
+    token_write_member(&body, STR("tokenType"), options->type ? options->type : "access");
+    token_write_member(&body, STR("audience"), options->audience);
+    token_write_member(&body, STR("nonce"), options->nonce);
     if (options->expires_in_s) {
         json_write_name(&body, STR("expiresIn"));
         buf_add_int(&body, options->expires_in_s);
@@ -78,10 +78,10 @@ static int issue(struct token_options *options, struct settings *settings, struc
         buf_add(&body, str_of(options->claims));
     }
     buf_add_char(&body, '}');
-    return call_and_print(options, settings, arena, "/token", &body, STR("token"));
+    return token_call_and_print(options, settings, arena, "/token", &body, STR("token"));
 }
 
-static bool read_file(const char *path, struct arena *arena, struct str *out)
+static bool token_read_file(const char *path, struct arena *arena, struct str *out)
 {
     FILE *file = fopen(path, "rbe");
     if (!file)
@@ -95,13 +95,13 @@ static bool read_file(const char *path, struct arena *arena, struct str *out)
 }
 
 /* token verify --key: the signature alone, against one public JWK; no server, no claims. */
-static int verify_with_key(const char *path, struct arena *arena, struct str token)
+static int token_verify_with_key(const char *path, struct arena *arena, struct str token)
 {
     AUTO(jwk_freep) struct jwk *key = NULL;
     struct str text;
     struct jws_parts parts;
     struct jws_header header;
-    if (!read_file(path, arena, &text))
+    if (!token_read_file(path, arena, &text))
         return report(failed(ERR_INVALID_REQUEST, "the key file can't be read"));
     struct err err = jwk_parse_public(arena, text, &key);
     if (err.code)
@@ -116,67 +116,67 @@ static int verify_with_key(const char *path, struct arena *arena, struct str tok
     return report(err);
 }
 
-static int verify(struct token_options *options, struct settings *settings, struct arena *arena, struct str token)
+static int token_verify(struct token_options *options, struct settings *settings, struct arena *arena, struct str token)
 {
     struct buf body;
     if (options->key)
-        return verify_with_key(options->key, arena, token);
+        return token_verify_with_key(options->key, arena, token);
     buf_init(&body, arena, 2048, 2 * KEY_FILE_MAX);
     buf_add(&body, STR("{\"token\":"));
     json_write_str(&body, token);
     buf_add(&body, STR(",\"options\":{"));
-    write_member(&body, STR("audience"), options->audience);
-    write_member(&body, STR("issuer"), options->issuer);
-    write_member(&body, STR("subject"), options->subject);
-    write_member(&body, STR("nonce"), options->nonce);
-    write_member(&body, STR("tokenType"), options->type);
+    token_write_member(&body, STR("audience"), options->audience);
+    token_write_member(&body, STR("issuer"), options->issuer);
+    token_write_member(&body, STR("subject"), options->subject);
+    token_write_member(&body, STR("nonce"), options->nonce);
+    token_write_member(&body, STR("tokenType"), options->type);
     buf_add(&body, STR("}}"));
-    return call_and_print(options, settings, arena, "/token/verify", &body, (struct str){ 0, 0 });
+    return token_call_and_print(options, settings, arena, "/token/verify", &body, (struct str){ 0, 0 });
 }
 
-static int revoke(struct token_options *options, struct settings *settings, struct arena *arena, struct str token)
+static int token_revoke(struct token_options *options, struct settings *settings, struct arena *arena, struct str token)
 {
     struct buf body;
     buf_init(&body, arena, 2048, 2 * KEY_FILE_MAX);
     buf_add(&body, STR("{\"token\":"));
     json_write_str(&body, token);
-    write_member(&body, STR("reason"), options->reason);
+    token_write_member(&body, STR("reason"), options->reason);
     buf_add_char(&body, '}');
-    return call_and_print(options, settings, arena, "/token/revoke", &body, (struct str){ 0, 0 });
+    return token_call_and_print(options, settings, arena, "/token/revoke", &body, (struct str){ 0, 0 });
 }
 
 /* A number goes into the body as it is written; what is none, the service refuses. */
-static bool is_number(const char *text)
+static bool token_is_number(const char *text)
 {
     return text[0] && strspn(text, "0123456789") == strlen(text);
 }
 
-static bool is_rule(const struct token_options *options)
+static bool token_is_rule(const struct token_options *options)
 {
     return options->subject || options->client || options->session || options->everything || options->before;
 }
 
-static int revoke_many(struct token_options *options, struct settings *settings, struct arena *arena)
+static int token_revoke_many(struct token_options *options, struct settings *settings, struct arena *arena)
 {
     struct buf body;
-    if (options->before && !is_number(options->before))
+    if (options->before && !token_is_number(options->before))
         return report(failed(ERR_INVALID_REQUEST, "--before takes seconds since 1970"));
     buf_init(&body, arena, 2048, 2 * KEY_FILE_MAX);
     buf_add(&body, options->everything ? STR("{\"everything\":true") : STR("{\"everything\":false"));
-    write_member(&body, STR("subject"), options->subject);
-    write_member(&body, STR("clientId"), options->client);
-    write_member(&body, STR("sessionId"), options->session);
-    write_member(&body, STR("reason"), options->reason);
+    token_write_member(&body, STR("subject"), options->subject);
+    token_write_member(&body, STR("clientId"), options->client);
+    token_write_member(&body, STR("sessionId"), options->session);
+    token_write_member(&body, STR("reason"), options->reason);
     if (options->before) {
         json_write_name(&body, STR("before"));
         buf_add(&body, str_of(options->before));
     }
     buf_add_char(&body, '}');
-    return call_and_print(options, settings, arena, "/admin/revocations", &body, (struct str){ 0, 0 });
+    return token_call_and_print(options, settings, arena, "/admin/revocations", &body, (struct str){ 0, 0 });
 }
 
 /* What a token says, unchecked. */
-static int inspect(struct arena *arena, struct str token)
+static int token_inspect(struct arena *arena, struct str token)
 {
     struct jws_parts parts;
     struct jws_header header;
@@ -203,24 +203,24 @@ static int inspect(struct arena *arena, struct str token)
     return EXIT_OK;
 }
 
-static int run(const char *verb, struct token_options *options, struct settings *settings, struct arena *arena)
+static int token_run(const char *verb, struct token_options *options, struct settings *settings, struct arena *arena)
 {
     struct str token;
     bool issues = strcmp(verb, "issue") == 0, verifies = strcmp(verb, "verify") == 0;
     bool inspects = strcmp(verb, "inspect") == 0, revokes = strcmp(verb, "revoke") == 0;
     if (issues)
-        return issue(options, settings, arena);
+        return token_issue(options, settings, arena);
     if (!verifies && !inspects && !revokes)
         return report(failed(ERR_INVALID_REQUEST, "token takes issue, verify, inspect or revoke"));
-    if (revokes && is_rule(options))
-        return revoke_many(options, settings, arena);
+    if (revokes && token_is_rule(options))
+        return token_revoke_many(options, settings, arena);
     if (!read_stdin(arena, &token))
         return report(failed(ERR_TOKEN_MALFORMED, "standard input holds no token, or more than 64 KiB"));
     if (!utf8_valid(token))
         return report(failed(ERR_TOKEN_MALFORMED, "standard input is no token"));
-    return inspects   ? inspect(arena, token)
-           : verifies ? verify(options, settings, arena, token)
-                      : revoke(options, settings, arena, token);
+    return inspects   ? token_inspect(arena, token)
+           : verifies ? token_verify(options, settings, arena, token)
+                      : token_revoke(options, settings, arena, token);
 }
 
 int command_token(int argc, char **argv)
@@ -243,7 +243,7 @@ int command_token(int argc, char **argv)
         return EXIT_USAGE;
     log_configure(LOG_WARN, (enum log_format)settings.log_format);
     arena_init(&arena, NULL, 0);
-    int code = run(words[0] ? words[0] : "", &options, &settings, &arena);
+    int code = token_run(words[0] ? words[0] : "", &options, &settings, &arena);
     arena_release(&arena);
     settings_release(&settings);
     return code;

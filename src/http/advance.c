@@ -12,14 +12,14 @@ enum {
 /* What a step leaves: more to do at once, nothing before the next event, or no connection. */
 enum progress { PROGRESS_MORE, PROGRESS_NONE, PROGRESS_GONE };
 
-static enum progress close_now(struct loop *loop, struct connection *connection)
+static enum progress advance_close_now(struct loop *loop, struct connection *connection)
 {
     loop_close_connection(loop, connection);
     return PROGRESS_GONE;
 }
 
 /* PROGRESS_NONE: nothing has come. */
-static enum progress receive(struct loop *loop, struct connection *connection)
+static enum progress advance_receive(struct loop *loop, struct connection *connection)
 {
     struct exchange *exchange = connection->exchange;
     size_t got = 0, room = exchange_room_left(&loop->pool, exchange);
@@ -33,17 +33,17 @@ static enum progress receive(struct loop *loop, struct connection *connection)
         return PROGRESS_NONE;
     case TRANSPORT_ENDED:
         if (connection->phase == PHASE_IDLE)
-            return close_now(loop, connection);
+            return advance_close_now(loop, connection);
         dispatch_refusal(loop, exchange, failed(ERR_INVALID_REQUEST, "the request ended before it was whole"));
         return PROGRESS_MORE;
     case TRANSPORT_BROKEN:
         break;
     }
-    return close_now(loop, connection);
+    return advance_close_now(loop, connection);
 }
 
 /* The first bytes of a request begin its time; the first request's began when the connection did. */
-static void begin_request(struct loop *loop, struct connection *connection)
+static void advance_begin_request(struct loop *loop, struct connection *connection)
 {
     int64_t deadline_ms = connection->deadline_ms;
     connection->exchange->started_ns = clock_ns();
@@ -52,7 +52,7 @@ static void begin_request(struct loop *loop, struct connection *connection)
         connection->deadline_ms = deadline_ms;
 }
 
-static void send_continue(struct connection *connection)
+static void advance_send_continue(struct connection *connection)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     size_t done;
@@ -61,7 +61,7 @@ static void send_continue(struct connection *connection)
 }
 
 /* Nothing of it is read, so that it goes as soon as its answer has. */
-static void refuse_for_memory(struct loop *loop, struct exchange *exchange)
+static void advance_refuse_for_memory(struct loop *loop, struct exchange *exchange)
 {
     metrics_count(COUNT_MEMORY_FULL, 1);
     dispatch_refusal(loop, exchange,
@@ -69,20 +69,20 @@ static void refuse_for_memory(struct loop *loop, struct exchange *exchange)
 }
 
 /* Bytes are there that have not been looked at. */
-static void read_on(struct loop *loop, struct connection *connection)
+static void advance_read_on(struct loop *loop, struct connection *connection)
 {
     struct err failure = OK;
     struct exchange *exchange = connection->exchange;
     const bool is_new = connection->phase == PHASE_IDLE;
     if (is_new)
-        begin_request(loop, connection);
+        advance_begin_request(loop, connection);
     if (is_new && exchange_pool_is_full(&loop->pool)) {
-        refuse_for_memory(loop, exchange);
+        advance_refuse_for_memory(loop, exchange);
         return;
     }
     switch (exchange_read(&loop->pool, exchange, &failure)) {
     case EXCHANGE_EXPECTING:
-        send_continue(connection);
+        advance_send_continue(connection);
         break;
     case EXCHANGE_PARTIAL:
         break;
@@ -95,7 +95,7 @@ static void read_on(struct loop *loop, struct connection *connection)
     }
 }
 
-static enum progress take_request(struct loop *loop, struct connection *connection)
+static enum progress advance_take_request(struct loop *loop, struct connection *connection)
 {
     bool has_bytes = connection->phase == PHASE_IDLE && connection->exchange; /* that came behind the last request */
     if (!connection->exchange) {
@@ -103,18 +103,18 @@ static enum progress take_request(struct loop *loop, struct connection *connecti
         connection->exchange->loop = loop;
         connection->exchange->connection = connection;
     }
-    enum progress step = has_bytes ? PROGRESS_MORE : receive(loop, connection);
+    enum progress step = has_bytes ? PROGRESS_MORE : advance_receive(loop, connection);
     if (step == PROGRESS_NONE && connection->phase == PHASE_IDLE) { /* an idle connection holds no memory */
         exchange_give_back(&loop->pool, connection->exchange);
         connection->exchange = NULL;
     }
     if (step == PROGRESS_MORE && connection->phase != PHASE_SENDING)
-        read_on(loop, connection);
+        advance_read_on(loop, connection);
     return step;
 }
 
 /* The answer is sent. */
-static void end_exchange(struct loop *loop, struct connection *connection)
+static void advance_end_exchange(struct loop *loop, struct connection *connection)
 {
     struct exchange *exchange = connection->exchange;
     connection_enter(&loop->connections, connection, exchange->close ? PHASE_ENDING : PHASE_IDLE);
@@ -126,7 +126,7 @@ static void end_exchange(struct loop *loop, struct connection *connection)
     exchange_give_back(&loop->pool, exchange);
 }
 
-static enum progress send_answer(struct loop *loop, struct connection *connection)
+static enum progress advance_send_answer(struct loop *loop, struct connection *connection)
 {
     struct exchange *exchange = connection->exchange;
     size_t done = 0;
@@ -137,7 +137,7 @@ static enum progress send_answer(struct loop *loop, struct connection *connectio
     case TRANSPORT_SOME:
         exchange->sent += done;
         if (exchange->sent == exchange->out.len)
-            end_exchange(loop, connection);
+            advance_end_exchange(loop, connection);
         return PROGRESS_MORE;
     case TRANSPORT_LATER:
         return PROGRESS_NONE;
@@ -145,20 +145,20 @@ static enum progress send_answer(struct loop *loop, struct connection *connectio
     case TRANSPORT_BROKEN:
         break;
     }
-    return close_now(loop, connection);
+    return advance_close_now(loop, connection);
 }
 
-static enum progress discard(struct loop *loop, struct connection *connection)
+static enum progress advance_discard(struct loop *loop, struct connection *connection)
 {
     size_t done = 0;
     enum transport_result result = transport_discard(&connection->transport, DISCARD_MAX, &done);
     connection->discarded += done;
     return result == TRANSPORT_LATER && connection->discarded < DISCARD_MAX ? PROGRESS_NONE
-                                                                            : close_now(loop, connection);
+                                                                            : advance_close_now(loop, connection);
 }
 
 /* One client's pipelined requests must not keep the others waiting: the next event comes at once, and last. */
-static void yield(struct loop *loop, struct connection *connection)
+static void advance_yield(struct loop *loop, struct connection *connection)
 {
     struct epoll_event event = { .events = LOOP_CONNECTION_EVENTS, .data.ptr = connection };
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, connection->transport.fd, &event);
@@ -169,19 +169,19 @@ bool advance(struct loop *loop, struct connection *connection)
     enum progress step = PROGRESS_MORE;
     for (int steps = 0; step == PROGRESS_MORE; steps++) {
         if (steps == TURN_STEPS) {
-            yield(loop, connection);
+            advance_yield(loop, connection);
             return true;
         }
         switch (connection->phase) {
         case PHASE_IDLE:
         case PHASE_RECEIVING:
-            step = take_request(loop, connection);
+            step = advance_take_request(loop, connection);
             break;
         case PHASE_SENDING:
-            step = send_answer(loop, connection);
+            step = advance_send_answer(loop, connection);
             break;
         case PHASE_ENDING:
-            step = discard(loop, connection);
+            step = advance_discard(loop, connection);
             break;
         case PHASE_WORKING:
             step = PROGRESS_NONE;

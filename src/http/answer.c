@@ -64,7 +64,7 @@ static const struct {
 };
 
 /* A status without a row needs no reason, but the space before it (RFC 9112 section 4). */
-static void write_status(struct buf *out, int status)
+static void answer_write_status(struct buf *out, int status)
 {
     buf_add(out, STR("HTTP/1.1 "));
     buf_add_int(out, status);
@@ -75,7 +75,7 @@ static void write_status(struct buf *out, int status)
     buf_add(out, STR("\r\n"));
 }
 
-static void write_header(struct buf *out, struct str name, struct str value)
+static void answer_write_header(struct buf *out, struct str name, struct str value)
 {
     const size_t size = name.len + value.len + 4;
     char *to = value.len > 0 ? buf_reserve(out, size) : NULL;
@@ -92,13 +92,13 @@ void answer_write(const struct response *response, const struct answer_frame *fr
 {
     const struct str body = buf_str(&response->body);
     bool has_body = response->status != 204 && response->status != 304;
-    write_status(out, response->status);
-    write_header(out, STR("Date"), frame->date);
-    write_header(out, STR("Content-Type"), response->content_type);
-    write_header(out, STR("Cache-Control"), response->cache_control);
-    write_header(out, STR("X-Request-Id"), frame->request_id);
+    answer_write_status(out, response->status);
+    answer_write_header(out, STR("Date"), frame->date);
+    answer_write_header(out, STR("Content-Type"), response->content_type);
+    answer_write_header(out, STR("Cache-Control"), response->cache_control);
+    answer_write_header(out, STR("X-Request-Id"), frame->request_id);
     for (size_t i = 0; i < response->header_count; i++)
-        write_header(out, response->headers[i].name, response->headers[i].value);
+        answer_write_header(out, response->headers[i].name, response->headers[i].value);
     if (frame->close)
         buf_add(out, STR("Connection: close\r\n"));
     else if (frame->keep_alive)

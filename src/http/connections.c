@@ -6,7 +6,7 @@
 
 enum { SPARE_TRIES = 16 };
 
-static void name_peer(struct connection *connection, const struct sockaddr *address)
+static void connections_name_peer(struct connection *connection, const struct sockaddr *address)
 {
     if (address->sa_family == AF_INET) {
         struct sockaddr_in v4;
@@ -23,12 +23,12 @@ static void name_peer(struct connection *connection, const struct sockaddr *addr
     }
 }
 
-static bool is_in_line(const struct connection *connection)
+static bool connections_is_in_line(const struct connection *connection)
 {
     return connection->phase == PHASE_IDLE || connection->phase == PHASE_ENDING;
 }
 
-static void join_line(struct connections *all, struct connection *connection)
+static void connections_join_line(struct connections *all, struct connection *connection)
 {
     connection->older = all->youngest;
     connection->younger = NULL;
@@ -36,7 +36,7 @@ static void join_line(struct connections *all, struct connection *connection)
     all->youngest = connection;
 }
 
-static void leave_line(struct connections *all, struct connection *connection)
+static void connections_leave_line(struct connections *all, struct connection *connection)
 {
     *(connection->older ? &connection->older->younger : &all->oldest) = connection->younger;
     *(connection->younger ? &connection->younger->older : &all->youngest) = connection->older;
@@ -50,12 +50,12 @@ struct connection *connection_add(struct connections *all, int fd, struct tls *t
     struct connection *connection = mem_alloc(sizeof *connection);
     *connection =
         (struct connection){ .transport = transport, .is_fresh = true, .next = all->first, .link = &all->first };
-    name_peer(connection, address);
+    connections_name_peer(connection, address);
     if (all->first)
         all->first->link = &connection->next;
     all->first = connection;
     all->count++;
-    join_line(all, connection);
+    connections_join_line(all, connection);
     connection->deadline_ms = clock_coarse_ms() + all->request_ms;
     return connection;
 }
@@ -67,8 +67,8 @@ void connection_remove(struct connections *all, struct connection *connection)
         connection->next->link = connection->link;
     if (connection->phase == PHASE_WORKING)
         all->working--;
-    if (is_in_line(connection))
-        leave_line(all, connection);
+    if (connections_is_in_line(connection))
+        connections_leave_line(all, connection);
     all->count--;
     transport_close(&connection->transport);
     free(connection);
@@ -76,8 +76,8 @@ void connection_remove(struct connections *all, struct connection *connection)
 
 void connection_enter(struct connections *all, struct connection *connection, enum phase phase)
 {
-    if (is_in_line(connection))
-        leave_line(all, connection);
+    if (connections_is_in_line(connection))
+        connections_leave_line(all, connection);
     if (connection->phase == PHASE_WORKING)
         all->working--;
     if (phase == PHASE_WORKING)
@@ -85,8 +85,8 @@ void connection_enter(struct connections *all, struct connection *connection, en
     else if (phase == PHASE_IDLE)
         connection->is_fresh = false;
     connection->phase = phase;
-    if (is_in_line(connection))
-        join_line(all, connection);
+    if (connections_is_in_line(connection))
+        connections_join_line(all, connection);
     connection->deadline_ms = clock_coarse_ms() + (phase == PHASE_IDLE ? all->idle_ms : all->request_ms);
 }
 

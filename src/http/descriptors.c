@@ -10,7 +10,7 @@ enum {
 };
 
 /* A worker may hold a connection to KMS or to Redis. */
-static size_t kept_back(const struct settings *settings)
+static size_t descriptors_kept_back(const struct settings *settings)
 {
     return (size_t)(FILES_OF_ITS_OWN + FILES_A_LOOP * settings->loops + settings->workers +
                     settings->database_connections);
@@ -19,7 +19,7 @@ static size_t kept_back(const struct settings *settings)
 size_t descriptors_for_connections(const struct settings *settings)
 {
     struct rlimit limit;
-    const size_t wanted = (size_t)settings->connections, kept = kept_back(settings);
+    const size_t wanted = (size_t)settings->connections, kept = descriptors_kept_back(settings);
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted + kept)
         return wanted;
     const size_t all = (size_t)limit.rlim_cur, least = all / LEAST_PART;

@@ -18,7 +18,7 @@ enum {
 
 /* --- answers ----------------------------------------------------------------------------------------------------- */
 
-static struct str date_of(struct loop *loop, int64_t now_s)
+static struct str dispatch_date_of(struct loop *loop, int64_t now_s)
 {
     if (loop->date_s != now_s) {
         answer_date(now_s, loop->date);
@@ -34,7 +34,7 @@ void dispatch_answer(struct loop *loop, struct exchange *exchange)
     bool stopping = atomic_load_explicit(loop->options.stopping, memory_order_relaxed);
     exchange->close = exchange->close || head->wants_close || stopping ||
                       (head->is_http_1_0 && !head->wants_keep_alive);
-    const struct answer_frame frame = { .date = date_of(loop, exchange->request.now_s),
+    const struct answer_frame frame = { .date = dispatch_date_of(loop, exchange->request.now_s),
                                         .request_id = exchange->request.id,
                                         .to_head = exchange->request.method == METHOD_HEAD,
                                         .close = exchange->close,
@@ -47,7 +47,7 @@ void dispatch_answer(struct loop *loop, struct exchange *exchange)
 }
 
 /* A caller's own request id is kept when it is harmless, so that one id follows a request through the platform. */
-static struct str request_id(struct loop *loop, struct exchange *exchange, struct str given)
+static struct str dispatch_request_id(struct loop *loop, struct exchange *exchange, struct str given)
 {
     bool harmless = given.len > 0 && given.len <= REQUEST_ID_MAX;
     for (size_t i = 0; harmless && i < given.len; i++)
@@ -63,7 +63,7 @@ static struct str request_id(struct loop *loop, struct exchange *exchange, struc
     return (struct str){ exchange->id, 16 };
 }
 
-static struct peer peer_of(const struct loop *loop, struct exchange *exchange)
+static struct peer dispatch_peer_of(const struct loop *loop, struct exchange *exchange)
 {
     const struct connection *connection = exchange->connection;
     const struct peer other_side = { .address = str_of(connection->peer),
@@ -73,10 +73,10 @@ static struct peer peer_of(const struct loop *loop, struct exchange *exchange)
 }
 
 /* What a handler is told of a request; its body is there already. Of one that could not be read little is known. */
-static void fill_request(struct loop *loop, struct exchange *exchange)
+static void dispatch_fill_request(struct loop *loop, struct exchange *exchange)
 {
     const struct head *head = &exchange->head;
-    const struct peer peer = peer_of(loop, exchange);
+    const struct peer peer = dispatch_peer_of(loop, exchange);
     const struct str id = headers_value(head->headers, &exchange->arena, STR("X-Request-Id"));
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -91,7 +91,7 @@ static void fill_request(struct loop *loop, struct exchange *exchange)
                                           .is_https = peer.is_https,
                                           .now_s = now.tv_sec,
                                           .now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
-                                          .id = request_id(loop, exchange, id) };
+                                          .id = dispatch_request_id(loop, exchange, id) };
 }
 
 void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err err)
@@ -99,7 +99,7 @@ void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err e
     const struct str begin = { exchange->in, exchange->received };
     if (err.code != ERR_TOO_LARGE) /* after a bad head, nothing that it says is to be relied on */
         exchange->head = (struct head){ 0 };
-    fill_request(loop, exchange);
+    dispatch_fill_request(loop, exchange);
     if (str_has_prefix(begin, STR("HEAD "))) /* whatever else is wrong: no body may follow (RFC 9110 section 9.3.2) */
         exchange->request.method = METHOD_HEAD;
     response_init(&exchange->response, &exchange->arena);
@@ -113,7 +113,7 @@ void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err e
 /* --- workers and the group commit -------------------------------------------------------------------------------- */
 
 /* On whichever thread has ended the work. The loop may have the exchange again at once: nothing may touch it after. */
-static void hand_back(struct exchange *exchange)
+static void dispatch_answered(struct exchange *exchange)
 {
     const uint64_t one = 1;
     struct loop *loop = exchange->loop;
@@ -128,28 +128,28 @@ static void hand_back(struct exchange *exchange)
 }
 
 /* On a worker, or the commit thread. */
-static void recorded(void *context, struct err failure)
+static void dispatch_recorded(void *context, struct err failure)
 {
     struct exchange *exchange = context;
     if (failure.code)
         response_fail(&exchange->response, &exchange->arena, failure);
-    hand_back(exchange);
+    dispatch_answered(exchange);
 }
 
 /* On a worker. */
-static void work(struct job *job)
+static void dispatch_work(struct job *job)
 {
     struct exchange *exchange = (void *)job;
     struct service *service = exchange->loop->options.service;
     (void)service_answer(service, &exchange->request, true, &exchange->response);
-    service_record(service, &exchange->request, &exchange->response, recorded, exchange);
+    service_record(service, &exchange->request, &exchange->response, dispatch_recorded, exchange);
     service_expect(service, -1);
 }
 
 void dispatch(struct loop *loop, struct exchange *exchange)
 {
     struct service *service = loop->options.service;
-    fill_request(loop, exchange);
+    dispatch_fill_request(loop, exchange);
     const enum err_code needs = service_answer(service, &exchange->request, false, &exchange->response);
     if (!needs) {
         loop->gather_from_ms = clock_coarse_ms() + GATHER_PAUSE_MS;
@@ -157,7 +157,7 @@ void dispatch(struct loop *loop, struct exchange *exchange)
         return;
     }
     connection_enter(&loop->connections, exchange->connection, PHASE_WORKING);
-    exchange->job.run = work;
+    exchange->job.run = dispatch_work;
     service_expect(service, 1);
     if (workers_submit(loop->options.workers, &exchange->job, needs == ERR_NEEDS_LOOKUP))
         return;

@@ -15,7 +15,7 @@ static const struct err too_many = { ERR_UNAVAILABLE, "too much is being sent to
 /* --- room -------------------------------------------------------------------------------------------------------- */
 
 /* A body that grows has lain in rooms of half its size before. */
-static size_t most_of_one(const struct exchange_pool *pool)
+static size_t exchange_most_of_one(const struct exchange_pool *pool)
 {
     return sizeof(struct exchange) + pool->in_room + 2 * pool->body_max;
 }
@@ -24,7 +24,7 @@ void exchange_pool_init(struct exchange_pool *pool, size_t head_max, size_t body
 {
     *pool =
         (struct exchange_pool){ .head_max = head_max, .body_max = body_max, .in_room = head_max + BODY_IN_PLACE_MAX };
-    const size_t least = LEAST_REQUESTS * most_of_one(pool);
+    const size_t least = LEAST_REQUESTS * exchange_most_of_one(pool);
     pool->bytes_max = bytes_max > least ? bytes_max : least;
 }
 
@@ -49,13 +49,13 @@ void exchange_pool_release(struct exchange_pool *pool)
     }
 }
 
-static void clear(struct exchange *exchange)
+static void exchange_clear(struct exchange *exchange)
 {
     memset(exchange, 0, offsetof(struct exchange, room));
     arena_init(&exchange->arena, exchange->room, sizeof exchange->room);
 }
 
-static void wipe(struct exchange *exchange)
+static void exchange_wipe(struct exchange *exchange)
 {
     arena_wipe(&exchange->arena, exchange->room, sizeof exchange->room);
     arena_release(&exchange->arena);
@@ -71,14 +71,14 @@ struct exchange *exchange_take(struct exchange_pool *pool)
     } else {
         exchange = mem_alloc(sizeof *exchange + pool->in_room);
     }
-    clear(exchange);
+    exchange_clear(exchange);
     exchange_count(pool, exchange);
     return exchange;
 }
 
 void exchange_give_back(struct exchange_pool *pool, struct exchange *exchange)
 {
-    wipe(exchange);
+    exchange_wipe(exchange);
     pool->bytes -= exchange->counted;
     if (pool->count >= SPARE_MAX) {
         free(exchange);
@@ -120,19 +120,19 @@ void exchange_received(struct exchange *exchange, size_t count)
 /* --- the body ---------------------------------------------------------------------------------------------------- */
 
 /* A quarter of the memory is left to requests that need no room for a body. */
-static bool may_grow(const struct exchange_pool *pool, size_t room)
+static bool exchange_may_grow(const struct exchange_pool *pool, size_t room)
 {
     return pool->bytes + room <= pool->bytes_max / 4 * 3;
 }
 
-static struct err grow_body(struct exchange_pool *pool, struct exchange *exchange, size_t needed)
+static struct err exchange_grow_body(struct exchange_pool *pool, struct exchange *exchange, size_t needed)
 {
     size_t room = exchange->body_room ? exchange->body_room * 2 : BODY_IN_PLACE_MAX * 2;
     while (room < needed)
         room *= 2;
     if (room > pool->body_max)
         room = pool->body_max;
-    if (!may_grow(pool, room)) {
+    if (!exchange_may_grow(pool, room)) {
         metrics_count(COUNT_MEMORY_FULL, 1);
         return too_many;
     }
@@ -145,12 +145,12 @@ static struct err grow_body(struct exchange_pool *pool, struct exchange *exchang
     return OK;
 }
 
-static struct err add_to_body(struct exchange_pool *pool, struct exchange *exchange, struct str piece)
+static struct err exchange_add_to_body(struct exchange_pool *pool, struct exchange *exchange, struct str piece)
 {
     if (piece.len > pool->body_max - exchange->body_len)
         return too_large;
     if (piece.len > exchange->body_room - exchange->body_len)
-        TRY(grow_body(pool, exchange, exchange->body_len + piece.len));
+        TRY(exchange_grow_body(pool, exchange, exchange->body_len + piece.len));
     if (piece.len > 0)
         memcpy(exchange->body + exchange->body_len, piece.at, piece.len);
     exchange->body_len += piece.len;
@@ -158,14 +158,15 @@ static struct err add_to_body(struct exchange_pool *pool, struct exchange *excha
 }
 
 /* What has been dealt with makes room for what comes; the head stays. */
-static void drop_used(struct exchange *exchange)
+static void exchange_drop_used(struct exchange *exchange)
 {
     memmove(exchange->in + exchange->head_len, exchange->in + exchange->used, exchange->received - exchange->used);
     exchange->received -= exchange->used - exchange->head_len;
     exchange->used = exchange->head_len;
 }
 
-static enum exchange_state read_chunks(struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
+static enum exchange_state exchange_read_chunks(struct exchange_pool *pool, struct exchange *exchange,
+                                                struct err *failure)
 {
     struct str in = { exchange->in + exchange->used, exchange->received - exchange->used };
     for (size_t before = in.len + 1; !failure->code && in.len < before && exchange->chunks.state != CHUNK_END;) {
@@ -173,7 +174,7 @@ static enum exchange_state read_chunks(struct exchange_pool *pool, struct exchan
         before = in.len;
         *failure = chunks_read(&exchange->chunks, &in, &piece);
         if (!failure->code)
-            *failure = add_to_body(pool, exchange, piece);
+            *failure = exchange_add_to_body(pool, exchange, piece);
     }
     exchange->used = exchange->received - in.len;
     if (failure->code)
@@ -182,17 +183,18 @@ static enum exchange_state read_chunks(struct exchange_pool *pool, struct exchan
         exchange->request.body = (struct str){ exchange->body, exchange->body_len };
         return EXCHANGE_WHOLE;
     }
-    drop_used(exchange);
+    exchange_drop_used(exchange);
     return EXCHANGE_PARTIAL;
 }
 
 /* A body of known length that `in` can't hold. */
-static enum exchange_state gather_body(struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
+static enum exchange_state exchange_gather_body(struct exchange_pool *pool, struct exchange *exchange,
+                                                struct err *failure)
 {
     size_t here = exchange->received - exchange->used, missing = exchange->head.length - exchange->body_len;
     if (here > missing)
         here = missing;
-    *failure = add_to_body(pool, exchange, (struct str){ exchange->in + exchange->used, here });
+    *failure = exchange_add_to_body(pool, exchange, (struct str){ exchange->in + exchange->used, here });
     exchange->used += here;
     if (failure->code)
         return EXCHANGE_BAD;
@@ -200,17 +202,18 @@ static enum exchange_state gather_body(struct exchange_pool *pool, struct exchan
         exchange->request.body = (struct str){ exchange->body, exchange->body_len };
         return EXCHANGE_WHOLE;
     }
-    drop_used(exchange);
+    exchange_drop_used(exchange);
     return EXCHANGE_PARTIAL;
 }
 
-static enum exchange_state read_body(struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
+static enum exchange_state exchange_read_body(struct exchange_pool *pool, struct exchange *exchange,
+                                              struct err *failure)
 {
     size_t length = exchange->head.length;
     if (exchange->head.is_chunked)
-        return read_chunks(pool, exchange, failure);
+        return exchange_read_chunks(pool, exchange, failure);
     if (length > pool->in_room - exchange->head_len)
-        return gather_body(pool, exchange, failure);
+        return exchange_gather_body(pool, exchange, failure);
     if (exchange->received - exchange->head_len < length)
         return EXCHANGE_PARTIAL;
     exchange->request.body = (struct str){ exchange->in + exchange->head_len, length };
@@ -221,7 +224,7 @@ static enum exchange_state read_body(struct exchange_pool *pool, struct exchange
 /* --- the head ---------------------------------------------------------------------------------------------------- */
 
 /* RFC 9112 section 2.2: an empty line before a request is to be ignored. */
-static void skip_empty_line(struct exchange *exchange)
+static void exchange_skip_empty_line(struct exchange *exchange)
 {
     if (exchange->has_skipped || exchange->received < 2 || memcmp(exchange->in, "\r\n", 2) != 0)
         return;
@@ -231,7 +234,8 @@ static void skip_empty_line(struct exchange *exchange)
     exchange->has_skipped = true;
 }
 
-static enum exchange_state read_head(const struct exchange_pool *pool, struct exchange *exchange, struct err *failure)
+static enum exchange_state exchange_read_head(const struct exchange_pool *pool, struct exchange *exchange,
+                                              struct err *failure)
 {
     const struct str in = { exchange->in, exchange->received };
     size_t size = wire_head_size(in, exchange->searched);
@@ -256,12 +260,12 @@ enum exchange_state exchange_read(struct exchange_pool *pool, struct exchange *e
     bool is_new = exchange->head_len == 0;
     *failure = OK;
     if (is_new) {
-        skip_empty_line(exchange);
-        enum exchange_state state = read_head(pool, exchange, failure);
+        exchange_skip_empty_line(exchange);
+        enum exchange_state state = exchange_read_head(pool, exchange, failure);
         if (state != EXCHANGE_WHOLE)
             return state;
     }
-    enum exchange_state state = read_body(pool, exchange, failure);
+    enum exchange_state state = exchange_read_body(pool, exchange, failure);
     bool has_body_bytes = exchange->body_len > 0 || exchange->received > exchange->used;
     if (state == EXCHANGE_PARTIAL && is_new && exchange->head.wants_continue && !has_body_bytes)
         return EXCHANGE_EXPECTING;

@@ -16,7 +16,7 @@ struct walk {
     struct hop caller;
 };
 
-static void walk_on(struct walk *walk, const struct hop *hop)
+static void forwarded_walk_on(struct walk *walk, const struct hop *hop)
 {
     bool is_trusted = hop->is_address && networks_have(walk->trusted, &hop->address);
     if (!is_trusted || !walk->has_any)
@@ -26,7 +26,7 @@ static void walk_on(struct walk *walk, const struct hop *hop)
 
 /* An address, perhaps with a port: 192.0.2.1:80, [2001:db8::1]:80, and, as X-Forwarded-For has it, 2001:db8::1. A port
  * may be any text (RFC 7239 section 6): nobody looks at it. */
-static bool read_node(struct str node, struct address *out)
+static bool forwarded_read_node(struct str node, struct address *out)
 {
     struct str rest = node, before;
     if (address_read(node, out))
@@ -39,25 +39,25 @@ static bool read_node(struct str node, struct address *out)
     return str_cut(&rest, ':', &before) && !str_has(rest, ':') && address_read(before, out);
 }
 
-static void walk_addresses(struct str list, struct walk *walk)
+static void forwarded_walk_addresses(struct str list, struct walk *walk)
 {
     struct str element;
     while (field_next(&list, &element)) {
         struct hop hop = { 0 };
-        hop.is_address = read_node(element, &hop.address);
-        walk_on(walk, &hop);
+        hop.is_address = forwarded_read_node(element, &hop.address);
+        forwarded_walk_on(walk, &hop);
     }
 }
 
 /* What stands in quotes; addresses and schemes need no escapes, so a value that has some is none of them. */
-static struct str unquoted(struct str value, bool is_quoted)
+static struct str forwarded_unquoted(struct str value, bool is_quoted)
 {
     return is_quoted ? (struct str){ value.at + 1, value.len - 2 } : value;
 }
 
 /* [ forwarded-pair ] *( ";" [ forwarded-pair ] ), a parameter at most once (section 4). False: it has another form, and
  * nothing that it says is to be believed. */
-static bool read_element(struct str element, struct hop *hop)
+static bool forwarded_read_element(struct str element, struct hop *hop)
 {
     bool has_for = false, has_proto = false;
     while (element.len > 0) {
@@ -69,33 +69,33 @@ static bool read_element(struct str element, struct hop *hop)
         }
         if (!field_parameter(&element, &name, &value, &is_quoted) || (element.len > 0 && element.at[0] != ';'))
             return false;
-        value = unquoted(value, is_quoted);
+        value = forwarded_unquoted(value, is_quoted);
         bool *has = str_eq_nocase(name, STR("for")) ? &has_for : str_eq_nocase(name, STR("proto")) ? &has_proto : NULL;
         if (has && *has)
             return false;
         if (has)
             *has = true;
         if (has == &has_for)
-            hop->is_address = read_node(value, &hop->address);
+            hop->is_address = forwarded_read_node(value, &hop->address);
         else if (has == &has_proto)
             hop->is_https = str_eq_nocase(value, STR("https"));
     }
     return true;
 }
 
-static void walk_forwarded(struct str list, struct walk *walk)
+static void forwarded_walk_forwarded(struct str list, struct walk *walk)
 {
     struct str element;
     while (field_next(&list, &element)) {
         struct hop hop = { 0 };
-        if (!read_element(element, &hop))
+        if (!forwarded_read_element(element, &hop))
             hop = (struct hop){ 0 };
-        walk_on(walk, &hop);
+        forwarded_walk_on(walk, &hop);
     }
 }
 
 /* The nearest proxy's word. */
-static bool last_is_https(struct str list)
+static bool forwarded_last_is_https(struct str list)
 {
     struct str element = { 0, 0 };
     while (field_next(&list, &element))
@@ -106,13 +106,13 @@ static bool last_is_https(struct str list)
 struct forwarded forwarded_read(const struct forwarded_fields *fields, const struct networks *trusted)
 {
     struct walk standard = { .trusted = trusted }, usual = { .trusted = trusted };
-    walk_forwarded(fields->forwarded, &standard);
-    walk_addresses(fields->x_forwarded_for, &usual);
+    forwarded_walk_forwarded(fields->forwarded, &standard);
+    forwarded_walk_addresses(fields->x_forwarded_for, &usual);
     const struct hop *caller = standard.has_any ? &standard.caller : &usual.caller;
     struct forwarded out = { .is_known = caller->is_address,
                              .client = caller->address,
                              .is_https = standard.has_any ? caller->is_https
-                                                          : last_is_https(fields->x_forwarded_proto) };
+                                                          : forwarded_last_is_https(fields->x_forwarded_proto) };
     if (standard.has_any && usual.has_any)
         out.is_known = out.is_known && usual.caller.is_address &&
                        memcmp(&usual.caller.address, &out.client, sizeof out.client) == 0;

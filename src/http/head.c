@@ -13,7 +13,7 @@ static const struct str once[] = { { "Host", 4 },          { "Content-Length", 1
 static const struct err malformed = { ERR_INVALID_REQUEST, "a line of the head is malformed" };
 
 /* HTTP-version = "HTTP/" DIGIT "." DIGIT (RFC 9112 section 2.3). */
-static struct err read_version(struct str version, struct head *out)
+static struct err head_read_version(struct str version, struct head *out)
 {
     const struct str name = STR("HTTP/");
     if (version.len != name.len + 3 || !str_has_prefix(version, name) || version.at[6] != '.')
@@ -27,13 +27,13 @@ static struct err read_version(struct str version, struct head *out)
     return OK;
 }
 
-static struct err read_request_line(struct str line, struct head *out)
+static struct err head_read_request_line(struct str line, struct head *out)
 {
     struct str text, version = line;
     struct target target;
     if (!str_cut(&version, ' ', &out->method) || !str_cut(&version, ' ', &text) || !wire_is_token(out->method))
         return malformed;
-    TRY(read_version(version, out));
+    TRY(head_read_version(version, out));
     if (!target_read(out->method, text, &target))
         return failed(ERR_INVALID_REQUEST, "the request's target is no path");
     out->path = target.path;
@@ -41,7 +41,7 @@ static struct err read_request_line(struct str line, struct head *out)
     return OK;
 }
 
-static struct err read_headers(struct arena *arena, struct str rest, struct headers *out)
+static struct err head_read_headers(struct arena *arena, struct str rest, struct headers *out)
 {
     struct str line;
     struct buf list;
@@ -61,7 +61,7 @@ static struct err read_headers(struct arena *arena, struct str rest, struct head
 }
 
 /* RFC 9112 sections 6.1 and 6.3: where the body ends has one meaning, or none. */
-static struct err read_framing(struct arena *arena, struct head *out)
+static struct err head_read_framing(struct arena *arena, struct head *out)
 {
     const struct str length = headers_value(out->headers, arena, STR("Content-Length"));
     const struct str encoding = headers_value(out->headers, arena, STR("Transfer-Encoding"));
@@ -76,7 +76,7 @@ static struct err read_framing(struct arena *arena, struct head *out)
 }
 
 /* What the headers say of the connection, and of how the request comes (RFC 9110 sections 7.2, 7.6.1 and 10.1.1). */
-static struct err read_meaning(struct arena *arena, struct head *out)
+static struct err head_read_meaning(struct arena *arena, struct head *out)
 {
     const struct str host = headers_value(out->headers, arena, STR("Host"));
     const struct str connection = headers_value(out->headers, arena, STR("Connection"));
@@ -88,7 +88,7 @@ static struct err read_meaning(struct arena *arena, struct head *out)
     out->wants_keep_alive = field_has(connection, STR("keep-alive"));
     out->wants_continue = !out->is_http_1_0 &&
                           field_has(headers_value(out->headers, arena, STR("Expect")), STR("100-continue"));
-    return read_framing(arena, out);
+    return head_read_framing(arena, out);
 }
 
 struct err head_read(struct arena *arena, struct str bytes, struct head *out)
@@ -97,10 +97,10 @@ struct err head_read(struct arena *arena, struct str bytes, struct head *out)
     *out = (struct head){ 0 };
     if (!wire_next_line(&rest, &line))
         return malformed;
-    TRY(read_request_line(line, out));
-    TRY(read_headers(arena, rest, &out->headers));
+    TRY(head_read_request_line(line, out));
+    TRY(head_read_headers(arena, rest, &out->headers));
     for (size_t i = 0; i < sizeof once / sizeof *once; i++)
         if (headers_count(out->headers, once[i]) > 1)
             return failed(ERR_INVALID_REQUEST, "a header comes twice that may come once");
-    return read_meaning(arena, out);
+    return head_read_meaning(arena, out);
 }

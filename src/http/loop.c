@@ -31,7 +31,7 @@ enum {
 
 /* --- listening --------------------------------------------------------------------------------------------------- */
 
-static void listen_more(struct loop *loop, bool more)
+static void loop_listen_more(struct loop *loop, bool more)
 {
     struct epoll_event event = { .events = more ? EPOLLIN : 0, .data.ptr = &loop->listeners };
     if (loop->is_listening == more)
@@ -41,7 +41,7 @@ static void listen_more(struct loop *loop, bool more)
         epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, loop->listeners.fds[i], &event);
 }
 
-static void add_connection(struct loop *loop, int fd, const struct sockaddr *address)
+static void loop_add_connection(struct loop *loop, int fd, const struct sockaddr *address)
 {
     struct connection *connection = connection_add(&loop->connections, fd, loop->options.tls, address);
     struct epoll_event event = { .events = LOOP_CONNECTION_EVENTS, .data.ptr = connection };
@@ -52,7 +52,7 @@ static void add_connection(struct loop *loop, int fd, const struct sockaddr *add
 }
 
 /* Whether there is room for one more connection, or for one in another's place. */
-static bool may_accept(const struct loop *loop)
+static bool loop_may_accept(const struct loop *loop)
 {
     if (clock_coarse_ms() < loop->rests_until_ms)
         return false;
@@ -60,17 +60,17 @@ static bool may_accept(const struct loop *loop)
 }
 
 /* Silent connections must not keep others out: the one that has been so for longest is closed. */
-static void add_in_place_of(struct loop *loop, struct connection *spared, int fd, const struct sockaddr *address)
+static void loop_add_in_place_of(struct loop *loop, struct connection *spared, int fd, const struct sockaddr *address)
 {
     if (spared) {
         metrics_count(COUNT_CONNECTIONS_SPARED, 1);
         loop_close_connection(loop, spared);
     }
-    add_connection(loop, fd, address);
+    loop_add_connection(loop, fd, address);
 }
 
 /* False: there is nothing more to be accepted at this socket, or no room for it. */
-static bool accept_one(struct loop *loop, int listen_fd)
+static bool loop_accept_one(struct loop *loop, int listen_fd)
 {
     struct sockaddr_storage address;
     socklen_t len = sizeof address;
@@ -79,24 +79,24 @@ static bool accept_one(struct loop *loop, int listen_fd)
         return false;
     int fd = accept4(listen_fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0)
-        add_in_place_of(loop, spared, fd, (struct sockaddr *)&address);
+        loop_add_in_place_of(loop, spared, fd, (struct sockaddr *)&address);
     else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
         loop->rests_until_ms = clock_coarse_ms() + REST_MS; /* else it would be woken again at once */
     return fd >= 0 || errno == ECONNABORTED || errno == EINTR;
 }
 
-static void accept_all(struct loop *loop)
+static void loop_accept_all(struct loop *loop)
 {
     loop->has_callers = false;
     for (size_t i = 0; i < loop->listeners.count; i++)
-        for (int times = 0; times < ACCEPTS_A_TURN && accept_one(loop, loop->listeners.fds[i]); times++)
+        for (int times = 0; times < ACCEPTS_A_TURN && loop_accept_one(loop, loop->listeners.fds[i]); times++)
             continue;
 }
 
-static void stop_listening(struct loop *loop)
+static void loop_stop_listening(struct loop *loop)
 {
     for (size_t i = 0; i < loop->listeners.count; i++)
-        while (accept_one(loop, loop->listeners.fds[i]))
+        while (loop_accept_one(loop, loop->listeners.fds[i]))
             continue; /* what the kernel has accepted already would be reset with the listening socket */
     listen_close(&loop->listeners);
 }
@@ -112,39 +112,39 @@ void loop_close_connection(struct loop *loop, struct connection *connection)
 /* --- turns ------------------------------------------------------------------------------------------------------- */
 
 /* RFC 9110 section 15.5.9. A moment is left for the answer to be read. */
-static void tell_late_client(struct loop *loop, struct connection *connection)
+static void loop_tell_late_client(struct loop *loop, struct connection *connection)
 {
     dispatch_refusal(loop, connection->exchange, failed(ERR_TIMEOUT, "the request took too long to arrive"));
     if (advance(loop, connection))
         connection->deadline_ms = clock_coarse_ms() + LATE_MS;
 }
 
-static void cut(struct loop *loop, struct connection *connection)
+static void loop_cut(struct loop *loop, struct connection *connection)
 {
     enum phase phase = connection->phase;
     if (phase == PHASE_RECEIVING || phase == PHASE_SENDING || (phase == PHASE_IDLE && connection->is_fresh))
         metrics_count(COUNT_TIMEOUTS, 1);
     if (phase == PHASE_RECEIVING)
-        tell_late_client(loop, connection);
+        loop_tell_late_client(loop, connection);
     else
         loop_close_connection(loop, connection);
 }
 
 /* With `idle_too`, also what stands between requests. */
-static void cut_overdue(struct loop *loop, bool idle_too)
+static void loop_cut_overdue(struct loop *loop, bool idle_too)
 {
     int64_t now_ms = clock_coarse_ms();
     for (struct connection *each = loop->connections.first, *next; each; each = next) {
         next = each->next;
         if (connection_is_overdue(each, now_ms, idle_too))
-            cut(loop, each);
+            loop_cut(loop, each);
     }
 }
 
 /* When all that is asked for is work for the workers, and they have plenty, waking for each request alone would only
  * take the processor from them: the loop sleeps a moment, and then takes many at once. Not while it has answers of its
  * own to give, whose callers would notice; and not for a second after the workers ran dry meanwhile. */
-static void gather(struct loop *loop)
+static void loop_gather(struct loop *loop)
 {
     const struct timespec moment = { .tv_nsec = GATHER_NS };
     const atomic_size_t *waiting = &loop->options.service->state.jobs_waiting;
@@ -156,7 +156,7 @@ static void gather(struct loop *loop)
 }
 
 /* In the order in which they were answered. */
-static void send_answered(struct loop *loop)
+static void loop_send_answered(struct loop *loop)
 {
     struct exchange *newest = atomic_exchange(&loop->answered, NULL), *oldest = NULL;
     while (newest) {
@@ -173,7 +173,7 @@ static void send_answered(struct loop *loop)
     }
 }
 
-static void take_event(struct loop *loop, const struct epoll_event *event)
+static void loop_take_event(struct loop *loop, const struct epoll_event *event)
 {
     struct connection *connection = event->data.ptr;
     if (event->data.ptr == &loop->listeners) {
@@ -189,7 +189,7 @@ static void take_event(struct loop *loop, const struct epoll_event *event)
 }
 
 /* Says what requests take, and, after a flood, that memory can be given back to the system. */
-static void tell_memory(struct loop *loop)
+static void loop_tell_memory(struct loop *loop)
 {
     struct service *service = loop->options.service;
     const size_t bytes = loop->pool.bytes;
@@ -205,49 +205,49 @@ static void tell_memory(struct loop *loop)
     atomic_store_explicit(&service->state.flood_is_over, true, memory_order_relaxed);
 }
 
-static void run_turn(struct loop *loop, int wait_ms)
+static void loop_run_turn(struct loop *loop, int wait_ms)
 {
     struct epoll_event events[EVENTS_MAX];
-    gather(loop);
+    loop_gather(loop);
     int count = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, wait_ms);
     for (int i = 0; i < count; i++)
-        take_event(loop, &events[i]);
+        loop_take_event(loop, &events[i]);
     if (loop->has_callers)
-        accept_all(loop); /* after the events as well */
-    listen_more(loop, may_accept(loop));
-    send_answered(loop); /* after the events: it may close connections that they name */
-    tell_memory(loop);
+        loop_accept_all(loop); /* after the events as well */
+    loop_listen_more(loop, loop_may_accept(loop));
+    loop_send_answered(loop); /* after the events: it may close connections that they name */
+    loop_tell_memory(loop);
 }
 
 /* Answers what is in flight. What a worker has is always waited for: its answer may already be durable. */
-static void drain(struct loop *loop)
+static void loop_drain(struct loop *loop)
 {
     int64_t now_ms = clock_coarse_ms(), grace_ms = now_ms + LISTEN_GRACE_MS;
     int64_t end_ms = now_ms + loop->options.service->settings->drain_timeout_s * 1000;
-    stop_listening(loop);
+    loop_stop_listening(loop);
     while (loop->connections.count > 0 && (now_ms < end_ms || loop->connections.working > 0)) {
-        run_turn(loop, 20);
+        loop_run_turn(loop, 20);
         now_ms = clock_coarse_ms();
-        cut_overdue(loop, now_ms >= grace_ms);
+        loop_cut_overdue(loop, now_ms >= grace_ms);
     }
     while (loop->connections.first)
         loop_close_connection(loop, loop->connections.first);
 }
 
-static void *run(void *arg)
+static void *loop_run(void *arg)
 {
     struct loop *loop = arg;
     int64_t cut_at_ms = 0;
     pthread_setname_np(pthread_self(), "loop");
     while (!atomic_load_explicit(loop->options.stopping, memory_order_relaxed)) {
-        run_turn(loop, WAIT_MS);
+        loop_run_turn(loop, WAIT_MS);
         int64_t now_ms = clock_coarse_ms();
         if (now_ms < cut_at_ms)
             continue;
-        cut_overdue(loop, false);
+        loop_cut_overdue(loop, false);
         cut_at_ms = now_ms + CUT_INTERVAL_MS;
     }
-    drain(loop);
+    loop_drain(loop);
     while (atomic_load(&loop->waking) > 0)
         sched_yield();
     return NULL;
@@ -255,7 +255,7 @@ static void *run(void *arg)
 
 /* --- beginning and end ------------------------------------------------------------------------------------------- */
 
-static void release(struct loop *loop)
+static void loop_release(struct loop *loop)
 {
     listen_close(&loop->listeners);
     if (loop->wake_fd >= 0)
@@ -266,17 +266,17 @@ static void release(struct loop *loop)
     free(loop);
 }
 
-static bool watch(struct loop *loop, int fd, uint32_t events, void *what)
+static bool loop_watch(struct loop *loop, int fd, uint32_t events, void *what)
 {
     struct epoll_event event = { .events = events, .data.ptr = what };
     return fd >= 0 && epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-static bool watch_all(struct loop *loop)
+static bool loop_watch_all(struct loop *loop)
 {
-    bool good = watch(loop, loop->wake_fd, EPOLLIN | EPOLLET, &loop->wake_fd);
+    bool good = loop_watch(loop, loop->wake_fd, EPOLLIN | EPOLLET, &loop->wake_fd);
     for (size_t i = 0; i < loop->listeners.count; i++)
-        good = good && watch(loop, loop->listeners.fds[i], EPOLLIN, &loop->listeners);
+        good = good && loop_watch(loop, loop->listeners.fds[i], EPOLLIN, &loop->listeners);
     return good;
 }
 
@@ -294,16 +294,16 @@ struct err loop_start(const struct loop_options *options, const struct listeners
     exchange_pool_init(&loop->pool, (size_t)settings->header_max_bytes, (size_t)settings->body_max_bytes,
                        options->memory_max);
     random_bytes(&loop->next_id, sizeof loop->next_id);
-    if (watch_all(loop) && pthread_create(&loop->thread, NULL, run, loop) == 0) {
+    if (loop_watch_all(loop) && pthread_create(&loop->thread, NULL, loop_run, loop) == 0) {
         *out = loop;
         return OK;
     }
-    release(loop);
+    loop_release(loop);
     return failed(ERR_INTERNAL, "an event loop could not be started");
 }
 
 void loop_join(struct loop *loop)
 {
     pthread_join(loop->thread, NULL);
-    release(loop);
+    loop_release(loop);
 }

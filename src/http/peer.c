@@ -2,7 +2,7 @@
 #include "http/peer.h"
 
 /* Whether a proxy adds such a header. */
-static bool tells_of_a_proxy(struct str name)
+static bool peer_tells_of_a_proxy(struct str name)
 {
     static const struct str prefix = { "X-Forwarded-", 12 };
     return str_eq_nocase(name, STR("Forwarded")) || str_eq_nocase(name, STR("Via")) ||
@@ -10,10 +10,10 @@ static bool tells_of_a_proxy(struct str name)
            (name.len > prefix.len && str_eq_nocase((struct str){ name.at, prefix.len }, prefix));
 }
 
-static bool is_forwarded(struct headers headers)
+static bool peer_is_forwarded(struct headers headers)
 {
     for (size_t i = 0; i < headers.count; i++)
-        if (tells_of_a_proxy(headers.at[i].name))
+        if (peer_tells_of_a_proxy(headers.at[i].name))
             return true;
     return false;
 }
@@ -24,7 +24,7 @@ struct peer peer_find(const struct peer *connection, struct headers headers, con
     struct peer peer = *connection;
     struct address address;
     char text[INET6_ADDRSTRLEN];
-    if (!is_forwarded(headers))
+    if (!peer_is_forwarded(headers))
         return peer;
     peer.is_on_this_machine = false;
     if (!address_read(connection->address, &address) || !networks_have(trusted, &address))

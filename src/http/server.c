@@ -27,7 +27,7 @@ struct server {
     struct loop *loops[];
 };
 
-static struct err start_loops(struct server *server, struct listeners *listeners)
+static struct err server_start_loops(struct server *server, struct listeners *listeners)
 {
     size_t each = descriptors_for_connections(server->service->settings) / server->count;
     const struct loop_options options = { .service = server->service,
@@ -48,7 +48,7 @@ static struct err start_loops(struct server *server, struct listeners *listeners
     return err;
 }
 
-static struct err start_all(struct server *server, int *port)
+static struct err server_start_all(struct server *server, int *port)
 {
     const struct settings *settings = server->service->settings;
     struct listeners listeners[LOOPS_MAX];
@@ -59,7 +59,7 @@ static struct err start_all(struct server *server, int *port)
     TRY(workers_open((size_t)settings->workers, (size_t)settings->queue, &server->service->state.jobs_waiting,
                      &server->workers));
     TRY(listen_open(settings->listen, server->count, listeners, port));
-    return start_loops(server, listeners);
+    return server_start_loops(server, listeners);
 }
 
 struct err server_open(struct service *service, struct server **out, int *port)
@@ -69,7 +69,7 @@ struct err server_open(struct service *service, struct server **out, int *port)
         count = LOOPS_MAX;
     struct server *server = mem_alloc(sizeof *server + count * sizeof *server->loops);
     *server = (struct server){ .service = service, .count = count };
-    struct err err = start_all(server, port);
+    struct err err = server_start_all(server, port);
     if (err.code) {
         server_close(server);
         return err;

@@ -5,7 +5,7 @@
 #include <arpa/inet.h>
 
 /* RFC 3986 section 3.3, pchar without percent codes: a bit for each ASCII character. */
-static bool is_path_char(char c)
+static bool target_is_path_char(char c)
 {
     static const uint64_t allowed[2] = {
         UINT64_C(0x2fff7fd200000000), /* ! $ & ' ( ) * + , - . 0-9 : ; = */
@@ -16,14 +16,14 @@ static bool is_path_char(char c)
 }
 
 /* Characters of a path, and those of `also`; none of `never`. */
-static bool is_encoded(struct str text, struct str also, struct str never)
+static bool target_is_encoded(struct str text, struct str also, struct str never)
 {
     for (size_t i = 0; i < text.len; i++) {
         if (text.at[i] == '%') {
             if (text.len - i < 3 || hex_digit(text.at[i + 1]) < 0 || hex_digit(text.at[i + 2]) < 0)
                 return false;
             i += 2;
-        } else if (str_has(never, text.at[i]) || !(is_path_char(text.at[i]) || str_has(also, text.at[i]))) {
+        } else if (str_has(never, text.at[i]) || !(target_is_path_char(text.at[i]) || str_has(also, text.at[i]))) {
             return false;
         }
     }
@@ -31,7 +31,7 @@ static bool is_encoded(struct str text, struct str also, struct str never)
 }
 
 /* "[" IPv6address "]" with what follows it. The form for addresses of the future (IPvFuture) has none to this day. */
-static bool is_ip_literal(struct str text, struct str *port)
+static bool target_is_ip_literal(struct str text, struct str *port)
 {
     char address[INET6_ADDRSTRLEN + 1] = { 0 };
     unsigned char bytes[16];
@@ -44,7 +44,7 @@ static bool is_ip_literal(struct str text, struct str *port)
 }
 
 /* *( DIGIT ), which may be none, behind a colon; or nothing. */
-static bool is_port(struct str text)
+static bool target_is_port(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
         if (i == 0 ? text.at[i] != ':' : text.at[i] < '0' || text.at[i] > '9')
@@ -57,15 +57,15 @@ bool target_is_authority(struct str text)
     struct str name = text, port = { 0, 0 };
     const char *colon = text.len > 0 ? memchr(text.at, ':', text.len) : NULL;
     if (text.len > 0 && text.at[0] == '[')
-        return is_ip_literal(text, &port) && is_port(port);
+        return target_is_ip_literal(text, &port) && target_is_port(port);
     if (colon) {
         name.len = (size_t)(colon - text.at);
         port = (struct str){ colon, text.len - name.len };
     }
-    return name.len > 0 && is_encoded(name, STR(""), STR(":@")) && is_port(port);
+    return name.len > 0 && target_is_encoded(name, STR(""), STR(":@")) && target_is_port(port);
 }
 
-static bool read_path(struct str text, struct target *out)
+static bool target_read_path(struct str text, struct target *out)
 {
     struct str query = text, path;
     if (str_cut(&query, '?', &path))
@@ -73,11 +73,11 @@ static bool read_path(struct str text, struct target *out)
     else
         path = text;
     out->path = path;
-    return path.len > 0 && path.at[0] == '/' && is_encoded(path, STR("/"), STR("")) && !str_has(out->query, '#');
+    return path.len > 0 && path.at[0] == '/' && target_is_encoded(path, STR("/"), STR("")) && !str_has(out->query, '#');
 }
 
 /* scheme "://" authority path-abempty [ "?" query ] */
-static bool read_absolute(struct str text, struct target *out)
+static bool target_read_absolute(struct str text, struct target *out)
 {
     static const struct str schemes[] = { { "http://", 7 }, { "https://", 8 } };
     struct str rest = { 0, 0 };
@@ -92,7 +92,7 @@ static bool read_absolute(struct str text, struct target *out)
         return false;
     rest = (struct str){ rest.at + len, rest.len - len };
     if (rest.len > 0 && rest.at[0] == '/')
-        return read_path(rest, out);
+        return target_read_path(rest, out);
     out->path = STR("/"); /* RFC 9110 section 4.2.3: the same as no path */
     if (rest.len > 0)
         out->query = (struct str){ rest.at + 1, rest.len - 1 };
@@ -108,5 +108,5 @@ bool target_read(struct str method, struct str text, struct target *out)
         out->path = text;
         return str_eq(method, STR("OPTIONS"));
     }
-    return text.at[0] == '/' ? read_path(text, out) : read_absolute(text, out);
+    return text.at[0] == '/' ? target_read_path(text, out) : target_read_absolute(text, out);
 }

@@ -21,30 +21,30 @@ struct tls {
     struct tls_validity validity;
 };
 
-static struct err refused(const char *setting, const char *path, const char *why)
+static struct err tls_refused(const char *setting, const char *path, const char *why)
 {
     ERR_clear_error();
     return failed(ERR_INVALID_REQUEST,
                   sentence_keep("the TLS listener could not be started", "%s %s: %s", setting, path, why));
 }
 
-static struct err read_pem(const char *setting, const char *path, bool is_private, struct secret *out)
+static struct err tls_read_pem(const char *setting, const char *path, bool is_private, struct secret *out)
 {
     struct stat about;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return refused(setting, path, strerror(errno));
+        return tls_refused(setting, path, strerror(errno));
     struct err err;
     if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size <= 0 || about.st_size > PEM_MAX)
-        err = refused(setting, path, "it is empty, too large or no file");
+        err = tls_refused(setting, path, "it is empty, too large or no file");
     else if (is_private && about.st_mode & (S_IROTH | S_IWOTH))
-        err = refused(setting, path, "it can be read by everybody: chmod o-rw it");
+        err = tls_refused(setting, path, "it can be read by everybody: chmod o-rw it");
     else
         err = secret_init(out, (size_t)about.st_size + 1, NULL);
     for (size_t got = 0; !err.code && got < (size_t)about.st_size;) {
         ssize_t more = read(fd, out->at + got, (size_t)about.st_size - got);
         if (more <= 0)
-            err = refused(setting, path, more < 0 ? strerror(errno) : "it became shorter while it was read");
+            err = tls_refused(setting, path, more < 0 ? strerror(errno) : "it became shorter while it was read");
         else
             got += (size_t)more;
     }
@@ -53,7 +53,7 @@ static struct err read_pem(const char *setting, const char *path, bool is_privat
 }
 
 /* The first certificate is the server's, the others are its chain. */
-static bool use_certificates(SSL_CTX *context, BIO *pem)
+static bool tls_use_certificates(SSL_CTX *context, BIO *pem)
 {
     X509 *one = PEM_read_bio_X509(pem, NULL, NULL, NULL);
     bool good = one && SSL_CTX_use_certificate(context, one) == 1;
@@ -68,21 +68,21 @@ static bool use_certificates(SSL_CTX *context, BIO *pem)
 }
 
 /* A key under a pass phrase is refused, instead of a question at the terminal. */
-static int no_pass_phrase(char *to, int size, int is_writing, void *data)
+static int tls_no_pass_phrase(char *to, int size, int is_writing, void *data)
 {
     (void)to, (void)size, (void)is_writing, (void)data;
     return -1;
 }
 
-static bool use_key(SSL_CTX *context, BIO *pem)
+static bool tls_use_key(SSL_CTX *context, BIO *pem)
 {
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(pem, NULL, no_pass_phrase, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(pem, NULL, tls_no_pass_phrase, NULL);
     bool good = key && SSL_CTX_use_PrivateKey(context, key) == 1 && SSL_CTX_check_private_key(context) == 1;
     EVP_PKEY_free(key);
     return good;
 }
 
-static bool use(SSL_CTX *context, const struct secret *text, bool (*read)(SSL_CTX *, BIO *))
+static bool tls_use(SSL_CTX *context, const struct secret *text, bool (*read)(SSL_CTX *, BIO *))
 {
     BIO *pem = BIO_new_mem_buf(text->at, (int)text->len - 1);
     bool good = pem && read(context, pem);
@@ -91,27 +91,27 @@ static bool use(SSL_CTX *context, const struct secret *text, bool (*read)(SSL_CT
 }
 
 /* Seconds since 1970; 0 for what can't be read. */
-static int64_t time_of(const ASN1_TIME *time)
+static int64_t tls_time_of(const ASN1_TIME *time)
 {
     struct tm tm = { 0 };
     return time && ASN1_TIME_to_tm(time, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
 }
 
-static void narrow(struct tls_validity *validity, const X509 *certificate)
+static void tls_narrow(struct tls_validity *validity, const X509 *certificate)
 {
-    int64_t from = time_of(X509_get0_notBefore(certificate)), until = time_of(X509_get0_notAfter(certificate));
+    int64_t from = tls_time_of(X509_get0_notBefore(certificate)), until = tls_time_of(X509_get0_notAfter(certificate));
     validity->from = from > validity->from ? from : validity->from;
     validity->until = until < validity->until ? until : validity->until;
 }
 
-static struct tls_validity validity_of(SSL_CTX *context)
+static struct tls_validity tls_validity_of(SSL_CTX *context)
 {
     struct tls_validity validity = { 0, INT64_MAX };
     STACK_OF(X509) *chain = NULL;
-    narrow(&validity, SSL_CTX_get0_certificate(context));
+    tls_narrow(&validity, SSL_CTX_get0_certificate(context));
     if (SSL_CTX_get0_chain_certs(context, &chain) == 1)
         for (int i = 0; i < sk_X509_num(chain); i++) /* -1 of none */
-            narrow(&validity, sk_X509_value(chain, i));
+            tls_narrow(&validity, sk_X509_value(chain, i));
     return validity;
 }
 
@@ -124,7 +124,7 @@ const char *tls_complaint(struct tls_validity validity, int64_t now_s)
                                             : NULL;
 }
 
-static bool set_rules(SSL_CTX *context)
+static bool tls_set_rules(SSL_CTX *context)
 {
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -134,27 +134,27 @@ static bool set_rules(SSL_CTX *context)
            SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK") == 1;
 }
 
-static struct err read_both(const struct tls *tls, SSL_CTX *context, struct secret *cert, struct secret *key)
+static struct err tls_read_both(const struct tls *tls, SSL_CTX *context, struct secret *cert, struct secret *key)
 {
-    TRY(read_pem("TOKEN_TLS_CERT", tls->cert_path, false, cert));
-    TRY(read_pem("TOKEN_TLS_KEY", tls->key_path, true, key));
-    if (!set_rules(context))
-        return refused("TOKEN_TLS_CERT", tls->cert_path, "this OpenSSL lacks what TLS 1.2 and 1.3 need");
-    if (!use(context, cert, use_certificates))
-        return refused("TOKEN_TLS_CERT", tls->cert_path, "it is no certificate in PEM");
-    if (!use(context, key, use_key))
-        return refused("TOKEN_TLS_KEY", tls->key_path,
-                       "it is not the certificate's private key in PEM, or is encrypted");
+    TRY(tls_read_pem("TOKEN_TLS_CERT", tls->cert_path, false, cert));
+    TRY(tls_read_pem("TOKEN_TLS_KEY", tls->key_path, true, key));
+    if (!tls_set_rules(context))
+        return tls_refused("TOKEN_TLS_CERT", tls->cert_path, "this OpenSSL lacks what TLS 1.2 and 1.3 need");
+    if (!tls_use(context, cert, tls_use_certificates))
+        return tls_refused("TOKEN_TLS_CERT", tls->cert_path, "it is no certificate in PEM");
+    if (!tls_use(context, key, tls_use_key))
+        return tls_refused("TOKEN_TLS_KEY", tls->key_path,
+                           "it is not the certificate's private key in PEM, or is encrypted");
     return OK;
 }
 
 /* *out has one reference, the caller's. */
-static struct err read_context(const struct tls *tls, SSL_CTX **out)
+static struct err tls_read_context(const struct tls *tls, SSL_CTX **out)
 {
     struct secret cert = { 0 }, key = { 0 };
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    struct err err = context ? read_both(tls, context, &cert, &key)
-                             : refused("TOKEN_TLS_CERT", tls->cert_path, "OpenSSL has no memory for it");
+    struct err err = context ? tls_read_both(tls, context, &cert, &key)
+                             : tls_refused("TOKEN_TLS_CERT", tls->cert_path, "OpenSSL has no memory for it");
     secret_release(&cert);
     secret_release(&key);
     if (err.code)
@@ -171,12 +171,12 @@ struct err tls_open(const char *cert_path, const char *key_path, struct tls **ou
         return OK;
     struct tls *tls = mem_alloc(sizeof *tls);
     *tls = (struct tls){ .cert_path = cert_path, .key_path = key_path };
-    struct err err = read_context(tls, &tls->context);
+    struct err err = tls_read_context(tls, &tls->context);
     if (err.code) {
         free(tls);
         return err;
     }
-    tls->validity = validity_of(tls->context);
+    tls->validity = tls_validity_of(tls->context);
     pthread_mutex_init(&tls->lock, NULL);
     *out = tls;
     return OK;
@@ -185,11 +185,11 @@ struct err tls_open(const char *cert_path, const char *key_path, struct tls **ou
 struct err tls_reload(struct tls *tls)
 {
     SSL_CTX *context = NULL;
-    TRY(read_context(tls, &context));
+    TRY(tls_read_context(tls, &context));
     pthread_mutex_lock(&tls->lock);
     SSL_CTX *old = tls->context;
     tls->context = context;
-    tls->validity = validity_of(context);
+    tls->validity = tls_validity_of(context);
     pthread_mutex_unlock(&tls->lock);
     SSL_CTX_free(old); /* open connections have references of their own */
     return OK;

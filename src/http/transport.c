@@ -16,7 +16,7 @@ bool transport_open(struct transport *transport, int fd, struct tls *tls)
 }
 
 /* After a call of SSL_read or SSL_write that moved nothing. Either may wait for either direction. */
-static enum transport_result ssl_result(struct transport *transport, int returned)
+static enum transport_result transport_ssl_result(struct transport *transport, int returned)
 {
     int error = SSL_get_error(transport->ssl, returned);
     ERR_clear_error();
@@ -32,7 +32,7 @@ static enum transport_result ssl_result(struct transport *transport, int returne
     }
 }
 
-static enum transport_result socket_result(ssize_t returned, bool *possible)
+static enum transport_result transport_socket_result(ssize_t returned, bool *possible)
 {
     if (returned == 0)
         return TRANSPORT_ENDED;
@@ -47,13 +47,13 @@ enum transport_result transport_receive(struct transport *transport, char *to, s
     if (transport->ssl) {
         int got = SSL_read(transport->ssl, to, room < INT_MAX ? (int)room : INT_MAX);
         if (got <= 0)
-            return ssl_result(transport, got);
+            return transport_ssl_result(transport, got);
         *done = (size_t)got;
         return TRANSPORT_SOME;
     }
     ssize_t got = recv(transport->fd, to, room, 0);
     if (got <= 0)
-        return socket_result(got, &transport->readable);
+        return transport_socket_result(got, &transport->readable);
     *done = (size_t)got;
     if ((size_t)got < room && !transport->at_end)
         transport->readable = false; /* that was all; whatever comes now is another edge */
@@ -65,13 +65,13 @@ enum transport_result transport_send(struct transport *transport, const char *fr
     if (transport->ssl) {
         int put = SSL_write(transport->ssl, from, len < INT_MAX ? (int)len : INT_MAX);
         if (put <= 0)
-            return ssl_result(transport, put);
+            return transport_ssl_result(transport, put);
         *done = (size_t)put;
         return TRANSPORT_SOME;
     }
     ssize_t put = send(transport->fd, from, len, MSG_NOSIGNAL);
     if (put < 0)
-        return socket_result(put, &transport->writable);
+        return transport_socket_result(put, &transport->writable);
     *done = (size_t)put;
     return TRANSPORT_SOME;
 }
@@ -100,7 +100,7 @@ enum transport_result transport_discard(struct transport *transport, size_t max,
         char dropped[4096]; /* MSG_TRUNC would do without, but is TCP's alone */
         ssize_t got = recv(transport->fd, dropped, sizeof dropped, 0);
         if (got <= 0)
-            return socket_result(got, &transport->readable);
+            return transport_socket_result(got, &transport->readable);
         *done += (size_t)got;
     }
     return TRANSPORT_SOME;

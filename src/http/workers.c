@@ -47,18 +47,18 @@ struct workers {
     struct worker all[];
 };
 
-static void queue_init(struct queue *queue, size_t max)
+static void workers_queue_init(struct queue *queue, size_t max)
 {
     *queue = (struct queue){ .last = &queue->first, .max = max };
 }
 
 /* With the lock, as all that follow. */
-static void tell_waiting(struct workers *workers)
+static void workers_tell_waiting(struct workers *workers)
 {
     atomic_store_explicit(workers->waiting, workers->known.count + workers->strangers.count, memory_order_relaxed);
 }
 
-static bool put_queued(struct workers *workers, struct job *job)
+static bool workers_put_queued(struct workers *workers, struct job *job)
 {
     struct queue *queue = job->is_stranger ? &workers->strangers : &workers->known;
     if (queue->count >= queue->max)
@@ -66,19 +66,19 @@ static bool put_queued(struct workers *workers, struct job *job)
     *queue->last = job;
     queue->last = &job->next;
     queue->count++;
-    tell_waiting(workers);
+    workers_tell_waiting(workers);
     return true;
 }
 
-static bool may_take_stranger(const struct workers *workers)
+static bool workers_may_take_stranger(const struct workers *workers)
 {
     return workers->at_strangers < workers->at_strangers_max;
 }
 
-static struct job *take_queued(struct workers *workers)
+static struct job *workers_take_queued(struct workers *workers)
 {
     struct queue *queue = &workers->known;
-    if (workers->strangers.first && may_take_stranger(workers) &&
+    if (workers->strangers.first && workers_may_take_stranger(workers) &&
         (!queue->first || ++workers->turns % STRANGERS_TURN == 0))
         queue = &workers->strangers;
     struct job *job = queue->first;
@@ -88,20 +88,20 @@ static struct job *take_queued(struct workers *workers)
     if (!queue->first)
         queue->last = &queue->first;
     queue->count--;
-    tell_waiting(workers);
+    workers_tell_waiting(workers);
     if (job->is_stranger)
         workers->at_strangers++;
     return job;
 }
 
 /* The next job, when the last one, a stranger's or not, has ended; NULL at the end. */
-static struct job *take(struct worker *self, bool was_stranger)
+static struct job *workers_take(struct worker *self, bool was_stranger)
 {
     struct workers *workers = self->workers;
     pthread_mutex_lock(&workers->lock);
     if (was_stranger)
         workers->at_strangers--;
-    struct job *job = take_queued(workers);
+    struct job *job = workers_take_queued(workers);
     const bool waits = !job && !workers->stopping;
     if (waits) {
         self->next = workers->idle;
@@ -117,7 +117,7 @@ static struct job *take(struct worker *self, bool was_stranger)
 
 /* Long slices: a kernel that knows them (Linux 6.12 and later) prefers a thread that wakes with a shorter one, and an
  * older one ignores them. Refused in some sandboxes: then things only get slower. */
-static void give_way(void)
+static void workers_lower_priority(void)
 {
     const struct {
         uint32_t size, policy;
@@ -129,14 +129,14 @@ static void give_way(void)
     (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
-static void *work(void *arg)
+static void *workers_work(void *arg)
 {
     struct worker *self = arg;
     pthread_setname_np(pthread_self(), "worker");
-    give_way();
+    workers_lower_priority();
     unsigned done = 0;
     bool is_stranger = false;
-    for (struct job *job; (job = take(self, is_stranger));) {
+    for (struct job *job; (job = workers_take(self, is_stranger));) {
         is_stranger = job->is_stranger; /* run() gives it away */
         job->run(job);
         if (++done % JOBS_A_YIELD == 0) /* a kernel that preempts at ticks alone lets a loop wait for many signatures */
@@ -145,12 +145,12 @@ static void *work(void *arg)
     return NULL;
 }
 
-static bool start(struct workers *workers, const pthread_attr_t *attributes)
+static bool workers_start(struct workers *workers, const pthread_attr_t *attributes)
 {
     struct worker *worker = &workers->all[workers->started];
     *worker = (struct worker){ .workers = workers };
     sem_init(&worker->woken, 0, 0);
-    if (pthread_create(&worker->thread, attributes, work, worker) == 0)
+    if (pthread_create(&worker->thread, attributes, workers_work, worker) == 0)
         return true;
     sem_destroy(&worker->woken);
     return false;
@@ -160,13 +160,13 @@ struct err workers_open(size_t threads, size_t queue_max, atomic_size_t *waiting
 {
     struct workers *workers = mem_alloc(sizeof *workers + threads * sizeof *workers->all);
     *workers = (struct workers){ .waiting = waiting, .at_strangers_max = (threads + 1) / 2 };
-    queue_init(&workers->known, queue_max);
-    queue_init(&workers->strangers, (queue_max + STRANGERS_QUEUE - 1) / STRANGERS_QUEUE);
+    workers_queue_init(&workers->known, queue_max);
+    workers_queue_init(&workers->strangers, (queue_max + STRANGERS_QUEUE - 1) / STRANGERS_QUEUE);
     pthread_mutex_init(&workers->lock, NULL);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    while (workers->started < threads && start(workers, &attributes))
+    while (workers->started < threads && workers_start(workers, &attributes))
         workers->started++;
     pthread_attr_destroy(&attributes);
     if (workers->started < threads) {
@@ -182,8 +182,8 @@ bool workers_submit(struct workers *workers, struct job *job, bool is_stranger)
     job->next = NULL;
     job->is_stranger = is_stranger;
     pthread_mutex_lock(&workers->lock);
-    struct worker *worker = is_stranger && !may_take_stranger(workers) ? NULL : workers->idle;
-    const bool queues = !worker && !workers->stopping && put_queued(workers, job);
+    struct worker *worker = is_stranger && !workers_may_take_stranger(workers) ? NULL : workers->idle;
+    const bool queues = !worker && !workers->stopping && workers_put_queued(workers, job);
     if (worker) {
         workers->idle = worker->next;
         workers->at_strangers += is_stranger;

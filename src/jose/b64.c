@@ -47,18 +47,18 @@ void b64url_add(struct buf *buf, struct str in)
 }
 
 /* The value of a digit, or 64 and above for what is none. */
-static uint32_t url_value(char c)
+static uint32_t b64_url_value(char c)
 {
     return (uint32_t)values[(unsigned char)c] - 1;
 }
 
-static uint32_t plain_value(char c)
+static uint32_t b64_plain_value(char c)
 {
-    return c == '+' ? 62 : c == '/' ? 63 : c == '-' || c == '_' ? UINT32_MAX : url_value(c);
+    return c == '+' ? 62 : c == '/' ? 63 : c == '-' || c == '_' ? UINT32_MAX : b64_url_value(c);
 }
 
 /* The last two or three digits; their spare bits must be zero, or one value would have several spellings. */
-static bool decode_tail(const uint32_t *digit, size_t count, char **out)
+static bool b64_decode_tail(const uint32_t *digit, size_t count, char **out)
 {
     uint32_t bits = digit[0] << 18 | digit[1] << 12 | (count == 3 ? digit[2] << 6 : 0);
     if (bits & (count == 3 ? 0xffU : 0xffffU))
@@ -69,7 +69,7 @@ static bool decode_tail(const uint32_t *digit, size_t count, char **out)
     return true;
 }
 
-static inline bool decode(struct str in, char *out, size_t *len, uint32_t (*value)(char))
+static inline bool b64_decode_by(struct str in, char *out, size_t *len, uint32_t (*value)(char))
 {
     char *to = out;
     size_t i = 0;
@@ -86,7 +86,7 @@ static inline bool decode(struct str in, char *out, size_t *len, uint32_t (*valu
         return false;
     if (in.len - i > 1) {
         const uint32_t digit[] = { value(in.at[i]), value(in.at[i + 1]), in.len - i == 3 ? value(in.at[i + 2]) : 0 };
-        if ((digit[0] | digit[1] | digit[2]) > 63 || !decode_tail(digit, in.len - i, &to))
+        if ((digit[0] | digit[1] | digit[2]) > 63 || !b64_decode_tail(digit, in.len - i, &to))
             return false;
     }
     *len = (size_t)(to - out);
@@ -95,7 +95,7 @@ static inline bool decode(struct str in, char *out, size_t *len, uint32_t (*valu
 
 bool b64url_decode(struct str in, char *out, size_t *len)
 {
-    return decode(in, out, len, url_value);
+    return b64_decode_by(in, out, len, b64_url_value);
 }
 
 bool b64_decode(struct str in, char *out, size_t *len)
@@ -104,5 +104,5 @@ bool b64_decode(struct str in, char *out, size_t *len)
         return false;
     for (int i = 0; i < 2 && in.len > 0 && in.at[in.len - 1] == '='; i++)
         in.len--;
-    return decode(in, out, len, plain_value);
+    return b64_decode_by(in, out, len, b64_plain_value);
 }

@@ -97,7 +97,7 @@ static const struct row {
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
-static const struct row *row_of(struct str name)
+static const struct row *claims_row_of(struct str name)
 {
     for (size_t i = 0; i < ROWS; i++)
         if (str_eq(rows[i].name, name))
@@ -107,11 +107,11 @@ static const struct row *row_of(struct str name)
 
 bool claims_is_registered(struct arena *arena, struct str name)
 {
-    const struct row *row = row_of(name_fold(arena, name));
+    const struct row *row = claims_row_of(name_fold(arena, name));
     return row && (row->form != CUSTOM || !str_eq(name, row->name));
 }
 
-static bool read_audience(const struct json *value, struct claims *out)
+static bool claims_read_audience(const struct json *value, struct claims *out)
 {
     const struct json *each = value->kind == JSON_ARRAY ? value->child : value;
     if (value->kind == JSON_ARRAY && (value->count == 0 || value->count > CLAIMS_AUD_MAX))
@@ -124,7 +124,7 @@ static bool read_audience(const struct json *value, struct claims *out)
     return true;
 }
 
-static bool read_claim(const struct row *row, const struct json *value, struct claims *out)
+static bool claims_read_claim(const struct row *row, const struct json *value, struct claims *out)
 {
     char *to = (char *)out + row->offset;
     switch (row->form) {
@@ -141,7 +141,7 @@ static bool read_claim(const struct row *row, const struct json *value, struct c
         return true;
     }
     case AUDIENCE:
-        return read_audience(value, out);
+        return claims_read_audience(value, out);
     case CUSTOM:
         if (value->kind == JSON_STRING)
             memcpy(to, &value->text, sizeof value->text);
@@ -159,10 +159,10 @@ struct err claims_read(struct arena *arena, struct str payload, struct claims *o
     if (json_parse(arena, payload, &read.all).code || read.all->kind != JSON_OBJECT)
         return failed(ERR_TOKEN_MALFORMED, "the token's claims are not one JSON object");
     for (const struct json *member = read.all->child; member; member = member->next) {
-        const struct row *row = row_of(member->name);
+        const struct row *row = claims_row_of(member->name);
         if (!row)
             continue;
-        if (!read_claim(row, member, &read))
+        if (!claims_read_claim(row, member, &read))
             return failed(ERR_TOKEN_CLAIM, "a registered claim of the token has a wrong form");
         seen[row - rows] = true;
     }
@@ -181,7 +181,7 @@ struct str claims_owner(const struct claims *claims)
 /* --- check ------------------------------------------------------------------------------------------------------- */
 
 /* RFC 7519 section 4.1.4 and 4.1.5. All terms lie within [0, CLAIMS_TIME_MAX], so no sum can overflow. */
-static struct err check_times(const struct claims *claims, const struct claims_expect *expect, int64_t now_s)
+static struct err claims_check_times(const struct claims *claims, const struct claims_expect *expect, int64_t now_s)
 {
     int64_t latest_s = now_s + expect->tolerance_s + expect->skew_s;
     if (now_s >= claims->exp + expect->tolerance_s)
@@ -200,7 +200,7 @@ static struct err check_times(const struct claims *claims, const struct claims_e
     return OK;
 }
 
-static bool audience_matches(const struct claims *claims, const struct claims_expect *expect)
+static bool claims_audience_matches(const struct claims *claims, const struct claims_expect *expect)
 {
     for (size_t i = 0; i < expect->audience_count; i++)
         for (size_t j = 0; j < claims->aud_count; j++)
@@ -211,10 +211,10 @@ static bool audience_matches(const struct claims *claims, const struct claims_ex
 
 struct err claims_check(const struct claims *claims, const struct claims_expect *expect, int64_t now_s)
 {
-    TRY(check_times(claims, expect, now_s));
+    TRY(claims_check_times(claims, expect, now_s));
     if (expect->issuer.at && !str_eq(expect->issuer, claims->iss))
         return failed(ERR_TOKEN_CLAIM, "the token's iss is not the issuer asked for");
-    if (!audience_matches(claims, expect))
+    if (!claims_audience_matches(claims, expect))
         return failed(ERR_TOKEN_CLAIM, "the token's aud has none of the audiences asked for");
     if (expect->subject.at && !str_eq(expect->subject, claims->sub))
         return failed(ERR_TOKEN_CLAIM, "the token's sub is not the subject asked for");
@@ -225,19 +225,19 @@ struct err claims_check(const struct claims *claims, const struct claims_expect 
 
 /* --- write ------------------------------------------------------------------------------------------------------- */
 
-static void write_text(struct buf *out, struct str name, struct str value)
+static void claims_write_text(struct buf *out, struct str name, struct str value)
 {
     json_write_name(out, name);
     json_write_str(out, value);
 }
 
-static void write_time(struct buf *out, struct str name, int64_t time_s)
+static void claims_write_time(struct buf *out, struct str name, int64_t time_s)
 {
     json_write_name(out, name);
     buf_add_int(out, time_s);
 }
 
-static void write_audience(struct buf *out, const struct claims_new *claims)
+static void claims_write_audience(struct buf *out, const struct claims_new *claims)
 {
     bool as_list = claims->aud_as_list || claims->aud_count != 1;
     json_write_name(out, STR("aud"));
@@ -253,43 +253,43 @@ static void write_audience(struct buf *out, const struct claims_new *claims)
 }
 
 /* docs/contract.md, "Claims": what each kind has beside the claims that all have. */
-static void write_of_kind(struct buf *out, const struct claims_new *claims)
+static void claims_write_of_kind(struct buf *out, const struct claims_new *claims)
 {
     if (claims->kind == TOKEN_ID) {
         if (claims->nonce.len > 0)
-            write_text(out, STR("nonce"), claims->nonce);
+            claims_write_text(out, STR("nonce"), claims->nonce);
         if (claims->auth_time >= 0)
-            write_time(out, STR("auth_time"), claims->auth_time);
-        write_text(out, STR("azp"), claims->client_id);
+            claims_write_time(out, STR("auth_time"), claims->auth_time);
+        claims_write_text(out, STR("azp"), claims->client_id);
         return;
     }
     if (claims->scope.len > 0)
-        write_text(out, STR("scope"), claims->scope);
-    write_text(out, STR("token_type"), claims->kind == TOKEN_ACCESS ? STR("Bearer") : STR("Refresh"));
-    write_text(out, STR("client_id"), claims->client_id);
+        claims_write_text(out, STR("scope"), claims->scope);
+    claims_write_text(out, STR("token_type"), claims->kind == TOKEN_ACCESS ? STR("Bearer") : STR("Refresh"));
+    claims_write_text(out, STR("client_id"), claims->client_id);
     if (claims->auth_time >= 0) /* RFC 9068 section 2.2.1 */
-        write_time(out, STR("auth_time"), claims->auth_time);
+        claims_write_time(out, STR("auth_time"), claims->auth_time);
 }
 
 void claims_write(struct buf *out, const struct claims_new *claims)
 {
     buf_add_char(out, '{');
-    write_text(out, STR("iss"), claims->iss);
-    write_text(out, STR("sub"), claims->sub);
-    write_audience(out, claims);
-    write_time(out, STR("exp"), claims->exp);
-    write_time(out, STR("iat"), claims->iat);
-    write_time(out, STR("nbf"), claims->iat);
-    write_text(out, STR("jti"), claims->jti);
+    claims_write_text(out, STR("iss"), claims->iss);
+    claims_write_text(out, STR("sub"), claims->sub);
+    claims_write_audience(out, claims);
+    claims_write_time(out, STR("exp"), claims->exp);
+    claims_write_time(out, STR("iat"), claims->iat);
+    claims_write_time(out, STR("nbf"), claims->iat);
+    claims_write_text(out, STR("jti"), claims->jti);
     if (claims->issued_after > 0)
-        write_time(out, STR("issued_after"), claims->issued_after);
-    write_of_kind(out, claims);
+        claims_write_time(out, STR("issued_after"), claims->issued_after);
+    claims_write_of_kind(out, claims);
     if (claims->sid.at)
-        write_text(out, STR("sid"), claims->sid);
+        claims_write_text(out, STR("sid"), claims->sid);
     if (claims->parent_hash.at) {
-        write_text(out, STR("parent_hash"), claims->parent_hash);
-        write_text(out, STR("parent_client_id"), claims->parent_client_id);
-        write_time(out, STR("parent_iat"), claims->parent_iat);
+        claims_write_text(out, STR("parent_hash"), claims->parent_hash);
+        claims_write_text(out, STR("parent_client_id"), claims->parent_client_id);
+        claims_write_time(out, STR("parent_iat"), claims->parent_iat);
     }
     const struct json *custom = claims->custom ? claims->custom->child : NULL;
     for (; custom; custom = custom->next) {

@@ -20,7 +20,7 @@ static const unsigned char small_orders[][LEN] = {
 };
 
 /* Euler's criterion: u v is a square exactly if u / v is, and that needs no inverse. */
-static bool has_x(BN_CTX *ctx, const BIGNUM *y)
+static bool ed25519_point_has_x(BN_CTX *ctx, const BIGNUM *y)
 {
     BIGNUM *p = NULL, *d = NULL, *u = BN_CTX_get(ctx), *v = BN_CTX_get(ctx), *half = BN_CTX_get(ctx);
     bool sound = half && BN_hex2bn(&p, "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed") &&
@@ -45,7 +45,7 @@ bool ed25519_point_is_sound(const unsigned char encoded[LEN])
     BN_CTX *ctx = BN_CTX_new();
     BIGNUM *y = ctx ? BN_lebin2bn(bytes, LEN, NULL) : NULL;
     BN_CTX_start(ctx);
-    bool sound = y && has_x(ctx, y);
+    bool sound = y && ed25519_point_has_x(ctx, y);
     BN_CTX_end(ctx);
     BN_free(y);
     BN_CTX_free(ctx);

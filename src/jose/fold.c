@@ -6,7 +6,7 @@
 enum { GROWTH = 3 }; /* no character becomes more than this many times its bytes */
 
 /* The character at `at` of valid UTF-8; its bytes are counted in *len. */
-static uint32_t decode(const unsigned char *at, size_t *len)
+static uint32_t fold_decode(const unsigned char *at, size_t *len)
 {
     *len = at[0] < 0x80 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
     uint32_t code = *len == 1 ? at[0] : at[0] & (0x7fU >> *len);
@@ -15,7 +15,7 @@ static uint32_t decode(const unsigned char *at, size_t *len)
     return code;
 }
 
-static size_t encode(uint32_t code, char *to)
+static size_t fold_encode(uint32_t code, char *to)
 {
     static const unsigned char marks[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
     size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
@@ -25,7 +25,7 @@ static size_t encode(uint32_t code, char *to)
     return len;
 }
 
-static bool is_unseen(uint32_t code)
+static bool fold_is_unseen(uint32_t code)
 {
     for (size_t i = 0; i < sizeof gaps / sizeof *gaps; i++)
         if (code >= gaps[i].first && code <= gaps[i].last)
@@ -33,7 +33,7 @@ static bool is_unseen(uint32_t code)
     return false;
 }
 
-static const char *text_of(uint32_t code)
+static const char *fold_text_of(uint32_t code)
 {
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (code == texts[i].code)
@@ -41,7 +41,7 @@ static const char *text_of(uint32_t code)
     return NULL;
 }
 
-static uint32_t single_of(uint32_t code)
+static uint32_t fold_single_of(uint32_t code)
 {
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
         if (code >= runs[i].first && code <= runs[i].last && (code - runs[i].first) % runs[i].step == 0)
@@ -51,11 +51,11 @@ static uint32_t single_of(uint32_t code)
 
 static size_t fold_one(uint32_t code, char *to)
 {
-    const char *text = text_of(code);
-    if (is_unseen(code))
+    const char *text = fold_text_of(code);
+    if (fold_is_unseen(code))
         return 0;
     if (!text)
-        return encode(single_of(code), to);
+        return fold_encode(fold_single_of(code), to);
     memcpy(to, text, strlen(text));
     return strlen(text);
 }
@@ -72,12 +72,12 @@ struct str name_fold(struct arena *arena, struct str name)
         else if ((unsigned char)c < 0x80)
             to[folded.len++] = c;
         else
-            folded.len += fold_one(decode((const unsigned char *)name.at + i, &len), to + folded.len);
+            folded.len += fold_one(fold_decode((const unsigned char *)name.at + i, &len), to + folded.len);
     }
     return folded;
 }
 
-static bool members_clash(struct arena *arena, const struct json *object)
+static bool fold_members_clash(struct arena *arena, const struct json *object)
 {
     struct str *folded = arena_alloc(arena, (object->count + 1) * sizeof *folded);
     size_t count = 0;
@@ -97,7 +97,7 @@ bool names_clash(struct arena *arena, const struct json *value)
     size_t depth = 0;
     for (;;) {
         const struct json *here = way[depth];
-        if (here->kind == JSON_OBJECT && members_clash(arena, here))
+        if (here->kind == JSON_OBJECT && fold_members_clash(arena, here))
             return true;
         if (here->child && depth < JSON_DEPTH_MAX) {
             way[++depth] = here->child;

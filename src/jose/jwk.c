@@ -44,21 +44,21 @@ bool jwa_find(struct str name, enum jwa *out)
     return false;
 }
 
-static void bn_freep(BIGNUM **number)
+static void jwk_bn_freep(BIGNUM **number)
 {
     BN_free(*number);
 }
 
-static void pkey_freep(EVP_PKEY **pkey)
+static void jwk_pkey_freep(EVP_PKEY **pkey)
 {
     EVP_PKEY_free(*pkey);
 }
 
 /* --- from OpenSSL's key ------------------------------------------------------------------------------------------ */
 
-static struct err check_rsa(EVP_PKEY *pkey)
+static struct err jwk_check_rsa(EVP_PKEY *pkey)
 {
-    AUTO(bn_freep) BIGNUM *exponent = NULL;
+    AUTO(jwk_bn_freep) BIGNUM *exponent = NULL;
     int bits = EVP_PKEY_get_bits(pkey);
     if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX)
         return failed(ERR_INVALID_REQUEST, "the RSA key has fewer than 2048 or more than 8192 bits");
@@ -68,12 +68,12 @@ static struct err check_rsa(EVP_PKEY *pkey)
     return OK;
 }
 
-static struct err check_key(EVP_PKEY *pkey, enum jwa alg)
+static struct err jwk_check_key(EVP_PKEY *pkey, enum jwa alg)
 {
     if (!EVP_PKEY_is_a(pkey, algorithms[alg - 1].openssl))
         return failed(ERR_INVALID_REQUEST, "the key is of another type than its algorithm needs");
     if (alg == JWA_RS256 || alg == JWA_PS256)
-        return check_rsa(pkey);
+        return jwk_check_rsa(pkey);
     char group[32] = { 0 };
     if (alg == JWA_ES256 &&
         (EVP_PKEY_get_group_name(pkey, group, sizeof group, NULL) != 1 || !str_eq(str_of(group), STR("prime256v1"))))
@@ -82,9 +82,9 @@ static struct err check_key(EVP_PKEY *pkey, enum jwa alg)
 }
 
 /* A number as base64url, at least `width` bytes (RFC 7518 section 6.2.1.2 pads coordinates, section 6.3.1 nothing). */
-static void write_number(struct buf *out, EVP_PKEY *pkey, const char *name, size_t width)
+static void jwk_write_number(struct buf *out, EVP_PKEY *pkey, const char *name, size_t width)
 {
-    AUTO(bn_freep) BIGNUM *number = NULL;
+    AUTO(jwk_bn_freep) BIGNUM *number = NULL;
     unsigned char bytes[MEMBER_MAX];
     if (EVP_PKEY_get_bn_param(pkey, name, &number) != 1 || BN_num_bytes(number) > MEMBER_MAX)
         abort(); /* a key that was checked has its members */
@@ -96,7 +96,7 @@ static void write_number(struct buf *out, EVP_PKEY *pkey, const char *name, size
     buf_add_char(out, '"');
 }
 
-static void write_okp(struct buf *out, EVP_PKEY *pkey)
+static void jwk_write_okp(struct buf *out, EVP_PKEY *pkey)
 {
     unsigned char bytes[COORDINATE];
     size_t len = sizeof bytes;
@@ -108,30 +108,30 @@ static void write_okp(struct buf *out, EVP_PKEY *pkey)
 }
 
 /* The public members in the order of RFC 7638 section 3.2: what a thumbprint is made of. */
-static void write_members(struct buf *out, EVP_PKEY *pkey, enum jwa alg)
+static void jwk_write_members(struct buf *out, EVP_PKEY *pkey, enum jwa alg)
 {
     switch (alg) {
     case JWA_RS256:
     case JWA_PS256:
         buf_add(out, STR("\"e\":"));
-        write_number(out, pkey, OSSL_PKEY_PARAM_RSA_E, 0);
+        jwk_write_number(out, pkey, OSSL_PKEY_PARAM_RSA_E, 0);
         buf_add(out, STR(",\"kty\":\"RSA\",\"n\":"));
-        write_number(out, pkey, OSSL_PKEY_PARAM_RSA_N, 0);
+        jwk_write_number(out, pkey, OSSL_PKEY_PARAM_RSA_N, 0);
         break;
     case JWA_ES256:
         buf_add(out, STR("\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":"));
-        write_number(out, pkey, OSSL_PKEY_PARAM_EC_PUB_X, COORDINATE);
+        jwk_write_number(out, pkey, OSSL_PKEY_PARAM_EC_PUB_X, COORDINATE);
         buf_add(out, STR(",\"y\":"));
-        write_number(out, pkey, OSSL_PKEY_PARAM_EC_PUB_Y, COORDINATE);
+        jwk_write_number(out, pkey, OSSL_PKEY_PARAM_EC_PUB_Y, COORDINATE);
         break;
     case JWA_EDDSA:
         buf_add(out, STR("\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":"));
-        write_okp(out, pkey);
+        jwk_write_okp(out, pkey);
         break;
     }
 }
 
-static void write_thumbprint(struct jwk *key)
+static void jwk_write_thumbprint(struct jwk *key)
 {
     char room[4096];
     struct arena arena;
@@ -140,7 +140,7 @@ static void write_thumbprint(struct jwk *key)
     arena_init(&arena, room, sizeof room);
     buf_init(&text, &arena, 1024, 8192);
     buf_add_char(&text, '{');
-    write_members(&text, key->pkey, key->alg);
+    jwk_write_members(&text, key->pkey, key->alg);
     buf_add_char(&text, '}');
     sha256(buf_str(&text), hash);
     b64url_encode((struct str){ (const char *)hash, sizeof hash }, key->kid);
@@ -150,13 +150,13 @@ static void write_thumbprint(struct jwk *key)
 struct err jwk_of_pkey(EVP_PKEY *pkey, enum jwa alg, bool has_private, struct jwk **out)
 {
     static atomic_uint_fast64_t serials = 1;
-    AUTO(pkey_freep) EVP_PKEY *owned = pkey;
-    TRY(check_key(owned, alg));
+    AUTO(jwk_pkey_freep) EVP_PKEY *owned = pkey;
+    TRY(jwk_check_key(owned, alg));
     struct jwk *key = mem_alloc(sizeof *key);
     *key =
         (struct jwk){ .alg = alg, .pkey = owned, .serial = atomic_fetch_add(&serials, 1), .has_private = has_private };
     owned = NULL;
-    write_thumbprint(key);
+    jwk_write_thumbprint(key);
     *out = key;
     return OK;
 }
@@ -191,13 +191,13 @@ void jwk_write_public(const struct jwk *key, struct buf *out)
     buf_add(out, STR("\",\"use\":\"sig\",\"alg\":\""));
     buf_add(out, str_of(jwa_name(key->alg)));
     buf_add(out, STR("\","));
-    write_members(out, key->pkey, key->alg);
+    jwk_write_members(out, key->pkey, key->alg);
     buf_add_char(out, '}');
 }
 
 /* --- parsing ----------------------------------------------------------------------------------------------------- */
 
-static struct err text_member(const struct json *jwk, const char *name, struct str *out)
+static struct err jwk_text_member(const struct json *jwk, const char *name, struct str *out)
 {
     const struct json *member = json_member(jwk, str_of(name));
     *out = (struct str){ 0, 0 };
@@ -209,12 +209,12 @@ static struct err text_member(const struct json *jwk, const char *name, struct s
 }
 
 /* A base64url member of `min` to `max` bytes. */
-static struct err bytes_member(struct arena *arena, const struct json *jwk, const char *name, size_t min, size_t max,
-                               struct str *out)
+static struct err jwk_bytes_member(struct arena *arena, const struct json *jwk, const char *name, size_t min,
+                                   size_t max, struct str *out)
 {
     struct str text;
     size_t len;
-    TRY(text_member(jwk, name, &text));
+    TRY(jwk_text_member(jwk, name, &text));
     if (!text.at || text.len > b64url_encoded_len(max))
         return failed(ERR_INVALID_REQUEST, "a member of the JWK is missing or too long");
     char *to = arena_alloc(arena, text.len / 4 * 3 + 2);
@@ -224,7 +224,7 @@ static struct err bytes_member(struct arena *arena, const struct json *jwk, cons
     return OK;
 }
 
-static EVP_PKEY *pkey_from(const char *type, OSSL_PARAM_BLD *builder)
+static EVP_PKEY *jwk_pkey_from(const char *type, OSSL_PARAM_BLD *builder)
 {
     EVP_PKEY *pkey = NULL;
     OSSL_PARAM *params = builder ? OSSL_PARAM_BLD_to_param(builder) : NULL;
@@ -237,37 +237,37 @@ static EVP_PKEY *pkey_from(const char *type, OSSL_PARAM_BLD *builder)
     return pkey;
 }
 
-static struct err parse_rsa(struct arena *arena, const struct json *jwk, EVP_PKEY **out)
+static struct err jwk_parse_rsa(struct arena *arena, const struct json *jwk, EVP_PKEY **out)
 {
     struct str n, e;
-    TRY(bytes_member(arena, jwk, "n", RSA_BITS_MIN / 8, RSA_BITS_MAX / 8, &n));
-    TRY(bytes_member(arena, jwk, "e", 1, RSA_EXPONENT_BYTES_MAX, &e));
+    TRY(jwk_bytes_member(arena, jwk, "n", RSA_BITS_MIN / 8, RSA_BITS_MAX / 8, &n));
+    TRY(jwk_bytes_member(arena, jwk, "e", 1, RSA_EXPONENT_BYTES_MAX, &e));
     if (!(n.at[n.len - 1] & 1))
         return failed(ERR_INVALID_REQUEST, "the JWK's modulus is even");
     if (n.at[0] == 0 || e.at[0] == 0) /* RFC 7518 section 2: no leading zero octets in a Base64urlUInt */
         return failed(ERR_INVALID_REQUEST, "a number of the JWK has leading zeros");
-    AUTO(bn_freep) BIGNUM *modulus = BN_bin2bn((const unsigned char *)n.at, (int)n.len, NULL);
-    AUTO(bn_freep) BIGNUM *exponent = BN_bin2bn((const unsigned char *)e.at, (int)e.len, NULL);
+    AUTO(jwk_bn_freep) BIGNUM *modulus = BN_bin2bn((const unsigned char *)n.at, (int)n.len, NULL);
+    AUTO(jwk_bn_freep) BIGNUM *exponent = BN_bin2bn((const unsigned char *)e.at, (int)e.len, NULL);
     OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
     if (builder && modulus && exponent && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) &&
         OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent))
-        *out = pkey_from("RSA", builder);
+        *out = jwk_pkey_from("RSA", builder);
     OSSL_PARAM_BLD_free(builder);
     return OK;
 }
 
-static struct err parse_ec(struct arena *arena, const struct json *jwk, EVP_PKEY **out)
+static struct err jwk_parse_ec(struct arena *arena, const struct json *jwk, EVP_PKEY **out)
 {
     struct str x, y;
     unsigned char point[1 + 2 * COORDINATE] = { 4 }; /* uncompressed */
-    TRY(bytes_member(arena, jwk, "x", COORDINATE, COORDINATE, &x));
-    TRY(bytes_member(arena, jwk, "y", COORDINATE, COORDINATE, &y));
+    TRY(jwk_bytes_member(arena, jwk, "x", COORDINATE, COORDINATE, &x));
+    TRY(jwk_bytes_member(arena, jwk, "y", COORDINATE, COORDINATE, &y));
     memcpy(point + 1, x.at, COORDINATE);
     memcpy(point + 1 + COORDINATE, y.at, COORDINATE);
     OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
     if (builder && OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) &&
         OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point))
-        *out = pkey_from("EC", builder);
+        *out = jwk_pkey_from("EC", builder);
     OSSL_PARAM_BLD_free(builder);
     if (!*out)
         return OK;
@@ -277,10 +277,10 @@ static struct err parse_ec(struct arena *arena, const struct json *jwk, EVP_PKEY
     return on_curve ? OK : failed(ERR_INVALID_REQUEST, "the JWK's point is not on its curve");
 }
 
-static struct err parse_okp(struct arena *arena, const struct json *jwk, EVP_PKEY **out)
+static struct err jwk_parse_okp(struct arena *arena, const struct json *jwk, EVP_PKEY **out)
 {
     struct str x;
-    TRY(bytes_member(arena, jwk, "x", COORDINATE, COORDINATE, &x));
+    TRY(jwk_bytes_member(arena, jwk, "x", COORDINATE, COORDINATE, &x));
     if (!ed25519_point_is_sound((const unsigned char *)x.at))
         return failed(ERR_INVALID_REQUEST, "the JWK's point is not on its curve, or of small order");
     *out = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, (const unsigned char *)x.at, x.len);
@@ -288,12 +288,12 @@ static struct err parse_okp(struct arena *arena, const struct json *jwk, EVP_PKE
 }
 
 /* The one algorithm that a JWK is pinned to: its alg, which must be of its type; without one, the type's first. */
-static struct err find_algorithm(const struct json *jwk, enum jwa *out)
+static struct err jwk_find_algorithm(const struct json *jwk, enum jwa *out)
 {
     struct str kty, crv, alg;
-    TRY(text_member(jwk, "kty", &kty));
-    TRY(text_member(jwk, "crv", &crv));
-    TRY(text_member(jwk, "alg", &alg));
+    TRY(jwk_text_member(jwk, "kty", &kty));
+    TRY(jwk_text_member(jwk, "crv", &crv));
+    TRY(jwk_text_member(jwk, "alg", &alg));
     for (size_t i = 0; i < ALGORITHMS; i++) {
         bool is_type = str_eq(kty, str_of(algorithms[i].kty)) &&
                        (!algorithms[i].crv || str_eq(crv, str_of(algorithms[i].crv)));
@@ -305,15 +305,15 @@ static struct err find_algorithm(const struct json *jwk, enum jwa *out)
     return failed(ERR_INVALID_REQUEST, "the JWK's kty, crv and alg are none that are supported");
 }
 
-static struct err check_use(const struct json *jwk)
+static struct err jwk_check_use(const struct json *jwk)
 {
     static const char *const private_members[] = { "d", "p", "q", "dp", "dq", "qi", "oth", "k" };
     struct str use, kid;
     for (size_t i = 0; i < sizeof private_members / sizeof *private_members; i++)
         if (json_member(jwk, str_of(private_members[i])))
             return failed(ERR_INVALID_REQUEST, "the JWK holds a private or symmetric key");
-    TRY(text_member(jwk, "kid", &kid));
-    TRY(text_member(jwk, "use", &use));
+    TRY(jwk_text_member(jwk, "kid", &kid));
+    TRY(jwk_text_member(jwk, "use", &use));
     if (use.at && !str_eq(use, STR("sig")))
         return failed(ERR_INVALID_REQUEST, "the JWK is not for signatures");
     const struct json *operations = json_member(jwk, STR("key_ops"));
@@ -333,11 +333,11 @@ struct err jwk_parse_public(struct arena *arena, struct str text, struct jwk **o
     TRY(json_parse(arena, text, &jwk));
     if (jwk->kind != JSON_OBJECT)
         return failed(ERR_INVALID_REQUEST, "the JWK is not a JSON object");
-    TRY(find_algorithm(jwk, &alg));
-    TRY(check_use(jwk));
-    struct err err = alg == JWA_ES256   ? parse_ec(arena, jwk, &pkey)
-                     : alg == JWA_EDDSA ? parse_okp(arena, jwk, &pkey)
-                                        : parse_rsa(arena, jwk, &pkey);
+    TRY(jwk_find_algorithm(jwk, &alg));
+    TRY(jwk_check_use(jwk));
+    struct err err = alg == JWA_ES256   ? jwk_parse_ec(arena, jwk, &pkey)
+                     : alg == JWA_EDDSA ? jwk_parse_okp(arena, jwk, &pkey)
+                                        : jwk_parse_rsa(arena, jwk, &pkey);
     if (err.code || !pkey) {
         EVP_PKEY_free(pkey);
         return err.code ? err : failed(ERR_INVALID_REQUEST, "the JWK is not a usable key");
@@ -360,7 +360,7 @@ struct err jwk_generate(enum jwa alg, struct jwk **out)
 }
 
 /* A key file never asks for a passphrase. */
-static int no_passphrase(char *text, int size, int writing, void *cls)
+static int jwk_no_passphrase(char *text, int size, int writing, void *cls)
 {
     (void)text;
     (void)size;
@@ -373,7 +373,7 @@ struct err jwk_read_private_pem(struct str pem, enum jwa alg, struct jwk **out)
 {
     private_memory_begin();
     BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
-    EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, jwk_no_passphrase, NULL) : NULL;
     BIO_free(bio);
     private_memory_end();
     if (!pkey)

@@ -43,18 +43,18 @@ static _Thread_local struct {
 
 static pthread_key_t end_key;
 static pthread_once_t end_once = PTHREAD_ONCE_INIT;
-static void free_mine(void *ignored);
+static void jws_free_mine(void *ignored);
 
-static void make_end_key(void)
+static void jws_make_end_key(void)
 {
-    if (pthread_key_create(&end_key, free_mine) != 0)
+    if (pthread_key_create(&end_key, jws_free_mine) != 0)
         abort();
 }
 
 /* Whatever is made for `mine` goes with its thread. */
-static void own_by_thread(void)
+static void jws_own_by_thread(void)
 {
-    pthread_once(&end_once, make_end_key);
+    pthread_once(&end_once, jws_make_end_key);
     if (pthread_setspecific(end_key, &mine) != 0)
         abort();
 }
@@ -64,7 +64,7 @@ static void own_by_thread(void)
 static EVP_MD *sha256_md;
 static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
 
-static void fetch_sha256(void)
+static void jws_fetch_sha256(void)
 {
     sha256_md = EVP_MD_fetch(NULL, "SHA256", NULL); /* once: a fetch for each digest costs more than the digest */
     if (!sha256_md)
@@ -73,9 +73,9 @@ static void fetch_sha256(void)
 
 void sha256_parts(const struct str *parts, size_t count, unsigned char out[32])
 {
-    pthread_once(&sha256_once, fetch_sha256);
+    pthread_once(&sha256_once, jws_fetch_sha256);
     if (!mine.digest) {
-        own_by_thread();
+        jws_own_by_thread();
         if (!(mine.digest = EVP_MD_CTX_new()))
             abort();
     }
@@ -93,7 +93,7 @@ void sha256(struct str in, unsigned char out[32])
 
 /* --- contexts ---------------------------------------------------------------------------------------------------- */
 
-static void context_free(struct context *context)
+static void jws_context_free(struct context *context)
 {
     private_memory_begin();
     EVP_PKEY_CTX_free(context->ctx);
@@ -102,10 +102,10 @@ static void context_free(struct context *context)
     *context = (struct context){ 0 };
 }
 
-static struct signing *begin_signing(void)
+static struct signing *jws_begin_signing(void)
 {
     if (!mine.signing) {
-        own_by_thread();
+        jws_own_by_thread();
         mine.signing = mem_alloc(sizeof *mine.signing);
         *mine.signing = (struct signing){ .next = NULL };
         pthread_mutex_init(&mine.signing->lock, NULL);
@@ -118,7 +118,7 @@ static struct signing *begin_signing(void)
     return mine.signing;
 }
 
-static void end_signing(void)
+static void jws_end_signing(void)
 {
     pthread_mutex_unlock(&mine.signing->lock);
 }
@@ -130,13 +130,13 @@ void jws_forget(const struct jwk *key)
         pthread_mutex_lock(&each->lock);
         for (size_t i = 0; i < CONTEXTS; i++)
             if (each->contexts[i].serial == key->serial)
-                context_free(&each->contexts[i]);
+                jws_context_free(&each->contexts[i]);
         pthread_mutex_unlock(&each->lock);
     }
     pthread_mutex_unlock(&signing_lock);
 }
 
-static void signing_free(struct signing *signing)
+static void jws_signing_free(struct signing *signing)
 {
     pthread_mutex_lock(&signing_lock);
     struct signing **place = &signing_first;
@@ -145,25 +145,25 @@ static void signing_free(struct signing *signing)
     *place = signing->next;
     pthread_mutex_unlock(&signing_lock);
     for (size_t i = 0; i < CONTEXTS; i++)
-        context_free(&signing->contexts[i]);
+        jws_context_free(&signing->contexts[i]);
     pthread_mutex_destroy(&signing->lock);
     free(signing);
 }
 
-static void free_mine(void *ignored)
+static void jws_free_mine(void *ignored)
 {
     (void)ignored;
     for (size_t i = 0; i < CONTEXTS; i++)
-        context_free(&mine.contexts[i]);
+        jws_context_free(&mine.contexts[i]);
     if (mine.signing)
-        signing_free(mine.signing);
+        jws_signing_free(mine.signing);
     mine.signing = NULL;
     EVP_MD_CTX_free(mine.digest);
     mine.digest = NULL;
 }
 
 /* RFC 7518: the padding and digest that an algorithm fixes. Nothing here comes from a token. */
-static bool set_parameters(EVP_PKEY_CTX *ctx, enum jwa alg)
+static bool jws_set_parameters(EVP_PKEY_CTX *ctx, enum jwa alg)
 {
     switch (alg) {
     case JWA_RS256:
@@ -181,36 +181,36 @@ static bool set_parameters(EVP_PKEY_CTX *ctx, enum jwa alg)
     return false;
 }
 
-static bool context_fill(struct context *context, const struct jwk *key, bool signs)
+static bool jws_context_fill(struct context *context, const struct jwk *key, bool signs)
 {
-    pthread_once(&sha256_once, fetch_sha256);
+    pthread_once(&sha256_once, jws_fetch_sha256);
     if (signs && key->alg != JWA_ES256)
         context->own = EVP_PKEY_dup(key->pkey); /* without a copy: slower, and right all the same */
     context->ctx = EVP_PKEY_CTX_new_from_pkey(NULL, context->own ? context->own : key->pkey, NULL);
     if (!context->ctx)
         return false;
     int begun = signs ? EVP_PKEY_sign_init(context->ctx) : EVP_PKEY_verify_init(context->ctx);
-    if (begun <= 0 || !set_parameters(context->ctx, key->alg))
+    if (begun <= 0 || !jws_set_parameters(context->ctx, key->alg))
         return false;
     context->serial = key->serial;
     return true;
 }
 
 /* A first signature makes what OpenSSL then keeps with the key: its primes in Montgomery form. */
-static bool context_fill_to_sign(struct context *context, const struct jwk *key)
+static bool jws_context_fill_to_sign(struct context *context, const struct jwk *key)
 {
     static const unsigned char nothing[32];
     unsigned char signature[JWK_SIGNATURE_MAX];
     size_t len = sizeof signature;
     private_memory_begin();
-    bool filled = context_fill(context, key, true) &&
+    bool filled = jws_context_fill(context, key, true) &&
                   EVP_PKEY_sign(context->ctx, signature, &len, nothing, sizeof nothing) > 0;
     private_memory_end();
     return filled;
 }
 
 /* This thread's context for the key, among `contexts`; the one that was not used for longest makes room. */
-static EVP_PKEY_CTX *context_of(struct context contexts[CONTEXTS], const struct jwk *key, bool signs)
+static EVP_PKEY_CTX *jws_context_of(struct context contexts[CONTEXTS], const struct jwk *key, bool signs)
 {
     struct context *oldest = &contexts[0];
     for (size_t i = 0; i < CONTEXTS; i++) {
@@ -222,10 +222,10 @@ static EVP_PKEY_CTX *context_of(struct context contexts[CONTEXTS], const struct 
         if (each->used < oldest->used)
             oldest = each;
     }
-    own_by_thread();
-    context_free(oldest);
-    if (!(signs ? context_fill_to_sign(oldest, key) : context_fill(oldest, key, false))) {
-        context_free(oldest);
+    jws_own_by_thread();
+    jws_context_free(oldest);
+    if (!(signs ? jws_context_fill_to_sign(oldest, key) : jws_context_fill(oldest, key, false))) {
+        jws_context_free(oldest);
         return NULL;
     }
     oldest->used = ++mine.clock;
@@ -255,7 +255,7 @@ struct err jws_split(struct str token, struct jws_parts *out)
     return OK;
 }
 
-static struct err decode(struct arena *arena, struct str part, struct str *out)
+static struct err jws_decode(struct arena *arena, struct str part, struct str *out)
 {
     char *to = arena_alloc(arena, part.len / 4 * 3 + 2);
     size_t len;
@@ -266,7 +266,7 @@ static struct err decode(struct arena *arena, struct str part, struct str *out)
 }
 
 /* A member that must be a string if it is there. */
-static struct err header_text(const struct json *header, struct str name, size_t max, struct str *out)
+static struct err jws_header_text(const struct json *header, struct str name, size_t max, struct str *out)
 {
     const struct json *member = json_member(header, name);
     if (!member)
@@ -284,14 +284,14 @@ struct err jws_read_header(struct arena *arena, struct str header, struct jws_he
     struct jws_header read = { { 0, 0 }, { 0, 0 }, { 0, 0 } };
     if (header.len > JWS_HEADER_MAX)
         return failed(ERR_TOKEN_MALFORMED, "the token's header is too long");
-    TRY(decode(arena, header, &text));
+    TRY(jws_decode(arena, header, &text));
     if (json_parse(arena, text, &json).code || json->kind != JSON_OBJECT)
         return failed(ERR_TOKEN_MALFORMED, "the token's header is not a JSON object");
     if (json_member(json, STR("crit")) || json_member(json, STR("b64")) || json_member(json, STR("zip")))
         return failed(ERR_TOKEN_MALFORMED, "the token's header asks for an extension"); /* RFC 7515 section 4.1.11 */
-    TRY(header_text(json, STR("alg"), 16, &read.alg));
-    TRY(header_text(json, STR("kid"), JWS_KID_MAX, &read.kid));
-    TRY(header_text(json, STR("typ"), 64, &read.typ));
+    TRY(jws_header_text(json, STR("alg"), 16, &read.alg));
+    TRY(jws_header_text(json, STR("kid"), JWS_KID_MAX, &read.kid));
+    TRY(jws_header_text(json, STR("typ"), 64, &read.typ));
     if (!read.alg.at)
         return failed(ERR_TOKEN_MALFORMED, "the token's header has no alg");
     *out = read;
@@ -300,14 +300,14 @@ struct err jws_read_header(struct arena *arena, struct str header, struct jws_he
 
 struct err jws_read_payload(struct arena *arena, struct str payload, struct str *out)
 {
-    return decode(arena, payload, out);
+    return jws_decode(arena, payload, out);
 }
 
 /* --- ES256: r||s and DER ----------------------------------------------------------------------------------------- */
 
 /* RFC 7518 section 3.4: 64 bytes to the DER that OpenSSL takes. r and s of 0 or of the order and above are refused by
  * OpenSSL itself; the encoding is strict because it is made here. Returns its length. */
-static size_t der_of_raw(const unsigned char *raw, unsigned char der[72])
+static size_t jws_der_of_raw(const unsigned char *raw, unsigned char der[72])
 {
     size_t len = 2;
     for (int half = 0; half < 2; half++) {
@@ -330,7 +330,7 @@ static size_t der_of_raw(const unsigned char *raw, unsigned char der[72])
     return len;
 }
 
-static bool raw_of_der(const unsigned char *der, size_t len, unsigned char raw[2 * HALF])
+static bool jws_raw_of_der(const unsigned char *der, size_t len, unsigned char raw[2 * HALF])
 {
     const unsigned char *at = der;
     ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &at, (long)len);
@@ -342,7 +342,7 @@ static bool raw_of_der(const unsigned char *der, size_t len, unsigned char raw[2
 
 /* --- verify ------------------------------------------------------------------------------------------------------ */
 
-static bool verify_eddsa(const struct jwk *key, struct str input, struct str signature)
+static bool jws_verify_eddsa(const struct jwk *key, struct str input, struct str signature)
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     bool good = ctx && EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, key->pkey, NULL) == 1 &&
@@ -352,19 +352,19 @@ static bool verify_eddsa(const struct jwk *key, struct str input, struct str sig
     return good;
 }
 
-static bool verify_digest(const struct jwk *key, struct str input, struct str signature)
+static bool jws_verify_digest(const struct jwk *key, struct str input, struct str signature)
 {
     const unsigned char *bytes = (const unsigned char *)signature.at;
     size_t len = signature.len;
     unsigned char digest[32], der[72];
-    EVP_PKEY_CTX *ctx = context_of(mine.contexts, key, false);
+    EVP_PKEY_CTX *ctx = jws_context_of(mine.contexts, key, false);
     if (!ctx)
         return false;
     sha256(input, digest);
     if (key->alg == JWA_ES256) {
         if (len != 2 * HALF)
             return false;
-        len = der_of_raw(bytes, der);
+        len = jws_der_of_raw(bytes, der);
         bytes = der;
     }
     return EVP_PKEY_verify(ctx, bytes, len, digest, sizeof digest) == 1;
@@ -372,7 +372,7 @@ static bool verify_digest(const struct jwk *key, struct str input, struct str si
 
 bool jws_check(const struct jwk *key, struct str input, struct str signature)
 {
-    return key->alg == JWA_EDDSA ? verify_eddsa(key, input, signature) : verify_digest(key, input, signature);
+    return key->alg == JWA_EDDSA ? jws_verify_eddsa(key, input, signature) : jws_verify_digest(key, input, signature);
 }
 
 struct err jws_verify(const struct jwk *key, const struct jws_parts *parts, const struct jws_header *header)
@@ -412,7 +412,7 @@ void jws_write_signing_input(struct buf *out, enum jwa alg, struct str typ, stru
     arena_release(&arena);
 }
 
-static bool sign_eddsa(const struct jwk *key, struct str input, unsigned char *out, size_t *len)
+static bool jws_sign_eddsa(const struct jwk *key, struct str input, unsigned char *out, size_t *len)
 {
     private_memory_begin(); /* no context is kept: it is made and freed here */
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -424,25 +424,26 @@ static bool sign_eddsa(const struct jwk *key, struct str input, unsigned char *o
     return good;
 }
 
-static bool sign_with_context(const struct jwk *key, const unsigned char digest[32], unsigned char *out, size_t *len)
+static bool jws_sign_with_context(const struct jwk *key, const unsigned char digest[32], unsigned char *out,
+                                  size_t *len)
 {
-    struct signing *signing = begin_signing();
-    EVP_PKEY_CTX *ctx = context_of(signing->contexts, key, true);
+    struct signing *signing = jws_begin_signing();
+    EVP_PKEY_CTX *ctx = jws_context_of(signing->contexts, key, true);
     *len = JWK_SIGNATURE_MAX;
     bool good = ctx && EVP_PKEY_sign(ctx, out, len, digest, 32) > 0;
-    end_signing();
+    jws_end_signing();
     return good;
 }
 
-static bool sign_digest(const struct jwk *key, struct str input, unsigned char *out, size_t *len)
+static bool jws_sign_digest(const struct jwk *key, struct str input, unsigned char *out, size_t *len)
 {
     unsigned char digest[32], raw[2 * HALF];
     sha256(input, digest);
-    if (!sign_with_context(key, digest, out, len))
+    if (!jws_sign_with_context(key, digest, out, len))
         return false;
     if (key->alg != JWA_ES256)
         return true;
-    if (!raw_of_der(out, *len, raw))
+    if (!jws_raw_of_der(out, *len, raw))
         return false;
     memcpy(out, raw, sizeof raw);
     *len = sizeof raw;
@@ -451,7 +452,7 @@ static bool sign_digest(const struct jwk *key, struct str input, unsigned char *
 
 struct err jws_sign(const struct jwk *key, struct str input, char *out, size_t *len)
 {
-    bool good = key->has_private && (key->alg == JWA_EDDSA ? sign_eddsa(key, input, (unsigned char *)out, len)
-                                                           : sign_digest(key, input, (unsigned char *)out, len));
+    bool good = key->has_private && (key->alg == JWA_EDDSA ? jws_sign_eddsa(key, input, (unsigned char *)out, len)
+                                                           : jws_sign_digest(key, input, (unsigned char *)out, len));
     return good ? OK : failed(ERR_INTERNAL, "the token could not be signed");
 }

@@ -12,13 +12,13 @@ enum {
 
 static _Thread_local unsigned depth;
 
-static void *allocate(size_t size, const char *file, int line)
+static void *private_memory_allocate(size_t size, const char *file, int line)
 {
     void *at = depth > 0 && CRYPTO_secure_malloc_initialized() ? CRYPTO_secure_malloc(size, file, line) : NULL;
     return at ? at : malloc(size); /* OpenSSL looks for NULL itself */
 }
 
-static void let_go(void *at, const char *file, int line)
+static void private_memory_release(void *at, const char *file, int line)
 {
     if (at && CRYPTO_secure_allocated(at)) {
         CRYPTO_secure_free(at, file, line); /* wipes */
@@ -29,23 +29,24 @@ static void let_go(void *at, const char *file, int line)
     free(at);
 }
 
-static void *reallocate(void *at, size_t size, const char *file, int line)
+static void *private_memory_reallocate(void *at, size_t size, const char *file, int line)
 {
     bool is_secure = at && CRYPTO_secure_allocated(at);
     if (!is_secure && (!at || depth == 0))
-        return at ? realloc(at, size) : allocate(size, file, line);
+        return at ? realloc(at, size) : private_memory_allocate(size, file, line);
     size_t old = is_secure ? CRYPTO_secure_actual_size(at) : malloc_usable_size(at);
-    void *to = allocate(size, file, line);
+    void *to = private_memory_allocate(size, file, line);
     if (!to)
         return NULL;
     memcpy(to, at, old < size ? old : size);
-    let_go(at, file, line);
+    private_memory_release(at, file, line);
     return to;
 }
 
 bool private_memory_open(void)
 {
-    bool ours = CRYPTO_set_mem_functions(allocate, reallocate, let_go) == 1;
+    bool ours = CRYPTO_set_mem_functions(private_memory_allocate, private_memory_reallocate, private_memory_release) ==
+                1;
     return CRYPTO_secure_malloc_init(SECURE_BYTES, SECURE_LEAST) == 1 && ours; /* 2: it is not locked */
 }
 

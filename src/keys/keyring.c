@@ -40,7 +40,7 @@ struct keyring {
 
 /* --- views ------------------------------------------------------------------------------------------------------- */
 
-static void shared_release(struct shared_key *shared)
+static void keyring_shared_release(struct shared_key *shared)
 {
     if (atomic_fetch_sub(&shared->refs, 1) != 1)
         return;
@@ -48,19 +48,19 @@ static void shared_release(struct shared_key *shared)
     free(shared);
 }
 
-static void view_release(struct view *view)
+static void keyring_view_release(struct view *view)
 {
     if (!view || atomic_fetch_sub(&view->refs, 1) != 1)
         return;
     for (size_t i = 0; i < view->shown.count; i++)
-        shared_release(view->shared[i]);
+        keyring_shared_release(view->shared[i]);
     arena_release(&view->arena);
     free(view);
 }
 
-static void view_releasep(struct view **view)
+static void keyring_view_releasep(struct view **view)
 {
-    view_release(*view);
+    keyring_view_release(*view);
 }
 
 const struct keyring_view *keyring_acquire(struct keyring *ring)
@@ -74,7 +74,7 @@ const struct keyring_view *keyring_acquire(struct keyring *ring)
 
 void keyring_release(const struct keyring_view *shown)
 {
-    view_release((struct view *)(uintptr_t)shown);
+    keyring_view_release((struct view *)(uintptr_t)shown);
 }
 
 const struct keyring_key *keyring_find(const struct keyring_view *view, struct str kid)
@@ -88,7 +88,8 @@ const struct keyring_key *keyring_find(const struct keyring_view *view, struct s
 /* --- building the next view -------------------------------------------------------------------------------------- */
 
 /* A key of the store as a public key: shared with the present view when it is there already. */
-static struct err share_key(const struct view *now, struct arena *arena, const struct key *key, struct shared_key **out)
+static struct err keyring_share_key(const struct view *now, struct arena *arena, const struct key *key,
+                                    struct shared_key **out)
 {
     for (size_t i = 0; now && i < now->shown.count; i++)
         if (str_eq(now->shown.keys[i].kid, key->kid)) {
@@ -104,13 +105,13 @@ static struct err share_key(const struct view *now, struct arena *arena, const s
     return OK;
 }
 
-static struct err add_key(const struct view *now, struct view *next, const struct key *key)
+static struct err keyring_add_key(const struct view *now, struct view *next, const struct key *key)
 {
     struct keyring_view *shown = &next->shown;
     struct shared_key *shared = NULL;
     if (shown->count == KEYRING_MAX)
         return failed(ERR_UNAVAILABLE, "the store holds more signing keys than the service takes");
-    TRY(share_key(now, &next->arena, key, &shared));
+    TRY(keyring_share_key(now, &next->arena, key, &shared));
     next->shared[shown->count] = shared;
     struct keyring_key *to = &shown->keys[shown->count++];
     *to = (struct keyring_key){ .jwk = shared->jwk,
@@ -124,7 +125,7 @@ static struct err add_key(const struct view *now, struct view *next, const struc
 }
 
 /* RFC 7517 section 5. The entity tag is a hash of the document, so that all instances give the same one. */
-static void render_jwks(struct view *view)
+static void keyring_render_jwks(struct view *view)
 {
     struct buf out;
     unsigned char hash[32];
@@ -146,7 +147,7 @@ static void render_jwks(struct view *view)
 }
 
 /* Whatever may change of a key while it lives. */
-static struct str fingerprint_of(struct arena *arena, const struct key *keys, size_t count)
+static struct str keyring_fingerprint_of(struct arena *arena, const struct key *keys, size_t count)
 {
     struct buf out;
     buf_init(&out, arena, 256, (size_t)64 * 1024);
@@ -165,7 +166,7 @@ static struct str fingerprint_of(struct arena *arena, const struct key *keys, si
 }
 
 /* What the store said, for as long as the view lives. */
-static const struct key *copy_records(struct arena *arena, const struct key *keys, size_t count)
+static const struct key *keyring_copy_records(struct arena *arena, const struct key *keys, size_t count)
 {
     struct key *copies = arena_alloc(arena, (count + 1) * sizeof *copies);
     for (size_t i = 0; i < count; i++) {
@@ -181,35 +182,35 @@ static const struct key *copy_records(struct arena *arena, const struct key *key
 }
 
 /* *out has the ring's own reference. ERR_NOT_FOUND when no key is active. */
-static struct err build_view(const struct view *now, const struct key *keys, size_t count, struct view **out)
+static struct err keyring_build_view(const struct view *now, const struct key *keys, size_t count, struct view **out)
 {
-    AUTO(view_releasep) struct view *next = mem_alloc(sizeof *next);
+    AUTO(keyring_view_releasep) struct view *next = mem_alloc(sizeof *next);
     memset(next, 0, sizeof *next);
     atomic_init(&next->refs, 1);
     arena_init(&next->arena, NULL, 0);
     for (size_t i = 0; i < count; i++)
-        TRY(add_key(now, next, &keys[i]));
+        TRY(keyring_add_key(now, next, &keys[i]));
     if (!next->shown.active)
         return failed(ERR_NOT_FOUND, "no signing key is active");
-    next->shown.records = copy_records(&next->arena, keys, count);
-    render_jwks(next);
-    next->fingerprint = fingerprint_of(&next->arena, keys, count);
+    next->shown.records = keyring_copy_records(&next->arena, keys, count);
+    keyring_render_jwks(next);
+    next->fingerprint = keyring_fingerprint_of(&next->arena, keys, count);
     *out = next;
     next = NULL;
     return OK;
 }
 
-static bool may_sign(enum key_state state)
+static bool keyring_may_sign(enum key_state state)
 {
     return state == KEY_ACTIVE || state == KEY_PENDING;
 }
 
 /* The key that signs is loaded before any request can meet it, and the one that will sign before it must. A standby
  * that can't be loaded stops nothing: the rotation (rotation.h) takes another one in its place. */
-static struct err load_signers(struct signer *signer, struct arena *arena, const struct key *keys, size_t count)
+static struct err keyring_load_signers(struct signer *signer, struct arena *arena, const struct key *keys, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!may_sign(keys[i].state))
+        if (!keyring_may_sign(keys[i].state))
             continue;
         struct err err = signer->ops->load(signer, arena, &keys[i]);
         if (err.code && keys[i].state == KEY_ACTIVE)
@@ -221,7 +222,7 @@ static struct err load_signers(struct signer *signer, struct arena *arena, const
 }
 
 /* Former views that no request holds any more: what they signed with and the present one does not is wiped. */
-static void drop_older(struct keyring *ring)
+static void keyring_drop_older(struct keyring *ring)
 {
     for (struct view **place = &ring->view->older; *place;) {
         struct view *old = *place;
@@ -231,15 +232,15 @@ static void drop_older(struct keyring *ring)
         }
         for (size_t i = 0; i < old->shown.count; i++) {
             const struct keyring_key *now = keyring_find(&ring->view->shown, old->shown.keys[i].kid);
-            if (may_sign(old->shown.keys[i].state) && !(now && may_sign(now->state)))
+            if (keyring_may_sign(old->shown.keys[i].state) && !(now && keyring_may_sign(now->state)))
                 ring->signer->ops->unload(ring->signer, old->shown.keys[i].kid);
         }
         *place = old->older;
-        view_release(old);
+        keyring_view_release(old);
     }
 }
 
-static void swap_view(struct keyring *ring, struct view *next)
+static void keyring_swap_view(struct keyring *ring, struct view *next)
 {
     pthread_mutex_lock(&ring->lock);
     struct view *old = next->older = ring->view;
@@ -253,7 +254,7 @@ static void swap_view(struct keyring *ring, struct view *next)
 
 /* Whether a key of the view is one no more: revoked, or retired. That is put in force whatever else fails: better a
  * service that can't sign for a while than one that takes a revoked key's tokens. */
-static bool takes_away(const struct view *view, const struct key *keys, size_t count)
+static bool keyring_takes_away(const struct view *view, const struct key *keys, size_t count)
 {
     for (size_t i = 0; i < view->shown.count; i++) {
         bool stays = false;
@@ -265,26 +266,26 @@ static bool takes_away(const struct view *view, const struct key *keys, size_t c
     return false;
 }
 
-static struct err reload(struct keyring *ring, struct arena *arena)
+static struct err keyring_reload_locked(struct keyring *ring, struct arena *arena)
 {
     struct key *keys = NULL;
     struct view *next = NULL;
     size_t count = 0;
     TRY(ring->store->ops->list_keys(ring->store, arena, &keys, &count));
     if (ring->view)
-        drop_older(ring);
-    bool same = ring->view && str_eq(ring->view->fingerprint, fingerprint_of(arena, keys, count));
+        keyring_drop_older(ring);
+    bool same = ring->view && str_eq(ring->view->fingerprint, keyring_fingerprint_of(arena, keys, count));
     if (same && !ring->unloaded)
         return OK;
-    struct err loaded = load_signers(ring->signer, arena, keys, count);
-    if (loaded.code && (same || !ring->view || !takes_away(ring->view, keys, count)))
+    struct err loaded = keyring_load_signers(ring->signer, arena, keys, count);
+    if (loaded.code && (same || !ring->view || !keyring_takes_away(ring->view, keys, count)))
         return loaded;
     ring->unloaded = loaded.code != ERR_OK;
     if (same)
         return OK;
-    TRY(build_view(ring->view, keys, count, &next));
-    swap_view(ring, next);
-    drop_older(ring); /* at once, when no request holds it: a revoked key may not stay loaded */
+    TRY(keyring_build_view(ring->view, keys, count, &next));
+    keyring_swap_view(ring, next);
+    keyring_drop_older(ring); /* at once, when no request holds it: a revoked key may not stay loaded */
     return OK;
 }
 
@@ -292,7 +293,7 @@ struct err keyring_reload(struct keyring *ring)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     pthread_mutex_lock(&ring->writing);
-    struct err err = reload(ring, &arena);
+    struct err err = keyring_reload_locked(ring, &arena);
     pthread_mutex_unlock(&ring->writing);
     if (err.code)
         LOG(LOG_ERROR, "keys_not_reread", LOG_TEXT_("why", err.why));
@@ -302,7 +303,7 @@ struct err keyring_reload(struct keyring *ring)
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
 /* The first key. Two instances may do this at once: the store takes one, and the other reads it. */
-static struct err make_first_key(struct keyring *ring, struct arena *arena, enum jwa alg, int64_t now_s)
+static struct err keyring_make_first_key(struct keyring *ring, struct arena *arena, enum jwa alg, int64_t now_s)
 {
     struct key key = { 0 };
     struct err err = ring->signer->ops->adopt(ring->signer, arena, alg, NULL, 0, &key);
@@ -315,12 +316,12 @@ static struct err make_first_key(struct keyring *ring, struct arena *arena, enum
     return err.code == ERR_CONFLICT ? OK : err;
 }
 
-static struct err open_ring(struct keyring *ring, struct arena *arena, enum jwa alg, int64_t now_s)
+static struct err keyring_open_ring(struct keyring *ring, struct arena *arena, enum jwa alg, int64_t now_s)
 {
-    struct err err = reload(ring, arena);
+    struct err err = keyring_reload_locked(ring, arena);
     if (err.code == ERR_NOT_FOUND) {
-        TRY(make_first_key(ring, arena, alg, now_s));
-        err = reload(ring, arena);
+        TRY(keyring_make_first_key(ring, arena, alg, now_s));
+        err = keyring_reload_locked(ring, arena);
     }
     TRY(err);
     if (ring->view->shown.active->jwk->alg != alg)
@@ -336,7 +337,7 @@ struct err keyring_open(struct store *store, struct signer *signer, enum jwa alg
     *ring = (struct keyring){ .store = store, .signer = signer };
     pthread_mutex_init(&ring->lock, NULL);
     pthread_mutex_init(&ring->writing, NULL);
-    struct err err = open_ring(ring, arena, alg, now_s);
+    struct err err = keyring_open_ring(ring, arena, alg, now_s);
     if (err.code) {
         keyring_close(ring);
         return err.code == ERR_NOT_FOUND ? failed(ERR_UNAVAILABLE, err.why) : err;
@@ -351,7 +352,7 @@ void keyring_close(struct keyring *ring)
         return;
     for (struct view *view = ring->view; view;) {
         struct view *older = view->older;
-        view_release(view);
+        keyring_view_release(view);
         view = older;
     }
     pthread_mutex_destroy(&ring->writing);

@@ -107,7 +107,7 @@ void kms_watch_note(struct kms_watch *watch, bool worked)
 }
 
 /* The fault of one key's state; *answered becomes false when KMS did not say. */
-static struct err ask(struct kms_watch *watch, struct str id, bool *answered)
+static struct err kms_keys_ask(struct kms_watch *watch, struct str id, bool *answered)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     struct kms_key about;
@@ -120,7 +120,7 @@ static struct err ask(struct kms_watch *watch, struct str id, bool *answered)
     return OK;
 }
 
-static bool holds(const struct loaded_key *const *keys, size_t count, const char *kid)
+static bool kms_keys_holds(const struct loaded_key *const *keys, size_t count, const char *kid)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(keys[i]->jwk->kid, kid) == 0)
@@ -129,15 +129,15 @@ static bool holds(const struct loaded_key *const *keys, size_t count, const char
 }
 
 /* KMS may not answer one question while it signs: a signature within the interval shows that it can be reached. */
-static struct err ask_all(struct kms_watch *watch, struct loaded *loaded, bool needs_answers)
+static struct err kms_keys_ask_all(struct kms_watch *watch, struct loaded *loaded, bool needs_answers)
 {
     const struct loaded_key *keys[LOADED_MAX];
     size_t count = loaded_hold_all(loaded, keys);
-    bool answered = true, follows = holds(keys, count, watch->active);
+    bool answered = true, follows = kms_keys_holds(keys, count, watch->active);
     struct err err = count ? OK : failed(ERR_UNAVAILABLE, "no signing key is loaded");
     for (size_t i = 0; i < count; i++) {
         if (!err.code && (!follows || strcmp(keys[i]->jwk->kid, watch->active) == 0))
-            err = ask(watch, keys[i]->ref, &answered);
+            err = kms_keys_ask(watch, keys[i]->ref, &answered);
         loaded_release(keys[i]);
     }
     if (answered || err.code)
@@ -152,7 +152,7 @@ struct err kms_watch_check(struct kms_watch *watch, struct loaded *loaded, bool 
     pthread_mutex_lock(&watch->lock);
     int64_t now = clock_ms();
     if (now >= watch->ask_at_ms || atomic_exchange(&watch->doubt, false)) {
-        watch->known = ask_all(watch, loaded, needs_answers);
+        watch->known = kms_keys_ask_all(watch, loaded, needs_answers);
         watch->ask_at_ms = now + (watch->known.code ? FAULT_INTERVAL_MS : ASK_INTERVAL_MS);
     }
     struct err known = watch->known;
@@ -160,7 +160,7 @@ struct err kms_watch_check(struct kms_watch *watch, struct loaded *loaded, bool 
     return known;
 }
 
-static bool only_fails(struct kms_watch *watch)
+static bool kms_keys_only_fails(struct kms_watch *watch)
 {
     return atomic_load_explicit(&watch->failures, memory_order_relaxed) >= FAILURES_TOLD &&
            clock_ms() - atomic_load_explicit(&watch->worked_ms, memory_order_relaxed) >= FAILING_MS;
@@ -172,7 +172,7 @@ struct err kms_watch_probe(struct kms_watch *watch, struct loaded *loaded)
     char signature[JWK_SIGNATURE_MAX], active[sizeof watch->active];
     size_t len = 0;
     struct err err = OK;
-    if (!only_fails(watch))
+    if (!kms_keys_only_fails(watch))
         return OK;
     pthread_mutex_lock(&watch->lock);
     memcpy(active, watch->active, sizeof active);

@@ -8,7 +8,7 @@
 #include "keys/lifecycle.h"
 #include "keys/pair.h"
 
-static int64_t max_of(int64_t a, int64_t b)
+static int64_t lifecycle_max_of(int64_t a, int64_t b)
 {
     return a > b ? a : b;
 }
@@ -25,30 +25,32 @@ const char *key_state_name(enum key_state state)
 
 /* --- what the settings say --------------------------------------------------------------------------------------- */
 
-static int64_t margin_s(const struct settings *settings)
+static int64_t lifecycle_margin_s(const struct settings *settings)
 {
     return settings->clock_skew_s + KEY_NOTICE_S;
 }
 
 int64_t lifecycle_pending_min_s(const struct settings *settings)
 {
-    return settings->jwks_max_age_s + max_of(settings->jwks_stale_while_revalidate_s, settings->jwks_stale_if_error_s) +
-           margin_s(settings);
+    return settings->jwks_max_age_s +
+           lifecycle_max_of(settings->jwks_stale_while_revalidate_s, settings->jwks_stale_if_error_s) +
+           lifecycle_margin_s(settings);
 }
 
 struct key_terms lifecycle_terms(const struct settings *settings)
 {
-    int64_t longest = max_of(settings->access_ttl_max_s, max_of(settings->refresh_ttl_max_s, settings->id_ttl_max_s));
+    int64_t longest = lifecycle_max_of(settings->access_ttl_max_s,
+                                       lifecycle_max_of(settings->refresh_ttl_max_s, settings->id_ttl_max_s));
     return (struct key_terms){ .lifetime_s = longest,
                                .retiring_s = settings->key_retiring_s,
-                               .margin_s = margin_s(settings) };
+                               .margin_s = lifecycle_margin_s(settings) };
 }
 
 /* Keys that are published at once when each is followed after the rotation's time. */
-static int64_t keys_at_once(const struct settings *settings)
+static int64_t lifecycle_keys_at_once(const struct settings *settings)
 {
     const struct key_terms terms = lifecycle_terms(settings);
-    int64_t retiring = max_of(terms.retiring_s, terms.lifetime_s + terms.margin_s);
+    int64_t retiring = lifecycle_max_of(terms.retiring_s, terms.lifetime_s + terms.margin_s);
     return settings->key_rotation_s > 0 ? 3 + retiring / settings->key_rotation_s : 0;
 }
 
@@ -81,20 +83,20 @@ struct err lifecycle_check(struct arena *arena, const struct settings *settings)
                                    "key must be published before it signs (allowed: %lld seconds or more, or 0)",
                                    (long long)settings->key_rotation_s, (long long)settings->key_pending_s)
                           .at);
-    if (keys_at_once(settings) > KEYS_LIVE_MAX)
+    if (lifecycle_keys_at_once(settings) > KEYS_LIVE_MAX)
         return failed(ERR_INVALID_REQUEST, arena_printf(arena,
                                                         "TOKEN_KEY_ROTATION is \"%lld\": %lld keys would be published "
                                                         "at once (allowed: %d); "
                                                         "rotate less often, or lower the longest TOKEN_*_TTL_MAX",
                                                         (long long)settings->key_rotation_s,
-                                                        (long long)keys_at_once(settings), (int)KEYS_LIVE_MAX)
+                                                        (long long)lifecycle_keys_at_once(settings), (int)KEYS_LIVE_MAX)
                                                .at);
     return OK;
 }
 
 /* --- what is due ------------------------------------------------------------------------------------------------- */
 
-static const struct key *in_state(const struct lifecycle *life, enum key_state state)
+static const struct key *lifecycle_in_state(const struct lifecycle *life, enum key_state state)
 {
     for (size_t i = 0; i < life->count; i++)
         if (life->keys[i].state == state)
@@ -104,16 +106,16 @@ static const struct key *in_state(const struct lifecycle *life, enum key_state s
 
 const struct key *lifecycle_active(const struct lifecycle *life)
 {
-    return in_state(life, KEY_ACTIVE);
+    return lifecycle_in_state(life, KEY_ACTIVE);
 }
 
 const struct key *lifecycle_standby(const struct lifecycle *life)
 {
-    return in_state(life, KEY_PENDING);
+    return lifecycle_in_state(life, KEY_PENDING);
 }
 
 /* Of the algorithm and of the signer that the settings ask for. */
-static bool is_wanted(const struct lifecycle *life, const struct key *key)
+static bool lifecycle_is_wanted(const struct lifecycle *life, const struct key *key)
 {
     return str_eq(key->alg, str_of(jwa_name((enum jwa)life->settings->signing_alg))) &&
            pair_is_of(key, (enum signer_kind)life->settings->signer);
@@ -126,9 +128,9 @@ int64_t lifecycle_standby_ready_at(const struct lifecycle *life)
 }
 
 /* When the active key's time is over, whether there is a next one or not. */
-static int64_t wanted_at(const struct lifecycle *life, const struct key *active)
+static int64_t lifecycle_wanted_at(const struct lifecycle *life, const struct key *active)
 {
-    if (!is_wanted(life, active))
+    if (!lifecycle_is_wanted(life, active))
         return active->activated_at;
     int64_t by_age = life->settings->key_rotation_s > 0 ? active->activated_at + life->settings->key_rotation_s
                                                         : LIFECYCLE_NEVER;
@@ -139,11 +141,11 @@ static int64_t wanted_at(const struct lifecycle *life, const struct key *active)
 int64_t lifecycle_rotation_at(const struct lifecycle *life, int64_t now_s)
 {
     const struct key *active = lifecycle_active(life), *standby = lifecycle_standby(life);
-    int64_t wanted = active ? wanted_at(life, active) : LIFECYCLE_NEVER;
-    bool fits = standby && is_wanted(life, standby);
+    int64_t wanted = active ? lifecycle_wanted_at(life, active) : LIFECYCLE_NEVER;
+    bool fits = standby && lifecycle_is_wanted(life, standby);
     if (wanted == LIFECYCLE_NEVER)
         return LIFECYCLE_NEVER;
-    return max_of(wanted, fits ? lifecycle_standby_ready_at(life) : now_s + life->settings->key_pending_s);
+    return lifecycle_max_of(wanted, fits ? lifecycle_standby_ready_at(life) : now_s + life->settings->key_pending_s);
 }
 
 struct due lifecycle_due(const struct lifecycle *life, int64_t now_s)
@@ -156,7 +158,7 @@ struct due lifecycle_due(const struct lifecycle *life, int64_t now_s)
         return (struct due){ STEP_NONE, NULL };
     if (!standby)
         return (struct due){ life->count < KEYS_LIVE_MAX ? STEP_MAKE_STANDBY : STEP_NONE, NULL };
-    if (!is_wanted(life, standby))
+    if (!lifecycle_is_wanted(life, standby))
         return (struct due){ STEP_DROP_STANDBY, standby };
     int64_t rotation = lifecycle_rotation_at(life, now_s);
     /* with no room left for the standby after this one, an emergency would find none */

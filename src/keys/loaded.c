@@ -45,7 +45,7 @@ void loaded_free(struct loaded *loaded)
 }
 
 /* Under the lock. The place of that key in the list, or of the list's end. */
-static struct entry **find(struct loaded *loaded, struct str kid)
+static struct entry **loaded_find(struct loaded *loaded, struct str kid)
 {
     struct entry **place = &loaded->first;
     while (*place && !str_eq(str_of((*place)->key.jwk->kid), kid))
@@ -56,7 +56,7 @@ static struct entry **find(struct loaded *loaded, struct str kid)
 void loaded_keep(struct loaded *loaded, struct jwk *jwk, struct str ref)
 {
     pthread_rwlock_wrlock(&loaded->lock);
-    struct entry **place = find(loaded, str_of(jwk->kid));
+    struct entry **place = loaded_find(loaded, str_of(jwk->kid));
     if (*place) {
         jwk_free(jwk);
     } else {
@@ -74,7 +74,7 @@ void loaded_keep(struct loaded *loaded, struct jwk *jwk, struct str ref)
 void loaded_drop(struct loaded *loaded, struct str kid)
 {
     pthread_rwlock_wrlock(&loaded->lock);
-    struct entry **place = find(loaded, kid), *gone = *place;
+    struct entry **place = loaded_find(loaded, kid), *gone = *place;
     if (gone)
         *place = gone->next;
     pthread_rwlock_unlock(&loaded->lock);
@@ -85,7 +85,7 @@ void loaded_drop(struct loaded *loaded, struct str kid)
 bool loaded_has(struct loaded *loaded, struct str kid)
 {
     pthread_rwlock_rdlock(&loaded->lock);
-    bool has = *find(loaded, kid) != NULL;
+    bool has = *loaded_find(loaded, kid) != NULL;
     pthread_rwlock_unlock(&loaded->lock);
     return has;
 }
@@ -93,7 +93,7 @@ bool loaded_has(struct loaded *loaded, struct str kid)
 const struct loaded_key *loaded_hold(struct loaded *loaded, struct str kid, enum jwa alg)
 {
     pthread_rwlock_rdlock(&loaded->lock);
-    struct entry *entry = *find(loaded, kid);
+    struct entry *entry = *loaded_find(loaded, kid);
     if (entry && entry->key.jwk->alg != alg)
         entry = NULL;
     if (entry)

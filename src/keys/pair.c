@@ -16,7 +16,7 @@ bool pair_is_of(const struct key *row, enum signer_kind kind)
 }
 
 /* An envelope key has the kid that its JWK says; the wrapped private half is bound to it by its encryption context. */
-static struct err name_key(struct arena *arena, const struct key *row, struct jwk *key)
+static struct err pair_name_key(struct arena *arena, const struct key *row, struct jwk *key)
 {
     const struct json *jwk;
     if (!pair_is_of(row, SIGNER_ENVELOPE))
@@ -33,7 +33,7 @@ struct err pair_read_public(struct arena *arena, const struct key *row, struct j
     AUTO(jwk_freep) struct jwk *key = NULL;
     struct err err = jwk_parse_public(arena, row->public_jwk, &key);
     if (!err.code)
-        err = name_key(arena, row, key);
+        err = pair_name_key(arena, row, key);
     if (err.code || !str_eq(str_of(key->kid), row->kid) || !str_eq(str_of(jwa_name(key->alg)), row->alg)) {
         LOG(LOG_ERROR, "key_unusable", LOG_STR("kid", row->kid),
             LOG_TEXT_("why", err.code ? err.why : "its JWK is not the key that its row names"));

@@ -41,25 +41,25 @@ void rotation_free(struct rotation *rotation)
     free(rotation);
 }
 
-static void unlockp(pthread_mutex_t **lock)
+static void rotation_unlockp(pthread_mutex_t **lock)
 {
     pthread_mutex_unlock(*lock);
 }
 
 #define HOLD(rotation)                                                                                                 \
-    AUTO(unlockp) pthread_mutex_t *held_ = &(rotation)->lock;                                                          \
+    AUTO(rotation_unlockp) pthread_mutex_t *held_ = &(rotation)->lock;                                                 \
     pthread_mutex_lock(held_)
 
 /* A line and a count for each transition; its event is in the store, with it. */
-static void tell(enum counter counter, const char *transition, struct str new_kid, struct str old_kid,
-                 struct str reason)
+static void rotation_tell(enum counter counter, const char *transition, struct str new_kid, struct str old_kid,
+                          struct str reason)
 {
     metrics_count(counter, 1);
     LOG(counter == COUNT_KEYS_REVOKED ? LOG_WARN : LOG_INFO, "keys_rotated", LOG_TEXT_("transition", transition),
         LOG_STR("newKeyId", new_kid), LOG_STR("oldKeyId", old_kid), LOG_STR("reason", reason));
 }
 
-static struct err read_life(struct rotation *rotation, struct arena *arena, struct lifecycle *out)
+static struct err rotation_read_life(struct rotation *rotation, struct arena *arena, struct lifecycle *out)
 {
     struct key *keys = NULL;
     *out = (struct lifecycle){ .settings = rotation->settings };
@@ -70,7 +70,7 @@ static struct err read_life(struct rotation *rotation, struct arena *arena, stru
 
 /* The time by which keys are moved: of the store that instances share, since this machine's clock may be wrong, and a
  * key that was published or replaced too early by it would be retired while its tokens are good. */
-static struct err agree_on_time(const struct rotation *rotation, int64_t *now_s)
+static struct err rotation_agree_on_time(const struct rotation *rotation, int64_t *now_s)
 {
     int64_t shared_ms;
     if (!rotation->store->ops->now)
@@ -83,7 +83,7 @@ static struct err agree_on_time(const struct rotation *rotation, int64_t *now_s)
 /* --- making the standby ------------------------------------------------------------------------------------------ */
 
 /* What this key signs must verify with what the store publishes as it. */
-static struct err prove(struct signer *signer, struct arena *arena, const struct key *key)
+static struct err rotation_prove(struct signer *signer, struct arena *arena, const struct key *key)
 {
     AUTO(jwk_freep) struct jwk *public = NULL;
     char signature[JWK_SIGNATURE_MAX];
@@ -97,16 +97,16 @@ static struct err prove(struct signer *signer, struct arena *arena, const struct
 
 /* Whether a standby that failed is to blame itself: not when the active key fails too, since then it is the signer as a
  * whole (a KMS that can't be reached), and the standby proved itself when it was made. */
-static bool is_to_blame(struct rotation *rotation, struct arena *arena, const struct lifecycle *life)
+static bool rotation_is_to_blame(struct rotation *rotation, struct arena *arena, const struct lifecycle *life)
 {
     const struct key *active = lifecycle_active(life);
-    struct err err = active ? prove(rotation->signer, arena, active) : OK;
+    struct err err = active ? rotation_prove(rotation->signer, arena, active) : OK;
     return !err.code || err.code == ERR_NOT_FOUND; /* of a signer that is not open: it has no part in this */
 }
 
 /* The keys that have rows and may have private halves. */
-static struct err known_keys(struct rotation *rotation, struct arena *arena, const struct lifecycle *life,
-                             const struct key **out, size_t *count)
+static struct err rotation_known_keys(struct rotation *rotation, struct arena *arena, const struct lifecycle *life,
+                                      const struct key **out, size_t *count)
 {
     struct key *past = NULL, *known = NULL;
     size_t past_count = 0;
@@ -122,7 +122,7 @@ static struct err known_keys(struct rotation *rotation, struct arena *arena, con
 }
 
 /* A pair of a key that has had its life (its file came back from a backup, say) is disposed of again: ERR_NOT_FOUND. */
-static struct err forget_past(struct rotation *rotation, struct arena *arena, const struct key *found)
+static struct err rotation_forget_past(struct rotation *rotation, struct arena *arena, const struct key *found)
 {
     struct key past;
     struct err err = rotation->store->ops->find_key(rotation->store, arena, found->kid, &past);
@@ -136,104 +136,105 @@ static struct err forget_past(struct rotation *rotation, struct arena *arena, co
 
 /* A pair that somebody left behind comes before a new one. It may be of another algorithm: then it becomes the standby
  * for a moment, is dropped as such, and so is disposed of like every other key. */
-static struct err find_or_make(struct rotation *rotation, struct arena *arena, const struct lifecycle *life,
-                               struct key *out)
+static struct err rotation_find_or_make(struct rotation *rotation, struct arena *arena, const struct lifecycle *life,
+                                        struct key *out)
 {
     struct signer *signer = rotation->signer;
     const enum jwa wanted = (enum jwa)rotation->settings->signing_alg;
     const enum jwa algs[] = { wanted, JWA_RS256, JWA_PS256, JWA_ES256, JWA_EDDSA };
     const struct key *known = NULL;
     size_t count = 0;
-    TRY(known_keys(rotation, arena, life, &known, &count));
+    TRY(rotation_known_keys(rotation, arena, life, &known, &count));
     for (size_t i = 0; i < sizeof algs / sizeof *algs; i++) {
         struct err err = signer->ops->adopt(signer, arena, algs[i], known, count, out);
         if (!err.code)
-            err = forget_past(rotation, arena, out);
+            err = rotation_forget_past(rotation, arena, out);
         if (err.code != ERR_NOT_FOUND)
             return err;
     }
     TRY(signer->ops->create(signer, arena, wanted, out));
-    struct err err = forget_past(rotation, arena, out);
+    struct err err = rotation_forget_past(rotation, arena, out);
     return err.code == ERR_NOT_FOUND ? failed(ERR_UNAVAILABLE, err.why) : err;
 }
 
 /* Under the lease. */
-static struct err publish_standby(struct rotation *rotation, struct arena *arena, int64_t now_s)
+static struct err rotation_publish_standby(struct rotation *rotation, struct arena *arena, int64_t now_s)
 {
     struct lifecycle life;
     struct key key = { 0 };
-    TRY(read_life(rotation, arena, &life));
+    TRY(rotation_read_life(rotation, arena, &life));
     if (lifecycle_standby(&life))
         return failed(ERR_CONFLICT, "another instance has made the next key");
-    TRY(find_or_make(rotation, arena, &life, &key));
-    TRY(prove(rotation->signer, arena, &key));
+    TRY(rotation_find_or_make(rotation, arena, &life, &key));
+    TRY(rotation_prove(rotation->signer, arena, &key));
     key.created_at = key.published_at = now_s;
     struct err err = rotation->store->ops->add_pending_key(rotation->store, &key);
     if (!err.code)
-        tell(COUNT_KEYS_PUBLISHED, "published", key.kid, STR(""), STR(""));
+        rotation_tell(COUNT_KEYS_PUBLISHED, "published", key.kid, STR(""), STR(""));
     return err; /* when another instance's was faster, the next standby adopts this one */
 }
 
 /* By one instance at a time: a pair too many costs money in KMS. Should it end in between, the lease does too. */
-static struct err make_standby(struct rotation *rotation, struct arena *arena, int64_t now_s)
+static struct err rotation_make_standby(struct rotation *rotation, struct arena *arena, int64_t now_s)
 {
     struct store *store = rotation->store;
     struct err err = store->ops->take_lease(store, STR("standby"), LEASE_S);
     if (err.code)
         return err.code == ERR_CONFLICT ? failed(ERR_CONFLICT, "another instance is making the next key") : err;
-    err = publish_standby(rotation, arena, now_s);
+    err = rotation_publish_standby(rotation, arena, now_s);
     struct err dropped = store->ops->drop_lease(store, STR("standby"));
     (void)dropped;
     return err;
 }
 
-static struct err drop_standby(struct rotation *rotation, const struct key *standby, const char *reason, int64_t now_s)
+static struct err rotation_drop_standby(struct rotation *rotation, const struct key *standby, const char *reason,
+                                        int64_t now_s)
 {
     const struct key_terms terms = lifecycle_terms(rotation->settings);
     TRY(rotation->store->ops->revoke_key(rotation->store, standby->kid, STR(""), str_of(reason), now_s, &terms));
-    tell(COUNT_KEYS_REVOKED, "revoked", STR(""), standby->kid, str_of(reason));
+    rotation_tell(COUNT_KEYS_REVOKED, "revoked", STR(""), standby->kid, str_of(reason));
     return OK;
 }
 
 /* --- one step of a round ----------------------------------------------------------------------------------------- */
 
-static struct err activate(struct rotation *rotation, const struct lifecycle *life, const struct key *standby,
-                           int64_t now_s)
+static struct err rotation_activate(struct rotation *rotation, const struct lifecycle *life, const struct key *standby,
+                                    int64_t now_s)
 {
     const struct key_terms terms = lifecycle_terms(rotation->settings);
     const struct key *active = lifecycle_active(life);
     TRY(rotation->store->ops->activate_key(rotation->store, standby->kid, active->kid, now_s, &terms));
-    tell(COUNT_KEYS_ACTIVATED, "activated", standby->kid, active->kid, STR(""));
+    rotation_tell(COUNT_KEYS_ACTIVATED, "activated", standby->kid, active->kid, STR(""));
     return OK;
 }
 
-static struct err rotate_when_due(struct rotation *rotation, struct arena *arena, const struct lifecycle *life,
-                                  const struct key *standby, int64_t now_s)
+static struct err rotation_rotate_when_due(struct rotation *rotation, struct arena *arena, const struct lifecycle *life,
+                                           const struct key *standby, int64_t now_s)
 {
-    struct err err = prove(rotation->signer, arena, standby);
+    struct err err = rotation_prove(rotation->signer, arena, standby);
     if (err.code && now_s >= lifecycle_rotation_at(life, now_s) + STANDBY_PATIENCE_S &&
-        is_to_blame(rotation, arena, life))
-        return drop_standby(rotation, standby, "its private half can't be used", now_s);
+        rotation_is_to_blame(rotation, arena, life))
+        return rotation_drop_standby(rotation, standby, "its private half can't be used", now_s);
     TRY(err);
-    return activate(rotation, life, standby, now_s);
+    return rotation_activate(rotation, life, standby, now_s);
 }
 
-static struct err take_step(struct rotation *rotation, struct arena *arena, const struct lifecycle *life,
-                            const struct due *due, int64_t now_s)
+static struct err rotation_take_step(struct rotation *rotation, struct arena *arena, const struct lifecycle *life,
+                                     const struct due *due, int64_t now_s)
 {
     switch (due->step) {
     case STEP_NONE:
         break;
     case STEP_MAKE_STANDBY:
-        return make_standby(rotation, arena, now_s);
+        return rotation_make_standby(rotation, arena, now_s);
     case STEP_DROP_STANDBY:
-        return drop_standby(rotation, due->key, "TOKEN_SIGNING_ALG or TOKEN_SIGNER asks for another kind of key",
-                            now_s);
+        return rotation_drop_standby(rotation, due->key,
+                                     "TOKEN_SIGNING_ALG or TOKEN_SIGNER asks for another kind of key", now_s);
     case STEP_ROTATE:
-        return rotate_when_due(rotation, arena, life, due->key, now_s);
+        return rotation_rotate_when_due(rotation, arena, life, due->key, now_s);
     case STEP_RETIRE:
         TRY(rotation->store->ops->retire_key(rotation->store, due->key->kid, now_s));
-        tell(COUNT_KEYS_RETIRED, "retired", STR(""), due->key->kid, STR(""));
+        rotation_tell(COUNT_KEYS_RETIRED, "retired", STR(""), due->key->kid, STR(""));
         break;
     }
     return OK;
@@ -241,7 +242,7 @@ static struct err take_step(struct rotation *rotation, struct arena *arena, cons
 
 /* --- rounds ------------------------------------------------------------------------------------------------------ */
 
-static struct err dispose_all(struct rotation *rotation, struct arena *arena, int64_t now_s, bool *changed)
+static struct err rotation_dispose_all(struct rotation *rotation, struct arena *arena, int64_t now_s, bool *changed)
 {
     struct key *past = NULL;
     size_t count = 0;
@@ -257,12 +258,12 @@ static struct err dispose_all(struct rotation *rotation, struct arena *arena, in
     return OK;
 }
 
-static void dispose(struct rotation *rotation, int64_t now_s, bool *changed)
+static void rotation_dispose_due(struct rotation *rotation, int64_t now_s, bool *changed)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     if (now_s < rotation->dispose_at)
         return;
-    struct err err = dispose_all(rotation, &arena, now_s, changed);
+    struct err err = rotation_dispose_all(rotation, &arena, now_s, changed);
     if (err.code) {
         rotation->dispose_at = now_s + RETRY_S;
         LOG(LOG_ERROR, "key_not_disposed", LOG_TEXT_("why", err.why));
@@ -272,10 +273,10 @@ static void dispose(struct rotation *rotation, int64_t now_s, bool *changed)
 void rotation_dispose(struct rotation *rotation, int64_t now_s, bool *changed)
 {
     HOLD(rotation);
-    dispose(rotation, now_s, changed);
+    rotation_dispose_due(rotation, now_s, changed);
 }
 
-static struct err allow_lifetime(struct rotation *rotation, const struct lifecycle *life)
+static struct err rotation_allow_locked(struct rotation *rotation, const struct lifecycle *life)
 {
     const struct key *active = lifecycle_active(life);
     int64_t lifetime_s = lifecycle_terms(rotation->settings).lifetime_s;
@@ -289,29 +290,29 @@ struct err rotation_allow_lifetime(struct rotation *rotation)
     AUTO(arena_release) struct arena arena = { 0 };
     struct lifecycle life;
     HOLD(rotation);
-    TRY(read_life(rotation, &arena, &life));
-    return allow_lifetime(rotation, &life);
+    TRY(rotation_read_life(rotation, &arena, &life));
+    return rotation_allow_locked(rotation, &life);
 }
 
 /* False when nothing more is due. A step that another instance took is no failure: the next look shows it. */
-static bool next_step(struct rotation *rotation, struct arena *arena, int64_t now_s, struct err *err)
+static bool rotation_next_step(struct rotation *rotation, struct arena *arena, int64_t now_s, struct err *err)
 {
     struct lifecycle life;
-    *err = read_life(rotation, arena, &life);
+    *err = rotation_read_life(rotation, arena, &life);
     if (!err->code)
-        *err = allow_lifetime(rotation, &life); /* another instance's settings may have activated the key */
+        *err = rotation_allow_locked(rotation, &life); /* another instance's settings may have activated the key */
     if (err->code)
         return false;
     struct due due = lifecycle_due(&life, now_s);
     if (due.step == STEP_NONE || (now_s < rotation->retry_at && due.step != STEP_RETIRE))
         return false;
-    *err = agree_on_time(rotation, &now_s);
+    *err = rotation_agree_on_time(rotation, &now_s);
     if (err->code)
         return false;
     due = lifecycle_due(&life, now_s);
     if (due.step == STEP_NONE)
         return false;
-    *err = take_step(rotation, arena, &life, &due, now_s);
+    *err = rotation_take_step(rotation, arena, &life, &due, now_s);
     if (err->code == ERR_CONFLICT)
         *err = OK;
     return !err->code;
@@ -321,11 +322,11 @@ void rotation_round(struct rotation *rotation, int64_t now_s, bool *changed)
 {
     struct err err = OK;
     HOLD(rotation);
-    dispose(rotation, now_s, changed);
+    rotation_dispose_due(rotation, now_s, changed);
     for (int i = 0; i < STEPS_MAX; i++) {
         struct arena arena;
         arena_init(&arena, NULL, 0);
-        bool more = next_step(rotation, &arena, now_s, &err);
+        bool more = rotation_next_step(rotation, &arena, now_s, &err);
         if (err.code) { /* its sentence may lie in the arena */
             rotation->retry_at = now_s + RETRY_S;
             LOG(err.code == ERR_NOT_FOUND ? LOG_WARN : LOG_ERROR, "keys_not_moved", LOG_TEXT_("why", err.why));
@@ -341,36 +342,36 @@ void rotation_round(struct rotation *rotation, int64_t now_s, bool *changed)
 
 /* A standby that can sign, made now when there is none; *life is read again then. When it is the signer as a whole that
  * fails, an emergency goes on with the standby that there is. */
-static struct err need_standby(struct rotation *rotation, struct arena *arena, struct lifecycle *life, bool emergency,
-                               int64_t now_s, const struct key **out)
+static struct err rotation_need_standby(struct rotation *rotation, struct arena *arena, struct lifecycle *life,
+                                        bool emergency, int64_t now_s, const struct key **out)
 {
     const struct key *standby = lifecycle_standby(life);
-    struct err err = standby ? prove(rotation->signer, arena, standby) : OK;
+    struct err err = standby ? rotation_prove(rotation->signer, arena, standby) : OK;
     if (err.code) {
         LOG(LOG_ERROR, "standby_unusable", LOG_STR("kid", standby->kid), LOG_TEXT_("why", err.why));
         *out = standby;
-        if (!is_to_blame(rotation, arena, life))
+        if (!rotation_is_to_blame(rotation, arena, life))
             return emergency && lifecycle_active(life) ? OK : err;
-        TRY(drop_standby(rotation, standby, "its private half can't be used", now_s));
-        TRY(read_life(rotation, arena, life));
+        TRY(rotation_drop_standby(rotation, standby, "its private half can't be used", now_s));
+        TRY(rotation_read_life(rotation, arena, life));
         standby = NULL;
     }
     if (!standby) {
         if (life->count >= KEYS_LIVE_MAX)
             return failed(ERR_CONFLICT, "as many keys are published as there may be: revoke one, or wait for one to "
                                         "be retired");
-        err = make_standby(rotation, arena, now_s);
+        err = rotation_make_standby(rotation, arena, now_s);
         if (err.code == ERR_NOT_FOUND)
             return failed(ERR_CONFLICT, arena_printf(arena, "no key can follow the active one: %s", err.why).at);
         TRY(err);
-        TRY(read_life(rotation, arena, life));
+        TRY(rotation_read_life(rotation, arena, life));
         standby = lifecycle_standby(life);
     }
     *out = standby;
     return standby && lifecycle_active(life) ? OK : failed(ERR_CONFLICT, "the keys have changed meanwhile");
 }
 
-static const char *caches_behind(struct arena *arena, int64_t ready_at, int64_t now_s, const char *done)
+static const char *rotation_caches_behind(struct arena *arena, int64_t ready_at, int64_t now_s, const char *done)
 {
     if (ready_at <= now_s)
         return arena_printf(arena, "%s; every verifier has known the new key for long enough", done).at;
@@ -380,14 +381,14 @@ static const char *caches_behind(struct arena *arena, int64_t ready_at, int64_t 
         .at;
 }
 
-static struct err rotate(struct rotation *rotation, struct arena *arena, bool immediate, int64_t now_s,
-                         struct rotated *out)
+static struct err rotation_rotate_locked(struct rotation *rotation, struct arena *arena, bool immediate, int64_t now_s,
+                                         struct rotated *out)
 {
     struct lifecycle life;
     const struct key *standby = NULL;
-    TRY(agree_on_time(rotation, &now_s));
-    TRY(read_life(rotation, arena, &life));
-    TRY(need_standby(rotation, arena, &life, false, now_s, &standby));
+    TRY(rotation_agree_on_time(rotation, &now_s));
+    TRY(rotation_read_life(rotation, arena, &life));
+    TRY(rotation_need_standby(rotation, arena, &life, false, now_s, &standby));
     const struct key *active = lifecycle_active(&life);
     int64_t ready_at = lifecycle_standby_ready_at(&life);
     if (life.count >= KEYS_LIVE_MAX) /* the standby's own standby would find no room, and an emergency no key */
@@ -404,10 +405,11 @@ static struct err rotate(struct rotation *rotation, struct arena *arena, bool im
                                                 .at };
         return OK;
     }
-    TRY(activate(rotation, &life, standby, now_s));
+    TRY(rotation_activate(rotation, &life, standby, now_s));
     *out = (struct rotated){ .new_kid = standby->kid,
                              .old_kid = active->kid,
-                             .message = caches_behind(arena, ready_at, now_s, "the next key signs from now on") };
+                             .message = rotation_caches_behind(arena, ready_at, now_s,
+                                                               "the next key signs from now on") };
     return OK;
 }
 
@@ -415,7 +417,7 @@ struct err rotation_rotate(struct rotation *rotation, struct arena *arena, bool 
                            struct rotated *out)
 {
     HOLD(rotation);
-    return rotate(rotation, arena, immediate, now_s, out);
+    return rotation_rotate_locked(rotation, arena, immediate, now_s, out);
 }
 
 struct err rotation_take_over(struct rotation *rotation, struct arena *arena, int64_t now_s)
@@ -423,42 +425,43 @@ struct err rotation_take_over(struct rotation *rotation, struct arena *arena, in
     struct lifecycle life;
     struct rotated rotated;
     HOLD(rotation);
-    TRY(read_life(rotation, arena, &life));
+    TRY(rotation_read_life(rotation, arena, &life));
     const struct key *active = lifecycle_active(&life);
     if (!active || rotation->signer->ops->load(rotation->signer, arena, active).code != ERR_NOT_FOUND)
         return OK; /* what else is wrong with it, keyring_open says */
     LOG(LOG_WARN, "signer_takes_over", LOG_STR("kid", active->kid), LOG_TEXT_("signer", rotation->signer->ops->name));
-    return rotate(rotation, arena, true, now_s, &rotated);
+    return rotation_rotate_locked(rotation, arena, true, now_s, &rotated);
 }
 
-static struct err revoke(struct rotation *rotation, struct arena *arena, struct str kid, struct str reason,
-                         int64_t now_s, struct rotated *out)
+static struct err rotation_revoke_locked(struct rotation *rotation, struct arena *arena, struct str kid,
+                                         struct str reason, int64_t now_s, struct rotated *out)
 {
     const struct key_terms terms = lifecycle_terms(rotation->settings);
     const struct key *standby = NULL;
     struct lifecycle life;
     struct key key;
-    TRY(agree_on_time(rotation, &now_s));
+    TRY(rotation_agree_on_time(rotation, &now_s));
     TRY(rotation->store->ops->find_key(rotation->store, arena, kid, &key));
     if (key.state == KEY_REVOKED) {
         *out = (struct rotated){ .message = "the key had been revoked before" };
         return OK;
     }
     bool was_active = key.state == KEY_ACTIVE;
-    TRY(read_life(rotation, arena, &life));
+    TRY(rotation_read_life(rotation, arena, &life));
     if (was_active)
-        TRY(need_standby(rotation, arena, &life, true, now_s, &standby));
+        TRY(rotation_need_standby(rotation, arena, &life, true, now_s, &standby));
     struct str successor = was_active ? standby->kid : STR("");
     int64_t ready_at = lifecycle_standby_ready_at(&life);
     TRY(rotation->store->ops->revoke_key(rotation->store, kid, successor, reason, now_s, &terms));
-    tell(COUNT_KEYS_REVOKED, "revoked", successor, key.kid, reason);
+    rotation_tell(COUNT_KEYS_REVOKED, "revoked", successor, key.kid, reason);
     *out = (struct rotated){ .message = "the key is revoked: it is out of the key set, and its tokens are refused" };
     if (!was_active)
         return OK;
     metrics_count(COUNT_KEYS_ACTIVATED, 1);
     out->new_kid = successor;
     out->old_kid = key.kid;
-    out->message = caches_behind(arena, ready_at, now_s, "the key is revoked and the next key signs from now on");
+    out->message = rotation_caches_behind(arena, ready_at, now_s,
+                                          "the key is revoked and the next key signs from now on");
     return OK;
 }
 
@@ -468,7 +471,7 @@ struct err rotation_revoke(struct rotation *rotation, struct arena *arena, struc
     HOLD(rotation);
     struct err err = OK;
     for (int i = 0; i < TRIES; i++) { /* the key may become active, or retiring, between the look and the leap */
-        err = revoke(rotation, arena, kid, reason, now_s, out);
+        err = rotation_revoke_locked(rotation, arena, kid, reason, now_s, out);
         if (err.code != ERR_CONFLICT)
             break;
     }

@@ -28,14 +28,14 @@ struct signers {
     struct place *places;
 };
 
-static struct signers *signers_of(struct signer *signer)
+static struct signers *signer_signers_of(struct signer *signer)
 {
     return (struct signers *)signer;
 }
 
 /* --- each key to its own ----------------------------------------------------------------------------------------- */
 
-static enum signer_kind kind_of(const struct key *key)
+static enum signer_kind signer_kind_of(const struct key *key)
 {
     enum signer_kind kind = SIGNER_LOCAL;
     while (kind < SIGNER_ENVELOPE && !pair_is_of(key, kind))
@@ -44,7 +44,7 @@ static enum signer_kind kind_of(const struct key *key)
 }
 
 /* Under the lock: the place of that key in the list, or of the list's end. */
-static struct place **find(struct signers *all, struct str kid)
+static struct place **signer_find(struct signers *all, struct str kid)
 {
     struct place **place = &all->places;
     while (*place && !str_eq(str_of((*place)->kid), kid))
@@ -52,10 +52,10 @@ static struct place **find(struct signers *all, struct str kid)
     return place;
 }
 
-static void note(struct signers *all, struct str kid, enum signer_kind kind)
+static void signer_note(struct signers *all, struct str kid, enum signer_kind kind)
 {
     pthread_rwlock_wrlock(&all->lock);
-    struct place **place = find(all, kid);
+    struct place **place = signer_find(all, kid);
     if (!*place && kid.len <= JWK_THUMBPRINT_LEN) {
         struct place *added = mem_alloc(sizeof *added);
         *added = (struct place){ .kind = kind };
@@ -65,51 +65,51 @@ static void note(struct signers *all, struct str kid, enum signer_kind kind)
     pthread_rwlock_unlock(&all->lock);
 }
 
-static struct err all_create(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+static struct err signer_all_create(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
 {
-    struct signers *all = signers_of(signer);
+    struct signers *all = signer_signers_of(signer);
     struct signer *chosen = all->kinds[all->chosen];
     TRY(chosen->ops->create(chosen, arena, alg, out));
-    note(all, out->kid, all->chosen);
+    signer_note(all, out->kid, all->chosen);
     return OK;
 }
 
-static struct err all_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
-                            size_t count, struct key *out)
+static struct err signer_all_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
+                                   size_t count, struct key *out)
 {
-    struct signers *all = signers_of(signer);
+    struct signers *all = signer_signers_of(signer);
     struct signer *chosen = all->kinds[all->chosen];
     TRY(chosen->ops->adopt(chosen, arena, alg, known, count, out));
-    note(all, out->kid, all->chosen);
+    signer_note(all, out->kid, all->chosen);
     return OK;
 }
 
-static struct err all_load(struct signer *signer, struct arena *arena, const struct key *key)
+static struct err signer_all_load(struct signer *signer, struct arena *arena, const struct key *key)
 {
-    struct signers *all = signers_of(signer);
-    struct signer *own = all->kinds[kind_of(key)];
+    struct signers *all = signer_signers_of(signer);
+    struct signer *own = all->kinds[signer_kind_of(key)];
     TRY(own->ops->load(own, arena, key));
-    note(all, key->kid, kind_of(key));
+    signer_note(all, key->kid, signer_kind_of(key));
     return OK;
 }
 
-static struct err all_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
-                           struct str input, char *out, size_t *len)
+static struct err signer_all_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
+                                  struct str input, char *out, size_t *len)
 {
-    struct signers *all = signers_of(signer);
+    struct signers *all = signer_signers_of(signer);
     pthread_rwlock_rdlock(&all->lock);
-    const struct place *place = *find(all, kid);
+    const struct place *place = *signer_find(all, kid);
     struct signer *own = place ? all->kinds[place->kind] : NULL;
     pthread_rwlock_unlock(&all->lock);
     return own ? own->ops->sign(own, kid, alg, priority, input, out, len)
                : failed(ERR_UNAVAILABLE, "the signing key is not loaded");
 }
 
-static void all_unload(struct signer *signer, struct str kid)
+static void signer_all_unload(struct signer *signer, struct str kid)
 {
-    struct signers *all = signers_of(signer);
+    struct signers *all = signer_signers_of(signer);
     pthread_rwlock_wrlock(&all->lock);
-    struct place **place = find(all, kid), *gone = *place;
+    struct place **place = signer_find(all, kid), *gone = *place;
     if (gone)
         *place = gone->next;
     pthread_rwlock_unlock(&all->lock);
@@ -118,17 +118,17 @@ static void all_unload(struct signer *signer, struct str kid)
     free(gone);
 }
 
-static struct err all_dispose(struct signer *signer, struct arena *arena, const struct key *key)
+static struct err signer_all_dispose(struct signer *signer, struct arena *arena, const struct key *key)
 {
-    struct signer *own = signers_of(signer)->kinds[kind_of(key)];
-    all_unload(signer, key->kid);
+    struct signer *own = signer_signers_of(signer)->kinds[signer_kind_of(key)];
+    signer_all_unload(signer, key->kid);
     return own->ops->dispose(own, arena, key);
 }
 
 /* Those that hold a key; with none, the one that should. */
-static struct err all_check(struct signer *signer)
+static struct err signer_all_check(struct signer *signer)
 {
-    struct signers *all = signers_of(signer);
+    struct signers *all = signer_signers_of(signer);
     bool holds[KINDS] = { false }, any = false;
     pthread_rwlock_rdlock(&all->lock);
     for (const struct place *each = all->places; each; each = each->next)
@@ -141,15 +141,15 @@ static struct err all_check(struct signer *signer)
     return OK;
 }
 
-static int64_t all_wait_s(struct signer *signer, size_t ahead)
+static int64_t signer_all_wait_s(struct signer *signer, size_t ahead)
 {
-    struct signers *all = signers_of(signer);
+    struct signers *all = signer_signers_of(signer);
     return all->kinds[all->chosen]->ops->wait_s(all->kinds[all->chosen], ahead);
 }
 
-static void all_close(struct signer *signer)
+static void signer_all_close(struct signer *signer)
 {
-    struct signers *all = signers_of(signer);
+    struct signers *all = signer_signers_of(signer);
     for (enum signer_kind kind = SIGNER_LOCAL; kind <= SIGNER_ENVELOPE; kind++)
         if (all->kinds[kind])
             all->kinds[kind]->ops->close(all->kinds[kind]);
@@ -163,19 +163,19 @@ static void all_close(struct signer *signer)
 }
 
 static const struct signer_ops all_ops = {
-    .create = all_create,
-    .adopt = all_adopt,
-    .load = all_load,
-    .sign = all_sign,
-    .unload = all_unload,
-    .dispose = all_dispose,
-    .check = all_check,
-    .wait_s = all_wait_s,
-    .close = all_close,
+    .create = signer_all_create,
+    .adopt = signer_all_adopt,
+    .load = signer_all_load,
+    .sign = signer_all_sign,
+    .unload = signer_all_unload,
+    .dispose = signer_all_dispose,
+    .check = signer_all_check,
+    .wait_s = signer_all_wait_s,
+    .close = signer_all_close,
 };
 
-static struct err open_all(const struct settings *settings, struct kms *kms, struct store *store,
-                           enum signer_kind chosen, struct signer **out)
+static struct err signer_open_all(const struct settings *settings, struct kms *kms, struct store *store,
+                                  enum signer_kind chosen, struct signer **out)
 {
     struct signers *all = mem_alloc(sizeof *all);
     *all = (struct signers){ .ops = all_ops, .chosen = chosen };
@@ -187,7 +187,7 @@ static struct err open_all(const struct settings *settings, struct kms *kms, str
     if (!err.code)
         err = signer_envelope_open(settings, kms, &all->kinds[SIGNER_ENVELOPE]);
     if (err.code) {
-        all_close(&all->signer);
+        signer_all_close(&all->signer);
         return err;
     }
     all->ops.name = all->kinds[chosen]->ops->name;
@@ -198,8 +198,8 @@ static struct err open_all(const struct settings *settings, struct kms *kms, str
 /* --- which one --------------------------------------------------------------------------------------------------- */
 
 /* The key behind KMS_KEY_ID, or behind its first item. */
-static struct err describe_first(const struct settings *settings, struct kms *kms, struct arena *arena,
-                                 struct kms_key *out)
+static struct err signer_describe_first(const struct settings *settings, struct kms *kms, struct arena *arena,
+                                        struct kms_key *out)
 {
     struct str rest = str_of(settings->kms_key_id), id;
     if (!str_next_item(&rest, ',', &id))
@@ -212,7 +212,7 @@ static struct err describe_first(const struct settings *settings, struct kms *km
                   arena_printf(arena, "KMS has no key %.*s, which KMS_KEY_ID names", (int)id.len, id.at).at);
 }
 
-static struct err check_envelope(const struct settings *settings, const struct kms_key *key)
+static struct err signer_check_envelope(const struct settings *settings, const struct kms_key *key)
 {
     if (!str_eq(key->spec, STR("SYMMETRIC_DEFAULT")))
         return failed(ERR_INVALID_REQUEST, "TOKEN_SIGNER envelope needs a KMS_KEY_ID whose spec is SYMMETRIC_DEFAULT");
@@ -222,7 +222,8 @@ static struct err check_envelope(const struct settings *settings, const struct k
     return OK;
 }
 
-static struct err choose(const struct settings *settings, struct kms *kms, struct arena *arena, enum signer_kind *kind)
+static struct err signer_choose(const struct settings *settings, struct kms *kms, struct arena *arena,
+                                enum signer_kind *kind)
 {
     struct kms_key key;
     *kind = SIGNER_LOCAL;
@@ -230,17 +231,17 @@ static struct err choose(const struct settings *settings, struct kms *kms, struc
         return OK;
     if (!kms)
         return failed(ERR_INTERNAL, "there is no client of AWS KMS");
-    TRY(describe_first(settings, kms, arena, &key));
+    TRY(signer_describe_first(settings, kms, arena, &key));
     *kind = (enum signer_kind)settings->signer;
     if (*kind == SIGNER_AUTO)
         *kind = key.is_signing ? SIGNER_KMS : SIGNER_ENVELOPE;
     return *kind == SIGNER_KMS ? kms_check_kind(arena, &key, (enum jwa)settings->signing_alg)
-                               : check_envelope(settings, &key);
+                               : signer_check_envelope(settings, &key);
 }
 
 struct err signer_open(const struct settings *settings, struct kms *kms, struct store *store, struct arena *arena,
                        struct signer **out, enum signer_kind *kind)
 {
-    TRY(choose(settings, kms, arena, kind));
-    return kms ? open_all(settings, kms, store, *kind, out) : signer_local_open(settings, out);
+    TRY(signer_choose(settings, kms, arena, kind));
+    return kms ? signer_open_all(settings, kms, store, *kind, out) : signer_local_open(settings, out);
 }

@@ -21,12 +21,12 @@ struct signer_envelope {
     struct kms_watch watch;
 };
 
-static struct signer_envelope *envelope_of(struct signer *signer)
+static struct signer_envelope *signer_envelope_envelope_of(struct signer *signer)
 {
     return (struct signer_envelope *)signer;
 }
 
-static void secret_releasep(struct secret *secret)
+static void signer_envelope_secret_releasep(struct secret *secret)
 {
     secret_release(secret);
 }
@@ -34,7 +34,7 @@ static void secret_releasep(struct secret *secret)
 /* --- loading ----------------------------------------------------------------------------------------------------- */
 
 /* "envelope:<ARN>:<base64url>": an ARN has colons, base64url has none. */
-static struct err read_ref(struct arena *arena, struct str ref, struct str *arn, struct str *wrapped)
+static struct err signer_envelope_read_ref(struct arena *arena, struct str ref, struct str *arn, struct str *wrapped)
 {
     const struct err malformed = { ERR_UNAVAILABLE, "the store's wrapped signing key is malformed" };
     const size_t before = pair_prefix(SIGNER_ENVELOPE).len;
@@ -52,10 +52,10 @@ static struct err read_ref(struct arena *arena, struct str ref, struct str *arn,
     return OK;
 }
 
-static struct err unwrap(struct signer_envelope *self, const struct key *key, enum jwa alg, struct str arn,
-                         struct str wrapped, struct jwk **out)
+static struct err signer_envelope_unwrap(struct signer_envelope *self, const struct key *key, enum jwa alg,
+                                         struct str arn, struct str wrapped, struct jwk **out)
 {
-    AUTO(secret_releasep) struct secret der = { 0 };
+    AUTO(signer_envelope_secret_releasep) struct secret der = { 0 };
     const struct kms_context context = { str_of(self->settings->issuer), key->kid };
     struct err err = kms_decrypt(self->kms, arn, wrapped, context, &der);
     if (!err.code)
@@ -68,7 +68,7 @@ static struct err unwrap(struct signer_envelope *self, const struct key *key, en
 }
 
 /* Whether the key that wraps it may still be used: a disabled one is told from a lost connection. */
-static struct err check_wrapping(struct signer_envelope *self, struct arena *arena, struct str arn)
+static struct err signer_envelope_check_wrapping(struct signer_envelope *self, struct arena *arena, struct str arn)
 {
     struct kms_key about;
     struct err err = kms_describe(self->kms, arena, arn, &about);
@@ -78,29 +78,29 @@ static struct err check_wrapping(struct signer_envelope *self, struct arena *are
     return kms_check_state(&about);
 }
 
-static struct err load_key(struct signer_envelope *self, struct arena *arena, const struct key *key)
+static struct err signer_envelope_load_key(struct signer_envelope *self, struct arena *arena, const struct key *key)
 {
     AUTO(jwk_freep) struct jwk *jwk = NULL;
     struct str arn, wrapped;
     enum jwa alg;
     if (!jwa_find(key->alg, &alg))
         return failed(ERR_UNAVAILABLE, "the store names a signing key of an unknown algorithm");
-    TRY(read_ref(arena, key->private_ref, &arn, &wrapped));
-    TRY(check_wrapping(self, arena, arn));
-    TRY(unwrap(self, key, alg, arn, wrapped, &jwk));
+    TRY(signer_envelope_read_ref(arena, key->private_ref, &arn, &wrapped));
+    TRY(signer_envelope_check_wrapping(self, arena, arn));
+    TRY(signer_envelope_unwrap(self, key, alg, arn, wrapped, &jwk));
     TRY(pair_test(arena, key, jwk));
     loaded_keep(self->signer.keys, jwk, arn);
     jwk = NULL;
     return OK;
 }
 
-static struct err envelope_load(struct signer *signer, struct arena *arena, const struct key *key)
+static struct err signer_envelope_envelope_load(struct signer *signer, struct arena *arena, const struct key *key)
 {
-    struct signer_envelope *self = envelope_of(signer);
+    struct signer_envelope *self = signer_envelope_envelope_of(signer);
     if (!pair_is_of(key, SIGNER_ENVELOPE))
         return failed(ERR_NOT_FOUND, "the store's signing key is of another signer: KMS has not wrapped it");
     if (!loaded_has(self->signer.keys, key->kid))
-        TRY(load_key(self, arena, key));
+        TRY(signer_envelope_load_key(self, arena, key));
     if (key->state == KEY_ACTIVE)
         kms_watch_follow(&self->watch, key->kid);
     return OK;
@@ -108,7 +108,7 @@ static struct err envelope_load(struct signer *signer, struct arena *arena, cons
 
 /* --- making ------------------------------------------------------------------------------------------------------ */
 
-static struct err wrapping_key(struct signer_envelope *self, struct arena *arena, struct kms_key *out)
+static struct err signer_envelope_wrapping_key(struct signer_envelope *self, struct arena *arena, struct kms_key *out)
 {
     struct err err = kms_describe(self->kms, arena, str_of(self->settings->kms_key_id), out);
     if (err.code == ERR_NOT_FOUND)
@@ -117,7 +117,7 @@ static struct err wrapping_key(struct signer_envelope *self, struct arena *arena
     return kms_check_state(out);
 }
 
-static struct str random_kid(struct arena *arena)
+static struct str signer_envelope_random_kid(struct arena *arena)
 {
     unsigned char bytes[KID_BYTES];
     struct buf kid;
@@ -127,7 +127,7 @@ static struct str random_kid(struct arena *arena)
     return buf_str(&kid);
 }
 
-static struct str ref_of(struct arena *arena, struct str arn, struct str wrapped)
+static struct str signer_envelope_ref_of(struct arena *arena, struct str arn, struct str wrapped)
 {
     struct buf ref;
     buf_init(&ref, arena, 4096, (size_t)2 * WRAPPED_MAX);
@@ -138,28 +138,29 @@ static struct str ref_of(struct arena *arena, struct str arn, struct str wrapped
     return buf_str(&ref);
 }
 
-static struct err envelope_create(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+static struct err signer_envelope_envelope_create(struct signer *signer, struct arena *arena, enum jwa alg,
+                                                  struct key *out)
 {
-    struct signer_envelope *self = envelope_of(signer);
+    struct signer_envelope *self = signer_envelope_envelope_of(signer);
     AUTO(jwk_freep) struct jwk *public = NULL;
-    const struct kms_context context = { str_of(self->settings->issuer), random_kid(arena) };
+    const struct kms_context context = { str_of(self->settings->issuer), signer_envelope_random_kid(arena) };
     struct kms_key wrapping;
     struct str wrapped, spki;
-    TRY(wrapping_key(self, arena, &wrapping));
+    TRY(signer_envelope_wrapping_key(self, arena, &wrapping));
     TRY(kms_generate_pair(self->kms, arena, wrapping.arn, kms_spec_for(alg), context, &wrapped, &spki));
     struct err err = jwk_read_public_der(spki, alg, &public);
     if (err.code || !jwk_set_kid(public, context.kid) || wrapped.len > WRAPPED_MAX)
         return failed(ERR_UNAVAILABLE, err.code ? err.why : "KMS gave a wrapped key that is too long");
     pair_describe(arena, public, out);
-    out->private_ref = ref_of(arena, wrapping.arn, wrapped);
-    TRY(load_key(self, arena, out));
+    out->private_ref = signer_envelope_ref_of(arena, wrapping.arn, wrapped);
+    TRY(signer_envelope_load_key(self, arena, out));
     LOG(LOG_INFO, "key_created", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg), LOG_STR("kms_key", wrapping.arn));
     return OK;
 }
 
 /* A pair lies nowhere before the store has it. */
-static struct err envelope_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
-                                 size_t count, struct key *out)
+static struct err signer_envelope_envelope_adopt(struct signer *signer, struct arena *arena, enum jwa alg,
+                                                 const struct key *known, size_t count, struct key *out)
 {
     (void)signer;
     (void)arena;
@@ -173,7 +174,7 @@ static struct err envelope_adopt(struct signer *signer, struct arena *arena, enu
 /* --- the rest ---------------------------------------------------------------------------------------------------- */
 
 /* The wrapped half may stay in the store: only KMS opens it. */
-static struct err envelope_dispose(struct signer *signer, struct arena *arena, const struct key *key)
+static struct err signer_envelope_envelope_dispose(struct signer *signer, struct arena *arena, const struct key *key)
 {
     (void)arena;
     loaded_unload(signer, key->kid);
@@ -182,15 +183,15 @@ static struct err envelope_dispose(struct signer *signer, struct arena *arena, c
 
 /* Keys in memory go on signing when KMS is away; but a wrapping key that is disabled fails the next start, so that is
  * said now. */
-static struct err envelope_check(struct signer *signer)
+static struct err signer_envelope_envelope_check(struct signer *signer)
 {
-    struct signer_envelope *self = envelope_of(signer);
+    struct signer_envelope *self = signer_envelope_envelope_of(signer);
     return kms_watch_check(&self->watch, self->signer.keys, false);
 }
 
-static void envelope_close(struct signer *signer)
+static void signer_envelope_envelope_close(struct signer *signer)
 {
-    struct signer_envelope *self = envelope_of(signer);
+    struct signer_envelope *self = signer_envelope_envelope_of(signer);
     loaded_free(self->signer.keys);
     kms_watch_close(&self->watch);
     free(self);
@@ -198,15 +199,15 @@ static void envelope_close(struct signer *signer)
 
 static const struct signer_ops envelope_ops = {
     .name = "envelope",
-    .create = envelope_create,
-    .adopt = envelope_adopt,
-    .load = envelope_load,
+    .create = signer_envelope_envelope_create,
+    .adopt = signer_envelope_envelope_adopt,
+    .load = signer_envelope_envelope_load,
     .sign = loaded_sign,
     .unload = loaded_unload,
-    .dispose = envelope_dispose,
-    .check = envelope_check,
+    .dispose = signer_envelope_envelope_dispose,
+    .check = signer_envelope_envelope_check,
     .wait_s = loaded_wait_s,
-    .close = envelope_close,
+    .close = signer_envelope_envelope_close,
 };
 
 struct err signer_envelope_open(const struct settings *settings, struct kms *kms, struct signer **out)

@@ -27,19 +27,19 @@ struct signer_local {
 };
 
 /* The file's name, of a key that is of this signer. */
-static struct str file_of(const struct key *key)
+static struct str signer_local_file_of(const struct key *key)
 {
     const size_t before = pair_prefix(SIGNER_LOCAL).len;
     return (struct str){ key->private_ref.at + before, key->private_ref.len - before };
 }
 
-static struct signer_local *local_of(struct signer *signer)
+static struct signer_local *signer_local_local_of(struct signer *signer)
 {
     return (struct signer_local *)signer;
 }
 
 /* Logs the system's word for it; the sentence for the caller names the file alone. */
-static struct err file_failed(struct arena *arena, const char *name, const char *what)
+static struct err signer_local_file_failed(struct arena *arena, const char *name, const char *what)
 {
     LOG(LOG_ERROR, "key_file_failed", LOG_TEXT_("file", name), LOG_TEXT_("what", what),
         LOG_TEXT_("why", strerror(errno)));
@@ -49,7 +49,7 @@ static struct err file_failed(struct arena *arena, const char *name, const char 
 /* --- files ------------------------------------------------------------------------------------------------------- */
 
 /* Whether a key file is its owner's alone; else its keys may be anybody's. */
-static struct err check_file(struct arena *arena, int fd, const char *name, size_t *size)
+static struct err signer_local_check_file(struct arena *arena, int fd, const char *name, size_t *size)
 {
     struct stat about;
     if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size <= 0 || about.st_size > PEM_MAX)
@@ -64,31 +64,31 @@ static struct err check_file(struct arena *arena, int fd, const char *name, size
     return OK;
 }
 
-static void secret_releasep(struct secret *secret)
+static void signer_local_secret_releasep(struct secret *secret)
 {
     secret_release(secret);
 }
 
-static void closep(int *fd)
+static void signer_local_closep(int *fd)
 {
     if (*fd >= 0)
         close(*fd);
 }
 
-static struct err read_file(struct arena *arena, int dir, const char *name, struct secret *out)
+static struct err signer_local_read_file(struct arena *arena, int dir, const char *name, struct secret *out)
 {
     size_t size = 0, got = 0;
-    AUTO(closep)
+    AUTO(signer_local_closep)
     int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a pipe must not hang it */
     if (fd < 0)
-        return file_failed(arena, name, "can't be opened");
-    TRY(check_file(arena, fd, name, &size));
-    AUTO(secret_releasep) struct secret text = { 0 };
+        return signer_local_file_failed(arena, name, "can't be opened");
+    TRY(signer_local_check_file(arena, fd, name, &size));
+    AUTO(signer_local_secret_releasep) struct secret text = { 0 };
     TRY(secret_init(&text, size, NULL));
     while (got < size) {
         ssize_t more = read(fd, text.at + got, size - got);
         if (more <= 0)
-            return file_failed(arena, name, "can't be read");
+            return signer_local_file_failed(arena, name, "can't be read");
         got += (size_t)more;
     }
     *out = text;
@@ -99,41 +99,41 @@ static struct err read_file(struct arena *arena, int dir, const char *name, stru
 /* --- operations -------------------------------------------------------------------------------------------------- */
 
 /* What the store is told of a key. */
-static void describe(struct arena *arena, const struct jwk *jwk, struct key *out)
+static void signer_local_describe(struct arena *arena, const struct jwk *jwk, struct key *out)
 {
     pair_describe(arena, jwk, out);
     out->private_ref = arena_printf(arena, "file:signing-key-%s.pem", jwk->kid);
 }
 
-static struct err local_create(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
+static struct err signer_local_local_create(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
 {
-    struct signer_local *local = local_of(signer);
+    struct signer_local *local = signer_local_local_of(signer);
     AUTO(jwk_freep) struct jwk *jwk = NULL;
-    AUTO(secret_releasep) struct secret pem = { 0 };
+    AUTO(signer_local_secret_releasep) struct secret pem = { 0 };
     TRY(jwk_generate(alg, &jwk));
     TRY(jwk_write_private_pem(jwk, &pem));
-    describe(arena, jwk, out);
+    signer_local_describe(arena, jwk, out);
     TRY(pair_test(arena, out, jwk));
-    if (!durable_file_write(local->dir, file_of(out).at, (struct str){ pem.at, pem.len }))
-        return file_failed(arena, file_of(out).at, "can't be written");
+    if (!durable_file_write(local->dir, signer_local_file_of(out).at, (struct str){ pem.at, pem.len }))
+        return signer_local_file_failed(arena, signer_local_file_of(out).at, "can't be written");
     LOG(LOG_INFO, "key_created", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg));
-    loaded_keep(local->signer.keys, jwk, file_of(out));
+    loaded_keep(local->signer.keys, jwk, signer_local_file_of(out));
     jwk = NULL;
     return OK;
 }
 
-static bool is_key_name(struct str name)
+static bool signer_local_is_key_name(struct str name)
 {
     return name.len > name_prefix.len + name_suffix.len && str_has_prefix(name, name_prefix) &&
            str_eq((struct str){ name.at + name.len - name_suffix.len, name_suffix.len }, name_suffix);
 }
 
-static struct str kid_of_name(struct str name)
+static struct str signer_local_kid_of_name(struct str name)
 {
     return (struct str){ name.at + name_prefix.len, name.len - name_prefix.len - name_suffix.len };
 }
 
-static bool is_known(const struct key *known, size_t count, struct str kid)
+static bool signer_local_is_known(const struct key *known, size_t count, struct str kid)
 {
     for (size_t i = 0; i < count; i++)
         if (str_eq(known[i].kid, kid))
@@ -142,15 +142,16 @@ static bool is_known(const struct key *known, size_t count, struct str kid)
 }
 
 /* A file of the wrong algorithm, or one whose name is not its key's, is passed over. */
-static bool try_adopt(struct signer_local *local, struct arena *arena, const char *name, enum jwa alg, struct key *out)
+static bool signer_local_try_adopt(struct signer_local *local, struct arena *arena, const char *name, enum jwa alg,
+                                   struct key *out)
 {
     AUTO(jwk_freep) struct jwk *jwk = NULL;
-    AUTO(secret_releasep) struct secret pem = { 0 };
-    if (read_file(arena, local->dir, name, &pem).code ||
+    AUTO(signer_local_secret_releasep) struct secret pem = { 0 };
+    if (signer_local_read_file(arena, local->dir, name, &pem).code ||
         jwk_read_private_pem((struct str){ pem.at, pem.len }, alg, &jwk).code)
         return false;
-    describe(arena, jwk, out);
-    if (strcmp(file_of(out).at, name) != 0 || pair_test(arena, out, jwk).code)
+    signer_local_describe(arena, jwk, out);
+    if (strcmp(signer_local_file_of(out).at, name) != 0 || pair_test(arena, out, jwk).code)
         return false;
     LOG(LOG_INFO, "key_adopted", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg));
     loaded_keep(local->signer.keys, jwk, str_of(name));
@@ -159,7 +160,7 @@ static bool try_adopt(struct signer_local *local, struct arena *arena, const cha
 }
 
 /* To be read from its beginning, and closed by the caller; NULL when that can't be. */
-static DIR *open_dir(int dir_fd)
+static DIR *signer_local_open_dir(int dir_fd)
 {
     int again = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = again >= 0 ? fdopendir(again) : NULL;
@@ -168,38 +169,39 @@ static DIR *open_dir(int dir_fd)
     return dir;
 }
 
-static struct err local_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
-                              size_t count, struct key *out)
+static struct err signer_local_local_adopt(struct signer *signer, struct arena *arena, enum jwa alg,
+                                           const struct key *known, size_t count, struct key *out)
 {
-    struct signer_local *local = local_of(signer);
-    DIR *dir = open_dir(local->dir);
+    struct signer_local *local = signer_local_local_of(signer);
+    DIR *dir = signer_local_open_dir(local->dir);
     bool found = false;
     if (!dir)
         return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR can't be read");
     for (const struct dirent *entry; !found && (entry = readdir(dir));) /* NOLINT(concurrency-mt-unsafe): dir is ours */
-        found = is_key_name(str_of(entry->d_name)) && !is_known(known, count, kid_of_name(str_of(entry->d_name))) &&
-                try_adopt(local, arena, entry->d_name, alg, out);
+        found = signer_local_is_key_name(str_of(entry->d_name)) &&
+                !signer_local_is_known(known, count, signer_local_kid_of_name(str_of(entry->d_name))) &&
+                signer_local_try_adopt(local, arena, entry->d_name, alg, out);
     closedir(dir);
     return found ? OK : failed(ERR_NOT_FOUND, "there is no key file");
 }
 
-static struct err local_load(struct signer *signer, struct arena *arena, const struct key *key)
+static struct err signer_local_local_load(struct signer *signer, struct arena *arena, const struct key *key)
 {
-    struct signer_local *local = local_of(signer);
+    struct signer_local *local = signer_local_local_of(signer);
     enum jwa alg;
     if (!pair_is_of(key, SIGNER_LOCAL))
         return failed(ERR_NOT_FOUND,
                       "the store's signing key is in AWS KMS: set KMS_KEY_ID, or TOKEN_SIGNER to local to go "
                       "on with a key file");
-    struct str name = file_of(key);
+    struct str name = signer_local_file_of(key);
     if (str_has(name, '/') || str_has(name, '\0') || !jwa_find(key->alg, &alg))
         return failed(ERR_UNAVAILABLE, "the store names a signing key that no local key file holds");
     if (loaded_has(local->signer.keys, key->kid))
         return OK;
     AUTO(jwk_freep) struct jwk *jwk = NULL;
-    AUTO(secret_releasep) struct secret pem = { 0 };
+    AUTO(signer_local_secret_releasep) struct secret pem = { 0 };
     name = arena_copy(arena, name);
-    TRY(read_file(arena, local->dir, name.at, &pem));
+    TRY(signer_local_read_file(arena, local->dir, name.at, &pem));
     struct err err = jwk_read_private_pem((struct str){ pem.at, pem.len }, alg, &jwk);
     if (!err.code)
         err = pair_test(arena, key, jwk);
@@ -210,24 +212,24 @@ static struct err local_load(struct signer *signer, struct arena *arena, const s
     return OK;
 }
 
-static struct err local_dispose(struct signer *signer, struct arena *arena, const struct key *key)
+static struct err signer_local_local_dispose(struct signer *signer, struct arena *arena, const struct key *key)
 {
-    struct signer_local *local = local_of(signer);
+    struct signer_local *local = signer_local_local_of(signer);
     loaded_unload(signer, key->kid);
     if (!pair_is_of(key, SIGNER_LOCAL))
         return pair_leave(key);
-    struct str name = arena_copy(arena, file_of(key));
+    struct str name = arena_copy(arena, signer_local_file_of(key));
     if (str_has(name, '/') || str_has(name, '\0'))
         return pair_leave(key); /* no name that was ever given here */
-    if (!is_key_name(name) || (unlinkat(local->dir, name.at, 0) != 0 && errno != ENOENT))
-        return file_failed(arena, name.at, "can't be removed");
-    return fsync(local->dir) == 0 ? OK : file_failed(arena, name.at, "can't be removed");
+    if (!signer_local_is_key_name(name) || (unlinkat(local->dir, name.at, 0) != 0 && errno != ENOENT))
+        return signer_local_file_failed(arena, name.at, "can't be removed");
+    return fsync(local->dir) == 0 ? OK : signer_local_file_failed(arena, name.at, "can't be removed");
 }
 
 /* Keys in memory go on signing when their files are gone; but the next start would fail, so that is said now. */
-static struct err local_check(struct signer *signer)
+static struct err signer_local_local_check(struct signer *signer)
 {
-    struct signer_local *local = local_of(signer);
+    struct signer_local *local = signer_local_local_of(signer);
     const struct loaded_key *keys[LOADED_MAX];
     size_t count = loaded_hold_all(local->signer.keys, keys);
     struct err err = count ? OK : failed(ERR_UNAVAILABLE, "no signing key is loaded");
@@ -240,9 +242,9 @@ static struct err local_check(struct signer *signer)
     return err;
 }
 
-static void local_close(struct signer *signer)
+static void signer_local_local_close(struct signer *signer)
 {
-    struct signer_local *local = local_of(signer);
+    struct signer_local *local = signer_local_local_of(signer);
     loaded_free(local->signer.keys);
     close(local->dir);
     free(local);
@@ -250,22 +252,23 @@ static void local_close(struct signer *signer)
 
 static const struct signer_ops local_ops = {
     .name = "local",
-    .create = local_create,
-    .adopt = local_adopt,
-    .load = local_load,
+    .create = signer_local_local_create,
+    .adopt = signer_local_local_adopt,
+    .load = signer_local_local_load,
     .sign = loaded_sign,
     .unload = loaded_unload,
-    .dispose = local_dispose,
-    .check = local_check,
+    .dispose = signer_local_local_dispose,
+    .check = signer_local_local_check,
     .wait_s = loaded_wait_s,
-    .close = local_close,
+    .close = signer_local_local_close,
 };
 
 /* The process that a temporary key file's name ends in; 0 for any other name. */
-static pid_t maker_of(struct str name)
+static pid_t signer_local_maker_of(struct str name)
 {
     const char *dot = name.len > 0 ? memrchr(name.at, '.', name.len) : NULL;
-    if (!dot || name.at[0] != '.' || !is_key_name((struct str){ name.at + 1, (size_t)(dot - name.at - 1) }))
+    if (!dot || name.at[0] != '.' ||
+        !signer_local_is_key_name((struct str){ name.at + 1, (size_t)(dot - name.at - 1) }))
         return 0;
     char *end = NULL;
     long pid = strtol(dot + 1, &end, 10);
@@ -273,13 +276,13 @@ static pid_t maker_of(struct str name)
 }
 
 /* A process that was killed while it wrote a key file left a private key behind that nobody will ever use. */
-static void remove_leftovers(int dir_fd)
+static void signer_local_remove_leftovers(int dir_fd)
 {
-    DIR *dir = open_dir(dir_fd);
+    DIR *dir = signer_local_open_dir(dir_fd);
     if (!dir)
         return;
     for (const struct dirent *entry; (entry = readdir(dir));) { /* NOLINT(concurrency-mt-unsafe): dir is ours */
-        pid_t maker = maker_of(str_of(entry->d_name));
+        pid_t maker = signer_local_maker_of(str_of(entry->d_name));
         if (maker > 0 && kill(maker, 0) != 0 && errno == ESRCH && unlinkat(dir_fd, entry->d_name, 0) == 0)
             LOG(LOG_WARN, "key_file_leftover_removed", LOG_TEXT_("file", entry->d_name));
     }
@@ -291,7 +294,7 @@ struct err signer_local_open(const struct settings *settings, struct signer **ou
     int dir = open(settings->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be opened");
-    remove_leftovers(dir);
+    signer_local_remove_leftovers(dir);
     struct signer_local *local = mem_alloc(sizeof *local);
     *local = (struct signer_local){ .signer = { &local_ops, loaded_new() }, .dir = dir };
     *out = &local->signer;

@@ -30,32 +30,33 @@ struct plan {
     size_t count;
 };
 
-static void add(struct plan *plan, int64_t at_s, struct str kid, struct str event)
+static void timetable_add(struct plan *plan, int64_t at_s, struct str kid, struct str event)
 {
     if (plan->count < PLAN_MAX)
         plan->rows[plan->count++] = (struct plan_row){ at_s, kid, event };
 }
 
 /* How long the active key retires once another one follows it. */
-static int64_t retiring_s(const struct lifecycle *life, const struct key *active)
+static int64_t timetable_retiring_s(const struct lifecycle *life, const struct key *active)
 {
     const struct key_terms terms = lifecycle_terms(life->settings);
     int64_t lifetime = active->lifetime_s > terms.lifetime_s ? active->lifetime_s : terms.lifetime_s;
     return lifetime + terms.margin_s > terms.retiring_s ? lifetime + terms.margin_s : terms.retiring_s;
 }
 
-static void plan_standby(struct plan *plan, int64_t now_s)
+static void timetable_plan_standby(struct plan *plan, int64_t now_s)
 {
     const struct lifecycle *life = plan->life;
     const struct key *standby = lifecycle_standby(life);
     int64_t ready_at = standby ? lifecycle_standby_ready_at(life) : now_s + life->settings->key_pending_s;
     if (!standby)
-        add(plan, now_s, STR(""), STR("is made and published, as the next key"));
+        timetable_add(plan, now_s, STR(""), STR("is made and published, as the next key"));
     if (ready_at > now_s)
-        add(plan, ready_at, standby ? standby->kid : STR(""), STR("is known to every verifier, and may sign"));
+        timetable_add(plan, ready_at, standby ? standby->kid : STR(""),
+                      STR("is known to every verifier, and may sign"));
 }
 
-static void plan_rotation(struct plan *plan, int64_t now_s)
+static void timetable_plan_rotation(struct plan *plan, int64_t now_s)
 {
     const struct lifecycle *life = plan->life;
     const struct key *active = lifecycle_active(life), *standby = lifecycle_standby(life);
@@ -64,16 +65,17 @@ static void plan_rotation(struct plan *plan, int64_t now_s)
         return;
     if (at < now_s)
         at = now_s;
-    add(plan, at, active->kid, STR("stops signing, and retires"));
-    add(plan, at, standby ? standby->kid : STR(""), STR("begins to sign"));
-    add(plan, at, STR(""), STR("is made and published, as the key after that"));
-    add(plan, at + retiring_s(life, active), active->kid, STR("is retired: its last token has expired"));
+    timetable_add(plan, at, active->kid, STR("stops signing, and retires"));
+    timetable_add(plan, at, standby ? standby->kid : STR(""), STR("begins to sign"));
+    timetable_add(plan, at, STR(""), STR("is made and published, as the key after that"));
+    timetable_add(plan, at + timetable_retiring_s(life, active), active->kid,
+                  STR("is retired: its last token has expired"));
     if (rotation_s > 0)
-        add(plan, at + rotation_s, standby ? standby->kid : STR(""), STR("stops signing, and retires"));
+        timetable_add(plan, at + rotation_s, standby ? standby->kid : STR(""), STR("stops signing, and retires"));
 }
 
 /* Of the same second, those added first come first; there are few rows. */
-static void sort(struct plan *plan)
+static void timetable_sort(struct plan *plan)
 {
     for (size_t i = 1; i < plan->count; i++)
         for (size_t j = i; j > 0 && plan->rows[j - 1].at_s > plan->rows[j].at_s; j--) {
@@ -88,26 +90,27 @@ size_t lifecycle_plan(const struct lifecycle *life, int64_t now_s, struct plan_r
     struct plan plan = { .life = life, .rows = out };
     for (size_t i = 0; i < life->count; i++)
         if (life->keys[i].state == KEY_RETIRING)
-            add(&plan, life->keys[i].retire_after, life->keys[i].kid, STR("is retired: its last token has expired"));
+            timetable_add(&plan, life->keys[i].retire_after, life->keys[i].kid,
+                          STR("is retired: its last token has expired"));
     if (lifecycle_active(life))
-        plan_standby(&plan, now_s);
-    plan_rotation(&plan, now_s);
-    sort(&plan);
+        timetable_plan_standby(&plan, now_s);
+    timetable_plan_rotation(&plan, now_s);
+    timetable_sort(&plan);
     return plan.count;
 }
 
 /* --- why a key is as it is --------------------------------------------------------------------------------------- */
 
 /* "at 2026-11-25T02:32:42Z, in 3 d 4 h"; or that it is overdue, which the next round of a server mends. */
-static struct str when(struct arena *arena, int64_t at_s, int64_t now_s)
+static struct str timetable_when(struct arena *arena, int64_t at_s, int64_t now_s)
 {
     if (at_s <= now_s)
         return STR("within a second, by a running server");
     return arena_printf(arena, "at %s, in %s", rfc3339_write(arena, at_s).at, lifecycle_span(arena, at_s - now_s).at);
 }
 
-static struct str explain_pending(const struct lifecycle *life, struct arena *arena, const struct key *key,
-                                  int64_t now_s)
+static struct str timetable_explain_pending(const struct lifecycle *life, struct arena *arena, const struct key *key,
+                                            int64_t now_s)
 {
     int64_t ready_at = lifecycle_standby_ready_at(life), rotation_at = lifecycle_rotation_at(life, now_s);
     const char *known =
@@ -118,18 +121,18 @@ static struct str explain_pending(const struct lifecycle *life, struct arena *ar
             : arena_printf(arena,
                            "Verifiers may still use a key set that was fetched before that; it may sign %s "
                            "(TOKEN_KEY_PENDING is %lld s).",
-                           when(arena, ready_at, now_s).at, (long long)life->settings->key_pending_s)
+                           timetable_when(arena, ready_at, now_s).at, (long long)life->settings->key_pending_s)
                   .at;
     const char *next =
         rotation_at == LIFECYCLE_NEVER
             ? "It follows the active key when somebody asks for it: TOKEN_KEY_ROTATION is 0."
-            : arena_printf(arena, "It follows the active key %s.", when(arena, rotation_at, now_s).at).at;
+            : arena_printf(arena, "It follows the active key %s.", timetable_when(arena, rotation_at, now_s).at).at;
     return arena_printf(arena, "It is the standby: published since %s, signs nothing yet. %s %s",
                         rfc3339_write(arena, key->published_at).at, known, next);
 }
 
-static struct str explain_active(const struct lifecycle *life, struct arena *arena, const struct key *key,
-                                 int64_t now_s)
+static struct str timetable_explain_active(const struct lifecycle *life, struct arena *arena, const struct key *key,
+                                           int64_t now_s)
 {
     int64_t rotation_at = lifecycle_rotation_at(life, now_s);
     const char *because = rotation_at == LIFECYCLE_NEVER
@@ -150,22 +153,23 @@ static struct str explain_active(const struct lifecycle *life, struct arena *are
     if (rotation_at == LIFECYCLE_NEVER)
         return base;
     return arena_printf(arena, "%s %s. After that it verifies for %s more, until its last token has expired.", base.at,
-                        when(arena, rotation_at, now_s).at, lifecycle_span(arena, retiring_s(life, key)).at);
+                        timetable_when(arena, rotation_at, now_s).at,
+                        lifecycle_span(arena, timetable_retiring_s(life, key)).at);
 }
 
 struct str lifecycle_explain(const struct lifecycle *life, struct arena *arena, const struct key *key, int64_t now_s)
 {
     switch (key->state) {
     case KEY_PENDING:
-        return explain_pending(life, arena, key, now_s);
+        return timetable_explain_pending(life, arena, key, now_s);
     case KEY_ACTIVE:
-        return explain_active(life, arena, key, now_s);
+        return timetable_explain_active(life, arena, key, now_s);
     case KEY_RETIRING:
         return arena_printf(arena,
                             "It signed until %s and signs no more, but tokens of it may be good for up to %s after "
                             "that, so it stays published. It is retired %s.",
                             rfc3339_write(arena, key->retiring_at).at, lifecycle_span(arena, key->lifetime_s).at,
-                            when(arena, key->retire_after, now_s).at);
+                            timetable_when(arena, key->retire_after, now_s).at);
     case KEY_RETIRED:
         return arena_printf(arena,
                             "Its last token had expired at %s, so it was taken out of the key set at %s. %s Nothing "

@@ -37,7 +37,7 @@ struct net_client {
 
 /* --- idle handles ------------------------------------------------------------------------------------------------ */
 
-static void close_all(struct net_handle *first)
+static void client_close_all(struct net_handle *first)
 {
     while (first) {
         struct net_handle *handle = first;
@@ -48,7 +48,7 @@ static void close_all(struct net_handle *first)
 
 /* With the lock. Takes out some that have lain too long, since nobody else may ever ask for them: all behind the first
  * such one have. */
-static struct net_handle *sweep(struct net_client *client, int64_t now_ms)
+static struct net_handle *client_sweep(struct net_client *client, int64_t now_ms)
 {
     struct net_handle **at = &client->idle, **end;
     if (now_ms - client->swept_ms < SWEEP_MS)
@@ -67,7 +67,7 @@ static struct net_handle *sweep(struct net_client *client, int64_t now_ms)
 }
 
 /* One that leads there, or NULL. Its connection may have been closed by the peer since. */
-static struct net_handle *take_idle(struct net_client *client, struct str origin, bool is_direct)
+static struct net_handle *client_take_idle(struct net_client *client, struct str origin, bool is_direct)
 {
     pthread_mutex_lock(&client->lock);
     struct net_handle **at = &client->idle;
@@ -82,10 +82,10 @@ static struct net_handle *take_idle(struct net_client *client, struct str origin
     return found;
 }
 
-static struct net_handle *take_alive(struct net_client *client, struct str origin, bool is_direct)
+static struct net_handle *client_take_alive(struct net_client *client, struct str origin, bool is_direct)
 {
     struct net_handle *found;
-    for (int i = 0; i < CLOSED_AT_ONCE && (found = take_idle(client, origin, is_direct)); i++) {
+    for (int i = 0; i < CLOSED_AT_ONCE && (found = client_take_idle(client, origin, is_direct)); i++) {
         if (handle_is_alive(found))
             return found;
         handle_close(found);
@@ -93,12 +93,12 @@ static struct net_handle *take_alive(struct net_client *client, struct str origi
     return NULL;
 }
 
-static void lay_back(struct net_client *client, struct net_handle *handle)
+static void client_put_back(struct net_client *client, struct net_handle *handle)
 {
     const int64_t now_ms = clock_ms();
     handle->used_ms = now_ms;
     pthread_mutex_lock(&client->lock);
-    struct net_handle *old = sweep(client, now_ms);
+    struct net_handle *old = client_sweep(client, now_ms);
     if (client->idle_count == IDLE_MAX) {
         handle->next = old;
         old = handle;
@@ -108,13 +108,13 @@ static void lay_back(struct net_client *client, struct net_handle *handle)
         client->idle_count++;
     }
     pthread_mutex_unlock(&client->lock);
-    close_all(old);
+    client_close_all(old);
 }
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
 /* OpenSSL's default places; where Debian's are not (the library was brought along), those of other distributions. */
-static void trust_the_system(X509_STORE *store)
+static void client_trust_the_system(X509_STORE *store)
 {
     static const char *const bundles[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
                                            "/etc/ssl/cert.pem" };
@@ -127,7 +127,7 @@ static void trust_the_system(X509_STORE *store)
             return;
 }
 
-static struct err open_trusted(struct net_client *client)
+static struct err client_open_trusted(struct net_client *client)
 {
     X509_STORE *store = X509_STORE_new();
     if (!store)
@@ -137,11 +137,11 @@ static struct err open_trusted(struct net_client *client)
         return failed(ERR_INVALID_REQUEST,
                       "the bundle of trusted certificates is no readable PEM file with certificates");
     if (!client->common.ca_file[0])
-        trust_the_system(store);
+        client_trust_the_system(store);
     return OK;
 }
 
-static void lock_shared(CURL *curl, curl_lock_data data, curl_lock_access access, void *arg)
+static void client_lock_shared(CURL *curl, curl_lock_data data, curl_lock_access access, void *arg)
 {
     struct net_client *client = arg;
     (void)curl;
@@ -149,19 +149,19 @@ static void lock_shared(CURL *curl, curl_lock_data data, curl_lock_access access
     pthread_mutex_lock(&client->share_locks[data]);
 }
 
-static void unlock_shared(CURL *curl, curl_lock_data data, void *arg)
+static void client_unlock_shared(CURL *curl, curl_lock_data data, void *arg)
 {
     struct net_client *client = arg;
     (void)curl;
     pthread_mutex_unlock(&client->share_locks[data]);
 }
 
-static struct err open_share(struct net_client *client)
+static struct err client_open_share(struct net_client *client)
 {
     const struct curl_calls *calls = client->common.calls;
     client->common.share = calls->share_init();
-    if (!client->common.share || calls->share_setopt(client->common.share, CURLSHOPT_LOCKFUNC, lock_shared) ||
-        calls->share_setopt(client->common.share, CURLSHOPT_UNLOCKFUNC, unlock_shared) ||
+    if (!client->common.share || calls->share_setopt(client->common.share, CURLSHOPT_LOCKFUNC, client_lock_shared) ||
+        calls->share_setopt(client->common.share, CURLSHOPT_UNLOCKFUNC, client_unlock_shared) ||
         calls->share_setopt(client->common.share, CURLSHOPT_USERDATA, client) ||
         calls->share_setopt(client->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) ||
         calls->share_setopt(client->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION))
@@ -170,7 +170,7 @@ static struct err open_share(struct net_client *client)
 }
 
 /* A peer that closes while it is written to must not end the process. The service ignores the signal already. */
-static void ignore_sigpipe(void)
+static void client_ignore_sigpipe(void)
 {
     struct sigaction now;
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
@@ -181,7 +181,7 @@ struct err net_open(const char *ca_file, struct net_client **out)
 {
     const struct curl_calls *calls = NULL;
     TRY(curl_load(&calls));
-    ignore_sigpipe();
+    client_ignore_sigpipe();
     struct net_client *client = mem_alloc(sizeof *client);
     *client = (struct net_client){ .common = { .calls = calls, .ca_file = strdup(ca_file ? ca_file : "") } };
     if (!client->common.ca_file)
@@ -189,9 +189,9 @@ struct err net_open(const char *ca_file, struct net_client **out)
     pthread_mutex_init(&client->lock, NULL);
     for (size_t i = 0; i < CURL_LOCK_DATA_LAST; i++)
         pthread_mutex_init(&client->share_locks[i], NULL);
-    struct err err = calls->set_cert_store ? open_trusted(client) : OK;
+    struct err err = calls->set_cert_store ? client_open_trusted(client) : OK;
     if (!err.code)
-        err = open_share(client);
+        err = client_open_share(client);
     if (err.code) {
         net_close(client);
         return err;
@@ -204,7 +204,7 @@ void net_close(struct net_client *client)
 {
     if (!client)
         return;
-    close_all(client->idle);
+    client_close_all(client->idle);
     if (client->common.share)
         client->common.calls->share_cleanup(client->common.share);
     X509_STORE_free(client->common.trusted);
@@ -217,7 +217,7 @@ void net_close(struct net_client *client)
 
 /* --- sending ----------------------------------------------------------------------------------------------------- */
 
-static struct err report(const struct net_request *request, struct str origin, struct err err)
+static struct err client_report(const struct net_request *request, struct str origin, struct err err)
 {
     if (err.code == ERR_INTERNAL)
         return err;
@@ -229,7 +229,7 @@ static struct err report(const struct net_request *request, struct str origin, s
 }
 
 /* scheme://host:port at the beginning of the URL, which is held to what libcurl could read in another way. */
-static struct err read_origin(const char *url, struct str *out)
+static struct err client_read_origin(const char *url, struct str *out)
 {
     static const struct str schemes[] = { STR_INIT("https://"), STR_INIT("http://") };
     const struct str text = str_of(url);
@@ -247,17 +247,17 @@ static struct err read_origin(const char *url, struct str *out)
 }
 
 /* After a secret the handle is closed, so that its buffers are wiped (curl.c). */
-static struct err send_by(struct net_client *client, struct arena *arena, const struct net_request *request,
-                          struct str origin, struct net_answer *out)
+static struct err client_send_by(struct net_client *client, struct arena *arena, const struct net_request *request,
+                                 struct str origin, struct net_answer *out)
 {
-    struct net_handle *handle = request->is_unique ? NULL : take_alive(client, origin, request->is_direct);
+    struct net_handle *handle = request->is_unique ? NULL : client_take_alive(client, origin, request->is_direct);
     if (!handle)
         TRY(handle_open(&client->common, origin, request->is_direct, &handle));
     struct err err = handle_send(handle, arena, request, out);
     if (err.code || request->is_secret)
         handle_close(handle);
     else
-        lay_back(client, handle);
+        client_put_back(client, handle);
     return err;
 }
 
@@ -267,8 +267,8 @@ struct err net_send(struct net_client *client, struct arena *arena, const struct
     struct str origin = { 0, 0 };
     if (request->timeout_ms <= 0)
         return failed(ERR_UNAVAILABLE, "there is no time left to ask a service that is needed");
-    struct err err = read_origin(request->url, &origin);
+    struct err err = client_read_origin(request->url, &origin);
     if (!err.code)
-        err = send_by(client, arena, request, origin, out);
-    return err.code ? report(request, origin, err) : OK;
+        err = client_send_by(client, arena, request, origin, out);
+    return err.code ? client_report(request, origin, err) : OK;
 }

@@ -12,14 +12,14 @@ static struct curl_calls calls;
 static bool is_loaded;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void wipe_and_free(void *at)
+static void curl_wipe_and_free(void *at)
 {
     mem_wipe(at, malloc_usable_size(at));
     free(at);
 }
 
 /* realloc() itself would leave a copy behind. */
-static void *move_and_wipe(void *at, size_t size)
+static void *curl_move_and_wipe(void *at, size_t size)
 {
     size_t had = malloc_usable_size(at);
     if (at && size > 0 && size <= had && size >= had / 2)
@@ -29,11 +29,11 @@ static void *move_and_wipe(void *at, size_t size)
         return NULL;
     if (at)
         memcpy(moved, at, had < size ? had : size);
-    wipe_and_free(at);
+    curl_wipe_and_free(at);
     return moved;
 }
 
-static bool find_all(void *library)
+static bool curl_find_all(void *library)
 {
     const struct library_function wanted[] = {
         { "curl_global_init_mem", &calls.global_init_mem },
@@ -58,20 +58,21 @@ static bool find_all(void *library)
 
 DLOPEN_NOTE(note, "libcurl.so.4", "http", "AWS KMS, credentials of AWS, Supabase", "recommended");
 
-static void load(void)
+static void curl_load_once(void)
 {
     void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL); /* stays for good */
-    if (!library || !find_all(library)) {
+    if (!library || !curl_find_all(library)) {
         const char *why = dlerror();
         LOG(LOG_ERROR, "libcurl_missing", LOG_TEXT_("detail", why ? why : "a function is missing"));
         return;
     }
-    is_loaded = calls.global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wipe_and_free, move_and_wipe, strdup, calloc) == 0;
+    is_loaded = calls.global_init_mem(CURL_GLOBAL_DEFAULT, malloc, curl_wipe_and_free, curl_move_and_wipe, strdup,
+                                      calloc) == 0;
 }
 
 struct err curl_load(const struct curl_calls **out)
 {
-    pthread_once(&once, load);
+    pthread_once(&once, curl_load_once);
     if (!is_loaded)
         return failed(ERR_UNAVAILABLE, "libcurl (libcurl.so.4) is needed for calls to other services, and is missing");
     *out = &calls;

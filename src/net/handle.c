@@ -36,36 +36,36 @@ static const char malformed[] = "the answer is not HTTP/1.1, or a line of its he
                   coded[] = "the answer is in a coding that nobody asked for";
 
 /* A number of seconds. A date (RFC 9110 section 10.2.3) says nothing here. */
-static int64_t seconds_of(struct str text)
+static int64_t handle_seconds_of(struct str text)
 {
     size_t seconds = 0;
     return text.len <= SECONDS_DIGITS_MAX && wire_read_length(text, &seconds) ? (int64_t)seconds : 0;
 }
 
-static void keep_text(const struct coming *coming, struct str value, struct str *out)
+static void handle_keep_text(const struct coming *coming, struct str value, struct str *out)
 {
     if (value.len <= TEXT_MAX)
         *out = arena_copy(coming->arena, value);
 }
 
-static const char *take_header(struct coming *coming, struct str name, struct str value)
+static const char *handle_take_header(struct coming *coming, struct str name, struct str value)
 {
     struct net_answer *answer = &coming->answer;
     if (str_eq_nocase(name, STR("Transfer-Encoding")) && !str_eq_nocase(value, STR("chunked")))
         return coded; /* which libcurl could undo */
     if (str_eq_nocase(name, STR("Date")))
-        keep_text(coming, value, &coming->date);
+        handle_keep_text(coming, value, &coming->date);
     else if (str_eq_nocase(name, STR("x-amzn-RequestId")) || str_eq_nocase(name, STR("x-amz-request-id")))
-        keep_text(coming, value, &answer->request_id);
+        handle_keep_text(coming, value, &answer->request_id);
     else if (str_eq_nocase(name, STR("x-amzn-ErrorType")))
-        keep_text(coming, value, &answer->error_type);
+        handle_keep_text(coming, value, &answer->error_type);
     else if (str_eq_nocase(name, STR("Retry-After")))
-        answer->retry_after_s = seconds_of(value);
+        answer->retry_after_s = handle_seconds_of(value);
     return NULL;
 }
 
 /* HTTP-version SP 3DIGIT (RFC 9112 section 4). */
-static const char *take_status(struct coming *coming, struct str line)
+static const char *handle_take_status(struct coming *coming, struct str line)
 {
     size_t status = 0;
     if (line.len < 12 || !str_has_prefix(line, STR("HTTP/1.")) || line.at[8] != ' ' ||
@@ -76,7 +76,7 @@ static const char *take_status(struct coming *coming, struct str line)
 }
 
 /* An interim answer (1xx, RFC 9110 section 15.2) is passed over: the answer begins anew behind it. */
-static const char *end_head(struct coming *coming)
+static const char *handle_end_head(struct coming *coming)
 {
     coming->has_head = coming->answer.status >= 200;
     if (coming->has_head)
@@ -91,7 +91,7 @@ static const char *end_head(struct coming *coming)
     return NULL;
 }
 
-static const char *read_line(struct coming *coming, struct str text)
+static const char *handle_read_line(struct coming *coming, struct str text)
 {
     struct str line, name, value;
     coming->bytes += text.len;
@@ -100,24 +100,24 @@ static const char *read_line(struct coming *coming, struct str text)
     if (!wire_next_line(&text, &line))
         return malformed;
     if (coming->lines++ == 0)
-        return take_status(coming, line);
+        return handle_take_status(coming, line);
     if (line.len == 0)
-        return end_head(coming);
+        return handle_end_head(coming);
     if (!wire_read_header(line, &name, &value))
         return malformed;
-    return coming->has_head ? NULL : take_header(coming, name, value); /* trailers say nothing */
+    return coming->has_head ? NULL : handle_take_header(coming, name, value); /* trailers say nothing */
 }
 
 /* CURLOPT_HEADERFUNCTION: the status line, a header, or the empty line. Another number than it was given ends all. */
-static size_t take_line(char *at, size_t size, size_t count, void *arg)
+static size_t handle_take_line(char *at, size_t size, size_t count, void *arg)
 {
     struct coming *coming = arg;
-    coming->refused = read_line(coming, (struct str){ at, size * count });
+    coming->refused = handle_read_line(coming, (struct str){ at, size * count });
     return coming->refused ? 0 : size * count;
 }
 
 /* CURLOPT_WRITEFUNCTION */
-static size_t take_body(char *at, size_t size, size_t count, void *arg)
+static size_t handle_take_body(char *at, size_t size, size_t count, void *arg)
 {
     struct coming *coming = arg;
     buf_add(&coming->body, (struct str){ at, size * count });
@@ -130,7 +130,7 @@ static size_t take_body(char *at, size_t size, size_t count, void *arg)
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
 /* A new TLS connection: the certificates that all share, and no decrypted byte left in OpenSSL's buffers. */
-static CURLcode prepare_tls(CURL *curl, void *ssl_ctx, void *arg)
+static CURLcode handle_prepare_tls(CURL *curl, void *ssl_ctx, void *arg)
 {
     const struct net_common *common = arg;
     (void)curl;
@@ -139,18 +139,18 @@ static CURLcode prepare_tls(CURL *curl, void *ssl_ctx, void *arg)
     return CURLE_OK;
 }
 
-static bool set_up_tls(const struct net_common *common, CURL *curl)
+static bool handle_set_up_tls(const struct net_common *common, CURL *curl)
 {
     CURLcode (*set)(CURL *, CURLoption, ...) = common->calls->easy_setopt;
     bool good = !set(curl, CURLOPT_SSL_VERIFYPEER, 1L) && !set(curl, CURLOPT_SSL_VERIFYHOST, 2L) &&
                 !set(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (common->trusted)
         return good && !set(curl, CURLOPT_CAINFO, NULL) && !set(curl, CURLOPT_CAPATH, NULL) &&
-               !set(curl, CURLOPT_SSL_CTX_FUNCTION, prepare_tls) && !set(curl, CURLOPT_SSL_CTX_DATA, common);
+               !set(curl, CURLOPT_SSL_CTX_FUNCTION, handle_prepare_tls) && !set(curl, CURLOPT_SSL_CTX_DATA, common);
     return good && (!common->ca_file[0] || !set(curl, CURLOPT_CAINFO, common->ca_file));
 }
 
-static bool set_up(const struct net_common *common, CURL *curl, bool is_direct)
+static bool handle_set_up(const struct net_common *common, CURL *curl, bool is_direct)
 {
     CURLcode (*set)(CURL *, CURLoption, ...) = common->calls->easy_setopt;
     /* A look-up of a name that hangs is left to its thread at the time limit. libcurl 7.87 knows how; an older one
@@ -164,14 +164,14 @@ static bool set_up(const struct net_common *common, CURL *curl, bool is_direct)
            !set(curl, CURLOPT_USERAGENT, "token-service") && !set(curl, CURLOPT_PROXY, is_direct ? "" : NULL) &&
            !set(curl, CURLOPT_HTTPPROXYTUNNEL, 1L) && !set(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
            !set(curl, CURLOPT_MAXCONNECTS, 1L) && !set(curl, CURLOPT_MAXAGE_CONN, (long)IDLE_S) &&
-           !set(curl, CURLOPT_MAXLIFETIME_CONN, (long)AGE_S) && !set(curl, CURLOPT_HEADERFUNCTION, take_line) &&
-           !set(curl, CURLOPT_WRITEFUNCTION, take_body) && set_up_tls(common, curl);
+           !set(curl, CURLOPT_MAXLIFETIME_CONN, (long)AGE_S) && !set(curl, CURLOPT_HEADERFUNCTION, handle_take_line) &&
+           !set(curl, CURLOPT_WRITEFUNCTION, handle_take_body) && handle_set_up_tls(common, curl);
 }
 
 struct err handle_open(const struct net_common *common, struct str origin, bool is_direct, struct net_handle **out)
 {
     CURL *curl = common->calls->easy_init();
-    if (!curl || !set_up(common, curl, is_direct)) {
+    if (!curl || !handle_set_up(common, curl, is_direct)) {
         common->calls->easy_cleanup(curl); /* NULL allowed */
         return failed(ERR_INTERNAL, "libcurl could not be set up");
     }
@@ -217,13 +217,13 @@ struct lines {
     struct buf text;
 };
 
-static bool is_sound(const struct net_header *header)
+static bool handle_is_sound(const struct net_header *header)
 {
     const struct str name = str_of(header->name), value = str_of(header->value);
     return wire_is_token(name) && wire_is_value(value) && value.len > 0 && name.len + value.len <= NET_HEADER_MAX;
 }
 
-static void add_line(struct lines *lines, const char *name, const char *colon, const char *value)
+static void handle_add_line(struct lines *lines, const char *name, const char *colon, const char *value)
 {
     struct curl_slist *node = &lines->nodes[lines->count++];
     *node = (struct curl_slist){ .data = lines->text.at + lines->text.len };
@@ -236,13 +236,13 @@ static void add_line(struct lines *lines, const char *name, const char *colon, c
 }
 
 /* Measured first and then written: no copy of a secret is left behind by a text that grows. */
-static struct err write_lines(struct arena *arena, const struct net_request *request, struct lines *out)
+static struct err handle_write_lines(struct arena *arena, const struct net_request *request, struct lines *out)
 {
     size_t size = UNASKED * sizeof "Content-Type:";
     if (request->header_count > NET_HEADERS_MAX || !wire_is_token(str_of(request->method)))
         return failed(ERR_INTERNAL, "a request has too many headers, or no method");
     for (size_t i = 0; i < request->header_count; i++) {
-        if (!is_sound(&request->headers[i]))
+        if (!handle_is_sound(&request->headers[i]))
             return failed(ERR_INTERNAL, "a request's header is malformed");
         size += strlen(request->headers[i].name) + strlen(request->headers[i].value) + sizeof ": ";
     }
@@ -250,30 +250,31 @@ static struct err write_lines(struct arena *arena, const struct net_request *req
     out->count = 0;
     out->end = &out->first;
     for (size_t i = 0; i < UNASKED; i++)
-        add_line(out, unasked[i], "", "");
+        handle_add_line(out, unasked[i], "", "");
     for (size_t i = 0; i < request->header_count; i++)
-        add_line(out, request->headers[i].name, ": ", request->headers[i].value);
+        handle_add_line(out, request->headers[i].name, ": ", request->headers[i].value);
     return OK;
 }
 
 /* The path and the query as they stand in the URL, since they may be signed: libcurl would take dots out of them, and
  * some versions write %2f as %2F. */
-static const char *target_of(const struct net_handle *handle, struct arena *arena, const struct net_request *request)
+static const char *handle_target_of(const struct net_handle *handle, struct arena *arena,
+                                    const struct net_request *request)
 {
     const char *path = request->url + handle->origin.len;
     return arena_printf(arena, "%s%.*s", *path == '/' ? "" : "/", (int)strcspn(path, "#"), path).at;
 }
 
 /* All that differs from one request to the next, so that nothing of the one before is left. */
-static bool prepare(const struct net_handle *handle, const struct net_request *request, struct lines *lines,
-                    struct coming *coming)
+static bool handle_prepare(const struct net_handle *handle, const struct net_request *request, struct lines *lines,
+                           struct coming *coming)
 {
     CURLcode (*set)(CURL *, CURLoption, ...) = handle->common->calls->easy_setopt;
     CURL *curl = handle->curl;
     const bool has_body = request->body.len > 0 || strcmp(request->method, "GET") != 0; /* RFC 9110 section 8.6 */
     const char *body = request->body.len > 0 ? request->body.at : ""; /* NULL would have it read from stdin */
     return !set(curl, CURLOPT_URL, request->url) &&
-           !set(curl, CURLOPT_REQUEST_TARGET, target_of(handle, coming->arena, request)) &&
+           !set(curl, CURLOPT_REQUEST_TARGET, handle_target_of(handle, coming->arena, request)) &&
            !set(curl, CURLOPT_HTTPGET, 1L) &&
            (!has_body || (!set(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) &&
                           !set(curl, CURLOPT_POSTFIELDS, body))) &&
@@ -284,7 +285,7 @@ static bool prepare(const struct net_handle *handle, const struct net_request *r
 }
 
 /* Why there is no answer, in words for whoever runs the service. */
-static const char *words_of(CURLcode code, long os_error)
+static const char *handle_words_of(CURLcode code, long os_error)
 {
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -322,7 +323,7 @@ static const char *words_of(CURLcode code, long os_error)
     }
 }
 
-static struct err unavailable(const struct net_handle *handle, CURLcode code)
+static struct err handle_unavailable(const struct net_handle *handle, CURLcode code)
 {
     const struct curl_calls *calls = handle->common->calls;
     long os_error = 0, proxy = 0;
@@ -330,7 +331,7 @@ static struct err unavailable(const struct net_handle *handle, CURLcode code)
     (void)calls->easy_getinfo(handle->curl, CURLINFO_HTTP_CONNECTCODE, &proxy);
     if (proxy >= 300)
         return failed(ERR_UNAVAILABLE, "the proxy before it (HTTPS_PROXY, HTTP_PROXY) refuses to connect to it");
-    const char *words = words_of(code, os_error);
+    const char *words = handle_words_of(code, os_error);
     return failed(ERR_UNAVAILABLE, words ? words : calls->easy_strerror(code));
 }
 
@@ -339,9 +340,9 @@ struct err handle_send(struct net_handle *handle, struct arena *arena, const str
 {
     struct lines lines;
     struct coming coming = { .arena = arena };
-    TRY(write_lines(arena, request, &lines));
+    TRY(handle_write_lines(arena, request, &lines));
     buf_init(&coming.body, arena, FIRST_BODY, request->answer_max);
-    const bool is_ready = prepare(handle, request, &lines, &coming);
+    const bool is_ready = handle_prepare(handle, request, &lines, &coming);
     const CURLcode code = is_ready ? handle->common->calls->easy_perform(handle->curl) : CURLE_OK;
     mem_wipe(lines.text.at, lines.text.len);
     if (!is_ready)
@@ -349,7 +350,7 @@ struct err handle_send(struct net_handle *handle, struct arena *arena, const str
     if (coming.refused)
         return failed(ERR_UNAVAILABLE, coming.refused);
     if (code)
-        return unavailable(handle, code);
+        return handle_unavailable(handle, code);
     if (!coming.has_head) /* which is no error to libcurl */
         return failed(ERR_UNAVAILABLE, ended);
     const time_t date = coming.answer.status != 200 && coming.date.len > 0

@@ -46,27 +46,27 @@ struct line {
     bool json, cut;
 };
 
-static bool has_room(const struct line *line, size_t size)
+static bool log_has_room(const struct line *line, size_t size)
 {
     return !line->cut && size <= (size_t)(LINE_ROOM - TAIL_ROOM) - line->len;
 }
 
-/* The caller has asked has_room(), or writes into the tail. */
-static void put(struct line *line, struct str s)
+/* The caller has asked log_has_room(), or writes into the tail. */
+static void log_put(struct line *line, struct str s)
 {
     memcpy(line->at + line->len, s.at, s.len);
     line->len += s.len;
 }
 
-static void put_int(struct line *line, int64_t value)
+static void log_put_int(struct line *line, int64_t value)
 {
     char text[NUMBER_ROOM];
     int len = snprintf(text, sizeof text, "%lld", (long long)value);
-    put(line, (struct str){ text, len > 0 ? (size_t)len : 0 });
+    log_put(line, (struct str){ text, len > 0 ? (size_t)len : 0 });
 }
 
 /* The character at the beginning of `s`: its length, 0 when it is no UTF-8 (RFC 3629), and its code point. */
-static size_t read_char(struct str s, uint32_t *point)
+static size_t log_read_char(struct str s, uint32_t *point)
 {
     for (size_t len = 1; len <= 4 && len <= s.len; len++) {
         if (!utf8_valid((struct str){ s.at, len }))
@@ -81,14 +81,14 @@ static size_t read_char(struct str s, uint32_t *point)
 }
 
 /* What could end a line, steer a terminal (C0, DEL, C1) or reorder what is read (the bidirectional marks). */
-static bool must_escape(uint32_t point)
+static bool log_must_escape(uint32_t point)
 {
     return point < 0x20 || (point >= 0x7f && point < 0xa0) || (point >= 0x2028 && point <= 0x202e) ||
            (point >= 0x2066 && point <= 0x2069);
 }
 
 /* One character as both formats have it inside quotes; `to` has ESCAPE_ROOM bytes. */
-static struct str escape_char(struct str character, uint32_t point, char to[ESCAPE_ROOM])
+static struct str log_escape_char(struct str character, uint32_t point, char to[ESCAPE_ROOM])
 {
     static const char digits[] = "0123456789abcdef";
     if (point == '"' || point == '\\') {
@@ -96,7 +96,7 @@ static struct str escape_char(struct str character, uint32_t point, char to[ESCA
         to[1] = (char)point;
         return (struct str){ to, 2 };
     }
-    if (!must_escape(point))
+    if (!log_must_escape(point))
         return character;
     to[0] = '\\';
     to[1] = 'u';
@@ -105,27 +105,27 @@ static struct str escape_char(struct str character, uint32_t point, char to[ESCA
     return (struct str){ to, ESCAPE_ROOM };
 }
 
-static void put_escaped(struct line *line, struct str s)
+static void log_put_escaped(struct line *line, struct str s)
 {
     while (s.len > 0) {
         char room[ESCAPE_ROOM];
         uint32_t point = 0;
-        size_t len = read_char(s, &point);
+        size_t len = log_read_char(s, &point);
         struct str one = STR("\xef\xbf\xbd"); /* U+FFFD */
         if (len > 0)
-            one = escape_char((struct str){ s.at, len }, point, room);
-        if (!has_room(line, one.len)) {
+            one = log_escape_char((struct str){ s.at, len }, point, room);
+        if (!log_has_room(line, one.len)) {
             line->cut = true;
             return;
         }
-        put(line, one);
+        log_put(line, one);
         len = len > 0 ? len : 1;
         s = (struct str){ s.at + len, s.len - len };
     }
 }
 
 /* Whether a value can stand in the text format without quotes. */
-static bool is_plain(struct str s)
+static bool log_is_plain(struct str s)
 {
     for (size_t i = 0; i < s.len; i++)
         if (s.at[i] <= ' ' || s.at[i] > '~' || s.at[i] == '"' || s.at[i] == '=' || s.at[i] == '\\')
@@ -133,90 +133,90 @@ static bool is_plain(struct str s)
     return s.len > 0;
 }
 
-static void put_text(struct line *line, struct str s)
+static void log_put_text(struct line *line, struct str s)
 {
-    bool quoted = line->json || !is_plain(s);
+    bool quoted = line->json || !log_is_plain(s);
     if (quoted)
-        put(line, STR("\""));
-    put_escaped(line, s);
+        log_put(line, STR("\""));
+    log_put_escaped(line, s);
     if (quoted)
-        put(line, STR("\"")); /* from the tail, when the value was cut */
+        log_put(line, STR("\"")); /* from the tail, when the value was cut */
 }
 
 /* A field begins only when its name and a number, or the beginning of a text, have room. */
-static void put_field(struct line *line, struct log_field field)
+static void log_put_field(struct line *line, struct log_field field)
 {
     struct str name = str_of(field.name);
-    if (!has_room(line, name.len + NUMBER_ROOM)) {
+    if (!log_has_room(line, name.len + NUMBER_ROOM)) {
         line->cut = true;
         return;
     }
-    put(line, line->json ? STR(",\"") : STR(" "));
-    put(line, name);
-    put(line, line->json ? STR("\":") : STR("="));
+    log_put(line, line->json ? STR(",\"") : STR(" "));
+    log_put(line, name);
+    log_put(line, line->json ? STR("\":") : STR("="));
     if (field.text.at)
-        put_text(line, field.text);
+        log_put_text(line, field.text);
     else
-        put_int(line, field.number);
+        log_put_int(line, field.number);
 }
 
-static void put_time(struct line *line, struct timespec now)
+static void log_put_time(struct line *line, struct timespec now)
 {
     struct tm tm = { 0 };
     char text[64];
     gmtime_r(&now.tv_sec, &tm);
     size_t len = strftime(text, sizeof text, line->json ? "%Y-%m-%dT%H:%M:%S" : "%H:%M:%S", &tm);
-    put(line, (struct str){ text, len });
+    log_put(line, (struct str){ text, len });
     int more = snprintf(text, sizeof text, ".%03ld", now.tv_nsec / 1000000);
-    put(line, (struct str){ text, more > 0 ? (size_t)more : 0 });
+    log_put(line, (struct str){ text, more > 0 ? (size_t)more : 0 });
 }
 
-static void put_head(struct line *line, struct timespec now, enum log_level level, const char *event)
+static void log_put_head(struct line *line, struct timespec now, enum log_level level, const char *event)
 {
     if (line->json) {
-        put(line, STR("{\"time\":\""));
-        put_time(line, now);
-        put(line, STR("Z\",\"level\":\""));
-        put(line, str_of(level_names[level]));
-        put(line, STR("\",\"event\":"));
-        put_text(line, str_of(event));
+        log_put(line, STR("{\"time\":\""));
+        log_put_time(line, now);
+        log_put(line, STR("Z\",\"level\":\""));
+        log_put(line, str_of(level_names[level]));
+        log_put(line, STR("\",\"event\":"));
+        log_put_text(line, str_of(event));
     } else {
         char padded[8];
-        put_time(line, now);
+        log_put_time(line, now);
         int len = snprintf(padded, sizeof padded, " %-5s ", level_names[level]);
-        put(line, (struct str){ padded, len > 0 ? (size_t)len : 0 });
-        put_text(line, str_of(event));
-        put(line, STR(" "));
+        log_put(line, (struct str){ padded, len > 0 ? (size_t)len : 0 });
+        log_put_text(line, str_of(event));
+        log_put(line, STR(" "));
     }
 }
 
-static void put_tail(struct line *line)
+static void log_put_tail(struct line *line)
 {
     if (line->cut)
-        put(line, line->json ? STR(",\"cut\":true") : STR(" cut=true"));
+        log_put(line, line->json ? STR(",\"cut\":true") : STR(" cut=true"));
     else if (!line->json && line->at[line->len - 1] == ' ')
         line->len--;
-    put(line, line->json ? STR("}\n") : STR("\n"));
+    log_put(line, line->json ? STR("}\n") : STR("\n"));
 }
 
-static void write_line(struct timespec now, enum log_level level, const char *event, const struct log_field *fields,
-                       size_t count)
+static void log_write_line(struct timespec now, enum log_level level, const char *event, const struct log_field *fields,
+                           size_t count)
 {
     struct line line; /* not cleared: 4 KiB */
     line.len = 0;
     line.cut = false;
     line.json = atomic_load_explicit(&writes_json, memory_order_relaxed);
-    put_head(&line, now, level, event);
+    log_put_head(&line, now, level, event);
     for (size_t i = 0; i < count && !line.cut; i++)
-        put_field(&line, fields[i]);
-    put_tail(&line);
+        log_put_field(&line, fields[i]);
+    log_put_tail(&line);
     log_writer_put((struct str){ line.at, line.len }, level <= LOG_WARN);
 }
 
 /* --- the rate limit ---------------------------------------------------------------------------------------------- */
 
 /* Counts one line of `second` and says whether it is within the limit; *is_first: it opens a new second. */
-static bool take_room(uint64_t second, bool limited, bool *is_first)
+static bool log_take_room(uint64_t second, bool limited, bool *is_first)
 {
     uint64_t seen = atomic_load_explicit(&window, memory_order_relaxed), next;
     do {
@@ -237,14 +237,14 @@ void log_event(enum log_level level, const char *event, const struct log_field *
     if (!log_wants(level))
         return;
     clock_gettime(CLOCK_REALTIME, &now);
-    if (!take_room((uint64_t)now.tv_sec, level > LOG_WARN, &is_first)) {
+    if (!log_take_room((uint64_t)now.tv_sec, level > LOG_WARN, &is_first)) {
         log_writer_lose(COUNT_LOG_LIMITED);
         return;
     }
     uint64_t dropped = is_first ? log_writer_take_lost() : 0;
     if (dropped > 0)
-        write_line(now, LOG_WARN, "log_lines_dropped", &LOG_INT("lines", (int64_t)dropped), 1);
-    write_line(now, level, event, fields, count);
+        log_write_line(now, LOG_WARN, "log_lines_dropped", &LOG_INT("lines", (int64_t)dropped), 1);
+    log_write_line(now, level, event, fields, count);
     errno = kept_errno;
 }
 

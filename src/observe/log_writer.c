@@ -30,7 +30,7 @@ static _Atomic uint64_t lost;
 static sem_t woken;
 static pthread_t writer;
 
-static bool write_all(struct str line)
+static bool log_writer_write_all(struct str line)
 {
     while (line.len > 0) {
         ssize_t done = write(STDERR_FILENO, line.at, line.len);
@@ -49,25 +49,25 @@ static bool write_all(struct str line)
 
 /* --- the ring ---------------------------------------------------------------------------------------------------- */
 
-static _Atomic uint64_t *length_at(uint64_t position)
+static _Atomic uint64_t *log_writer_length_at(uint64_t position)
 {
     return &ring[position % RING_BYTES / WORD];
 }
 
-static uint64_t size_of(uint64_t len)
+static uint64_t log_writer_size_of(uint64_t len)
 {
     return WORD + (len + WORD - 1) / WORD * WORD;
 }
 
 /* The bytes of a line whose room begins at `position`: two pieces when it goes over the ring's end. */
-static char *piece_of(uint64_t position, size_t done, size_t len, size_t *size)
+static char *log_writer_piece_of(uint64_t position, size_t done, size_t len, size_t *size)
 {
     size_t at = (size_t)((position + WORD + done) % RING_BYTES);
     *size = len - done < RING_BYTES - at ? len - done : RING_BYTES - at;
     return (char *)ring + at;
 }
 
-static bool reserve(uint64_t size, uint64_t limit, uint64_t *position)
+static bool log_writer_reserve(uint64_t size, uint64_t limit, uint64_t *position)
 {
     *position = atomic_load_explicit(&reserved, memory_order_relaxed);
     do {
@@ -79,70 +79,72 @@ static bool reserve(uint64_t size, uint64_t limit, uint64_t *position)
     return true;
 }
 
-static void wake(void)
+static void log_writer_wake(void)
 {
     if (atomic_load(&is_asleep) && atomic_exchange(&is_asleep, false))
         sem_post(&woken);
 }
 
-static bool put(struct str line, bool is_urgent)
+static bool log_writer_put_line(struct str line, bool is_urgent)
 {
     uint64_t position;
-    if (!reserve(size_of(line.len), is_urgent ? RING_BYTES : RING_BYTES - URGENT_BYTES, &position))
+    if (!log_writer_reserve(log_writer_size_of(line.len), is_urgent ? RING_BYTES : RING_BYTES - URGENT_BYTES,
+                            &position))
         return false;
     for (size_t done = 0, size; done < line.len; done += size) {
-        char *piece = piece_of(position, done, line.len, &size);
+        char *piece = log_writer_piece_of(position, done, line.len, &size);
         memcpy(piece, line.at + done, size);
     }
-    atomic_store(length_at(position), line.len); /* before is_asleep is read: one of both sides sees the other */
-    wake();
+    atomic_store(log_writer_length_at(position),
+                 line.len); /* before is_asleep is read: one of both sides sees the other */
+    log_writer_wake();
     return true;
 }
 
 /* The writer's: the oldest line, out of the ring; {NULL, 0} when there is none. */
-static struct str take(char to[LOG_LINE_MAX])
+static struct str log_writer_take(char to[LOG_LINE_MAX])
 {
     uint64_t position = atomic_load_explicit(&taken, memory_order_relaxed);
-    size_t len = (size_t)atomic_load(length_at(position));
+    size_t len = (size_t)atomic_load(log_writer_length_at(position));
     if (len == 0)
         return (struct str){ NULL, 0 };
     for (size_t done = 0, size; done < len; done += size) {
-        char *piece = piece_of(position, done, len, &size);
+        char *piece = log_writer_piece_of(position, done, len, &size);
         memcpy(to + done, piece, size);
         memset(piece, 0, size);
     }
-    atomic_store_explicit(length_at(position), 0, memory_order_relaxed);
-    atomic_store_explicit(&taken, position + size_of(len), memory_order_release);
+    atomic_store_explicit(log_writer_length_at(position), 0, memory_order_relaxed);
+    atomic_store_explicit(&taken, position + log_writer_size_of(len), memory_order_release);
     return (struct str){ to, len };
 }
 
 /* --- the thread -------------------------------------------------------------------------------------------------- */
 
 /* Until there is something, or it is to end. */
-static void sleep_a_while(void)
+static void log_writer_sleep_a_while(void)
 {
     atomic_store(&is_asleep, true);
-    bool has_work = atomic_load(length_at(atomic_load_explicit(&taken, memory_order_relaxed))) > 0;
+    bool has_work = atomic_load(log_writer_length_at(atomic_load_explicit(&taken, memory_order_relaxed))) > 0;
     if ((has_work || atomic_load(&is_ending)) && atomic_exchange(&is_asleep, false))
         return;
     while (sem_wait(&woken) != 0)
         continue; /* EINTR */
 }
 
-static void *write_on(void *arg)
+static void *log_writer_write_on(void *arg)
 {
     char room[LOG_LINE_MAX];
     (void)arg;
     pthread_setname_np(pthread_self(), "log");
     for (;;) {
         bool is_last = atomic_load(&is_ending); /* before looking: what was put before it is there by now */
-        struct str line = take(room);
-        if (line.len > 0 && !write_all(line))
+        struct str line = log_writer_take(room);
+        if (line.len > 0 && !log_writer_write_all(line))
             log_writer_lose(COUNT_LOG_FAILED);
         if (line.len == 0 && is_last)
             break;
         if (line.len == 0)
-            sleep_a_while();
+            log_writer_sleep_a_while();
     }
     atomic_store(&has_ended, true);
     return NULL;
@@ -156,7 +158,7 @@ struct err log_writer_start(void)
     atomic_store(&has_ended, false);
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before); /* signals are the main thread's */
-    bool good = pthread_create(&writer, NULL, write_on, NULL) == 0;
+    bool good = pthread_create(&writer, NULL, log_writer_write_on, NULL) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!good)
         return failed(ERR_INTERNAL, "the thread that writes the log could not be started");
@@ -170,7 +172,7 @@ void log_writer_stop(void)
         return;
     atomic_store(&state, CLOSED);
     atomic_store(&is_ending, true);
-    wake();
+    log_writer_wake();
     for (int64_t end_ms = clock_ms() + STOP_MS; !atomic_load(&has_ended) && clock_ms() < end_ms;)
         clock_sleep_ms(1);
     if (!atomic_load(&has_ended)) { /* it hangs in write(2), and ends with the process */
@@ -187,9 +189,9 @@ void log_writer_stop(void)
 void log_writer_put(struct str line, bool is_urgent)
 {
     const int now = atomic_load_explicit(&state, memory_order_relaxed);
-    if (now == WRITES_ITSELF && !write_all(line))
+    if (now == WRITES_ITSELF && !log_writer_write_all(line))
         log_writer_lose(COUNT_LOG_FAILED);
-    else if (now == CLOSED || (now == HAS_WRITER && !put(line, is_urgent)))
+    else if (now == CLOSED || (now == HAS_WRITER && !log_writer_put_line(line, is_urgent)))
         log_writer_lose(COUNT_LOG_FULL);
 }
 

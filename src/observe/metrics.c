@@ -122,17 +122,17 @@ enum {
     CELLS = CELL_REMOTE + METRICS_REMOTE_CELLS
 };
 
-static size_t outcome_cell(size_t operation, size_t outcome)
+static size_t metrics_outcome_cell(size_t operation, size_t outcome)
 {
     return CELL_OUTCOMES + operation * ERR_CODE_COUNT + outcome;
 }
 
-static size_t bucket_cell(size_t histogram, size_t bucket)
+static size_t metrics_bucket_cell(size_t histogram, size_t bucket)
 {
     return CELL_BUCKETS + histogram * (BUCKETS + 1) + bucket;
 }
 
-static size_t remote_cell(const struct metrics_remote *remote, size_t operation, size_t outcome)
+static size_t metrics_remote_cell(const struct metrics_remote *remote, size_t operation, size_t outcome)
 {
     return CELL_REMOTE + operation * remote->outcome_count + outcome;
 }
@@ -163,34 +163,34 @@ __attribute__((noinline, cold)) static struct block *link_block(void)
     return block;
 }
 
-static struct block *own_block(void)
+static struct block *metrics_own_block(void)
 {
     return own ? own : link_block();
 }
 
 /* Not atomic_fetch_add: this thread is the only writer. */
-static void add(struct block *block, size_t cell, uint64_t by)
+static void metrics_add(struct block *block, size_t cell, uint64_t by)
 {
     _Atomic uint64_t *to = &block->cells[cell];
     atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
-static void add_duration(struct block *block, size_t histogram, int64_t duration_ns)
+static void metrics_add_duration(struct block *block, size_t histogram, int64_t duration_ns)
 {
     size_t bucket = 0;
     if (duration_ns < 0)
         duration_ns = 0;
     while (bucket < BUCKETS && duration_ns > buckets[bucket].up_to_ns) /* most answers end in one of the first */
         bucket++;
-    add(block, bucket_cell(histogram, bucket), 1);
-    add(block, CELL_SUMS + histogram, (uint64_t)duration_ns);
+    metrics_add(block, metrics_bucket_cell(histogram, bucket), 1);
+    metrics_add(block, CELL_SUMS + histogram, (uint64_t)duration_ns);
 }
 
 void metrics_request(enum operation operation, enum err_code outcome, int64_t duration_ns)
 {
-    struct block *block = own_block();
-    add(block, outcome_cell(operation, outcome), 1);
-    add_duration(block, operation, duration_ns);
+    struct block *block = metrics_own_block();
+    metrics_add(block, metrics_outcome_cell(operation, outcome), 1);
+    metrics_add_duration(block, operation, duration_ns);
 }
 
 void metrics_remote_show(const struct metrics_remote *remote)
@@ -198,21 +198,21 @@ void metrics_remote_show(const struct metrics_remote *remote)
     atomic_store_explicit(&remote_shown, remote, memory_order_release);
 }
 
-static const struct metrics_remote *shown(void)
+static const struct metrics_remote *metrics_shown(void)
 {
     return atomic_load_explicit(&remote_shown, memory_order_acquire);
 }
 
 void metrics_remote_call(size_t operation, size_t outcome)
 {
-    const struct metrics_remote *remote = shown();
+    const struct metrics_remote *remote = metrics_shown();
     if (remote)
-        add(own_block(), remote_cell(remote, operation, outcome), 1);
+        metrics_add(metrics_own_block(), metrics_remote_cell(remote, operation, outcome), 1);
 }
 
 void metrics_remote_took(int64_t duration_ns)
 {
-    add_duration(own_block(), HISTOGRAM_REMOTE, duration_ns);
+    metrics_add_duration(metrics_own_block(), HISTOGRAM_REMOTE, duration_ns);
 }
 
 void metrics_remote_breaker(bool is_open)
@@ -222,12 +222,12 @@ void metrics_remote_breaker(bool is_open)
 
 void metrics_redis_command(int64_t duration_ns)
 {
-    add_duration(own_block(), HISTOGRAM_REDIS, duration_ns);
+    metrics_add_duration(metrics_own_block(), HISTOGRAM_REDIS, duration_ns);
 }
 
 void metrics_count(enum counter counter, uint64_t by)
 {
-    add(own_block(), CELL_COUNTERS + (size_t)counter, by);
+    metrics_add(metrics_own_block(), CELL_COUNTERS + (size_t)counter, by);
 }
 
 const char *operation_name(enum operation operation)
@@ -235,7 +235,7 @@ const char *operation_name(enum operation operation)
     return operation_names[operation];
 }
 
-static void add_up(uint64_t totals[CELLS])
+static void metrics_add_up(uint64_t totals[CELLS])
 {
     memset(totals, 0, CELLS * sizeof *totals);
     for (struct block *block = atomic_load_explicit(&blocks, memory_order_acquire); block; block = block->next)
@@ -245,7 +245,7 @@ static void add_up(uint64_t totals[CELLS])
 
 /* --- writing ----------------------------------------------------------------------------------------------------- */
 
-static void write_head(struct buf *out, const char *name, const char *help, const char *type)
+static void metrics_write_head(struct buf *out, const char *name, const char *help, const char *type)
 {
     const char *const parts[] = { "# HELP ", name, " ", help, "\n# TYPE ", name, " ", type, "\n" };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -253,7 +253,7 @@ static void write_head(struct buf *out, const char *name, const char *help, cons
 }
 
 /* `name{labels} `, without braces when there are no labels. */
-static void write_name(struct buf *out, const char *name, const char *labels)
+static void metrics_write_name(struct buf *out, const char *name, const char *labels)
 {
     buf_add(out, str_of(name));
     if (labels[0]) {
@@ -264,18 +264,18 @@ static void write_name(struct buf *out, const char *name, const char *labels)
     buf_add_char(out, ' ');
 }
 
-static void write_count(struct buf *out, const char *name, const char *labels, uint64_t value)
+static void metrics_write_count(struct buf *out, const char *name, const char *labels, uint64_t value)
 {
-    write_name(out, name, labels);
+    metrics_write_name(out, name, labels);
     buf_add_int(out, (int64_t)value);
     buf_add_char(out, '\n');
 }
 
 /* The shortest text that reads back as the same double. */
-static void write_double(struct buf *out, const char *name, const char *labels, double value)
+static void metrics_write_double(struct buf *out, const char *name, const char *labels, double value)
 {
     char text[32];
-    write_name(out, name, labels);
+    metrics_write_name(out, name, labels);
     if (!isfinite(value)) {
         buf_add(out, isnan(value) ? STR("NaN") : value > 0 ? STR("+Inf") : STR("-Inf"));
     } else {
@@ -289,123 +289,125 @@ static void write_double(struct buf *out, const char *name, const char *labels, 
     buf_add_char(out, '\n');
 }
 
-static void write_outcomes(struct buf *out, const uint64_t totals[CELLS])
+static void metrics_write_outcomes(struct buf *out, const uint64_t totals[CELLS])
 {
     static const char name[] = "token_service_requests_total";
     char labels[96];
-    write_head(out, name, "Answered requests", "counter");
+    metrics_write_head(out, name, "Answered requests", "counter");
     for (size_t op = 0; op < OP_COUNT; op++)
         for (size_t code = 0; code < ERR_CODE_COUNT; code++) {
-            uint64_t value = totals[outcome_cell(op, code)];
+            uint64_t value = totals[metrics_outcome_cell(op, code)];
             if (value == 0 && code != ERR_OK) /* what never happened needs no row */
                 continue;
             snprintf(labels, sizeof labels, "operation=\"%s\",outcome=\"%s\"", operation_names[op],
                      err_label((enum err_code)code));
-            write_count(out, name, labels, value);
+            metrics_write_count(out, name, labels, value);
         }
 }
 
-static void write_part(struct buf *out, const char *name, const char *part, const char *labels, struct str value)
+static void metrics_write_part(struct buf *out, const char *name, const char *part, const char *labels,
+                               struct str value)
 {
     char whole[80];
     snprintf(whole, sizeof whole, "%s_%s", name, part);
-    write_name(out, whole, labels);
+    metrics_write_name(out, whole, labels);
     buf_add(out, value);
     buf_add_char(out, '\n');
 }
 
 /* _bucket is cumulative; _count is the last of them, so the two agree whatever was counted in between. `labels`: "" or
  * like `operation="issue"`. */
-static void write_histogram(struct buf *out, const uint64_t totals[CELLS], size_t histogram, const char *name,
-                            const char *labels)
+static void metrics_write_histogram(struct buf *out, const uint64_t totals[CELLS], size_t histogram, const char *name,
+                                    const char *labels)
 {
     char with_le[96], value[48];
     uint64_t below = 0, sum_ns = totals[CELL_SUMS + histogram];
     for (size_t i = 0; i <= BUCKETS; i++) {
-        below += totals[bucket_cell(histogram, i)];
+        below += totals[metrics_bucket_cell(histogram, i)];
         snprintf(with_le, sizeof with_le, "%s%sle=\"%s\"", labels, labels[0] ? "," : "",
                  i < BUCKETS ? buckets[i].le : "+Inf");
         snprintf(value, sizeof value, "%llu", (unsigned long long)below);
-        write_part(out, name, "bucket", with_le, str_of(value));
+        metrics_write_part(out, name, "bucket", with_le, str_of(value));
     }
     snprintf(value, sizeof value, "%llu.%09llu", (unsigned long long)(sum_ns / 1000000000),
              (unsigned long long)(sum_ns % 1000000000));
-    write_part(out, name, "sum", labels, str_of(value));
+    metrics_write_part(out, name, "sum", labels, str_of(value));
     snprintf(value, sizeof value, "%llu", (unsigned long long)below);
-    write_part(out, name, "count", labels, str_of(value));
+    metrics_write_part(out, name, "count", labels, str_of(value));
 }
 
-static void write_durations(struct buf *out, const uint64_t totals[CELLS])
+static void metrics_write_durations(struct buf *out, const uint64_t totals[CELLS])
 {
     static const char name[] = "token_service_request_duration_seconds";
     char labels[48];
-    write_head(out, name, "Time from a request's headers to its answer", "histogram");
+    metrics_write_head(out, name, "Time from a request's headers to its answer", "histogram");
     for (size_t op = 0; op < OP_COUNT; op++) {
         snprintf(labels, sizeof labels, "operation=\"%s\"", operation_names[op]);
-        write_histogram(out, totals, op, name, labels);
+        metrics_write_histogram(out, totals, op, name, labels);
     }
 }
 
-static uint64_t write_remote_calls(struct buf *out, const uint64_t totals[CELLS], const struct metrics_remote *remote)
+static uint64_t metrics_write_remote_calls(struct buf *out, const uint64_t totals[CELLS],
+                                           const struct metrics_remote *remote)
 {
     uint64_t throttled = 0;
     char labels[96];
-    write_head(out, remote->calls.name, remote->calls.help, "counter");
+    metrics_write_head(out, remote->calls.name, remote->calls.help, "counter");
     for (size_t op = 0; op < remote->operation_count; op++)
         for (size_t outcome = 0; outcome < remote->outcome_count; outcome++) {
-            uint64_t value = totals[remote_cell(remote, op, outcome)];
+            uint64_t value = totals[metrics_remote_cell(remote, op, outcome)];
             throttled += outcome == remote->throttled_outcome ? value : 0;
             if (value == 0 && outcome != 0)
                 continue;
             snprintf(labels, sizeof labels, "operation=\"%s\",outcome=\"%s\"", remote->operations[op],
                      remote->outcomes[outcome]);
-            write_count(out, remote->calls.name, labels, value);
+            metrics_write_count(out, remote->calls.name, labels, value);
         }
     return throttled;
 }
 
 /* Nothing, where none is in use. */
-static void write_remote(struct buf *out, const uint64_t totals[CELLS])
+static void metrics_write_remote(struct buf *out, const uint64_t totals[CELLS])
 {
-    const struct metrics_remote *remote = shown();
+    const struct metrics_remote *remote = metrics_shown();
     if (!remote)
         return;
-    const uint64_t throttled = write_remote_calls(out, totals, remote);
-    write_head(out, remote->throttled.name, remote->throttled.help, "counter");
-    write_count(out, remote->throttled.name, "", throttled);
-    write_head(out, remote->breaker.name, remote->breaker.help, "gauge");
-    write_count(out, remote->breaker.name, "", atomic_load_explicit(&is_breaker_open, memory_order_relaxed));
-    write_head(out, remote->duration.name, remote->duration.help, "histogram");
-    write_histogram(out, totals, HISTOGRAM_REMOTE, remote->duration.name, "");
+    const uint64_t throttled = metrics_write_remote_calls(out, totals, remote);
+    metrics_write_head(out, remote->throttled.name, remote->throttled.help, "counter");
+    metrics_write_count(out, remote->throttled.name, "", throttled);
+    metrics_write_head(out, remote->breaker.name, remote->breaker.help, "gauge");
+    metrics_write_count(out, remote->breaker.name, "", atomic_load_explicit(&is_breaker_open, memory_order_relaxed));
+    metrics_write_head(out, remote->duration.name, remote->duration.help, "histogram");
+    metrics_write_histogram(out, totals, HISTOGRAM_REMOTE, remote->duration.name, "");
 }
 
 /* Nothing, where no command was ever sent. */
-static void write_redis(struct buf *out, const uint64_t totals[CELLS])
+static void metrics_write_redis(struct buf *out, const uint64_t totals[CELLS])
 {
     static const char name[] = "token_service_redis_command_duration_seconds";
     uint64_t commands = 0;
     for (size_t i = 0; i <= BUCKETS; i++)
-        commands += totals[bucket_cell(HISTOGRAM_REDIS, i)];
+        commands += totals[metrics_bucket_cell(HISTOGRAM_REDIS, i)];
     if (commands == 0)
         return;
-    write_head(out, name, "Time from a command of Redis to its answer", "histogram");
-    write_histogram(out, totals, HISTOGRAM_REDIS, name, "");
+    metrics_write_head(out, name, "Time from a command of Redis to its answer", "histogram");
+    metrics_write_histogram(out, totals, HISTOGRAM_REDIS, name, "");
 }
 
-static void write_counters(struct buf *out, const uint64_t totals[CELLS])
+static void metrics_write_counters(struct buf *out, const uint64_t totals[CELLS])
 {
     const char *name = NULL;
     for (size_t i = 0; i < COUNT_COUNT; i++) {
         if (counters[i].name) {
             name = counters[i].name;
-            write_head(out, name, counters[i].help, "counter");
+            metrics_write_head(out, name, counters[i].help, "counter");
         }
-        write_count(out, name, counters[i].labels, totals[CELL_COUNTERS + i]);
+        metrics_write_count(out, name, counters[i].labels, totals[CELL_COUNTERS + i]);
     }
 }
 
 /* Every name once, at its first row, with all its rows. */
-static void write_gauges(struct buf *out, const struct gauge *gauges, size_t count)
+static void metrics_write_gauges(struct buf *out, const struct gauge *gauges, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         bool seen = false;
@@ -413,10 +415,10 @@ static void write_gauges(struct buf *out, const struct gauge *gauges, size_t cou
             seen = strcmp(gauges[before].name, gauges[i].name) == 0;
         if (seen)
             continue;
-        write_head(out, gauges[i].name, gauges[i].help, "gauge");
+        metrics_write_head(out, gauges[i].name, gauges[i].help, "gauge");
         for (size_t j = i; j < count; j++)
             if (strcmp(gauges[j].name, gauges[i].name) == 0)
-                write_double(out, gauges[j].name, gauges[j].labels, gauges[j].value);
+                metrics_write_double(out, gauges[j].name, gauges[j].labels, gauges[j].value);
     }
 }
 
@@ -424,7 +426,7 @@ static void write_gauges(struct buf *out, const struct gauge *gauges, size_t cou
 
 /* The number at `index` (from 0) of a one-line file. What stands up to the last ')' is passed over: in /proc/self/stat
  * that is the program's name, which may hold spaces. -1 when it can't be read. */
-static long long read_proc(const char *path, int index)
+static long long metrics_read_proc(const char *path, int index)
 {
     char text[1024];
     FILE *file = fopen(path, "re");
@@ -444,11 +446,11 @@ static long long read_proc(const char *path, int index)
 }
 
 /* Seconds since 1970. Reckoned at the first scrape and kept: it may not move with the clock's later corrections. */
-static double start_time(void)
+static double metrics_start_time(void)
 {
     static _Atomic double known;
     double start = atomic_load_explicit(&known, memory_order_relaxed);
-    long long ticks = start > 0 ? 0 : read_proc("/proc/self/stat", 19); /* proc(5): field 22, starttime */
+    long long ticks = start > 0 ? 0 : metrics_read_proc("/proc/self/stat", 19); /* proc(5): field 22, starttime */
     if (start > 0 || ticks < 0)
         return start;
     struct timespec now, up;
@@ -461,30 +463,30 @@ static double start_time(void)
     return atomic_compare_exchange_strong(&known, &none, start) ? start : none;
 }
 
-static void write_process(struct buf *out)
+static void metrics_write_process(struct buf *out)
 {
-    const long long pages = read_proc("/proc/self/statm", 1);
-    const double start = start_time();
+    const long long pages = metrics_read_proc("/proc/self/statm", 1);
+    const double start = metrics_start_time();
     const struct gauge build = { "token_service_build_info", "The version that is running",
                                  "version=\"" TOKEN_SERVICE_VERSION "\"", 1 };
     const struct gauge resident = { "process_resident_memory_bytes", "Resident memory, in bytes", "",
                                     (double)pages * (double)sysconf(_SC_PAGESIZE) };
     const struct gauge started = { "process_start_time_seconds", "Start of the process, in seconds since 1970", "",
                                    start };
-    write_gauges(out, &build, 1);
-    write_gauges(out, &resident, pages >= 0 ? 1 : 0);
-    write_gauges(out, &started, start > 0 ? 1 : 0);
+    metrics_write_gauges(out, &build, 1);
+    metrics_write_gauges(out, &resident, pages >= 0 ? 1 : 0);
+    metrics_write_gauges(out, &started, start > 0 ? 1 : 0);
 }
 
 void metrics_write(struct buf *out, const struct gauge *gauges, size_t count)
 {
     uint64_t totals[CELLS];
-    add_up(totals);
-    write_outcomes(out, totals);
-    write_durations(out, totals);
-    write_counters(out, totals);
-    write_remote(out, totals);
-    write_redis(out, totals);
-    write_gauges(out, gauges, count);
-    write_process(out);
+    metrics_add_up(totals);
+    metrics_write_outcomes(out, totals);
+    metrics_write_durations(out, totals);
+    metrics_write_counters(out, totals);
+    metrics_write_remote(out, totals);
+    metrics_write_redis(out, totals);
+    metrics_write_gauges(out, gauges, count);
+    metrics_write_process(out);
 }

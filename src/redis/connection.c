@@ -14,7 +14,7 @@ struct redis_connection {
     uint64_t name, settled; /* what the next ECHO says: chance, and a number */
 };
 
-static struct err out_of_step(void)
+static struct err connection_out_of_step(void)
 {
     return failed(ERR_UNAVAILABLE, "it answers what it was not asked");
 }
@@ -43,14 +43,14 @@ struct gathered {
     size_t len;
 };
 
-static struct err flush(struct gathered *out)
+static struct err connection_flush(struct gathered *out)
 {
     size_t len = out->len;
     out->len = 0;
     return len > 0 ? stream_send(out->stream, (struct str){ out->at, len }, out->deadline_ms) : OK;
 }
 
-static struct err gather(struct gathered *out, struct str bytes)
+static struct err connection_gather(struct gathered *out, struct str bytes)
 {
     while (bytes.len > 0) {
         size_t part = bytes.len < GATHER_MAX - out->len ? bytes.len : GATHER_MAX - out->len;
@@ -58,27 +58,27 @@ static struct err gather(struct gathered *out, struct str bytes)
         out->len += part;
         bytes = (struct str){ bytes.at + part, bytes.len - part };
         if (out->len == GATHER_MAX)
-            TRY(flush(out));
+            TRY(connection_flush(out));
     }
     return OK;
 }
 
 /* "*2\r\n", "$4\r\n": how many of what follows. */
-static struct err gather_count(struct gathered *out, char type, size_t count)
+static struct err connection_gather_count(struct gathered *out, char type, size_t count)
 {
     char line[32];
     int len = snprintf(line, sizeof line, "%c%zu\r\n", type, count);
-    return gather(out, (struct str){ line, (size_t)len });
+    return connection_gather(out, (struct str){ line, (size_t)len });
 }
 
 /* A command as Redis reads it: a list of texts (RESP). */
-static struct err gather_command(struct gathered *out, const struct redis_command *command)
+static struct err connection_gather_command(struct gathered *out, const struct redis_command *command)
 {
-    TRY(gather_count(out, '*', command->count));
+    TRY(connection_gather_count(out, '*', command->count));
     for (size_t i = 0; i < command->count; i++) {
-        TRY(gather_count(out, '$', command->words[i].len));
-        TRY(gather(out, command->words[i]));
-        TRY(gather(out, STR("\r\n")));
+        TRY(connection_gather_count(out, '$', command->words[i].len));
+        TRY(connection_gather(out, command->words[i]));
+        TRY(connection_gather(out, STR("\r\n")));
     }
     return OK;
 }
@@ -87,21 +87,21 @@ struct err redis_connection_send(struct redis_connection *connection, const stru
                                  size_t count, int64_t deadline_ms)
 {
     if (connection->owed == 0 && !reply_reader_is_empty(connection->reader))
-        return out_of_step();
+        return connection_out_of_step();
     struct gathered out = { connection->stream, deadline_ms, mem_alloc(GATHER_MAX), 0 };
     struct err err = OK;
     for (size_t i = 0; !err.code && i < count; i++)
-        err = gather_command(&out, &commands[i]);
+        err = connection_gather_command(&out, &commands[i]);
     if (!err.code)
-        err = flush(&out);
+        err = connection_flush(&out);
     mem_wipe(out.at, GATHER_MAX); /* it may have held a password */
     free(out.at);
     connection->owed += count;
     return err;
 }
 
-static struct err receive_any(struct redis_connection *connection, struct arena *arena, int64_t deadline_ms,
-                              const struct reply **out)
+static struct err connection_receive_any(struct redis_connection *connection, struct arena *arena, int64_t deadline_ms,
+                                         const struct reply **out)
 {
     char room[RECEIVE_ROOM];
     for (;;) {
@@ -118,13 +118,13 @@ struct err redis_connection_receive(struct redis_connection *connection, struct 
                                     const struct redis_command *answered, int64_t deadline_ms, const struct reply **out)
 {
     const int64_t began_ms = clock_ms();
-    TRY(receive_any(connection, arena, deadline_ms, out));
+    TRY(connection_receive_any(connection, arena, deadline_ms, out));
     connection->owed--;
     if ((*out)->kind != REPLY_ERROR && !answered->form(answered, *out))
         return failed(ERR_UNAVAILABLE, "it gave an answer that its command does not have");
     if ((*out)->kind == REPLY_NIL && clock_ms() - began_ms < answered->wait_ms / 2)
         return failed(ERR_UNAVAILABLE, "it does not wait when it is told to");
-    return connection->owed > 0 || reply_reader_is_empty(connection->reader) ? OK : out_of_step();
+    return connection->owed > 0 || reply_reader_is_empty(connection->reader) ? OK : connection_out_of_step();
 }
 
 struct err redis_connection_ask(struct redis_connection *connection, struct arena *arena,
@@ -136,15 +136,15 @@ struct err redis_connection_ask(struct redis_connection *connection, struct aren
 
 /* --- in step ----------------------------------------------------------------------------------------------------- */
 
-static struct redis_command next_echo(struct redis_connection *connection, char mark[MARK_ROOM])
+static struct redis_command connection_next_echo(struct redis_connection *connection, char mark[MARK_ROOM])
 {
     int len = snprintf(mark, MARK_ROOM, "token-service:%016llx:%llu", (unsigned long long)connection->name,
                        (unsigned long long)++connection->settled);
     return REDIS_COMMAND(NO_KEY, redis_form_echo, STR("ECHO"), ((struct str){ mark, (size_t)len }));
 }
 
-static struct err receive_echo(struct redis_connection *connection, struct arena *arena,
-                               const struct redis_command *echo, int64_t deadline_ms)
+static struct err connection_receive_echo(struct redis_connection *connection, struct arena *arena,
+                                          const struct redis_command *echo, int64_t deadline_ms)
 {
     const struct reply *reply;
     TRY(redis_connection_receive(connection, arena, echo, deadline_ms, &reply));
@@ -157,9 +157,9 @@ struct err redis_connection_settle(struct redis_connection *connection, int64_t 
 {
     AUTO(arena_release) struct arena arena = { 0 };
     char mark[MARK_ROOM];
-    const struct redis_command echo = next_echo(connection, mark);
+    const struct redis_command echo = connection_next_echo(connection, mark);
     TRY(redis_connection_send(connection, &echo, 1, deadline_ms));
-    return receive_echo(connection, &arena, &echo, deadline_ms);
+    return connection_receive_echo(connection, &arena, &echo, deadline_ms);
 }
 
 struct err redis_connection_converse(struct redis_connection *connection, struct arena *arena,
@@ -169,11 +169,11 @@ struct err redis_connection_converse(struct redis_connection *connection, struct
     char mark[MARK_ROOM];
     struct redis_command *all = arena_alloc(arena, (count + 1) * sizeof *all);
     memcpy(all, commands, count * sizeof *all);
-    all[count] = next_echo(connection, mark);
+    all[count] = connection_next_echo(connection, mark);
     TRY(redis_connection_send(connection, all, count + 1, deadline_ms));
     for (size_t i = 0; i < count; i++)
         TRY(redis_connection_receive(connection, arena, &commands[i], deadline_ms, &out[i]));
-    return receive_echo(connection, arena, &all[count], deadline_ms);
+    return connection_receive_echo(connection, arena, &all[count], deadline_ms);
 }
 
 bool redis_connection_is_good(const struct redis_connection *connection)
@@ -192,8 +192,8 @@ void redis_connection_close(struct redis_connection *connection)
 
 /* --- logging in -------------------------------------------------------------------------------------------------- */
 
-static struct err log_in(struct redis_connection *connection, struct arena *arena, const struct redis_login *login,
-                         int64_t deadline_ms)
+static struct err connection_log_in(struct redis_connection *connection, struct arena *arena,
+                                    const struct redis_login *login, int64_t deadline_ms)
 {
     const struct reply *reply;
     if (login->password[0]) {
@@ -229,7 +229,7 @@ struct err redis_connection_open(const struct redis_address *address, const stru
     struct redis_connection *connection = mem_alloc(sizeof *connection);
     *connection = (struct redis_connection){ .stream = stream, .reader = reply_reader_new() };
     random_bytes(&connection->name, sizeof connection->name);
-    struct err err = log_in(connection, &arena, login, deadline_ms);
+    struct err err = connection_log_in(connection, &arena, login, deadline_ms);
     if (err.code) {
         redis_connection_close(connection);
         return err;

@@ -1,12 +1,12 @@
 /* redis/form.c */
 #include "redis/form.h"
 
-static bool is_text(const struct reply *reply)
+static bool form_is_text(const struct reply *reply)
 {
     return reply->kind == REPLY_TEXT;
 }
 
-static bool is_number_from(const struct reply *reply, int64_t least)
+static bool form_is_number_from(const struct reply *reply, int64_t least)
 {
     return reply->kind == REPLY_NUMBER && reply->number >= least;
 }
@@ -25,24 +25,24 @@ bool redis_form_set_nx(const struct redis_command *command, const struct reply *
 bool redis_form_value(const struct redis_command *command, const struct reply *reply)
 {
     (void)command;
-    return reply->kind == REPLY_NIL || is_text(reply);
+    return reply->kind == REPLY_NIL || form_is_text(reply);
 }
 
 bool redis_form_text(const struct redis_command *command, const struct reply *reply)
 {
     (void)command;
-    return is_text(reply);
+    return form_is_text(reply);
 }
 
 bool redis_form_echo(const struct redis_command *command, const struct reply *reply)
 {
-    return is_text(reply) && str_eq(reply->text, command->words[1]);
+    return form_is_text(reply) && str_eq(reply->text, command->words[1]);
 }
 
 bool redis_form_life(const struct redis_command *command, const struct reply *reply)
 {
     (void)command;
-    return is_number_from(reply, -2);
+    return form_is_number_from(reply, -2);
 }
 
 /* --- streams ----------------------------------------------------------------------------------------------------- */
@@ -51,7 +51,7 @@ struct stream_id {
     uint64_t ms, seq;
 };
 
-static bool read_part(struct str digits, uint64_t *out)
+static bool form_read_part(struct str digits, uint64_t *out)
 {
     *out = 0;
     if (digits.len == 0 || (digits.len > 1 && digits.at[0] == '0'))
@@ -63,37 +63,38 @@ static bool read_part(struct str digits, uint64_t *out)
     return true;
 }
 
-static bool read_id(struct str text, struct stream_id *out)
+static bool form_read_id(struct str text, struct stream_id *out)
 {
     struct str ms;
-    return str_cut(&text, '-', &ms) && read_part(ms, &out->ms) && read_part(text, &out->seq);
+    return str_cut(&text, '-', &ms) && form_read_part(ms, &out->ms) && form_read_part(text, &out->seq);
 }
 
-static bool is_before(struct stream_id a, struct stream_id b)
+static bool form_is_before(struct stream_id a, struct stream_id b)
 {
     return a.ms != b.ms ? a.ms < b.ms : a.seq < b.seq;
 }
 
 /* An item: its id, and names and values in turn. */
-static bool read_item(const struct reply *item, struct stream_id *id)
+static bool form_read_item(const struct reply *item, struct stream_id *id)
 {
     const struct reply *name = reply_item(item, 0, REPLY_TEXT), *fields = reply_item(item, 1, REPLY_LIST);
-    if (!name || !fields || item->count != 2 || fields->count % 2 != 0 || !read_id(name->text, id))
+    if (!name || !fields || item->count != 2 || fields->count % 2 != 0 || !form_read_id(name->text, id))
         return false;
     for (size_t i = 0; i < fields->count; i++)
-        if (!is_text(fields->items[i]))
+        if (!form_is_text(fields->items[i]))
             return false;
     return true;
 }
 
 /* `from`: "-" for any, or an id. */
-static bool is_in_order(const struct reply *items, struct str from, size_t most)
+static bool form_is_in_order(const struct reply *items, struct str from, size_t most)
 {
     struct stream_id before = { 0, 0 }, id;
-    if (items->kind != REPLY_LIST || items->count > most || (!str_eq(from, STR("-")) && !read_id(from, &before)))
+    if (items->kind != REPLY_LIST || items->count > most || (!str_eq(from, STR("-")) && !form_read_id(from, &before)))
         return false;
     for (size_t i = 0; i < items->count; i++) {
-        if (!read_item(items->items[i], &id) || is_before(id, before) || (i > 0 && !is_before(before, id)))
+        if (!form_read_item(items->items[i], &id) || form_is_before(id, before) ||
+            (i > 0 && !form_is_before(before, id)))
             return false;
         before = id;
     }
@@ -104,13 +105,14 @@ bool redis_form_id(const struct redis_command *command, const struct reply *repl
 {
     struct stream_id id;
     (void)command;
-    return is_text(reply) && read_id(reply->text, &id);
+    return form_is_text(reply) && form_read_id(reply->text, &id);
 }
 
 bool redis_form_range(const struct redis_command *command, const struct reply *reply)
 {
     uint64_t most;
-    return read_part(command->words[command->count - 1], &most) && is_in_order(reply, command->words[2], (size_t)most);
+    return form_read_part(command->words[command->count - 1], &most) &&
+           form_is_in_order(reply, command->words[2], (size_t)most);
 }
 
 bool redis_form_news(const struct redis_command *command, const struct reply *reply)
@@ -121,7 +123,7 @@ bool redis_form_news(const struct redis_command *command, const struct reply *re
     const struct reply *name = stream ? reply_item(stream, 0, REPLY_TEXT) : NULL;
     const struct reply *items = stream ? reply_item(stream, 1, REPLY_LIST) : NULL;
     return name && items && reply->count == 1 && stream->count == 2 && str_eq(name->text, command->key) &&
-           items->count > 0 && is_in_order(items, command->words[command->count - 1], items->count);
+           items->count > 0 && form_is_in_order(items, command->words[command->count - 1], items->count);
 }
 
 /* --- servers ----------------------------------------------------------------------------------------------------- */
@@ -131,11 +133,11 @@ bool redis_form_page(const struct redis_command *command, const struct reply *re
 {
     const struct reply *next = reply_item(reply, 0, REPLY_TEXT), *keys = reply_item(reply, 1, REPLY_LIST);
     uint64_t cursor;
-    if (!next || !keys || reply->count != 2 || !read_part(next->text, &cursor) ||
+    if (!next || !keys || reply->count != 2 || !form_read_part(next->text, &cursor) ||
         (cursor != 0 && str_eq(next->text, command->words[1])))
         return false;
     for (size_t i = 0; i < keys->count; i++)
-        if (!is_text(keys->items[i]))
+        if (!form_is_text(keys->items[i]))
             return false;
     return true;
 }

@@ -5,7 +5,8 @@
 static const struct str revoked = STR_INIT("revoked:check"), value = STR_INIT("token-service:check:value"),
                         stream = STR_INIT("token-service:check:log");
 
-static struct err try_all(struct redis *redis, struct arena *arena, const struct redis_command *commands, size_t count)
+static struct err permissions_try_all(struct redis *redis, struct arena *arena, const struct redis_command *commands,
+                                      size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct reply *ignored;
@@ -14,7 +15,7 @@ static struct err try_all(struct redis *redis, struct arena *arena, const struct
     return OK;
 }
 
-static struct err try_values(struct redis *redis, struct arena *arena)
+static struct err permissions_try_values(struct redis *redis, struct arena *arena)
 {
     const struct redis_command commands[] = {
         /* others read these keys: none stays for longer than 1 ms */
@@ -27,11 +28,11 @@ static struct err try_values(struct redis *redis, struct arena *arena)
                       value),
         REDIS_COMMAND(NO_KEY, redis_form_page, STR("SCAN"), STR("0"), STR("MATCH"), value, STR("COUNT"), STR("1")),
     };
-    return try_all(redis, arena, commands, sizeof commands / sizeof *commands);
+    return permissions_try_all(redis, arena, commands, sizeof commands / sizeof *commands);
 }
 
 /* There is no such stream, and NOMKSTREAM makes none: nothing stays, and nothing has to be removed. */
-static struct err try_log(struct redis *redis, struct arena *arena)
+static struct err permissions_try_log(struct redis *redis, struct arena *arena)
 {
     const struct redis_command commands[] = {
         REDIS_COMMAND(stream, redis_form_value, STR("XADD"), stream, STR("NOMKSTREAM"), STR("MAXLEN"), STR("~"),
@@ -40,12 +41,12 @@ static struct err try_log(struct redis *redis, struct arena *arena)
         REDIS_COMMAND(stream, redis_form_news, STR("XREAD"), STR("COUNT"), STR("1"), STR("STREAMS"), stream,
                       STR("0-0")),
     };
-    return try_all(redis, arena, commands, sizeof commands / sizeof *commands);
+    return permissions_try_all(redis, arena, commands, sizeof commands / sizeof *commands);
 }
 
 struct err redis_check_permissions(struct redis *redis)
 {
     AUTO(arena_release) struct arena arena = { 0 };
-    TRY(try_values(redis, &arena));
-    return try_log(redis, &arena);
+    TRY(permissions_try_values(redis, &arena));
+    return permissions_try_log(redis, &arena);
 }

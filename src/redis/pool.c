@@ -46,7 +46,7 @@ struct redis_pool *redis_pool_new(const struct redis_login *login, struct stream
 }
 
 /* Under the lock, or when nobody else knows the node any more. */
-static void close_idle(struct node *node)
+static void pool_close_idle(struct node *node)
 {
     while (node->idle_count > 0)
         redis_connection_close(node->idle[--node->idle_count]);
@@ -57,7 +57,7 @@ void redis_pool_free(struct redis_pool *pool)
     if (!pool)
         return;
     for (size_t i = 0; i < pool->count; i++) {
-        close_idle(pool->nodes[i]);
+        pool_close_idle(pool->nodes[i]);
         free(pool->nodes[i]);
     }
     pthread_mutex_destroy(&pool->lock);
@@ -65,7 +65,7 @@ void redis_pool_free(struct redis_pool *pool)
 }
 
 /* Under the lock. NULL: it is not known. */
-static struct node *known_node(struct redis_pool *pool, const struct redis_address *address)
+static struct node *pool_known_node(struct redis_pool *pool, const struct redis_address *address)
 {
     for (size_t i = 0; i < pool->count; i++)
         if (pool->nodes[i]->address.port == address->port && strcmp(pool->nodes[i]->address.host, address->host) == 0)
@@ -76,23 +76,23 @@ static struct node *known_node(struct redis_pool *pool, const struct redis_addre
 /* Under the lock: forgets the one that was used least recently, since servers are replaced by others for as long as a
  * cluster lives. Should it come back, it is one that has not been talked to before, which is always safe. NULL when all
  * are in use. */
-static struct node *forget_one(struct redis_pool *pool)
+static struct node *pool_forget_one(struct redis_pool *pool)
 {
     struct node *oldest = NULL;
     for (size_t i = 0; i < pool->count; i++)
         if (pool->nodes[i]->users == 0 && (!oldest || pool->nodes[i]->used_at_ms < oldest->used_at_ms))
             oldest = pool->nodes[i];
     if (oldest)
-        close_idle(oldest);
+        pool_close_idle(oldest);
     return oldest;
 }
 
 /* Under the lock: the node, which has one user more. NULL when there are too many in use. */
-static struct node *use_node(struct redis_pool *pool, const struct redis_address *address)
+static struct node *pool_use_node(struct redis_pool *pool, const struct redis_address *address)
 {
-    struct node *node = known_node(pool, address);
+    struct node *node = pool_known_node(pool, address);
     if (!node && pool->count == NODES_MAX) {
-        node = forget_one(pool);
+        node = pool_forget_one(pool);
         if (!node)
             return NULL;
         *node = (struct node){ .address = *address };
@@ -122,7 +122,7 @@ int64_t redis_backoff_ms(unsigned failures, unsigned chance)
 }
 
 /* Under the lock. Said once, until it works again. */
-static void note_failure(struct node *node, const char *why)
+static void pool_note_failure(struct node *node, const char *why)
 {
     unsigned chance;
     metrics_count(COUNT_REDIS_ERRORS, 1);
@@ -133,12 +133,12 @@ static void note_failure(struct node *node, const char *why)
     node->was_lost = true;
     node->why = why;
     node->retry_at_ms = clock_ms() + redis_backoff_ms(node->failures, chance);
-    close_idle(node);
+    pool_close_idle(node);
 }
 
 /* Which process it is: run_id in INFO's section "server". A server that won't say is a new one each time. */
-static struct str ask_run_id(struct redis_connection *connection, struct arena *arena, int64_t deadline_ms,
-                             struct err *err)
+static struct str pool_ask_run_id(struct redis_connection *connection, struct arena *arena, int64_t deadline_ms,
+                                  struct err *err)
 {
     const struct redis_command info = REDIS_COMMAND(NO_KEY, redis_form_text, STR("INFO"), STR("server"));
     const struct reply *reply = NULL;
@@ -159,7 +159,7 @@ static struct str ask_run_id(struct redis_connection *connection, struct arena *
 }
 
 /* Under the lock: the connection stands. */
-static void note_connected(struct redis_pool *pool, struct node *node, struct str run_id)
+static void pool_note_connected(struct redis_pool *pool, struct node *node, struct str run_id)
 {
     if (run_id.len == 0 || !str_eq(run_id, str_of(node->run_id))) {
         if (run_id.len > 0)
@@ -174,7 +174,7 @@ static void note_connected(struct redis_pool *pool, struct node *node, struct st
 
 /* Under the lock: all that was asked has been answered. To be connected is not enough: a server that takes connections
  * and answers nonsense is left alone for longer and longer. */
-static void note_success(struct node *node)
+static void pool_note_success(struct node *node)
 {
     if (node->failures > 0)
         LOG(LOG_INFO, "redis_recovered", LOG_TEXT_("host", node->address.host), LOG_INT("port", node->address.port));
@@ -182,8 +182,8 @@ static void note_success(struct node *node)
     node->retry_at_ms = 0;
 }
 
-static struct err connect_to(struct redis_pool *pool, struct node *node, int64_t deadline_ms,
-                             struct redis_connection **out)
+static struct err pool_connect_to(struct redis_pool *pool, struct node *node, int64_t deadline_ms,
+                                  struct redis_connection **out)
 {
     const struct redis_address address = node->address; /* after a failure the node may be another's */
     struct redis_connection *connection = NULL;
@@ -191,13 +191,13 @@ static struct err connect_to(struct redis_pool *pool, struct node *node, int64_t
     struct str run_id = { 0, 0 };
     struct err err = redis_connection_open(&address, pool->login, pool->tls, deadline_ms, &connection);
     if (!err.code)
-        run_id = ask_run_id(connection, &arena, deadline_ms, &err);
+        run_id = pool_ask_run_id(connection, &arena, deadline_ms, &err);
     pthread_mutex_lock(&pool->lock);
     if (err.code) {
-        note_failure(node, err.why);
+        pool_note_failure(node, err.why);
         node->users--;
     } else {
-        note_connected(pool, node, run_id);
+        pool_note_connected(pool, node, run_id);
     }
     pthread_mutex_unlock(&pool->lock);
     if (err.code) {
@@ -209,7 +209,7 @@ static struct err connect_to(struct redis_pool *pool, struct node *node, int64_t
 }
 
 /* Under the lock: the newest one that waits and is still good, or NULL. */
-static struct redis_connection *take_idle(struct node *node)
+static struct redis_connection *pool_take_idle(struct node *node)
 {
     while (node->idle_count > 0) {
         struct redis_connection *each = node->idle[--node->idle_count];
@@ -225,8 +225,8 @@ struct err redis_pool_take(struct redis_pool *pool, const struct redis_address *
                            struct redis_connection **out)
 {
     pthread_mutex_lock(&pool->lock);
-    struct node *node = use_node(pool, address);
-    struct redis_connection *found = node ? take_idle(node) : NULL;
+    struct node *node = pool_use_node(pool, address);
+    struct redis_connection *found = node ? pool_take_idle(node) : NULL;
     const char *why = !found && node && clock_ms() < node->retry_at_ms ? node->why : NULL;
     if (why)
         node->users--;
@@ -236,20 +236,20 @@ struct err redis_pool_take(struct redis_pool *pool, const struct redis_address *
     if (why) /* it is asked again in a moment */
         return redis_failed(address, why);
     if (!found)
-        return connect_to(pool, node, deadline_ms, out);
+        return pool_connect_to(pool, node, deadline_ms, out);
     *out = found;
     return OK;
 }
 
 /* Under the lock. What is to be closed, or NULL. */
-static struct redis_connection *lay_back(struct node *node, struct redis_connection *connection, const char *why)
+static struct redis_connection *pool_put_back(struct node *node, struct redis_connection *connection, const char *why)
 {
     node->users--;
     if (why) {
-        note_failure(node, why);
+        pool_note_failure(node, why);
         return connection;
     }
-    note_success(node);
+    pool_note_success(node);
     if (node->idle_count == IDLE_MAX)
         return connection;
     node->idle[node->idle_count++] = connection;
@@ -260,9 +260,9 @@ void redis_pool_give_back(struct redis_pool *pool, const struct redis_address *a
                           struct redis_connection *connection, const char *why)
 {
     pthread_mutex_lock(&pool->lock);
-    struct node *node = known_node(pool, address); /* it was kept for this user */
+    struct node *node = pool_known_node(pool, address); /* it was kept for this user */
     if (node)
-        connection = lay_back(node, connection, why);
+        connection = pool_put_back(node, connection, why);
     pthread_mutex_unlock(&pool->lock);
     redis_connection_close(connection);
 }
@@ -270,9 +270,9 @@ void redis_pool_give_back(struct redis_pool *pool, const struct redis_address *a
 void redis_pool_drop(struct redis_pool *pool, const struct redis_address *address)
 {
     pthread_mutex_lock(&pool->lock);
-    struct node *node = known_node(pool, address);
+    struct node *node = pool_known_node(pool, address);
     if (node)
-        close_idle(node);
+        pool_close_idle(node);
     pthread_mutex_unlock(&pool->lock);
 }
 

@@ -32,20 +32,20 @@ struct redis {
     atomic_ullong moves;       /* how often the set of masters changed */
 };
 
-static struct err unusable(const char *setting, const char *path, struct err err)
+static struct err redis_unusable(const char *setting, const char *path, struct err err)
 {
     return failed(ERR_INVALID_REQUEST, sentence_keep("Redis can't be used", "%s (%s): %s", setting, path, err.why));
 }
 
-static struct err open_tls(const struct settings *settings, struct stream_tls **out)
+static struct err redis_open_tls(const struct settings *settings, struct stream_tls **out)
 {
     struct err err = stream_tls_open(settings->redis_ca_file, out);
     if (err.code)
-        return unusable("REDIS_CA_FILE", settings->redis_ca_file, err);
+        return redis_unusable("REDIS_CA_FILE", settings->redis_ca_file, err);
     if (!settings->redis_cert_file[0])
         return OK;
     err = stream_tls_present(*out, settings->redis_cert_file, settings->redis_key_file);
-    return err.code ? unusable("REDIS_CERT_FILE, REDIS_KEY_FILE", settings->redis_cert_file, err) : OK;
+    return err.code ? redis_unusable("REDIS_CERT_FILE, REDIS_KEY_FILE", settings->redis_cert_file, err) : OK;
 }
 
 struct err redis_open(const struct settings *settings, struct redis **out)
@@ -56,7 +56,7 @@ struct err redis_open(const struct settings *settings, struct redis **out)
     const char *fault = redis_url_parse(str_of(settings->redis_url), &redis->url);
     struct err err = fault ? failed(ERR_INVALID_REQUEST, fault) : OK;
     if (!err.code && redis->url.is_tls)
-        err = open_tls(settings, &redis->tls);
+        err = redis_open_tls(settings, &redis->tls);
     if (err.code) {
         stream_tls_close(redis->tls);
         mem_wipe(redis, sizeof *redis);
@@ -98,9 +98,9 @@ uint64_t redis_generation(const struct redis *redis)
 /* --- one server -------------------------------------------------------------------------------------------------- */
 
 /* Commands to one server, with ASKING before the one that there is when `asking`; replies may be errors. */
-static struct err talk(struct redis *redis, struct arena *arena, const struct redis_address *address, bool asking,
-                       const struct redis_command *commands, size_t count, int64_t deadline_ms,
-                       const struct reply **out)
+static struct err redis_exchange(struct redis *redis, struct arena *arena, const struct redis_address *address,
+                                 bool asking, const struct redis_command *commands, size_t count, int64_t deadline_ms,
+                                 const struct reply **out)
 {
     struct redis_connection *connection = NULL;
     struct redis_command two[2] = { REDIS_COMMAND(NO_KEY, redis_form_ok, STR("ASKING")), commands[0] };
@@ -122,7 +122,7 @@ static const char no_master[] = "no Sentinel names a master";
 /* --- where data lies --------------------------------------------------------------------------------------------- */
 
 /* Takes over what was found. Nothing is said while it stays as it was. */
-static void adopt(struct redis *redis, const struct redis_slots *found, bool is_cluster)
+static void redis_adopt(struct redis *redis, const struct redis_slots *found, bool is_cluster)
 {
     pthread_mutex_lock(&redis->lock);
     bool is_same = redis->slots->count == found->count && redis->is_cluster == is_cluster;
@@ -142,7 +142,7 @@ static void adopt(struct redis *redis, const struct redis_slots *found, bool is_
     pthread_mutex_unlock(&redis->lock);
 }
 
-static void forget_location(struct redis *redis)
+static void redis_forget_location(struct redis *redis)
 {
     pthread_mutex_lock(&redis->lock);
     redis->is_located = false;
@@ -151,8 +151,8 @@ static void forget_location(struct redis *redis)
 
 /* A connection to a Sentinel. It is told its own password, if one is set; else it may have Redis's or none, and is
  * given Redis's only when it asks. */
-static struct err ask_anew(struct redis *redis, struct arena *arena, size_t i, const struct redis_command *ask,
-                           int64_t deadline_ms, const struct reply **reply)
+static struct err redis_ask_anew(struct redis *redis, struct arena *arena, size_t i, const struct redis_command *ask,
+                                 int64_t deadline_ms, const struct reply **reply)
 {
     const struct redis_login first = redis->sentinel_login;
     const struct redis_login login = { redis->url.user, redis->url.password, 0, false };
@@ -170,8 +170,8 @@ static struct err ask_anew(struct redis *redis, struct arena *arena, size_t i, c
 }
 
 /* One Sentinel. Its connection is kept when it has answered. */
-static struct err ask_sentinel(struct redis *redis, struct arena *arena, size_t i, int64_t deadline_ms,
-                               struct redis_address *out)
+static struct err redis_ask_sentinel(struct redis *redis, struct arena *arena, size_t i, int64_t deadline_ms,
+                                     struct redis_address *out)
 {
     const struct redis_command ask = REDIS_COMMAND(NO_KEY, redis_form_master, STR("SENTINEL"),
                                                    STR("get-master-addr-by-name"), str_of(redis->url.master));
@@ -179,7 +179,7 @@ static struct err ask_sentinel(struct redis *redis, struct arena *arena, size_t 
     struct redis_connection *known = redis->sentinels[i];
     const bool has_answered = known && redis_connection_is_good(known) &&
                               !redis_connection_ask(known, arena, &ask, deadline_ms, &reply).code;
-    struct err err = has_answered ? OK : ask_anew(redis, arena, i, &ask, deadline_ms, &reply);
+    struct err err = has_answered ? OK : redis_ask_anew(redis, arena, i, &ask, deadline_ms, &reply);
     if (!err.code && reply->kind == REPLY_ERROR)
         err = redis_refusal(reply, "it refused to name the master");
     else if (!err.code && !redis_master_read(reply, out))
@@ -196,8 +196,8 @@ static struct err ask_sentinel(struct redis *redis, struct arena *arena, size_t 
 
 /* Whom most Sentinels name; the first one named where none has most, as when they are just hearing of another. *votes:
  * how many named it, of *answers. */
-static struct err poll_sentinels(struct redis *redis, struct arena *arena, int64_t deadline_ms,
-                                 struct redis_address *out, size_t *votes, size_t *answers)
+static struct err redis_poll_sentinels(struct redis *redis, struct arena *arena, int64_t deadline_ms,
+                                       struct redis_address *out, size_t *votes, size_t *answers)
 {
     struct redis_slots *named = arena_alloc(arena, sizeof *named);
     size_t votes_of[REDIS_HOSTS_MAX] = { 0 }, best = 0;
@@ -207,7 +207,7 @@ static struct err poll_sentinels(struct redis *redis, struct arena *arena, int64
         /* one that hangs must leave the others their time */
         const int64_t now_ms = clock_ms(), share_ms = now_ms + (deadline_ms - now_ms) / 2;
         struct redis_address address;
-        struct err err = ask_sentinel(redis, arena, i, share_ms, &address);
+        struct err err = redis_ask_sentinel(redis, arena, i, share_ms, &address);
         if (err.code) {
             last = err;
             continue;
@@ -225,24 +225,24 @@ static struct err poll_sentinels(struct redis *redis, struct arena *arena, int64
 }
 
 /* Whether that one is a master still is checked when it is logged in to. */
-static struct err locate_by_sentinel(struct redis *redis, struct arena *arena, int64_t deadline_ms)
+static struct err redis_locate_by_sentinel(struct redis *redis, struct arena *arena, int64_t deadline_ms)
 {
     struct redis_slots *found = arena_alloc(arena, sizeof *found);
     size_t votes, answers;
     memset(found->node_of, 0, sizeof found->node_of);
     found->count = 1;
-    TRY(poll_sentinels(redis, arena, deadline_ms, &found->nodes[0], &votes, &answers));
-    adopt(redis, found, false);
+    TRY(redis_poll_sentinels(redis, arena, deadline_ms, &found->nodes[0], &votes, &answers));
+    redis_adopt(redis, found, false);
     return OK;
 }
 
 /* With `locating` held. */
-static struct err confirm(struct redis *redis, struct arena *arena)
+static struct err redis_confirm_now(struct redis *redis, struct arena *arena)
 {
     static const char moved[] = "Redis's master is being replaced; try again";
     struct redis_address named;
     size_t votes, answers;
-    struct err err = poll_sentinels(redis, arena, redis_deadline(redis), &named, &votes, &answers);
+    struct err err = redis_poll_sentinels(redis, arena, redis_deadline(redis), &named, &votes, &answers);
     if (err.code)
         return redis->needs_majority ? err : OK; /* nobody contradicts */
     pthread_mutex_lock(&redis->lock);
@@ -265,7 +265,7 @@ struct err redis_confirm(struct redis *redis)
     if (redis->confirm_began_ns < written_ns) { /* else somebody has asked since, and this is answered too */
         AUTO(arena_release) struct arena arena = { 0 };
         redis->confirm_began_ns = clock_ns();
-        redis->confirmed = confirm(redis, &arena);
+        redis->confirmed = redis_confirm_now(redis, &arena);
     }
     struct err err = redis->confirmed;
     pthread_mutex_unlock(&redis->locating);
@@ -273,15 +273,15 @@ struct err redis_confirm(struct redis *redis)
 }
 
 /* A server says whether it belongs to a cluster, and who else does. */
-static struct err locate_at(struct redis *redis, struct arena *arena, const struct redis_address *address,
-                            int64_t deadline_ms)
+static struct err redis_locate_at(struct redis *redis, struct arena *arena, const struct redis_address *address,
+                                  int64_t deadline_ms)
 {
     const struct redis_command ask = REDIS_COMMAND(NO_KEY, redis_form_slots, STR("CLUSTER"), STR("SLOTS"));
     const struct reply *reply = NULL;
     struct redis_slots *found = arena_alloc(arena, sizeof *found);
-    TRY(talk(redis, arena, address, false, &ask, 1, deadline_ms, &reply));
+    TRY(redis_exchange(redis, arena, address, false, &ask, 1, deadline_ms, &reply));
     if (redis_slots_read(reply, address, found)) {
-        adopt(redis, found, true);
+        redis_adopt(redis, found, true);
         return OK;
     }
     if (reply->kind == REPLY_LIST || reply_is_error(reply, STR("LOADING")))
@@ -289,17 +289,17 @@ static struct err locate_at(struct redis *redis, struct arena *arena, const stru
     memset(found->node_of, 0, sizeof found->node_of); /* no cluster, or a user that may not ask: then MOVED says so */
     found->count = 1;
     found->nodes[0] = *address;
-    adopt(redis, found, false);
+    redis_adopt(redis, found, false);
     return OK;
 }
 
 /* The servers known last come first: seeds may be gone for long. */
-static struct err locate(struct redis *redis, struct arena *arena, int64_t deadline_ms)
+static struct err redis_locate(struct redis *redis, struct arena *arena, int64_t deadline_ms)
 {
     struct redis_address *tries = arena_alloc(arena, (REDIS_NODES_MAX + REDIS_HOSTS_MAX) * sizeof *tries);
     size_t count = 0;
     if (redis->url.is_sentinel)
-        return locate_by_sentinel(redis, arena, deadline_ms);
+        return redis_locate_by_sentinel(redis, arena, deadline_ms);
     pthread_mutex_lock(&redis->lock);
     for (size_t i = 0; redis->is_cluster && i < redis->slots->count; i++)
         tries[count++] = redis->slots->nodes[i];
@@ -311,25 +311,25 @@ static struct err locate(struct redis *redis, struct arena *arena, int64_t deadl
         int64_t now = clock_ms();
         if (now >= deadline_ms)
             break;
-        err = locate_at(redis, arena, &tries[i], i + 1 < count ? now + (deadline_ms - now) / 2 : deadline_ms);
+        err = redis_locate_at(redis, arena, &tries[i], i + 1 < count ? now + (deadline_ms - now) / 2 : deadline_ms);
     }
     return err;
 }
 
-static struct err locate_once(struct redis *redis, struct arena *arena, int64_t deadline_ms)
+static struct err redis_locate_once(struct redis *redis, struct arena *arena, int64_t deadline_ms)
 {
     pthread_mutex_lock(&redis->locating);
     pthread_mutex_lock(&redis->lock);
     bool is_located = redis->is_located; /* by another thread, while this one waited */
     pthread_mutex_unlock(&redis->lock);
-    struct err err = is_located ? OK : locate(redis, arena, deadline_ms);
+    struct err err = is_located ? OK : redis_locate(redis, arena, deadline_ms);
     pthread_mutex_unlock(&redis->locating);
     return err;
 }
 
 /* The server for a key; any when there is none. */
-static struct err address_of(struct redis *redis, struct arena *arena, struct str key, int64_t deadline_ms,
-                             struct redis_address *out)
+static struct err redis_address_of(struct redis *redis, struct arena *arena, struct str key, int64_t deadline_ms,
+                                   struct redis_address *out)
 {
     for (int try = 0; try < 2; try++) {
         pthread_mutex_lock(&redis->lock);
@@ -343,7 +343,7 @@ static struct err address_of(struct redis *redis, struct arena *arena, struct st
         pthread_mutex_unlock(&redis->lock);
         if (is_known)
             return OK;
-        TRY(locate_once(redis, arena, deadline_ms));
+        TRY(redis_locate_once(redis, arena, deadline_ms));
     }
     return failed(ERR_UNAVAILABLE, "no server of the Redis Cluster has the key's slot");
 }
@@ -351,7 +351,7 @@ static struct err address_of(struct redis *redis, struct arena *arena, struct st
 /* --- running ----------------------------------------------------------------------------------------------------- */
 
 /* MOVED: the slot lies there from now on, and others may have moved with it. */
-static void learn(struct redis *redis, unsigned slot, const struct redis_address *address)
+static void redis_learn(struct redis *redis, unsigned slot, const struct redis_address *address)
 {
     pthread_mutex_lock(&redis->lock);
     size_t before = redis->slots->count;
@@ -368,8 +368,8 @@ static void learn(struct redis *redis, unsigned slot, const struct redis_address
 }
 
 /* An error that is none of a redirection. The error's own first word alone is shown. */
-static struct err refused(const struct redis_address *address, const struct redis_command *command,
-                          const struct reply *reply)
+static struct err redis_refusal_of(const struct redis_address *address, const struct redis_command *command,
+                                   const struct reply *reply)
 {
     struct str word = reply->text, rest = reply->text;
     (void)str_cut(&rest, ' ', &word);
@@ -390,14 +390,14 @@ static struct err refused(const struct redis_address *address, const struct redi
 }
 
 /* A server that takes no writes is no master any more. */
-static bool has_lost_its_role(const struct reply *reply)
+static bool redis_has_lost_its_role(const struct reply *reply)
 {
     return reply_is_error(reply, STR("READONLY")) || reply_is_error(reply, STR("CLUSTERDOWN")) ||
            reply_is_error(reply, STR("MASTERDOWN"));
 }
 
-static struct err run(struct redis *redis, struct arena *arena, const struct redis_command *command,
-                      int64_t deadline_ms, const struct reply **out)
+static struct err redis_run_until(struct redis *redis, struct arena *arena, const struct redis_command *command,
+                                  int64_t deadline_ms, const struct reply **out)
 {
     struct redis_address address;
     bool asking = false, is_redirected = false;
@@ -405,40 +405,42 @@ static struct err run(struct redis *redis, struct arena *arena, const struct red
         struct redis_address asked;
         unsigned slot = 0;
         if (!is_redirected)
-            TRY(address_of(redis, arena, command->key, deadline_ms, &address));
+            TRY(redis_address_of(redis, arena, command->key, deadline_ms, &address));
         asked = address;
-        struct err err = talk(redis, arena, &asked, asking, command, 1, deadline_ms, out);
+        struct err err = redis_exchange(redis, arena, &asked, asking, command, 1, deadline_ms, out);
         if (err.code) {
-            forget_location(redis);
+            redis_forget_location(redis);
             return err;
         }
         enum redirection redirection = redis_redirection(*out, &asked, &slot, &address);
         if (redirection == REDIRECTION_MOVED)
-            learn(redis, slot, &address);
+            redis_learn(redis, slot, &address);
         is_redirected = redirection != REDIRECTION_NONE;
         asking = redirection == REDIRECTION_ASK;
-        if (!is_redirected && has_lost_its_role(*out)) { /* it did nothing: so the command may go to another server */
+        if (!is_redirected &&
+            redis_has_lost_its_role(*out)) { /* it did nothing: so the command may go to another server */
             redis_pool_drop(redis->pool, &asked);
-            forget_location(redis);
+            redis_forget_location(redis);
         } else if (!is_redirected) {
             if (reply_is_error(*out, STR("NOREPLICAS"))) /* perhaps another is the master by now: who is, is asked */
-                forget_location(redis);
-            return (*out)->kind == REPLY_ERROR ? refused(&asked, command, *out) : OK;
+                redis_forget_location(redis);
+            return (*out)->kind == REPLY_ERROR ? redis_refusal_of(&asked, command, *out) : OK;
         }
     }
-    return (*out)->kind == REPLY_ERROR ? refused(&address, command, *out) : OK;
+    return (*out)->kind == REPLY_ERROR ? redis_refusal_of(&address, command, *out) : OK;
 }
 
 struct err redis_run(struct redis *redis, struct arena *arena, const struct redis_command *command,
                      const struct reply **out)
 {
-    return run(redis, arena, command, clock_ms() + redis->timeout_ms + command->wait_ms, out);
+    return redis_run_until(redis, arena, command, clock_ms() + redis->timeout_ms + command->wait_ms, out);
 }
 
 /* From `from` on, those up to PIPELINE_MAX that lie at its server, at once. What is redirected is left without a reply.
  */
-static struct err run_share(struct redis *redis, struct arena *arena, const struct redis_command *commands,
-                            const struct redis_address *addresses, size_t from, size_t count, const struct reply **out)
+static struct err redis_run_share(struct redis *redis, struct arena *arena, const struct redis_command *commands,
+                                  const struct redis_address *addresses, size_t from, size_t count,
+                                  const struct reply **out)
 {
     struct redis_command *share = arena_alloc(arena, PIPELINE_MAX * sizeof *share);
     const struct reply *replies[PIPELINE_MAX] = { NULL };
@@ -448,10 +450,10 @@ static struct err run_share(struct redis *redis, struct arena *arena, const stru
             share[shared] = commands[i];
             at[shared++] = i;
         }
-    struct err err = talk(redis, arena, &addresses[from], false, share, shared, clock_ms() + redis->timeout_ms,
-                          replies);
+    struct err err = redis_exchange(redis, arena, &addresses[from], false, share, shared,
+                                    clock_ms() + redis->timeout_ms, replies);
     if (err.code) {
-        forget_location(redis);
+        redis_forget_location(redis);
         return err;
     }
     for (size_t i = 0; i < shared; i++) {
@@ -469,11 +471,11 @@ struct err redis_run_many(struct redis *redis, struct arena *arena, const struct
     const int64_t located_by_ms = clock_ms() + redis->timeout_ms;
     for (size_t i = 0; i < count; i++) {
         out[i] = NULL;
-        TRY(address_of(redis, arena, commands[i].key, located_by_ms, &addresses[i]));
+        TRY(redis_address_of(redis, arena, commands[i].key, located_by_ms, &addresses[i]));
     }
     for (size_t i = 0; i < count; i++)
         if (!out[i])
-            TRY(run_share(redis, arena, commands, addresses, i, count, out));
+            TRY(redis_run_share(redis, arena, commands, addresses, i, count, out));
     return OK;
 }
 
@@ -481,7 +483,7 @@ struct err redis_masters(struct redis *redis, size_t *count)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     struct redis_address any;
-    struct err err = address_of(redis, &arena, (struct str){ 0, 0 }, clock_ms() + redis->timeout_ms, &any);
+    struct err err = redis_address_of(redis, &arena, (struct str){ 0, 0 }, clock_ms() + redis->timeout_ms, &any);
     pthread_mutex_lock(&redis->lock);
     *count = redis->slots->count;
     pthread_mutex_unlock(&redis->lock);
@@ -504,7 +506,7 @@ struct err redis_lend(struct redis *redis, size_t master, struct redis_loan *out
         return failed(ERR_UNAVAILABLE, "the Redis Cluster has changed meanwhile; try again");
     struct err err = redis_pool_take(redis->pool, &out->address, redis_deadline(redis), &out->connection);
     if (err.code)
-        forget_location(redis);
+        redis_forget_location(redis);
     return err;
 }
 
@@ -512,5 +514,5 @@ void redis_take_back(struct redis *redis, const struct redis_loan *loan, const c
 {
     redis_pool_give_back(redis->pool, &loan->address, loan->connection, why);
     if (why)
-        forget_location(redis);
+        redis_forget_location(redis);
 }

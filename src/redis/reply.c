@@ -43,7 +43,7 @@ bool reply_reader_is_empty(const struct reply_reader *reader)
 
 /* --- what has come ----------------------------------------------------------------------------------------------- */
 
-static void make_room(struct reply_reader *reader, size_t more)
+static void reply_make_room(struct reply_reader *reader, size_t more)
 {
     size_t held = reader->len - reader->from;
     if (held + more > reader->room) {
@@ -68,14 +68,14 @@ struct err reply_feed(struct reply_reader *reader, struct str bytes)
     if (reader->bytes + (reader->len - reader->from) + bytes.len > REPLY_BYTES_MAX)
         return failed(ERR_UNAVAILABLE, "the answer is too large");
     if (bytes.len > reader->room - reader->len)
-        make_room(reader, bytes.len);
+        reply_make_room(reader, bytes.len);
     if (bytes.len > 0)
         memcpy(reader->at + reader->len, bytes.at, bytes.len);
     reader->len += bytes.len;
     return OK;
 }
 
-static void take(struct reply_reader *reader, size_t len)
+static void reply_take(struct reply_reader *reader, size_t len)
 {
     reader->from += len;
     reader->bytes += len;
@@ -90,13 +90,13 @@ static void take(struct reply_reader *reader, size_t len)
     }
 }
 
-static struct err no_reply(void)
+static struct err reply_no_reply(void)
 {
     return failed(ERR_UNAVAILABLE, "the answer is not Redis's protocol, or too large");
 }
 
 /* The line at the front, without CR LF, which follow it; line->at is NULL while its end has not come. */
-static struct err find_line(struct reply_reader *reader, struct str *line)
+static struct err reply_find_line(struct reply_reader *reader, struct str *line)
 {
     const char *at = reader->at + reader->from;
     size_t held = reader->len - reader->from;
@@ -104,18 +104,18 @@ static struct err find_line(struct reply_reader *reader, struct str *line)
     *line = (struct str){ NULL, 0 };
     reader->searched = held;
     if ((end ? (size_t)(end - at) : held) > REPLY_LINE_MAX)
-        return no_reply();
+        return reply_no_reply();
     if (!end)
         return OK;
     if (end == at || memchr(at, '\r', (size_t)(end - at)) != end - 1)
-        return no_reply();
+        return reply_no_reply();
     *line = (struct str){ at, (size_t)(end - 1 - at) };
     return OK;
 }
 
 /* --- replies ----------------------------------------------------------------------------------------------------- */
 
-static struct reply *make(struct arena *arena, enum reply_kind kind, struct str text)
+static struct reply *reply_make(struct arena *arena, enum reply_kind kind, struct str text)
 {
     struct reply *reply = arena_zalloc(arena, sizeof *reply);
     reply->kind = kind;
@@ -124,7 +124,7 @@ static struct reply *make(struct arena *arena, enum reply_kind kind, struct str 
 }
 
 /* Digits with a minus before them or none, no leading zero: as Redis writes each integer that 64 bits hold. */
-static bool read_integer(struct str text, int64_t *out)
+static bool reply_read_integer(struct str text, int64_t *out)
 {
     const bool is_negative = str_has_prefix(text, STR("-"));
     const struct str digits = { text.at + is_negative, text.len - is_negative };
@@ -141,93 +141,94 @@ static bool read_integer(struct str text, int64_t *out)
     return true;
 }
 
-static struct err read_number(struct arena *arena, struct str text, struct reply **out)
+static struct err reply_read_number(struct arena *arena, struct str text, struct reply **out)
 {
-    *out = make(arena, REPLY_NUMBER, (struct str){ 0, 0 });
-    return read_integer(text, &(*out)->number) ? OK : no_reply();
+    *out = reply_make(arena, REPLY_NUMBER, (struct str){ 0, 0 });
+    return reply_read_integer(text, &(*out)->number) ? OK : reply_no_reply();
 }
 
 /* *out stays NULL: the text itself follows the line. */
-static struct err read_text_length(struct reply_reader *reader, struct str digits)
+static struct err reply_read_text_length(struct reply_reader *reader, struct str digits)
 {
     int64_t len;
-    if (!read_integer(digits, &len) || len < 0 || len > REPLY_BYTES_MAX)
-        return no_reply();
+    if (!reply_read_integer(digits, &len) || len < 0 || len > REPLY_BYTES_MAX)
+        return reply_no_reply();
     reader->awaits_text = true;
     reader->text_len = (size_t)len;
     return OK;
 }
 
-static struct err read_list(struct reply_reader *reader, struct arena *arena, struct str digits, struct reply **out)
+static struct err reply_read_list(struct reply_reader *reader, struct arena *arena, struct str digits,
+                                  struct reply **out)
 {
     int64_t count;
-    if (!read_integer(digits, &count) || count < 0 || (size_t)count > REPLY_ITEMS_MAX - reader->items ||
+    if (!reply_read_integer(digits, &count) || count < 0 || (size_t)count > REPLY_ITEMS_MAX - reader->items ||
         reader->depth == REPLY_DEPTH_MAX)
-        return no_reply();
+        return reply_no_reply();
     reader->items += (size_t)count;
-    *out = make(arena, REPLY_LIST, (struct str){ 0, 0 });
+    *out = reply_make(arena, REPLY_LIST, (struct str){ 0, 0 });
     (*out)->items = arena_zalloc(arena, ((size_t)count + 1) * sizeof(struct reply *));
     (*out)->count = (size_t)count;
     return OK;
 }
 
 /* What a line is. RESP3's types are refused: nobody has asked for them with HELLO. */
-static struct err read_line(struct reply_reader *reader, struct arena *arena, struct str line, struct reply **out)
+static struct err reply_read_line(struct reply_reader *reader, struct arena *arena, struct str line, struct reply **out)
 {
     const struct str rest = { line.at + 1, line.len > 0 ? line.len - 1 : 0 };
     char type = line.len > 0 ? line.at[0] : '\0';
     if ((type == '$' || type == '*') && str_eq(rest, STR("-1"))) {
-        *out = make(arena, REPLY_NIL, (struct str){ 0, 0 });
+        *out = reply_make(arena, REPLY_NIL, (struct str){ 0, 0 });
         return OK;
     }
     switch (type) {
     case '+':
-        *out = make(arena, REPLY_STATUS, rest);
+        *out = reply_make(arena, REPLY_STATUS, rest);
         return OK;
     case '-':
-        *out = make(arena, REPLY_ERROR, rest);
+        *out = reply_make(arena, REPLY_ERROR, rest);
         return OK;
     case ':':
-        return read_number(arena, rest, out);
+        return reply_read_number(arena, rest, out);
     case '$':
-        return read_text_length(reader, rest);
+        return reply_read_text_length(reader, rest);
     case '*':
-        return read_list(reader, arena, rest, out);
+        return reply_read_list(reader, arena, rest, out);
     default:
-        return no_reply();
+        return reply_no_reply();
     }
 }
 
-static struct err read_text(struct reply_reader *reader, struct arena *arena, struct reply **out)
+static struct err reply_read_text(struct reply_reader *reader, struct arena *arena, struct reply **out)
 {
     const char *at = reader->at + reader->from;
     if (reader->len - reader->from < reader->text_len + 2)
         return OK;
     if (memcmp(at + reader->text_len, "\r\n", 2) != 0)
-        return no_reply();
-    *out = make(arena, REPLY_TEXT, (struct str){ at, reader->text_len });
+        return reply_no_reply();
+    *out = reply_make(arena, REPLY_TEXT, (struct str){ at, reader->text_len });
     reader->awaits_text = false;
-    take(reader, reader->text_len + 2);
+    reply_take(reader, reader->text_len + 2);
     return OK;
 }
 
 /* One reply, or a list whose items are still to come; NULL: not all of it is there. */
-static struct err read_one(struct reply_reader *reader, struct arena *arena, struct reply **out)
+static struct err reply_read_one(struct reply_reader *reader, struct arena *arena, struct reply **out)
 {
     struct str line;
     *out = NULL;
     if (!reader->awaits_text) {
-        TRY(find_line(reader, &line));
+        TRY(reply_find_line(reader, &line));
         if (!line.at)
             return OK;
-        TRY(read_line(reader, arena, line, out));
-        take(reader, line.len + 2);
+        TRY(reply_read_line(reader, arena, line, out));
+        reply_take(reader, line.len + 2);
     }
-    return reader->awaits_text ? read_text(reader, arena, out) : OK;
+    return reader->awaits_text ? reply_read_text(reader, arena, out) : OK;
 }
 
 /* Puts it into the list that it belongs to. What is whole with it, or NULL. */
-static const struct reply *place(struct reply_reader *reader, struct reply *reply)
+static const struct reply *reply_place(struct reply_reader *reader, struct reply *reply)
 {
     struct reply *whole = reply;
     if (reader->depth > 0) {
@@ -248,10 +249,10 @@ struct err reply_next(struct reply_reader *reader, struct arena *arena, const st
     struct reply *one;
     *out = NULL;
     do {
-        TRY(read_one(reader, arena, &one));
+        TRY(reply_read_one(reader, arena, &one));
         if (!one)
             return OK;
-        *out = place(reader, one);
+        *out = reply_place(reader, one);
     } while (!*out);
     reader->bytes = reader->items = 0;
     return OK;

@@ -27,28 +27,28 @@ struct scan {
 };
 
 /* For the page at the cursor. */
-static struct redis_command next_scan(const struct scan *scan)
+static struct redis_command scan_next_scan(const struct scan *scan)
 {
     return REDIS_COMMAND(NO_KEY, redis_form_page, STR("SCAN"), str_of(scan->cursor), STR("MATCH"), scan->pattern,
                          STR("COUNT"), STR(SCAN_COUNT));
 }
 
 /* SCAN for the next page, and what is wanted of this one. */
-static struct err send_step(const struct scan *scan, const struct page *page, bool has_next)
+static struct err scan_send_step(const struct scan *scan, const struct page *page, bool has_next)
 {
     struct redis_connection *connection = scan->loan.connection;
     int64_t deadline_ms = redis_deadline(scan->redis);
-    const struct redis_command next = next_scan(scan);
+    const struct redis_command next = scan_next_scan(scan);
     if (has_next)
         TRY(redis_connection_send(connection, &next, 1, deadline_ms));
     return page->wanted > 0 ? redis_connection_send(connection, page->asked, page->wanted, deadline_ms) : OK;
 }
 
 /* The answer to SCAN: the page's keys, of which the reader chooses; and the cursor. */
-static struct err receive_keys(struct scan *scan, struct page *page)
+static struct err scan_receive_keys(struct scan *scan, struct page *page)
 {
     const struct reply *reply;
-    const struct redis_command asked = next_scan(scan);
+    const struct redis_command asked = scan_next_scan(scan);
     int64_t began_ns = clock_ns();
     TRY(redis_connection_receive(scan->loan.connection, &page->arena, &asked, redis_deadline(scan->redis), &reply));
     metrics_redis_command(clock_ns() - began_ns);
@@ -71,23 +71,24 @@ static struct err receive_keys(struct scan *scan, struct page *page)
 }
 
 /* In s, rounded up; without an end, or with one that no clock will see: as long as anything may stay. */
-static int64_t life_s(int64_t left_ms)
+static int64_t scan_life_s(int64_t left_ms)
 {
     return left_ms < 0 || left_ms / 1000 >= INT32_MAX ? INT32_MAX : (left_ms + 999) / 1000;
 }
 
 /* A key that is gone is left out. */
-static void show(const struct redis_scan_reader *reader, const struct redis_command *asked, const struct reply *reply)
+static void scan_show(const struct redis_scan_reader *reader, const struct redis_command *asked,
+                      const struct reply *reply)
 {
     if (reply->kind == REPLY_TEXT)
         reader->value(reader->context, asked->key, reply->text);
     else if (reply->kind == REPLY_NUMBER && (reply->number == -1 || reply->number > 0))
-        reader->life(reader->context, asked->key, life_s(reply->number));
+        reader->life(reader->context, asked->key, scan_life_s(reply->number));
 }
 
 /* The answers about wanted keys, in order. A key that has moved to another server meanwhile is asked for there; one
  * that is gone is left out. */
-static struct err receive_wanted(const struct scan *scan, struct page *page)
+static struct err scan_receive_wanted(const struct scan *scan, struct page *page)
 {
     for (size_t i = 0; i < page->wanted; i++) {
         const struct reply *reply;
@@ -95,12 +96,12 @@ static struct err receive_wanted(const struct scan *scan, struct page *page)
                                      &reply));
         if (reply->kind == REPLY_ERROR)
             TRY(redis_run(scan->redis, &page->arena, &page->asked[i], &reply));
-        show(scan->reader, &page->asked[i], reply);
+        scan_show(scan->reader, &page->asked[i], reply);
     }
     return OK;
 }
 
-static void turn(struct page *page)
+static void scan_turn(struct page *page)
 {
     arena_release(&page->arena);
     page->wanted = 0;
@@ -109,21 +110,21 @@ static void turn(struct page *page)
 static struct err scan_pages(struct scan *scan, struct page pages[2])
 {
     struct page *page = &pages[0], *before = &pages[1];
-    TRY(send_step(scan, before, true)); /* an empty one */
+    TRY(scan_send_step(scan, before, true)); /* an empty one */
     int read = 0;
     for (bool has_next = true; has_next;) {
         struct page *next = before;
         if (++read > PAGES_MAX)
             return failed(ERR_UNAVAILABLE, "its keys have no end");
-        TRY(receive_keys(scan, page));
+        TRY(scan_receive_keys(scan, page));
         has_next = strcmp(scan->cursor, "0") != 0;
-        TRY(send_step(scan, page, has_next));
-        TRY(receive_wanted(scan, before));
-        turn(before);
+        TRY(scan_send_step(scan, page, has_next));
+        TRY(scan_receive_wanted(scan, before));
+        scan_turn(before);
         before = page;
         page = next;
     }
-    TRY(receive_wanted(scan, before));
+    TRY(scan_receive_wanted(scan, before));
     return redis_connection_settle(scan->loan.connection, redis_deadline(scan->redis));
 }
 

@@ -70,7 +70,7 @@ void stream_tls_close(struct stream_tls *tls)
 
 static const struct err too_late = { ERR_UNAVAILABLE, "no answer within its time" };
 
-static struct err wait_for(int fd, short events, int64_t deadline_ms)
+static struct err stream_wait_for(int fd, short events, int64_t deadline_ms)
 {
     struct pollfd poll_fd = { .fd = fd, .events = events };
     for (;;) {
@@ -86,7 +86,7 @@ static struct err wait_for(int fd, short events, int64_t deadline_ms)
 }
 
 /* Why TLS ended, as far as OpenSSL or the other end has said it. */
-static const char *fault_of_tls(void)
+static const char *stream_fault_of_tls(void)
 {
     static const struct {
         int reason;
@@ -110,16 +110,16 @@ static const char *fault_of_tls(void)
 }
 
 /* After a TLS call that gave `result`: waits for what it wants, or says why there is nothing to wait for. */
-static struct err wait_for_tls(struct stream *stream, int result, int64_t deadline_ms)
+static struct err stream_wait_for_tls(struct stream *stream, int result, int64_t deadline_ms)
 {
     int error = SSL_get_error(stream->ssl, result);
-    const char *fault = fault_of_tls();
+    const char *fault = stream_fault_of_tls();
     ERR_clear_error();
     switch (error) {
     case SSL_ERROR_WANT_READ:
-        return wait_for(stream->fd, POLLIN, deadline_ms);
+        return stream_wait_for(stream->fd, POLLIN, deadline_ms);
     case SSL_ERROR_WANT_WRITE:
-        return wait_for(stream->fd, POLLOUT, deadline_ms);
+        return stream_wait_for(stream->fd, POLLOUT, deadline_ms);
     case SSL_ERROR_ZERO_RETURN:
         return failed(ERR_UNAVAILABLE, "the connection was closed");
     default:
@@ -129,7 +129,7 @@ static struct err wait_for_tls(struct stream *stream, int result, int64_t deadli
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
-static struct err no_connection(int fault)
+static struct err stream_no_connection(int fault)
 {
     return failed(ERR_UNAVAILABLE, fault == ECONNREFUSED                           ? "the connection was refused"
                                    : fault == EHOSTUNREACH || fault == ENETUNREACH ? "there is no way to the host"
@@ -137,22 +137,22 @@ static struct err no_connection(int fault)
                                                                                    : "no connection can be made");
 }
 
-static struct err connect_to(int fd, const struct addrinfo *address, int64_t deadline_ms)
+static struct err stream_connect_to(int fd, const struct addrinfo *address, int64_t deadline_ms)
 {
     int fault = 0;
     socklen_t len = sizeof fault;
     if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
         return OK;
     if (errno != EINPROGRESS)
-        return no_connection(errno);
-    TRY(wait_for(fd, POLLOUT, deadline_ms));
+        return stream_no_connection(errno);
+    TRY(stream_wait_for(fd, POLLOUT, deadline_ms));
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &fault, &len) != 0)
         fault = errno;
-    return fault ? no_connection(fault) : OK;
+    return fault ? stream_no_connection(fault) : OK;
 }
 
 /* The first of the host's addresses that answers. */
-static struct err connect_any(const char *host, uint16_t port, int64_t deadline_ms, int *out)
+static struct err stream_connect_any(const char *host, uint16_t port, int64_t deadline_ms, int *out)
 {
     const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
     struct addrinfo *found = NULL;
@@ -168,7 +168,7 @@ static struct err connect_any(const char *host, uint16_t port, int64_t deadline_
         int fd = socket(each->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)
             continue;
-        err = connect_to(fd, each, share);
+        err = stream_connect_to(fd, each, share);
         if (!err.code) {
             (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
             (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
@@ -182,7 +182,7 @@ static struct err connect_any(const char *host, uint16_t port, int64_t deadline_
 }
 
 /* The certificate must name the host as it was given: an address as an address, a name as a name. */
-static bool expect_host(SSL *ssl, const char *host)
+static bool stream_expect_host(SSL *ssl, const char *host)
 {
     unsigned char address[sizeof(struct in6_addr)];
     if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
@@ -191,10 +191,10 @@ static bool expect_host(SSL *ssl, const char *host)
     return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
-static struct err begin_tls(struct stream *stream, const char *host, struct stream_tls *tls, int64_t deadline_ms)
+static struct err stream_begin_tls(struct stream *stream, const char *host, struct stream_tls *tls, int64_t deadline_ms)
 {
     stream->ssl = SSL_new(tls->context);
-    if (!stream->ssl || SSL_set_fd(stream->ssl, stream->fd) != 1 || !expect_host(stream->ssl, host)) {
+    if (!stream->ssl || SSL_set_fd(stream->ssl, stream->fd) != 1 || !stream_expect_host(stream->ssl, host)) {
         ERR_clear_error();
         return failed(ERR_INTERNAL, "TLS could not be begun");
     }
@@ -203,7 +203,7 @@ static struct err begin_tls(struct stream *stream, const char *host, struct stre
         if (result == 1)
             return OK;
         long verdict = SSL_get_verify_result(stream->ssl);
-        struct err err = wait_for_tls(stream, result, deadline_ms);
+        struct err err = stream_wait_for_tls(stream, result, deadline_ms);
         if (err.code && verdict != X509_V_OK) /* "unable to get local issuer certificate", "hostname mismatch", … */
             return failed(ERR_UNAVAILABLE, X509_verify_cert_error_string(verdict));
         TRY(err);
@@ -214,10 +214,10 @@ struct err stream_open(const char *host, uint16_t port, struct stream_tls *tls, 
                        struct stream **out)
 {
     int fd = -1;
-    TRY(connect_any(host, port, deadline_ms, &fd));
+    TRY(stream_connect_any(host, port, deadline_ms, &fd));
     struct stream *stream = mem_alloc(sizeof *stream);
     *stream = (struct stream){ .fd = fd };
-    struct err err = tls ? begin_tls(stream, host, tls, deadline_ms) : OK;
+    struct err err = tls ? stream_begin_tls(stream, host, tls, deadline_ms) : OK;
     if (err.code) {
         stream_close(stream);
         return err;
@@ -243,24 +243,24 @@ void stream_close(struct stream *stream)
 
 /* A server that has refused our certificate says so and hangs up (TLS 1.3: after its side of the handshake), and what
  * we send then can't leave any more: what it said is still there to read. */
-static struct err why_unsent(struct stream *stream, struct err err)
+static struct err stream_why_unsent(struct stream *stream, struct err err)
 {
     char byte;
     size_t got;
     if (SSL_read_ex(stream->ssl, &byte, 1, &got) != 1)
-        err = failed(ERR_UNAVAILABLE, fault_of_tls());
+        err = failed(ERR_UNAVAILABLE, stream_fault_of_tls());
     ERR_clear_error();
     return err;
 }
 
-static struct err send_by_tls(struct stream *stream, struct str bytes, int64_t deadline_ms, size_t *done)
+static struct err stream_send_by_tls(struct stream *stream, struct str bytes, int64_t deadline_ms, size_t *done)
 {
     int result = SSL_write_ex(stream->ssl, bytes.at, bytes.len, done);
     if (result == 1)
         return OK;
     bool is_broken = SSL_get_error(stream->ssl, result) == SSL_ERROR_SYSCALL;
-    struct err err = wait_for_tls(stream, result, deadline_ms);
-    return is_broken ? why_unsent(stream, err) : err;
+    struct err err = stream_wait_for_tls(stream, result, deadline_ms);
+    return is_broken ? stream_why_unsent(stream, err) : err;
 }
 
 struct err stream_send(struct stream *stream, struct str bytes, int64_t deadline_ms)
@@ -268,13 +268,13 @@ struct err stream_send(struct stream *stream, struct str bytes, int64_t deadline
     while (bytes.len > 0) {
         size_t done = 0;
         if (stream->ssl) {
-            TRY(send_by_tls(stream, bytes, deadline_ms, &done));
+            TRY(stream_send_by_tls(stream, bytes, deadline_ms, &done));
         } else {
             ssize_t sent = send(stream->fd, bytes.at, bytes.len, MSG_NOSIGNAL);
             if (sent < 0 && errno != EAGAIN && errno != EINTR)
                 return failed(ERR_UNAVAILABLE, "the connection broke");
             if (sent < 0)
-                TRY(wait_for(stream->fd, POLLOUT, deadline_ms));
+                TRY(stream_wait_for(stream->fd, POLLOUT, deadline_ms));
             done = sent > 0 ? (size_t)sent : 0;
         }
         bytes = (struct str){ bytes.at + done, bytes.len - done };
@@ -291,7 +291,7 @@ struct err stream_receive(struct stream *stream, char *to, size_t room, int64_t 
             int result = SSL_read_ex(stream->ssl, to, room, got);
             if (result == 1)
                 return OK;
-            TRY(wait_for_tls(stream, result, deadline_ms));
+            TRY(stream_wait_for_tls(stream, result, deadline_ms));
         } else {
             ssize_t len = recv(stream->fd, to, room, 0);
             if (len > 0) {
@@ -302,7 +302,7 @@ struct err stream_receive(struct stream *stream, char *to, size_t room, int64_t 
                 return failed(ERR_UNAVAILABLE, "the connection was closed");
             if (errno != EAGAIN && errno != EINTR)
                 return failed(ERR_UNAVAILABLE, "the connection broke");
-            TRY(wait_for(stream->fd, POLLIN, deadline_ms));
+            TRY(stream_wait_for(stream->fd, POLLIN, deadline_ms));
         }
     }
 }

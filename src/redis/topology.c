@@ -14,7 +14,8 @@ unsigned redis_slots_node(struct redis_slots *slots, const struct redis_address 
 }
 
 /* Host and port apart, as CLUSTER SLOTS and Sentinel have them. */
-static bool read_address(struct str host, int64_t port, const struct redis_address *asked, struct redis_address *out)
+static bool topology_read_address(struct str host, int64_t port, const struct redis_address *asked,
+                                  struct redis_address *out)
 {
     if (host.len == 0 && asked)
         host = str_of(asked->host);
@@ -30,7 +31,7 @@ static bool read_address(struct str host, int64_t port, const struct redis_addre
 }
 
 /* One range: first slot, last slot, the master (host, port, …), its replicas. */
-static void read_range(const struct reply *range, const struct redis_address *asked, struct redis_slots *out)
+static void topology_read_range(const struct reply *range, const struct redis_address *asked, struct redis_slots *out)
 {
     const struct reply *first = reply_item(range, 0, REPLY_NUMBER), *last = reply_item(range, 1, REPLY_NUMBER);
     const struct reply *master = reply_item(range, 2, REPLY_LIST);
@@ -40,7 +41,7 @@ static void read_range(const struct reply *range, const struct redis_address *as
     const struct reply *host = reply_item(master, 0, REPLY_TEXT), *port = reply_item(master, 1, REPLY_NUMBER);
     const bool is_unnamed = reply_item(master, 0, REPLY_NIL) != NULL; /* Redis 7: a host that nobody knows */
     if (!port || (!host && !is_unnamed) ||
-        !read_address(host ? host->text : (struct str){ 0, 0 }, port->number, asked, &address))
+        !topology_read_address(host ? host->text : (struct str){ 0, 0 }, port->number, asked, &address))
         return;
     unsigned node = redis_slots_node(out, &address);
     for (int64_t slot = first->number; slot <= last->number; slot++)
@@ -54,7 +55,7 @@ bool redis_slots_read(const struct reply *reply, const struct redis_address *ask
     if (reply->kind != REPLY_LIST)
         return false;
     for (size_t i = 0; i < reply->count; i++)
-        read_range(reply->items[i], asked, out);
+        topology_read_range(reply->items[i], asked, out);
     return out->count > 0;
 }
 
@@ -86,5 +87,5 @@ bool redis_master_read(const struct reply *reply, struct redis_address *out)
     const struct reply *host = reply_item(reply, 0, REPLY_TEXT), *port = reply_item(reply, 1, REPLY_TEXT);
     int64_t number;
     return host && port && settings_number(port->text, 1, 65535, &number) &&
-           read_address(host->text, number, NULL, out);
+           topology_read_address(host->text, number, NULL, out);
 }

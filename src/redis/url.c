@@ -5,7 +5,7 @@
 #include <ctype.h>
 
 /* Percent-decodes into `to`, with a NUL; false when it is malformed, holds control characters or does not fit. */
-static bool decode(struct str in, char *to, size_t room)
+static bool url_decode(struct str in, char *to, size_t room)
 {
     size_t len = 0;
     for (size_t i = 0; i < in.len; i++) {
@@ -24,7 +24,7 @@ static bool decode(struct str in, char *to, size_t room)
     return true;
 }
 
-static bool is_host(struct str host, bool bracketed)
+static bool url_is_host(struct str host, bool bracketed)
 {
     const struct str others = bracketed ? STR(":.%") : STR("-._"); /* strchr() would find a NUL as well */
     for (size_t i = 0; i < host.len; i++)
@@ -54,7 +54,7 @@ bool redis_address_parse(struct str text, uint16_t port, struct redis_address *o
     }
     if (rest.at ? !settings_number(rest, 1, 65535, &number) : number == 0)
         return false;
-    if (!is_host(host, bracketed))
+    if (!url_is_host(host, bracketed))
         return false;
     memcpy(out->host, host.at, host.len);
     out->host[host.len] = '\0';
@@ -62,7 +62,7 @@ bool redis_address_parse(struct str text, uint16_t port, struct redis_address *o
     return true;
 }
 
-static const char *read_scheme(struct str *rest, struct redis_url *out)
+static const char *url_read_scheme(struct str *rest, struct redis_url *out)
 {
     static const struct {
         struct str text;
@@ -81,7 +81,7 @@ static const char *read_scheme(struct str *rest, struct redis_url *out)
     return "it does not begin with redis://, rediss://, redis+sentinel:// or rediss+sentinel://";
 }
 
-static const char *read_login(struct str *rest, struct redis_url *out)
+static const char *url_read_login(struct str *rest, struct redis_url *out)
 {
     struct str login, user, password;
     if (!str_cut(rest, '@', &login))
@@ -91,12 +91,12 @@ static const char *read_login(struct str *rest, struct redis_url *out)
     password = login;
     if (!str_cut(&password, ':', &user))
         return "its password has no colon before it";
-    if (!decode(user, out->user, sizeof out->user) || !decode(password, out->password, sizeof out->password))
+    if (!url_decode(user, out->user, sizeof out->user) || !url_decode(password, out->password, sizeof out->password))
         return "its user or password is too long or malformed";
     return password.len > 0 ? NULL : "its password is empty";
 }
 
-static const char *read_hosts(struct str hosts, struct redis_url *out)
+static const char *url_read_hosts(struct str hosts, struct redis_url *out)
 {
     struct str one;
     uint16_t port = out->is_sentinel ? 26379 : 6379;
@@ -116,24 +116,24 @@ const char *redis_url_parse(struct str text, struct redis_url *out)
     struct str rest = text, hosts, master = { 0, 0 };
     int64_t db = 0;
     *out = (struct redis_url){ 0 };
-    const char *fault = read_scheme(&rest, out);
+    const char *fault = url_read_scheme(&rest, out);
     if (!fault && (str_has(rest, '?') || str_has(rest, '#')))
         fault = "it has a query or a fragment";
     if (!fault)
-        fault = read_login(&rest, out);
+        fault = url_read_login(&rest, out);
     if (fault)
         return fault;
     if (!str_cut(&rest, '/', &hosts)) {
         hosts = rest;
         rest = (struct str){ 0, 0 };
     }
-    fault = read_hosts(hosts, out);
+    fault = url_read_hosts(hosts, out);
     if (!fault && out->is_sentinel) {
         if (!str_cut(&rest, '/', &master)) {
             master = rest;
             rest = (struct str){ 0, 0 };
         }
-        if (master.len == 0 || !decode(master, out->master, sizeof out->master))
+        if (master.len == 0 || !url_decode(master, out->master, sizeof out->master))
             fault = "it names no group of the Sentinels: write /NAME after the hosts";
     }
     if (!fault && rest.len > 0 && !settings_number(rest, 0, REDIS_DB_MAX, &db))

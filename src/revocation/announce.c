@@ -8,7 +8,7 @@
 #include "revocation/shared_rules.h"
 #include <stdio.h>
 
-static struct err tell(struct revocations *revocations, const struct record *record)
+static struct err announce_tell(struct revocations *revocations, const struct record *record)
 {
     const int64_t now = wall_clock_by_all_s(record->issued_at);
     struct cache *cache = revocations->cache;
@@ -28,7 +28,7 @@ static struct err tell(struct revocations *revocations, const struct record *rec
 
 static struct err announce(struct revocations *revocations, const struct record *record)
 {
-    TRY(tell(revocations, record));
+    TRY(announce_tell(revocations, record));
     return cache_confirm(revocations->cache);
 }
 
@@ -59,7 +59,7 @@ struct err revocations_confirm(struct revocations *revocations, uint64_t announc
 }
 
 /* Whether the shared cache has the key of that hash: ERR_TOKEN_REVOKED. */
-static struct err ask_for(struct cache *cache, const unsigned char hash[32])
+static struct err announce_ask_for(struct cache *cache, const unsigned char hash[32])
 {
     char key[REVOCATION_KEY_LEN + 1];
     struct str reason;
@@ -77,8 +77,8 @@ struct err replication_ask(struct revocations *revocations, struct verified *ent
     struct cache *cache = revocations->cache;
     if (!cache)
         return OK;
-    TRY(ask_for(cache, entry->hash));
+    TRY(announce_ask_for(cache, entry->hash));
     if (entry->has_parent)
-        TRY(ask_for(cache, entry->parent));
+        TRY(announce_ask_for(cache, entry->parent));
     return shared_rules_ask(cache, entry);
 }

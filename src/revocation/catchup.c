@@ -20,7 +20,7 @@ enum {
 
 static const struct str key_prefix = { "revoked:", REVOCATION_PREFIX_LEN };
 
-static int64_t now_s(void)
+static int64_t catchup_now_s(void)
 {
     return (int64_t)time(NULL);
 }
@@ -69,7 +69,7 @@ int64_t catchup_position(struct catchup *catchup, struct sequence *sequence)
 }
 
 /* `anew`: whatever was known before. Else only what is further on in the same sequence counts: two may be reading. */
-static void stand_at(struct catchup *catchup, const struct sequence *sequence, int64_t position, bool anew)
+static void catchup_stand_at(struct catchup *catchup, const struct sequence *sequence, int64_t position, bool anew)
 {
     pthread_mutex_lock(&catchup->lock);
     if (anew || catchup->sequence.epoch == 0) {
@@ -96,13 +96,13 @@ bool sequence_goes_on(struct sequence *known, const struct sequence *read)
 
 static const int64_t ticked = UINT32_MAX; /* instead of an expiry, which a set keeps no later one than */
 
-static struct hash_value unticked(const struct revocation *found)
+static struct hash_value catchup_unticked(const struct revocation *found)
 {
     return (struct hash_value){ .expires_at = found->expires_at < ticked ? found->expires_at : ticked - 1 };
 }
 
 /* False when it was never added. */
-static bool tick(struct hash_set *tally, const unsigned char hash[32])
+static bool catchup_tick(struct hash_set *tally, const unsigned char hash[32])
 {
     bool is_there = hash_set_has(tally, hash);
     if (is_there)
@@ -111,9 +111,9 @@ static bool tick(struct hash_set *tally, const unsigned char hash[32])
 }
 
 /* Whether anything was not ticked off that has not ended. Afterwards the tally has what was. */
-static bool is_open(struct hash_set *tally)
+static bool catchup_is_open(struct hash_set *tally)
 {
-    (void)hash_set_purge(tally, wall_clock_by_all_s(now_s()) + 1);
+    (void)hash_set_purge(tally, wall_clock_by_all_s(catchup_now_s()) + 1);
     return hash_set_purge(tally, ticked) > 0;
 }
 
@@ -133,7 +133,7 @@ struct reader {
 };
 
 /* Page after page behind *position, which goes on, until there are no more. ERR_CONFLICT: the positions began anew. */
-static struct err read_store(struct reader *reader, size_t batch, int64_t *position)
+static struct err catchup_read_store(struct reader *reader, size_t batch, int64_t *position)
 {
     struct store *store = reader->revocations->store;
     for (size_t count = batch; count == batch;) {
@@ -141,8 +141,8 @@ static struct err read_store(struct reader *reader, size_t batch, int64_t *posit
         struct revocation *found = NULL;
         struct sequence sequence;
         arena_init(&arena, NULL, 0);
-        TRY(store->ops->revocations_since(store, &arena, *position, wall_clock_by_all_s(now_s()), batch, &found, &count,
-                                          &sequence));
+        TRY(store->ops->revocations_since(store, &arena, *position, wall_clock_by_all_s(catchup_now_s()), batch, &found,
+                                          &count, &sequence));
         if (!sequence_goes_on(&reader->sequence, &sequence))
             return failed(ERR_CONFLICT, "the positions of revocations in the store began anew");
         TRY(reader->take(reader, &arena, found, count));
@@ -153,21 +153,21 @@ static struct err read_store(struct reader *reader, size_t batch, int64_t *posit
 }
 
 /* Of a token, its kind is 0, and so is `before`. */
-static struct hash_value value_of(const struct revocation *found)
+static struct hash_value catchup_value_of(const struct revocation *found)
 {
     return (struct hash_value){ found->expires_at, found->before, found->kind };
 }
 
 /* In memory, whichever kind it is. */
-static void hold(struct revocations *revocations, const struct revocation *found)
+static void catchup_hold(struct revocations *revocations, const struct revocation *found)
 {
     if (found->kind == REVOKED_TOKEN)
-        hash_set_add(revocations->revoked, found->hash, value_of(found));
+        hash_set_add(revocations->revoked, found->hash, catchup_value_of(found));
     else
-        rules_add(revocations->rules, found->hash, value_of(found));
+        rules_add(revocations->rules, found->hash, catchup_value_of(found));
 }
 
-static void keep_rule(struct reader *reader, const struct revocation *rule)
+static void catchup_keep_rule(struct reader *reader, const struct revocation *rule)
 {
     if (reader->rules_count == reader->rules_room) {
         reader->rules_room = reader->rules_room ? 2 * reader->rules_room : 16;
@@ -180,56 +180,57 @@ static void keep_rule(struct reader *reader, const struct revocation *rule)
     reader->rules[reader->rules_count++].reason = arena_copy(&reader->kept, rule->reason);
 }
 
-static struct err learn(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
+static struct err catchup_learn(struct reader *reader, struct arena *arena, const struct revocation *found,
+                                size_t count)
 {
     (void)arena;
     for (size_t i = 0; i < count; i++) {
-        hold(reader->revocations, &found[i]);
+        catchup_hold(reader->revocations, &found[i]);
         if (reader->tally && found[i].kind != REVOKED_TOKEN)
-            keep_rule(reader, &found[i]);
+            catchup_keep_rule(reader, &found[i]);
         else if (reader->tally)
-            hash_set_add(reader->tally, found[i].hash, unticked(&found[i]));
+            hash_set_add(reader->tally, found[i].hash, catchup_unticked(&found[i]));
     }
     return OK;
 }
 
-static struct err read_on(struct revocations *revocations)
+static struct err catchup_read_on(struct revocations *revocations)
 {
-    struct reader reader = { .take = learn, .revocations = revocations };
+    struct reader reader = { .take = catchup_learn, .revocations = revocations };
     int64_t position = catchup_position(revocations->catchup, &reader.sequence);
-    struct err err = read_store(&reader, READ_BATCH, &position);
+    struct err err = catchup_read_store(&reader, READ_BATCH, &position);
     if (reader.sequence.epoch != 0)
-        stand_at(revocations->catchup, &reader.sequence, position, false);
+        catchup_stand_at(revocations->catchup, &reader.sequence, position, false);
     return err;
 }
 
 /* Also notes what is there. */
-static struct err note(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
+static struct err catchup_note(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
 {
     (void)arena;
     for (size_t i = 0; i < count; i++) {
-        hold(reader->revocations, &found[i]);
+        catchup_hold(reader->revocations, &found[i]);
         hash_set_add(found[i].kind == REVOKED_TOKEN ? reader->tally : reader->stored, found[i].hash,
-                     value_of(&found[i]));
+                     catchup_value_of(&found[i]));
     }
     return OK;
 }
 
 /* All of a store that is another one than before, and gives it what it lacks of what is known here: it was acknowledged
  * by the one before. Only then this instance stands there; until then all of it is done again. */
-static struct err read_anew(struct revocations *revocations)
+static struct err catchup_read_anew(struct revocations *revocations)
 {
-    struct reader reader = { .take = note,
+    struct reader reader = { .take = catchup_note,
                              .revocations = revocations,
                              .tally = hash_set_new(HASH_SET_TALLY),
                              .stored = hash_set_new(HASH_SET_RULES) };
     int64_t position = 0;
     size_t written = 0;
-    struct err err = read_store(&reader, READ_BATCH, &position);
+    struct err err = catchup_read_store(&reader, READ_BATCH, &position);
     if (!err.code)
-        err = write_back(revocations, reader.tally, reader.stored, now_s(), &written);
+        err = write_back(revocations, reader.tally, reader.stored, catchup_now_s(), &written);
     if (!err.code) {
-        stand_at(revocations->catchup, &reader.sequence, position, true);
+        catchup_stand_at(revocations->catchup, &reader.sequence, position, true);
         metrics_count(COUNT_STORE_EPOCHS, 1);
         LOG(LOG_WARN, "store_began_anew", LOG_INT("written_back", (int64_t)written),
             LOG_TEXT_("why",
@@ -243,9 +244,9 @@ static struct err read_anew(struct revocations *revocations)
 struct err catchup_store(struct revocations *revocations)
 {
     pthread_mutex_lock(&revocations->catchup->reading);
-    struct err err = read_on(revocations);
+    struct err err = catchup_read_on(revocations);
     if (err.code == ERR_CONFLICT)
-        err = read_anew(revocations);
+        err = catchup_read_anew(revocations);
     pthread_mutex_unlock(&revocations->catchup->reading);
     return err;
 }
@@ -257,36 +258,36 @@ struct listener {
     struct hash_set *tally; /* NULL: none is kept */
 };
 
-static bool read_key(struct str key, unsigned char hash[32])
+static bool catchup_read_key(struct str key, unsigned char hash[32])
 {
     return hex_read((struct str){ key.at + key_prefix.len, key.len - key_prefix.len }, hash, 32);
 }
 
 /* A key's life matters only where it isn't known already. */
-static bool wants_key(void *context, struct str key)
+static bool catchup_wants_key(void *context, struct str key)
 {
     const struct listener *listener = context;
     unsigned char hash[32];
-    return read_key(key, hash) && !(listener->tally && tick(listener->tally, hash)) &&
+    return catchup_read_key(key, hash) && !(listener->tally && catchup_tick(listener->tally, hash)) &&
            !hash_set_has(listener->revocations->revoked, hash);
 }
 
-static void add_key(void *context, struct str key, int64_t ttl_s)
+static void catchup_add_key(void *context, struct str key, int64_t ttl_s)
 {
     const struct listener *listener = context;
     unsigned char hash[32];
-    if (read_key(key, hash))
+    if (catchup_read_key(key, hash))
         hash_set_add(listener->revocations->revoked, hash,
-                     (struct hash_value){ .expires_at = wall_clock_by_all_s(now_s()) + cache_ttl_s(ttl_s) });
+                     (struct hash_value){ .expires_at = wall_clock_by_all_s(catchup_now_s()) + cache_ttl_s(ttl_s) });
 }
 
 /* Every key; the rules among them also into `seen`. */
-static struct err read_cache(struct revocations *revocations, struct hash_set *tally, struct hash_set *seen)
+static struct err catchup_read_cache(struct revocations *revocations, struct hash_set *tally, struct hash_set *seen)
 {
     struct listener listener = { revocations, tally };
     struct rules_reading rules = { revocations->rules, seen };
     const struct cache_visitor visitors[] = {
-        { .prefix = key_prefix, .context = &listener, .wants = wants_key, .each = add_key },
+        { .prefix = key_prefix, .context = &listener, .wants = catchup_wants_key, .each = catchup_add_key },
         shared_rules_visitor(&rules),
     };
     metrics_count(COUNT_REVOCATIONS_RESYNCS, 1);
@@ -296,7 +297,7 @@ static struct err read_cache(struct revocations *revocations, struct hash_set *t
 struct err catchup_keys(struct revocations *revocations)
 {
     struct hash_set *seen = hash_set_new(HASH_SET_RULES);
-    struct err err = read_cache(revocations, NULL, seen);
+    struct err err = catchup_read_cache(revocations, NULL, seen);
     hash_set_free(seen);
     return err;
 }
@@ -304,14 +305,14 @@ struct err catchup_keys(struct revocations *revocations)
 /* --- both -------------------------------------------------------------------------------------------------------- */
 
 /* Tokens that were not ticked off go into the cache; also one that has come into the store meanwhile. */
-static struct err push(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
+static struct err catchup_push(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
 {
     struct cache *cache = reader->revocations->cache;
     struct cache_entry *entries = arena_alloc(arena, (count + 1) * sizeof *entries);
     size_t lacking = 0, added = 0;
-    int64_t now = wall_clock_by_all_s(now_s());
+    int64_t now = wall_clock_by_all_s(catchup_now_s());
     for (size_t i = 0; i < count; i++) {
-        hold(reader->revocations, &found[i]);
+        catchup_hold(reader->revocations, &found[i]);
         if (found[i].kind != REVOKED_TOKEN || found[i].expires_at <= now || hash_set_has(reader->tally, found[i].hash))
             continue;
         char *key = arena_alloc(arena, REVOCATION_KEY_LEN + 1);
@@ -324,28 +325,28 @@ static struct err push(struct reader *reader, struct arena *arena, const struct 
     return OK;
 }
 
-static struct err catch_up(struct reader *reader, struct hash_set *seen)
+static struct err catchup_catch_up(struct reader *reader, struct hash_set *seen)
 {
     struct revocations *revocations = reader->revocations;
     int64_t position = 0;
-    TRY(read_store(reader, READ_BATCH, &position));
-    stand_at(revocations->catchup, &reader->sequence, position, false);
-    TRY(read_cache(revocations, reader->tally, seen));
-    TRY(shared_rules_push(revocations->cache, seen, reader->rules, reader->rules_count, wall_clock_by_all_s(now_s()),
-                          &reader->restored));
-    if (!is_open(reader->tally))
+    TRY(catchup_read_store(reader, READ_BATCH, &position));
+    catchup_stand_at(revocations->catchup, &reader->sequence, position, false);
+    TRY(catchup_read_cache(revocations, reader->tally, seen));
+    TRY(shared_rules_push(revocations->cache, seen, reader->rules, reader->rules_count,
+                          wall_clock_by_all_s(catchup_now_s()), &reader->restored));
+    if (!catchup_is_open(reader->tally))
         return OK;
-    reader->take = push;
+    reader->take = catchup_push;
     position = 0;
-    return read_store(reader, PUSH_BATCH, &position);
+    return catchup_read_store(reader, PUSH_BATCH, &position);
 }
 
 struct err catchup_all(struct revocations *revocations, size_t *restored)
 {
-    struct reader reader = { .take = learn, .revocations = revocations, .tally = hash_set_new(HASH_SET_TALLY) };
+    struct reader reader = { .take = catchup_learn, .revocations = revocations, .tally = hash_set_new(HASH_SET_TALLY) };
     struct hash_set *seen = hash_set_new(HASH_SET_RULES);
     arena_init(&reader.kept, NULL, 0);
-    struct err err = catch_up(&reader, seen);
+    struct err err = catchup_catch_up(&reader, seen);
     hash_set_free(seen);
     hash_set_free(reader.tally);
     arena_release(&reader.kept);

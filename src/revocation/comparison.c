@@ -22,7 +22,7 @@ struct page {
     bool nameless[COMPARED_MAX]; /* rules that only the cache has told of, which doesn't say of which kind they are */
 };
 
-static struct err find_lacking(struct cache *cache, struct arena *arena, struct page *page)
+static struct err comparison_find_lacking(struct cache *cache, struct arena *arena, struct page *page)
 {
     struct str *keys = arena_alloc(arena, (page->count + 1) * sizeof *keys);
     struct str *values = arena_alloc(arena, (page->count + 1) * sizeof *values);
@@ -40,8 +40,8 @@ static struct err find_lacking(struct cache *cache, struct arena *arena, struct 
 
 /* The same as when it was revoked: the key, then the item. Somebody may have put it there since: nothing is lowered.
  * Of a nameless rule there can be no item. */
-static struct err put_back(struct revocations *revocations, const struct revocation *entry, bool is_nameless,
-                           int64_t now_s)
+static struct err comparison_put_back(struct revocations *revocations, const struct revocation *entry, bool is_nameless,
+                                      int64_t now_s)
 {
     struct cache *cache = revocations->cache;
     struct cache_position ignored;
@@ -70,14 +70,14 @@ static struct err put_back(struct revocations *revocations, const struct revocat
     return cache_append(cache, replication_log, str_of(item), &ignored);
 }
 
-static struct err compare(struct revocations *revocations, struct arena *arena, struct page *page, int64_t now_s,
-                          size_t *restored)
+static struct err comparison_compare(struct revocations *revocations, struct arena *arena, struct page *page,
+                                     int64_t now_s, size_t *restored)
 {
-    TRY(find_lacking(revocations->cache, arena, page));
+    TRY(comparison_find_lacking(revocations->cache, arena, page));
     for (size_t i = 0; i < page->count; i++) {
         if (!page->lacking[i])
             continue;
-        TRY(put_back(revocations, &page->entries[i], page->nameless[i], now_s));
+        TRY(comparison_put_back(revocations, &page->entries[i], page->nameless[i], now_s));
         metrics_count(COUNT_KEYS_RESTORED, 1);
         ++*restored;
     }
@@ -86,8 +86,8 @@ static struct err compare(struct revocations *revocations, struct arena *arena, 
 
 /* --- what is known ----------------------------------------------------------------------------------------------- */
 
-static struct err read_stored(struct revocations *revocations, struct arena *arena, struct comparison *comparison,
-                              int64_t now_s, struct page *page)
+static struct err comparison_read_stored(struct revocations *revocations, struct arena *arena,
+                                         struct comparison *comparison, int64_t now_s, struct page *page)
 {
     struct store *store = revocations->store;
     struct revocation *found = NULL;
@@ -104,8 +104,8 @@ static struct err read_stored(struct revocations *revocations, struct arena *are
     return OK;
 }
 
-static void read_tokens(struct revocations *revocations, struct arena *arena, struct comparison *comparison,
-                        int64_t now_s, struct page *page)
+static void comparison_read_tokens(struct revocations *revocations, struct arena *arena, struct comparison *comparison,
+                                   int64_t now_s, struct page *page)
 {
     struct hash_entry *held = arena_alloc(arena, COMPARED_MAX * sizeof *held);
     page->count = hash_set_list(revocations->revoked, &comparison->tokens, now_s, held, COMPARED_MAX);
@@ -117,8 +117,8 @@ static void read_tokens(struct revocations *revocations, struct arena *arena, st
         *comparison = (struct comparison){ .stage = COMPARES_RULES };
 }
 
-static void read_rules(struct revocations *revocations, struct arena *arena, struct comparison *comparison,
-                       int64_t now_s, struct page *page)
+static void comparison_read_rules(struct revocations *revocations, struct arena *arena, struct comparison *comparison,
+                                  int64_t now_s, struct page *page)
 {
     struct hash_entry *held = arena_alloc(arena, COMPARED_MAX * sizeof *held);
     page->count = hash_set_list(rules_set(revocations->rules), &comparison->rules, now_s, held, COMPARED_MAX);
@@ -134,12 +134,13 @@ static void read_rules(struct revocations *revocations, struct arena *arena, str
         *comparison = (struct comparison){ .stage = COMPARES_STORED };
 }
 
-static struct err read_page(struct revocations *revocations, struct arena *arena, struct comparison *comparison,
-                            int64_t now_s, struct page *page)
+static struct err comparison_read_page(struct revocations *revocations, struct arena *arena,
+                                       struct comparison *comparison, int64_t now_s, struct page *page)
 {
     if (comparison->stage == COMPARES_STORED)
-        return read_stored(revocations, arena, comparison, now_s, page);
-    (comparison->stage == COMPARES_TOKENS ? read_tokens : read_rules)(revocations, arena, comparison, now_s, page);
+        return comparison_read_stored(revocations, arena, comparison, now_s, page);
+    (comparison->stage == COMPARES_TOKENS ? comparison_read_tokens : comparison_read_rules)(revocations, arena,
+                                                                                            comparison, now_s, page);
     return OK;
 }
 
@@ -150,8 +151,8 @@ struct err comparison_round(struct revocations *revocations, struct comparison *
     arena_init(&arena, NULL, 0);
     struct page *page = arena_zalloc(&arena, sizeof *page);
     struct comparison next = *comparison;
-    TRY(read_page(revocations, &arena, &next, now_s, page));
-    TRY(compare(revocations, &arena, page, now_s, restored));
+    TRY(comparison_read_page(revocations, &arena, &next, now_s, page));
+    TRY(comparison_compare(revocations, &arena, page, now_s, restored));
     *comparison = next; /* only now: a page that failed is still to be done */
     return OK;
 }

@@ -52,44 +52,44 @@ struct feed {
 
 /* Where the tail begins. A page that would lie behind it is answered by the tail: URLs that anyone can invent cost
  * nothing. */
-static int64_t tail_since(struct feed *feed)
+static int64_t feed_tail_since(struct feed *feed)
 {
     return feed_page_after(atomic_load(&feed->head));
 }
 
 /* Whether a reader can still believe it: before its exp, by a key that is still published. */
-static bool is_good(const struct feed *feed, const struct feed_kept *page, int64_t now_s)
+static bool feed_is_good(const struct feed *feed, const struct feed_kept *page, int64_t now_s)
 {
     AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(feed->revocations->keyring);
     return now_s < page->exp && keyring_find(view, str_of(page->kid));
 }
 
-static bool is_older(const struct feed_kept *page, int64_t age_s, int64_t now_s)
+static bool feed_is_older(const struct feed_kept *page, int64_t age_s, int64_t now_s)
 {
     return now_s >= page->iat + age_s || now_s < page->iat; /* or the clock was set back */
 }
 
 /* Whether nobody has to look at it again. */
-static bool is_fresh(struct feed *feed, const struct feed_kept *page, int64_t now_s)
+static bool feed_is_fresh(struct feed *feed, const struct feed_kept *page, int64_t now_s)
 {
     return page->is_tail ? clock_coarse_ms() - atomic_load(&feed->checked_ms) < TAIL_CHECK_MS
-                         : !is_older(page, CLOSED_RENEW_S, now_s);
+                         : !feed_is_older(page, CLOSED_RENEW_S, now_s);
 }
 
 /* The page for `since`, held for the caller, if there is one that a reader can believe; else NULL. */
-static struct feed_kept *find(struct feed *feed, int64_t since, int64_t now_s)
+static struct feed_kept *feed_find_kept(struct feed *feed, int64_t since, int64_t now_s)
 {
-    int64_t first = feed_page_after(since), tail = tail_since(feed);
+    int64_t first = feed_page_after(since), tail = feed_tail_since(feed);
     struct feed_kept *page = first < tail ? feed_cache_find(feed->cache, first, false)
                                           : feed_cache_find(feed->cache, tail, true);
-    if (!page || is_good(feed, page, now_s))
+    if (!page || feed_is_good(feed, page, now_s))
         return page;
     feed_kept_release(page);
     return NULL;
 }
 
 /* Of those who find a page that has to be looked at again, one goes and has it done; the others take it as it is. */
-static bool claim(struct feed_kept *page)
+static bool feed_claim(struct feed_kept *page)
 {
     long long now_ms = clock_coarse_ms(), last_ms = atomic_load(&page->claimed_ms);
     return now_ms - last_ms >= TAIL_CHECK_MS && atomic_compare_exchange_strong(&page->claimed_ms, &last_ms, now_ms);
@@ -97,7 +97,7 @@ static bool claim(struct feed_kept *page)
 
 /* --- writing one ------------------------------------------------------------------------------------------------- */
 
-static struct err sign_page(struct feed *feed, struct arena *arena, const struct feed_page *content, bool is_tail)
+static struct err feed_sign_page(struct feed *feed, struct arena *arena, const struct feed_page *content, bool is_tail)
 {
     struct buf payload, jws;
     buf_init(&payload, arena, 1024, FEED_PAGE_MAX);
@@ -114,7 +114,7 @@ static struct err sign_page(struct feed *feed, struct arena *arena, const struct
 }
 
 /* From where this instance stands among the new positions; not yet, when it has not read them. */
-static struct err begin_anew(struct feed *feed, const struct sequence *read)
+static struct err feed_begin_anew(struct feed *feed, const struct sequence *read)
 {
     struct sequence known;
     int64_t position = catchup_position(feed->revocations->catchup, &known);
@@ -126,18 +126,18 @@ static struct err begin_anew(struct feed *feed, const struct sequence *read)
     return failed(ERR_UNAVAILABLE, "the revocation feed begins anew; try again");
 }
 
-static struct err read_behind(struct feed *feed, struct arena *arena, int64_t after, int64_t now_s, size_t max,
-                              struct revocation **found, size_t *count)
+static struct err feed_read_behind(struct feed *feed, struct arena *arena, int64_t after, int64_t now_s, size_t max,
+                                   struct revocation **found, size_t *count)
 {
     struct store *store = feed->revocations->store;
     struct sequence sequence;
     TRY(store->ops->revocations_since(store, arena, after, wall_clock_by_all_s(now_s), max, found, count, &sequence));
-    return sequence_goes_on(&feed->sequence, &sequence) ? OK : begin_anew(feed, &sequence);
+    return sequence_goes_on(&feed->sequence, &sequence) ? OK : feed_begin_anew(feed, &sequence);
 }
 
 /* Reads the page that begins at `since` and keeps it, signed. Of the tail nothing beyond the head is told, which a
  * later look will find. */
-static struct err write_page(struct feed *feed, int64_t since, int64_t now_s)
+static struct err feed_write_page(struct feed *feed, int64_t since, int64_t now_s)
 {
     AUTO(arena_release) struct arena arena;
     struct revocation *found = NULL;
@@ -146,7 +146,7 @@ static struct err write_page(struct feed *feed, int64_t since, int64_t now_s)
     bool is_tail = since == tail;
     int64_t last = is_tail ? head : since + FEED_BLOCK;
     arena_init(&arena, NULL, 0);
-    TRY(read_behind(feed, &arena, since, now_s, FEED_BLOCK + 1, &found, &count));
+    TRY(feed_read_behind(feed, &arena, since, now_s, FEED_BLOCK + 1, &found, &count));
     while (inside < count && found[inside].position <= last)
         inside++;
     int64_t next = is_tail || inside == count ? tail : feed_page_of(found[inside].position);
@@ -159,20 +159,20 @@ static struct err write_page(struct feed *feed, int64_t since, int64_t now_s)
                                        .position = is_tail ? head : next,
                                        .entries = found,
                                        .count = inside };
-    return sign_page(feed, &arena, &content, is_tail);
+    return feed_sign_page(feed, &arena, &content, is_tail);
 }
 
 /* --- the author -------------------------------------------------------------------------------------------------- */
 
 /* Raises the head to the last revocation in the store. */
-static struct err look_ahead(struct feed *feed, int64_t now_s)
+static struct err feed_look_ahead(struct feed *feed, int64_t now_s)
 {
     size_t max = FIRST_LOOK, asked, count;
     do {
         AUTO(arena_release) struct arena arena;
         struct revocation *found = NULL;
         arena_init(&arena, NULL, 0);
-        TRY(read_behind(feed, &arena, atomic_load(&feed->head), now_s, max, &found, &count));
+        TRY(feed_read_behind(feed, &arena, atomic_load(&feed->head), now_s, max, &found, &count));
         if (count > 0)
             atomic_store(&feed->head, found[count - 1].position);
         asked = max;
@@ -181,19 +181,19 @@ static struct err look_ahead(struct feed *feed, int64_t now_s)
     return OK;
 }
 
-static struct err check_tail(struct feed *feed, int64_t now_s)
+static struct err feed_check_tail(struct feed *feed, int64_t now_s)
 {
     atomic_store(&feed->checked_ms, clock_coarse_ms()); /* when it begins, and also when it fails */
-    TRY(look_ahead(feed, now_s));
+    TRY(feed_look_ahead(feed, now_s));
     int64_t head = atomic_load(&feed->head);
-    AUTO(feed_kept_releasep) struct feed_kept *page = find(feed, head, now_s);
-    if (page && page->position == head && !is_older(page, TAIL_RENEW_S, now_s))
+    AUTO(feed_kept_releasep) struct feed_kept *page = feed_find_kept(feed, head, now_s);
+    if (page && page->position == head && !feed_is_older(page, TAIL_RENEW_S, now_s))
         return OK;
-    return write_page(feed, feed_page_after(head), now_s);
+    return feed_write_page(feed, feed_page_after(head), now_s);
 }
 
 /* Whether a closed page may be signed now; with `take`, one is. */
-static bool may_sign_closed(struct feed *feed, bool take)
+static bool feed_may_sign_closed(struct feed *feed, bool take)
 {
     enum { COST_MS = 1000 / CLOSED_RATE };
     int64_t now_ms = clock_ms();
@@ -209,24 +209,24 @@ static bool may_sign_closed(struct feed *feed, bool take)
     return may;
 }
 
-static struct err limited(void)
+static struct err feed_limited(void)
 {
     metrics_count(COUNT_FEED_LIMITED, 1);
     return failed(ERR_UNAVAILABLE, "too many pages of the revocation feed are asked for; try again");
 }
 
 /* As the author. The page is kept afterwards. */
-static struct err make_page(struct feed *feed, int64_t since, int64_t now_s)
+static struct err feed_make_page(struct feed *feed, int64_t since, int64_t now_s)
 {
-    if (feed_page_after(since) >= tail_since(feed))
-        TRY(check_tail(feed, now_s));
-    if (feed_page_after(since) >= tail_since(feed))
+    if (feed_page_after(since) >= feed_tail_since(feed))
+        TRY(feed_check_tail(feed, now_s));
+    if (feed_page_after(since) >= feed_tail_since(feed))
         return OK;
-    return may_sign_closed(feed, true) ? write_page(feed, feed_page_after(since), now_s) : limited();
+    return feed_may_sign_closed(feed, true) ? feed_write_page(feed, feed_page_after(since), now_s) : feed_limited();
 }
 
 /* Becomes the author, or waits for who is; false when too many do, or it takes too long. */
-static bool begin_authoring(struct feed *feed)
+static bool feed_begin_authoring(struct feed *feed)
 {
     struct timespec until;
     if (atomic_fetch_add(&feed->waiting, 1) >= WAITERS_MAX) {
@@ -240,41 +240,43 @@ static bool begin_authoring(struct feed *feed)
     return is_author;
 }
 
-static bool is_limited(struct feed *feed, int64_t since)
+static bool feed_is_limited(struct feed *feed, int64_t since)
 {
-    return feed_page_after(since) < tail_since(feed) && !may_sign_closed(feed, false);
+    return feed_page_after(since) < feed_tail_since(feed) && !feed_may_sign_closed(feed, false);
 }
 
 /* Of who may wait: the page for `since`, looked at again or made. What fails is made up for by a page that is still
  * good.
  */
-static struct err fetch(struct feed *feed, int64_t since, int64_t now_s, struct feed_kept **out)
+static struct err feed_fetch(struct feed *feed, int64_t since, int64_t now_s, struct feed_kept **out)
 {
     struct err err = failed(ERR_UNAVAILABLE, "the page of the revocation feed is being made; try again");
-    if (is_limited(feed, since)) {
-        err = limited();
-    } else if (begin_authoring(feed)) {
-        AUTO(feed_kept_releasep) struct feed_kept *page = find(feed, since, now_s);
-        err = page && is_fresh(feed, page, now_s) ? OK : make_page(feed, since, now_s); /* or somebody was faster */
+    if (feed_is_limited(feed, since)) {
+        err = feed_limited();
+    } else if (feed_begin_authoring(feed)) {
+        AUTO(feed_kept_releasep) struct feed_kept *page = feed_find_kept(feed, since, now_s);
+        err = page && feed_is_fresh(feed, page, now_s)
+                  ? OK
+                  : feed_make_page(feed, since, now_s); /* or somebody was faster */
         pthread_mutex_unlock(&feed->authoring);
     }
-    *out = find(feed, since, now_s);
+    *out = feed_find_kept(feed, since, now_s);
     return *out ? OK : err.code ? err : failed(ERR_UNAVAILABLE, "the revocation feed has moved on; try again");
 }
 
 struct err feed_find(struct feed *feed, int64_t since, int64_t now_s, bool may_wait, struct feed_kept **out)
 {
-    struct feed_kept *page = find(feed, since, now_s);
-    if (page && (is_fresh(feed, page, now_s) || (!may_wait && !claim(page)))) {
+    struct feed_kept *page = feed_find_kept(feed, since, now_s);
+    if (page && (feed_is_fresh(feed, page, now_s) || (!may_wait && !feed_claim(page)))) {
         *out = page;
         return OK;
     }
     bool is_missing = page == NULL;
     feed_kept_release(page);
     if (may_wait)
-        return fetch(feed, since, now_s, out);
-    if (is_missing && is_limited(feed, since))
-        return limited();
+        return feed_fetch(feed, since, now_s, out);
+    if (is_missing && feed_is_limited(feed, since))
+        return feed_limited();
     return failed(ERR_NEEDS_WORKER, "the page of the revocation feed has to be looked at again");
 }
 

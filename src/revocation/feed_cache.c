@@ -20,7 +20,7 @@ struct feed_cache *feed_cache_new(void)
     return cache;
 }
 
-static size_t size_of(const struct feed_kept *page)
+static size_t feed_cache_size_of(const struct feed_kept *page)
 {
     return sizeof *page + page->len;
 }
@@ -32,9 +32,9 @@ void feed_kept_release(struct feed_kept *page)
 }
 
 /* Under the lock. */
-static void drop_closed(struct feed_cache *cache, size_t at)
+static void feed_cache_drop_closed(struct feed_cache *cache, size_t at)
 {
-    cache->bytes -= size_of(cache->closed[at]);
+    cache->bytes -= feed_cache_size_of(cache->closed[at]);
     feed_kept_release(cache->closed[at]);
     cache->closed[at] = cache->closed[--cache->count];
 }
@@ -43,7 +43,7 @@ void feed_cache_clear(struct feed_cache *cache)
 {
     pthread_mutex_lock(&cache->lock);
     while (cache->count > 0)
-        drop_closed(cache, cache->count - 1);
+        feed_cache_drop_closed(cache, cache->count - 1);
     feed_kept_release(cache->tail);
     cache->tail = NULL;
     cache->bytes = 0;
@@ -58,7 +58,7 @@ void feed_cache_free(struct feed_cache *cache)
 }
 
 /* Under the lock: the place of a closed page, or cache->count. */
-static size_t find_closed(const struct feed_cache *cache, int64_t since)
+static size_t feed_cache_find_closed(const struct feed_cache *cache, int64_t since)
 {
     size_t at = 0;
     while (at < cache->count && cache->closed[at]->since != since)
@@ -67,18 +67,18 @@ static size_t find_closed(const struct feed_cache *cache, int64_t since)
 }
 
 /* Under the lock: for so many bytes, and one more page. */
-static void make_room(struct feed_cache *cache, size_t size)
+static void feed_cache_make_room(struct feed_cache *cache, size_t size)
 {
     while (cache->count > 0 && (cache->count == FEED_CACHE_PAGES || cache->bytes + size > FEED_CACHE_BYTES)) {
         size_t oldest = 0;
         for (size_t i = 1; i < cache->count; i++)
             if (cache->closed[i]->used < cache->closed[oldest]->used)
                 oldest = i;
-        drop_closed(cache, oldest);
+        feed_cache_drop_closed(cache, oldest);
     }
 }
 
-static struct feed_kept *kept_new(const struct feed_page *page, bool is_tail, struct str kid, struct str jws)
+static struct feed_kept *feed_cache_kept_new(const struct feed_page *page, bool is_tail, struct str kid, struct str jws)
 {
     unsigned char hash[32];
     struct feed_kept *kept = mem_alloc(sizeof *kept + jws.len);
@@ -100,21 +100,21 @@ static struct feed_kept *kept_new(const struct feed_page *page, bool is_tail, st
 void feed_cache_keep(struct feed_cache *cache, const struct feed_page *page, bool is_tail, struct str kid,
                      struct str jws)
 {
-    struct feed_kept *kept = kept_new(page, is_tail, kid, jws);
+    struct feed_kept *kept = feed_cache_kept_new(page, is_tail, kid, jws);
     pthread_mutex_lock(&cache->lock);
     if (is_tail) {
-        cache->bytes -= cache->tail ? size_of(cache->tail) : 0;
+        cache->bytes -= cache->tail ? feed_cache_size_of(cache->tail) : 0;
         feed_kept_release(cache->tail);
         cache->tail = kept;
     } else {
-        size_t at = find_closed(cache, kept->since);
+        size_t at = feed_cache_find_closed(cache, kept->since);
         if (at < cache->count)
-            drop_closed(cache, at);
-        make_room(cache, size_of(kept));
+            feed_cache_drop_closed(cache, at);
+        feed_cache_make_room(cache, feed_cache_size_of(kept));
         kept->used = ++cache->uses;
         cache->closed[cache->count++] = kept;
     }
-    cache->bytes += size_of(kept);
+    cache->bytes += feed_cache_size_of(kept);
     pthread_mutex_unlock(&cache->lock);
 }
 
@@ -125,7 +125,7 @@ struct feed_kept *feed_cache_find(struct feed_cache *cache, int64_t since, bool 
     if (is_tail) {
         page = cache->tail && cache->tail->since == since ? cache->tail : NULL;
     } else {
-        size_t at = find_closed(cache, since);
+        size_t at = feed_cache_find_closed(cache, since);
         page = at < cache->count ? cache->closed[at] : NULL;
     }
     if (page) {

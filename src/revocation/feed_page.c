@@ -21,7 +21,7 @@ struct err feed_read_query(struct str query, int64_t *since)
     return OK;
 }
 
-static void pack(const struct revocation *entry, unsigned char to[FEED_ENTRY_BYTES])
+static void feed_page_pack(const struct revocation *entry, unsigned char to[FEED_ENTRY_BYTES])
 {
     uint32_t expiry = entry->expires_at > UINT32_MAX ? UINT32_MAX : (uint32_t)entry->expires_at;
     memcpy(to, entry->hash, FEED_HASH_BYTES);
@@ -29,14 +29,14 @@ static void pack(const struct revocation *entry, unsigned char to[FEED_ENTRY_BYT
         to[FEED_HASH_BYTES + i] = (unsigned char)(expiry >> (24 - 8 * i));
 }
 
-static void write_tokens(struct buf *out, const struct feed_page *page)
+static void feed_page_write_tokens(struct buf *out, const struct feed_page *page)
 {
     unsigned char packed[BATCH][FEED_ENTRY_BYTES];
     size_t count = 0;
     for (size_t i = 0; i < page->count; i++) {
         if (page->entries[i].kind != REVOKED_TOKEN)
             continue;
-        pack(&page->entries[i], packed[count++]);
+        feed_page_pack(&page->entries[i], packed[count++]);
         if (count == BATCH) {
             b64url_add(out, (struct str){ (const char *)packed, sizeof packed });
             count = 0;
@@ -45,14 +45,14 @@ static void write_tokens(struct buf *out, const struct feed_page *page)
     b64url_add(out, (struct str){ (const char *)packed, count * FEED_ENTRY_BYTES });
 }
 
-static void write_number(struct buf *out, struct str name, int64_t value)
+static void feed_page_write_number(struct buf *out, struct str name, int64_t value)
 {
     json_write_name(out, name);
     buf_add_int(out, value);
 }
 
 /* An opaque text to readers: no reader of JSON holds 64 bits of a number. */
-static void write_epoch(struct buf *out, uint64_t epoch)
+static void feed_page_write_epoch(struct buf *out, uint64_t epoch)
 {
     unsigned char bytes[sizeof epoch];
     char hex[2 * sizeof bytes + 1];
@@ -62,7 +62,7 @@ static void write_epoch(struct buf *out, uint64_t epoch)
 }
 
 /* A rule's value is named by the claim that it is about; to all it is about none. */
-static void write_rules(struct buf *out, const struct feed_page *page)
+static void feed_page_write_rules(struct buf *out, const struct feed_page *page)
 {
     static const struct str names[REVOCATION_KINDS] = { [REVOKED_SUBJECT] = { "sub", 3 },
                                                         [REVOKED_CLIENT] = { "client_id", 9 },
@@ -79,8 +79,8 @@ static void write_rules(struct buf *out, const struct feed_page *page)
         buf_add_char(out, '"');
         b64url_add(out, (struct str){ (const char *)rule->hash, sizeof rule->hash });
         buf_add_char(out, '"');
-        write_number(out, STR("before"), rule->before);
-        write_number(out, STR("exp"), rule->expires_at);
+        feed_page_write_number(out, STR("before"), rule->before);
+        feed_page_write_number(out, STR("exp"), rule->expires_at);
         buf_add_char(out, '}');
     }
 }
@@ -90,20 +90,20 @@ void feed_page_write(struct buf *out, const struct feed_page *page)
     buf_add_char(out, '{');
     json_write_name(out, STR("iss"));
     json_write_str(out, page->issuer);
-    write_number(out, STR("iat"), page->iat);
-    write_number(out, STR("exp"), page->exp);
-    write_epoch(out, page->epoch);
-    write_number(out, STR("since"), page->since);
-    write_number(out, STR("next"), page->next);
-    write_number(out, STR("position"), page->position);
+    feed_page_write_number(out, STR("iat"), page->iat);
+    feed_page_write_number(out, STR("exp"), page->exp);
+    feed_page_write_epoch(out, page->epoch);
+    feed_page_write_number(out, STR("since"), page->since);
+    feed_page_write_number(out, STR("next"), page->next);
+    feed_page_write_number(out, STR("position"), page->position);
     json_write_name(out, STR("more"));
     buf_add(out, page->next != page->since ? STR("true") : STR("false"));
     json_write_name(out, STR("tokens"));
     buf_add_char(out, '"');
-    write_tokens(out, page);
+    feed_page_write_tokens(out, page);
     buf_add_char(out, '"');
     json_write_name(out, STR("rules"));
     buf_add_char(out, '[');
-    write_rules(out, page);
+    feed_page_write_rules(out, page);
     buf_add(out, STR("]}"));
 }

@@ -76,7 +76,7 @@ struct hash_set *hash_set_new(enum hash_set_shape which)
     return set;
 }
 
-static void free_old(struct shard *shard)
+static void hash_set_free_old(struct shard *shard)
 {
     for (struct table *table = shard->old, *next; table; table = next) {
         next = table->next;
@@ -90,18 +90,18 @@ void hash_set_free(struct hash_set *set)
     for (size_t i = 0; set && i < set->shape.shards; i++) {
         struct shard *shard = &set->shards[i];
         pthread_mutex_destroy(&shard->lock);
-        free_old(shard);
+        hash_set_free_old(shard);
         free(atomic_load(&shard->table));
     }
     free(set);
 }
 
-static struct shard *shard_of(struct hash_set *set, const unsigned char *hash)
+static struct shard *hash_set_shard_of(struct hash_set *set, const unsigned char *hash)
 {
     return &set->shards[hash[0] & (set->shape.shards - 1)];
 }
 
-static uint64_t part_of(const unsigned char *hash)
+static uint64_t hash_set_part_of(const unsigned char *hash)
 {
     uint64_t part;
     memcpy(&part, hash, sizeof part);
@@ -109,39 +109,40 @@ static uint64_t part_of(const unsigned char *hash)
 }
 
 /* `len`: a multiple of 8, and not 0. */
-static bool are_equal(const unsigned char *one, const unsigned char *other, size_t len)
+static bool hash_set_are_equal(const unsigned char *one, const unsigned char *other, size_t len)
 {
     size_t at = 0;
-    while (at < len && part_of(one + at) == part_of(other + at))
+    while (at < len && hash_set_part_of(one + at) == hash_set_part_of(other + at))
         at += sizeof(uint64_t);
     return at == len;
 }
 
 /* The hash's place, or the free one where it belongs; *expires is what stands there. There is always a free one. */
-static size_t place_of(const struct table *table, const unsigned char *hash, size_t compared, uint32_t *expires)
+static size_t hash_set_place_of(const struct table *table, const unsigned char *hash, size_t compared,
+                                uint32_t *expires)
 {
-    size_t place = part_of(hash) >> 8 & (table->places - 1);
+    size_t place = hash_set_part_of(hash) >> 8 & (table->places - 1);
     for (;;) {
         *expires = atomic_load_explicit(&table->numbers[place], memory_order_acquire);
-        if (*expires == 0 || are_equal(table->keys + place * compared, hash, compared))
+        if (*expires == 0 || hash_set_are_equal(table->keys + place * compared, hash, compared))
             return place;
         place = (place + 1) & (table->places - 1);
     }
 }
 
-static uint32_t number_at(const struct table *table, size_t i, size_t place)
+static uint32_t hash_set_number_at(const struct table *table, size_t i, size_t place)
 {
     return atomic_load_explicit(&table->numbers[i * table->places + place], memory_order_acquire);
 }
 
-static uint32_t seconds_of(int64_t time_s)
+static uint32_t hash_set_seconds_of(int64_t time_s)
 {
     return time_s < 0 ? 0 : time_s > UINT32_MAX ? UINT32_MAX : (uint32_t)time_s;
 }
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 
-static struct stripe *begin_reading(struct hash_set *set)
+static struct stripe *hash_set_begin_reading(struct hash_set *set)
 {
     static atomic_uint threads;
     static _Thread_local unsigned mine; /* from 1 */
@@ -152,17 +153,17 @@ static struct stripe *begin_reading(struct hash_set *set)
     return stripe;
 }
 
-static void end_reading(struct stripe *stripe)
+static void hash_set_end_reading(struct stripe *stripe)
 {
     atomic_fetch_sub(&stripe->readers, 1);
 }
 
-static bool table_holds(const struct table *table, size_t compared, const unsigned char *hash, uint32_t expires_at,
-                        uint32_t before)
+static bool hash_set_table_holds(const struct table *table, size_t compared, const unsigned char *hash,
+                                 uint32_t expires_at, uint32_t before)
 {
     uint32_t expires;
-    size_t place = place_of(table, hash, compared, &expires);
-    return expires != 0 && expires >= expires_at && (before == 0 || number_at(table, BEFORE, place) >= before);
+    size_t place = hash_set_place_of(table, hash, compared, &expires);
+    return expires != 0 && expires >= expires_at && (before == 0 || hash_set_number_at(table, BEFORE, place) >= before);
 }
 
 bool hash_set_holds(struct hash_set *set, const unsigned char (*hashes)[32], size_t count, int64_t expires_at,
@@ -171,29 +172,29 @@ bool hash_set_holds(struct hash_set *set, const unsigned char (*hashes)[32], siz
     struct stripe *stripe = NULL;
     bool holds = false;
     for (size_t i = 0; i < count && !holds; i++) {
-        struct shard *shard = shard_of(set, hashes[i]);
+        struct shard *shard = hash_set_shard_of(set, hashes[i]);
         if (atomic_load_explicit(&shard->count, memory_order_acquire) == 0)
             continue; /* the usual case of a service where little is revoked */
         if (!stripe)
-            stripe = begin_reading(set);
-        holds = table_holds(atomic_load(&shard->table), set->shape.compared, hashes[i], seconds_of(expires_at),
-                            seconds_of(before));
+            stripe = hash_set_begin_reading(set);
+        holds = hash_set_table_holds(atomic_load(&shard->table), set->shape.compared, hashes[i],
+                                     hash_set_seconds_of(expires_at), hash_set_seconds_of(before));
     }
     if (stripe)
-        end_reading(stripe);
+        hash_set_end_reading(stripe);
     return holds;
 }
 
 /* The same with less to do: each token is looked up by this. */
 bool hash_set_has(struct hash_set *set, const unsigned char hash[32])
 {
-    struct shard *shard = shard_of(set, hash);
+    struct shard *shard = hash_set_shard_of(set, hash);
     uint32_t expires;
     if (atomic_load_explicit(&shard->count, memory_order_acquire) == 0)
         return false;
-    struct stripe *stripe = begin_reading(set);
-    (void)place_of(atomic_load(&shard->table), hash, set->shape.compared, &expires);
-    end_reading(stripe);
+    struct stripe *stripe = hash_set_begin_reading(set);
+    (void)hash_set_place_of(atomic_load(&shard->table), hash, set->shape.compared, &expires);
+    hash_set_end_reading(stripe);
     return expires != 0;
 }
 
@@ -208,23 +209,23 @@ size_t hash_set_count(struct hash_set *set)
 /* --- changing. Under the shard's lock ---------------------------------------------------------------------------- */
 
 /* Old tables go when nobody can be looking at them. */
-static void free_unread(struct hash_set *set, struct shard *shard)
+static void hash_set_free_unread(struct hash_set *set, struct shard *shard)
 {
     for (size_t i = 0; shard->old && i < STRIPES; i++)
         if (atomic_load(&set->stripes[i].readers) > 0)
             return;
-    free_old(shard);
+    hash_set_free_old(shard);
 }
 
-static size_t table_bytes(const struct shape *shape, size_t places)
+static size_t hash_set_table_bytes(const struct shape *shape, size_t places)
 {
     return sizeof(struct table) + places * (shape->numbers * sizeof(uint32_t) + shape->kept);
 }
 
-static struct table *table_new(const struct shape *shape, size_t places)
+static struct table *hash_set_table_new(const struct shape *shape, size_t places)
 {
-    struct table *table = mem_alloc(table_bytes(shape, places));
-    memset((void *)table, 0, table_bytes(shape, places));
+    struct table *table = mem_alloc(hash_set_table_bytes(shape, places));
+    memset((void *)table, 0, hash_set_table_bytes(shape, places));
     table->places = places;
     table->keys = (unsigned char *)&table->numbers[places * shape->numbers];
     table->rests = table->keys + places * shape->compared;
@@ -236,59 +237,60 @@ struct entry {
     uint32_t numbers[NUMBERS];
 };
 
-static struct entry entry_at(const struct shape *shape, const struct table *table, size_t place)
+static struct entry hash_set_entry_at(const struct shape *shape, const struct table *table, size_t place)
 {
     const size_t rest = shape->kept - shape->compared;
     struct entry entry = { .numbers = { 0 } };
     for (size_t i = 0; i < shape->numbers; i++)
-        entry.numbers[i] = number_at(table, i, place);
+        entry.numbers[i] = hash_set_number_at(table, i, place);
     memcpy(entry.hash, table->keys + place * shape->compared, shape->compared);
     memcpy(entry.hash + shape->compared, table->rests + place * rest, rest);
     return entry;
 }
 
 /* Returns whether it is new. */
-static bool put(const struct shape *shape, struct table *table, const struct entry *entry)
+static bool hash_set_put(const struct shape *shape, struct table *table, const struct entry *entry)
 {
     const size_t rest = shape->kept - shape->compared;
     uint32_t expires;
-    size_t place = place_of(table, entry->hash, shape->compared, &expires);
+    size_t place = hash_set_place_of(table, entry->hash, shape->compared, &expires);
     if (expires == 0) {
         memcpy(table->keys + place * shape->compared, entry->hash, shape->compared);
         memcpy(table->rests + place * rest, entry->hash + shape->compared, rest);
     }
     for (size_t i = shape->numbers; i-- > 0;) /* the expiry last */
-        if (number_at(table, i, place) < entry->numbers[i])
+        if (hash_set_number_at(table, i, place) < entry->numbers[i])
             atomic_store_explicit(&table->numbers[i * table->places + place], entry->numbers[i], memory_order_release);
     return expires == 0;
 }
 
 /* A table for `count` entries at a load of 3/8 to 3/4, with those that expire at `from_s` or later. */
-static struct table *rebuild(struct hash_set *set, struct shard *shard, size_t count, uint32_t from_s)
+static struct table *hash_set_rebuild(struct hash_set *set, struct shard *shard, size_t count, uint32_t from_s)
 {
     struct table *old = atomic_load_explicit(&shard->table, memory_order_relaxed);
     size_t places = PLACES_FIRST;
     while (places / 4 * 3 < count)
         places *= 2;
-    struct table *table = table_new(&set->shape, places);
+    struct table *table = hash_set_table_new(&set->shape, places);
     for (size_t i = 0; old && i < old->places; i++) {
-        const struct entry entry = entry_at(&set->shape, old, i);
+        const struct entry entry = hash_set_entry_at(&set->shape, old, i);
         if (entry.numbers[EXPIRES] != 0 && entry.numbers[EXPIRES] >= from_s)
-            (void)put(&set->shape, table, &entry);
+            (void)hash_set_put(&set->shape, table, &entry);
     }
     atomic_store(&shard->table, table);
     if (old) {
         old->next = shard->old;
         shard->old = old;
     }
-    free_unread(set, shard);
+    hash_set_free_unread(set, shard);
     return table;
 }
 
 void hash_set_add(struct hash_set *set, const unsigned char hash[32], struct hash_value value)
 {
-    struct shard *shard = shard_of(set, hash);
-    struct entry entry = { .numbers = { seconds_of(value.expires_at), seconds_of(value.before), value.kind } };
+    struct shard *shard = hash_set_shard_of(set, hash);
+    struct entry entry = { .numbers = { hash_set_seconds_of(value.expires_at), hash_set_seconds_of(value.before),
+                                        value.kind } };
     memcpy(entry.hash, hash, sizeof entry.hash);
     if (entry.numbers[EXPIRES] == 0)
         entry.numbers[EXPIRES] = 1;
@@ -296,26 +298,26 @@ void hash_set_add(struct hash_set *set, const unsigned char hash[32], struct has
     size_t count = atomic_load_explicit(&shard->count, memory_order_relaxed);
     struct table *table = atomic_load_explicit(&shard->table, memory_order_relaxed);
     if (!table || count + 1 > table->places / 4 * 3)
-        table = rebuild(set, shard, count + 1, 0);
+        table = hash_set_rebuild(set, shard, count + 1, 0);
     else
-        free_unread(set, shard);
-    if (put(&set->shape, table, &entry))
+        hash_set_free_unread(set, shard);
+    if (hash_set_put(&set->shape, table, &entry))
         atomic_store_explicit(&shard->count, count + 1, memory_order_release);
     pthread_mutex_unlock(&shard->lock);
 }
 
-static size_t purge_shard(struct hash_set *set, struct shard *shard, uint32_t now_s)
+static size_t hash_set_purge_shard(struct hash_set *set, struct shard *shard, uint32_t now_s)
 {
     struct table *table = atomic_load_explicit(&shard->table, memory_order_relaxed);
     size_t gone = 0, count = atomic_load_explicit(&shard->count, memory_order_relaxed);
-    free_unread(set, shard);
+    hash_set_free_unread(set, shard);
     for (size_t i = 0; table && i < table->places; i++) {
-        uint32_t expires = number_at(table, EXPIRES, i);
+        uint32_t expires = hash_set_number_at(table, EXPIRES, i);
         gone += expires != 0 && expires < now_s;
     }
     if (gone == 0)
         return 0;
-    (void)rebuild(set, shard, count - gone, now_s);
+    (void)hash_set_rebuild(set, shard, count - gone, now_s);
     atomic_store_explicit(&shard->count, count - gone, memory_order_release);
     return gone;
 }
@@ -325,7 +327,7 @@ size_t hash_set_purge(struct hash_set *set, int64_t now_s)
     size_t gone = 0;
     for (size_t i = 0; i < set->shape.shards; i++) {
         pthread_mutex_lock(&set->shards[i].lock);
-        gone += purge_shard(set, &set->shards[i], seconds_of(now_s));
+        gone += hash_set_purge_shard(set, &set->shards[i], hash_set_seconds_of(now_s));
         pthread_mutex_unlock(&set->shards[i].lock);
     }
     return gone;
@@ -334,13 +336,13 @@ size_t hash_set_purge(struct hash_set *set, int64_t now_s)
 /* --- all of them -------------------------------------------------------------------------------------------------- */
 
 /* Under its lock: from *place on, which goes on; 0: the shard has no more. Returns how many it has put into `out`. */
-static size_t list_shard(const struct shape *shape, struct shard *shard, size_t *place, uint32_t now_s,
-                         struct hash_entry *out, size_t max)
+static size_t hash_set_list_shard(const struct shape *shape, struct shard *shard, size_t *place, uint32_t now_s,
+                                  struct hash_entry *out, size_t max)
 {
     const struct table *table = atomic_load_explicit(&shard->table, memory_order_relaxed);
     size_t count = 0, places = table ? table->places : 0;
     for (; *place < places && count < max; ++*place) {
-        const struct entry entry = entry_at(shape, table, *place);
+        const struct entry entry = hash_set_entry_at(shape, table, *place);
         if (entry.numbers[EXPIRES] <= now_s)
             continue;
         out[count].value = (struct hash_value){ entry.numbers[EXPIRES], entry.numbers[BEFORE], entry.numbers[KIND] };
@@ -359,7 +361,8 @@ size_t hash_set_list(struct hash_set *set, struct hash_set_cursor *cursor, int64
     while (is_whole && cursor->shard < set->shape.shards && count < max) {
         struct shard *shard = &set->shards[cursor->shard];
         pthread_mutex_lock(&shard->lock);
-        count += list_shard(&set->shape, shard, &cursor->place, seconds_of(now_s), out + count, max - count);
+        count += hash_set_list_shard(&set->shape, shard, &cursor->place, hash_set_seconds_of(now_s), out + count,
+                                     max - count);
         pthread_mutex_unlock(&shard->lock);
         cursor->shard += cursor->place == 0;
     }
@@ -373,9 +376,9 @@ size_t hash_set_bytes(struct hash_set *set)
         struct shard *shard = &set->shards[i];
         pthread_mutex_lock(&shard->lock);
         const struct table *table = atomic_load(&shard->table);
-        bytes += table ? table_bytes(&set->shape, table->places) : 0;
+        bytes += table ? hash_set_table_bytes(&set->shape, table->places) : 0;
         for (table = shard->old; table; table = table->next)
-            bytes += table_bytes(&set->shape, table->places);
+            bytes += hash_set_table_bytes(&set->shape, table->places);
         pthread_mutex_unlock(&shard->lock);
     }
     return bytes;

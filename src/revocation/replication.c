@@ -33,7 +33,7 @@
  * it. So after the item is appended the Sentinels are asked who the master is (cache_confirm()).
  *
  * How long an instance may go on by what it has read is a lease (lease.h), and it counts from a write that Redis
- * took before the read: see prove().
+ * took before the read: see replication_prove().
  *
  * Where instances share a store, nobody has to wait for the keys: whatever was acknowledged before the mark was durable
  * before it, so the store has it; what was announced before the mark and is acknowledged after the store was read is in
@@ -94,7 +94,7 @@ struct replication {
 
 /* "revoked <hex> <until>", "rule …" (shared_rules.h), "restored <instance>", "mark <instance>"; what is none of them is
  * passed over. */
-static void apply_item(struct replication *replication, struct str item)
+static void replication_apply_item(struct replication *replication, struct str item)
 {
     struct str rest = item, kind, hash_text;
     unsigned char hash[32];
@@ -114,7 +114,7 @@ static void apply_item(struct replication *replication, struct str item)
  */
 
 /* Everything that was acknowledged before the last proof is known here: what was read came after it. */
-static void now_known(struct replication *replication)
+static void replication_now_known(struct replication *replication)
 {
     lease_renew(replication->revocations, replication->proved_ms);
     if (!atomic_exchange(&replication->revocations->cache_ok, true))
@@ -124,7 +124,7 @@ static void now_known(struct replication *replication)
 }
 
 /* From now on things may be revoked elsewhere without this instance hearing of it. */
-static void no_longer_known(struct replication *replication, const char *why)
+static void replication_no_longer_known(struct replication *replication, const char *why)
 {
     struct revocations *revocations = replication->revocations;
     bool is_strict = revocations->settings->revocation_policy == POLICY_STRICT;
@@ -135,18 +135,18 @@ static void no_longer_known(struct replication *replication, const char *why)
             LOG_TEXT_("policy", is_strict ? "strict" : "bounded"));
 }
 
-static void add_gap(struct replication *replication, const char *why)
+static void replication_add_gap(struct replication *replication, const char *why)
 {
     atomic_fetch_add(&replication->gaps, 1);
     replication->position.text[0] = '\0';
-    no_longer_known(replication, why);
+    replication_no_longer_known(replication, why);
 }
 
 /* A read doesn't show whether the server that answers is the master still: on the lesser side of a divided network it
  * reads as ever, while others revoke at the new one. Sentinels show it; and a write does, where Redis is told to take
  * none without its replicas (min-replicas-to-write). One to the server that has the log: the key's {tag} is the log's.
  * A few a second are enough for a lease of seconds. */
-static struct err prove(struct replication *replication)
+static struct err replication_prove(struct replication *replication)
 {
     int64_t began_ms = clock_ms();
     const struct cache_entry mark = { lease_key, str_of(replication->name), LEASE_KEY_S };
@@ -161,13 +161,13 @@ static struct err prove(struct replication *replication)
 /* --- reading everything --------------------------------------------------------------------------------------------
  */
 
-static bool shares_store(const struct replication *replication)
+static bool replication_shares_store(const struct replication *replication)
 {
     return replication->revocations->store->ops->is_shared;
 }
 
 /* The keys too, and what Redis lacks is put back: by this thread, since nobody else's store has what this one has. */
-static struct err read_both(struct replication *replication, const struct cache_position *mark)
+static struct err replication_read_both(struct replication *replication, const struct cache_position *mark)
 {
     TRY(replication_restore(replication->revocations, replication->name));
     replication->position = *mark;
@@ -175,7 +175,7 @@ static struct err read_both(struct replication *replication, const struct cache_
 }
 
 /* Items that are there, from where this instance stands; the last ones read are known when there are no more. */
-static struct err read_items(struct replication *replication, int64_t wait_ms, size_t *count)
+static struct err replication_read_items(struct replication *replication, int64_t wait_ms, size_t *count)
 {
     struct cache *cache = replication->cache;
     struct cache_item *items = NULL;
@@ -183,24 +183,24 @@ static struct err read_items(struct replication *replication, int64_t wait_ms, s
     arena_init(&arena, NULL, 0);
     TRY(cache_read(cache, &arena, replication_log, &replication->position, wait_ms, BATCH, &items, count));
     for (size_t i = 0; i < *count; i++)
-        apply_item(replication, items[i].text);
+        replication_apply_item(replication, items[i].text);
     if (*count > 0)
         replication->position = items[*count - 1].position;
     return OK;
 }
 
 /* The store, and all of the log: it ends behind the mark. */
-static struct err read_store_and_log(struct replication *replication)
+static struct err replication_read_store_and_log(struct replication *replication)
 {
     TRY(catchup_store(replication->revocations));
     for (size_t count = BATCH; count == BATCH;)
-        TRY(read_items(replication, 0, &count));
+        TRY(replication_read_items(replication, 0, &count));
     restorer_wake(replication->restorer);
     return OK;
 }
 
 /* Whatever Redis has lost, or this instance has missed. Others are told when they may have missed something too. */
-static struct err resync(struct replication *replication)
+static struct err replication_resync(struct replication *replication)
 {
     struct cache *cache = replication->cache;
     struct cache_position mark;
@@ -214,7 +214,8 @@ static struct err resync(struct replication *replication)
     int len = snprintf(text, sizeof text, "mark %s", replication->name);
     TRY(cache_append(cache, replication_log, (struct str){ text, (size_t)len }, &mark));
     TRY(cache_confirm(cache));
-    struct err err = shares_store(replication) ? read_store_and_log(replication) : read_both(replication, &mark);
+    struct err err = replication_shares_store(replication) ? replication_read_store_and_log(replication)
+                                                           : replication_read_both(replication, &mark);
     if (!err.code && generation != cache_generation(cache))
         err = failed(ERR_CONFLICT, "Redis changed while revocations were read");
     if (err.code) {
@@ -224,7 +225,7 @@ static struct err resync(struct replication *replication)
     replication->reads_again = false; /* only now: a read that failed is still to be done */
     replication->generation = generation;
     replication->proved_ms = began_ms; /* by the mark */
-    now_known(replication);
+    replication_now_known(replication);
     return OK;
 }
 
@@ -243,9 +244,10 @@ struct err replication_restore(struct revocations *revocations, const char *name
 }
 
 /* Somebody else has put back what Redis had lost. */
-static struct err read_again(struct replication *replication)
+static struct err replication_read_again(struct replication *replication)
 {
-    TRY(shares_store(replication) ? catchup_store(replication->revocations) : catchup_keys(replication->revocations));
+    TRY(replication_shares_store(replication) ? catchup_store(replication->revocations)
+                                              : catchup_keys(replication->revocations));
     replication->reads_again = false;
     return OK;
 }
@@ -254,36 +256,37 @@ static struct err read_again(struct replication *replication)
  */
 
 /* Waits so long for something new. *more: there is more to read than was read at once. */
-static struct err follow(struct replication *replication, int64_t wait_ms, bool *more)
+static struct err replication_follow(struct replication *replication, int64_t wait_ms, bool *more)
 {
     struct cache *cache = replication->cache;
     size_t count = 0;
     *more = false;
     if (!replication->position.text[0] || replication->generation != cache_generation(cache))
-        TRY(resync(replication));
-    TRY(prove(replication));
-    struct err err = read_items(replication, wait_ms, &count);
+        TRY(replication_resync(replication));
+    TRY(replication_prove(replication));
+    struct err err = replication_read_items(replication, wait_ms, &count);
     if (err.code == ERR_NOT_FOUND)
-        add_gap(replication, "the log has lost the place where this instance stood");
+        replication_add_gap(replication, "the log has lost the place where this instance stood");
     TRY(err);
     if (replication->reads_again)
-        TRY(read_again(replication));
+        TRY(replication_read_again(replication));
     *more = count == BATCH;
     if (!*more && replication->generation == cache_generation(cache))
-        now_known(replication);
+        replication_now_known(replication);
     return OK;
 }
 
 /* The same, and tells of a failure unless it shall be tried *again at once: after a gap, or when servers were met for
  * the first time. *failures: in a row. */
-static struct err try_to_follow(struct replication *replication, int64_t wait_ms, unsigned *failures, bool *again)
+static struct err replication_try_to_follow(struct replication *replication, int64_t wait_ms, unsigned *failures,
+                                            bool *again)
 {
     bool more = false;
-    struct err err = follow(replication, wait_ms, &more);
+    struct err err = replication_follow(replication, wait_ms, &more);
     *failures = err.code ? *failures + 1 : 0;
     *again = more || ((err.code == ERR_NOT_FOUND || err.code == ERR_CONFLICT) && *failures <= AT_ONCE_MAX);
     if (err.code && !*again)
-        no_longer_known(replication, err.why);
+        replication_no_longer_known(replication, err.why);
     return err;
 }
 
@@ -292,19 +295,19 @@ void replication_round(struct replication *replication)
     unsigned failures = 0;
     bool again = true;
     while (again)
-        (void)try_to_follow(replication, 0, &failures, &again);
+        (void)replication_try_to_follow(replication, 0, &failures, &again);
     restorer_round(replication->restorer);
 }
 
 /* Under the lock. */
-static void pause_for(struct replication *replication, int64_t ms)
+static void replication_pause_for(struct replication *replication, int64_t ms)
 {
     int64_t until_ns = clock_ns() + ms * 1000000;
     while (!replication->stopping && condition_wait_until(&replication->changed, &replication->lock, until_ns))
         ;
 }
 
-static int64_t pause_after(unsigned failures)
+static int64_t replication_pause_after(unsigned failures)
 {
     int64_t ms = PAUSE_MS;
     for (unsigned i = 1; i < failures && ms < PAUSE_MAX_MS; i++)
@@ -312,7 +315,7 @@ static int64_t pause_after(unsigned failures)
     return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
 }
 
-static void *run(void *arg)
+static void *replication_run(void *arg)
 {
     struct replication *replication = arg;
     unsigned failures = 0; /* in a row */
@@ -321,14 +324,14 @@ static void *run(void *arg)
     while (!replication->stopping) {
         pthread_mutex_unlock(&replication->lock);
         bool again = false;
-        struct err err = try_to_follow(replication, LISTEN_MS, &failures, &again);
+        struct err err = replication_try_to_follow(replication, LISTEN_MS, &failures, &again);
         pthread_mutex_lock(&replication->lock);
         if (!again && !replication->has_tried) {
             replication->has_tried = true;
             pthread_cond_broadcast(&replication->changed);
         }
         if (err.code && !again)
-            pause_for(replication, pause_after(failures));
+            replication_pause_for(replication, replication_pause_after(failures));
     }
     pthread_mutex_unlock(&replication->lock);
     return NULL;
@@ -337,7 +340,7 @@ static void *run(void *arg)
 /* --- life ----------------------------------------------------------------------------------------------------------
  */
 
-static void release(struct replication *replication)
+static void replication_release(struct replication *replication)
 {
     restorer_close(replication->restorer);
     pthread_cond_destroy(&replication->changed);
@@ -357,10 +360,11 @@ struct err replication_open(struct revocations *revocations, struct replication 
     pthread_mutex_init(&replication->lock, NULL);
     condition_init(&replication->changed);
     struct err err = restorer_open(revocations, replication->name, &replication->restorer);
-    if (!err.code && !revocations->by_rounds && pthread_create(&replication->thread, NULL, run, replication) != 0)
+    if (!err.code && !revocations->by_rounds &&
+        pthread_create(&replication->thread, NULL, replication_run, replication) != 0)
         err = failed(ERR_INTERNAL, "the thread that follows revocations could not be started");
     if (err.code) {
-        release(replication);
+        replication_release(replication);
         return err;
     }
     *out = replication;
@@ -377,7 +381,7 @@ void replication_close(struct replication *replication)
     pthread_mutex_unlock(&replication->lock);
     if (!replication->revocations->by_rounds)
         pthread_join(replication->thread, NULL);
-    release(replication);
+    replication_release(replication);
 }
 
 void replication_wait(struct replication *replication)

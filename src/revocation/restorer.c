@@ -33,7 +33,7 @@ struct restorer {
 };
 
 /* How long after the last round the next one begins. */
-static int64_t pause_ms(const struct restorer *restorer)
+static int64_t restorer_pause_ms(const struct restorer *restorer)
 {
     int64_t ms = restorer->revocations->store->ops->is_dear ? DEAR_ROUND_MS : ROUND_MS;
     for (unsigned i = 0; i < restorer->failures && ms < PAUSE_MAX_MS; i++)
@@ -42,16 +42,16 @@ static int64_t pause_ms(const struct restorer *restorer)
 }
 
 /* Under the lock: until it is time, or, unless the last round failed, somebody wakes it. False at the end. */
-static bool await(struct restorer *restorer)
+static bool restorer_await(struct restorer *restorer)
 {
-    int64_t until_ns = clock_ns() + pause_ms(restorer) * 1000000;
+    int64_t until_ns = clock_ns() + restorer_pause_ms(restorer) * 1000000;
     while (!restorer->stopping && !(restorer->wanted && restorer->failures == 0) &&
            condition_wait_until(&restorer->woken, &restorer->lock, until_ns))
         ;
     return !restorer->stopping;
 }
 
-static struct err compare_some(struct restorer *restorer)
+static struct err restorer_compare_some(struct restorer *restorer)
 {
     size_t restored = 0;
     struct err err = comparison_round(restorer->revocations, &restorer->comparison, &restored);
@@ -63,12 +63,13 @@ static struct err compare_some(struct restorer *restorer)
 }
 
 /* Under the lock, which is not held meanwhile. */
-static void work(struct restorer *restorer)
+static void restorer_work(struct restorer *restorer)
 {
     bool is_wanted = restorer->wanted;
     restorer->wanted = false;
     pthread_mutex_unlock(&restorer->lock);
-    struct err err = is_wanted ? replication_restore(restorer->revocations, restorer->name) : compare_some(restorer);
+    struct err err = is_wanted ? replication_restore(restorer->revocations, restorer->name)
+                               : restorer_compare_some(restorer);
     if (err.code && restorer->failures == 0)
         LOG(LOG_WARN, "revocations_not_restored", LOG_TEXT_("why", err.why));
     restorer->failures = err.code ? restorer->failures + 1 : 0;
@@ -79,23 +80,23 @@ static void work(struct restorer *restorer)
 void restorer_round(struct restorer *restorer)
 {
     pthread_mutex_lock(&restorer->lock);
-    work(restorer);
+    restorer_work(restorer);
     pthread_mutex_unlock(&restorer->lock);
 }
 
-static void *run(void *arg)
+static void *restorer_run(void *arg)
 {
     struct restorer *restorer = arg;
     pthread_setname_np(pthread_self(), "restorer");
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE);
     pthread_mutex_lock(&restorer->lock);
-    while (await(restorer))
-        work(restorer);
+    while (restorer_await(restorer))
+        restorer_work(restorer);
     pthread_mutex_unlock(&restorer->lock);
     return NULL;
 }
 
-static void release(struct restorer *restorer)
+static void restorer_release(struct restorer *restorer)
 {
     pthread_cond_destroy(&restorer->woken);
     pthread_mutex_destroy(&restorer->lock);
@@ -108,8 +109,8 @@ struct err restorer_open(struct revocations *revocations, const char *name, stru
     *restorer = (struct restorer){ .revocations = revocations, .name = name };
     pthread_mutex_init(&restorer->lock, NULL);
     condition_init(&restorer->woken);
-    if (!revocations->by_rounds && pthread_create(&restorer->thread, NULL, run, restorer) != 0) {
-        release(restorer);
+    if (!revocations->by_rounds && pthread_create(&restorer->thread, NULL, restorer_run, restorer) != 0) {
+        restorer_release(restorer);
         return failed(ERR_INTERNAL, "the thread that restores revocations could not be started");
     }
     *out = restorer;
@@ -134,5 +135,5 @@ void restorer_close(struct restorer *restorer)
     pthread_mutex_unlock(&restorer->lock);
     if (!restorer->revocations->by_rounds)
         pthread_join(restorer->thread, NULL);
-    release(restorer);
+    restorer_release(restorer);
 }

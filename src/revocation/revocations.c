@@ -106,7 +106,7 @@ int64_t revocations_after_all(struct revocations *revocations)
 
 /* --- revoking ---------------------------------------------------------------------------------------------------- */
 
-static struct err make_rule(struct rules *rules, struct record *record)
+static struct err revocations_make_rule(struct rules *rules, struct record *record)
 {
     if (hash_set_count(rules_set(rules)) >= RULES_MAX && !hash_set_has(rules_set(rules), record->token_hash)) {
         metrics_count(COUNT_RULES_FULL, 1);
@@ -122,7 +122,7 @@ struct err revocations_make(struct revocations *revocations, struct record *reco
     if (record->revokes == REVOKED_TOKEN)
         hash_set_add(revocations->revoked, record->token_hash, (struct hash_value){ .expires_at = record->expires_at });
     else
-        TRY(make_rule(revocations->rules, record));
+        TRY(revocations_make_rule(revocations->rules, record));
     return replication_announce(revocations, record, announced);
 }
 

@@ -40,7 +40,7 @@ void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][
 }
 
 /* Whether a rule that is known here is about the token, or about the one that it was issued with. */
-static bool are_covering(struct rules *rules, const unsigned char (*hashes)[32], const struct claims *claims)
+static bool rule_are_covering(struct rules *rules, const unsigned char (*hashes)[32], const struct claims *claims)
 {
     return rules_cover(rules, hashes, RULES_OF_TOKEN, claims->iat, claims->issued_after) ||
            (claims->parent_hash.at &&
@@ -67,7 +67,7 @@ bool rule_refuses(struct rules *rules, struct verified *entry)
     unsigned char room[VERIFIED_RULES][32];
     if (hash_set_count(rules_set(rules)) == 0)
         return false;
-    return are_covering(rules, rule_hashes_of(entry, room), &entry->claims);
+    return rule_are_covering(rules, rule_hashes_of(entry, room), &entry->claims);
 }
 
 bool rule_refuses_new(struct rules *rules, const struct claims *claims)
@@ -76,5 +76,5 @@ bool rule_refuses_new(struct rules *rules, const struct claims *claims)
     if (hash_set_count(rules_set(rules)) == 0)
         return false;
     rule_hashes(claims, hashes);
-    return are_covering(rules, (const unsigned char(*)[32])hashes, claims);
+    return rule_are_covering(rules, (const unsigned char(*)[32])hashes, claims);
 }

@@ -33,24 +33,24 @@ struct hash_set *rules_set(const struct rules *rules)
     return rules->set;
 }
 
-static void raise(_Atomic int64_t *value, int64_t to)
+static void rules_raise(_Atomic int64_t *value, int64_t to)
 {
     if (to > atomic_load_explicit(value, memory_order_relaxed))
         atomic_store_explicit(value, to, memory_order_release);
 }
 
 /* Under the lock. */
-static void add(struct rules *rules, const unsigned char hash[32], struct hash_value rule)
+static void rules_add_whole(struct rules *rules, const unsigned char hash[32], struct hash_value rule)
 {
     hash_set_add(rules->set, hash, rule);
-    raise(&rules->latest, rule.before);
-    raise(&rules->last_expiry, rule.expires_at);
+    rules_raise(&rules->latest, rule.before);
+    rules_raise(&rules->last_expiry, rule.expires_at);
 }
 
 void rules_add(struct rules *rules, const unsigned char hash[32], struct hash_value rule)
 {
     pthread_mutex_lock(&rules->lock);
-    add(rules, hash, rule);
+    rules_add_whole(rules, hash, rule);
     pthread_mutex_unlock(&rules->lock);
 }
 
@@ -60,7 +60,7 @@ int64_t rules_make(struct rules *rules, const unsigned char hash[32], struct has
     int64_t last = atomic_load_explicit(&rules->last_expiry, memory_order_relaxed);
     if (rule.expires_at <= last)
         rule.expires_at = last + 1;
-    add(rules, hash, rule);
+    rules_add_whole(rules, hash, rule);
     pthread_mutex_unlock(&rules->lock);
     return rule.expires_at;
 }

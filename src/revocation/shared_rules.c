@@ -17,13 +17,13 @@ struct str shared_rules_key(const unsigned char hash[32], char to[RULE_KEY_ROOM]
     return (struct str){ to, KEY_LEN };
 }
 
-static bool read_key(struct str key, unsigned char hash[32])
+static bool shared_rules_read_key(struct str key, unsigned char hash[32])
 {
     return hex_read((struct str){ key.at + key_prefix.len, key.len - key_prefix.len }, hash, 32);
 }
 
 /* "<before> <expires_at> <reason>", the last perhaps empty. */
-static bool read_value(struct str value, int64_t *before, int64_t *expires_at)
+static bool shared_rules_read_value(struct str value, int64_t *before, int64_t *expires_at)
 {
     struct str first, second;
     return str_cut(&value, ' ', &first) && str_cut(&value, ' ', &second) && str_number(first, CACHE_MARK_MAX, before) &&
@@ -33,7 +33,7 @@ static bool read_value(struct str value, int64_t *before, int64_t *expires_at)
 bool shared_rules_hold(struct str value, const struct revocation *rule)
 {
     int64_t before, expires_at;
-    return value.at && read_value(value, &before, &expires_at) && before >= rule->before &&
+    return value.at && shared_rules_read_value(value, &before, &expires_at) && before >= rule->before &&
            expires_at >= rule->expires_at;
 }
 
@@ -63,21 +63,21 @@ void shared_rules_apply(struct rules *rules, struct str rest)
 /* --- all of them ---------------------------------------------------------------------------------------------------
  */
 
-static bool wants(void *context, struct str key)
+static bool shared_rules_wants(void *context, struct str key)
 {
     unsigned char hash[32];
     (void)context;
-    return read_key(key, hash);
+    return shared_rules_read_key(key, hash);
 }
 
-static void holds(void *context, struct str key, struct str value)
+static void shared_rules_holds(void *context, struct str key, struct str value)
 {
     const struct rules_reading *reading = context;
     unsigned char hash[32];
     int64_t before, expires_at;
-    if (!read_key(key, hash))
+    if (!shared_rules_read_key(key, hash))
         return;
-    if (!read_value(value, &before, &expires_at)) { /* none of ours */
+    if (!shared_rules_read_value(value, &before, &expires_at)) { /* none of ours */
         LOG(LOG_WARN, "rule_unreadable", LOG_STR("key", key));
         return;
     }
@@ -88,7 +88,9 @@ static void holds(void *context, struct str key, struct str value)
 
 struct cache_visitor shared_rules_visitor(struct rules_reading *reading)
 {
-    return (struct cache_visitor){ .prefix = key_prefix, .context = reading, .wants = wants, .holds = holds };
+    return (struct cache_visitor){
+        .prefix = key_prefix, .context = reading, .wants = shared_rules_wants, .holds = shared_rules_holds
+    };
 }
 
 struct err shared_rules_push(struct cache *cache, struct hash_set *seen, const struct revocation *found, size_t count,
@@ -119,7 +121,7 @@ struct err shared_rules_push(struct cache *cache, struct hash_set *seen, const s
  */
 
 /* By a rule of the hash `i` (rule_hashes()), about the token or about the one that it was issued with. */
-static bool is_refused_by(const struct claims *claims, size_t i, int64_t before, int64_t expires_at)
+static bool shared_rules_is_refused_by(const struct claims *claims, size_t i, int64_t before, int64_t expires_at)
 {
     const bool by_its_own = i < RULES_OF_TOKEN && claims->iat <= before;
     const bool by_its_parents = i >= RULE_OF_ALL && claims->parent_hash.at && claims->parent_iat <= before;
@@ -141,7 +143,8 @@ struct err shared_rules_ask(struct cache *cache, struct verified *entry)
             continue;
         if (err.code)
             return failed(ERR_UNAVAILABLE, "Redis can't say whether the token is revoked; try again");
-        if (read_value(value, &before, &expires_at) && is_refused_by(&entry->claims, i, before, expires_at))
+        if (shared_rules_read_value(value, &before, &expires_at) &&
+            shared_rules_is_refused_by(&entry->claims, i, before, expires_at))
             return failed(ERR_TOKEN_REVOKED, "the token has been revoked");
     }
     return OK;

@@ -22,7 +22,7 @@ struct store_follower {
     bool is_known; /* what was logged last */
 };
 
-static void tell(struct store_follower *follower)
+static void store_follower_tell(struct store_follower *follower)
 {
     struct revocations *revocations = follower->revocations;
     bool is_known = clock_ms() <= atomic_load(&revocations->known_until_ms);
@@ -43,18 +43,18 @@ struct err store_follower_round(struct store_follower *follower)
     struct err err = catchup_store(follower->revocations);
     if (!err.code)
         lease_renew(follower->revocations, began_ms);
-    tell(follower);
+    store_follower_tell(follower);
     return err;
 }
 
 /* Under the lock. */
-static void pause_until(struct store_follower *follower, int64_t at_ms)
+static void store_follower_pause_until(struct store_follower *follower, int64_t at_ms)
 {
     while (!follower->stopping && condition_wait_until(&follower->ended, &follower->lock, at_ms * 1000000))
         ;
 }
 
-static void *run(void *arg)
+static void *store_follower_run(void *arg)
 {
     struct store_follower *follower = arg;
     int64_t share_ms = lease_ms(follower->revocations) / TRIES_A_LEASE;
@@ -64,13 +64,13 @@ static void *run(void *arg)
         pthread_mutex_unlock(&follower->lock);
         (void)store_follower_round(follower);
         pthread_mutex_lock(&follower->lock);
-        pause_until(follower, clock_ms() + (share_ms < INTERVAL_MS ? share_ms : INTERVAL_MS));
+        store_follower_pause_until(follower, clock_ms() + (share_ms < INTERVAL_MS ? share_ms : INTERVAL_MS));
     }
     pthread_mutex_unlock(&follower->lock);
     return NULL;
 }
 
-static void release(struct store_follower *follower)
+static void store_follower_release(struct store_follower *follower)
 {
     pthread_cond_destroy(&follower->ended);
     pthread_mutex_destroy(&follower->lock);
@@ -84,8 +84,8 @@ struct err store_follower_open(struct revocations *revocations, struct store_fol
     lease_begin(revocations);
     pthread_mutex_init(&follower->lock, NULL);
     condition_init(&follower->ended);
-    if (!revocations->by_rounds && pthread_create(&follower->thread, NULL, run, follower) != 0) {
-        release(follower);
+    if (!revocations->by_rounds && pthread_create(&follower->thread, NULL, store_follower_run, follower) != 0) {
+        store_follower_release(follower);
         return failed(ERR_INTERNAL, "the thread that follows revocations could not be started");
     }
     *out = follower;
@@ -102,5 +102,5 @@ void store_follower_close(struct store_follower *follower)
     pthread_mutex_unlock(&follower->lock);
     if (!follower->revocations->by_rounds)
         pthread_join(follower->thread, NULL);
-    release(follower);
+    store_follower_release(follower);
 }

@@ -10,7 +10,7 @@
 
 enum { BATCH = 500, TOKEN_ROWS = 2 };
 
-static struct record record_of(int64_t now_s, const unsigned char hash[32], int64_t expires_at)
+static struct record write_back_record_of(int64_t now_s, const unsigned char hash[32], int64_t expires_at)
 {
     struct record record = { .kind = RECORD_REVOCATION,
                              .issued_at = now_s,
@@ -23,14 +23,14 @@ static struct record record_of(int64_t now_s, const unsigned char hash[32], int6
 }
 
 /* Whether the store has it, as long as it is known here. */
-static bool is_held(struct hash_set *stored, const struct hash_entry *entry)
+static bool write_back_is_held(struct hash_set *stored, const struct hash_entry *entry)
 {
     return hash_set_holds(stored, &entry->hash, 1, entry->value.expires_at, entry->value.before);
 }
 
 /* Two records a token: one for a row of either kind. */
-static struct err write_tokens(struct revocations *revocations, const struct hash_entry *lacking, size_t count,
-                               int64_t now_s)
+static struct err write_back_write_tokens(struct revocations *revocations, const struct hash_entry *lacking,
+                                          size_t count, int64_t now_s)
 {
     static const enum token_kind kinds[TOKEN_ROWS] = { TOKEN_ACCESS, TOKEN_REFRESH };
     AUTO(arena_release) struct arena arena;
@@ -40,7 +40,7 @@ static struct err write_tokens(struct revocations *revocations, const struct has
     for (size_t i = 0; i < count; i++) {
         struct record *pair = &records[TOKEN_ROWS * i];
         for (size_t k = 0; k < TOKEN_ROWS; k++) {
-            pair[k] = record_of(now_s, lacking[i].hash, lacking[i].value.expires_at);
+            pair[k] = write_back_record_of(now_s, lacking[i].hash, lacking[i].value.expires_at);
             pair[k].token_kind = kinds[k];
         }
         pair[0].next = &pair[1];
@@ -58,10 +58,10 @@ static struct err write_back_tokens(struct revocations *revocations, struct hash
          (count = hash_set_list(revocations->revoked, &cursor, wall_clock_by_all_s(now_s), page, BATCH)) > 0;) {
         size_t lacking = 0;
         for (size_t i = 0; i < count; i++)
-            if (!is_held(stored, &page[i]))
+            if (!write_back_is_held(stored, &page[i]))
                 page[lacking++] = page[i];
         if (lacking > 0)
-            TRY(write_tokens(revocations, page, lacking, now_s));
+            TRY(write_back_write_tokens(revocations, page, lacking, now_s));
         *written += lacking;
     }
     return OK;
@@ -71,7 +71,7 @@ static struct err write_back_tokens(struct revocations *revocations, struct hash
 
 /* Whom a rule is about, a store has to know. One that only Redis has told of says that nowhere, but of all; whoever
  * made it knows it, and records it. */
-static bool name_kind(struct hash_entry *rule)
+static bool write_back_name_kind(struct hash_entry *rule)
 {
     unsigned char all[32];
     rule_hash(REVOKED_ALL, STR(""), all);
@@ -80,13 +80,13 @@ static bool name_kind(struct hash_entry *rule)
     return rule->value.kind != 0;
 }
 
-static struct err write_rules(struct revocations *revocations, const struct hash_entry *lacking, size_t count,
-                              int64_t now_s)
+static struct err write_back_write_rules(struct revocations *revocations, const struct hash_entry *lacking,
+                                         size_t count, int64_t now_s)
 {
     struct record records[BATCH];
     const struct record *lists[BATCH];
     for (size_t i = 0; i < count; i++) {
-        records[i] = record_of(now_s, lacking[i].hash, lacking[i].value.expires_at);
+        records[i] = write_back_record_of(now_s, lacking[i].hash, lacking[i].value.expires_at);
         records[i].revokes = (enum revocation_kind)lacking[i].value.kind;
         records[i].before = lacking[i].value.before;
         records[i].target = STR("");
@@ -105,13 +105,13 @@ static struct err write_back_rules(struct revocations *revocations, struct hash_
                                               BATCH)) > 0;) {
         size_t lacking = 0;
         for (size_t i = 0; i < count; i++) {
-            bool is_known = name_kind(&page[i]);
+            bool is_known = write_back_name_kind(&page[i]);
             unknown += !is_known;
-            if (is_known && !is_held(stored, &page[i]))
+            if (is_known && !write_back_is_held(stored, &page[i]))
                 page[lacking++] = page[i];
         }
         if (lacking > 0)
-            TRY(write_rules(revocations, page, lacking, now_s));
+            TRY(write_back_write_rules(revocations, page, lacking, now_s));
         *written += lacking;
     }
     if (unknown > 0)

@@ -46,7 +46,7 @@ static const struct err limited = { ERR_TOO_MANY_REQUESTS,
 
 /* Whether this client may come in with this secret. Always compares, also for a client that doesn't exist. A public one
  * has nothing to prove who it is, and may come in without, where secret.at is NULL (RFC 7009 section 2.1). */
-static bool secret_is_right(const struct client *client, bool found, struct str secret)
+static bool authn_secret_is_right(const struct client *client, bool found, struct str secret)
 {
     if (!secret.at)
         return found && client->is_active && client->is_public;
@@ -60,12 +60,12 @@ static bool secret_is_right(const struct client *client, bool found, struct str 
 }
 
 /* In the store, for one whom memory doesn't let in. */
-static struct err look_up(struct call *call, struct str id, struct str secret, struct client *client)
+static struct err authn_look_up(struct call *call, struct str id, struct str secret, struct client *client)
 {
     struct service *service = call->service;
     const struct request *request = call->request;
     struct err err = clients_find(service->clients, request->arena, id, clock_coarse_s(), client);
-    bool right = secret_is_right(client, !err.code, secret);
+    bool right = authn_secret_is_right(client, !err.code, secret);
     if (err.code && err.code != ERR_NOT_FOUND)
         return err;
     if (right)
@@ -75,19 +75,19 @@ static struct err look_up(struct call *call, struct str id, struct str secret, s
 }
 
 /* Memory alone says yes, whoever else failed from this address or with this id; only a trip to the store is limited. */
-static struct err check_secret(struct call *call, struct str id, struct str secret, int64_t *retry_after_s)
+static struct err authn_check_secret(struct call *call, struct str id, struct str secret, int64_t *retry_after_s)
 {
     struct service *service = call->service;
     const struct request *request = call->request;
     struct client client = { 0 };
     bool known = clients_get(service->clients, request->arena, id, clock_coarse_s(), &client);
-    if (!secret_is_right(&client, known, secret)) {
+    if (!authn_secret_is_right(&client, known, secret)) {
         *retry_after_s = failures_wait_s(service->failures, request->peer, id, clock_coarse_ms());
         if (*retry_after_s > 0)
             return limited;
         if (!call->may_wait)
             return unknown_caller;
-        TRY(look_up(call, id, secret, &client));
+        TRY(authn_look_up(call, id, secret, &client));
     }
     call->caller.client_id = client.id;
     if (secret.at) /* else it may do what needs no scope */
@@ -97,7 +97,7 @@ static struct err check_secret(struct call *call, struct str id, struct str secr
 
 /* Whether a caller's token is meant for this service: it names the issuer, an audience of the settings, or is one of a
  * client's plain tokens, which name the client itself (docs/contract.md, "Claims"). */
-static bool audience_is_ours(const struct service *service, const struct claims *claims)
+static bool authn_audience_is_ours(const struct service *service, const struct claims *claims)
 {
     for (size_t i = 0; i < claims->aud_count; i++) {
         struct str aud = claims->aud[i];
@@ -109,7 +109,7 @@ static bool audience_is_ours(const struct service *service, const struct claims 
 }
 
 /* What is kept of the caller's token beyond the check of it. */
-static const struct bearer *bearer_of(struct arena *arena, const struct verified *entry)
+static const struct bearer *authn_bearer_of(struct arena *arena, const struct verified *entry)
 {
     const struct claims *claims = &entry->claims;
     struct bearer *bearer = arena_alloc(arena, sizeof *bearer);
@@ -128,7 +128,7 @@ static const struct bearer *bearer_of(struct arena *arena, const struct verified
 }
 
 /* The client of a caller's token, which must still be one of ours. */
-static struct err find_client_of(struct call *call, struct str id, struct client *client)
+static struct err authn_find_client_of(struct call *call, struct str id, struct client *client)
 {
     struct clients *clients = call->service->clients;
     struct arena *arena = call->request->arena;
@@ -143,7 +143,7 @@ static struct err find_client_of(struct call *call, struct str id, struct client
 }
 
 /* RFC 6750: the whole check of any access token, then of its client. */
-static struct err check_bearer(struct call *call, struct str token)
+static struct err authn_check_bearer(struct call *call, struct str token)
 {
     const struct request *request = call->request;
     const struct token_ask ask = { .kinds = KIND_ACCESS, .expect.max_age_s = -1 };
@@ -151,22 +151,22 @@ static struct err check_bearer(struct call *call, struct str token)
     TRY(token_check(call->service, token, &ask, request->now_s, &entry));
     const struct claims *claims = &entry->claims;
     struct client client = { 0 };
-    if (!claims->client_id.at || !audience_is_ours(call->service, claims))
+    if (!claims->client_id.at || !authn_audience_is_ours(call->service, claims))
         return failed(ERR_TOKEN_CLAIM, "the token is not meant for this service");
     if (json_member(claims->all, STR("cnf"))) /* RFC 7800: good only with a proof, which nobody checks here */
         return failed(ERR_TOKEN_CLAIM, "the token is bound to a key, and came without a proof of it");
-    TRY(find_client_of(call, claims->client_id, &client));
+    TRY(authn_find_client_of(call, claims->client_id, &client));
     const struct json *role = json_member(claims->all, STR("role"));
     call->caller.client_id = client.id;
     call->caller.scopes = client.scopes;
     call->caller.token_scopes = arena_copy(request->arena, claims->scope);
     call->caller.is_admin = role && role->kind == JSON_STRING && str_eq(role->text, STR("admin"));
-    call->caller.bearer = bearer_of(request->arena, entry);
+    call->caller.bearer = authn_bearer_of(request->arena, entry);
     return OK;
 }
 
 /* The value after an authentication scheme's name (RFC 9110 section 11.4: the name without case, then a space). */
-static bool scheme_is(struct str authorization, struct str scheme, struct str *value)
+static bool authn_scheme_is(struct str authorization, struct str scheme, struct str *value)
 {
     struct str name;
     *value = authorization;
@@ -177,29 +177,29 @@ static bool scheme_is(struct str authorization, struct str scheme, struct str *v
 }
 
 /* *way: how the caller came, once it is known. */
-static struct err check_credentials(struct call *call, struct str authorization, int64_t *retry_after_s,
-                                    enum counter *way)
+static struct err authn_check_credentials(struct call *call, struct str authorization, int64_t *retry_after_s,
+                                          enum counter *way)
 {
     struct str value, id, secret;
     struct str form_id = form_value(&call->form, STR("client_id"));
     struct str form_secret = form_value(&call->form, STR("client_secret"));
     if (!authorization.at) {
         *way = form_secret.at ? COUNT_AUTH_POST : COUNT_AUTH_NONE;
-        return form_id.at ? check_secret(call, form_id, form_secret, retry_after_s)
+        return form_id.at ? authn_check_secret(call, form_id, form_secret, retry_after_s)
                           : failed(ERR_INVALID_CLIENT, "client_secret came without client_id");
     }
     if (form_secret.at) /* RFC 6749 section 2.3 */
         return failed(ERR_INVALID_REQUEST, "the request authenticates in more than one way");
     *way = COUNT_AUTH_BEARER;
-    if (scheme_is(authorization, STR("Bearer"), &value))
-        return check_bearer(call, value);
+    if (authn_scheme_is(authorization, STR("Bearer"), &value))
+        return authn_check_bearer(call, value);
     *way = COUNT_AUTH_BASIC;
-    if (!scheme_is(authorization, STR("Basic"), &value))
+    if (!authn_scheme_is(authorization, STR("Basic"), &value))
         return failed(ERR_INVALID_CLIENT, "the Authorization scheme is neither Basic nor Bearer");
     TRY(basic_read(call->request->arena, value, &id, &secret));
     if (form_id.at && !str_eq(form_id, id))
         return failed(ERR_INVALID_REQUEST, "the form's client_id is not the authenticated client");
-    return check_secret(call, id, secret, retry_after_s);
+    return authn_check_secret(call, id, secret, retry_after_s);
 }
 
 struct err authenticate(struct call *call, int64_t *retry_after_s)
@@ -214,7 +214,7 @@ struct err authenticate(struct call *call, int64_t *retry_after_s)
     if (!authorization.at && !form_value(&call->form, STR("client_secret")).at && !names_itself)
         return failed(ERR_INVALID_CLIENT, "the call needs an authenticated client"); /* no guess to be counted */
     enum counter way;
-    struct err err = check_credentials(call, authorization, retry_after_s, &way);
+    struct err err = authn_check_credentials(call, authorization, retry_after_s, &way);
     if (!err.code && !call->is_first)
         metrics_count(way, 1);
     else if (err.code == ERR_TOO_MANY_REQUESTS)

@@ -6,7 +6,7 @@
 /* The service's own scopes begin with one of these; whatever a later operation needs must as well. */
 static const struct str own_scopes[] = { { "token:", 6 }, { "keys:", 5 } };
 
-static bool is_own_scope(struct str word)
+static bool authority_is_own_scope(struct str word)
 {
     for (size_t i = 0; i < sizeof own_scopes / sizeof *own_scopes; i++)
         if (str_has_prefix(word, own_scopes[i]))
@@ -31,25 +31,25 @@ struct err authority_to_issue(const struct caller *caller)
 }
 
 /* Not what the role admin adds: that is no scope. */
-static bool has_scope(const struct caller *caller, struct str word)
+static bool authority_has_scope(const struct caller *caller, struct str word)
 {
     return caller && str_has_word(caller->scopes, word) && str_has_word(caller->token_scopes, word);
 }
 
-static struct err check_scope(const struct caller *caller, struct str scope)
+static struct err authority_check_scope(const struct caller *caller, struct str scope)
 {
     struct str word;
     while (str_next_word(&scope, &word)) {
-        if (caller && caller->bearer && !has_scope(caller, word))
+        if (caller && caller->bearer && !authority_has_scope(caller, word))
             return failed(ERR_INVALID_SCOPE, "the caller's own token lacks a scope that was asked for");
-        if (is_own_scope(word) && !has_scope(caller, word))
+        if (authority_is_own_scope(word) && !authority_has_scope(caller, word))
             return failed(ERR_INVALID_SCOPE, "a scope of this service can only be passed on by who has it");
     }
     return OK;
 }
 
 /* The role admin is two scopes in a claim (struct caller): who gives it must have both. */
-static struct err check_role(const struct caller *caller, const struct json *custom)
+static struct err authority_check_role(const struct caller *caller, const struct json *custom)
 {
     const struct json *role = json_member(custom, STR("role"));
     bool is_admin = role && role->kind == JSON_STRING && str_eq(role->text, STR("admin"));
@@ -58,7 +58,7 @@ static struct err check_role(const struct caller *caller, const struct json *cus
     return OK;
 }
 
-static bool is_for(const struct bearer *bearer, struct str audience)
+static bool authority_is_for(const struct bearer *bearer, struct str audience)
 {
     for (size_t i = 0; i < bearer->aud_count; i++)
         if (str_eq(bearer->aud[i], audience))
@@ -68,12 +68,12 @@ static bool is_for(const struct bearer *bearer, struct str audience)
 
 /* Nobody who issues for everybody is bound by the audience of its own token; nor are the kinds that no resource takes.
  */
-static struct err check_audience(const struct caller *caller, const struct claims_new *claims)
+static struct err authority_check_audience(const struct caller *caller, const struct claims_new *claims)
 {
     if (!caller || !caller->bearer || claims->kind != TOKEN_ACCESS || caller_may(caller, STR("token:issue:any")))
         return OK;
     for (size_t i = 0; i < claims->aud_count; i++)
-        if (!is_for(caller->bearer, claims->aud[i]))
+        if (!authority_is_for(caller->bearer, claims->aud[i]))
             return failed(ERR_INVALID_TARGET, "the caller's own token is not for an audience that was asked for");
     return OK;
 }
@@ -84,9 +84,9 @@ struct err authority_check(const struct caller *caller, const struct claims_new 
         return OK;
     if (caller)
         TRY(authority_to_issue(caller));
-    TRY(check_scope(caller, claims->scope));
-    TRY(check_role(caller, claims->custom));
-    TRY(check_audience(caller, claims));
+    TRY(authority_check_scope(caller, claims->scope));
+    TRY(authority_check_role(caller, claims->custom));
+    TRY(authority_check_audience(caller, claims));
     if (caller && caller->bearer && claims->exp > caller->bearer->exp)
         return failed(ERR_INVALID_REQUEST, "the token would outlive the caller's own");
     return OK;

@@ -13,7 +13,7 @@ enum { SECRET_BYTES = 32 };
 static const struct err no_client = { ERR_NOT_FOUND, "there is no client of this id" };
 
 /* client_id is %x20-7E; scope-token is %x21 / %x23-5B / %x5D-7E. */
-static bool is_visible(struct str text, bool is_scope)
+static bool client_admin_is_visible(struct str text, bool is_scope)
 {
     for (size_t i = 0; i < text.len; i++)
         if (text.at[i] < 0x20 || text.at[i] > 0x7e || (is_scope && (text.at[i] == '"' || text.at[i] == '\\')))
@@ -23,15 +23,15 @@ static bool is_visible(struct str text, bool is_scope)
 
 bool client_admin_id_is_fit(struct str id)
 {
-    return id.len > 0 && id.len <= 255 && is_visible(id, false);
+    return id.len > 0 && id.len <= 255 && client_admin_is_visible(id, false);
 }
 
 bool client_admin_scopes_are_fit(struct str scopes)
 {
-    return scopes.len <= 2048 && is_visible(scopes, true);
+    return scopes.len <= 2048 && client_admin_is_visible(scopes, true);
 }
 
-static void make_secret(char secret[CLIENT_SECRET_SIZE], unsigned char hash[32])
+static void client_admin_make_secret(char secret[CLIENT_SECRET_SIZE], unsigned char hash[32])
 {
     char random[SECRET_BYTES];
     random_bytes(random, sizeof random);
@@ -42,13 +42,13 @@ static void make_secret(char secret[CLIENT_SECRET_SIZE], unsigned char hash[32])
 }
 
 /* Clients in memory are read again, where there are any: the store tells of other processes' changes alone. */
-static void put_in_force(struct service *service)
+static void client_admin_put_in_force(struct service *service)
 {
     if (service->clients)
         clients_refresh(service->clients, clock_coarse_s());
 }
 
-static struct client_entry entry_of(const struct client *client)
+static struct client_entry client_admin_entry_of(const struct client *client)
 {
     return (struct client_entry){ .id = client->id,
                                   .name = client->name,
@@ -75,7 +75,7 @@ struct err client_admin_add(struct service *service, const struct client_entry *
     if (!client_admin_id_is_fit(client.id) || !client_admin_scopes_are_fit(client.scopes) || !utf8_valid(client.name))
         return failed(ERR_INVALID_REQUEST, "the client's id, scopes or name have characters that they may not have");
     if (!client.is_public)
-        make_secret(secret, client.secret_hash);
+        client_admin_make_secret(secret, client.secret_hash);
     struct err err = service->store->ops->add_client(service->store, &client);
     return err.code == ERR_CONFLICT ? failed(ERR_CONFLICT, "there is a client of this id already") : err;
 }
@@ -87,7 +87,7 @@ struct err client_admin_list(struct service *service, struct arena *arena, size_
     TRY(service->store->ops->list_clients(service->store, arena, max, &clients, count));
     *out = arena_alloc(arena, *count * sizeof **out);
     for (size_t i = 0; i < *count; i++)
-        (*out)[i] = entry_of(&clients[i]);
+        (*out)[i] = client_admin_entry_of(&clients[i]);
     return OK;
 }
 
@@ -103,10 +103,10 @@ struct err client_admin_renew_secret(struct service *service, struct arena *aren
     TRY(err);
     if (client.is_public)
         return failed(ERR_NOT_FOUND, "the client is public: it has no secret");
-    make_secret(secret, hash);
+    client_admin_make_secret(secret, hash);
     TRY(store->ops->set_client_secret(store, client.id, hash));
-    put_in_force(service);
-    *out = entry_of(&client);
+    client_admin_put_in_force(service);
+    *out = client_admin_entry_of(&client);
     return OK;
 }
 
@@ -116,6 +116,6 @@ struct err client_admin_set_active(struct service *service, struct str id, bool 
     if (err.code == ERR_NOT_FOUND)
         return no_client;
     TRY(err);
-    put_in_force(service);
+    client_admin_put_in_force(service);
     return OK;
 }

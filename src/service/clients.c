@@ -23,7 +23,7 @@ struct clients {
     struct entry *buckets[BUCKETS];
 };
 
-static size_t bucket_of(struct str id)
+static size_t clients_bucket_of(struct str id)
 {
     uint64_t hash = UINT64_C(
         14695981039346656037); /* FNV-1a: only clients that exist are kept, so nobody can flood it */
@@ -32,7 +32,7 @@ static size_t bucket_of(struct str id)
     return (size_t)(hash % BUCKETS);
 }
 
-static struct client client_copy(struct arena *arena, const struct client *from)
+static struct client clients_client_copy(struct arena *arena, const struct client *from)
 {
     struct client copy = *from;
     copy.id = arena_copy(arena, from->id);
@@ -49,7 +49,7 @@ struct clients *clients_new(struct store *store, int64_t ttl_s, int64_t stalenes
     return clients;
 }
 
-static void entry_free(struct entry *entry)
+static void clients_entry_free(struct entry *entry)
 {
     arena_release(&entry->arena);
     free(entry);
@@ -63,16 +63,16 @@ void clients_free(struct clients *clients)
         while (clients->buckets[i]) {
             struct entry *entry = clients->buckets[i];
             clients->buckets[i] = entry->next;
-            entry_free(entry);
+            clients_entry_free(entry);
         }
     pthread_rwlock_destroy(&clients->lock);
     free(clients);
 }
 
 /* Under the lock: the link that points to the client's entry, or to the NULL at the end of its chain. */
-static struct entry **place_of(struct clients *clients, struct str id)
+static struct entry **clients_place_of(struct clients *clients, struct str id)
 {
-    struct entry **place = &clients->buckets[bucket_of(id)];
+    struct entry **place = &clients->buckets[clients_bucket_of(id)];
     while (*place && !str_eq((*place)->client.id, id))
         place = &(*place)->next;
     return place;
@@ -85,25 +85,25 @@ bool clients_get(struct clients *clients, struct arena *arena, struct str id, in
     if (atomic_load(&clients->store_is_away) && good_s < clients->staleness_s)
         good_s = clients->staleness_s;
     pthread_rwlock_rdlock(&clients->lock);
-    const struct entry *entry = *place_of(clients, id);
+    const struct entry *entry = *clients_place_of(clients, id);
     bool is_good = entry && now_s - entry->read_at < good_s;
     if (is_good)
-        *out = client_copy(arena, &entry->client);
+        *out = clients_client_copy(arena, &entry->client);
     pthread_rwlock_unlock(&clients->lock);
     return is_good;
 }
 
 /* Under the write lock. */
-static void drop(struct clients *clients, struct entry **place)
+static void clients_drop(struct clients *clients, struct entry **place)
 {
     struct entry *entry = *place;
     *place = entry->next;
     clients->count--;
-    entry_free(entry);
+    clients_entry_free(entry);
 }
 
 /* Under the write lock: room for one more. */
-static void drop_oldest(struct clients *clients)
+static void clients_drop_oldest(struct clients *clients)
 {
     struct entry **oldest = NULL;
     for (size_t i = 0; i < BUCKETS; i++)
@@ -111,22 +111,22 @@ static void drop_oldest(struct clients *clients)
             if (!oldest || (*place)->read_at < (*oldest)->read_at)
                 oldest = place;
     if (oldest)
-        drop(clients, oldest);
+        clients_drop(clients, oldest);
 }
 
-static void keep(struct clients *clients, const struct client *client, int64_t now_s)
+static void clients_keep(struct clients *clients, const struct client *client, int64_t now_s)
 {
     struct entry *entry = mem_alloc(sizeof *entry);
     arena_init(&entry->arena, NULL, 0);
-    entry->client = client_copy(&entry->arena, client);
+    entry->client = clients_client_copy(&entry->arena, client);
     entry->read_at = now_s;
     pthread_rwlock_wrlock(&clients->lock);
-    struct entry **place = place_of(clients, client->id);
+    struct entry **place = clients_place_of(clients, client->id);
     if (*place) {
-        drop(clients, place);
+        clients_drop(clients, place);
     } else if (clients->count >= CLIENTS_MAX) {
-        drop_oldest(clients);
-        place = place_of(clients, client->id);
+        clients_drop_oldest(clients);
+        place = clients_place_of(clients, client->id);
     }
     entry->next = *place;
     *place = entry;
@@ -134,12 +134,12 @@ static void keep(struct clients *clients, const struct client *client, int64_t n
     pthread_rwlock_unlock(&clients->lock);
 }
 
-static void forget(struct clients *clients, struct str id)
+static void clients_forget(struct clients *clients, struct str id)
 {
     pthread_rwlock_wrlock(&clients->lock);
-    struct entry **place = place_of(clients, id);
+    struct entry **place = clients_place_of(clients, id);
     if (*place)
-        drop(clients, place);
+        clients_drop(clients, place);
     pthread_rwlock_unlock(&clients->lock);
 }
 
@@ -150,9 +150,9 @@ struct err clients_find(struct clients *clients, struct arena *arena, struct str
     if (err.code == ERR_UNAVAILABLE && clients_get(clients, arena, id, now_s, out))
         return OK;
     if (!err.code)
-        keep(clients, out, now_s);
+        clients_keep(clients, out, now_s);
     else if (err.code == ERR_NOT_FOUND)
-        forget(clients, id);
+        clients_forget(clients, id);
     return err;
 }
 

@@ -8,7 +8,7 @@
 
 enum { PATH_ROOM = 3200, LINE_ROOM = 64 };
 
-static int open_file(const struct settings *settings, int flags)
+static int clock_step_open_file(const struct settings *settings, int flags)
 {
     char path[PATH_ROOM];
     int len = snprintf(path, sizeof path, "%s/clock-step", settings->data_dir);
@@ -17,7 +17,7 @@ static int open_file(const struct settings *settings, int flags)
 
 void clock_step_note(const struct settings *settings, int64_t at_s, int64_t step_ms)
 {
-    int file = open_file(settings, O_WRONLY | O_CREAT | O_TRUNC);
+    int file = clock_step_open_file(settings, O_WRONLY | O_CREAT | O_TRUNC);
     if (file < 0)
         return;
     (void)dprintf(file, "%lld %s %lld\n", (long long)at_s, step_ms < 0 ? "back" : "ahead",
@@ -29,7 +29,7 @@ bool clock_step_last(const struct settings *settings, int64_t *at_s, int64_t *st
 {
     char line[LINE_ROOM];
     struct str rest, first, way;
-    int file = open_file(settings, O_RDONLY);
+    int file = clock_step_open_file(settings, O_RDONLY);
     if (file < 0)
         return false;
     ssize_t len = read(file, line, sizeof line);

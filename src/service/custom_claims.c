@@ -9,7 +9,7 @@
 static const struct str always_privileged = { "role,acr,amr", 12 };
 
 /* The privileged claim that this is, or that a reader could take it for; at == NULL: none. */
-static struct str privileged_name(const struct settings *settings, struct arena *arena, struct str name)
+static struct str custom_claims_privileged_name(const struct settings *settings, struct arena *arena, struct str name)
 {
     struct str folded = name_fold(arena, name), one;
     struct str lists[] = { always_privileged, str_of(settings->privileged_claims) };
@@ -20,7 +20,7 @@ static struct str privileged_name(const struct settings *settings, struct arena 
     return (struct str){ 0, 0 };
 }
 
-static struct err claim_wrong(struct arena *arena, struct str name, const char *what)
+static struct err custom_claims_claim_wrong(struct arena *arena, struct str name, const char *what)
 {
     enum { SHOWN_MAX = 64 };
     bool shown = name.len <= SHOWN_MAX;
@@ -31,27 +31,28 @@ static struct err claim_wrong(struct arena *arena, struct str name, const char *
                         : arena_printf(arena, "a claim %s", what).at);
 }
 
-static struct err check_one(const struct settings *settings, struct arena *arena, const struct caller *caller,
-                            const struct json *claim)
+static struct err custom_claims_check_one(const struct settings *settings, struct arena *arena,
+                                          const struct caller *caller, const struct json *claim)
 {
     if (claims_is_registered(arena, claim->name))
-        return claim_wrong(arena, claim->name, "is the service's own and can't be given");
+        return custom_claims_claim_wrong(arena, claim->name, "is the service's own and can't be given");
     if (str_eq(claim->name, STR("sid")) && claim->kind != JSON_STRING) /* or no rule would meet its session */
-        return claim_wrong(arena, claim->name, "must be a string");
-    struct str privileged = privileged_name(settings, arena, claim->name);
+        return custom_claims_claim_wrong(arena, claim->name, "must be a string");
+    struct str privileged = custom_claims_privileged_name(settings, arena, claim->name);
     if (!privileged.at)
         return OK;
     if (caller && !caller_may(caller, STR("token:issue:privileged")))
         return failed(ERR_INSUFFICIENT_SCOPE, "a privileged claim needs the scope token:issue:privileged");
-    return str_eq(privileged, claim->name) ? OK
-                                           : claim_wrong(arena, claim->name, "would be taken for a privileged one");
+    return str_eq(privileged, claim->name)
+               ? OK
+               : custom_claims_claim_wrong(arena, claim->name, "would be taken for a privileged one");
 }
 
 struct err custom_claims_check(const struct settings *settings, struct arena *arena, const struct caller *caller,
                                const struct json *claims)
 {
     for (const struct json *claim = claims ? claims->child : NULL; claim; claim = claim->next)
-        TRY(check_one(settings, arena, caller, claim));
+        TRY(custom_claims_check_one(settings, arena, caller, claim));
     if (claims && names_clash(arena, claims))
         return failed(ERR_INVALID_REQUEST, "two claims, or two members of one, have names that differ in case alone");
     return OK;

@@ -9,7 +9,7 @@
 
 /* application/json, unless the key set's own type (RFC 7517 section 8.5.2) is asked for by its name and no less than
  * the other. Where both are named alike, it stays with what everybody reads. */
-static struct str type_asked_for(struct str accept)
+static struct str discovery_type_asked_for(struct str accept)
 {
     const struct preference own = field_preference(accept, STR("application/jwk-set+json"));
     const struct preference json = field_preference(accept, STR("application/json"));
@@ -26,7 +26,7 @@ struct err publish_jwks(struct call *call, struct response *response)
                          settings->jwks_stale_while_revalidate_s, settings->jwks_stale_if_error_s);
     response_add_header(response, STR("Vary"), STR("Accept")); /* RFC 9110 section 12.5.5 */
     if (!response_unchanged(response, call->request, view->etag)) {
-        response->content_type = type_asked_for(request_header(call->request, STR("Accept")));
+        response->content_type = discovery_type_asked_for(request_header(call->request, STR("Accept")));
         buf_add(&response->body, view->jwks);
     }
     return OK;

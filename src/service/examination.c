@@ -46,7 +46,7 @@ const char *examine_signer(const struct signer *signer)
 
 /* A signer signs a test when it loads a key, and holds it against the public half. It would also have the alias
  * KMS_KEY_ID follow an active key: to it this one looks pending. */
-static struct err load(struct signer *signer, struct arena *arena, const struct key *key)
+static struct err examination_load(struct signer *signer, struct arena *arena, const struct key *key)
 {
     struct key copy = *key;
     if (!signer) /* key files, and no directory to look for them in */
@@ -57,14 +57,14 @@ static struct err load(struct signer *signer, struct arena *arena, const struct 
 
 /* Without a next key, neither a rotation nor an emergency finds one: a server that runs has made one in its first
  * seconds. */
-static struct err examine_standby(const struct lifecycle *life, struct signer *signer, struct arena *arena,
-                                  bool is_served, const char **note)
+static struct err examination_examine_standby(const struct lifecycle *life, struct signer *signer, struct arena *arena,
+                                              bool is_served, const char **note)
 {
     const struct key *standby = lifecycle_standby(life), *active = lifecycle_active(life);
     if (standby) {
         struct str ready = rfc3339_write(arena, lifecycle_standby_ready_at(life));
         *note = arena_printf(arena, "the next key is published, and may sign from %s on", ready.at).at;
-        return load(signer, arena, standby);
+        return examination_load(signer, arena, standby);
     }
     *note = "a server makes the next key in its first seconds";
     return active && is_served && time(NULL) >= active->activated_at + STANDBY_MADE_S
@@ -84,8 +84,8 @@ void examine_keys(struct service *service, struct arena *arena, bool is_served, 
     life.keys = keys;
     const struct key *active = lifecycle_active(&life);
     sign->note = active ? "a signature verifies against the published key" : "no key yet: the first start makes one";
-    sign->err = active ? load(service->signer, arena, active) : OK;
+    sign->err = active ? examination_load(service->signer, arena, active) : OK;
     if (active)
         signer->err = sign->err.code ? sign->err : service->signer->ops->check(service->signer);
-    standby->err = examine_standby(&life, service->signer, arena, is_served, &standby->note);
+    standby->err = examination_examine_standby(&life, service->signer, arena, is_served, &standby->note);
 }

@@ -48,7 +48,7 @@ void failures_free(struct failures *failures)
 }
 
 /* The address in 16 bytes: IPv4 as it is, IPv6 by its first 64 bits (a caller has them all). */
-static void address_bytes(struct str address, char to[KEY_BYTES])
+static void failures_address_bytes(struct str address, char to[KEY_BYTES])
 {
     char text[INET6_ADDRSTRLEN + 1] = { 0 };
     memset(to, 0, KEY_BYTES);
@@ -60,7 +60,8 @@ static void address_bytes(struct str address, char to[KEY_BYTES])
         memset(to + 8, 0, 8);
 }
 
-static void make_key(const struct failures *failures, enum bucket bucket, struct str what, unsigned char key[KEY_BYTES])
+static void failures_make_key(const struct failures *failures, enum bucket bucket, struct str what,
+                              unsigned char key[KEY_BYTES])
 {
     unsigned char hash[32];
     const char kind = (char)bucket;
@@ -74,17 +75,18 @@ struct keys {
     unsigned char of[3][KEY_BYTES];
 };
 
-static void make_keys(const struct failures *failures, struct str address, struct str client_id, struct keys *keys)
+static void failures_make_keys(const struct failures *failures, struct str address, struct str client_id,
+                               struct keys *keys)
 {
     char bytes[KEY_BYTES];
     const struct str from = { bytes, sizeof bytes };
-    address_bytes(address, bytes);
-    make_key(failures, BUCKET_ADDRESS, from, keys->of[BUCKET_ADDRESS]);
-    make_key(failures, BUCKET_RESERVE, from, keys->of[BUCKET_RESERVE]);
-    make_key(failures, BUCKET_CLIENT, client_id, keys->of[BUCKET_CLIENT]);
+    failures_address_bytes(address, bytes);
+    failures_make_key(failures, BUCKET_ADDRESS, from, keys->of[BUCKET_ADDRESS]);
+    failures_make_key(failures, BUCKET_RESERVE, from, keys->of[BUCKET_RESERVE]);
+    failures_make_key(failures, BUCKET_CLIENT, client_id, keys->of[BUCKET_CLIENT]);
 }
 
-static int64_t level_of(const struct failures *failures, const struct slot *slot, int64_t now_ms)
+static int64_t failures_level_of(const struct failures *failures, const struct slot *slot, int64_t now_ms)
 {
     int64_t passed = now_ms > slot->at_ms ? now_ms - slot->at_ms : 0;
     if (passed > 2 * (int64_t)MINUTE_MS)
@@ -94,7 +96,8 @@ static int64_t level_of(const struct failures *failures, const struct slot *slot
 }
 
 /* Under the lock: the key's slot, or, with `take`, the emptiest of its ways made its own. */
-static struct slot *slot_of(struct failures *failures, const unsigned char key[KEY_BYTES], int64_t now_ms, bool take)
+static struct slot *failures_slot_of(struct failures *failures, const unsigned char key[KEY_BYTES], int64_t now_ms,
+                                     bool take)
 {
     uint64_t hash; /* a key is one already */
     memcpy(&hash, key, sizeof hash);
@@ -102,7 +105,7 @@ static struct slot *slot_of(struct failures *failures, const unsigned char key[K
     for (size_t i = 0; i < WAYS; i++) {
         if (memcmp(set[i].key, key, KEY_BYTES) == 0)
             return &set[i];
-        if (level_of(failures, &set[i], now_ms) < level_of(failures, emptiest, now_ms))
+        if (failures_level_of(failures, &set[i], now_ms) < failures_level_of(failures, emptiest, now_ms))
             emptiest = &set[i];
     }
     if (!take)
@@ -113,23 +116,23 @@ static struct slot *slot_of(struct failures *failures, const unsigned char key[K
 }
 
 /* Under the lock, like the next two. */
-static int64_t level_now(struct failures *failures, const unsigned char key[KEY_BYTES], int64_t now_ms)
+static int64_t failures_level_now(struct failures *failures, const unsigned char key[KEY_BYTES], int64_t now_ms)
 {
-    const struct slot *slot = slot_of(failures, key, now_ms, false);
-    return slot ? level_of(failures, slot, now_ms) : 0;
+    const struct slot *slot = failures_slot_of(failures, key, now_ms, false);
+    return slot ? failures_level_of(failures, slot, now_ms) : 0;
 }
 
 /* Milliseconds until a bucket has room for one more failure; 0: now. */
-static int64_t wait_ms(const struct failures *failures, int64_t level)
+static int64_t failures_wait_ms(const struct failures *failures, int64_t level)
 {
     int64_t over = level - (failures->limit - 1) * MINUTE_MS;
     return over > 0 ? over / failures->limit + 1 : 0;
 }
 
-static void add_one(struct failures *failures, const unsigned char key[KEY_BYTES], int64_t now_ms)
+static void failures_add_one(struct failures *failures, const unsigned char key[KEY_BYTES], int64_t now_ms)
 {
-    struct slot *slot = slot_of(failures, key, now_ms, true);
-    slot->level = level_of(failures, slot, now_ms) + MINUTE_MS;
+    struct slot *slot = failures_slot_of(failures, key, now_ms, true);
+    slot->level = failures_level_of(failures, slot, now_ms) + MINUTE_MS;
     slot->at_ms = now_ms;
     if (slot->level > failures->limit * MINUTE_MS)
         slot->level = failures->limit * MINUTE_MS; /* parallel tries must not make anybody wait for longer */
@@ -140,15 +143,15 @@ int64_t failures_wait_s(struct failures *failures, struct str address, struct st
     if (failures->limit == 0 || !atomic_load_explicit(&failures->any, memory_order_relaxed))
         return 0;
     struct keys keys = { { { 0 } } };
-    make_keys(failures, address, client_id, &keys);
+    failures_make_keys(failures, address, client_id, &keys);
     pthread_mutex_lock(&failures->lock);
-    int64_t named = level_now(failures, keys.of[BUCKET_CLIENT], now_ms);
-    int64_t of_address = wait_ms(failures, level_now(failures, keys.of[BUCKET_ADDRESS], now_ms));
-    int64_t of_reserve = wait_ms(failures, level_now(failures, keys.of[BUCKET_RESERVE], now_ms));
+    int64_t named = failures_level_now(failures, keys.of[BUCKET_CLIENT], now_ms);
+    int64_t of_address = failures_wait_ms(failures, failures_level_now(failures, keys.of[BUCKET_ADDRESS], now_ms));
+    int64_t of_reserve = failures_wait_ms(failures, failures_level_now(failures, keys.of[BUCKET_RESERVE], now_ms));
     pthread_mutex_unlock(&failures->lock);
     if (named == 0 && of_reserve < of_address)
         of_address = of_reserve;
-    int64_t of_client = wait_ms(failures, named), longest = of_client > of_address ? of_client : of_address;
+    int64_t of_client = failures_wait_ms(failures, named), longest = of_client > of_address ? of_client : of_address;
     return (longest + 999) / 1000;
 }
 
@@ -157,11 +160,11 @@ void failures_count(struct failures *failures, struct str address, struct str cl
     if (failures->limit == 0)
         return;
     struct keys keys = { { { 0 } } };
-    make_keys(failures, address, client_id, &keys);
+    failures_make_keys(failures, address, client_id, &keys);
     atomic_store_explicit(&failures->any, true, memory_order_relaxed);
     pthread_mutex_lock(&failures->lock);
-    bool is_over = wait_ms(failures, level_now(failures, keys.of[BUCKET_ADDRESS], now_ms)) > 0;
-    add_one(failures, keys.of[is_over ? BUCKET_RESERVE : BUCKET_ADDRESS], now_ms);
-    add_one(failures, keys.of[BUCKET_CLIENT], now_ms);
+    bool is_over = failures_wait_ms(failures, failures_level_now(failures, keys.of[BUCKET_ADDRESS], now_ms)) > 0;
+    failures_add_one(failures, keys.of[is_over ? BUCKET_RESERVE : BUCKET_ADDRESS], now_ms);
+    failures_add_one(failures, keys.of[BUCKET_CLIENT], now_ms);
     pthread_mutex_unlock(&failures->lock);
 }

@@ -20,14 +20,14 @@ struct err health_live(struct call *call, struct response *response)
     return OK;
 }
 
-static void write_state(struct buf *body, struct str name, bool ok)
+static void health_write_state(struct buf *body, struct str name, bool ok)
 {
     json_write_name(body, name);
     json_write_str(body, ok ? STR("ok") : STR("failing"));
 }
 
 /* Which kind it is; and when it fails, why: sentences of ours, which name no key, no secret and no account. */
-static void write_kind(struct buf *body, struct str part, const char *kind, const char *why)
+static void health_write_kind(struct buf *body, struct str part, const char *kind, const char *why)
 {
     json_write_name(body, part);
     buf_add(body, STR("{"));
@@ -41,7 +41,7 @@ static void write_kind(struct buf *body, struct str part, const char *kind, cons
 }
 
 /* Only when the time of day was set while this instance ran: by how much it stepped last, and how far ahead it is. */
-static void write_clock(struct buf *body, struct service *service)
+static void health_write_clock(struct buf *body, struct service *service)
 {
     int64_t step_s = atomic_load(&service->state.clock_step_s);
     if (step_s == 0)
@@ -55,7 +55,7 @@ static void write_clock(struct buf *body, struct service *service)
     buf_add(body, STR("}"));
 }
 
-static void write_cache(struct buf *body, const char *why)
+static void health_write_cache(struct buf *body, const char *why)
 {
     if (!why)
         return;
@@ -91,18 +91,20 @@ struct err health_ready(struct call *call, struct response *response)
     json_write_str(body, ready ? STR("ok") : draining ? STR("draining") : STR("failing"));
     json_write_name(body, STR("checks"));
     buf_add(body, STR("{"));
-    write_state(body, STR("store"), store_ok);
-    write_state(body, STR("keys"), keys_ok);
+    health_write_state(body, STR("store"), store_ok);
+    health_write_state(body, STR("keys"), keys_ok);
     if (revocations.follows_cache)
-        write_state(body, STR("cache"), revocations.cache_ok && keeps);
+        health_write_state(body, STR("cache"), revocations.cache_ok && keeps);
     if (revocations.follows)
-        write_state(body, STR("revocations"), revocations.is_known);
+        health_write_state(body, STR("revocations"), revocations.is_known);
     buf_add(body, STR("}"));
-    write_clock(body, service);
-    write_cache(body, revocations.evicts);
+    health_write_clock(body, service);
+    health_write_cache(body, revocations.evicts);
     bool inside = may_see_inside(call);
-    write_kind(body, STR("signer"), service->signer->ops->name, inside ? atomic_load(&service->state.keys_why) : NULL);
-    write_kind(body, STR("store"), service->store->ops->name, inside ? atomic_load(&service->state.store_why) : NULL);
+    health_write_kind(body, STR("signer"), service->signer->ops->name,
+                      inside ? atomic_load(&service->state.keys_why) : NULL);
+    health_write_kind(body, STR("store"), service->store->ops->name,
+                      inside ? atomic_load(&service->state.store_why) : NULL);
     buf_add(body, STR("}"));
     return OK;
 }
@@ -120,7 +122,7 @@ struct gauges {
         "token_service_" gauge_name, gauge_help, "", (double)(gauge_value)                                             \
     }
 
-static void add_load(struct gauges *gauges, struct service *service)
+static void health_add_load(struct gauges *gauges, struct service *service)
 {
     GAUGE(gauges, "connections", "Open connections", atomic_load(&service->state.connections));
     if (atomic_load(&service->state.tls_expires_at) != 0)
@@ -133,7 +135,8 @@ static void add_load(struct gauges *gauges, struct service *service)
     GAUGE(gauges, "commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));
 }
 
-static void add_memory(struct gauges *gauges, struct service *service, const struct revocations_state *revocations)
+static void health_add_memory(struct gauges *gauges, struct service *service,
+                              const struct revocations_state *revocations)
 {
     GAUGE(gauges, "revocations", "Revoked tokens held in memory", revocations->tokens);
     GAUGE(gauges, "revocation_rules", "Rules in force, each of which revokes more than one token", revocations->rules);
@@ -144,8 +147,8 @@ static void add_memory(struct gauges *gauges, struct service *service, const str
     GAUGE(gauges, "clients_cached", "Clients held in memory", clients_count(service->clients));
 }
 
-static void add_dependencies(struct gauges *gauges, struct service *service,
-                             const struct revocations_state *revocations)
+static void health_add_dependencies(struct gauges *gauges, struct service *service,
+                                    const struct revocations_state *revocations)
 {
     GAUGE(gauges, "store_up", "Whether the store answered last", atomic_load(&service->state.store_ok));
     GAUGE(gauges, "clock_ahead_seconds", "How far the time of day stepped ahead without being believed yet, in seconds",
@@ -164,8 +167,8 @@ static void add_dependencies(struct gauges *gauges, struct service *service,
               revocations->staleness_s);
 }
 
-static void add_keys(struct gauges *gauges, const struct settings *settings, const struct keyring_view *view,
-                     struct arena *arena, int64_t now_s)
+static void health_add_keys(struct gauges *gauges, const struct settings *settings, const struct keyring_view *view,
+                            struct arena *arena, int64_t now_s)
 {
     const struct lifecycle life = { view->records, view->count, settings };
     int64_t rotation_at = lifecycle_rotation_at(&life, now_s);
@@ -191,10 +194,10 @@ struct err publish_metrics(struct call *call, struct response *response)
     const struct revocations_state revocations = revocations_state(service->revocations);
     struct gauges gauges;
     gauges.count = 0;
-    add_load(&gauges, service);
-    add_memory(&gauges, service, &revocations);
-    add_dependencies(&gauges, service, &revocations);
-    add_keys(&gauges, service->settings, view, arena, call->request->now_s);
+    health_add_load(&gauges, service);
+    health_add_memory(&gauges, service, &revocations);
+    health_add_dependencies(&gauges, service, &revocations);
+    health_add_keys(&gauges, service->settings, view, arena, call->request->now_s);
     response->content_type = STR("text/plain; version=0.0.4; charset=utf-8");
     buf_init(&response->body, arena, 32 * 1024, METRICS_MAX);
     metrics_write(&response->body, gauges.list, gauges.count);

@@ -46,7 +46,7 @@ struct housekeeping {
 };
 
 /* A time of day that stepped is told, and deletes nothing and moves no key before it is believed (wall_clock.h). */
-static void look_at_clock(struct housekeeping *housekeeping)
+static void housekeeping_look_at_clock(struct housekeeping *housekeeping)
 {
     struct service *service = housekeeping->service;
     int64_t wall_ms, boot_ms;
@@ -63,14 +63,14 @@ static void look_at_clock(struct housekeeping *housekeeping)
 }
 
 /* The clock of a store that instances share is believed before this machine's. */
-static void compare_clocks(struct housekeeping *housekeeping)
+static void housekeeping_compare_clocks(struct housekeeping *housekeeping)
 {
     struct service *service = housekeeping->service;
     const int64_t tolerance_ms = service->settings->clock_skew_s * 1000;
     int64_t shared_ms;
     if (!service->store->ops->now || service->store->ops->now(service->store, &shared_ms).code)
         return;
-    look_at_clock(housekeeping);
+    housekeeping_look_at_clock(housekeeping);
     wall_clock_compare(&housekeeping->wall, shared_ms, tolerance_ms);
     const int64_t ahead_ms = housekeeping->wall.wall_ms - shared_ms;
     const bool is_off = ahead_ms > tolerance_ms || ahead_ms < -tolerance_ms;
@@ -82,7 +82,7 @@ static void compare_clocks(struct housekeeping *housekeeping)
     atomic_store(&service->state.clock_ahead_s, housekeeping->wall.ahead_ms / 1000);
 }
 
-static void check_dependencies(struct service *service)
+static void housekeeping_check_dependencies(struct service *service)
 {
     struct err store = service->store->ops->check(service->store);
     struct err signer = service->signer->ops->check(service->signer);
@@ -103,7 +103,7 @@ static void check_dependencies(struct service *service)
 
 /* In small steps, so that no request waits for the writer. True when there is more to do: then the next round goes on,
  * so that rows go faster than they can come. */
-static bool purge(struct service *service, int64_t settled_s)
+static bool housekeeping_purge(struct service *service, int64_t settled_s)
 {
     size_t deleted = PURGE_BATCH;
     for (int i = 0; i < PURGE_BATCHES_MAX && deleted == PURGE_BATCH; i++) {
@@ -117,7 +117,7 @@ static bool purge(struct service *service, int64_t settled_s)
 }
 
 /* Whether there is time for what is due; else it stays due. */
-static bool may_begin(struct housekeeping *housekeeping)
+static bool housekeeping_may_begin(struct housekeeping *housekeeping)
 {
     if (clock_ns() < housekeeping->until_ns)
         return true;
@@ -126,34 +126,34 @@ static bool may_begin(struct housekeeping *housekeeping)
 }
 
 /* What is due to the keys, and at once in force here. */
-static void move_keys(struct housekeeping *housekeeping, int64_t now)
+static void housekeeping_move_keys(struct housekeeping *housekeeping, int64_t now)
 {
     struct service *service = housekeeping->service;
     bool changed = false;
     if (!atomic_load(&service->moves_keys) || now < housekeeping->keys_at || wall_clock_is_ahead(&housekeeping->wall) ||
-        !may_begin(housekeeping))
+        !housekeeping_may_begin(housekeeping))
         return;
     rotation_round(service->rotation, wall_clock_settled_s(&housekeeping->wall), &changed);
     if (changed && keyring_reload(service->keyring).code)
         housekeeping->check_at = now;
 }
 
-static bool is_due(struct housekeeping *housekeeping, int64_t *at, int64_t now, int64_t interval)
+static bool housekeeping_is_due(struct housekeeping *housekeeping, int64_t *at, int64_t now, int64_t interval)
 {
-    if (now < *at || !may_begin(housekeeping))
+    if (now < *at || !housekeeping_may_begin(housekeeping))
         return false;
     *at = now + interval;
     return true;
 }
 
 /* What was not done to the end is due at once. */
-static void go_on(struct housekeeping *housekeeping, int64_t *at, int64_t now)
+static void housekeeping_go_on(struct housekeeping *housekeeping, int64_t *at, int64_t now)
 {
     *at = now;
     housekeeping->has_more = true;
 }
 
-static void round_of_work(struct housekeeping *housekeeping, bool nudged)
+static void housekeeping_round_of_work(struct housekeeping *housekeeping, bool nudged)
 {
     struct service *service = housekeeping->service;
     const struct settings *settings = service->settings;
@@ -161,38 +161,38 @@ static void round_of_work(struct housekeeping *housekeeping, bool nudged)
     housekeeping->has_more = false;
     if (nudged)
         housekeeping->check_at = housekeeping->refresh_at = now;
-    look_at_clock(housekeeping);
+    housekeeping_look_at_clock(housekeeping);
     if (atomic_exchange(&service->state.flood_is_over, false))
         mem_give_back();
     struct err caught_up = revocations_round(service->revocations);
     if (caught_up.code || keyring_reload(service->keyring).code || !atomic_load(&service->state.store_ok))
         housekeeping->check_at = now; /* the store failed, or did: find out what to tell */
-    move_keys(housekeeping, now);
-    if (is_due(housekeeping, &housekeeping->check_at, now, CHECK_INTERVAL_S)) {
-        check_dependencies(service);
-        compare_clocks(housekeeping);
+    housekeeping_move_keys(housekeeping, now);
+    if (housekeeping_is_due(housekeeping, &housekeeping->check_at, now, CHECK_INTERVAL_S)) {
+        housekeeping_check_dependencies(service);
+        housekeeping_compare_clocks(housekeeping);
     }
     if (service->store->ops->has_changed(service->store)) /* perhaps a client was disabled */
         housekeeping->refresh_at = now;
-    if (is_due(housekeeping, &housekeeping->refresh_at, now, settings->client_cache_s / 3))
+    if (housekeeping_is_due(housekeeping, &housekeeping->refresh_at, now, settings->client_cache_s / 3))
         clients_refresh(service->clients, now);
-    if (is_due(housekeeping, &housekeeping->purge_at, now, settings->purge_interval_s) &&
-        purge(service, wall_clock_settled_s(&housekeeping->wall)))
-        go_on(housekeeping, &housekeeping->purge_at, now);
-    if (service->uses && is_due(housekeeping, &housekeeping->usage_at, now, settings->usage_interval_s) &&
+    if (housekeeping_is_due(housekeeping, &housekeeping->purge_at, now, settings->purge_interval_s) &&
+        housekeeping_purge(service, wall_clock_settled_s(&housekeeping->wall)))
+        housekeeping_go_on(housekeeping, &housekeeping->purge_at, now);
+    if (service->uses && housekeeping_is_due(housekeeping, &housekeeping->usage_at, now, settings->usage_interval_s) &&
         usage_write(service, USAGE_BATCHES_MAX))
-        go_on(housekeeping, &housekeeping->usage_at, now);
+        housekeeping_go_on(housekeeping, &housekeeping->usage_at, now);
 }
 
 /* Whoever holds `working`. True: there is more that is due. */
-static bool one_round(struct housekeeping *housekeeping, int64_t until_ns)
+static bool housekeeping_one_round(struct housekeeping *housekeeping, int64_t until_ns)
 {
     pthread_mutex_lock(&housekeeping->lock);
     bool nudged = housekeeping->nudged;
     housekeeping->nudged = housekeeping->keys_wanted = false;
     pthread_mutex_unlock(&housekeeping->lock);
     housekeeping->until_ns = until_ns;
-    round_of_work(housekeeping, nudged);
+    housekeeping_round_of_work(housekeeping, nudged);
     return housekeeping->has_more;
 }
 
@@ -200,14 +200,14 @@ bool housekeeping_round_now(struct housekeeping *housekeeping, int64_t until_ns)
 {
     if (pthread_mutex_trylock(&housekeeping->working) != 0)
         return true;
-    bool has_more = one_round(housekeeping, until_ns);
+    bool has_more = housekeeping_one_round(housekeeping, until_ns);
     while (has_more && clock_ns() < until_ns)
-        has_more = one_round(housekeeping, until_ns);
+        has_more = housekeeping_one_round(housekeeping, until_ns);
     pthread_mutex_unlock(&housekeeping->working);
     return has_more;
 }
 
-static void *run(void *arg)
+static void *housekeeping_run(void *arg)
 {
     struct housekeeping *housekeeping = arg;
     pthread_setname_np(pthread_self(), "housekeeping");
@@ -216,7 +216,7 @@ static void *run(void *arg)
     while (!housekeeping->stopping) {
         pthread_mutex_unlock(&housekeeping->lock);
         pthread_mutex_lock(&housekeeping->working);
-        (void)one_round(housekeeping, INT64_MAX);
+        (void)housekeeping_one_round(housekeeping, INT64_MAX);
         pthread_mutex_unlock(&housekeeping->working);
         pthread_mutex_lock(&housekeeping->lock);
         if (!housekeeping->stopping && !housekeeping->nudged && !housekeeping->keys_wanted)
@@ -226,7 +226,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-static void release(struct housekeeping *housekeeping)
+static void housekeeping_release(struct housekeeping *housekeeping)
 {
     pthread_cond_destroy(&housekeeping->wake);
     pthread_mutex_destroy(&housekeeping->lock);
@@ -245,13 +245,13 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
     pthread_mutex_init(&housekeeping->working, NULL);
     struct err err = revocations_read(service->revocations);
     if (err.code) {
-        release(housekeeping);
+        housekeeping_release(housekeeping);
         return err;
     }
     atomic_store(&service->state.store_ok, true); /* so that the first check logs only what fails */
     atomic_store(&service->state.keys_ok, true);
-    check_dependencies(service);
-    compare_clocks(housekeeping);
+    housekeeping_check_dependencies(service);
+    housekeeping_compare_clocks(housekeeping);
     housekeeping->check_at = clock_coarse_s() + CHECK_INTERVAL_S;
     *out = housekeeping;
     return OK;
@@ -260,11 +260,11 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
 struct err housekeeping_start(struct housekeeping *housekeeping)
 {
     housekeeping->keys_at = clock_coarse_s() + KEYS_GRACE_S;
-    housekeeping->has_thread = pthread_create(&housekeeping->thread, NULL, run, housekeeping) == 0;
+    housekeeping->has_thread = pthread_create(&housekeeping->thread, NULL, housekeeping_run, housekeeping) == 0;
     return housekeeping->has_thread ? OK : failed(ERR_INTERNAL, "the housekeeping thread could not be started");
 }
 
-static void wake(struct housekeeping *housekeeping, bool *what)
+static void housekeeping_wake(struct housekeeping *housekeeping, bool *what)
 {
     pthread_mutex_lock(&housekeeping->lock);
     *what = true;
@@ -274,7 +274,7 @@ static void wake(struct housekeeping *housekeeping, bool *what)
 
 void housekeeping_nudge(struct housekeeping *housekeeping)
 {
-    wake(housekeeping, &housekeeping->nudged);
+    housekeeping_wake(housekeeping, &housekeeping->nudged);
 }
 
 void housekeeping_unknown_kid(struct service *service)
@@ -283,17 +283,17 @@ void housekeeping_unknown_kid(struct service *service)
     long long last = atomic_load(&service->unknown_kid_at);
     if (service->housekeeping && now_s >= last + UNKNOWN_KID_INTERVAL_S &&
         atomic_compare_exchange_strong(&service->unknown_kid_at, &last, now_s))
-        wake(service->housekeeping, &service->housekeeping->keys_wanted);
+        housekeeping_wake(service->housekeeping, &service->housekeeping->keys_wanted);
 }
 
 void housekeeping_close(struct housekeeping *housekeeping)
 {
     if (!housekeeping)
         return;
-    wake(housekeeping, &housekeeping->stopping);
+    housekeeping_wake(housekeeping, &housekeeping->stopping);
     if (housekeeping->has_thread)
         pthread_join(housekeeping->thread, NULL);
     if (housekeeping->service->uses) /* nobody notes any more */
         (void)usage_write(housekeeping->service, USES_MAX / USES_BATCH + 1);
-    release(housekeeping);
+    housekeeping_release(housekeeping);
 }

@@ -8,7 +8,7 @@
 #include "service/verify.h"
 #include <stddef.h>
 
-static void write_text(struct buf *out, struct str name, struct str value)
+static void introspect_write_text(struct buf *out, struct str name, struct str value)
 {
     if (!value.at)
         return;
@@ -16,7 +16,7 @@ static void write_text(struct buf *out, struct str name, struct str value)
     json_write_str(out, value);
 }
 
-static void write_number(struct buf *out, struct str name, int64_t value)
+static void introspect_write_number(struct buf *out, struct str name, int64_t value)
 {
     json_write_name(out, name);
     buf_add_int(out, value);
@@ -25,18 +25,18 @@ static void write_number(struct buf *out, struct str name, int64_t value)
 void introspection_write(struct buf *out, const struct claims *claims)
 {
     buf_add(out, STR("{\"active\":true"));
-    write_text(out, STR("scope"), claims->scope);
-    write_text(out, STR("client_id"), claims->client_id);
-    write_text(out, STR("username"), claims->sub); /* never a custom claim: those are the word of a client */
-    write_text(out, STR("token_type"), claims->token_type);
-    write_number(out, STR("exp"), claims->exp);
-    write_number(out, STR("iat"), claims->iat);
-    write_number(out, STR("nbf"), claims->nbf);
-    write_text(out, STR("sub"), claims->sub);
+    introspect_write_text(out, STR("scope"), claims->scope);
+    introspect_write_text(out, STR("client_id"), claims->client_id);
+    introspect_write_text(out, STR("username"), claims->sub); /* never a custom claim: those are the word of a client */
+    introspect_write_text(out, STR("token_type"), claims->token_type);
+    introspect_write_number(out, STR("exp"), claims->exp);
+    introspect_write_number(out, STR("iat"), claims->iat);
+    introspect_write_number(out, STR("nbf"), claims->nbf);
+    introspect_write_text(out, STR("sub"), claims->sub);
     json_write_name(out, STR("aud"));
     json_write(out, json_member(claims->all, STR("aud")));
-    write_text(out, STR("iss"), claims->iss);
-    write_text(out, STR("jti"), claims->jti);
+    introspect_write_text(out, STR("iss"), claims->iss);
+    introspect_write_text(out, STR("jti"), claims->jti);
     buf_add_char(out, '}');
 }
 

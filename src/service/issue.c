@@ -19,7 +19,7 @@ enum { CLAIMS_MAX = 8192, JTI_BYTES = 16 };
 
 /* RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), each allowed to the client. *out is a list as
  * the section has it: one space between two words, each word once. */
-static struct err check_scope(struct arena *arena, struct str allowed, struct str scope, struct str *out)
+static struct err issue_check_scope(struct arena *arena, struct str allowed, struct str scope, struct str *out)
 {
     for (size_t i = 0; i < scope.len; i++) {
         unsigned char c = (unsigned char)scope.at[i];
@@ -42,19 +42,19 @@ static struct err check_scope(struct arena *arena, struct str allowed, struct st
     return OK;
 }
 
-static bool issues_for_any(const struct issue *issue)
+static bool issue_issues_for_any(const struct issue *issue)
 {
     return issue->authority && caller_may(issue->authority, STR("token:issue:any"));
 }
 
 /* RFC 8707: any audience for those who issue for anyone; else one that the service is configured for, or itself. */
-static struct err check_audience(const struct service *service, const struct issue *issue)
+static struct err issue_check_audience(const struct service *service, const struct issue *issue)
 {
     if (issue->audience_count == 0)
         return OK;
     if (issue->kind != TOKEN_ACCESS)
         return failed(ERR_INVALID_TARGET, "only an access token can be given an audience");
-    if (issues_for_any(issue))
+    if (issue_issues_for_any(issue))
         return OK;
     for (size_t i = 0; i < issue->audience_count; i++)
         if (!str_eq(issue->audience[i], issue->client->id) &&
@@ -66,8 +66,8 @@ static struct err check_audience(const struct service *service, const struct iss
 
 /* A client's own lifetime is its default and its maximum; without one, the service's settings are. No token lasts
  * longer than the one that it was asked for with. */
-static struct err decide_lifetime(const struct settings *settings, struct arena *arena, const struct issue *issue,
-                                  int64_t *out)
+static struct err issue_decide_lifetime(const struct settings *settings, struct arena *arena, const struct issue *issue,
+                                        int64_t *out)
 {
     const struct client *client = issue->client;
     const int64_t of_kind[][3] = {
@@ -90,24 +90,24 @@ static struct err decide_lifetime(const struct settings *settings, struct arena 
 }
 
 /* A session stands in one place. */
-static struct err check_session(const struct issue *issue)
+static struct err issue_check_session(const struct issue *issue)
 {
     if (issue->sid.at && issue->custom && json_member(issue->custom, STR("sid")))
         return failed(ERR_INVALID_REQUEST, "the claim \"sid\" is the session's and can't be given");
     return OK;
 }
 
-static struct err check(const struct service *service, struct arena *arena, const struct issue *issue,
-                        struct issued *out)
+static struct err issue_check(const struct service *service, struct arena *arena, const struct issue *issue,
+                              struct issued *out)
 {
     const struct settings *settings = service->settings;
-    TRY(check_scope(arena, issue->client->scopes, issue->scope, &out->scope));
+    TRY(issue_check_scope(arena, issue->client->scopes, issue->scope, &out->scope));
     TRY(custom_claims_check(settings, arena, issue->authority, issue->custom));
-    TRY(check_session(issue));
+    TRY(issue_check_session(issue));
     if (issue->auth_time > issue->now_s + settings->clock_skew_s)
         return failed(ERR_INVALID_REQUEST, "authTime lies in the future");
-    TRY(check_audience(service, issue));
-    return decide_lifetime(settings, arena, issue, &out->lifetime_s);
+    TRY(issue_check_audience(service, issue));
+    return issue_decide_lifetime(settings, arena, issue, &out->lifetime_s);
 }
 
 /* --- building ---------------------------------------------------------------------------------------------------- */
@@ -117,7 +117,7 @@ struct audience {
     size_t count;
 };
 
-static void add_audience(struct audience *audience, struct str one)
+static void issue_add_audience(struct audience *audience, struct str one)
 {
     for (size_t i = 0; i < audience->count; i++)
         if (str_eq(audience->list[i], one))
@@ -126,63 +126,63 @@ static void add_audience(struct audience *audience, struct str one)
         audience->list[audience->count++] = one;
 }
 
-static void add_list(struct audience *audience, const struct str *list, size_t count)
+static void issue_add_list(struct audience *audience, const struct str *list, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        add_audience(audience, list[i]);
+        issue_add_audience(audience, list[i]);
 }
 
 /* docs/contract.md, "Claims": an access token is for its client and the configured audiences, unless others were asked
  * for; an id token for its client; a refresh token comes back here, so it is for the issuer too. Who comes with a token
  * that is for less passes that on. */
-static void decide_audience(const struct service *service, const struct issue *issue, struct audience *out)
+static void issue_decide_audience(const struct service *service, const struct issue *issue, struct audience *out)
 {
     const struct bearer *bearer = issue->authority ? issue->authority->bearer : NULL;
     if (issue->audience_count > 0) {
-        add_list(out, issue->audience, issue->audience_count);
+        issue_add_list(out, issue->audience, issue->audience_count);
         return;
     }
-    if (bearer && issue->kind == TOKEN_ACCESS && !issues_for_any(issue)) {
-        add_list(out, bearer->aud, bearer->aud_count);
+    if (bearer && issue->kind == TOKEN_ACCESS && !issue_issues_for_any(issue)) {
+        issue_add_list(out, bearer->aud, bearer->aud_count);
         return;
     }
-    add_audience(out, issue->client->id);
+    issue_add_audience(out, issue->client->id);
     if (issue->kind == TOKEN_REFRESH)
-        add_audience(out, str_of(service->settings->issuer));
+        issue_add_audience(out, str_of(service->settings->issuer));
     struct str rest = issue->kind == TOKEN_ACCESS ? service->audience : STR(""), one;
     while (str_next_item(&rest, ',', &one))
-        add_audience(out, str_trim(one));
+        issue_add_audience(out, str_trim(one));
 }
 
-static struct str encoded(struct arena *arena, struct str bytes)
+static struct str issue_encoded(struct arena *arena, struct str bytes)
 {
     struct str text = { arena_alloc(arena, b64url_encoded_len(bytes.len)), b64url_encoded_len(bytes.len) };
     b64url_encode(bytes, (char *)text.at);
     return text;
 }
 
-static struct str new_jti(struct arena *arena)
+static struct str issue_new_jti(struct arena *arena)
 {
     char random[JTI_BYTES];
     random_bytes(random, sizeof random);
-    return encoded(arena, (struct str){ random, sizeof random });
+    return issue_encoded(arena, (struct str){ random, sizeof random });
 }
 
 /* The token that the caller came with, with which the new one is revoked, by itself and by rules. It is the caller's
  * own (authority.h). An issued_after of its own goes with its iat. */
-static void name_parent(struct arena *arena, const struct caller *caller, struct claims_new *claims)
+static void issue_name_parent(struct arena *arena, const struct caller *caller, struct claims_new *claims)
 {
     const struct bearer *bearer = caller ? caller->bearer : NULL;
     if (!bearer)
         return;
-    claims->parent_hash = encoded(arena, (struct str){ (const char *)bearer->hash, sizeof bearer->hash });
+    claims->parent_hash = issue_encoded(arena, (struct str){ (const char *)bearer->hash, sizeof bearer->hash });
     claims->parent_client_id = caller->client_id;
     claims->parent_iat = bearer->iat;
     claims->issued_after = bearer->issued_after;
 }
 
-static struct claims_new claims_of(const struct service *service, struct arena *arena, const struct issue *issue,
-                                   const struct audience *audience, const struct issued *issued)
+static struct claims_new issue_claims_of(const struct service *service, struct arena *arena, const struct issue *issue,
+                                         const struct audience *audience, const struct issued *issued)
 {
     struct claims_new claims = { .kind = issue->kind,
                                  .iss = str_of(service->settings->issuer),
@@ -191,7 +191,7 @@ static struct claims_new claims_of(const struct service *service, struct arena *
                                  .scope = issued->scope,
                                  .nonce = issue->nonce,
                                  .sid = issue->sid,
-                                 .jti = new_jti(arena),
+                                 .jti = issue_new_jti(arena),
                                  .aud = audience->list,
                                  .aud_count = audience->count,
                                  .aud_as_list = issue->kind != TOKEN_ID,
@@ -199,13 +199,13 @@ static struct claims_new claims_of(const struct service *service, struct arena *
                                  .exp = issue->now_s + issued->lifetime_s,
                                  .auth_time = issue->auth_time,
                                  .custom = issue->custom };
-    name_parent(arena, issue->authority, &claims);
+    issue_name_parent(arena, issue->authority, &claims);
     return claims;
 }
 
 /* A rule that revokes all that is issued up to now would refuse the token at once: the next second's will be good.
  * Where the clock was set back since the rule was made, the token says that it is the later one. */
-static struct err check_rules(struct service *service, struct claims_new *claims, int64_t *retry_after_s)
+static struct err issue_check_rules(struct service *service, struct claims_new *claims, int64_t *retry_after_s)
 {
     const struct json *custom = claims->custom ? json_member(claims->custom, STR("sid")) : NULL;
     const struct claims issued = { .sub = claims->sub,
@@ -232,7 +232,7 @@ static struct err check_rules(struct service *service, struct claims_new *claims
 }
 
 /* Before the token is signed: whoever revokes all that is issued up to now must not miss it. */
-static void note_iat(struct service *service, int64_t iat)
+static void issue_note_iat(struct service *service, int64_t iat)
 {
     long long latest = atomic_load(&service->latest_iat);
     while (latest < iat && !atomic_compare_exchange_weak(&service->latest_iat, &latest, iat))
@@ -240,8 +240,8 @@ static void note_iat(struct service *service, int64_t iat)
 }
 
 /* The payload, and the token around it. */
-static struct err sign(struct service *service, struct arena *arena, const struct issue *issue,
-                       const struct claims_new *claims, struct issued *out)
+static struct err issue_sign(struct service *service, struct arena *arena, const struct issue *issue,
+                             const struct claims_new *claims, struct issued *out)
 {
     struct buf payload, token;
     buf_init(&payload, arena, 1024, CLAIMS_MAX);
@@ -260,7 +260,7 @@ static struct err sign(struct service *service, struct arena *arena, const struc
 
 /* --- what is kept and told of it --------------------------------------------------------------------------------- */
 
-static struct str audience_json(struct arena *arena, const struct claims_new *claims)
+static struct str issue_audience_json(struct arena *arena, const struct claims_new *claims)
 {
     struct buf out;
     buf_init(&out, arena, 128, CLAIMS_MAX);
@@ -275,8 +275,8 @@ static struct str audience_json(struct arena *arena, const struct claims_new *cl
 }
 
 /* TOKEN_RECORDS: every refresh token; an access token where all are recorded. NULL: nothing. */
-static struct record *record_of(const struct service *service, struct arena *arena, const struct claims_new *claims,
-                                const unsigned char hash[32])
+static struct record *issue_record_of(const struct service *service, struct arena *arena,
+                                      const struct claims_new *claims, const unsigned char hash[32])
 {
     bool kept = claims->kind == TOKEN_REFRESH ||
                 (claims->kind == TOKEN_ACCESS && service->settings->records == RECORDS_ALL);
@@ -289,7 +289,7 @@ static struct record *record_of(const struct service *service, struct arena *are
                                .subject = claims->sub,
                                .client_id = claims->client_id,
                                .scope = claims->scope,
-                               .audience = audience_json(arena, claims),
+                               .audience = issue_audience_json(arena, claims),
                                .issued_at = claims->iat,
                                .expires_at = claims->exp };
     memcpy(record->token_hash, hash, sizeof record->token_hash);
@@ -297,7 +297,7 @@ static struct record *record_of(const struct service *service, struct arena *are
 }
 
 /* A refresh token is a grant, and worth a line; of the others there are thousands a second. */
-static void log_issued(const struct issue *issue, int64_t lifetime_s, const unsigned char hash[32])
+static void issue_log_issued(const struct issue *issue, int64_t lifetime_s, const unsigned char hash[32])
 {
     char id[13];
     log_token_id(hash, id);
@@ -316,17 +316,17 @@ struct err token_issue(struct service *service, struct arena *arena, const struc
     struct audience audience = { .count = 0 };
     unsigned char hash[32];
     out->retry_after_s = 0;
-    TRY(check(service, arena, issue, out));
-    decide_audience(service, issue, &audience);
-    struct claims_new claims = claims_of(service, arena, issue, &audience, out);
+    TRY(issue_check(service, arena, issue, out));
+    issue_decide_audience(service, issue, &audience);
+    struct claims_new claims = issue_claims_of(service, arena, issue, &audience, out);
     TRY(authority_check(issue->authority, &claims));
-    note_iat(service, claims.iat);
-    TRY(check_rules(service, &claims, &out->retry_after_s));
-    TRY(sign(service, arena, issue, &claims, out));
+    issue_note_iat(service, claims.iat);
+    TRY(issue_check_rules(service, &claims, &out->retry_after_s));
+    TRY(issue_sign(service, arena, issue, &claims, out));
     sha256(out->token, hash);
     out->expires_at = claims.exp;
-    out->record = record_of(service, arena, &claims, hash);
+    out->record = issue_record_of(service, arena, &claims, hash);
     metrics_count(counters[issue->kind], 1);
-    log_issued(issue, out->lifetime_s, hash);
+    issue_log_issued(issue, out->lifetime_s, hash);
     return OK;
 }

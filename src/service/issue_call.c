@@ -27,7 +27,7 @@ static const struct field body_fields[] = {
 };
 
 /* token:issue is for the caller itself; token:issue:any for every client and subject. */
-static struct err authorise(const struct caller *caller, const struct issue_body *body)
+static struct err issue_call_authorise(const struct caller *caller, const struct issue_body *body)
 {
     TRY(authority_to_issue(caller));
     if (caller_may(caller, STR("token:issue:any")))
@@ -39,7 +39,7 @@ static struct err authorise(const struct caller *caller, const struct issue_body
     return OK;
 }
 
-static struct err find_client(struct call *call, struct str id, struct client *client)
+static struct err issue_call_find_client(struct call *call, struct str id, struct client *client)
 {
     struct clients *clients = call->service->clients;
     struct arena *arena = call->request->arena;
@@ -53,7 +53,7 @@ static struct err find_client(struct call *call, struct str id, struct client *c
 }
 
 /* A string or a list of strings, which fields_read() has bounded; NULL: none. */
-static void list_audience(const struct json *asked, struct str list[CLAIMS_AUD_MAX], struct issue *issue)
+static void issue_call_list_audience(const struct json *asked, struct str list[CLAIMS_AUD_MAX], struct issue *issue)
 {
     const struct json *each = asked && asked->kind == JSON_ARRAY ? asked->child : asked;
     for (; each; each = asked->kind == JSON_ARRAY ? each->next : NULL)
@@ -61,7 +61,7 @@ static void list_audience(const struct json *asked, struct str list[CLAIMS_AUD_M
     issue->audience = list;
 }
 
-static void write_answer(struct buf *body, enum token_kind kind, const struct issued *issued, int64_t now_ms)
+static void issue_call_write_answer(struct buf *body, enum token_kind kind, const struct issued *issued, int64_t now_ms)
 {
     buf_add(body, STR("{\"token\":\""));
     buf_add(body, issued->token);
@@ -78,7 +78,7 @@ static void write_answer(struct buf *body, enum token_kind kind, const struct is
     buf_add_char(body, '}');
 }
 
-static struct err read_body(const struct request *request, struct issue_body *body, enum token_kind *kind)
+static struct err issue_call_read_body(const struct request *request, struct issue_body *body, enum token_kind *kind)
 {
     const struct json *json;
     if (request_is_form(request))
@@ -97,9 +97,9 @@ struct err issue_token(struct call *call, struct response *response)
     struct str audience[CLAIMS_AUD_MAX];
     struct client client;
     enum token_kind kind;
-    TRY(read_body(request, &body, &kind));
-    TRY(authorise(&call->caller, &body));
-    TRY(find_client(call, body.client_id, &client));
+    TRY(issue_call_read_body(request, &body, &kind));
+    TRY(issue_call_authorise(&call->caller, &body));
+    TRY(issue_call_find_client(call, body.client_id, &client));
     struct issue issue = { .kind = kind,
                            .priority = kind == TOKEN_ACCESS ? SIGN_CLIENT_CREDENTIALS : SIGN_INTERACTIVE,
                            .client = &client,
@@ -113,11 +113,11 @@ struct err issue_token(struct call *call, struct response *response)
                            .now_s = request->now_s,
                            .request_id = request->id };
     struct issued issued = { .retry_after_s = 0 };
-    list_audience(body.audience, audience, &issue);
+    issue_call_list_audience(body.audience, audience, &issue);
     struct err err = token_issue(call->service, request->arena, &issue, &issued);
     response->retry_after_s = issued.retry_after_s;
     TRY(err);
     response->records = issued.record;
-    write_answer(&response->body, kind, &issued, request->now_ms);
+    issue_call_write_answer(&response->body, kind, &issued, request->now_ms);
     return OK;
 }

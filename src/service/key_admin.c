@@ -7,7 +7,7 @@
 
 static const struct err no_key = { ERR_NOT_FOUND, "there is no key of this kid" };
 
-static struct key_entry entry_of(const struct key *key)
+static struct key_entry key_admin_entry_of(const struct key *key)
 {
     return (struct key_entry){ .kid = key->kid,
                                .alg = key->alg,
@@ -26,7 +26,7 @@ static struct key_entry entry_of(const struct key *key)
                                .rotated_from_kid = key->rotated_from_kid };
 }
 
-static struct err read_life(struct service *service, struct arena *arena, struct lifecycle *out)
+static struct err key_admin_read_life(struct service *service, struct arena *arena, struct lifecycle *out)
 {
     struct key *keys = NULL;
     *out = (struct lifecycle){ .settings = service->settings };
@@ -35,7 +35,7 @@ static struct err read_life(struct service *service, struct arena *arena, struct
     return OK;
 }
 
-static struct err find(struct service *service, struct arena *arena, struct str kid, struct key *out)
+static struct err key_admin_find_key(struct service *service, struct arena *arena, struct str kid, struct key *out)
 {
     struct err err = service->store->ops->find_key(service->store, arena, kid, out);
     return err.code == ERR_NOT_FOUND ? no_key : err;
@@ -53,15 +53,15 @@ struct err key_admin_list(struct service *service, struct arena *arena, size_t p
     *count = live_count + past_count;
     *out = arena_alloc(arena, *count * sizeof **out);
     for (size_t i = 0; i < *count; i++)
-        (*out)[i] = entry_of(i < live_count ? &live[i] : &past[i - live_count]);
+        (*out)[i] = key_admin_entry_of(i < live_count ? &live[i] : &past[i - live_count]);
     return OK;
 }
 
 struct err key_admin_find(struct service *service, struct arena *arena, struct str kid, struct key_entry *out)
 {
     struct key key;
-    TRY(find(service, arena, kid, &key));
-    *out = entry_of(&key);
+    TRY(key_admin_find_key(service, arena, kid, &key));
+    *out = key_admin_entry_of(&key);
     return OK;
 }
 
@@ -70,7 +70,7 @@ struct err key_admin_plan(struct service *service, struct arena *arena, int64_t 
 {
     struct plan_row rows[PLAN_MAX];
     struct lifecycle life;
-    TRY(read_life(service, arena, &life));
+    TRY(key_admin_read_life(service, arena, &life));
     *count = lifecycle_plan(&life, now_s, rows);
     *out = arena_alloc(arena, *count * sizeof **out);
     for (size_t i = 0; i < *count; i++) {
@@ -88,9 +88,9 @@ struct err key_admin_explain(struct service *service, struct arena *arena, struc
 {
     struct lifecycle life;
     struct key key;
-    TRY(find(service, arena, kid, &key));
-    TRY(read_life(service, arena, &life));
-    *entry = entry_of(&key);
+    TRY(key_admin_find_key(service, arena, kid, &key));
+    TRY(key_admin_read_life(service, arena, &life));
+    *entry = key_admin_entry_of(&key);
     *out = lifecycle_explain(&life, arena, &key, now_s);
     return OK;
 }
@@ -98,8 +98,8 @@ struct err key_admin_explain(struct service *service, struct arena *arena, struc
 /* --- moving ------------------------------------------------------------------------------------------------------ */
 
 /* Revoking the active key rotates by itself; with `immediate` beside another kid, both are done. */
-static struct err ask(struct service *service, struct arena *arena, const struct key_move *move, int64_t now_s,
-                      struct rotated *done)
+static struct err key_admin_ask(struct service *service, struct arena *arena, const struct key_move *move,
+                                int64_t now_s, struct rotated *done)
 {
     struct rotation *rotation = service->rotation;
     int64_t latest_iat = atomic_load(&service->latest_iat);
@@ -117,7 +117,7 @@ static struct err ask(struct service *service, struct arena *arena, const struct
 }
 
 /* The next standby, and what a revoked key leaves behind: there may be no server that would see to that. */
-static void clear_up(struct service *service, const struct key_move *move, int64_t now_s)
+static void key_admin_clear_up(struct service *service, const struct key_move *move, int64_t now_s)
 {
     bool changed = false;
     if (service->housekeeping)
@@ -130,11 +130,11 @@ struct err key_admin_move(struct service *service, struct arena *arena, const st
                           struct key_moved *out)
 {
     struct rotated done = { .at_s = 0 };
-    struct err err = ask(service, arena, move, now_s, &done);
+    struct err err = key_admin_ask(service, arena, move, now_s, &done);
     if (service->keyring)
         TRY(keyring_reload(service->keyring)); /* also after a failure: the keys may have changed on its way */
     TRY(err);
-    clear_up(service, move, now_s);
+    key_admin_clear_up(service, move, now_s);
     *out = (struct key_moved){ done.new_kid, done.old_kid, done.at_s, done.message };
     return OK;
 }

@@ -42,70 +42,72 @@ struct str methods_list(struct arena *arena, unsigned wanted)
 
 /* --- JSON bodies ------------------------------------------------------------------------------------------------- */
 
-static struct err field_wrong(struct arena *arena, const char *name, const char *what)
+static struct err message_field_wrong(struct arena *arena, const char *name, const char *what)
 {
     return failed(ERR_INVALID_REQUEST, arena_printf(arena, "the member \"%s\" %s", name, what).at);
 }
 
-static struct err read_text(struct arena *arena, const struct field *field, const struct json *value, void *at)
+static struct err message_read_text(struct arena *arena, const struct field *field, const struct json *value, void *at)
 {
     if (value->kind != JSON_STRING)
-        return field_wrong(arena, field->name, "is not a string");
+        return message_field_wrong(arena, field->name, "is not a string");
     if (field->kind == FIELD_STR && value->text.len == 0)
-        return field_wrong(arena, field->name, "is empty");
+        return message_field_wrong(arena, field->name, "is empty");
     if (field->max && value->text.len > (size_t)field->max)
-        return field_wrong(arena, field->name, "is too long");
+        return message_field_wrong(arena, field->name, "is too long");
     *(struct str *)at = value->text;
     return OK;
 }
 
-static struct err read_strings(struct arena *arena, const struct field *field, const struct json *value, void *at)
+static struct err message_read_strings(struct arena *arena, const struct field *field, const struct json *value,
+                                       void *at)
 {
     const struct json *each = value->kind == JSON_ARRAY ? value->child : value;
     if (value->kind == JSON_ARRAY && value->count == 0)
-        return field_wrong(arena, field->name, "is an empty list");
+        return message_field_wrong(arena, field->name, "is an empty list");
     if (value->kind == JSON_ARRAY && value->count > CLAIMS_AUD_MAX)
-        return field_wrong(arena, field->name, "has too many entries");
+        return message_field_wrong(arena, field->name, "has too many entries");
     for (; each; each = value->kind == JSON_ARRAY ? each->next : NULL) {
         if (each->kind != JSON_STRING || each->text.len == 0)
-            return field_wrong(arena, field->name, "is neither a string nor a list of strings, none of them empty");
+            return message_field_wrong(arena, field->name,
+                                       "is neither a string nor a list of strings, none of them empty");
         if (field->max && each->text.len > (size_t)field->max)
-            return field_wrong(arena, field->name, "is too long");
+            return message_field_wrong(arena, field->name, "is too long");
     }
     *(const struct json **)at = value;
     return OK;
 }
 
-static struct err field_read(struct arena *arena, const struct field *field, const struct json *value, void *at)
+static struct err message_field_read(struct arena *arena, const struct field *field, const struct json *value, void *at)
 {
     switch (field->kind) {
     case FIELD_STR:
     case FIELD_TEXT:
-        return read_text(arena, field, value, at);
+        return message_read_text(arena, field, value, at);
     case FIELD_STRINGS:
-        return read_strings(arena, field, value, at);
+        return message_read_strings(arena, field, value, at);
     case FIELD_INT:
         if (!json_int(value, field->min, field->max, at))
-            return field_wrong(arena, field->name,
-                               arena_printf(arena, "is not a whole number from %lld to %lld", (long long)field->min,
-                                            (long long)field->max)
-                                   .at);
+            return message_field_wrong(arena, field->name,
+                                       arena_printf(arena, "is not a whole number from %lld to %lld",
+                                                    (long long)field->min, (long long)field->max)
+                                           .at);
         return OK;
     case FIELD_BOOL:
         if (value->kind != JSON_TRUE && value->kind != JSON_FALSE)
-            return field_wrong(arena, field->name, "is neither true nor false");
+            return message_field_wrong(arena, field->name, "is neither true nor false");
         *(bool *)at = value->kind == JSON_TRUE;
         return OK;
     case FIELD_OBJECT:
         if (value->kind != JSON_OBJECT)
-            return field_wrong(arena, field->name, "is not an object");
+            return message_field_wrong(arena, field->name, "is not an object");
         *(const struct json **)at = value;
         return OK;
     }
     return failed(ERR_INTERNAL, "a row of a body's table is wrong");
 }
 
-static const struct field *field_named(const struct field *fields, size_t count, struct str name)
+static const struct field *message_field_named(const struct field *fields, size_t count, struct str name)
 {
     for (size_t i = 0; i < count; i++)
         if (str_eq(str_of(fields[i].name), name))
@@ -119,16 +121,16 @@ struct err fields_read(struct arena *arena, const struct json *object, const str
     if (object->kind != JSON_OBJECT)
         return failed(ERR_INVALID_REQUEST, "the body is not a JSON object");
     for (const struct json *member = object->child; member; member = member->next) {
-        const struct field *field = field_named(fields, count, member->name);
+        const struct field *field = message_field_named(fields, count, member->name);
         if (!field)
             return failed(ERR_INVALID_REQUEST, "the body has a member that this call does not know");
         if (member->kind == JSON_NULL && !field->required)
             continue; /* as if it were not there */
-        TRY(field_read(arena, field, member, (char *)target + field->offset));
+        TRY(message_field_read(arena, field, member, (char *)target + field->offset));
     }
     for (size_t i = 0; i < count; i++)
         if (fields[i].required && !json_member(object, str_of(fields[i].name)))
-            return field_wrong(arena, fields[i].name, "is missing");
+            return message_field_wrong(arena, fields[i].name, "is missing");
     return OK;
 }
 
@@ -155,7 +157,7 @@ struct err request_json(const struct request *request, const struct json **out)
 
 /* Whether there is nothing to decode, as in most values, and tokens above all. Looks at every byte without leaving
  * early, so that the compiler can take many at once. */
-static bool is_plain(struct str in)
+static bool message_is_plain(struct str in)
 {
     unsigned char found = 0;
     for (size_t i = 0; i < in.len; i++) {
@@ -167,7 +169,7 @@ static bool is_plain(struct str in)
 
 struct err form_decode(struct arena *arena, struct str in, struct str *out)
 {
-    if (is_plain(in)) {
+    if (message_is_plain(in)) {
         *out = in;
         return OK;
     }
@@ -256,7 +258,7 @@ void response_empty(struct response *response, int status)
 }
 
 /* RFC 6750 section 3, RFC 6749 section 5.2. */
-static struct str challenge_of(struct arena *arena, enum err_code code)
+static struct str message_challenge_of(struct arena *arena, enum err_code code)
 {
     return code == ERR_INVALID_CLIENT
                ? STR("Basic realm=\"token-service\", charset=\"UTF-8\"")
@@ -280,14 +282,14 @@ void response_fail(struct response *response, struct arena *arena, struct err er
     json_write_str(body, str_of(sentence_for_callers(err.why)));
     buf_add(body, STR("}"));
     if (response->status == 401 || response->status == 403)
-        response_add_header(response, STR("WWW-Authenticate"), challenge_of(arena, err.code));
+        response_add_header(response, STR("WWW-Authenticate"), message_challenge_of(arena, err.code));
     if (response->status == 503 || response->status == 429) {
         const int64_t wait_s = response->retry_after_s > 0 ? response->retry_after_s : 1;
         response_add_header(response, STR("Retry-After"), arena_printf(arena, "%lld", (long long)wait_s));
     }
 }
 
-static void add_directive(struct buf *out, struct str name, int64_t seconds)
+static void message_add_directive(struct buf *out, struct str name, int64_t seconds)
 {
     if (seconds <= 0)
         return;
@@ -302,8 +304,8 @@ void response_may_be_kept(struct response *response, struct arena *arena, int64_
     buf_init(&out, arena, 128, 128);
     buf_add(&out, STR("public, max-age="));
     buf_add_int(&out, max_age_s);
-    add_directive(&out, STR(", stale-while-revalidate="), stale_while_revalidate_s);
-    add_directive(&out, STR(", stale-if-error="), stale_if_error_s);
+    message_add_directive(&out, STR(", stale-while-revalidate="), stale_while_revalidate_s);
+    message_add_directive(&out, STR(", stale-if-error="), stale_if_error_s);
     response->cache_control = buf_str(&out);
 }
 

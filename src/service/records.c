@@ -20,16 +20,16 @@ void service_expect(struct service *service, int delta)
 }
 
 /* They are durable; of a revocation, other instances have to know as well. */
-static struct err confirm(struct service *service, const struct response *response)
+static struct err records_confirm(struct service *service, const struct response *response)
 {
     return revocations_confirm(service->revocations, response->announced, response->records);
 }
 
 /* On the commit thread. */
-static void committed(struct commit_item *item, struct err failure)
+static void records_committed(struct commit_item *item, struct err failure)
 {
     const struct pending *pending = (void *)item;
-    pending->done(pending->context, failure.code ? failure : confirm(pending->service, pending->response));
+    pending->done(pending->context, failure.code ? failure : records_confirm(pending->service, pending->response));
 }
 
 void service_record(struct service *service, const struct request *request, const struct response *response,
@@ -40,7 +40,7 @@ void service_record(struct service *service, const struct request *request, cons
         return;
     }
     struct pending *pending = arena_alloc(request->arena, sizeof *pending);
-    *pending = (struct pending){ .item = { .records = response->records, .done = committed },
+    *pending = (struct pending){ .item = { .records = response->records, .done = records_committed },
                                  .service = service,
                                  .response = response,
                                  .done = done,
@@ -48,18 +48,18 @@ void service_record(struct service *service, const struct request *request, cons
     commit_submit(service->commit, &pending->item);
 }
 
-static struct err record_and_wait(struct service *service, const struct response *response)
+static struct err records_record_and_wait(struct service *service, const struct response *response)
 {
     if (!response->records)
         return OK;
     TRY(commit_wait(service->commit, response->records));
-    return confirm(service, response);
+    return records_confirm(service, response);
 }
 
 void local_call(struct service *service, const struct request *request, struct response *response)
 {
     (void)service_answer(service, request, true, response);
-    const struct err err = record_and_wait(service, response);
+    const struct err err = records_record_and_wait(service, response);
     if (err.code)
         response_fail(response, request->arena, err);
 }

@@ -22,7 +22,7 @@ static const struct field body_fields[] = {
     { "token_type_hint", FIELD_TEXT, false, offsetof(struct revoke_body, hint), 0, 64 },
 };
 
-static struct err read_body(struct call *call, struct revoke_body *body)
+static struct err revoke_read_body(struct call *call, struct revoke_body *body)
 {
     const struct json *json;
     if (request_is_form(call->request)) {
@@ -33,7 +33,7 @@ static struct err read_body(struct call *call, struct revoke_body *body)
     return fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, body);
 }
 
-static void write_answer(const struct call *call, struct response *response)
+static void revoke_write_answer(const struct call *call, struct response *response)
 {
     if (request_is_form(call->request))
         response_empty(response, 200); /* section 2.2: the client looks at the status alone */
@@ -43,7 +43,7 @@ static void write_answer(const struct call *call, struct response *response)
 
 /* Until when the revocation is kept: as long as any caller may still accept the token, its tolerance included. A token
  * that has expired by this machine's clock, or is not valid yet, says that the clock may be wrong. */
-static int64_t keep_until(const struct call *call, const struct claims *claims)
+static int64_t revoke_keep_until(const struct call *call, const struct claims *claims)
 {
     const struct settings *settings = call->service->settings;
     const int64_t now = call->request->now_s, end = claims->exp + settings->clock_tolerance_max_s + 1;
@@ -60,7 +60,7 @@ static struct err revoke_and_record(struct call *call, const struct verified *en
     *record = (struct record){ .kind = RECORD_REVOCATION,
                                .token_kind = entry->kind,
                                .issued_at = call->request->now_s,
-                               .expires_at = keep_until(call, &entry->claims),
+                               .expires_at = revoke_keep_until(call, &entry->claims),
                                .token_expires_at = entry->claims.exp,
                                .reason = reason.len > 0 ? reason : STR("revoked"),
                                .revoked_by = call->caller.client_id };
@@ -78,7 +78,7 @@ static struct err revoke_and_record(struct call *call, const struct verified *en
 
 /* Section 2.1: a client that proves who it is, or has no secret to prove it with, revokes its own tokens. A token
  * speaks for less than that: without the scope it revokes itself, and what was issued with it. */
-static bool is_own(const struct caller *caller, const struct verified *entry)
+static bool revoke_is_own(const struct caller *caller, const struct verified *entry)
 {
     const struct bearer *bearer = caller->bearer;
     if (!bearer)
@@ -89,17 +89,17 @@ static bool is_own(const struct caller *caller, const struct verified *entry)
 
 /* Section 2.2: to a client an unknown token is no error, there is nothing to revoke. An operator who pastes one has to
  * know that nothing was done. */
-static struct err answer_unknown(const struct call *call, const char *why, struct response *response)
+static struct err revoke_answer_unknown(const struct call *call, const char *why, struct response *response)
 {
     if (call->caller.is_operator)
         return failed(ERR_TOKEN_CLAIM, why);
     metrics_count(COUNT_REVOKED_UNKNOWN, 1);
-    write_answer(call, response);
+    revoke_write_answer(call, response);
     return OK;
 }
 
 /* By the key it is ours, but the settings name another issuer: most likely those of this shell, not the server's. */
-static struct err check_issuer(const struct call *call, const struct claims *claims)
+static struct err revoke_check_issuer(const struct call *call, const struct claims *claims)
 {
     const char *here = call->service->settings->issuer;
     if (!call->caller.is_operator || str_eq(claims->iss, str_of(here)))
@@ -114,20 +114,20 @@ static struct err check_issuer(const struct call *call, const struct claims *cla
 struct err revoke_token(struct call *call, struct response *response)
 {
     struct revoke_body body = { 0 };
-    TRY(read_body(call, &body));
+    TRY(revoke_read_body(call, &body));
     AUTO(verified_releasep) struct verified *entry = NULL;
     struct err err = token_find(call->service, body.token, &entry);
     if (err.code == ERR_UNAVAILABLE)
         return err;
     if (err.code)
-        return answer_unknown(call, "not a token of this service: none of its keys signed it", response);
-    TRY(check_issuer(call, &entry->claims));
-    if (!is_own(&call->caller, entry) && !caller_may(&call->caller, STR("token:revoke:any")))
+        return revoke_answer_unknown(call, "not a token of this service: none of its keys signed it", response);
+    TRY(revoke_check_issuer(call, &entry->claims));
+    if (!revoke_is_own(&call->caller, entry) && !caller_may(&call->caller, STR("token:revoke:any")))
         return failed(ERR_INSUFFICIENT_SCOPE, call->caller.bearer
                                                   ? "revoking another token needs the scope token:revoke:any"
                                                   : "revoking another client's token needs the scope token:revoke:any");
     TRY(revoke_and_record(call, entry, body.reason, response));
     metrics_count(COUNT_REVOKED, 1);
-    write_answer(call, response);
+    revoke_write_answer(call, response);
     return OK;
 }

@@ -30,7 +30,7 @@ static const struct field body_fields[] = {
 };
 
 /* Exactly one of the four says whose tokens. */
-static struct err read_target(const struct rule_body *body, struct record *record)
+static struct err revoke_rule_read_target(const struct rule_body *body, struct record *record)
 {
     const struct {
         struct str value;
@@ -55,7 +55,7 @@ static struct err read_target(const struct rule_body *body, struct record *recor
 
 /* Now, by this machine's clock and by that of the store which instances share: the later one, since one may be behind
  * what others issue. But a clock that is ahead by more than clocks may differ counts only for what was issued by it. */
-static struct err read_now(struct service *service, int64_t here_s, int64_t *out)
+static struct err revoke_rule_read_now(struct service *service, int64_t here_s, int64_t *out)
 {
     int64_t shared_ms = 0, now_s = here_s, latest_iat = atomic_load(&service->latest_iat);
     if (service->store->ops->now) {
@@ -68,15 +68,15 @@ static struct err read_now(struct service *service, int64_t here_s, int64_t *out
     return OK;
 }
 
-static struct err decide_before(struct service *service, int64_t asked, int64_t here_s, int64_t *out)
+static struct err revoke_rule_decide_before(struct service *service, int64_t asked, int64_t here_s, int64_t *out)
 {
     if (asked == BEFORE_NOW)
-        TRY(read_now(service, here_s, &asked));
+        TRY(revoke_rule_read_now(service, here_s, &asked));
     *out = asked < CLAIMS_TIME_MAX ? asked : CLAIMS_TIME_MAX;
     return OK;
 }
 
-static struct err read_rule(struct call *call, struct record *record)
+static struct err revoke_rule_read_rule(struct call *call, struct record *record)
 {
     const int64_t now = call->request->now_s;
     const struct json *json;
@@ -87,15 +87,15 @@ static struct err read_rule(struct call *call, struct record *record)
                                .issued_at = now,
                                .reason = body.reason.len > 0 ? body.reason : STR("revoked"),
                                .revoked_by = call->caller.client_id };
-    TRY(read_target(&body, record));
+    TRY(revoke_rule_read_target(&body, record));
     if (body.before > now + call->service->settings->clock_skew_s)
         return failed(ERR_INVALID_REQUEST, "before lies in the future: what is still to be issued can't be revoked");
-    return decide_before(call->service, body.before, now, &record->before);
+    return revoke_rule_decide_before(call->service, body.before, now, &record->before);
 }
 
 /* When no caller accepts any of the tokens any more: none lives longer than the longest that a key in force may have
  * signed, which its row knows (clients with a lifetime of their own are in it), or that the settings allow now. */
-static struct err decide_expiry(struct call *call, struct record *record)
+static struct err revoke_rule_decide_expiry(struct call *call, struct record *record)
 {
     struct service *service = call->service;
     struct key *keys = NULL;
@@ -111,7 +111,7 @@ static struct err decide_expiry(struct call *call, struct record *record)
     return OK;
 }
 
-static struct err revoke_and_record(struct call *call, struct record *record, struct response *response)
+static struct err revoke_rule_revoke_and_record(struct call *call, struct record *record, struct response *response)
 {
     TRY(revocations_make(call->service->revocations, record, &response->announced));
     response->records = record;
@@ -126,9 +126,9 @@ static struct err revoke_and_record(struct call *call, struct record *record, st
 struct err revoke_by_rule(struct call *call, struct response *response)
 {
     struct record *record = arena_zalloc(call->request->arena, sizeof *record);
-    TRY(read_rule(call, record));
-    TRY(decide_expiry(call, record));
-    TRY(revoke_and_record(call, record, response));
+    TRY(revoke_rule_read_rule(call, record));
+    TRY(revoke_rule_decide_expiry(call, record));
+    TRY(revoke_rule_revoke_and_record(call, record, response));
     struct buf *body = &response->body;
     buf_add(body, STR("{\"revoked\":true,\"before\":"));
     buf_add_int(body, record->before);

@@ -13,7 +13,7 @@ static const struct field body_fields[] = {
 };
 
 /* Every member is optional, and so is the body. */
-static struct err read_body(const struct request *request, struct key_move *move)
+static struct err rotate_read_body(const struct request *request, struct key_move *move)
 {
     const struct json *json;
     if (request->body.len == 0)
@@ -22,7 +22,7 @@ static struct err read_body(const struct request *request, struct key_move *move
     return fields_read(request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, move);
 }
 
-static void write_key(struct buf *body, const struct key_entry *key)
+static void rotate_write_key(struct buf *body, const struct key_entry *key)
 {
     const struct {
         const char *name;
@@ -47,7 +47,7 @@ static void write_key(struct buf *body, const struct key_entry *key)
 }
 
 /* The keys that are published, as the store has them now, and the revoked one. */
-static struct err write_keys(struct call *call, struct str revoked, struct buf *body)
+static struct err rotate_write_keys(struct call *call, struct str revoked, struct buf *body)
 {
     struct arena *arena = call->request->arena;
     struct key_entry *keys, gone;
@@ -58,18 +58,19 @@ static struct err write_keys(struct call *call, struct str revoked, struct buf *
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             buf_add(body, STR(","));
-        write_key(body, &keys[i]);
+        rotate_write_key(body, &keys[i]);
     }
     if (revoked.len > 0) {
         TRY(key_admin_find(call->service, arena, revoked, &gone));
         buf_add(body, STR(","));
-        write_key(body, &gone);
+        rotate_write_key(body, &gone);
     }
     buf_add(body, STR("]"));
     return OK;
 }
 
-static struct err write_answer(struct call *call, struct str revoked, const struct key_moved *done, struct buf *body)
+static struct err rotate_write_answer(struct call *call, struct str revoked, const struct key_moved *done,
+                                      struct buf *body)
 {
     buf_add(body, STR("{\"success\":true"));
     json_write_name(body, STR("message"));
@@ -84,7 +85,7 @@ static struct err write_answer(struct call *call, struct str revoked, const stru
         json_write_name(body, STR("rotatesAt"));
         write_time_ms(body, done->at_s * 1000);
     }
-    TRY(write_keys(call, revoked, body));
+    TRY(rotate_write_keys(call, revoked, body));
     buf_add(body, STR("}"));
     return OK;
 }
@@ -94,12 +95,12 @@ struct err rotate_keys(struct call *call, struct response *response)
     const struct request *request = call->request;
     struct key_move move = { .revoke = { 0, 0 } };
     struct key_moved done;
-    TRY(read_body(request, &move));
+    TRY(rotate_read_body(request, &move));
     struct err err = key_admin_move(call->service, request->arena, &move, request->now_s, &done);
     if (err.code == ERR_NOT_FOUND)
         return failed(ERR_NOT_FOUND, "there is no key of the kid that is to be revoked");
     TRY(err);
     LOG(LOG_INFO, "rotation_asked_for", LOG_STR("request_id", request->id), LOG_STR("caller", call->caller.client_id),
         LOG_STR("revoke", move.revoke), LOG_STR("reason", move.reason), LOG_TEXT_("done", done.message));
-    return write_answer(call, move.revoke, &done, &response->body);
+    return rotate_write_answer(call, move.revoke, &done, &response->body);
 }

@@ -48,7 +48,7 @@ static const struct route routes[] = {
 
 /* The row of the path that knows the method, else its first one, for what is answered to any method; NULL: nothing is
  * at this path. */
-static const struct route *route_of_path(struct str path, enum method method)
+static const struct route *routes_route_of_path(struct str path, enum method method)
 {
     const struct route *first = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
@@ -63,18 +63,18 @@ static const struct route *route_of_path(struct str path, enum method method)
 
 /* Every path is also known behind the prefix of the settings, which is compared as it stands. Without that setting no
  * path has another name: what a proxy refuses by its path must not be had by another one. */
-static const struct route *route_find(const struct service *service, struct str path, enum method method)
+static const struct route *routes_route_find(const struct service *service, struct str path, enum method method)
 {
     const struct str prefix = str_of(service->settings->path_prefix);
-    const struct route *route = route_of_path(path, method);
+    const struct route *route = routes_route_of_path(path, method);
     if (route || prefix.len == 0 || !str_has_prefix(path, prefix))
         return route;
     const struct str rest = { path.at + prefix.len, path.len - prefix.len };
-    return route_of_path(rest.len > 0 ? rest : STR("/"), method);
+    return routes_route_of_path(rest.len > 0 ? rest : STR("/"), method);
 }
 
 /* The origin to be allowed: for open documents any; else only one of the settings, or "*" when they ask for it. */
-static struct str cors_allowed(const struct service *service, const struct route *route, struct str origin)
+static struct str routes_cors_allowed(const struct service *service, const struct route *route, struct str origin)
 {
     struct str rest = str_of(service->settings->cors_origins), one;
     if (route->cors == CORS_ANY)
@@ -90,7 +90,7 @@ static struct str cors_allowed(const struct service *service, const struct route
 }
 
 /* Of all rows of a path, or of all that there are (NULL). */
-static struct str allow_of(struct arena *arena, const char *path)
+static struct str routes_allow_of(struct arena *arena, const char *path)
 {
     unsigned methods = METHOD_OPTIONS;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
@@ -99,14 +99,14 @@ static struct str allow_of(struct arena *arena, const char *path)
     return methods_list(arena, methods);
 }
 
-static void answer_options(const struct request *request, const char *path, struct response *response)
+static void routes_answer_options(const struct request *request, const char *path, struct response *response)
 {
     response_empty(response, 204);
-    response_add_header(response, STR("Allow"), allow_of(request->arena, path));
+    response_add_header(response, STR("Allow"), routes_allow_of(request->arena, path));
 }
 
 /* What a browser is told, whatever becomes of the call (WHATWG Fetch, "CORS protocol"). */
-static void add_cors(const struct request *request, struct str origin, struct response *response)
+static void routes_add_cors(const struct request *request, struct str origin, struct response *response)
 {
     if (origin.len == 0)
         return;
@@ -122,7 +122,7 @@ static void add_cors(const struct request *request, struct str origin, struct re
 }
 
 /* Whether a Content-Encoding names a coding; "identity" is none (RFC 9110 section 12.5.3). */
-static bool is_coded(struct str content_encoding)
+static bool routes_is_coded(struct str content_encoding)
 {
     struct str coding;
     while (field_next(&content_encoding, &coding))
@@ -132,12 +132,12 @@ static bool is_coded(struct str content_encoding)
 }
 
 /* What needs no caller: the path, the method, a preflight. True when that was all. */
-static bool answer_early(const struct service *service, const struct request *request, const struct route *route,
-                         struct response *response)
+static bool routes_answer_early(const struct service *service, const struct request *request, const struct route *route,
+                                struct response *response)
 {
     struct arena *arena = request->arena;
     if (request->method == METHOD_OPTIONS && str_eq(request->path, STR("*"))) { /* RFC 9110 section 9.3.7 */
-        answer_options(request, NULL, response);
+        routes_answer_options(request, NULL, response);
         return true;
     }
     if (!route) {
@@ -145,17 +145,17 @@ static bool answer_early(const struct service *service, const struct request *re
         return true;
     }
     response->operation = route->operation;
-    add_cors(request, cors_allowed(service, route, request_header(request, STR("Origin"))), response);
+    routes_add_cors(request, routes_cors_allowed(service, route, request_header(request, STR("Origin"))), response);
     if (request->method == METHOD_OPTIONS) {
-        answer_options(request, route->path, response);
+        routes_answer_options(request, route->path, response);
         return true;
     }
     if (!(route->methods & request->method)) {
         response_fail(response, arena, failed(ERR_METHOD_NOT_ALLOWED, "the path does not know this method"));
-        response_add_header(response, STR("Allow"), allow_of(arena, route->path));
+        response_add_header(response, STR("Allow"), routes_allow_of(arena, route->path));
         return true;
     }
-    if (request->method & WITH_BODY && is_coded(request_header(request, STR("Content-Encoding")))) {
+    if (request->method & WITH_BODY && routes_is_coded(request_header(request, STR("Content-Encoding")))) {
         response_fail(response, arena, failed(ERR_MEDIA_TYPE, "the body must have no Content-Encoding"));
         response_add_header(response, STR("Accept-Encoding"), STR("identity")); /* RFC 9110 section 15.5.16 */
         return true;
@@ -163,7 +163,7 @@ static bool answer_early(const struct service *service, const struct request *re
     return false;
 }
 
-static struct err check_access(struct call *call, const struct route *route, struct response *response)
+static struct err routes_check_access(struct call *call, const struct route *route, struct response *response)
 {
     switch (route->access) {
     case OPEN:
@@ -191,9 +191,9 @@ int64_t service_retry_after_s(const struct service *service)
     return wait_s < LEAST_S ? LEAST_S : wait_s > MOST_S ? MOST_S : wait_s;
 }
 
-static struct err answer_call(struct call *call, const struct route *route, struct response *response)
+static struct err routes_answer_call(struct call *call, const struct route *route, struct response *response)
 {
-    TRY(check_access(call, route, response));
+    TRY(routes_check_access(call, route, response));
     if (call->is_first)
         return failed(ERR_NEEDS_WORKER, "the operation may have to wait");
     TRY(route->run(call, response));
@@ -205,16 +205,16 @@ static struct err answer_call(struct call *call, const struct route *route, stru
 enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response)
 {
-    const struct route *route = route_find(service, request->path, request->method);
+    const struct route *route = routes_route_find(service, request->path, request->method);
     response_init(response, request->arena);
-    if (answer_early(service, request, route, response))
+    if (routes_answer_early(service, request, route, response))
         return ERR_OK;
     struct call call = { .service = service,
                          .request = request,
                          .takes_public = route->access == ANY_CLIENT,
                          .may_wait = may_wait,
                          .is_first = route->waits && !may_wait }; /* strangers shall not fill the workers' queue */
-    const struct err err = answer_call(&call, route, response);
+    const struct err err = routes_answer_call(&call, route, response);
     if (!may_wait && (err.code == ERR_NEEDS_WORKER || err.code == ERR_NEEDS_LOOKUP))
         return err.code;
     if (err.code == ERR_UNAVAILABLE && may_wait && response->retry_after_s == 0)

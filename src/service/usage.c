@@ -12,7 +12,7 @@ struct use *usage_begin(const struct service *service, const unsigned char hash[
 }
 
 /* As the store takes them; *times: all of them together. */
-static void copy(const struct use_count *taken, size_t count, struct token_use *uses, uint64_t *times)
+static void usage_copy(const struct use_count *taken, size_t count, struct token_use *uses, uint64_t *times)
 {
     *times = 0;
     for (size_t i = 0; i < count; i++) {
@@ -37,7 +37,7 @@ bool usage_write(struct service *service, size_t batches)
         size_t count = uses_take(service->uses, taken);
         if (count == 0)
             return false;
-        copy(taken, count, uses, &times);
+        usage_copy(taken, count, uses, &times);
         struct err err = store->ops->count_uses(store, uses, count);
         uses_settle(service->uses, taken, !err.code);
         if (err.code)

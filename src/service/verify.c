@@ -20,7 +20,7 @@
 #include <stddef.h>
 
 /* Room for the payload's bytes, its members (one in some 20 bytes), and the answer made of them. */
-static size_t room_for(struct str payload)
+static size_t verify_room_for(struct str payload)
 {
     return payload.len * 4 + 512;
 }
@@ -32,7 +32,7 @@ struct spelling {
     enum token_kind kind;
 };
 
-static struct err read_spelling(struct arena *arena, struct str token, struct spelling *out)
+static struct err verify_read_spelling(struct arena *arena, struct str token, struct spelling *out)
 {
     TRY(jws_split(token, &out->parts));
     TRY(jws_read_header(arena, out->parts.header, &out->header));
@@ -42,7 +42,7 @@ static struct err read_spelling(struct arena *arena, struct str token, struct sp
 }
 
 /* All that a token says of the one that it was issued with, or nothing. False: neither. */
-static bool read_parent(struct verified *entry)
+static bool verify_read_parent(struct verified *entry)
 {
     const struct claims *claims = &entry->claims;
     const struct str text = claims->parent_hash;
@@ -62,13 +62,13 @@ static struct err verify_with(const struct jwk *key, const struct spelling *spel
 {
     struct str payload;
     TRY(jws_verify(key, &spelling->parts, &spelling->header));
-    AUTO(verified_releasep) struct verified *entry = verified_new(room_for(spelling->parts.payload));
+    AUTO(verified_releasep) struct verified *entry = verified_new(verify_room_for(spelling->parts.payload));
     struct arena *arena = &entry->arena;
     entry->kind = spelling->kind;
     entry->key_serial = key->serial;
     TRY(jws_read_payload(arena, spelling->parts.payload, &payload));
     TRY(claims_read(arena, payload, &entry->claims));
-    if (!read_parent(entry))
+    if (!verify_read_parent(entry))
         return failed(ERR_TOKEN_CLAIM, "a registered claim of the token has a wrong form");
     struct buf answer;
     buf_init(&answer, arena, payload.len + 128, 4 * JWS_HEADER_MAX + 2 * payload.len);
@@ -87,13 +87,13 @@ static struct err verify_new(const struct keyring_view *view, struct str token, 
     AUTO(arena_release) struct arena arena;
     struct spelling spelling;
     arena_init(&arena, room, sizeof room);
-    TRY(read_spelling(&arena, token, &spelling));
+    TRY(verify_read_spelling(&arena, token, &spelling));
     const struct keyring_key *key = keyring_find(view, spelling.header.kid);
     return key ? verify_with(key->jwk, &spelling, out) : failed(ERR_TOKEN_KEY, "the token's key is not known here");
 }
 
 /* Whether the key that once verified an entry may still verify: it may have been revoked or retired since. */
-static bool key_is_good(const struct keyring_view *view, uint64_t serial)
+static bool verify_key_is_good(const struct keyring_view *view, uint64_t serial)
 {
     for (size_t i = 0; i < view->count; i++)
         if (view->keys[i].jwk->serial == serial)
@@ -101,14 +101,16 @@ static bool key_is_good(const struct keyring_view *view, uint64_t serial)
     return false;
 }
 
-static struct err find_verified(struct service *service, struct str token, const unsigned char hash[32],
-                                struct verified **out)
+static struct err verify_find_verified(struct service *service, struct str token, const unsigned char hash[32],
+                                       struct verified **out)
 {
     AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
     *out = verified_get(service->verified, hash);
     metrics_count(*out ? COUNT_VERIFIED_HIT : COUNT_VERIFIED_MISS, 1);
     if (*out)
-        return key_is_good(view, (*out)->key_serial) ? OK : failed(ERR_TOKEN_KEY, "the token's key is no longer good");
+        return verify_key_is_good(view, (*out)->key_serial)
+                   ? OK
+                   : failed(ERR_TOKEN_KEY, "the token's key is no longer good");
     struct err err = verify_new(view, token, out);
     if (err.code == ERR_TOKEN_KEY)
         housekeeping_unknown_kid(service);
@@ -120,7 +122,7 @@ static struct err find_verified(struct service *service, struct str token, const
 }
 
 /* The hash by which a token is known everywhere. */
-static struct err hash_token(const struct service *service, struct str token, unsigned char hash[32])
+static struct err verify_hash_token(const struct service *service, struct str token, unsigned char hash[32])
 {
     if (token.len == 0 || token.len > (size_t)service->settings->token_max_bytes)
         return failed(ERR_TOKEN_MALFORMED, "the token is empty or too long");
@@ -132,9 +134,9 @@ struct err token_check(struct service *service, struct str token, const struct t
                        struct verified **out)
 {
     unsigned char hash[32];
-    TRY(hash_token(service, token, hash));
+    TRY(verify_hash_token(service, token, hash));
     AUTO(verified_releasep) struct verified *entry = NULL;
-    TRY(find_verified(service, token, hash, &entry));
+    TRY(verify_find_verified(service, token, hash, &entry));
     if (!(ask->kinds & 1U << entry->kind))
         return failed(ERR_TOKEN_KIND, "the token is of another kind (access, refresh, id) than the one asked for");
     if (!str_eq(entry->claims.iss, str_of(service->settings->issuer)))
@@ -159,7 +161,7 @@ static struct err verify_by_store(struct service *service, struct str token, str
     struct spelling spelling;
     struct key key;
     arena_init(&arena, NULL, 0);
-    TRY(read_spelling(&arena, token, &spelling));
+    TRY(verify_read_spelling(&arena, token, &spelling));
     struct err err = service->store->ops->find_key(service->store, &arena, spelling.header.kid, &key);
     if (err.code == ERR_NOT_FOUND)
         return failed(ERR_TOKEN_KEY, "the token's key is not known here");
@@ -172,9 +174,9 @@ static struct err verify_by_store(struct service *service, struct str token, str
 struct err token_find(struct service *service, struct str token, struct verified **out)
 {
     unsigned char hash[32];
-    TRY(hash_token(service, token, hash));
+    TRY(verify_hash_token(service, token, hash));
     AUTO(verified_releasep) struct verified *entry = NULL;
-    struct err err = find_verified(service, token, hash, &entry);
+    struct err err = verify_find_verified(service, token, hash, &entry);
     if (err.code == ERR_TOKEN_KEY && !entry) { /* else its key was good once: that is enough */
         TRY(verify_by_store(service, token, &entry));
         memcpy(entry->hash, hash, sizeof entry->hash); /* one in the cache has its own, and is others' to read */
@@ -214,7 +216,7 @@ static const struct field body_fields[] = {
     { "options", FIELD_OBJECT, false, offsetof(struct verify_body, options), 0, 0 },
 };
 
-static struct err read_ask(struct call *call, const struct json *options, struct token_ask *ask)
+static struct err verify_read_ask(struct call *call, const struct json *options, struct token_ask *ask)
 {
     struct arena *arena = call->request->arena;
     struct verify_options read = { .max_age_s = -1 };
@@ -249,7 +251,7 @@ struct err verify_token(struct call *call, struct response *response)
     TRY(request_json(call->request, &json));
     TRY(fields_read(arena, json, body_fields, sizeof body_fields / sizeof *body_fields, &body));
     if (body.options)
-        TRY(read_ask(call, body.options, &ask));
+        TRY(verify_read_ask(call, body.options, &ask));
 
     AUTO(verified_releasep) struct verified *entry = NULL;
     struct err err = token_check(call->service, body.token, &ask, call->request->now_s, &entry);

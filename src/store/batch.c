@@ -8,7 +8,7 @@ struct part {
     size_t from, count;
 };
 
-static void tell(struct err *verdicts, struct part part, struct err verdict)
+static void batch_tell(struct err *verdicts, struct part part, struct err verdict)
 {
     for (size_t i = 0; i < part.count; i++)
         verdicts[part.from + i] = verdict;
@@ -16,8 +16,8 @@ static void tell(struct err *verdicts, struct part part, struct err verdict)
 
 /* Keeps one part, and tells its lists; or splits it in two, the first of which comes next. True: the store itself is at
  * fault, and *fault says how. */
-static bool settle(struct store *store, batch_keep keep, const struct record *const *lists, struct err *verdicts,
-                   struct part *parts, size_t *left, struct err *fault)
+static bool batch_settle(struct store *store, batch_keep keep, const struct record *const *lists, struct err *verdicts,
+                         struct part *parts, size_t *left, struct err *fault)
 {
     const struct part part = parts[--*left];
     bool is_of_records = false;
@@ -27,7 +27,7 @@ static bool settle(struct store *store, batch_keep keep, const struct record *co
         parts[(*left)++] = (struct part){ part.from, part.count / 2 };
         return false;
     }
-    tell(verdicts, part, err);
+    batch_tell(verdicts, part, err);
     if (err.code && is_of_records)
         LOG(LOG_WARN, "record_refused", LOG_TEXT_("store", store->ops->name), LOG_TEXT_("why", err.why));
     *fault = err;
@@ -42,15 +42,15 @@ void batch_record(struct store *store, batch_keep keep, const struct record *con
     size_t left = count > 0 && count <= BATCH_LISTS_MAX;
     for (int calls = 0; left > 0 && calls < BATCH_CALLS_MAX; calls++) {
         struct err last;
-        if (settle(store, keep, lists, verdicts, parts, &left, &last)) {
+        if (batch_settle(store, keep, lists, verdicts, parts, &left, &last)) {
             fault = last;
             break;
         }
     }
     while (left > 0)
-        tell(verdicts, parts[--left], fault);
+        batch_tell(verdicts, parts[--left], fault);
     if (count > BATCH_LISTS_MAX)
-        tell(verdicts, (struct part){ 0, count }, failed(ERR_TOO_LARGE, "that is too much for one batch"));
+        batch_tell(verdicts, (struct part){ 0, count }, failed(ERR_TOO_LARGE, "that is too much for one batch"));
 }
 
 struct err batch_record_all(struct store *store, const struct record *const *lists, size_t count)

@@ -43,7 +43,7 @@ struct commit {
 /* Under the lock. Not all that is under way is waited for: the workers sign the rest while this batch is flushed, and
  * would be idle at each flush without one. Half of it is enough, and so are LEFT_GOOD; a dear call keeps a processor
  * busy for as long as the other one needs to sign a fourth. */
-static bool is_worth_waiting(const struct commit *commit)
+static bool commit_is_worth_waiting(const struct commit *commit)
 {
     if (commit->stopping)
         return false;
@@ -57,19 +57,19 @@ static bool is_worth_waiting(const struct commit *commit)
 
 /* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up.
  */
-static void gather(struct commit *commit)
+static void commit_gather(struct commit *commit)
 {
     while (!commit->first && !commit->stopping)
         pthread_cond_wait(&commit->wake, &commit->lock);
-    if (!is_worth_waiting(commit))
+    if (!commit_is_worth_waiting(commit))
         return;
     int64_t until_ns = clock_ns() + (commit->hurries ? HURRIED_WAIT_US : WAIT_US) * 1000;
-    while (is_worth_waiting(commit) && condition_wait_until(&commit->wake, &commit->lock, until_ns))
+    while (commit_is_worth_waiting(commit) && condition_wait_until(&commit->wake, &commit->lock, until_ns))
         ;
 }
 
 /* Under the lock: takes up to BATCH_MAX items off the queue. */
-static struct commit_item *take(struct commit *commit, const struct record *lists[BATCH_MAX], size_t *count)
+static struct commit_item *commit_take(struct commit *commit, const struct record *lists[BATCH_MAX], size_t *count)
 {
     struct commit_item *batch = commit->first, **end = &commit->first;
     for (*count = 0; *end && *count < BATCH_MAX; end = &(*end)->next)
@@ -83,23 +83,23 @@ static struct commit_item *take(struct commit *commit, const struct record *list
 }
 
 /* What the store says of its inside is in the log. */
-static struct err failure_of(struct err verdict)
+static struct err commit_failure_of(struct err verdict)
 {
     return verdict.code == ERR_UNAVAILABLE ? failed(ERR_UNAVAILABLE, "the store did not take the record; try again")
                                            : verdict;
 }
 
-static void finish(struct commit *commit, struct commit_item *batch, const struct err *verdicts)
+static void commit_finish(struct commit *commit, struct commit_item *batch, const struct err *verdicts)
 {
     for (size_t i = 0; batch; i++) {
         struct commit_item *item = batch;
         batch = item->next; /* first: after `done` the item is the submitter's again */
         atomic_fetch_sub(&commit->depth, 1);
-        item->done(item, failure_of(verdicts[i]));
+        item->done(item, commit_failure_of(verdicts[i]));
     }
 }
 
-static void count_kept(const struct err *verdicts, size_t count)
+static void commit_count_kept(const struct err *verdicts, size_t count)
 {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
@@ -108,7 +108,7 @@ static void count_kept(const struct err *verdicts, size_t count)
     metrics_count(COUNT_COMMITTED_RECORDS, kept);
 }
 
-static void *run(void *arg)
+static void *commit_run(void *arg)
 {
     struct commit *commit = arg;
     pthread_setname_np(pthread_self(), "commit");
@@ -117,21 +117,21 @@ static void *run(void *arg)
         const struct record *lists[BATCH_MAX];
         struct err verdicts[BATCH_MAX];
         size_t count = 0;
-        gather(commit);
+        commit_gather(commit);
         if (!commit->first)
             break; /* stopping, and nothing is left */
-        struct commit_item *batch = take(commit, lists, &count);
+        struct commit_item *batch = commit_take(commit, lists, &count);
         pthread_mutex_unlock(&commit->lock);
         commit->store->ops->record(commit->store, lists, count, verdicts);
-        count_kept(verdicts, count);
-        finish(commit, batch, verdicts);
+        commit_count_kept(verdicts, count);
+        commit_finish(commit, batch, verdicts);
         pthread_mutex_lock(&commit->lock);
     }
     pthread_mutex_unlock(&commit->lock);
     return NULL;
 }
 
-static void release(struct commit *commit)
+static void commit_release(struct commit *commit)
 {
     pthread_cond_destroy(&commit->wake);
     pthread_mutex_destroy(&commit->lock);
@@ -148,10 +148,10 @@ struct err commit_open(struct store *store, struct commit **out)
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    bool started = pthread_create(&commit->thread, &attributes, run, commit) == 0;
+    bool started = pthread_create(&commit->thread, &attributes, commit_run, commit) == 0;
     pthread_attr_destroy(&attributes);
     if (!started) {
-        release(commit);
+        commit_release(commit);
         return failed(ERR_INTERNAL, "the commit thread could not be started");
     }
     *out = commit;
@@ -166,7 +166,7 @@ void commit_submit(struct commit *commit, struct commit_item *item)
     *commit->last = item;
     commit->last = &item->next;
     commit->waiting++;
-    const bool wakes = commit->waiting == 1 || !is_worth_waiting(commit);
+    const bool wakes = commit->waiting == 1 || !commit_is_worth_waiting(commit);
     pthread_mutex_unlock(&commit->lock);
     if (wakes) /* without the lock, which it needs at once */
         pthread_cond_signal(&commit->wake);
@@ -176,7 +176,7 @@ void commit_expect(struct commit *commit, int delta)
 {
     pthread_mutex_lock(&commit->lock);
     commit->expected += delta;
-    const bool wakes = commit->waiting > 0 && !is_worth_waiting(commit);
+    const bool wakes = commit->waiting > 0 && !commit_is_worth_waiting(commit);
     pthread_mutex_unlock(&commit->lock);
     if (wakes)
         pthread_cond_signal(&commit->wake);
@@ -203,7 +203,7 @@ void commit_close(struct commit *commit)
     pthread_cond_signal(&commit->wake);
     pthread_mutex_unlock(&commit->lock);
     pthread_join(commit->thread, NULL);
-    release(commit);
+    commit_release(commit);
 }
 
 /* --- waiting for one --------------------------------------------------------------------------------------------- */
@@ -216,7 +216,7 @@ struct waiter {
     struct err failure;
 };
 
-static void wake_waiter(struct commit_item *item, struct err failure)
+static void commit_wake_waiter(struct commit_item *item, struct err failure)
 {
     struct waiter *waiter = (struct waiter *)item;
     pthread_mutex_lock(&waiter->lock);
@@ -228,7 +228,7 @@ static void wake_waiter(struct commit_item *item, struct err failure)
 
 struct err commit_wait(struct commit *commit, const struct record *records)
 {
-    struct waiter waiter = { .item = { .records = records, .done = wake_waiter } };
+    struct waiter waiter = { .item = { .records = records, .done = commit_wake_waiter } };
     pthread_mutex_init(&waiter.lock, NULL);
     pthread_cond_init(&waiter.over, NULL);
     commit_submit(commit, &waiter.item);

@@ -21,7 +21,7 @@ static const char lock_name[] = "serve.lock";
 static const struct str beginnings[] = { STR_INIT("token-service.db"), STR_INIT("signing-key-"), STR_INIT("serve.lock"),
                                          STR_INIT("database-id") };
 
-static bool is_ours(struct str name)
+static bool data_dir_is_ours(struct str name)
 {
     if (name.len > 0 && name.at[0] == '.')
         name = (struct str){ name.at + 1, name.len - 1 };
@@ -31,65 +31,69 @@ static bool is_ours(struct str name)
     return false;
 }
 
-static struct err refused(struct arena *arena, const char *dir, const char *name, const char *why)
+static struct err data_dir_refused(struct arena *arena, const char *dir, const char *name, const char *why)
 {
     return failed(ERR_INVALID_REQUEST, arena_printf(arena, "%s/%s %s", dir, name, why).at);
 }
 
 /* A link in the file's place is not followed, and refused by whoever opens it. */
-static struct err remove_rights(struct arena *arena, int dir_fd, const char *dir, const char *name, mode_t from,
-                                mode_t to)
+static struct err data_dir_remove_rights(struct arena *arena, int dir_fd, const char *dir, const char *name,
+                                         mode_t from, mode_t to)
 {
     if (fchmodat(dir_fd, name, to & 07777, AT_SYMLINK_NOFOLLOW) != 0)
-        return refused(arena, dir, name, "can be reached by its group, and its mode can't be changed: chmod it");
+        return data_dir_refused(arena, dir, name,
+                                "can be reached by its group, and its mode can't be changed: chmod it");
     LOG(LOG_WARN, "group_rights_removed", LOG_TEXT_("directory", dir), LOG_TEXT_("file", name),
         LOG_STR("mode_before", arena_printf(arena, "%04o", (unsigned)from & 07777)),
         LOG_STR("mode", arena_printf(arena, "%04o", (unsigned)to & 07777)));
     return OK;
 }
 
-static struct err check_file(struct arena *arena, int dir_fd, const char *dir, const char *name, bool mend)
+static struct err data_dir_check_file(struct arena *arena, int dir_fd, const char *dir, const char *name, bool mend)
 {
     struct stat about;
     if (fstatat(dir_fd, name, &about, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(about.st_mode))
         return OK; /* gone meanwhile; or no file, which is refused by whoever opens it */
     if (about.st_mode & S_IRWXO)
-        return refused(arena, dir, name,
-                       "can be reached by every user, who may have read or changed it: look into it, then chmod 600 "
-                       "it");
+        return data_dir_refused(arena, dir, name,
+                                "can be reached by every user, who may have read or changed it: look into it, then "
+                                "chmod 600 "
+                                "it");
     if (!(about.st_mode & S_IRWXG))
         return OK;
     if (about.st_uid == geteuid())
-        return mend ? remove_rights(arena, dir_fd, dir, name, about.st_mode, about.st_mode & ~(mode_t)S_IRWXG) : OK;
-    return geteuid() == 0 ? OK /* a command of root's: the service that owns it will see to it */
-                          : refused(arena, dir, name, "belongs to another user, and a group can reach it: chown it");
+        return mend ? data_dir_remove_rights(arena, dir_fd, dir, name, about.st_mode, about.st_mode & ~(mode_t)S_IRWXG)
+                    : OK;
+    return geteuid() == 0
+               ? OK /* a command of root's: the service that owns it will see to it */
+               : data_dir_refused(arena, dir, name, "belongs to another user, and a group can reach it: chown it");
 }
 
-static struct err check_directory(struct arena *arena, int dir_fd, const char *dir, bool mend)
+static struct err data_dir_check_directory(struct arena *arena, int dir_fd, const char *dir, bool mend)
 {
     struct stat about;
     if (fstat(dir_fd, &about) != 0)
-        return refused(arena, dir, ".", "can't be looked at");
+        return data_dir_refused(arena, dir, ".", "can't be looked at");
     if (about.st_mode & S_IWOTH)
-        return refused(arena, dir, ".",
-                       "can be written to by every user: chmod o-w it, or set TOKEN_DATA_DIR to a "
-                       "directory in it");
+        return data_dir_refused(arena, dir, ".",
+                                "can be written to by every user: chmod o-w it, or set TOKEN_DATA_DIR to a "
+                                "directory in it");
     if (about.st_mode & S_IWGRP && about.st_uid == geteuid() && mend)
-        return remove_rights(arena, dir_fd, dir, ".", about.st_mode, about.st_mode & ~(mode_t)S_IWGRP);
+        return data_dir_remove_rights(arena, dir_fd, dir, ".", about.st_mode, about.st_mode & ~(mode_t)S_IWGRP);
     return OK;
 }
 
-static struct err check_all(struct arena *arena, DIR *entries, const char *dir, bool mend)
+static struct err data_dir_check_all(struct arena *arena, DIR *entries, const char *dir, bool mend)
 {
-    struct err err = check_directory(arena, dirfd(entries), dir, mend);
+    struct err err = data_dir_check_directory(arena, dirfd(entries), dir, mend);
     for (const struct dirent *entry; !err.code && (entry = readdir(entries));) /* NOLINT(concurrency-mt-unsafe): ours */
-        if (is_ours(str_of(entry->d_name)))
-            err = check_file(arena, dirfd(entries), dir, entry->d_name, mend);
+        if (data_dir_is_ours(str_of(entry->d_name)))
+            err = data_dir_check_file(arena, dirfd(entries), dir, entry->d_name, mend);
     return err;
 }
 
 /* By a descriptor that is no more than a path: what is looked at is what is given, and closing it drops no lock. */
-static void give_file(int dir_fd, const char *name, const struct stat *owner)
+static void data_dir_give_file(int dir_fd, const char *name, const struct stat *owner)
 {
     struct stat about;
     int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -109,8 +113,8 @@ void data_dir_give(const char *dir)
         return;
     if (fstat(dirfd(entries), &owner) == 0 && owner.st_uid != 0)
         for (const struct dirent *entry; (entry = readdir(entries));) /* NOLINT(concurrency-mt-unsafe): ours */
-            if (is_ours(str_of(entry->d_name)))
-                give_file(dirfd(entries), entry->d_name, &owner);
+            if (data_dir_is_ours(str_of(entry->d_name)))
+                data_dir_give_file(dirfd(entries), entry->d_name, &owner);
     closedir(entries);
 }
 
@@ -122,14 +126,14 @@ struct err data_dir_check(struct arena *arena, const char *dir, bool mend)
     if (!entries)
         return failed(ERR_INVALID_REQUEST,
                       arena_printf(arena, "TOKEN_DATA_DIR %s can't be opened: %s", dir, strerror(errno)).at);
-    struct err err = check_all(arena, entries, dir, mend);
+    struct err err = data_dir_check_all(arena, entries, dir, mend);
     closedir(entries);
     return err;
 }
 
 /* --- the lock ---------------------------------------------------------------------------------------------------- */
 
-static int open_lock(const char *dir, int flags)
+static int data_dir_open_lock(const char *dir, int flags)
 {
     char path[PATH_MAX];
     int len = snprintf(path, sizeof path, "%s/%s", dir, lock_name);
@@ -138,7 +142,7 @@ static int open_lock(const char *dir, int flags)
 
 struct err data_dir_lock(const char *dir, int *out)
 {
-    int lock = open_lock(dir, O_RDWR | O_CREAT);
+    int lock = data_dir_open_lock(dir, O_RDWR | O_CREAT);
     if (lock < 0)
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be written to");
     for (int i = 0; i < LOCK_TRIES; i++) { /* data_dir_is_locked() holds it for a moment */
@@ -154,7 +158,7 @@ struct err data_dir_lock(const char *dir, int *out)
 
 bool data_dir_is_locked(const char *dir)
 {
-    int lock = open_lock(dir, O_RDONLY);
+    int lock = data_dir_open_lock(dir, O_RDONLY);
     bool is_held = lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) != 0;
     if (lock >= 0)
         close(lock);

@@ -12,7 +12,7 @@
 
 static const char file_name[] = "database-id";
 
-static struct err not_this_one(const char *dir)
+static struct err identity_not_this_one(const char *dir)
 {
     return failed(
         ERR_INVALID_REQUEST,
@@ -24,14 +24,14 @@ static struct err not_this_one(const char *dir)
                       dir));
 }
 
-static struct err file_failed(const char *dir, const char *what)
+static struct err identity_file_failed(const char *dir, const char *what)
 {
     return failed(ERR_UNAVAILABLE, sentence_keep("the store failed; see the log", "%s/%s can't be %s: %s", dir,
                                                  file_name, what, strerror(errno)));
 }
 
 /* Whether files are there whose names begin so. */
-static bool has_files(const char *dir, struct str beginning)
+static bool identity_has_files(const char *dir, struct str beginning)
 {
     DIR *entries = opendir(dir);
     bool found = false;
@@ -50,11 +50,12 @@ static const struct str keys = STR_INIT("signing-key-");
 
 struct err identity_may_begin(const char *dir)
 {
-    return has_files(dir, keys) || has_files(dir, str_of(file_name)) ? not_this_one(dir) : OK;
+    return identity_has_files(dir, keys) || identity_has_files(dir, str_of(file_name)) ? identity_not_this_one(dir)
+                                                                                       : OK;
 }
 
 /* What it holds, without the end of its line; false: there is none. */
-static bool read_file(int dir, char text[IDENTITY_LEN + 2], struct str *out)
+static bool identity_read_file(int dir, char text[IDENTITY_LEN + 2], struct str *out)
 {
     int file = openat(dir, file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (file < 0)
@@ -67,7 +68,7 @@ static bool read_file(int dir, char text[IDENTITY_LEN + 2], struct str *out)
     return true;
 }
 
-static bool write_file(int dir, struct str id)
+static bool identity_write_file(int dir, struct str id)
 {
     char text[IDENTITY_LEN + 2];
     const int len = snprintf(text, sizeof text, "%.*s\n", (int)id.len, id.at);
@@ -75,7 +76,7 @@ static bool write_file(int dir, struct str id)
 }
 
 /* Of processes that were killed while they wrote; one that is writing just now finds the file that is there instead. */
-static void remove_leftovers(int dir_fd, const char *dir)
+static void identity_remove_leftovers(int dir_fd, const char *dir)
 {
     DIR *entries = opendir(dir);
     while (entries) {
@@ -89,17 +90,17 @@ static void remove_leftovers(int dir_fd, const char *dir)
         closedir(entries);
 }
 
-static struct err check(int dir_fd, const char *dir, struct str id)
+static struct err identity_check_file(int dir_fd, const char *dir, struct str id)
 {
     char text[IDENTITY_LEN + 2];
     struct str known;
-    if (read_file(dir_fd, text, &known))
-        return str_eq(known, id) ? OK : not_this_one(dir);
+    if (identity_read_file(dir_fd, text, &known))
+        return str_eq(known, id) ? OK : identity_not_this_one(dir);
     if (errno != ENOENT)
-        return file_failed(dir, "read");
-    if (!write_file(dir_fd, id) && !(read_file(dir_fd, text, &known) && str_eq(known, id)))
-        return file_failed(dir, "written");
-    remove_leftovers(dir_fd, dir);
+        return identity_file_failed(dir, "read");
+    if (!identity_write_file(dir_fd, id) && !(identity_read_file(dir_fd, text, &known) && str_eq(known, id)))
+        return identity_file_failed(dir, "written");
+    identity_remove_leftovers(dir_fd, dir);
     return OK;
 }
 
@@ -107,15 +108,15 @@ struct err identity_check(const char *dir, struct str id)
 {
     int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
-        return file_failed(dir, "reached");
-    struct err err = check(dir_fd, dir, id);
+        return identity_file_failed(dir, "reached");
+    struct err err = identity_check_file(dir_fd, dir, id);
     close(dir_fd);
     return err;
 }
 
 struct err identity_check_shared(const char *dir, struct str id)
 {
-    if (!has_files(dir, keys))
+    if (!identity_has_files(dir, keys))
         return OK;
     return id.len == IDENTITY_LEN ? identity_check(dir, id) : failed(ERR_UNAVAILABLE, "the database has lost its id");
 }

@@ -8,7 +8,7 @@ static struct libpq_calls calls;
 static bool is_loaded;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static bool find_all(void *library)
+static bool libpq_find_all(void *library)
 {
     const struct library_function wanted[] = {
         { "PQconnectdbParams", &calls.connectdbParams },
@@ -44,10 +44,10 @@ static bool find_all(void *library)
 
 DLOPEN_NOTE(note, "libpq.so.5", "postgresql", "a PostgreSQL database that instances share", "recommended");
 
-static void load(void)
+static void libpq_load_once(void)
 {
     void *library = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL); /* stays for good */
-    is_loaded = library && find_all(library);
+    is_loaded = library && libpq_find_all(library);
     if (!is_loaded) {
         const char *why = dlerror();
         LOG(LOG_ERROR, "libpq_missing", LOG_TEXT_("detail", why ? why : "a function is missing"));
@@ -56,7 +56,7 @@ static void load(void)
 
 struct err libpq_load(const struct libpq_calls **out)
 {
-    pthread_once(&once, load);
+    pthread_once(&once, libpq_load_once);
     if (!is_loaded)
         return failed(ERR_UNAVAILABLE, "libpq (libpq.so.5) is needed for DATABASE_URL, and is missing");
     *out = &calls;

@@ -9,7 +9,7 @@ static const char begin[] = "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL cl
                             "SELECT pg_advisory_xact_lock(hashtextextended('token_service_migrate', 0)); ";
 static const char end[] = "; COMMIT";
 
-static struct err run(const struct libpq_calls *calls, PGconn *pg, const char *sql)
+static struct err migration_run(const struct libpq_calls *calls, PGconn *pg, const char *sql)
 {
     size_t room = sizeof begin + strlen(sql) + sizeof end;
     char *script = mem_alloc(room);
@@ -30,7 +30,7 @@ struct err store_migrate(const struct settings *settings, const char *sql)
     TRY(libpq_load(&calls));
     PGconn *pg = NULL;
     TRY(postgres_connect(calls, settings->database_url, settings->store_timeout_s, &pg));
-    struct err err = run(calls, pg, sql);
+    struct err err = migration_run(calls, pg, sql);
     calls->finish(pg);
     return err;
 }

@@ -22,7 +22,7 @@ bool platform_can_hold(struct str text)
 }
 
 /* Byte by byte: a text that came this far unchecked is rare, and short. */
-static struct str held(struct arena *arena, struct str text)
+static struct str platform_held(struct arena *arena, struct str text)
 {
     struct buf buf;
     buf_init(&buf, arena, text.len + 16, 3 * text.len + 16);
@@ -37,7 +37,7 @@ static struct str held(struct arena *arena, struct str text)
 void platform_put_str(struct buf *args, const char *name, struct str value)
 {
     json_write_name(args, str_of(name));
-    json_write_str(args, platform_can_hold(value) ? value : held(args->arena, value));
+    json_write_str(args, platform_can_hold(value) ? value : platform_held(args->arena, value));
 }
 
 void platform_put_int(struct buf *args, const char *name, int64_t value)
@@ -89,7 +89,7 @@ enum platform_outcome platform_outcome_of(struct str code)
     return PLATFORM_FAILED;
 }
 
-static struct err error_of(enum platform_outcome outcome, const char *why)
+static struct err platform_error_of(enum platform_outcome outcome, const char *why)
 {
     if (outcome == PLATFORM_OK)
         return OK;
@@ -109,8 +109,9 @@ static struct err error_of(enum platform_outcome outcome, const char *why)
 }
 
 /* What was undone is tried again; what was lost only where doing it twice does no harm. */
-static enum platform_outcome call(struct platform *platform, struct arena *arena, const char *function, struct str args,
-                                  bool is_repeatable, struct str *answer, const char **why)
+static enum platform_outcome platform_call_repeated(struct platform *platform, struct arena *arena,
+                                                    const char *function, struct str args, bool is_repeatable,
+                                                    struct str *answer, const char **why)
 {
     enum platform_outcome outcome = PLATFORM_FAILED;
     for (int i = 0; i < PLATFORM_TRIES; i++) {
@@ -122,7 +123,7 @@ static enum platform_outcome call(struct platform *platform, struct arena *arena
     return outcome;
 }
 
-static struct err verdict_of(struct str error, const char *sentence)
+static struct err platform_verdict_of(struct str error, const char *sentence)
 {
     if (error.len == 0)
         return OK;
@@ -144,9 +145,9 @@ struct err platform_try(struct store *store, struct arena *arena, const char *fu
     *outcome = PLATFORM_REFUSED;
     if (args->overflowed)
         return failed(ERR_TOO_LARGE, "that is too much for one record");
-    *outcome = call(platform_of(store), arena, function, buf_str(args), repeatable == PLATFORM_REPEATABLE, &answer,
-                    &why);
-    TRY(error_of(*outcome, why));
+    *outcome = platform_call_repeated(platform_of(store), arena, function, buf_str(args),
+                                      repeatable == PLATFORM_REPEATABLE, &answer, &why);
+    TRY(platform_error_of(*outcome, why));
     *outcome = PLATFORM_LOST;
     if (json_parse(arena, answer, &parsed).code || parsed->kind != JSON_OBJECT) {
         LOG(LOG_ERROR, "store_answer", LOG_TEXT_("function", function));
@@ -154,7 +155,7 @@ struct err platform_try(struct store *store, struct arena *arena, const char *fu
         return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
     }
     *outcome = PLATFORM_OK;
-    TRY(verdict_of(platform_str(parsed, "error"), sentence));
+    TRY(platform_verdict_of(platform_str(parsed, "error"), sentence));
     if (out)
         *out = parsed;
     return OK;
@@ -191,22 +192,22 @@ int64_t platform_int(const struct json *object, const char *name)
 
 /* --- clients ----------------------------------------------------------------------------------------------------- */
 
-static bool is_true(const struct json *object, const char *name)
+static bool platform_is_true(const struct json *object, const char *name)
 {
     const struct json *member = json_member(object, str_of(name));
     return member && member->kind == JSON_TRUE;
 }
 
-static struct client client_of(const struct json *row)
+static struct client platform_client_of(const struct json *row)
 {
     struct client client = { .id = platform_str(row, "id"),
                              .name = platform_str(row, "name"),
-                             .is_public = is_true(row, "is_public"),
+                             .is_public = platform_is_true(row, "is_public"),
                              .scopes = platform_str(row, "scopes"),
                              .access_ttl_s = store_seconds(platform_int(row, "access_ttl_s")),
                              .refresh_ttl_s = store_seconds(platform_int(row, "refresh_ttl_s")),
                              .id_ttl_s = store_seconds(platform_int(row, "id_ttl_s")),
-                             .is_active = is_true(row, "is_active"),
+                             .is_active = platform_is_true(row, "is_active"),
                              .created_at = store_seconds(platform_int(row, "created_at")) };
     if (!hex_read(platform_str(row, "secret_hash"), client.secret_hash, sizeof client.secret_hash))
         memset(client.secret_hash, 0, sizeof client.secret_hash); /* no secret hashes to zeros */
@@ -224,13 +225,13 @@ struct err platform_find_client(struct store *store, struct arena *arena, struct
     platform_begin(&args, arena);
     platform_put_str(&args, "id", id);
     TRY(platform_do(store, arena, "token_service_find_client", &args, PLATFORM_REPEATABLE, no_client, &answer));
-    *out = client_of(answer);
+    *out = platform_client_of(answer);
     return OK;
 }
 
 /* One page, after `after` unless it is NULL: appended to `clients`. *more: it was a full one. */
-static struct err read_page(struct store *store, struct arena *arena, const struct str *after, size_t max,
-                            struct client *clients, size_t *count, bool *more)
+static struct err platform_read_page(struct store *store, struct arena *arena, const struct str *after, size_t max,
+                                     struct client *clients, size_t *count, bool *more)
 {
     const struct json *answer = NULL, *row = NULL;
     struct str rest, line;
@@ -243,7 +244,7 @@ static struct err read_page(struct store *store, struct arena *arena, const stru
     TRY(platform_do(store, arena, "token_service_list_clients", &args, PLATFORM_REPEATABLE, no_client, &answer));
     for (rest = platform_rows(answer); page < max && platform_next_row(&rest, &line); page++) {
         TRY(json_parse(arena, line, &row));
-        clients[(*count)++] = client_of(row);
+        clients[(*count)++] = platform_client_of(row);
     }
     *more = page == max;
     return OK;
@@ -262,8 +263,8 @@ struct err platform_list_clients(struct store *store, struct arena *arena, size_
             room *= 2;
         }
         size_t page = room - found < max - found ? room - found : max - found;
-        TRY(read_page(store, arena, found > 0 ? &clients[found - 1].id : NULL, page < PAGE ? page : PAGE, clients,
-                      &found, &more));
+        TRY(platform_read_page(store, arena, found > 0 ? &clients[found - 1].id : NULL, page < PAGE ? page : PAGE,
+                               clients, &found, &more));
     }
     *out = clients;
     *count = found;
@@ -332,7 +333,7 @@ bool platform_has_changed(struct store *store)
     return atomic_exchange(&platform_of(store)->clients, now) != now;
 }
 
-static struct err lease(struct store *store, const char *function, struct str name, int64_t ttl_s)
+static struct err platform_lease(struct store *store, const char *function, struct str name, int64_t ttl_s)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
@@ -345,43 +346,43 @@ static struct err lease(struct store *store, const char *function, struct str na
 
 struct err platform_take_lease(struct store *store, struct str name, int64_t ttl_s)
 {
-    return lease(store, "token_service_take_lease", name, ttl_s);
+    return platform_lease(store, "token_service_take_lease", name, ttl_s);
 }
 
 struct err platform_drop_lease(struct store *store, struct str name)
 {
-    return lease(store, "token_service_drop_lease", name, 0);
+    return platform_lease(store, "token_service_drop_lease", name, 0);
 }
 
-static struct err ask_version(struct store *store, struct arena *arena, const struct json **answer)
+static struct err platform_ask_version(struct store *store, struct arena *arena, const struct json **answer)
 {
     struct buf args;
     platform_begin(&args, arena);
     TRY(platform_do(store, arena, "token_service_check", &args, PLATFORM_REPEATABLE, "", answer));
-    return platform_int(*answer, "version") >= VERSION ? OK : error_of(PLATFORM_UNMIGRATED, NULL);
+    return platform_int(*answer, "version") >= VERSION ? OK : platform_error_of(PLATFORM_UNMIGRATED, NULL);
 }
 
 struct err platform_now(struct store *store, int64_t *out_ms)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
-    TRY(ask_version(store, &arena, &answer));
+    TRY(platform_ask_version(store, &arena, &answer));
     *out_ms = platform_int(answer, "now_ms");
-    return *out_ms > 0 ? OK : error_of(PLATFORM_UNMIGRATED, NULL);
+    return *out_ms > 0 ? OK : platform_error_of(PLATFORM_UNMIGRATED, NULL);
 }
 
 struct err platform_check(struct store *store)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
-    return ask_version(store, &arena, &answer);
+    return platform_ask_version(store, &arena, &answer);
 }
 
 struct err platform_check_keys(struct store *store, const char *dir)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
-    TRY(ask_version(store, &arena, &answer));
+    TRY(platform_ask_version(store, &arena, &answer));
     return identity_check_shared(dir, platform_str(answer, "identity"));
 }
 

@@ -14,7 +14,7 @@ static const struct {
                { KEY_RETIRED, "retired" },
                { KEY_REVOKED, "revoked" } };
 
-static enum key_state state_of(struct str name)
+static enum key_state platform_keys_state_of(struct str name)
 {
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         if (str_eq(name, str_of(states[i].name)))
@@ -22,13 +22,13 @@ static enum key_state state_of(struct str name)
     return KEY_REVOKED; /* the column's check lets no other in: of a later version, not to be used here */
 }
 
-static struct key key_of(const struct json *row)
+static struct key platform_keys_key_of(const struct json *row)
 {
     return (struct key){ .kid = platform_str(row, "kid"),
                          .alg = platform_str(row, "alg"),
                          .public_jwk = platform_str(row, "public_jwk"),
                          .private_ref = platform_str(row, "private_ref"),
-                         .state = state_of(platform_str(row, "state")),
+                         .state = platform_keys_state_of(platform_str(row, "state")),
                          .created_at = store_seconds(platform_int(row, "created_at")),
                          .published_at = store_seconds(platform_int(row, "published_at")),
                          .activated_at = store_seconds(platform_int(row, "activated_at")),
@@ -44,8 +44,8 @@ static struct key key_of(const struct json *row)
 }
 
 /* What a function lists, at most `max`, which `args` say too. */
-static struct err read_keys(struct store *store, struct arena *arena, const char *function, struct buf *args,
-                            size_t max, struct key **out, size_t *count)
+static struct err platform_keys_read_keys(struct store *store, struct arena *arena, const char *function,
+                                          struct buf *args, size_t max, struct key **out, size_t *count)
 {
     const struct json *answer = NULL, *row = NULL;
     struct str rest, line;
@@ -55,7 +55,7 @@ static struct err read_keys(struct store *store, struct arena *arena, const char
     TRY(platform_do(store, arena, function, args, PLATFORM_REPEATABLE, overtaken, &answer));
     for (rest = platform_rows(answer); found < max && platform_next_row(&rest, &line);) {
         TRY(json_parse(arena, line, &row));
-        keys[found++] = key_of(row);
+        keys[found++] = platform_keys_key_of(row);
     }
     *out = keys;
     *count = found;
@@ -66,7 +66,7 @@ struct err platform_list_keys(struct store *store, struct arena *arena, struct k
 {
     struct buf args;
     platform_begin(&args, arena);
-    return read_keys(store, arena, "token_service_list_keys", &args, KEYS_LIVE_MAX + 1, out, count);
+    return platform_keys_read_keys(store, arena, "token_service_list_keys", &args, KEYS_LIVE_MAX + 1, out, count);
 }
 
 struct err platform_list_past_keys(struct store *store, struct arena *arena, bool undisposed, size_t max,
@@ -75,7 +75,7 @@ struct err platform_list_past_keys(struct store *store, struct arena *arena, boo
     struct buf args;
     platform_begin(&args, arena);
     platform_put_bool(&args, "undisposed", undisposed);
-    return read_keys(store, arena, "token_service_list_past_keys", &args, max, out, count);
+    return platform_keys_read_keys(store, arena, "token_service_list_past_keys", &args, max, out, count);
 }
 
 struct err platform_find_key(struct store *store, struct arena *arena, struct str kid, struct key *out)
@@ -88,19 +88,19 @@ struct err platform_find_key(struct store *store, struct arena *arena, struct st
     platform_begin(&args, arena);
     platform_put_str(&args, "kid", kid);
     TRY(platform_do(store, arena, "token_service_find_key", &args, PLATFORM_REPEATABLE, none, &answer));
-    *out = key_of(answer);
+    *out = platform_keys_key_of(answer);
     return OK;
 }
 
 /* --- transitions ------------------------------------------------------------------------------------------------- */
 
 /* Repeatable as well: when a lost one was done, the second says ERR_CONFLICT, and the caller lists again. */
-static struct err move(struct store *store, struct arena *arena, const char *function, struct buf *args)
+static struct err platform_keys_move(struct store *store, struct arena *arena, const char *function, struct buf *args)
 {
     return platform_do(store, arena, function, args, PLATFORM_REPEATABLE, overtaken, NULL);
 }
 
-static struct err add_key(struct store *store, const struct key *key, const char *state)
+static struct err platform_keys_add_key(struct store *store, const struct key *key, const char *state)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
@@ -114,20 +114,20 @@ static struct err add_key(struct store *store, const struct key *key, const char
     platform_put_int(&args, "published_at", key->published_at);
     platform_put_int(&args, "activated_at", key->activated_at);
     platform_put_int(&args, "lifetime_s", key->lifetime_s);
-    return move(store, &arena, "token_service_add_key", &args);
+    return platform_keys_move(store, &arena, "token_service_add_key", &args);
 }
 
 struct err platform_add_first_key(struct store *store, const struct key *key)
 {
-    return add_key(store, key, "active");
+    return platform_keys_add_key(store, key, "active");
 }
 
 struct err platform_add_pending_key(struct store *store, const struct key *key)
 {
-    return add_key(store, key, "pending");
+    return platform_keys_add_key(store, key, "pending");
 }
 
-static void put_terms(struct buf *args, const struct key_terms *terms)
+static void platform_keys_put_terms(struct buf *args, const struct key_terms *terms)
 {
     platform_put_int(args, "lifetime_s", terms->lifetime_s);
     platform_put_int(args, "retiring_s", terms->retiring_s);
@@ -143,24 +143,24 @@ struct err platform_activate_key(struct store *store, struct str kid, struct str
     platform_put_str(&args, "kid", kid);
     platform_put_str(&args, "previous", previous);
     platform_put_int(&args, "now_s", now_s);
-    put_terms(&args, terms);
-    return move(store, &arena, "token_service_activate_key", &args);
+    platform_keys_put_terms(&args, terms);
+    return platform_keys_move(store, &arena, "token_service_activate_key", &args);
 }
 
 /* What needs no more than a key and the time. */
-static struct err note(struct store *store, const char *function, struct str kid, int64_t now_s)
+static struct err platform_keys_note(struct store *store, const char *function, struct str kid, int64_t now_s)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
     platform_begin(&args, &arena);
     platform_put_str(&args, "kid", kid);
     platform_put_int(&args, "now_s", now_s);
-    return move(store, &arena, function, &args);
+    return platform_keys_move(store, &arena, function, &args);
 }
 
 struct err platform_retire_key(struct store *store, struct str kid, int64_t now_s)
 {
-    return note(store, "token_service_retire_key", kid, now_s);
+    return platform_keys_note(store, "token_service_retire_key", kid, now_s);
 }
 
 struct err platform_revoke_key(struct store *store, struct str kid, struct str successor, struct str reason,
@@ -175,18 +175,18 @@ struct err platform_revoke_key(struct store *store, struct str kid, struct str s
     platform_put_str(&args, "successor", successor);
     platform_put_str(&args, "reason", reason);
     platform_put_int(&args, "now_s", now_s);
-    put_terms(&args, terms);
-    return move(store, &arena, "token_service_revoke_key", &args);
+    platform_keys_put_terms(&args, terms);
+    return platform_keys_move(store, &arena, "token_service_revoke_key", &args);
 }
 
 struct err platform_request_rotation(struct store *store, struct str kid, int64_t now_s)
 {
-    return note(store, "token_service_request_rotation", kid, now_s);
+    return platform_keys_note(store, "token_service_request_rotation", kid, now_s);
 }
 
 struct err platform_mark_key_disposed(struct store *store, struct str kid, int64_t now_s)
 {
-    return note(store, "token_service_mark_key_disposed", kid, now_s);
+    return platform_keys_note(store, "token_service_mark_key_disposed", kid, now_s);
 }
 
 struct err platform_raise_key_lifetime(struct store *store, int64_t lifetime_s)
@@ -195,5 +195,5 @@ struct err platform_raise_key_lifetime(struct store *store, int64_t lifetime_s)
     struct buf args;
     platform_begin(&args, &arena);
     platform_put_int(&args, "lifetime_s", lifetime_s);
-    return move(store, &arena, "token_service_raise_key_lifetime", &args);
+    return platform_keys_move(store, &arena, "token_service_raise_key_lifetime", &args);
 }

@@ -5,24 +5,25 @@
 #include "store/batch.h"
 #include "store/platform.h"
 
-static struct str kind_name(enum token_kind kind)
+static struct str platform_records_kind_name(enum token_kind kind)
 {
     return kind == TOKEN_REFRESH ? STR("refresh") : kind == TOKEN_ID ? STR("id") : STR("access");
 }
 
-static void begin_row(struct buf *args, const struct record *record)
+static void platform_records_begin_row(struct buf *args, const struct record *record)
 {
     char hash[65];
     if (args->at[args->len - 1] != '[')
         buf_add_char(args, ',');
     buf_add_char(args, '{');
-    platform_put_str(args, "kind", record->revokes == REVOKED_TOKEN ? kind_name(record->token_kind) : STR("rule"));
+    platform_put_str(args, "kind",
+                     record->revokes == REVOKED_TOKEN ? platform_records_kind_name(record->token_kind) : STR("rule"));
     platform_put_str(args, "hash", hex_write(record->token_hash, sizeof record->token_hash, hash));
 }
 
-static void put_token(struct buf *args, const struct record *record)
+static void platform_records_put_token(struct buf *args, const struct record *record)
 {
-    begin_row(args, record);
+    platform_records_begin_row(args, record);
     platform_put_str(args, "jti", record->jti);
     platform_put_str(args, "subject", record->subject);
     platform_put_str(args, "client", record->client_id);
@@ -34,9 +35,9 @@ static void put_token(struct buf *args, const struct record *record)
     buf_add_char(args, '}');
 }
 
-static void put_revocation(struct buf *args, const struct record *record)
+static void platform_records_put_revocation(struct buf *args, const struct record *record)
 {
-    begin_row(args, record);
+    platform_records_begin_row(args, record);
     platform_put_str(args, "reason", record->reason);
     platform_put_str(args, "revoked_by", record->revoked_by);
     platform_put_int(args, "at", record->issued_at);
@@ -49,10 +50,11 @@ static void put_revocation(struct buf *args, const struct record *record)
     buf_add_char(args, '}');
 }
 
-static void put_all(struct buf *args, const char *name, enum record_kind kind, const struct record *const *lists,
-                    size_t count)
+static void platform_records_put_all(struct buf *args, const char *name, enum record_kind kind,
+                                     const struct record *const *lists, size_t count)
 {
-    void (*put)(struct buf *, const struct record *) = kind == RECORD_TOKEN ? put_token : put_revocation;
+    void (*put)(struct buf *, const struct record *) = kind == RECORD_TOKEN ? platform_records_put_token
+                                                                            : platform_records_put_revocation;
     json_write_name(args, str_of(name));
     buf_add_char(args, '[');
     for (size_t i = 0; i < count; i++)
@@ -62,15 +64,16 @@ static void put_all(struct buf *args, const char *name, enum record_kind kind, c
     buf_add_char(args, ']');
 }
 
-static struct err keep_lists(struct store *store, const struct record *const *lists, size_t count, bool *is_of_records)
+static struct err platform_records_keep_lists(struct store *store, const struct record *const *lists, size_t count,
+                                              bool *is_of_records)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
     enum platform_outcome outcome = PLATFORM_OK;
     struct buf args;
     platform_begin(&args, &arena);
-    put_all(&args, "tokens", RECORD_TOKEN, lists, count);
-    put_all(&args, "revocations", RECORD_REVOCATION, lists, count);
+    platform_records_put_all(&args, "tokens", RECORD_TOKEN, lists, count);
+    platform_records_put_all(&args, "revocations", RECORD_REVOCATION, lists, count);
     struct err err = platform_try(store, &arena, "token_service_record", &args, PLATFORM_REPEATABLE, "", &answer,
                                   &outcome);
     *is_of_records = outcome == PLATFORM_REFUSED || outcome == PLATFORM_OVERTAKEN || outcome == PLATFORM_FAILED;
@@ -83,26 +86,26 @@ static struct err keep_lists(struct store *store, const struct record *const *li
 
 void platform_record(struct store *store, const struct record *const *lists, size_t count, struct err *verdicts)
 {
-    batch_record(store, keep_lists, lists, count, verdicts);
+    batch_record(store, platform_records_keep_lists, lists, count, verdicts);
 }
 
-static bool read_number(struct str text, int64_t least, int64_t *out)
+static bool platform_records_read_number(struct str text, int64_t least, int64_t *out)
 {
     return json_int(&(const struct json){ .kind = JSON_NUMBER, .text = text }, least, INT64_MAX, out);
 }
 
 /* Of a rule, what stands after the reason: "kind before". */
-static bool read_rule(struct str line, struct revocation *out)
+static bool platform_records_read_rule(struct str line, struct revocation *out)
 {
     struct str kind;
     bool is_read = str_cut(&line, ' ', &kind) && revocation_kind_find(kind, &out->kind) &&
-                   read_number(line, 0, &out->before);
+                   platform_records_read_number(line, 0, &out->before);
     out->before = store_seconds(out->before);
     return is_read;
 }
 
 /* "position hash expiry reason", the last in hexadecimal; of a rule "position hash expiry reason kind before". */
-static bool read_revocation(struct arena *arena, struct str line, struct revocation *out)
+static bool platform_records_read_revocation(struct arena *arena, struct str line, struct revocation *out)
 {
     struct str position, hash, expires;
     if (!str_cut(&line, ' ', &position) || !str_cut(&line, ' ', &hash) || !str_cut(&line, ' ', &expires))
@@ -110,18 +113,20 @@ static bool read_revocation(struct arena *arena, struct str line, struct revocat
     out->kind = REVOKED_TOKEN;
     out->before = 0;
     struct str reason = line;
-    if (str_cut(&line, ' ', &reason) && !read_rule(line, out))
+    if (str_cut(&line, ' ', &reason) && !platform_records_read_rule(line, out))
         return false;
     unsigned char *text = arena_alloc(arena, reason.len / 2 + 1);
     out->reason = (struct str){ (char *)text, reason.len / 2 };
-    bool is_read = hex_read(hash, out->hash, sizeof out->hash) && read_number(position, 1, &out->position) &&
-                   read_number(expires, 0, &out->expires_at) && hex_read(reason, text, out->reason.len);
+    bool is_read = hex_read(hash, out->hash, sizeof out->hash) &&
+                   platform_records_read_number(position, 1, &out->position) &&
+                   platform_records_read_number(expires, 0, &out->expires_at) &&
+                   hex_read(reason, text, out->reason.len);
     out->expires_at = is_read ? store_seconds(out->expires_at) : 0;
     return is_read;
 }
 
 /* What names the sequence is the database's text: its hash does as well, and is shorter to keep and to compare. */
-static bool read_sequence(const struct json *answer, struct sequence *out)
+static bool platform_records_read_sequence(const struct json *answer, struct sequence *out)
 {
     unsigned char hash[32];
     struct str epoch = platform_str(answer, "epoch");
@@ -144,19 +149,20 @@ struct err platform_revocations_since(struct store *store, struct arena *arena, 
     platform_put_int(&args, "now_s", now_s);
     platform_put_int(&args, "max", (int64_t)max);
     TRY(platform_do(store, &work, "token_service_revocations_since", &args, PLATFORM_REPEATABLE, "", &answer));
-    if (!read_sequence(answer, sequence))
+    if (!platform_records_read_sequence(answer, sequence))
         return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
     struct revocation *revocations = arena_alloc(arena, max * sizeof *revocations);
     for (rest = platform_rows(answer); found < max && rest.len > 0 && str_next_item(&rest, ',', &line); found++)
-        if (!read_revocation(arena, line, &revocations[found])) /* to leave one out would let a revoked token in */
+        if (!platform_records_read_revocation(arena, line,
+                                              &revocations[found])) /* to leave one out would let a revoked token in */
             return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
     *out = revocations;
     *count = found;
     return OK;
 }
 
-static void put_uses(struct buf *args, const char *name, enum token_kind kind, const struct token_use *uses,
-                     size_t count)
+static void platform_records_put_uses(struct buf *args, const char *name, enum token_kind kind,
+                                      const struct token_use *uses, size_t count)
 {
     char hash[65];
     json_write_name(args, str_of(name));
@@ -180,8 +186,8 @@ struct err platform_count_uses(struct store *store, const struct token_use *uses
     AUTO(arena_release) struct arena arena = { 0 };
     struct buf args;
     platform_begin(&args, &arena);
-    put_uses(&args, "access", TOKEN_ACCESS, uses, count);
-    put_uses(&args, "refresh", TOKEN_REFRESH, uses, count);
+    platform_records_put_uses(&args, "access", TOKEN_ACCESS, uses, count);
+    platform_records_put_uses(&args, "refresh", TOKEN_REFRESH, uses, count);
     return platform_do(store, &arena, "token_service_count_usage", &args, PLATFORM_ONCE, "", NULL);
 }
 

@@ -33,7 +33,7 @@ struct postgres {
     int64_t refused_until; /* monotonic ms */
     /* sentences, static: */
     _Atomic(const char *) unconnected; /* why there was no connection last */
-    _Atomic(const char *) late, lost;  /* of the server that was connected to last */
+    _Atomic(const char *) late, lost;           /* of the server that was connected to last */
 };
 
 /* What callers are told, who need not know where the database is. */
@@ -44,7 +44,7 @@ static const char away[] = "the database can't be reached; try again later",
 
 /* A character of the password that should have been encoded cuts the URL elsewhere: then a part of the password would
  * be taken for the host or the port, and be named in libpq's words. */
-static bool is_plausible(const PQconninfoOption *option)
+static bool postgres_is_plausible(const PQconninfoOption *option)
 {
     const char *value = option->val ? option->val : "";
     if (strcmp(option->keyword, "host") == 0)
@@ -52,7 +52,7 @@ static bool is_plausible(const PQconninfoOption *option)
     return strcmp(option->keyword, "port") != 0 || strspn(value, "0123456789,") == strlen(value);
 }
 
-static bool is_known(const void *arg, const char *name)
+static bool postgres_is_known(const void *arg, const char *name)
 {
     const struct libpq_calls *calls = arg;
     char url[96];
@@ -62,9 +62,9 @@ static bool is_known(const void *arg, const char *name)
     return parsed != NULL;
 }
 
-static struct err bad_url(const struct libpq_calls *calls, const char *url)
+static struct err postgres_bad_url(const struct libpq_calls *calls, const char *url)
 {
-    const char *parameter = postgres_unknown_parameter(url, is_known, calls);
+    const char *parameter = postgres_unknown_parameter(url, postgres_is_known, calls);
     if (parameter[0])
         return failed(ERR_INVALID_REQUEST,
                       sentence_keep(away,
@@ -75,18 +75,18 @@ static struct err bad_url(const struct libpq_calls *calls, const char *url)
                                        "the password percent-encoded)");
 }
 
-static struct err check_url(const struct libpq_calls *calls, const char *url)
+static struct err postgres_check_url(const struct libpq_calls *calls, const char *url)
 {
     PQconninfoOption *parsed = calls->conninfoParse(url, NULL); /* its words would hold parts of the URL */
     bool good = parsed != NULL;
     for (const PQconninfoOption *option = parsed; option && option->keyword; option++)
-        good = good && is_plausible(option);
+        good = good && postgres_is_plausible(option);
     calls->conninfoFree(parsed);
-    return good ? OK : bad_url(calls, url);
+    return good ? OK : postgres_bad_url(calls, url);
 }
 
 /* libpq would print it on standard error. */
-static void drop_notice(void *arg, const PGresult *notice)
+static void postgres_drop_notice(void *arg, const PGresult *notice)
 {
     (void)arg;
     (void)notice;
@@ -94,7 +94,7 @@ static void drop_notice(void *arg, const PGresult *notice)
 
 /* A commit that waited for a synchronous standby in vain, since somebody cancelled the wait, succeeds with a warning:
  * it may be gone after a fail-over. No function raised that one, so it has no context. */
-static void note_warning(void *arg, const PGresult *notice)
+static void postgres_note_warning(void *arg, const PGresult *notice)
 {
     struct connection *connection = arg;
     const char *severity = connection->calls->resultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
@@ -103,7 +103,7 @@ static void note_warning(void *arg, const PGresult *notice)
 }
 
 /* libpq's words name host and user, and no password unless the URL is malformed. */
-static void log_unconnected(const struct libpq_calls *calls, const PGconn *pg)
+static void postgres_log_unconnected(const struct libpq_calls *calls, const PGconn *pg)
 {
     const char *says = pg ? calls->errorMessage(pg) : "out of memory", *pass = pg ? calls->pass(pg) : NULL;
     if (pass && pass[0] && strstr(says, pass))
@@ -111,13 +111,13 @@ static void log_unconnected(const struct libpq_calls *calls, const PGconn *pg)
     LOG(LOG_ERROR, "database_unconnected", LOG_STR("detail", ((struct str){ says, strcspn(says, "\n") })));
 }
 
-static bool is_near(const char *address)
+static bool postgres_is_near(const char *address)
 {
     return !address || !address[0] || str_has_prefix(str_of(address), STR("127.")) || strcmp(address, "::1") == 0;
 }
 
 /* "DATABASE_URL (db.example:5432)", or without what holds the password. */
-static void name_server(const struct libpq_calls *calls, const PGconn *pg, char *to, size_t room)
+static void postgres_name_server(const struct libpq_calls *calls, const PGconn *pg, char *to, size_t room)
 {
     const char *host = pg ? calls->host(pg) : NULL, *port = pg ? calls->port(pg) : NULL,
                *pass = pg ? calls->pass(pg) : NULL;
@@ -127,16 +127,17 @@ static void name_server(const struct libpq_calls *calls, const PGconn *pg, char 
         snprintf(to, room, "DATABASE_URL (%s:%s)", host, port);
 }
 
-static const char *unconnected(const struct libpq_calls *calls, const PGconn *pg)
+static const char *postgres_unconnected(const struct libpq_calls *calls, const PGconn *pg)
 {
     char server[300];
-    name_server(calls, pg, server, sizeof server);
-    log_unconnected(calls, pg);
+    postgres_name_server(calls, pg, server, sizeof server);
+    postgres_log_unconnected(calls, pg);
     return sentence_keep(away, "%s: %s", server, postgres_cause(pg ? calls->errorMessage(pg) : ""));
 }
 
 /* NULL, and *why: there is none. */
-static PGconn *connect_to(const struct libpq_calls *calls, const char *url, int64_t timeout_s, const char **why)
+static PGconn *postgres_connect_to(const struct libpq_calls *calls, const char *url, int64_t timeout_s,
+                                   const char **why)
 {
     char seconds[24], milliseconds[24];
     snprintf(seconds, sizeof seconds, "%lld", (long long)(timeout_s < 2 ? 2 : timeout_s));
@@ -151,29 +152,29 @@ static PGconn *connect_to(const struct libpq_calls *calls, const char *url, int6
     };
     PGconn *pg = calls->connectdbParams(names, values, 1);
     if (pg && calls->status(pg) == CONNECTION_OK) {
-        calls->setNoticeReceiver(pg, drop_notice, NULL);
+        calls->setNoticeReceiver(pg, postgres_drop_notice, NULL);
         return pg;
     }
-    *why = unconnected(calls, pg);
+    *why = postgres_unconnected(calls, pg);
     calls->finish(pg);
     return NULL;
 }
 
 struct err postgres_connect(const struct libpq_calls *calls, const char *url, int64_t timeout_s, PGconn **out)
 {
-    TRY(check_url(calls, url));
+    TRY(postgres_check_url(calls, url));
     const char *why = NULL;
-    PGconn *pg = connect_to(calls, url, timeout_s, &why);
+    PGconn *pg = postgres_connect_to(calls, url, timeout_s, &why);
     if (!pg)
         return failed(ERR_UNAVAILABLE, why);
     *out = pg;
     return OK;
 }
 
-static void note_server(struct postgres *postgres, const PGconn *pg)
+static void postgres_note_server(struct postgres *postgres, const PGconn *pg)
 {
     char server[300];
-    name_server(postgres->calls, pg, server, sizeof server);
+    postgres_name_server(postgres->calls, pg, server, sizeof server);
     atomic_store(&postgres->unconnected, busy); /* from now on that is why there is none */
     atomic_store(&postgres->late, sentence_keep("the database gave no answer in time",
                                                 "%s: no whole answer came within TOKEN_STORE_TIMEOUT", server));
@@ -181,17 +182,17 @@ static void note_server(struct postgres *postgres, const PGconn *pg)
                                                 "%s: the connection broke before the answer was whole", server));
 }
 
-static struct connection *connect_new(struct postgres *postgres)
+static struct connection *postgres_connect_new(struct postgres *postgres)
 {
     const struct libpq_calls *calls = postgres->calls;
     const char *why = NULL;
-    PGconn *pg = connect_to(calls, postgres->terms.url, postgres->terms.timeout_ms / 1000, &why);
+    PGconn *pg = postgres_connect_to(calls, postgres->terms.url, postgres->terms.timeout_ms / 1000, &why);
     if (!pg)
         atomic_store(&postgres->unconnected, why);
     if (!pg)
         return NULL;
-    note_server(postgres, pg);
-    if (!calls->sslInUse(pg) && !is_near(calls->hostaddr(pg)))
+    postgres_note_server(postgres, pg);
+    if (!calls->sslInUse(pg) && !postgres_is_near(calls->hostaddr(pg)))
         LOG(LOG_WARN, "database_not_encrypted",
             LOG_TEXT_("why", "DATABASE_URL allows it: add sslmode=verify-full and sslrootcert"));
     if (calls->setnonblocking(pg, 1) != 0) {
@@ -200,11 +201,11 @@ static struct connection *connect_new(struct postgres *postgres)
     }
     struct connection *made = mem_alloc(sizeof *made);
     *made = (struct connection){ .pg = pg, .calls = calls };
-    calls->setNoticeReceiver(pg, note_warning, made);
+    calls->setNoticeReceiver(pg, postgres_note_warning, made);
     return made;
 }
 
-static void finish(struct postgres *postgres, struct connection *connection)
+static void postgres_finish(struct postgres *postgres, struct connection *connection)
 {
     postgres->calls->finish(connection->pg);
     free(connection);
@@ -213,14 +214,14 @@ static void finish(struct postgres *postgres, struct connection *connection)
 /* --- taking and laying back -------------------------------------------------------------------------------------- */
 
 /* The server says nothing between two calls unless it goes away. */
-static bool is_alive(const struct postgres *postgres, const struct connection *connection)
+static bool postgres_is_alive(const struct postgres *postgres, const struct connection *connection)
 {
     struct pollfd fd = { .fd = postgres->calls->socket(connection->pg), .events = POLLIN };
     return postgres->calls->status(connection->pg) == CONNECTION_OK && fd.fd >= 0 && poll(&fd, 1, 0) == 0;
 }
 
 /* Under the lock: until one is idle or may be opened. */
-static bool wait_for_room(struct postgres *postgres, int64_t deadline_ms)
+static bool postgres_wait_for_room(struct postgres *postgres, int64_t deadline_ms)
 {
     while (!postgres->idle && postgres->open == postgres->terms.connections)
         if (!condition_wait_until(&postgres->freed, &postgres->lock, deadline_ms * 1000000))
@@ -229,21 +230,21 @@ static bool wait_for_room(struct postgres *postgres, int64_t deadline_ms)
 }
 
 /* A new one in the place of one that the server has left. NULL: none could be had. */
-static struct connection *take(struct postgres *postgres, int64_t deadline_ms)
+static struct connection *postgres_take(struct postgres *postgres, int64_t deadline_ms)
 {
     pthread_mutex_lock(&postgres->lock);
-    bool may = wait_for_room(postgres, deadline_ms);
+    bool may = postgres_wait_for_room(postgres, deadline_ms);
     struct connection *taken = may ? postgres->idle : NULL;
     if (taken)
         postgres->idle = taken->next;
     else if (may)
         postgres->open++;
     pthread_mutex_unlock(&postgres->lock);
-    if (!may || (taken && is_alive(postgres, taken)))
+    if (!may || (taken && postgres_is_alive(postgres, taken)))
         return taken;
     if (taken)
-        finish(postgres, taken);
-    taken = connect_new(postgres); /* in the place of the one that was counted */
+        postgres_finish(postgres, taken);
+    taken = postgres_connect_new(postgres); /* in the place of the one that was counted */
     if (taken)
         return taken;
     pthread_mutex_lock(&postgres->lock);
@@ -254,13 +255,13 @@ static struct connection *take(struct postgres *postgres, int64_t deadline_ms)
     return NULL;
 }
 
-static void lay_back(struct postgres *postgres, struct connection *connection, bool is_good)
+static void postgres_put_back(struct postgres *postgres, struct connection *connection, bool is_good)
 {
     const struct libpq_calls *calls = postgres->calls;
     is_good = is_good && calls->status(connection->pg) == CONNECTION_OK &&
               calls->transactionStatus(connection->pg) == PQTRANS_IDLE;
     if (!is_good)
-        finish(postgres, connection);
+        postgres_finish(postgres, connection);
     pthread_mutex_lock(&postgres->lock);
     if (is_good) {
         connection->next = postgres->idle;
@@ -274,7 +275,7 @@ static void lay_back(struct postgres *postgres, struct connection *connection, b
 
 /* What broke one connection (a server that has gone, a router that forgot them all, a primary that is none any more)
  * broke those that lie idle, which nobody has noticed yet: a second try must not meet the next of them. */
-static void drop_idle(struct postgres *postgres)
+static void postgres_drop_idle(struct postgres *postgres)
 {
     pthread_mutex_lock(&postgres->lock);
     struct connection *dropped = postgres->idle;
@@ -285,7 +286,7 @@ static void drop_idle(struct postgres *postgres)
     pthread_mutex_unlock(&postgres->lock);
     while (dropped) {
         struct connection *next = dropped->next;
-        finish(postgres, dropped);
+        postgres_finish(postgres, dropped);
         dropped = next;
     }
 }
@@ -293,7 +294,7 @@ static void drop_idle(struct postgres *postgres)
 /* --- asking ------------------------------------------------------------------------------------------------------ */
 
 /* Until all is sent and a result, or the answer's end, has come; or time is up. */
-static bool exchange(const struct libpq_calls *calls, PGconn *pg, int64_t deadline_ms)
+static bool postgres_exchange(const struct libpq_calls *calls, PGconn *pg, int64_t deadline_ms)
 {
     for (int unsent = 1;;) {
         if (unsent && (unsent = calls->flush(pg)) < 0)
@@ -310,7 +311,8 @@ static bool exchange(const struct libpq_calls *calls, PGconn *pg, int64_t deadli
 }
 
 /* No values: what the server says beside the code may hold a row's. */
-static enum postgres_fault refused(const struct libpq_calls *calls, const PGresult *result, struct postgres_answer *out)
+static enum postgres_fault postgres_refused(const struct libpq_calls *calls, const PGresult *result,
+                                            struct postgres_answer *out)
 {
     const char *code = calls->resultErrorField(result, PG_DIAG_SQLSTATE);
     const char *constraint = calls->resultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
@@ -322,13 +324,13 @@ static enum postgres_fault refused(const struct libpq_calls *calls, const PGresu
     return POSTGRES_SAID;
 }
 
-static enum postgres_fault read_result(const struct libpq_calls *calls, const PGresult *result, struct arena *arena,
-                                       struct postgres_answer *out)
+static enum postgres_fault postgres_read_result(const struct libpq_calls *calls, const PGresult *result,
+                                                struct arena *arena, struct postgres_answer *out)
 {
     if (!result)
         return POSTGRES_LOST;
     if (calls->resultStatus(result) != PGRES_TUPLES_OK)
-        return refused(calls, result, out);
+        return postgres_refused(calls, result, out);
     if (calls->ntuples(result) != 1)
         return POSTGRES_LOST;
     out->value = arena_copy(arena,
@@ -337,15 +339,15 @@ static enum postgres_fault read_result(const struct libpq_calls *calls, const PG
 }
 
 /* All results up to the end of the answer: a commit comes after the statement's own result, and may fail. */
-static enum postgres_fault read_results(const struct libpq_calls *calls, struct connection *connection,
-                                        struct arena *arena, int64_t deadline_ms, struct postgres_answer *out)
+static enum postgres_fault postgres_read_results(const struct libpq_calls *calls, struct connection *connection,
+                                                 struct arena *arena, int64_t deadline_ms, struct postgres_answer *out)
 {
     enum postgres_fault fault = POSTGRES_LOST;
-    for (size_t count = 0; exchange(calls, connection->pg, deadline_ms); count++) {
+    for (size_t count = 0; postgres_exchange(calls, connection->pg, deadline_ms); count++) {
         PGresult *result = calls->getResult(connection->pg);
         if (!result)
             return fault == POSTGRES_OK && connection->warned ? POSTGRES_LOST : fault;
-        const enum postgres_fault one = read_result(calls, result, arena, out);
+        const enum postgres_fault one = postgres_read_result(calls, result, arena, out);
         calls->clear(result);
         if (count == 0 || one == POSTGRES_SAID)
             fault = one;
@@ -357,15 +359,15 @@ static enum postgres_fault read_results(const struct libpq_calls *calls, struct 
     return clock_ms() >= deadline_ms ? POSTGRES_LATE : POSTGRES_LOST;
 }
 
-static enum postgres_fault converse(const struct libpq_calls *calls, struct connection *connection, struct arena *arena,
-                                    const char *sql, const char *parameter, int64_t deadline_ms,
-                                    struct postgres_answer *out)
+static enum postgres_fault postgres_converse(const struct libpq_calls *calls, struct connection *connection,
+                                             struct arena *arena, const char *sql, const char *parameter,
+                                             int64_t deadline_ms, struct postgres_answer *out)
 {
     const char *const values[] = { parameter };
     connection->warned = false;
     if (!calls->sendQueryParams(connection->pg, sql, 1, NULL, values, NULL, NULL, 0))
         return POSTGRES_LOST;
-    enum postgres_fault fault = read_results(calls, connection, arena, deadline_ms, out);
+    enum postgres_fault fault = postgres_read_results(calls, connection, arena, deadline_ms, out);
     if (fault == POSTGRES_OK && calls->transactionStatus(connection->pg) != PQTRANS_IDLE)
         fault = POSTGRES_LOST; /* it has ended nothing */
     return fault;              /* a connection cut short is closed, for it is not idle */
@@ -375,12 +377,13 @@ enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena,
                                  struct postgres_answer *out)
 {
     const int64_t deadline_ms = clock_ms() + postgres->terms.timeout_ms;
-    struct connection *connection = take(postgres, deadline_ms);
+    struct connection *connection = postgres_take(postgres, deadline_ms);
     out->why = atomic_load(&postgres->unconnected);
     if (!connection)
         return POSTGRES_UNSENT;
     parameter = arena_copy(arena, parameter); /* with a NUL */
-    enum postgres_fault fault = converse(postgres->calls, connection, arena, sql, parameter.at, deadline_ms, out);
+    enum postgres_fault fault = postgres_converse(postgres->calls, connection, arena, sql, parameter.at, deadline_ms,
+                                                  out);
     out->why = atomic_load(fault == POSTGRES_LATE ? &postgres->late : &postgres->lost);
     if (fault == POSTGRES_LOST || fault == POSTGRES_LATE)
         LOG(LOG_WARN, "database_lost",
@@ -388,8 +391,8 @@ enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena,
     /* after a failover, what was the primary refuses to write: the next connection goes to the new one */
     const bool is_no_primary = fault == POSTGRES_SAID && strcmp(out->sqlstate, "25006") == 0;
     if (fault == POSTGRES_LOST || is_no_primary)
-        drop_idle(postgres);
-    lay_back(postgres, connection, fault == POSTGRES_OK || (fault == POSTGRES_SAID && !is_no_primary));
+        postgres_drop_idle(postgres);
+    postgres_put_back(postgres, connection, fault == POSTGRES_OK || (fault == POSTGRES_SAID && !is_no_primary));
     return fault;
 }
 
@@ -399,7 +402,7 @@ struct err postgres_open(const struct postgres_terms *terms, struct postgres **o
 {
     const struct libpq_calls *calls = NULL;
     TRY(libpq_load(&calls));
-    TRY(check_url(calls, terms->url));
+    TRY(postgres_check_url(calls, terms->url));
     struct postgres *postgres = mem_alloc(sizeof *postgres);
     *postgres = (struct postgres){ .calls = calls, .terms = *terms };
     condition_init(&postgres->freed);
@@ -416,7 +419,7 @@ void postgres_close(struct postgres *postgres)
     while (postgres->idle) {
         struct connection *connection = postgres->idle;
         postgres->idle = connection->next;
-        finish(postgres, connection);
+        postgres_finish(postgres, connection);
     }
     pthread_cond_destroy(&postgres->freed);
     pthread_mutex_destroy(&postgres->lock);

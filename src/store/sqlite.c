@@ -28,7 +28,7 @@ struct err sqlite_run(struct sqlite *sqlite, const char *sql)
 }
 
 /* Whether that name is still the file's; of one not seen before, it is. */
-static bool is_in_place(const char *path, struct sqlite_file *file)
+static bool sqlite_is_in_place(const char *path, struct sqlite_file *file)
 {
     struct stat about;
     if (stat(path, &about) != 0)
@@ -38,9 +38,9 @@ static bool is_in_place(const char *path, struct sqlite_file *file)
     return about.st_dev == file->device && about.st_ino == file->inode;
 }
 
-static struct err check_place(struct sqlite *sqlite)
+static struct err sqlite_check_place(struct sqlite *sqlite)
 {
-    if (is_in_place(sqlite->path, &sqlite->file) && is_in_place(sqlite->log_path, &sqlite->log))
+    if (sqlite_is_in_place(sqlite->path, &sqlite->file) && sqlite_is_in_place(sqlite->log_path, &sqlite->log))
         return OK;
     metrics_count(COUNT_STORE_ERRORS, 1);
     LOG(LOG_ERROR, "store_replaced", LOG_TEXT_("file", sqlite->path));
@@ -57,7 +57,7 @@ struct err sqlite_do(struct sqlite *sqlite, sqlite3_stmt *statement)
     struct err err = code == SQLITE_DONE ? OK : sqlite_failed(sqlite, "write");
     sqlite3_reset(statement);
     if (!err.code && sqlite3_get_autocommit(sqlite->db))
-        err = check_place(sqlite);
+        err = sqlite_check_place(sqlite);
     return err;
 }
 
@@ -101,7 +101,7 @@ void sqlite_column_bytes(sqlite3_stmt *statement, int at, void *out, size_t len)
 /* Made here, so that no umask opens it to others; SQLite gives its side files the same mode. A file that is there
  * already is not touched: closing any descriptor of it would drop the locks that this process's other connections hold,
  * and then another process would take itself for the last one, and the write-ahead log with what is in it away. */
-static struct err make_file(const char *path)
+static struct err sqlite_make_file(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (fd < 0 && errno != EEXIST)
@@ -113,7 +113,7 @@ static struct err make_file(const char *path)
     return OK;
 }
 
-static struct err open_failed(struct sqlite *sqlite)
+static struct err sqlite_open_failed(struct sqlite *sqlite)
 {
     struct err err = sqlite_failed(sqlite, "open");
     err.why = sentence_keep("the store failed; see the log",
@@ -123,7 +123,7 @@ static struct err open_failed(struct sqlite *sqlite)
 }
 
 /* The switch to WAL needs the file for itself, and does not wait for it as other statements do. */
-static struct err use_wal(struct sqlite *sqlite)
+static struct err sqlite_use_wal(struct sqlite *sqlite)
 {
     for (int i = 0; i < WAL_TRIES; i++) {
         int code = sqlite3_exec(sqlite->db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
@@ -133,10 +133,10 @@ static struct err use_wal(struct sqlite *sqlite)
             break;
         clock_sleep_ms(WAL_PAUSE_MS);
     }
-    return open_failed(sqlite);
+    return sqlite_open_failed(sqlite);
 }
 
-static char *joined(const char *path, const char *end)
+static char *sqlite_joined(const char *path, const char *end)
 {
     const size_t room = strlen(path) + strlen(end) + 1;
     char *text = mem_alloc(room);
@@ -146,10 +146,10 @@ static char *joined(const char *path, const char *end)
 
 struct err sqlite_open_as_it_is(const char *path, struct sqlite *out)
 {
-    *out = (struct sqlite){ .path = joined(path, ""), .log_path = joined(path, "-wal") };
+    *out = (struct sqlite){ .path = sqlite_joined(path, ""), .log_path = sqlite_joined(path, "-wal") };
     if (sqlite3_open_v2(path, &out->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL) !=
         SQLITE_OK)
-        return open_failed(out);
+        return sqlite_open_failed(out);
     sqlite3_extended_result_codes(out->db, 1);
     sqlite3_busy_timeout(out->db, BUSY_MS);
     return sqlite_run(out, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
@@ -159,13 +159,13 @@ struct err sqlite_open_as_it_is(const char *path, struct sqlite *out)
 struct err sqlite_open(const char *path, struct sqlite *out)
 {
     *out = (struct sqlite){ 0 };
-    TRY(make_file(path));
+    TRY(sqlite_make_file(path));
     TRY(sqlite_open_as_it_is(path, out));
-    TRY(use_wal(out));
-    return check_place(out); /* remembers them */
+    TRY(sqlite_use_wal(out));
+    return sqlite_check_place(out); /* remembers them */
 }
 
-static struct err read_version(struct sqlite *sqlite, size_t *out)
+static struct err sqlite_read_version(struct sqlite *sqlite, size_t *out)
 {
     sqlite3_stmt *statement = NULL;
     bool good = sqlite3_prepare_v2(sqlite->db, "PRAGMA user_version", -1, &statement, NULL) == SQLITE_OK &&
@@ -179,7 +179,7 @@ static struct err read_version(struct sqlite *sqlite, size_t *out)
 struct err sqlite_check_version(struct sqlite *sqlite, size_t count)
 {
     size_t version = 0;
-    TRY(read_version(sqlite, &version));
+    TRY(sqlite_read_version(sqlite, &version));
     return version == count
                ? OK
                : failed(ERR_UNAVAILABLE, version < count ? "the database in TOKEN_DATA_DIR is of an earlier version: a "
@@ -188,11 +188,11 @@ struct err sqlite_check_version(struct sqlite *sqlite, size_t count)
 }
 
 /* Within the transaction. */
-static struct err migrate(struct sqlite *sqlite, const char *const *migrations, size_t count)
+static struct err sqlite_migrate_within(struct sqlite *sqlite, const char *const *migrations, size_t count)
 {
     size_t version = 0;
     char text[64];
-    TRY(read_version(sqlite, &version)); /* again: another process may have been faster */
+    TRY(sqlite_read_version(sqlite, &version)); /* again: another process may have been faster */
     if (version > count)
         return failed(ERR_UNAVAILABLE, "the database in TOKEN_DATA_DIR is of a newer version than this program");
     for (; version < count; version++) {
@@ -206,11 +206,11 @@ static struct err migrate(struct sqlite *sqlite, const char *const *migrations, 
 struct err sqlite_migrate(struct sqlite *sqlite, const char *const *migrations, size_t count)
 {
     size_t version = 0;
-    TRY(read_version(sqlite, &version));
+    TRY(sqlite_read_version(sqlite, &version));
     if (version == count)
         return OK;
     TRY(sqlite_run(sqlite, "BEGIN EXCLUSIVE"));
-    struct err err = migrate(sqlite, migrations, count);
+    struct err err = sqlite_migrate_within(sqlite, migrations, count);
     if (!err.code)
         return sqlite_run(sqlite, "COMMIT");
     (void)sqlite3_exec(sqlite->db, "ROLLBACK", NULL, NULL, NULL);

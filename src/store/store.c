@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* Made by root below another user's directory, it is that user's: as data_dir_give() does with files. */
-static void give_dir(const char *dir)
+static void store_give_dir(const char *dir)
 {
     char text[PATH_MAX];
     struct stat parent;
@@ -24,7 +24,7 @@ struct err store_make_dir(const struct settings *settings)
     struct stat about;
     const bool is_new = mkdir(settings->data_dir, S_IRWXU) == 0;
     if (is_new)
-        give_dir(settings->data_dir);
+        store_give_dir(settings->data_dir);
     if (!is_new && errno != EEXIST)
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be made: is its parent there, and writable?");
     if (stat(settings->data_dir, &about) != 0 || !S_ISDIR(about.st_mode))

@@ -11,7 +11,7 @@ struct store_postgres {
 };
 
 /* What it said of the call, when that is about the user or the server. */
-static enum platform_outcome refusal(const char *sqlstate, const char **why)
+static enum platform_outcome store_postgres_refusal(const char *sqlstate, const char **why)
 {
     enum platform_outcome outcome = platform_outcome_of(str_of(sqlstate));
     if (outcome == PLATFORM_DENIED)
@@ -26,8 +26,9 @@ static enum platform_outcome refusal(const char *sqlstate, const char **why)
     return outcome;
 }
 
-static enum platform_outcome ask(struct platform *platform, struct arena *arena, const char *function, struct str args,
-                                 bool is_repeatable, struct str *answer, const char **why)
+static enum platform_outcome store_postgres_ask(struct platform *platform, struct arena *arena, const char *function,
+                                                struct str args, bool is_repeatable, struct str *answer,
+                                                const char **why)
 {
     struct postgres *postgres = ((struct store_postgres *)platform)->postgres;
     struct postgres_answer got = { 0 };
@@ -36,21 +37,21 @@ static enum platform_outcome ask(struct platform *platform, struct arena *arena,
     if (fault == POSTGRES_LOST && is_repeatable) /* the server was restarted, perhaps */
         fault = postgres_ask(postgres, arena, sql.at, args, &got);
     if (fault == POSTGRES_SAID)
-        return refusal(got.sqlstate, why);
+        return store_postgres_refusal(got.sqlstate, why);
     if (fault != POSTGRES_OK)
         *why = got.why;
     *answer = got.value;
     return fault == POSTGRES_OK ? PLATFORM_OK : fault == POSTGRES_UNSENT ? PLATFORM_UNREACHED : PLATFORM_LOST;
 }
 
-static void close_postgres(struct store *store)
+static void store_postgres_close_postgres(struct store *store)
 {
     struct store_postgres *self = (struct store_postgres *)store;
     postgres_close(self->postgres);
     free(self);
 }
 
-static const struct store_ops ops = { .name = "postgres", PLATFORM_OPERATIONS, .close = close_postgres };
+static const struct store_ops ops = { .name = "postgres", PLATFORM_OPERATIONS, .close = store_postgres_close_postgres };
 
 struct err store_postgres_open(const struct settings *settings, struct store **out)
 {
@@ -61,10 +62,10 @@ struct err store_postgres_open(const struct settings *settings, struct store **o
     TRY(postgres_open(&terms, &postgres));
     struct store_postgres *self = mem_alloc(sizeof *self);
     *self = (struct store_postgres){ .postgres = postgres };
-    platform_init(&self->platform, &ops, ask);
+    platform_init(&self->platform, &ops, store_postgres_ask);
     struct err err = platform_check_keys(&self->platform.store, settings->data_dir);
     if (err.code) {
-        close_postgres(&self->platform.store);
+        store_postgres_close_postgres(&self->platform.store);
         return err;
     }
     *out = &self->platform.store;

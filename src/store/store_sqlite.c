@@ -38,7 +38,7 @@ struct err transaction_end(struct connection *writer, struct err err)
 
 /* --- clients ----------------------------------------------------------------------------------------------------- */
 
-static void read_client(struct arena *arena, sqlite3_stmt *row, struct client *out)
+static void store_sqlite_read_client(struct arena *arena, sqlite3_stmt *row, struct client *out)
 {
     *out = (struct client){ .id = sqlite_column_str(arena, row, 0),
                             .name = sqlite_column_str(arena, row, 1),
@@ -52,7 +52,7 @@ static void read_client(struct arena *arena, sqlite3_stmt *row, struct client *o
     sqlite_column_bytes(row, 3, out->secret_hash, sizeof out->secret_hash);
 }
 
-static struct err find_client(struct store *store, struct arena *arena, struct str id, struct client *out)
+static struct err store_sqlite_find_client(struct store *store, struct arena *arena, struct str id, struct client *out)
 {
     struct connection *reader = &sqlite_of(store)->reader;
     sqlite3_stmt *find = statement_of(reader, FIND_CLIENT);
@@ -61,12 +61,13 @@ static struct err find_client(struct store *store, struct arena *arena, struct s
     sqlite_bind_str(find, 1, id);
     if (!sqlite_next(&reader->sqlite, find, &err))
         return err.code ? err : failed(ERR_NOT_FOUND, "there is no such client");
-    read_client(arena, find, out);
+    store_sqlite_read_client(arena, find, out);
     sqlite3_reset(find);
     return OK;
 }
 
-static struct err list_clients(struct store *store, struct arena *arena, size_t max, struct client **out, size_t *count)
+static struct err store_sqlite_list_clients(struct store *store, struct arena *arena, size_t max, struct client **out,
+                                            size_t *count)
 {
     struct connection *reader = &sqlite_of(store)->reader;
     sqlite3_stmt *list = statement_of(reader, LIST_CLIENTS);
@@ -82,7 +83,7 @@ static struct err list_clients(struct store *store, struct arena *arena, size_t 
             clients = more;
             room *= 2;
         }
-        read_client(arena, list, &clients[found++]);
+        store_sqlite_read_client(arena, list, &clients[found++]);
     }
     TRY(err);
     *out = clients;
@@ -90,7 +91,7 @@ static struct err list_clients(struct store *store, struct arena *arena, size_t 
     return OK;
 }
 
-static struct err insert_client(struct connection *writer, const struct client *client)
+static struct err store_sqlite_insert_client(struct connection *writer, const struct client *client)
 {
     sqlite3_stmt *add = statement_of(writer, ADD_CLIENT);
     int64_t longest_s = client->access_ttl_s > client->refresh_ttl_s ? client->access_ttl_s : client->refresh_ttl_s;
@@ -111,15 +112,15 @@ static struct err insert_client(struct connection *writer, const struct client *
     return sqlite_raise_key_lifetime(writer, longest_s > client->id_ttl_s ? longest_s : client->id_ttl_s);
 }
 
-static struct err add_client(struct store *store, const struct client *client)
+static struct err store_sqlite_add_client(struct store *store, const struct client *client)
 {
     struct connection *writer = &sqlite_of(store)->writer;
     HOLD(writer);
     TRY(transaction_begin(writer));
-    return transaction_end(writer, insert_client(writer, client));
+    return transaction_end(writer, store_sqlite_insert_client(writer, client));
 }
 
-static struct err set_client_active(struct store *store, struct str id, bool active)
+static struct err store_sqlite_set_client_active(struct store *store, struct str id, bool active)
 {
     struct connection *writer = &sqlite_of(store)->writer;
     sqlite3_stmt *set = statement_of(writer, SET_CLIENT_ACTIVE);
@@ -130,7 +131,7 @@ static struct err set_client_active(struct store *store, struct str id, bool act
     return sqlite3_changes(writer->sqlite.db) ? OK : failed(ERR_NOT_FOUND, "there is no such client");
 }
 
-static struct err set_client_secret(struct store *store, struct str id, const unsigned char hash[32])
+static struct err store_sqlite_set_client_secret(struct store *store, struct str id, const unsigned char hash[32])
 {
     struct connection *writer = &sqlite_of(store)->writer;
     sqlite3_stmt *set = statement_of(writer, SET_CLIENT_SECRET);
@@ -143,7 +144,7 @@ static struct err set_client_secret(struct store *store, struct str id, const un
 
 /* --- records ----------------------------------------------------------------------------------------------------- */
 
-static void bind_token(sqlite3_stmt *add, const struct record *record)
+static void store_sqlite_bind_token(sqlite3_stmt *add, const struct record *record)
 {
     sqlite_bind_bytes(add, 1, record->token_hash, sizeof record->token_hash);
     sqlite_bind_str(add, 2, record->jti);
@@ -155,20 +156,20 @@ static void bind_token(sqlite3_stmt *add, const struct record *record)
     sqlite3_bind_int64(add, 8, record->expires_at);
 }
 
-static struct err add_refresh(struct connection *writer, const struct record *record)
+static struct err store_sqlite_add_refresh(struct connection *writer, const struct record *record)
 {
     sqlite3_stmt *add = statement_of(writer, ADD_REFRESH);
-    bind_token(add, record);
+    store_sqlite_bind_token(add, record);
     return sqlite_do(&writer->sqlite, add);
 }
 
 /* Its place among those that expire in the same second may be taken, by a command that issues beside the server. */
-static struct err add_access(struct store_sqlite *sqlite, const struct record *record)
+static struct err store_sqlite_add_access(struct store_sqlite *sqlite, const struct record *record)
 {
     struct connection *writer = &sqlite->writer;
     for (int i = 0; i < PLACES_TRIED; i++) {
         sqlite3_stmt *add = statement_of(writer, ADD_ACCESS);
-        bind_token(add, record);
+        store_sqlite_bind_token(add, record);
         sqlite3_bind_int64(add, 9, sqlite->next_id++ & 0xffffff);
         TRY(sqlite_do(&writer->sqlite, add));
         if (sqlite3_changes(writer->sqlite.db))
@@ -177,7 +178,7 @@ static struct err add_access(struct store_sqlite *sqlite, const struct record *r
     return failed(ERR_UNAVAILABLE, "too many tokens expire in the same second");
 }
 
-static struct err mark_token(struct connection *writer, const struct record *record)
+static struct err store_sqlite_mark_token(struct connection *writer, const struct record *record)
 {
     if (record->token_kind == TOKEN_ID || record->revokes != REVOKED_TOKEN)
         return OK; /* no row is kept of it */
@@ -192,7 +193,7 @@ static struct err mark_token(struct connection *writer, const struct record *rec
     return sqlite_do(&writer->sqlite, mark);
 }
 
-static struct err add_revocation(struct connection *writer, const struct record *record)
+static struct err store_sqlite_add_revocation(struct connection *writer, const struct record *record)
 {
     sqlite3_stmt *add = statement_of(writer, ADD_REVOCATION);
     sqlite_bind_bytes(add, 1, record->token_hash, sizeof record->token_hash);
@@ -204,48 +205,52 @@ static struct err add_revocation(struct connection *writer, const struct record 
     sqlite3_bind_int64(add, 7, record->before);
     sqlite_bind_str(add, 8, record->target);
     TRY(sqlite_do(&writer->sqlite, add));
-    return mark_token(writer, record);
+    return store_sqlite_mark_token(writer, record);
 }
 
-static struct err add_one(struct store_sqlite *sqlite, const struct record *record)
+static struct err store_sqlite_add_one(struct store_sqlite *sqlite, const struct record *record)
 {
     if (record->kind == RECORD_REVOCATION)
-        return add_revocation(&sqlite->writer, record);
-    return record->token_kind == TOKEN_REFRESH ? add_refresh(&sqlite->writer, record) : add_access(sqlite, record);
+        return store_sqlite_add_revocation(&sqlite->writer, record);
+    return record->token_kind == TOKEN_REFRESH ? store_sqlite_add_refresh(&sqlite->writer, record)
+                                               : store_sqlite_add_access(sqlite, record);
 }
 
-static struct err add_lists(struct store_sqlite *sqlite, const struct record *const *lists, size_t count)
+static struct err store_sqlite_add_lists(struct store_sqlite *sqlite, const struct record *const *lists, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         for (const struct record *record = lists[i]; record; record = record->next)
-            TRY(add_one(sqlite, record));
+            TRY(store_sqlite_add_one(sqlite, record));
     return OK;
 }
 
 /* SQLITE_OK: it has said nothing, the failure is one of ours. */
-static bool is_of_a_row(sqlite3 *db)
+static bool store_sqlite_is_of_a_row(sqlite3 *db)
 {
     const int code = sqlite3_errcode(db) & 0xff;
     return code == SQLITE_CONSTRAINT || code == SQLITE_MISMATCH || code == SQLITE_TOOBIG || code == SQLITE_OK;
 }
 
-static struct err keep_lists(struct store *store, const struct record *const *lists, size_t count, bool *is_of_records)
+static struct err store_sqlite_keep_lists(struct store *store, const struct record *const *lists, size_t count,
+                                          bool *is_of_records)
 {
     struct connection *writer = &sqlite_of(store)->writer;
     HOLD(writer);
     TRY(transaction_begin(writer));
-    struct err err = add_lists(sqlite_of(store), lists, count);
-    *is_of_records = err.code && is_of_a_row(writer->sqlite.db);
+    struct err err = store_sqlite_add_lists(sqlite_of(store), lists, count);
+    *is_of_records = err.code && store_sqlite_is_of_a_row(writer->sqlite.db);
     return transaction_end(writer, err);
 }
 
-static void record_all(struct store *store, const struct record *const *lists, size_t count, struct err *verdicts)
+static void store_sqlite_record_all(struct store *store, const struct record *const *lists, size_t count,
+                                    struct err *verdicts)
 {
-    batch_record(store, keep_lists, lists, count, verdicts);
+    batch_record(store, store_sqlite_keep_lists, lists, count, verdicts);
 }
 
-static struct err revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s, size_t max,
-                                    struct revocation **out, size_t *count, struct sequence *sequence)
+static struct err store_sqlite_revocations_since(struct store *store, struct arena *arena, int64_t after, int64_t now_s,
+                                                 size_t max, struct revocation **out, size_t *count,
+                                                 struct sequence *sequence)
 {
     struct connection *reader = &sqlite_of(store)->reader;
     sqlite3_stmt *since = statement_of(reader, REVOCATIONS_SINCE);
@@ -271,7 +276,7 @@ static struct err revocations_since(struct store *store, struct arena *arena, in
     return OK;
 }
 
-static struct err purge(struct store *store, int64_t now_s, size_t max, size_t *deleted)
+static struct err store_sqlite_purge(struct store *store, int64_t now_s, size_t max, size_t *deleted)
 {
     static const struct {
         enum statement statement;
@@ -297,7 +302,7 @@ static struct err purge(struct store *store, int64_t now_s, size_t max, size_t *
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
 /* Asked on the connection that writes, the version counts the commits of other processes alone. */
-static bool has_changed(struct store *store)
+static bool store_sqlite_has_changed(struct store *store)
 {
     struct store_sqlite *sqlite = sqlite_of(store);
     sqlite3_stmt *read = statement_of(&sqlite->writer, DATA_VERSION);
@@ -312,7 +317,7 @@ static bool has_changed(struct store *store)
 }
 
 /* One process serves from a data directory (app.c), and keys are made nowhere else but in commands beside it. */
-static struct err take_lease(struct store *store, struct str name, int64_t ttl_s)
+static struct err store_sqlite_take_lease(struct store *store, struct str name, int64_t ttl_s)
 {
     (void)store;
     (void)name;
@@ -320,18 +325,18 @@ static struct err take_lease(struct store *store, struct str name, int64_t ttl_s
     return OK;
 }
 
-static struct err drop_lease(struct store *store, struct str name)
+static struct err store_sqlite_drop_lease(struct store *store, struct str name)
 {
     (void)store;
     (void)name;
     return OK;
 }
 
-static struct err check(struct store *store)
+static struct err store_sqlite_check(struct store *store)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     struct client nobody;
-    struct err err = find_client(store, &arena, STR(""), &nobody);
+    struct err err = store_sqlite_find_client(store, &arena, STR(""), &nobody);
     if (err.code && err.code != ERR_NOT_FOUND)
         return err;
     struct connection *writer = &sqlite_of(store)->writer;
@@ -339,27 +344,27 @@ static struct err check(struct store *store)
     return sqlite_do(&writer->sqlite, statement_of(writer, CHECK));
 }
 
-static void connection_close(struct connection *connection)
+static void store_sqlite_connection_close(struct connection *connection)
 {
     sqlite_close(&connection->sqlite);
     pthread_mutex_destroy(&connection->lock);
 }
 
-static void close_sqlite(struct store *store)
+static void store_sqlite_close_sqlite(struct store *store)
 {
     struct store_sqlite *sqlite = sqlite_of(store);
-    connection_close(&sqlite->reader);
-    connection_close(&sqlite->writer); /* last: it leaves no write-ahead log behind */
+    store_sqlite_connection_close(&sqlite->reader);
+    store_sqlite_connection_close(&sqlite->writer); /* last: it leaves no write-ahead log behind */
     free(sqlite);
 }
 
 static const struct store_ops sqlite_ops = {
     .name = "sqlite",
-    .find_client = find_client,
-    .list_clients = list_clients,
-    .add_client = add_client,
-    .set_client_active = set_client_active,
-    .set_client_secret = set_client_secret,
+    .find_client = store_sqlite_find_client,
+    .list_clients = store_sqlite_list_clients,
+    .add_client = store_sqlite_add_client,
+    .set_client_active = store_sqlite_set_client_active,
+    .set_client_secret = store_sqlite_set_client_secret,
     .list_keys = sqlite_list_keys,
     .list_past_keys = sqlite_list_past_keys,
     .find_key = sqlite_find_key,
@@ -371,17 +376,17 @@ static const struct store_ops sqlite_ops = {
     .request_rotation = sqlite_request_rotation,
     .raise_key_lifetime = sqlite_raise_lifetime,
     .mark_key_disposed = sqlite_mark_key_disposed,
-    .record = record_all,
-    .revocations_since = revocations_since,
-    .purge = purge,
-    .has_changed = has_changed,
-    .take_lease = take_lease,
-    .drop_lease = drop_lease,
-    .check = check,
-    .close = close_sqlite,
+    .record = store_sqlite_record_all,
+    .revocations_since = store_sqlite_revocations_since,
+    .purge = store_sqlite_purge,
+    .has_changed = store_sqlite_has_changed,
+    .take_lease = store_sqlite_take_lease,
+    .drop_lease = store_sqlite_drop_lease,
+    .check = store_sqlite_check,
+    .close = store_sqlite_close_sqlite,
 };
 
-static struct err open_both(struct store_sqlite *sqlite, const char *path)
+static struct err store_sqlite_open_both(struct store_sqlite *sqlite, const char *path)
 {
     TRY(sqlite_open(path, &sqlite->writer.sqlite));
     TRY(sqlite_migrate(&sqlite->writer.sqlite, store_sqlite_migrations, STORE_SQLITE_VERSION));
@@ -391,7 +396,7 @@ static struct err open_both(struct store_sqlite *sqlite, const char *path)
 }
 
 /* As it is; or in memory, where each connection has an empty database of its own. */
-static struct err look_into(struct connection *connection, const char *path)
+static struct err store_sqlite_look_into(struct connection *connection, const char *path)
 {
     const bool is_empty = strcmp(path, NOWHERE) == 0;
     TRY(sqlite_open_as_it_is(path, &connection->sqlite));
@@ -400,14 +405,14 @@ static struct err look_into(struct connection *connection, const char *path)
     return sqlite_prepare(&connection->sqlite, store_sqlite_texts, STATEMENTS);
 }
 
-static struct err look_into_both(struct store_sqlite *sqlite, const char *path)
+static struct err store_sqlite_look_into_both(struct store_sqlite *sqlite, const char *path)
 {
-    TRY(look_into(&sqlite->writer, path));
-    return look_into(&sqlite->reader, path);
+    TRY(store_sqlite_look_into(&sqlite->writer, path));
+    return store_sqlite_look_into(&sqlite->reader, path);
 }
 
 /* It is there before any key: keys without it are of a directory of before, or of a database that was lost. */
-static struct err check_identity(struct store_sqlite *sqlite, const char *dir)
+static struct err store_sqlite_check_identity(struct store_sqlite *sqlite, const char *dir)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     sqlite3_stmt *read = statement_of(&sqlite->writer, READ_IDENTITY);
@@ -429,7 +434,7 @@ struct place {
 
 /* SQLite follows no symbolic link, so that nobody puts one in the file's place; links on the way are the operator's.
  * ERR_NOT_FOUND: there is no such directory. */
-static struct err find_place(const struct settings *settings, struct place *out)
+static struct err store_sqlite_find_place(const struct settings *settings, struct place *out)
 {
     if (!realpath(settings->data_dir, out->dir))
         return failed(errno == ENOENT ? ERR_NOT_FOUND : ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be reached");
@@ -440,7 +445,7 @@ static struct err find_place(const struct settings *settings, struct place *out)
     return out->is_there ? OK : identity_may_begin(out->dir);
 }
 
-static struct store_sqlite *new_sqlite(void)
+static struct store_sqlite *store_sqlite_new_sqlite(void)
 {
     struct store_sqlite *sqlite = mem_alloc(sizeof *sqlite);
     *sqlite = (struct store_sqlite){ .store.ops = &sqlite_ops };
@@ -456,15 +461,15 @@ struct err store_sqlite_open(const struct settings *settings, struct store **out
 {
     struct place place;
     TRY(store_make_dir(settings));
-    struct err err = find_place(settings, &place);
+    struct err err = store_sqlite_find_place(settings, &place);
     if (err.code)
         return failed(ERR_INVALID_REQUEST, err.why);
-    struct store_sqlite *sqlite = new_sqlite();
-    err = open_both(sqlite, place.path);
+    struct store_sqlite *sqlite = store_sqlite_new_sqlite();
+    err = store_sqlite_open_both(sqlite, place.path);
     if (!err.code)
-        err = check_identity(sqlite, place.dir);
+        err = store_sqlite_check_identity(sqlite, place.dir);
     if (err.code) {
-        close_sqlite(&sqlite->store);
+        store_sqlite_close_sqlite(&sqlite->store);
         return err;
     }
     *out = &sqlite->store;
@@ -472,7 +477,7 @@ struct err store_sqlite_open(const struct settings *settings, struct store **out
 }
 
 /* Whether the directory could be made: else it is a wrong one, and not one that is empty. */
-static bool has_parent(const char *path)
+static bool store_sqlite_has_parent(const char *path)
 {
     char text[PATH_MAX];
     return snprintf(text, sizeof text, "%s", path) < PATH_MAX && access(dirname(text), F_OK) == 0;
@@ -481,15 +486,15 @@ static bool has_parent(const char *path)
 struct err store_sqlite_look(const struct settings *settings, struct store **out)
 {
     struct place place = { .is_there = false };
-    struct err err = find_place(settings, &place);
-    if (err.code == ERR_NOT_FOUND && !has_parent(settings->data_dir))
+    struct err err = store_sqlite_find_place(settings, &place);
+    if (err.code == ERR_NOT_FOUND && !store_sqlite_has_parent(settings->data_dir))
         return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is not there, nor is the directory that it is to be in");
     if (err.code && err.code != ERR_NOT_FOUND)
         return err;
-    struct store_sqlite *sqlite = new_sqlite();
-    err = look_into_both(sqlite, place.is_there ? place.path : NOWHERE);
+    struct store_sqlite *sqlite = store_sqlite_new_sqlite();
+    err = store_sqlite_look_into_both(sqlite, place.is_there ? place.path : NOWHERE);
     if (err.code) {
-        close_sqlite(&sqlite->store);
+        store_sqlite_close_sqlite(&sqlite->store);
         return err;
     }
     *out = &sqlite->store;
@@ -499,5 +504,5 @@ struct err store_sqlite_look(const struct settings *settings, struct store **out
 bool store_sqlite_exists(const struct settings *settings)
 {
     struct place place = { .is_there = false };
-    return !find_place(settings, &place).code && place.is_there;
+    return !store_sqlite_find_place(settings, &place).code && place.is_there;
 }

@@ -7,7 +7,7 @@ static const struct err overtaken = { ERR_CONFLICT, "the keys have changed meanw
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 
-static struct key read_key(struct arena *arena, sqlite3_stmt *row)
+static struct key store_sqlite_keys_read_key(struct arena *arena, sqlite3_stmt *row)
 {
     return (struct key){ .kid = sqlite_column_str(arena, row, 0),
                          .alg = sqlite_column_str(arena, row, 1),
@@ -29,15 +29,15 @@ static struct key read_key(struct arena *arena, sqlite3_stmt *row)
 }
 
 /* The rows of a statement whose ?1 is their greatest number. */
-static struct err read_keys(struct connection *reader, sqlite3_stmt *list, struct arena *arena, size_t max,
-                            struct key **out, size_t *count)
+static struct err store_sqlite_keys_read_keys(struct connection *reader, sqlite3_stmt *list, struct arena *arena,
+                                              size_t max, struct key **out, size_t *count)
 {
     struct key *keys = arena_alloc(arena, max * sizeof *keys);
     struct err err;
     size_t found = 0;
     sqlite3_bind_int64(list, 1, (int64_t)max);
     while (sqlite_next(&reader->sqlite, list, &err))
-        keys[found++] = read_key(arena, list);
+        keys[found++] = store_sqlite_keys_read_key(arena, list);
     TRY(err);
     *out = keys;
     *count = found;
@@ -48,7 +48,7 @@ struct err sqlite_list_keys(struct store *store, struct arena *arena, struct key
 {
     struct connection *reader = &sqlite_of(store)->reader;
     HOLD(reader);
-    return read_keys(reader, statement_of(reader, LIST_KEYS), arena, KEYS_LIVE_MAX + 1, out, count);
+    return store_sqlite_keys_read_keys(reader, statement_of(reader, LIST_KEYS), arena, KEYS_LIVE_MAX + 1, out, count);
 }
 
 struct err sqlite_list_past_keys(struct store *store, struct arena *arena, bool undisposed, size_t max,
@@ -58,17 +58,18 @@ struct err sqlite_list_past_keys(struct store *store, struct arena *arena, bool 
     sqlite3_stmt *list = statement_of(reader, LIST_PAST_KEYS);
     HOLD(reader);
     sqlite3_bind_int(list, 2, undisposed);
-    return read_keys(reader, list, arena, max, out, count);
+    return store_sqlite_keys_read_keys(reader, list, arena, max, out, count);
 }
 
-static struct err find_key(struct connection *from, struct arena *arena, struct str kid, struct key *out)
+static struct err store_sqlite_keys_find_key(struct connection *from, struct arena *arena, struct str kid,
+                                             struct key *out)
 {
     sqlite3_stmt *find = statement_of(from, FIND_KEY);
     struct err err;
     sqlite_bind_str(find, 1, kid);
     if (!sqlite_next(&from->sqlite, find, &err))
         return err.code ? err : failed(ERR_NOT_FOUND, "there is no such key");
-    *out = read_key(arena, find);
+    *out = store_sqlite_keys_read_key(arena, find);
     sqlite3_reset(find);
     return OK;
 }
@@ -77,20 +78,20 @@ struct err sqlite_find_key(struct store *store, struct arena *arena, struct str 
 {
     struct connection *reader = &sqlite_of(store)->reader;
     HOLD(reader);
-    return find_key(reader, arena, kid, out);
+    return store_sqlite_keys_find_key(reader, arena, kid, out);
 }
 
 /* --- transitions ------------------------------------------------------------------------------------------------- */
 
 /* Runs an update that must meet exactly one row. */
-static struct err update_one(struct connection *writer, sqlite3_stmt *update)
+static struct err store_sqlite_keys_update_one(struct connection *writer, sqlite3_stmt *update)
 {
     TRY(sqlite_do(&writer->sqlite, update));
     return sqlite3_changes(writer->sqlite.db) == 1 ? OK : overtaken;
 }
 
-static struct err add_event(struct connection *writer, struct str new_kid, struct str old_kid, const char *transition,
-                            struct str reason, int64_t now_s)
+static struct err store_sqlite_keys_add_event(struct connection *writer, struct str new_kid, struct str old_kid,
+                                              const char *transition, struct str reason, int64_t now_s)
 {
     sqlite3_stmt *add = statement_of(writer, ADD_EVENT);
     sqlite_bind_str(add, 1, new_kid);
@@ -101,7 +102,7 @@ static struct err add_event(struct connection *writer, struct str new_kid, struc
     return sqlite_do(&writer->sqlite, add);
 }
 
-static struct err insert_key(struct connection *writer, const struct key *key, enum key_state state)
+static struct err store_sqlite_keys_insert_key(struct connection *writer, const struct key *key, enum key_state state)
 {
     sqlite3_stmt *add = statement_of(writer, ADD_KEY);
     bool is_first = state == KEY_ACTIVE;
@@ -114,8 +115,9 @@ static struct err insert_key(struct connection *writer, const struct key *key, e
     sqlite3_bind_int64(add, 7, key->published_at);
     sqlite3_bind_int64(add, 8, is_first ? key->activated_at : 0);
     sqlite3_bind_int64(add, 9, key->lifetime_s);
-    TRY(update_one(writer, add));
-    return add_event(writer, key->kid, STR(""), is_first ? "activated" : "published", STR(""), key->published_at);
+    TRY(store_sqlite_keys_update_one(writer, add));
+    return store_sqlite_keys_add_event(writer, key->kid, STR(""), is_first ? "activated" : "published", STR(""),
+                                       key->published_at);
 }
 
 struct err sqlite_add_first_key(struct store *store, const struct key *key)
@@ -123,7 +125,7 @@ struct err sqlite_add_first_key(struct store *store, const struct key *key)
     struct connection *writer = &sqlite_of(store)->writer;
     HOLD(writer);
     TRY(transaction_begin(writer));
-    return transaction_end(writer, insert_key(writer, key, KEY_ACTIVE));
+    return transaction_end(writer, store_sqlite_keys_insert_key(writer, key, KEY_ACTIVE));
 }
 
 struct err sqlite_add_pending_key(struct store *store, const struct key *key)
@@ -131,31 +133,31 @@ struct err sqlite_add_pending_key(struct store *store, const struct key *key)
     struct connection *writer = &sqlite_of(store)->writer;
     HOLD(writer);
     TRY(transaction_begin(writer));
-    return transaction_end(writer, insert_key(writer, key, KEY_PENDING));
+    return transaction_end(writer, store_sqlite_keys_insert_key(writer, key, KEY_PENDING));
 }
 
-static struct err begin_signing(struct connection *writer, struct str kid, struct str previous, int64_t now_s,
-                                const struct key_terms *terms)
+static struct err store_sqlite_keys_begin_signing(struct connection *writer, struct str kid, struct str previous,
+                                                  int64_t now_s, const struct key_terms *terms)
 {
     sqlite3_stmt *activate = statement_of(writer, ACTIVATE_KEY);
     sqlite_bind_str(activate, 1, kid);
     sqlite3_bind_int64(activate, 2, now_s);
     sqlite_bind_str(activate, 3, previous);
     sqlite3_bind_int64(activate, 4, terms->lifetime_s);
-    return update_one(writer, activate);
+    return store_sqlite_keys_update_one(writer, activate);
 }
 
-static struct err rotate(struct connection *writer, struct str kid, struct str previous, int64_t now_s,
-                         const struct key_terms *terms)
+static struct err store_sqlite_keys_rotate(struct connection *writer, struct str kid, struct str previous,
+                                           int64_t now_s, const struct key_terms *terms)
 {
-    sqlite3_stmt *retire = statement_of(writer, RETIRE_PREVIOUS);
-    sqlite_bind_str(retire, 1, previous);
-    sqlite3_bind_int64(retire, 2, now_s);
-    sqlite3_bind_int64(retire, 3, terms->retiring_s);
-    sqlite3_bind_int64(retire, 4, terms->margin_s);
-    TRY(update_one(writer, retire));
-    TRY(begin_signing(writer, kid, previous, now_s, terms));
-    return add_event(writer, kid, previous, "activated", STR(""), now_s);
+    sqlite3_stmt *store_sqlite_keys_retire = statement_of(writer, RETIRE_PREVIOUS);
+    sqlite_bind_str(store_sqlite_keys_retire, 1, previous);
+    sqlite3_bind_int64(store_sqlite_keys_retire, 2, now_s);
+    sqlite3_bind_int64(store_sqlite_keys_retire, 3, terms->retiring_s);
+    sqlite3_bind_int64(store_sqlite_keys_retire, 4, terms->margin_s);
+    TRY(store_sqlite_keys_update_one(writer, store_sqlite_keys_retire));
+    TRY(store_sqlite_keys_begin_signing(writer, kid, previous, now_s, terms));
+    return store_sqlite_keys_add_event(writer, kid, previous, "activated", STR(""), now_s);
 }
 
 struct err sqlite_activate_key(struct store *store, struct str kid, struct str previous, int64_t now_s,
@@ -164,16 +166,16 @@ struct err sqlite_activate_key(struct store *store, struct str kid, struct str p
     struct connection *writer = &sqlite_of(store)->writer;
     HOLD(writer);
     TRY(transaction_begin(writer));
-    return transaction_end(writer, rotate(writer, kid, previous, now_s, terms));
+    return transaction_end(writer, store_sqlite_keys_rotate(writer, kid, previous, now_s, terms));
 }
 
-static struct err retire(struct connection *writer, struct str kid, int64_t now_s)
+static struct err store_sqlite_keys_retire(struct connection *writer, struct str kid, int64_t now_s)
 {
     sqlite3_stmt *update = statement_of(writer, RETIRE_KEY);
     sqlite_bind_str(update, 1, kid);
     sqlite3_bind_int64(update, 2, now_s);
-    TRY(update_one(writer, update));
-    return add_event(writer, STR(""), kid, "retired", STR(""), now_s);
+    TRY(store_sqlite_keys_update_one(writer, update));
+    return store_sqlite_keys_add_event(writer, STR(""), kid, "retired", STR(""), now_s);
 }
 
 struct err sqlite_retire_key(struct store *store, struct str kid, int64_t now_s)
@@ -181,15 +183,16 @@ struct err sqlite_retire_key(struct store *store, struct str kid, int64_t now_s)
     struct connection *writer = &sqlite_of(store)->writer;
     HOLD(writer);
     TRY(transaction_begin(writer));
-    return transaction_end(writer, retire(writer, kid, now_s));
+    return transaction_end(writer, store_sqlite_keys_retire(writer, kid, now_s));
 }
 
-static struct err revoke(struct connection *writer, struct arena *arena, struct str kid, struct str successor,
-                         struct str reason, int64_t now_s, const struct key_terms *terms)
+static struct err store_sqlite_keys_revoke(struct connection *writer, struct arena *arena, struct str kid,
+                                           struct str successor, struct str reason, int64_t now_s,
+                                           const struct key_terms *terms)
 {
     sqlite3_stmt *update = statement_of(writer, REVOKE_KEY);
     struct key key;
-    TRY(find_key(writer, arena, kid, &key));
+    TRY(store_sqlite_keys_find_key(writer, arena, kid, &key));
     if (key.state == KEY_REVOKED)
         return OK;
     bool was_active = key.state == KEY_ACTIVE;
@@ -197,10 +200,10 @@ static struct err revoke(struct connection *writer, struct arena *arena, struct 
     sqlite3_bind_int64(update, 2, now_s);
     sqlite_bind_str(update, 3, reason);
     sqlite3_bind_int(update, 4, (int)key.state);
-    TRY(update_one(writer, update));
+    TRY(store_sqlite_keys_update_one(writer, update));
     if (was_active)
-        TRY(begin_signing(writer, successor, kid, now_s, terms));
-    return add_event(writer, was_active ? successor : STR(""), kid, "revoked", reason, now_s);
+        TRY(store_sqlite_keys_begin_signing(writer, successor, kid, now_s, terms));
+    return store_sqlite_keys_add_event(writer, was_active ? successor : STR(""), kid, "revoked", reason, now_s);
 }
 
 struct err sqlite_revoke_key(struct store *store, struct str kid, struct str successor, struct str reason,
@@ -210,29 +213,29 @@ struct err sqlite_revoke_key(struct store *store, struct str kid, struct str suc
     AUTO(arena_release) struct arena arena = { 0 };
     HOLD(writer);
     TRY(transaction_begin(writer));
-    return transaction_end(writer, revoke(writer, &arena, kid, successor, reason, now_s, terms));
+    return transaction_end(writer, store_sqlite_keys_revoke(writer, &arena, kid, successor, reason, now_s, terms));
 }
 
 /* --- notes ------------------------------------------------------------------------------------------------------- */
 
-static struct err note(struct store *store, enum statement which, struct str kid, int64_t now_s)
+static struct err store_sqlite_keys_note(struct store *store, enum statement which, struct str kid, int64_t now_s)
 {
     struct connection *writer = &sqlite_of(store)->writer;
     sqlite3_stmt *update = statement_of(writer, which);
     HOLD(writer);
     sqlite_bind_str(update, 1, kid);
     sqlite3_bind_int64(update, 2, now_s);
-    return update_one(writer, update);
+    return store_sqlite_keys_update_one(writer, update);
 }
 
 struct err sqlite_request_rotation(struct store *store, struct str kid, int64_t now_s)
 {
-    return note(store, REQUEST_ROTATION, kid, now_s);
+    return store_sqlite_keys_note(store, REQUEST_ROTATION, kid, now_s);
 }
 
 struct err sqlite_mark_key_disposed(struct store *store, struct str kid, int64_t now_s)
 {
-    return note(store, MARK_DISPOSED, kid, now_s);
+    return store_sqlite_keys_note(store, MARK_DISPOSED, kid, now_s);
 }
 
 struct err sqlite_raise_key_lifetime(struct connection *writer, int64_t lifetime_s)

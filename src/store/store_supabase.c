@@ -21,7 +21,7 @@ struct store_supabase {
 
 /* PostgREST's error: {"code", "message", "details", "hint"}. All but the code may hold a row's values, and are dropped.
  */
-static struct str code_of(struct arena *arena, struct str body)
+static struct str store_supabase_code_of(struct arena *arena, struct str body)
 {
     const struct json *error = NULL;
     if (json_parse(arena, body, &error).code)
@@ -31,7 +31,7 @@ static struct str code_of(struct arena *arena, struct str body)
 }
 
 /* By the code where there is one, else by the status. */
-static enum platform_outcome outcome_of(int status, struct str code)
+static enum platform_outcome store_supabase_outcome_of(int status, struct str code)
 {
     if (code.len > 0 && (status != 401 && status != 403))
         return platform_outcome_of(code);
@@ -41,15 +41,15 @@ static enum platform_outcome outcome_of(int status, struct str code)
 }
 
 /* What a gateway answers when it is busy or can't reach the database: it is not known what became of the call. */
-static bool may_pass(int status)
+static bool store_supabase_may_pass(int status)
 {
     return status == 429 || status == 502 || status == 503 || status == 504 ||
            (status >= 520 && status <= 530); /* Cloudflare's, which stands before Supabase */
 }
 
 /* A refusal, for whoever runs the service. NULL: the outcome says enough. */
-static const char *sentence_for(const struct store_supabase *self, enum platform_outcome outcome, int status,
-                                struct str code)
+static const char *store_supabase_sentence_for(const struct store_supabase *self, enum platform_outcome outcome,
+                                               int status, struct str code)
 {
     if (outcome == PLATFORM_DENIED)
         return sentence_keep("the database refuses this service",
@@ -64,9 +64,9 @@ static const char *sentence_for(const struct store_supabase *self, enum platform
     return NULL;
 }
 
-static enum platform_outcome send_once(struct store_supabase *self, struct arena *arena, const char *function,
-                                       const struct net_request *request, struct str *answer, bool *passes,
-                                       const char **why)
+static enum platform_outcome store_supabase_send_once(struct store_supabase *self, struct arena *arena,
+                                                      const char *function, const struct net_request *request,
+                                                      struct str *answer, bool *passes, const char **why)
 {
     struct net_answer got;
     *passes = true;
@@ -79,21 +79,22 @@ static enum platform_outcome send_once(struct store_supabase *self, struct arena
         *answer = got.body;
         return PLATFORM_OK;
     }
-    struct str code = code_of(arena, got.body);
-    enum platform_outcome outcome = outcome_of(got.status, code);
+    struct str code = store_supabase_code_of(arena, got.body);
+    enum platform_outcome outcome = store_supabase_outcome_of(got.status, code);
     LOG(LOG_WARN, "supabase_refused", LOG_TEXT_("function", function), LOG_INT("status", got.status),
         LOG_STR("code", code));
-    *passes = (may_pass(got.status) || outcome == PLATFORM_LOST) && got.retry_after_s <= 1;
-    if (may_pass(got.status)) {
+    *passes = (store_supabase_may_pass(got.status) || outcome == PLATFORM_LOST) && got.retry_after_s <= 1;
+    if (store_supabase_may_pass(got.status)) {
         outcome = PLATFORM_LOST;
         clock_sleep_ms(PAUSE_MS); /* it is busy: not at once again */
     }
-    *why = sentence_for(self, outcome, got.status, code);
+    *why = store_supabase_sentence_for(self, outcome, got.status, code);
     return outcome;
 }
 
-static enum platform_outcome ask(struct platform *platform, struct arena *arena, const char *function, struct str args,
-                                 bool is_repeatable, struct str *answer, const char **why)
+static enum platform_outcome store_supabase_ask(struct platform *platform, struct arena *arena, const char *function,
+                                                struct str args, bool is_repeatable, struct str *answer,
+                                                const char **why)
 {
     struct store_supabase *self = (struct store_supabase *)platform;
     struct buf body;
@@ -114,13 +115,13 @@ static enum platform_outcome ask(struct platform *platform, struct arena *arena,
                                          .timeout_ms = self->timeout_ms,
                                          .answer_max = PLATFORM_ANSWER_MAX,
                                          .is_unique = !is_repeatable };
-    enum platform_outcome outcome = send_once(self, arena, function, &request, answer, &passes, why);
+    enum platform_outcome outcome = store_supabase_send_once(self, arena, function, &request, answer, &passes, why);
     if (outcome == PLATFORM_LOST && passes && is_repeatable)
-        outcome = send_once(self, arena, function, &request, answer, &passes, why);
+        outcome = store_supabase_send_once(self, arena, function, &request, answer, &passes, why);
     return outcome;
 }
 
-static void close_supabase(struct store *store)
+static void store_supabase_close_supabase(struct store *store)
 {
     struct store_supabase *self = (struct store_supabase *)store;
     net_close(self->client);
@@ -132,30 +133,30 @@ static void close_supabase(struct store *store)
 }
 
 static const struct store_ops ops = {
-    .name = "supabase", .is_dear = true, PLATFORM_OPERATIONS, .close = close_supabase
+    .name = "supabase", .is_dear = true, PLATFORM_OPERATIONS, .close = store_supabase_close_supabase
 };
 
-static void add_header(struct store_supabase *self, const char *name, const char *value)
+static void store_supabase_add_header(struct store_supabase *self, const char *name, const char *value)
 {
     self->headers[self->header_count++] = (struct net_header){ name, value };
 }
 
 /* A legacy key is a JWT, and goes along as a bearer token too; a new one (sb_secret_…) must not: it is none. */
-static void prepare_headers(struct store_supabase *self, const char *key)
+static void store_supabase_prepare_headers(struct store_supabase *self, const char *key)
 {
-    add_header(self, "Content-Type", "application/json");
-    add_header(self, "apikey", key);
+    store_supabase_add_header(self, "Content-Type", "application/json");
+    store_supabase_add_header(self, "apikey", key);
     if (!str_has_prefix(str_of(key), STR("eyJ")))
         return;
     size_t room = strlen(key) + sizeof "Bearer ";
     self->bearer = mem_alloc(room);
     memcpy(self->bearer, "Bearer ", 7);
     memcpy(self->bearer + 7, key, room - 7);
-    add_header(self, "Authorization", self->bearer);
+    store_supabase_add_header(self, "Authorization", self->bearer);
 }
 
 /* Without slashes at its end. */
-static struct str without_slashes(struct str text)
+static struct str store_supabase_without_slashes(struct str text)
 {
     while (text.len > 0 && text.at[text.len - 1] == '/')
         text.len--;
@@ -163,13 +164,13 @@ static struct str without_slashes(struct str text)
 }
 
 /* Some write PostgREST's own path behind the project's URL. */
-static char *url_of(const char *project)
+static char *store_supabase_url_of(const char *project)
 {
     static const char path[] = "/rest/v1/rpc/token_service_call";
     static const struct str rest = STR_INIT("/rest/v1");
-    struct str base = without_slashes(str_of(project));
+    struct str base = store_supabase_without_slashes(str_of(project));
     if (base.len > rest.len && memcmp(base.at + base.len - rest.len, rest.at, rest.len) == 0)
-        base = without_slashes((struct str){ base.at, base.len - rest.len });
+        base = store_supabase_without_slashes((struct str){ base.at, base.len - rest.len });
     const size_t len = base.len;
     char *url = mem_alloc(len + sizeof path);
     memcpy(url, project, len);
@@ -183,12 +184,12 @@ struct err store_supabase_open(const struct settings *settings, struct store **o
     TRY(net_open(NULL, &client));
     struct store_supabase *self = mem_alloc(sizeof *self);
     *self = (struct store_supabase){ .client = client, .timeout_ms = settings->store_timeout_s * 1000 };
-    self->url = url_of(settings->supabase_url);
-    platform_init(&self->platform, &ops, ask);
-    prepare_headers(self, settings->supabase_service_key);
+    self->url = store_supabase_url_of(settings->supabase_url);
+    platform_init(&self->platform, &ops, store_supabase_ask);
+    store_supabase_prepare_headers(self, settings->supabase_service_key);
     struct err err = platform_check_keys(&self->platform.store, settings->data_dir);
     if (err.code) {
-        close_supabase(&self->platform.store);
+        store_supabase_close_supabase(&self->platform.store);
         return err;
     }
     *out = &self->platform.store;

@@ -8,7 +8,7 @@ enum { LINE_MAX_BYTES = 256, TRAILERS_MAX = 2048, SIZE_DIGITS_MAX = 8 };
 static const struct err malformed = { ERR_INVALID_REQUEST, "the chunked body is malformed" };
 
 /* A whole line without its CR LF. *line.at is NULL when it is not all there yet. */
-static struct err take_line(struct str *in, struct str *line)
+static struct err chunks_take_line(struct str *in, struct str *line)
 {
     const char *end = in->len ? memchr(in->at, '\n', in->len) : NULL;
     size_t len = end ? (size_t)(end - in->at) : in->len;
@@ -25,7 +25,7 @@ static struct err take_line(struct str *in, struct str *line)
 }
 
 /* chunk-size [ chunk-ext ]; extensions are ignored (section 7.1.1). */
-static struct err read_size(struct str line, size_t *out)
+static struct err chunks_read_size(struct str line, size_t *out)
 {
     size_t size = 0, digits = 0;
     while (digits < line.len && hex_digit(line.at[digits]) >= 0) {
@@ -42,7 +42,7 @@ static struct err read_size(struct str line, size_t *out)
     return OK;
 }
 
-static struct err read_trailer(struct chunks *chunks, struct str line)
+static struct err chunks_read_trailer(struct chunks *chunks, struct str line)
 {
     struct str name, value;
     chunks->trailers += line.len + 2;
@@ -53,18 +53,18 @@ static struct err read_trailer(struct chunks *chunks, struct str line)
     return OK;
 }
 
-static struct err read_line(struct chunks *chunks, struct str line)
+static struct err chunks_read_line(struct chunks *chunks, struct str line)
 {
     switch (chunks->state) {
     case CHUNK_SIZE:
-        TRY(read_size(line, &chunks->left));
+        TRY(chunks_read_size(line, &chunks->left));
         chunks->state = chunks->left > 0 ? CHUNK_DATA : CHUNK_TRAILER;
         return OK;
     case CHUNK_DATA_END:
         chunks->state = CHUNK_SIZE;
         return line.len == 0 ? OK : malformed;
     case CHUNK_TRAILER:
-        return read_trailer(chunks, line);
+        return chunks_read_trailer(chunks, line);
     case CHUNK_DATA:
     case CHUNK_END:
         break;
@@ -85,10 +85,10 @@ struct err chunks_read(struct chunks *chunks, struct str *in, struct str *piece)
                 chunks->state = CHUNK_DATA_END;
             return OK;
         }
-        TRY(take_line(in, &line));
+        TRY(chunks_take_line(in, &line));
         if (!line.at)
             return OK;
-        TRY(read_line(chunks, line));
+        TRY(chunks_read_line(chunks, line));
     }
     return OK;
 }

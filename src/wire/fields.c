@@ -2,27 +2,27 @@
 #include "wire/fields.h"
 #include "wire/lines.h"
 
-static void skip(struct str *rest, size_t count)
+static void fields_skip(struct str *rest, size_t count)
 {
     *rest = (struct str){ rest->at + count, rest->len - count };
 }
 
-static bool take(struct str *rest, char c)
+static bool fields_take(struct str *rest, char c)
 {
     if (rest->len == 0 || rest->at[0] != c)
         return false;
-    skip(rest, 1);
+    fields_skip(rest, 1);
     return true;
 }
 
-static void skip_spaces(struct str *rest)
+static void fields_skip_spaces(struct str *rest)
 {
     while (rest->len > 0 && (rest->at[0] == ' ' || rest->at[0] == '\t'))
-        skip(rest, 1);
+        fields_skip(rest, 1);
 }
 
 /* The bytes of a quoted string that `text` begins with (section 5.6.4), its quotes too; 0: it has no end. */
-static size_t quoted_len(struct str text)
+static size_t fields_quoted_len(struct str text)
 {
     for (size_t i = 1; i < text.len; i++) {
         if (text.at[i] == '"')
@@ -33,13 +33,13 @@ static size_t quoted_len(struct str text)
     return 0;
 }
 
-static struct str take_token(struct str *rest)
+static struct str fields_take_token(struct str *rest)
 {
     size_t len = 0;
     while (len < rest->len && wire_is_token((struct str){ rest->at + len, 1 }))
         len++;
     const struct str token = { rest->at, len };
-    skip(rest, len);
+    fields_skip(rest, len);
     return token;
 }
 
@@ -49,11 +49,11 @@ bool field_next(struct str *rest, struct str *element)
         size_t len = 0;
         while (len < rest->len && rest->at[len] != ',') {
             const struct str here = { rest->at + len, rest->len - len };
-            size_t quoted = here.at[0] == '"' ? quoted_len(here) : 0;
+            size_t quoted = here.at[0] == '"' ? fields_quoted_len(here) : 0;
             len += quoted > 0 ? quoted : 1;
         }
         *element = str_trim((struct str){ rest->at, len });
-        skip(rest, len < rest->len ? len + 1 : len);
+        fields_skip(rest, len < rest->len ? len + 1 : len);
         if (element->len > 0)
             return true;
     }
@@ -71,42 +71,42 @@ bool field_has(struct str list, struct str name)
 
 bool field_parameter(struct str *rest, struct str *name, struct str *value, bool *is_quoted)
 {
-    *name = take_token(rest);
-    if (name->len == 0 || !take(rest, '='))
+    *name = fields_take_token(rest);
+    if (name->len == 0 || !fields_take(rest, '='))
         return false;
     *is_quoted = rest->len > 0 && rest->at[0] == '"';
     if (!*is_quoted) {
-        *value = take_token(rest);
+        *value = fields_take_token(rest);
         return value->len > 0;
     }
-    size_t len = quoted_len(*rest);
+    size_t len = fields_quoted_len(*rest);
     *value = (struct str){ rest->at, len };
-    skip(rest, len);
+    fields_skip(rest, len);
     return len > 0;
 }
 
 /* The next of *( OWS ";" OWS [ parameter ] ): 1: there is one; 0: that was all; -1: it has another form. */
-static int next_parameter(struct str *rest, struct str *name, struct str *value)
+static int fields_next_parameter(struct str *rest, struct str *name, struct str *value)
 {
     bool is_quoted;
     for (;;) {
-        skip_spaces(rest);
+        fields_skip_spaces(rest);
         if (rest->len == 0)
             return 0;
-        if (!take(rest, ';'))
+        if (!fields_take(rest, ';'))
             return -1;
-        skip_spaces(rest);
+        fields_skip_spaces(rest);
         if (rest->len > 0 && rest->at[0] != ';')
             return field_parameter(rest, name, value, &is_quoted) ? 1 : -1;
     }
 }
 
 /* type "/" subtype at the beginning of *rest. */
-static bool take_type(struct str *rest, struct str *type)
+static bool fields_take_type(struct str *rest, struct str *type)
 {
     const char *begin = rest->at;
-    struct str main = take_token(rest), slash = *rest;
-    if (main.len == 0 || !take(rest, '/') || take_token(rest).len == 0)
+    struct str main = fields_take_token(rest), slash = *rest;
+    if (main.len == 0 || !fields_take(rest, '/') || fields_take_token(rest).len == 0)
         return false;
     *type = (struct str){ begin, main.len + slash.len - rest->len };
     return true;
@@ -115,16 +115,16 @@ static bool take_type(struct str *rest, struct str *type)
 bool field_is_type(struct str content_type, struct str type)
 {
     struct str rest = content_type, named, name, value;
-    if (!take_type(&rest, &named) || !str_eq_nocase(named, type))
+    if (!fields_take_type(&rest, &named) || !str_eq_nocase(named, type))
         return false;
     int more = 1;
     while (more == 1)
-        more = next_parameter(&rest, &name, &value);
+        more = fields_next_parameter(&rest, &name, &value);
     return more == 0;
 }
 
 /* qvalue (section 12.4.2) in thousandths, or -1. */
-static int read_quality(struct str text)
+static int fields_read_quality(struct str text)
 {
     int quality = 0;
     if (text.len == 0 || text.len > 5 || (text.at[0] != '0' && text.at[0] != '1') ||
@@ -141,7 +141,7 @@ static int read_quality(struct str text)
     return quality <= 1000 ? quality : -1;
 }
 
-static int specificity_of(struct str range, struct str type)
+static int fields_specificity_of(struct str range, struct str type)
 {
     struct str main = range, sub = range, main_of_type, rest = type;
     (void)str_cut(&sub, '/', &main);
@@ -154,16 +154,16 @@ static int specificity_of(struct str range, struct str type)
 }
 
 /* One element of Accept; false when it has not the form of one. */
-static bool read_range(struct str element, struct str *range, int *quality)
+static bool fields_read_range(struct str element, struct str *range, int *quality)
 {
     struct str name, value;
     int more;
     *quality = 1000;
-    if (!take_type(&element, range))
+    if (!fields_take_type(&element, range))
         return false;
-    while ((more = next_parameter(&element, &name, &value)) == 1)
+    while ((more = fields_next_parameter(&element, &name, &value)) == 1)
         if (str_eq_nocase(name, STR("q")))
-            *quality = read_quality(value);
+            *quality = fields_read_quality(value);
     return more == 0 && *quality >= 0;
 }
 
@@ -173,9 +173,9 @@ struct preference field_preference(struct str accept, struct str type)
     struct str element, range;
     int quality;
     while (field_next(&accept, &element)) {
-        if (!read_range(element, &range, &quality))
+        if (!fields_read_range(element, &range, &quality))
             continue;
-        int specificity = specificity_of(range, type);
+        int specificity = fields_specificity_of(range, type);
         if (specificity > best.specificity ||
             (specificity == best.specificity && specificity > 0 && quality > best.quality))
             best = (struct preference){ quality, specificity };
@@ -185,19 +185,19 @@ struct preference field_preference(struct str accept, struct str type)
 
 /* [ "W/" ] opaque-tag at the beginning of *rest (section 8.8.3): what stands in quotes, with them. No backslash escapes
  * anything here. */
-static bool take_etag(struct str *rest, struct str *opaque)
+static bool fields_take_etag(struct str *rest, struct str *opaque)
 {
     if (str_has_prefix(*rest, STR("W/")))
-        skip(rest, 2);
+        fields_skip(rest, 2);
     const struct str from = *rest;
-    if (!take(rest, '"'))
+    if (!fields_take(rest, '"'))
         return false;
     size_t len = 0;
     while (len < rest->len && (unsigned char)rest->at[len] > ' ' && rest->at[len] != '"' && rest->at[len] != 0x7f)
         len++;
-    skip(rest, len);
+    fields_skip(rest, len);
     *opaque = (struct str){ from.at, len + 2 };
-    return take(rest, '"');
+    return fields_take(rest, '"');
 }
 
 bool field_has_etag(struct str if_none_match, struct str etag)
@@ -207,15 +207,15 @@ bool field_has_etag(struct str if_none_match, struct str etag)
     if (str_eq(rest, STR("*")))
         return true;
     while (rest.len > 0) {
-        if (take(&rest, ',')) {
+        if (fields_take(&rest, ',')) {
             is_divided = true;
         } else {
-            if (!is_divided || !take_etag(&rest, &opaque))
+            if (!is_divided || !fields_take_etag(&rest, &opaque))
                 return false;
             found = found || str_eq(opaque, etag);
             is_divided = false;
         }
-        skip_spaces(&rest);
+        fields_skip_spaces(&rest);
     }
     return found;
 }

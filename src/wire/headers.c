@@ -1,7 +1,7 @@
 /* wire/headers.c: a list is short, so it is searched from its beginning. */
 #include "wire/headers.h"
 
-static bool is_named(const struct header *header, struct str name)
+static bool headers_is_named(const struct header *header, struct str name)
 {
     return header->name.len == name.len && (str_eq(header->name, name) || str_eq_nocase(header->name, name));
 }
@@ -10,17 +10,17 @@ size_t headers_count(struct headers headers, struct str name)
 {
     size_t count = 0;
     for (size_t i = 0; i < headers.count; i++)
-        count += is_named(&headers.at[i], name);
+        count += headers_is_named(&headers.at[i], name);
     return count;
 }
 
-static struct str join(struct headers headers, struct arena *arena, struct str name)
+static struct str headers_join(struct headers headers, struct arena *arena, struct str name)
 {
     const struct str divider = str_eq_nocase(name, STR("Cookie")) ? STR("; ") : STR(", ");
     struct buf all;
     buf_init(&all, arena, 256, SIZE_MAX); /* of lines that are in memory already */
     for (size_t i = 0; i < headers.count; i++)
-        if (is_named(&headers.at[i], name)) {
+        if (headers_is_named(&headers.at[i], name)) {
             buf_add(&all, all.len > 0 ? divider : STR(""));
             buf_add(&all, headers.at[i].value);
         }
@@ -31,9 +31,9 @@ struct str headers_value(struct headers headers, struct arena *arena, struct str
 {
     const struct header *found = NULL;
     for (size_t i = 0; i < headers.count; i++)
-        if (is_named(&headers.at[i], name)) {
+        if (headers_is_named(&headers.at[i], name)) {
             if (found)
-                return join(headers, arena, name);
+                return headers_join(headers, arena, name);
             found = &headers.at[i];
         }
     return found ? found->value : (struct str){ 0, 0 };

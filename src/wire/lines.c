@@ -4,7 +4,7 @@
 enum { LENGTH_DIGITS_MAX = 18 };
 
 /* RFC 9110 section 5.6.2, tchar: a bit for each ASCII character. */
-static bool is_token_char(unsigned char c)
+static bool lines_is_token_char(unsigned char c)
 {
     static const uint64_t allowed[2] = {
         UINT64_C(0x03ff6cfa00000000), /* ! # $ % & ' * + - . 0-9 */
@@ -16,7 +16,7 @@ static bool is_token_char(unsigned char c)
 bool wire_is_token(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (!is_token_char((unsigned char)text.at[i]))
+        if (!lines_is_token_char((unsigned char)text.at[i]))
             return false;
     return text.len > 0;
 }
