@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <time.h>
 
+static const struct str no_reason = STR_INIT("revoked"); /* of what only memory has: it doesn't say why */
+
 /* A page of what is known. */
 struct page {
     struct revocation entries[COMPARED_MAX];
@@ -21,6 +23,12 @@ struct page {
     bool lacking[COMPARED_MAX];  /* in the cache, or with earlier times there */
     bool nameless[COMPARED_MAX]; /* rules that only the cache has told of, which doesn't say of which kind they are */
 };
+
+/* Another instance, which has the token only in memory, was first to put it back. */
+static bool comparison_knows_more(const struct revocation *entry, struct str value)
+{
+    return entry->reason.len > 0 && !str_eq(entry->reason, value) && str_eq(value, no_reason);
+}
 
 static struct err comparison_find_lacking(struct cache *cache, struct arena *arena, struct page *page)
 {
@@ -33,20 +41,22 @@ static struct err comparison_find_lacking(struct cache *cache, struct arena *are
     }
     TRY(cache_get_all(cache, arena, keys, page->count, values));
     for (size_t i = 0; i < page->count; i++)
-        page->lacking[i] = page->entries[i].kind == REVOKED_TOKEN ? !values[i].at
-                                                                  : !shared_rules_hold(values[i], &page->entries[i]);
+        page->lacking[i] = page->entries[i].kind == REVOKED_TOKEN
+                               ? !values[i].at || comparison_knows_more(&page->entries[i], values[i])
+                               : !shared_rules_hold(values[i], &page->entries[i]);
     return OK;
 }
 
-/* The same as when it was revoked: the key, then the item. Somebody may have put it there since: nothing is lowered.
- * Of a nameless rule there can be no item. */
+/* The same as when it was revoked: the key, then the item. Somebody may have put it there since: then the
+ * reason is told once more. Of a nameless rule there can be no item. */
 static struct err comparison_put_back(struct revocations *revocations, const struct revocation *entry, bool is_nameless,
                                       int64_t now_s)
 {
     struct cache *cache = revocations->cache;
     struct cache_position ignored;
     char key[REVOCATION_KEY_LEN + 1], item[RULE_ITEM_ROOM];
-    const struct str reason = entry->reason.len > 0 ? entry->reason : STR("revoked");
+    const bool has_reason = entry->reason.len > 0;
+    const struct str reason = has_reason ? entry->reason : no_reason;
     size_t added = 0;
     const struct record rule = {
         .revokes = entry->kind,
@@ -59,6 +69,8 @@ static struct err comparison_put_back(struct revocations *revocations, const str
                                        .ttl_s = entry->expires_at - now_s };
     if (entry->kind == REVOKED_TOKEN) {
         TRY(cache_add(cache, &token, 1, &added));
+        if (added == 0 && has_reason)
+            TRY(cache_put(cache, &token, 1));
         snprintf(item, sizeof item, "revoked %.64s %lld", key + REVOCATION_PREFIX_LEN, (long long)entry->expires_at);
     } else {
         struct record record = rule;
