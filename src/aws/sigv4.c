@@ -202,7 +202,7 @@ static void sigv4_add_hash(struct buf *out, struct str bytes)
 struct err sigv4_canonical_request(struct arena *arena, const struct sigv4_request *request, struct str *out,
                                    struct str *signed_headers)
 {
-    struct named headers[SIGV4_HEADERS_MAX];
+    struct named headers[SIGV4_HEADERS_MAX] = { 0 };
     struct str path = request->path;
     struct buf buf, names;
     if (request->header_count > SIGV4_HEADERS_MAX)
