@@ -179,7 +179,7 @@ static struct err app_open_keys(struct app *app)
     if (app->looks)
         TRY(service->store->ops->list_keys(service->store, &app->arena, &keys, &count));
     if (count == 0)
-        return failed(ERR_TOKEN_KEY, "there is no signing key yet, so there are no tokens of this service");
+        return failed(ERR_TOKEN_KEY, "there is no signing key yet, so this service has not issued any token");
     TRY(keyring_open(service->store, service->signer, (enum jwa)app->settings.signing_alg, (int64_t)time(NULL),
                      &app->arena, &service->keyring));
     return app->looks ? OK : rotation_allow_lifetime(service->rotation);
@@ -204,7 +204,7 @@ struct err app_open(struct app *app)
     service->settings = settings;
     service->audience = str_of(settings->audience);
     if (app->looks && !app_has_store(settings))
-        return failed(ERR_NOT_FOUND, "there is no store in TOKEN_DATA_DIR, and this command makes none");
+        return failed(ERR_NOT_FOUND, "there is no store in TOKEN_DATA_DIR, and this command does not create one");
     const bool is_told = settings->signer == SIGNER_LOCAL; /* before auto is decided */
     TRY(app_open_signer(app));
     if (is_told && app->serves)

@@ -64,7 +64,7 @@ struct err credentials_read_file(struct arena *arena, const char *path, struct s
 
 struct err credentials_unreachable(const char *setting, struct err err)
 {
-    return failed(ERR_UNAVAILABLE, sentence_keep("who hands out the AWS credentials can't be reached; try again later",
+    return failed(ERR_UNAVAILABLE, sentence_keep("the source of the AWS credentials can't be reached; try again later",
                                                  "%s: %s", setting, err.why));
 }
 

@@ -14,14 +14,14 @@ struct err credentials_read_json(struct arena *arena, struct str text, struct cr
     const struct json *json = NULL;
     struct credentials_found found = { 0 };
     if (json_parse(arena, text, &json).code)
-        return failed(ERR_UNAVAILABLE, "the answer that should hold AWS credentials is no JSON");
+        return failed(ERR_UNAVAILABLE, "the response that should hold AWS credentials is not JSON");
     found.access_key = credentials_answer_text_of(json, STR("AccessKeyId"));
     found.secret_key = credentials_answer_text_of(json, STR("SecretAccessKey"));
     found.token = credentials_answer_text_of(json, STR("Token"));
     struct str expires = credentials_answer_text_of(json, STR("Expiration"));
     if (found.access_key.len == 0 || found.secret_key.len == 0 || found.token.len == 0 ||
         !rfc3339_read(expires, &found.expires_s))
-        return failed(ERR_UNAVAILABLE, "the answer that should hold AWS credentials holds none");
+        return failed(ERR_UNAVAILABLE, "the response that should hold AWS credentials holds none");
     *out = found;
     return OK;
 }
@@ -58,7 +58,7 @@ struct err credentials_read_xml(struct str text, struct credentials_found *out)
         !credentials_find_element(text, "SessionToken", &found.token) ||
         !credentials_find_element(text, "Expiration", &expires) || found.access_key.len == 0 ||
         found.secret_key.len == 0 || !rfc3339_read(expires, &found.expires_s))
-        return failed(ERR_UNAVAILABLE, "the answer of AWS STS holds no credentials");
+        return failed(ERR_UNAVAILABLE, "the response of AWS STS holds no credentials");
     *out = found;
     return OK;
 }

@@ -29,7 +29,7 @@ static struct err credentials_environment_read_environment(const struct credenti
                                        .token = str_of(old_token ? old_token
                                                                  : credentials_variable("AWS_SESSION_TOKEN")) };
     if (expires && !rfc3339_read(str_of(expires), &out->expires_s))
-        return failed(ERR_INVALID_REQUEST, EXPIRY " is no time as RFC 3339 has it");
+        return failed(ERR_INVALID_REQUEST, EXPIRY " is not a time in the form of RFC 3339");
     return OK;
 }
 

@@ -61,14 +61,14 @@ static struct err credentials_metadata_read_metadata(const struct credentials_as
     struct net_header ttl = { "X-aws-ec2-metadata-token-ttl-seconds", "21600" };
     if (credentials_metadata_ask_for(ask, arena, "PUT", TOKEN_PATH, ttl, &answer).code || answer.status != 200 ||
         answer.body.len == 0)
-        return failed(ERR_NOT_FOUND, "no instance metadata here");
+        return failed(ERR_NOT_FOUND, "there is no instance metadata here");
     struct net_header token = { "X-aws-ec2-metadata-token", credentials_metadata_first_line(arena, answer.body).at };
     TRY(credentials_metadata_ask_for(ask, arena, "GET", ROLE_PATH, token, &answer));
     struct str role = credentials_metadata_first_line(arena, answer.body);
     if (answer.status == 404)
         return failed(ERR_NOT_FOUND, "the instance has no role");
     if (answer.status != 200 || !credentials_metadata_is_role(role))
-        return failed(ERR_UNAVAILABLE, "the instance metadata name no role");
+        return failed(ERR_UNAVAILABLE, "the instance metadata does not name a role");
     TRY(credentials_metadata_ask_for(ask, arena, "GET", arena_printf(arena, ROLE_PATH "%s", role.at).at, token,
                                      &answer));
     if (answer.status == 200) {

@@ -77,7 +77,7 @@ struct err credentials_check_profile(struct arena *arena)
     if (ini_has_section(profile.keys, (struct str){ 0, 0 }, profile.name) ||
         ini_has_section(profile.config, profile.kind, profile.name))
         return OK;
-    return failed(ERR_INVALID_REQUEST, "there is no profile of the name in AWS_PROFILE");
+    return failed(ERR_INVALID_REQUEST, "there is no profile with the name in AWS_PROFILE");
 }
 
 /* --- keys -------------------------------------------------------------------------------------------------------- */

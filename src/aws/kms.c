@@ -30,7 +30,7 @@ struct err kms_open(const struct settings *settings, struct kms **out)
     struct net_client *net = NULL;
     struct err err = net_open(settings->aws_ca_bundle, &net);
     if (err.code == ERR_INVALID_REQUEST)
-        return failed(err.code, "AWS_CA_BUNDLE is no readable PEM file with certificates");
+        return failed(err.code, "AWS_CA_BUNDLE is not a readable PEM file with certificates");
     TRY(err);
     struct kms *kms = mem_alloc(sizeof *kms);
     *kms = (struct kms){ .settings = settings, .net = net };
@@ -102,7 +102,7 @@ static struct str kms_body_end(struct buf *body)
 static struct err kms_odd_answer(enum kms_operation operation)
 {
     LOG(LOG_ERROR, "kms_answer_malformed", LOG_TEXT_("operation", kms_operation_name(operation)));
-    return failed(ERR_UNAVAILABLE, "AWS KMS gave an answer that is not understood");
+    return failed(ERR_UNAVAILABLE, "AWS KMS gave a response that is not understood");
 }
 
 /* Calls, and parses what comes back. */
@@ -112,7 +112,7 @@ static struct err kms_call_json(struct kms *kms, struct arena *arena, struct kms
     struct str answer = { 0, 0 };
     call.body = kms_body_end(body);
     if (body->overflowed || !utf8_valid(call.body))
-        return failed(ERR_INVALID_REQUEST, "a call of AWS KMS is too long, or not UTF-8");
+        return failed(ERR_INVALID_REQUEST, "a call to AWS KMS is too long, or not UTF-8");
     TRY(kms_call(kms, arena, &call, &answer));
     if (answer.len == 0) { /* UpdateAlias and DisableKey have nothing to say */
         *out = NULL;

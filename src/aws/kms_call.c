@@ -188,10 +188,10 @@ static void kms_call_judge(struct kms *kms, struct arena *arena, const struct km
 /* What an open breaker says: why nothing is sent, which is what failed before it opened. */
 static struct err kms_call_breaker_refuses(struct kms *kms)
 {
-    static const char generic[] = "AWS KMS has not answered for a while, and is not asked at present";
+    static const char generic[] = "AWS KMS has not answered for a while, and is not called at present";
     const char *fault = atomic_load(&kms->fault);
     return failed(ERR_UNAVAILABLE,
-                  fault ? sentence_keep(generic, "%s (it is asked again in a moment)", fault) : generic);
+                  fault ? sentence_keep(generic, "%s (it is called again in a moment)", fault) : generic);
 }
 
 /* The breaker's leave comes last before it is sent: who has it must go, and report. */
@@ -202,7 +202,7 @@ static struct err kms_call_send_with_leave(struct kms *kms, struct arena *arena,
     const int64_t most_ms = kms->settings->kms_try_timeout_s * 1000, now_ns = clock_ns();
     const int64_t left_ms = (deadline_ns - now_ns) / 1000000;
     if (left_ms < most_ms / LEAST_PART / 2) /* the credentials took long; KMS is not to blame */
-        return failed(ERR_UNAVAILABLE, "there was no time left to ask AWS KMS");
+        return failed(ERR_UNAVAILABLE, "there was no time left to call AWS KMS");
     if (!breaker_enter(&kms->breaker, now_ns / 1000000)) {
         metrics_remote_call(call->operation, KMS_OUTCOME_BREAKER);
         return kms_call_breaker_refuses(kms);

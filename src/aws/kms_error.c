@@ -28,10 +28,11 @@ static const struct {
     { "AccessDeniedException", KMS_FINAL, ERR_INSUFFICIENT_SCOPE, "AWS KMS denies access to the key: see its policy" },
     { "DisabledException", KMS_FINAL, ERR_UNAVAILABLE, "the key is disabled in AWS KMS" },
     { "KMSInvalidStateException", KMS_FINAL, ERR_UNAVAILABLE, "the key's state in AWS KMS does not allow its use" },
-    { "NotFoundException", KMS_FINAL, ERR_NOT_FOUND, "AWS KMS knows no such key" },
+    { "NotFoundException", KMS_FINAL, ERR_NOT_FOUND, "AWS KMS has no such key" },
     { "InvalidKeyUsageException", KMS_FINAL, ERR_UNAVAILABLE, "the key in AWS KMS is not for this use" },
-    { "InvalidCiphertextException", KMS_FINAL, ERR_UNAVAILABLE, "AWS KMS can't unwrap the key: it is another's" },
-    { "IncorrectKeyException", KMS_FINAL, ERR_UNAVAILABLE, "AWS KMS can't unwrap the key: it is another's" },
+    { "InvalidCiphertextException", KMS_FINAL, ERR_UNAVAILABLE,
+      "AWS KMS can't unwrap the key: another key wrapped it" },
+    { "IncorrectKeyException", KMS_FINAL, ERR_UNAVAILABLE, "AWS KMS can't unwrap the key: another key wrapped it" },
 };
 
 /* "com.amazonaws.kms#NotFoundException:http://…" is NotFoundException. */

@@ -37,15 +37,15 @@ struct err region_of_settings(const struct settings *settings, struct arena *are
         *out = str_of(of_environment);
         return region_is_region(*out)
                    ? OK
-                   : failed(ERR_INVALID_REQUEST, "AWS_DEFAULT_REGION is no region: lower-case letters, "
-                                                 "digits and hyphens");
+                   : failed(ERR_INVALID_REQUEST,
+                            "AWS_DEFAULT_REGION is not a region: it may have lower-case letters, digits and hyphens");
     }
     *out = arena_copy(arena, credentials_profile_value(arena, STR("region")));
     if (out->len == 0)
         *out = str_of(otherwise);
     return region_is_region(*out) ? OK
-                                  : failed(ERR_INVALID_REQUEST, "the region of the AWS profile is none: lower-case "
-                                                                "letters, digits and hyphens");
+                                  : failed(ERR_INVALID_REQUEST, "the region of the AWS profile is not a region: it may "
+                                                                "have lower-case letters, digits and hyphens");
 }
 
 struct err region_of_kms(const struct settings *settings, struct arena *arena, struct str *out)

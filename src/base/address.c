@@ -61,12 +61,13 @@ static const char *address_read_network(struct str text, struct network *out)
     const bool v4 = address_is_v4(&out->base) && !str_has(has_bits ? base : text, ':');
     out->bits = v4 ? BITS - MAPPED_BITS : BITS;
     if (has_bits && !address_read_bits(bits, out->bits, &out->bits))
-        return "the number of a network's bits is out of range";
+        return "a network's prefix length is out of range";
     out->bits += v4 ? MAPPED_BITS : 0;
     struct address rest = out->base;
     for (unsigned bit = out->bits; bit < BITS; bit++)
         rest.bytes[bit / 8] &= (unsigned char)~(0x80u >> bit % 8);
-    return memcmp(&rest, &out->base, sizeof rest) == 0 ? NULL : "a network's address has bits beyond those it names";
+    return memcmp(&rest, &out->base, sizeof rest) == 0 ? NULL
+                                                       : "a network's address has bits set beyond its prefix length";
 }
 
 const char *networks_read(struct str list, struct networks *out)

@@ -244,14 +244,14 @@ static struct err json_read_number(struct reader *reader, struct str *out)
     if (json_take(reader, '.')) {
         is_real = true;
         if (json_read_digits(reader) == 0)
-            return json_wrong(reader, "a number without digits behind its point");
+            return json_wrong(reader, "a number has no digits after its decimal point");
     }
     if (json_take(reader, 'e') || json_take(reader, 'E')) {
         is_real = true;
         if (!json_take(reader, '+'))
             (void)json_take(reader, '-');
         if (json_read_digits(reader) == 0)
-            return json_wrong(reader, "a number without digits in its exponent");
+            return json_wrong(reader, "a number has no digits in its exponent");
     }
     *out = (struct str){ start, (size_t)(reader->at - start) };
     if (out->len > NUMBER_MAX)
@@ -325,7 +325,7 @@ static struct err json_read_name(struct reader *reader, const struct json *objec
     TRY(json_read_string(reader, &node->name));
     for (const struct json *member = object->child; member; member = member->next)
         if (str_eq(member->name, node->name))
-            return json_wrong(reader, "a member comes twice");
+            return json_wrong(reader, "a member occurs twice");
     json_skip_space(reader);
     return json_take(reader, ':') ? OK : json_wrong(reader, "a colon is missing");
 }
@@ -354,7 +354,7 @@ static struct err json_close_levels(struct reader *reader, struct level *levels,
             continue;
         }
         if (!*first && !json_take(reader, ','))
-            return json_wrong(reader, "a comma or an end is missing");
+            return json_wrong(reader, "a comma or a closing bracket is missing");
         *first = false;
         return OK;
     }
@@ -382,7 +382,7 @@ static struct err json_read_tree(struct reader *reader, const struct json **out)
         }
         if (opened) {
             if (depth == JSON_DEPTH_MAX)
-                return json_wrong(reader, "nested too deep");
+                return json_wrong(reader, "it is nested too deeply");
             levels[depth++] = (struct level){ node, &node->child };
         }
         first = opened;

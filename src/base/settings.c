@@ -34,46 +34,47 @@ static const char *const truths[] = { "false", "true", NULL };
 const struct settings_row settings_rows[] = {
     { "TOKEN_LISTEN", SECTION_SERVER,
       TEXT(listen, "127.0.0.1:8080", 1, 300, settings_fault_of_listen, "host:port, [IPv6]:port or :port"),
-      "Where to listen. Port 0 takes a free one and the log names it; without a host: every address." },
+      "Where to listen. Port 0 picks a free port, which the log names; without a host, every address." },
     { "TOKEN_DATA_DIR", SECTION_SERVER, TEXT(data_dir, "data", 1, 3072, NULL, "a path"),
-      "Directory of the database and the key files; made with mode 0700 when it is missing." },
+      "Directory of the database and the key files; created with mode 0700 if it is missing." },
     { "TOKEN_TLS_CERT", SECTION_SERVER, TEXT(tls_cert, "", 0, 3072, NULL, "a path, or nothing"),
-      "PEM file of the certificate and its chain. Together with TOKEN_TLS_KEY: HTTPS instead of HTTP." },
+      "PEM file of the certificate and its chain. With TOKEN_TLS_KEY, HTTPS is served instead of HTTP." },
     { "TOKEN_TLS_KEY", SECTION_SERVER, TEXT(tls_key, "", 0, 3072, NULL, "a path, or nothing"),
-      "PEM file of the certificate's private key; refused when everybody can read it." },
+      "PEM file of the certificate's private key; refused if everybody can read it." },
     { "TOKEN_LOOPS", SECTION_SERVER, NUMBER(loops, "0", 0, 64),
-      "Event loops, a thread each, for what needs no waiting. 0: one a core." },
+      "Event loops, one thread each, for requests that need not wait. 0: one per core." },
     { "TOKEN_WORKERS", SECTION_SERVER, NUMBER(workers, "0", 0, 256),
-      "Threads for signatures and for whatever waits. 0: one a core; 256 when AWS KMS makes the signatures." },
+      "Threads for signatures and requests that wait. 0: one per core, 16 with Redis or a shared store, 256 if KMS "
+      "signs." },
     { "TOKEN_QUEUE", SECTION_SERVER, NUMBER(queue, "1024", 1, 65536),
-      "Requests that may wait for a worker; the next is answered 503 at once. Callers not known yet: half as "
+      "Requests that may wait for a worker; a further one gets 503 at once. Requests of callers not yet known: half as "
       "many." },
     { "TOKEN_DRAIN_TIMEOUT", SECTION_SERVER, SECONDS(drain_timeout_s, "20", 0, 600),
-      "How long a stop waits for the requests in flight." },
+      "How long a stop waits for the requests in progress." },
     { "TOKEN_PURGE_INTERVAL", SECTION_SERVER, SECONDS(purge_interval_s, "60", 1, 86400),
       "How often expired rows are deleted from the store." },
     { "TOKEN_USAGE_INTERVAL", SECTION_SERVER, SECONDS(usage_interval_s, "5", 0, 3600),
-      "How often use_count and last_used_at are written, in the platform's tables. 0: uses are not counted." },
+      "How often use_count and last_used_at are written to the platform's tables. 0: uses are not counted." },
     { "TOKEN_CORS_ORIGINS", SECTION_SERVER,
-      TEXT(cors_origins, "", 0, 4096, settings_fault_of_origins, "*, or scheme://host[:port] divided by commas"),
-      "Origins whose scripts may call the token and revocation endpoints. Keys and metadata are open to all." },
+      TEXT(cors_origins, "", 0, 4096, settings_fault_of_origins, "*, or scheme://host[:port] separated by commas"),
+      "Origins whose scripts may call the token and revocation endpoints. Any origin may read keys and metadata." },
     { "TOKEN_TRUSTED_PROXIES", SECTION_SERVER,
       TEXT(trusted_proxies, "", 0, 4096, settings_fault_of_networks,
-           "at most 64 networks divided by commas, like 10.0.0.0/8, 2001:db8::/32"),
-      "Proxies whose Forwarded, X-Forwarded-For and X-Forwarded-Proto are believed: they say who called." },
+           "at most 64 networks separated by commas, like 10.0.0.0/8, 2001:db8::/32"),
+      "Proxies whose Forwarded, X-Forwarded-For and X-Forwarded-Proto headers are trusted to say who called." },
     { "TOKEN_PATH_PREFIX", SECTION_SERVER,
       TEXT(path_prefix, "", 0, 256, settings_fault_of_path_prefix, "a path like /prod, or nothing"),
-      "Behind this prefix every path is known too: the stage of an API gateway. None by default." },
+      "A prefix under which every path is served too, such as the stage of an API gateway. None by default." },
 
     { "TOKEN_ISSUER", SECTION_TOKENS,
       TEXT(issuer, "https://auth.storytailor.ai", 1, 512, settings_fault_of_issuer,
            "an https or http URL without query and fragment"),
       "The iss of every token (RFC 8414 section 2)." },
     { "TOKEN_AUDIENCE", SECTION_TOKENS,
-      TEXT(audience, "", 0, 4096, settings_fault_of_audience, "at most 15 names divided by commas"),
-      "What the aud of an access token holds beside its client." },
+      TEXT(audience, "", 0, 4096, settings_fault_of_audience, "at most 15 names separated by commas"),
+      "What the aud of an access token holds besides its client." },
     { "TOKEN_SIGNING_ALG", SECTION_TOKENS, WORD(signing_alg, "RS256", 1, algorithms),
-      "Algorithm of the signing key. A change makes a new key; the old one goes on verifying its tokens." },
+      "Algorithm of the signing key. A change makes a new key; the old key still verifies its tokens." },
     { "TOKEN_ACCESS_TTL", SECTION_TOKENS, SECONDS(access_ttl_s, "3600", 1, 31536000),
       "Lifetime of an access token, unless its client has one of its own." },
     { "TOKEN_ACCESS_TTL_MAX", SECTION_TOKENS, SECONDS(access_ttl_max_s, "86400", 1, 31536000),
@@ -87,125 +88,133 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_ID_TTL_MAX", SECTION_TOKENS, SECONDS(id_ttl_max_s, "86400", 1, 31536000),
       "The longest lifetime of an ID token that a request may ask for." },
     { "TOKEN_PRIVILEGED_CLAIMS", SECTION_TOKENS,
-      TEXT(privileged_claims, "", 0, 4096, settings_fault_of_list, "names of claims divided by commas"),
-      "Claims that, like role, only a caller with the scope token:issue:privileged may set." },
+      TEXT(privileged_claims, "", 0, 4096, settings_fault_of_list, "names of claims separated by commas"),
+      "Claims besides role that only a caller with the scope token:issue:privileged may set." },
     { "TOKEN_RECORDS", SECTION_TOKENS, WORD(records, "all", RECORDS_ALL, records),
-      "What is recorded of issued tokens. all: a row for each; grants: none for access tokens." },
+      "What is recorded of issued tokens. all: a row for each token; grants: no rows for access tokens." },
 
     { "TOKEN_CLOCK_SKEW", SECTION_CHECKS, SECONDS(clock_skew_s, "30", 0, 300),
-      "How far nbf and iat may lie ahead: other machines' clocks. exp is exact." },
+      "How far nbf and iat may be in the future, since other machines' clocks differ. exp is exact." },
     { "TOKEN_CLOCK_TOLERANCE_MAX", SECTION_CHECKS, SECONDS(clock_tolerance_max_s, "300", 0, 3600),
       "The largest clockTolerance that a verification may ask for." },
     { "TOKEN_REVOCATION_FEED", SECTION_CHECKS, WORD(revocation_feed, "on", FEED_ON, feeds),
-      "Whether GET /revocations tells anyone, by hashes alone, what was revoked: for those who verify by themselves." },
+      "Whether GET /revocations gives anyone the hashes of revoked tokens, for those who verify tokens themselves." },
     { "TOKEN_VERIFIED_CACHE", SECTION_CHECKS, NUMBER(verified_cache, "1536", 0, 1048576),
-      "Verified tokens kept in memory, so that a second check costs a hash alone. 0: none." },
+      "Verified tokens kept in memory, so that a second check costs only a hash. 0: none." },
     { "TOKEN_JWKS_MAX_AGE", SECTION_CHECKS, SECONDS(jwks_max_age_s, "300", 0, 86400),
-      "How long others may keep the published keys (max-age of the JWKS)." },
+      "How long others may cache the published keys (max-age of the JWKS)." },
     { "TOKEN_JWKS_STALE_WHILE_REVALIDATE", SECTION_CHECKS, SECONDS(jwks_stale_while_revalidate_s, "60", 0, 86400),
-      "For how long after that others may use them while they fetch them again (RFC 5861)." },
+      "How much longer others may use them while they fetch them again (RFC 5861)." },
     { "TOKEN_JWKS_STALE_IF_ERROR", SECTION_CHECKS, SECONDS(jwks_stale_if_error_s, "3600", 0, 604800),
-      "For how long after that others may use them when this service can't be reached (RFC 5861)." },
+      "How much longer others may use them when this service can't be reached (RFC 5861)." },
 
     { "TOKEN_KEY_ROTATION", SECTION_KEYS, SECONDS(key_rotation_s, "7776000", 0, 315360000),
-      "How long a key signs before the next one follows it. 0: until somebody asks for it." },
+      "How long a key signs before the next one replaces it. 0: until a rotation is asked for." },
     { "TOKEN_KEY_PENDING", SECTION_KEYS, SECONDS(key_pending_s, "7200", 0, 2592000),
-      "How long a key is published before it signs: no shorter than verifiers may keep an older key set." },
+      "How long a key is published before it signs: at least as long as verifiers may keep an older key set." },
     { "TOKEN_KEY_RETIRING", SECTION_KEYS, SECONDS(key_retiring_s, "0", 0, 630720000),
-      "How long a key stays published after it signed: no shorter than the longest token. 0: as long as that." },
+      "How long a key stays published after it stops signing: at least the lifetime of the longest token. 0: that "
+      "lifetime." },
 
     { "TOKEN_FAILURE_LIMIT", SECTION_CALLERS, NUMBER(failure_limit, "10", 0, 1000000),
-      "Failed authentications a minute, from one address or of one client, before others wait. 0: no limit." },
+      "Failed authentications per minute, from one address or for one client, before further ones must wait. 0: no "
+      "limit." },
     { "TOKEN_CLIENT_CACHE_TTL", SECTION_CALLERS, SECONDS(client_cache_s, "60", 3, 3600),
-      "How long a client's data is kept in memory; a disabled client is refused after that at the latest." },
+      "How long a client's data is kept in memory; a disabled client is refused within that time." },
     { "TOKEN_CLIENT_STALENESS", SECTION_CALLERS, SECONDS(client_staleness_s, "3600", 0, 604800),
-      "For how long a client that is known stays known while the store can't be read. 0: no longer than otherwise." },
+      "How long a known client is still accepted while the store can't be read. 0: no longer than otherwise." },
 
     { "TOKEN_MAX_BYTES", SECTION_LIMITS, BYTES(token_max_bytes, "16384", 1024, 65536),
-      "A longer token is neither issued nor looked at." },
+      "The longest token that is issued or checked." },
     { "TOKEN_BODY_MAX", SECTION_LIMITS, BYTES(body_max_bytes, "65536", 1024, 16777216),
-      "Largest request body; a larger one is answered 413." },
+      "Largest request body; a larger one gets 413." },
     { "TOKEN_HEADER_MAX", SECTION_LIMITS, BYTES(header_max_bytes, "8192", 1024, 262144),
-      "Largest request line and headers together; larger ones are answered 431." },
+      "Largest request line and headers together; larger ones get 431." },
     { "TOKEN_CONNECTIONS", SECTION_LIMITS, NUMBER(connections, "4096", 1, 1048576),
-      "Connections open at once, over all loops; a further one takes the place of the one that has been silent "
-      "longest." },
+      "Connections open at once, over all loops; a further one replaces the one that has been idle longest." },
     { "TOKEN_REQUEST_MEMORY", SECTION_LIMITS, BYTES(request_memory_bytes, "201326592", 1048576, 1099511627776),
-      "Memory of all requests in hand together, heads, bodies and answers; what is more is answered 503 at once." },
+      "Memory of all requests in progress together: headers, bodies and responses. A request beyond it gets 503 at "
+      "once." },
     { "TOKEN_IDLE_TIMEOUT", SECTION_LIMITS, SECONDS(idle_timeout_s, "60", 1, 3600),
       "How long a connection may stay open between two requests." },
     { "TOKEN_REQUEST_TIMEOUT", SECTION_LIMITS, SECONDS(request_timeout_s, "10", 1, 300),
       "How long a request may take to arrive in full." },
 
     { "TOKEN_METRICS", SECTION_OBSERVE, WORD(metrics, "loopback", METRICS_LOOPBACK, accesses),
-      "Who may read /metrics. loopback: callers on this machine; not those for whom a proxy on it says it speaks." },
+      "Who may read /metrics. loopback: callers on this machine, but not callers for whom a proxy on it forwards." },
     { "TOKEN_LOG_LEVEL", SECTION_OBSERVE, WORD(log_level, "info", LOG_ERROR, levels),
-      "The least important lines that are logged. debug has a line for each request." },
+      "The least important lines that are logged. debug adds a line for each request." },
     { "TOKEN_LOG_FORMAT", SECTION_OBSERVE, WORD(log_format, "auto", LOG_AUTO, formats),
-      "auto: text when standard error is a terminal, else a JSON object a line." },
+      "auto: text when standard error is a terminal, otherwise one JSON object per line." },
 
     { "KMS_KEY_ID", SECTION_KMS,
-      TEXT(kms_key_id, "", 0, 4096, settings_fault_of_list, "a key's id, ARN or alias, or several divided by commas"),
-      "The key in AWS KMS. One for signatures: of a list, the next rotation takes the next. A symmetric one wraps." },
+      TEXT(kms_key_id, "", 0, 4096, settings_fault_of_list, "a key's id, ARN or alias, or several separated by commas"),
+      "The key in AWS KMS. From a list of signing keys, each rotation takes the next. A symmetric key wraps new key "
+      "pairs." },
     { "TOKEN_SIGNER", SECTION_KMS, WORD(signer, "auto", SIGNER_AUTO, signers),
-      "kms: AWS KMS signs each token; envelope: KMS wraps a key; local: a key file; auto: as KMS_KEY_ID is, or "
+      "kms: AWS KMS signs each token; envelope: KMS wraps a key; local: a key file; auto: what KMS_KEY_ID is for, or "
       "local." },
     { "AWS_REGION", SECTION_KMS,
       TEXT(aws_region, "", 0, 64, settings_fault_of_region, "lower-case letters, digits and hyphens"),
-      "KMS's region where the key's ARN does not say it; else AWS_DEFAULT_REGION's, the profile's, us-east-1." },
+      "KMS's region, unless the key's ARN names it. Without it: AWS_DEFAULT_REGION, the profile's region, then "
+      "us-east-1." },
     { "AWS_ENDPOINT_URL", SECTION_KMS,
       TEXT(aws_endpoint_url, "", 0, 512, settings_fault_of_issuer, "an https or http URL without query and fragment"),
       "Where to call AWS's services, instead of their own addresses in the region." },
     { "AWS_ENDPOINT_URL_KMS", SECTION_KMS,
       TEXT(aws_endpoint_url_kms, "", 0, 512, settings_fault_of_issuer,
            "an https or http URL without query and fragment"),
-      "Where to call KMS; goes before AWS_ENDPOINT_URL." },
+      "Where to call KMS; takes precedence over AWS_ENDPOINT_URL." },
     { "AWS_USE_FIPS_ENDPOINT", SECTION_KMS, WORD(aws_use_fips_endpoint, "false", 0, truths),
-      "Whether KMS is called at its FIPS 140 address." },
+      "Whether KMS is called at its FIPS 140 endpoint." },
     { "AWS_CA_BUNDLE", SECTION_KMS, TEXT(aws_ca_bundle, "", 0, 3072, NULL, "a path, or nothing"),
       "PEM file of the certificates to trust for AWS, instead of the system's." },
     { "TOKEN_KMS_RATE", SECTION_KMS, NUMBER(kms_rate, "900", 1, 1000000),
-      "Signatures a second that this instance asks KMS for; KMS counts all of an account and region together." },
+      "Signatures per second that this instance asks of KMS; KMS's own quota is for a whole account and region." },
     { "TOKEN_KMS_TIMEOUT", SECTION_KMS, SECONDS(kms_timeout_s, "5", 1, 60),
-      "How long a call of KMS may take, with waiting for the quota and tries again." },
-    { "TOKEN_KMS_TRY_TIMEOUT", SECTION_KMS, SECONDS(kms_try_timeout_s, "2", 1, 60), "How long one try may take." },
+      "How long a call to KMS may take, including waits for the quota and retries." },
+    { "TOKEN_KMS_TRY_TIMEOUT", SECTION_KMS, SECONDS(kms_try_timeout_s, "2", 1, 60),
+      "How long one attempt of a call to KMS may take." },
 
     { "REDIS_URL", SECTION_REDIS,
       SECRET(redis_url, 4096, settings_fault_of_redis_url,
              "redis[s]://[[user]:password@]host[:port][,...][/db], redis[s]+sentinel://...host[:port][,...]/group"),
-      "The Redis that all instances share: a server, a cluster (by any of its servers), or the Sentinels of one." },
+      "The Redis that all instances share: a server, a cluster (named by any of its servers), or a server's "
+      "Sentinels." },
     { "REDIS_CA_FILE", SECTION_REDIS, TEXT(redis_ca_file, "", 0, 3072, NULL, "a path, or nothing"),
       "PEM file of the certificates to trust for rediss://, instead of the system's." },
     { "REDIS_CERT_FILE", SECTION_REDIS, TEXT(redis_cert_file, "", 0, 3072, NULL, "a path, or nothing"),
-      "PEM file of the certificate to show to a Redis that asks for one, with those between it and its issuer." },
+      "PEM file of the certificate to show to a Redis that asks for one, with the intermediate certificates." },
     { "REDIS_KEY_FILE", SECTION_REDIS, TEXT(redis_key_file, "", 0, 3072, NULL, "a path, or nothing"),
       "PEM file of the private key of REDIS_CERT_FILE." },
     { "REDIS_SENTINEL_USER", SECTION_REDIS, TEXT(redis_sentinel_user, "", 0, 127, NULL, "a name, or nothing"),
       "The user for the Sentinels themselves, with REDIS_SENTINEL_PASSWORD." },
     { "REDIS_SENTINEL_PASSWORD", SECTION_REDIS, SECRET(redis_sentinel_password, 511, NULL, "a password, or nothing"),
-      "The password of the Sentinels themselves; without it those that ask are told that of REDIS_URL." },
+      "The password of the Sentinels themselves; without it, Sentinels that ask for one get that of REDIS_URL." },
     { "TOKEN_REDIS_TIMEOUT", SECTION_REDIS, SECONDS(redis_timeout_s, "1", 1, 60),
-      "How long a command of Redis may take." },
+      "How long a command to Redis may take." },
     { "TOKEN_REVOCATION_POLICY", SECTION_REDIS, WORD(revocation_policy, "strict", POLICY_STRICT, policies),
-      "While others' revocations can't be heard: strict refuses to call a token good (503), bounded goes on for a "
+      "While others' revocations can't be read: strict refuses to call a token valid (503), bounded goes on for a "
       "time." },
     { "TOKEN_REVOCATION_STALENESS", SECTION_REDIS, SECONDS(revocation_staleness_s, "60", 1, 86400),
-      "How long bounded goes on: for so long a token revoked elsewhere may still pass." },
+      "How long bounded goes on; for that long, a token revoked elsewhere may still be accepted." },
 
     { "DATABASE_URL", SECTION_SHARED, SECRET(database_url, 4096, NULL, "postgresql://user:password@host:port/name"),
-      "A PostgreSQL with the platform's tables, for any number of instances; a transaction pooler will do." },
+      "A PostgreSQL database with the platform's tables, for any number of instances; a transaction pooler works "
+      "too." },
     { "SUPABASE_URL", SECTION_SHARED,
       TEXT(supabase_url, "", 0, 512, settings_fault_of_issuer, "an https URL without query and fragment"),
-      "The platform's Supabase project, called over HTTPS. DATABASE_URL goes before it." },
+      "The platform's Supabase project, called over HTTPS. DATABASE_URL takes precedence over it." },
     { "SUPABASE_SERVICE_KEY", SECTION_SHARED,
       SECRET(supabase_service_key, 4096, NULL, "sb_secret_…, or a service_role JWT"),
       "The key for SUPABASE_URL: it must be allowed to write." },
     { "TOKEN_SUPABASE_HTTP", SECTION_SHARED, WORD(supabase_http, "false", 0, truths),
-      "Whether SUPABASE_URL may be http to another machine: the key goes there in clear. For a network of your own." },
+      "Whether SUPABASE_URL may be http to another machine, which sends the key unencrypted. Only for a network of "
+      "your own." },
     { "TOKEN_DATABASE_CONNECTIONS", SECTION_SHARED, NUMBER(database_connections, "8", 1, 256),
-      "Connections that this instance opens to DATABASE_URL at most." },
+      "Connections that this instance opens to DATABASE_URL, at most." },
     { "TOKEN_STORE_TIMEOUT", SECTION_SHARED, SECONDS(store_timeout_s, "5", 1, 60),
-      "How long a call of the database may take; after that the request is answered 503." },
+      "How long a call to the database may take; after that the request gets 503." },
 };
 _Static_assert(SETTINGS_AUDIENCE_MAX == 15, "the row of TOKEN_AUDIENCE says this number");
 enum { ROWS = sizeof settings_rows / sizeof *settings_rows };
@@ -288,7 +297,7 @@ static bool settings_find_word(const struct settings_row *row, struct str text, 
 static const char *settings_fault_of_text(const struct settings_row *row, struct str text)
 {
     if (!settings_is_printable(text))
-        return "it holds control characters or is not UTF-8";
+        return "it has control characters or is not UTF-8";
     if (text.len < (size_t)row->min)
         return "it is empty";
     if (text.len > (size_t)row->max)
@@ -313,14 +322,14 @@ static struct err settings_read_value(const struct settings_row *row, struct str
         *room += text.len + 1;
         break;
     case KIND_WORD:
-        fault = settings_find_word(row, text, &number) ? NULL : "there is no such choice";
+        fault = settings_find_word(row, text, &number) ? NULL : "it is not one of the choices";
         memcpy(member, &number, sizeof number);
         break;
     case KIND_NUMBER:
     case KIND_SECONDS:
     case KIND_BYTES:
         if (!settings_number(text, row->min, row->max, &number))
-            fault = settings_is_number(text) ? "it is out of range" : "it is no whole number";
+            fault = settings_is_number(text) ? "it is out of range" : "it is not a whole number";
         memcpy(member, &number, sizeof number);
         break;
     }
@@ -397,9 +406,9 @@ static struct err settings_check_redis(const struct settings *settings)
     const bool is_tls = str_has_prefix(str_of(settings->redis_url), STR("rediss"));
     const bool is_set = settings->redis_url[0] != '\0';
     if (is_set && !is_tls && settings->redis_ca_file[0])
-        return refuse("REDIS_URL is without TLS: REDIS_CA_FILE is set (allowed: rediss://, or no REDIS_CA_FILE)");
+        return refuse("REDIS_URL does not use TLS: REDIS_CA_FILE is set (allowed: rediss://, or no REDIS_CA_FILE)");
     if (is_set && !is_tls && settings->redis_cert_file[0])
-        return refuse("REDIS_URL is without TLS: REDIS_CERT_FILE is set (allowed: rediss://, or no REDIS_CERT_FILE)");
+        return refuse("REDIS_URL does not use TLS: REDIS_CERT_FILE is set (allowed: rediss://, or no REDIS_CERT_FILE)");
     if (!settings->redis_cert_file[0] != !settings->redis_key_file[0])
         return refuse("%s is missing: the other one is set (allowed: REDIS_CERT_FILE and REDIS_KEY_FILE, or none)",
                       settings->redis_cert_file[0] ? "REDIS_KEY_FILE" : "REDIS_CERT_FILE");
@@ -424,13 +433,12 @@ static struct err settings_check_together(const struct settings *settings)
     if (settings->tls_cert[0] && !settings->tls_key[0])
         return refuse("TOKEN_TLS_KEY is missing: TOKEN_TLS_CERT is set (allowed: both or none)");
     if (settings->supabase_url[0] && !settings->supabase_service_key[0] && !settings->database_url[0])
-        return refuse("SUPABASE_SERVICE_KEY is missing: SUPABASE_URL is set (allowed: both, or DATABASE_URL alone)");
+        return refuse("SUPABASE_SERVICE_KEY is missing: SUPABASE_URL is set (allowed: both, or only DATABASE_URL)");
     const char *fault = settings->supabase_url[0] ? settings_fault_of_supabase_url(str_of(settings->supabase_url))
                                                   : NULL;
     if (fault && !settings->supabase_http)
-        return refuse("SUPABASE_URL is not usable: %s (allowed: an https URL; or set TOKEN_SUPABASE_HTTP=true, when "
-                      "the "
-                      "network between is your own)",
+        return refuse("SUPABASE_URL is not usable: %s (allowed: an https URL; or set TOKEN_SUPABASE_HTTP=true, if the "
+                      "network between them is your own)",
                       fault);
     if (settings->signer >= SIGNER_KMS && !settings->kms_key_id[0])
         return refuse("KMS_KEY_ID is missing: TOKEN_SIGNER is \"%s\" (allowed: a key of AWS KMS, or TOKEN_SIGNER "

@@ -40,10 +40,10 @@ const char *settings_fault_of_listen(struct str text)
     struct str host, port;
     int64_t number;
     if (!settings_forms_split_authority(text, &host, &port))
-        return "its host is no name or address";
+        return "its host is not a name or an address";
     if (!port.at)
         return "it has no port";
-    return settings_number(port, 0, 65535, &number) ? NULL : "its port is no number from 0 to 65535";
+    return settings_number(port, 0, 65535, &number) ? NULL : "its port is not a number from 0 to 65535";
 }
 
 /* After "scheme://" and before a path. */
@@ -66,7 +66,7 @@ const char *settings_fault_of_issuer(struct str text)
         return "it does not begin with https:// or http://";
     for (size_t i = 0; i < rest.len; i++)
         if (rest.at[i] <= ' ' || rest.at[i] > '~' || strchr("\"<>\\^`{|}", rest.at[i])) /* RFC 3986 section 2 */
-            return "it holds characters that no URL has";
+            return "it has characters that are not allowed in a URL";
     if (str_has(rest, '?') || str_has(rest, '#'))
         return "it has a query or a fragment";
     if (!str_cut(&rest, '/', &authority))
@@ -89,7 +89,7 @@ const char *settings_fault_of_supabase_url(struct str text)
     for (size_t i = 0; i < sizeof near / sizeof *near; i++)
         if (str_has_prefix(host, near[i]) && (host.len == near[i].len || host.at[near[i].len] == ':'))
             return NULL;
-    return "it is not https, and not on this machine";
+    return "it is neither https nor on this machine";
 }
 
 const char *settings_fault_of_list(struct str text)
@@ -134,7 +134,7 @@ static const char *settings_forms_fault_of_origin(struct str origin)
         return "an origin's host or port is malformed, or it has a path";
     if ((str_eq(scheme, STR("https")) && str_eq(port, STR("443"))) ||
         (str_eq(scheme, STR("http")) && str_eq(port, STR("80"))))
-        return "an origin names its scheme's own port, which browsers leave out";
+        return "an origin names its scheme's default port, which browsers leave out";
     return NULL;
 }
 
@@ -162,7 +162,7 @@ const char *settings_fault_of_path_prefix(struct str text)
         return "it does not begin with a slash, or ends with one";
     for (size_t i = 0; i < text.len; i++)
         if (!isalnum((unsigned char)text.at[i]) && !strchr("/-._~$", text.at[i]))
-            return "it holds characters other than letters, digits, / - . _ ~ and $";
+            return "it has characters other than letters, digits, / - . _ ~ and $";
     while (str_next_item(&rest, '/', &segment))
         if (segment.len == 0 || str_eq(segment, STR(".")) || str_eq(segment, STR("..")))
             return "a segment of it is empty, . or ..";
@@ -174,6 +174,6 @@ const char *settings_fault_of_region(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
         if (!islower((unsigned char)text.at[i]) && !isdigit((unsigned char)text.at[i]) && text.at[i] != '-')
-            return "it holds other characters";
+            return "it has other characters";
     return text.at[0] == '-' || text.at[text.len - 1] == '-' ? "it begins or ends with a hyphen" : NULL;
 }

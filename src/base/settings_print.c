@@ -11,7 +11,7 @@ static const char *const section_names[] = {
 
 /* What stands below the name of the section on KMS, a line each. */
 static const char *const kms_notes[] = {
-    "AWS credentials are no settings. They are looked for where AWS's own tools look, in this order:",
+    "AWS credentials are not settings. They are looked up where AWS's own tools look, in this order:",
     "the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION;",
     "a web identity (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME; AWS_ENDPOINT_URL_STS);",
     "keys or a web identity of the profile AWS_PROFILE in AWS_SHARED_CREDENTIALS_FILE or AWS_CONFIG_FILE;",
@@ -72,9 +72,9 @@ static void settings_print_warn_if_unknown(struct str name, FILE *out)
     for (size_t i = 0; i < name.len && i < 64; i++)
         fputc(name.at[i] > ' ' && name.at[i] <= '~' ? name.at[i] : '?', out);
     if (nearest)
-        fprintf(out, " is no setting; did you mean %s?\n", nearest);
+        fprintf(out, " is not a setting; did you mean %s?\n", nearest);
     else
-        fputs(" is no setting\n", out);
+        fputs(" is not a setting\n", out);
 }
 
 void settings_warn_unknown(FILE *out)
@@ -228,7 +228,7 @@ void settings_print_values(const struct settings *settings, FILE *out)
         fprintf(out, "%s=", settings_rows[i].name);
         if (settings_is_text(&settings_rows[i])) {
             memcpy(&text, member, sizeof text);
-            fputs(settings_rows[i].kind == KIND_SECRET && text[0] ? "(set, and not shown)" : text, out);
+            fputs(settings_rows[i].kind == KIND_SECRET && text[0] ? "(set, not shown)" : text, out);
         } else {
             memcpy(&number, member, sizeof number);
             if (settings_rows[i].kind == KIND_WORD)

@@ -268,7 +268,7 @@ static struct err cache_read_policy(struct redis_connection *connection, int64_t
             policy[0] = '\0';
         return OK;
     }
-    return failed(ERR_UNAVAILABLE, "Redis does not say by which policy it evicts keys");
+    return failed(ERR_UNAVAILABLE, "Redis does not say which policy it evicts keys by");
 }
 
 /* Of all servers that hold keys, the first that evicts any. */

@@ -71,10 +71,9 @@ static int clients_add(struct app *app, const struct add_options *options)
                                          .created_at = (int64_t)time(NULL) };
     struct err err = client_admin_add(&app->service, &client, secret);
     if (!err.code && !clients_print_client(&client, secret, options->json))
-        err = failed(ERR_UNAVAILABLE, client.is_public
-                                          ? "the client was added, but that could not be written"
-                                          : "the client was added, but its secret could not be written and "
-                                            "is lost: clients secret ID makes another");
+        err = failed(ERR_UNAVAILABLE, client.is_public ? "the client was added, but the output could not be written"
+                                                       : "the client was added, but its secret could not be written "
+                                                         "and is lost: clients secret ID makes a new one");
     mem_wipe(secret, sizeof secret);
     return report(err);
 }
@@ -86,8 +85,8 @@ static struct err clients_replace_secret(struct app *app, const char *id, bool j
     struct client_entry client;
     struct err err = client_admin_renew_secret(&app->service, &app->arena, str_of(id), &client, secret);
     if (!err.code && !clients_print_client(&client, secret, json))
-        err = failed(ERR_UNAVAILABLE, "the client has another secret, but that could not be written and is lost: ask "
-                                      "once more");
+        err = failed(ERR_UNAVAILABLE,
+                     "the client has a new secret, but it could not be written and is lost: run the command again");
     mem_wipe(secret, sizeof secret);
     return err;
 }
@@ -98,8 +97,8 @@ static int clients_give_secret(struct app *app, const char *id, bool json)
         return report(failed(ERR_INVALID_REQUEST, "name the client: clients secret ID"));
     struct err err = clients_replace_secret(app, id, json);
     if (!err.code && !json)
-        printf("The old one ends when running servers look again: at once, or with a shared database within %lld s\n"
-               "(TOKEN_CLIENT_CACHE_TTL). Tokens that were issued stay good until they end.\n",
+        printf("Running servers stop accepting the old secret at once, or with a shared database within %lld "
+               "s\n(TOKEN_CLIENT_CACHE_TTL). Tokens that were issued stay valid until they expire.\n",
                (long long)app->settings.client_cache_s);
     return report(err);
 }
@@ -154,7 +153,7 @@ static int clients_set_active(struct app *app, const char *id, bool active)
         return report(failed(ERR_INVALID_REQUEST, "name the client: clients disable ID"));
     struct err err = client_admin_set_active(&app->service, str_of(id), active);
     if (!err.code)
-        printf("%s is %s; running servers follow within seconds\n", id, active ? "active" : "disabled");
+        printf("%s is %s; running servers apply this within seconds\n", id, active ? "active" : "disabled");
     return report(err);
 }
 

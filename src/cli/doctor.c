@@ -18,17 +18,17 @@ static struct err doctor_check_dir(struct app *app, const char **note)
 {
     const char *dir = app->settings.data_dir;
     struct stat about;
-    *note = "the data directory is the service's alone";
+    *note = "no other user can reach the data directory";
     if (stat(dir, &about) != 0 && errno == ENOENT) {
-        *note = "the data directory is not there yet: the first start makes it";
+        *note = "the data directory does not exist yet: the first start creates it";
         return OK;
     }
     if (stat(dir, &about) != 0 || !S_ISDIR(about.st_mode))
-        return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR is no directory that can be reached");
+        return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR is not a directory, or can't be reached");
     if (about.st_mode & S_IRWXO)
         return failed(ERR_UNAVAILABLE, "TOKEN_DATA_DIR is open to others: chmod 700 it");
     if (about.st_mode & S_IRWXG)
-        *note = "a group can reach the data directory: a start takes its rights to our own files away";
+        *note = "a group can reach the data directory: a start removes the group's rights to the service's files";
     return app_try_data_dir(app);
 }
 
@@ -36,7 +36,7 @@ static struct err doctor_check_dir(struct app *app, const char **note)
 static struct err doctor_check_listen(const struct app *app, const char **note)
 {
     struct err err = app_try_listen(app);
-    *note = err.code ? "a server serves from this data directory now" : "the address can be had";
+    *note = err.code ? "a server is running on this data directory now" : "the address is free";
     return err.code && app_is_served(&app->settings) ? OK : err;
 }
 
@@ -44,9 +44,9 @@ static struct err doctor_check_listen(const struct app *app, const char **note)
 static struct err doctor_check_clock(struct app *app, const char **note)
 {
     int64_t at_s, step_ms;
-    *note = "after this program was made";
+    *note = "it is later than the day on which this program was built";
     if (clock_step_last(&app->settings, &at_s, &step_ms))
-        *note = arena_printf(&app->arena, "it was set by %+lld s %lld minutes ago, while a server ran",
+        *note = arena_printf(&app->arena, "it was set by %+lld s %lld minutes ago, while a server was running",
                              (long long)(step_ms / 1000), (long long)((time(NULL) - at_s) / 60))
                     .at;
     return clock_check(&app->arena, &app->settings, app->service.store);
@@ -56,8 +56,8 @@ static const char *doctor_note_of_files(const struct settings *settings)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < (rlim_t)settings->connections + 64)
-        return "fewer connections than TOKEN_CONNECTIONS will be taken at once: raise ulimit -n";
-    return "enough may be open";
+        return "fewer connections than TOKEN_CONNECTIONS can be open at once: raise ulimit -n";
+    return "enough files may be open";
 }
 
 /* A sentence may hold a value that was set, in quotes. */
@@ -97,7 +97,7 @@ static int doctor_print_findings(const struct finding *findings, size_t count, b
     return bad ? EXIT_FAILED : EXIT_OK;
 }
 
-static const struct err untried = { ERR_UNAVAILABLE, "not tried, since what it needs failed" };
+static const struct err untried = { ERR_UNAVAILABLE, "not checked, because a part that it needs failed" };
 
 /* Whatever is made at a first start is only said to be missing. */
 static struct err doctor_look_at_store(struct app *app, const char **note)
@@ -105,7 +105,7 @@ static struct err doctor_look_at_store(struct app *app, const char **note)
     TRY(app_look(app));
     if (app_has_store(&app->settings))
         return examine_store(app->service.store, note);
-    *note = "sqlite: no database yet: the first start makes it";
+    *note = "sqlite: no database yet: the first start creates it";
     return OK;
 }
 
@@ -119,7 +119,7 @@ static struct err doctor_look_at_cache(struct app *app, const char **note)
 static struct err doctor_look_at_signer(struct app *app, const char **note)
 {
     if (access(app->settings.data_dir, F_OK) != 0 && !app->settings.kms_key_id[0]) {
-        *note = "local: no key yet: the first start makes one";
+        *note = "local: no key yet: the first start creates one";
         return OK;
     }
     TRY(app_look_at_signer(app));

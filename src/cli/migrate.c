@@ -35,7 +35,7 @@ static struct err migrate(struct app *app, bool applies, bool prints, bool down)
         return OK;
     }
     if (!migrate_is_shared(&app->settings)) {
-        puts("there is nothing to migrate: the embedded store sees to itself, at each start");
+        puts("there is nothing to migrate: the embedded store migrates itself at each start");
         return OK;
     }
     if (applies)

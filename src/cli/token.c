@@ -217,7 +217,7 @@ static int token_run(const char *verb, struct token_options *options, struct set
     if (!read_stdin(arena, &token))
         return report(failed(ERR_TOKEN_MALFORMED, "standard input holds no token, or more than 64 KiB"));
     if (!utf8_valid(token))
-        return report(failed(ERR_TOKEN_MALFORMED, "standard input is no token"));
+        return report(failed(ERR_TOKEN_MALFORMED, "standard input is not a token"));
     return inspects   ? token_inspect(arena, token)
            : verifies ? token_verify(options, settings, arena, token)
                       : token_revoke(options, settings, arena, token);

@@ -34,7 +34,7 @@ static enum progress advance_receive(struct loop *loop, struct connection *conne
     case TRANSPORT_ENDED:
         if (connection->phase == PHASE_IDLE)
             return advance_close_now(loop, connection);
-        dispatch_refusal(loop, exchange, failed(ERR_INVALID_REQUEST, "the request ended before it was whole"));
+        dispatch_refusal(loop, exchange, failed(ERR_INVALID_REQUEST, "the request ended before it was complete"));
         return PROGRESS_MORE;
     case TRANSPORT_BROKEN:
         break;
@@ -65,7 +65,7 @@ static void advance_refuse_for_memory(struct loop *loop, struct exchange *exchan
 {
     metrics_count(COUNT_MEMORY_FULL, 1);
     dispatch_refusal(loop, exchange,
-                     failed(ERR_UNAVAILABLE, "the service has more requests in hand than it can; try again"));
+                     failed(ERR_UNAVAILABLE, "the service has too many requests in progress; try again"));
 }
 
 /* Bytes are there that have not been looked at. */

@@ -165,6 +165,6 @@ void dispatch(struct loop *loop, struct exchange *exchange)
     metrics_count(COUNT_QUEUE_FULL, 1);
     exchange->response.retry_after_s = service_retry_after_s(service);
     response_fail(&exchange->response, &exchange->arena,
-                  failed(ERR_UNAVAILABLE, "the service has more to do than it can; try again"));
+                  failed(ERR_UNAVAILABLE, "the service has too much to do; try again"));
     dispatch_answer(loop, exchange);
 }

@@ -10,7 +10,7 @@ enum { HEADERS_FIRST = 16, HEADERS_MAX = 64 };
 static const struct str once[] = { { "Host", 4 },          { "Content-Length", 14 }, { "Transfer-Encoding", 17 },
                                    { "Content-Type", 12 }, { "Authorization", 13 },  { "Origin", 6 } };
 
-static const struct err malformed = { ERR_INVALID_REQUEST, "a line of the head is malformed" };
+static const struct err malformed = { ERR_INVALID_REQUEST, "the request line or a header is malformed" };
 
 /* HTTP-version = "HTTP/" DIGIT "." DIGIT (RFC 9112 section 2.3). */
 static struct err head_read_version(struct str version, struct head *out)
@@ -22,7 +22,7 @@ static struct err head_read_version(struct str version, struct head *out)
     if (major < '0' || major > '9' || minor < '0' || minor > '9')
         return malformed;
     if (major != '1')
-        return failed(ERR_VERSION, "the request is of another major version than HTTP/1.1");
+        return failed(ERR_VERSION, "the request's HTTP version is not supported");
     out->is_http_1_0 = minor == '0';
     return OK;
 }
@@ -35,7 +35,7 @@ static struct err head_read_request_line(struct str line, struct head *out)
         return malformed;
     TRY(head_read_version(version, out));
     if (!target_read(out->method, text, &target))
-        return failed(ERR_INVALID_REQUEST, "the request's target is no path");
+        return failed(ERR_INVALID_REQUEST, "the request's target is not a path");
     out->path = target.path;
     out->query = target.query;
     return OK;
@@ -81,9 +81,9 @@ static struct err head_read_meaning(struct arena *arena, struct head *out)
     const struct str host = headers_value(out->headers, arena, STR("Host"));
     const struct str connection = headers_value(out->headers, arena, STR("Connection"));
     if (!host.at && !out->is_http_1_0)
-        return failed(ERR_INVALID_REQUEST, "an HTTP/1.1 request needs a Host");
+        return failed(ERR_INVALID_REQUEST, "an HTTP/1.1 request needs a Host header");
     if (host.len > 0 && !target_is_authority(host)) /* it may be empty */
-        return failed(ERR_INVALID_REQUEST, "the Host is malformed");
+        return failed(ERR_INVALID_REQUEST, "the Host header is malformed");
     out->wants_close = field_has(connection, STR("close"));
     out->wants_keep_alive = field_has(connection, STR("keep-alive"));
     out->wants_continue = !out->is_http_1_0 &&
@@ -101,6 +101,6 @@ struct err head_read(struct arena *arena, struct str bytes, struct head *out)
     TRY(head_read_headers(arena, rest, &out->headers));
     for (size_t i = 0; i < sizeof once / sizeof *once; i++)
         if (headers_count(out->headers, once[i]) > 1)
-            return failed(ERR_INVALID_REQUEST, "a header comes twice that may come once");
+            return failed(ERR_INVALID_REQUEST, "a header that may occur only once occurs twice");
     return head_read_meaning(arena, out);
 }

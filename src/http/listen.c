@@ -25,7 +25,7 @@ struct addresses {
 static struct err listen_refused(const char *address, const char *why)
 {
     return failed(ERR_INVALID_REQUEST,
-                  sentence_keep("TOKEN_LISTEN can't be listened on", "TOKEN_LISTEN %s: %s", address, why));
+                  sentence_keep("the service can't listen on TOKEN_LISTEN", "TOKEN_LISTEN %s: %s", address, why));
 }
 
 static struct err listen_split_address(const char *address, char host[256], char service[16])
@@ -39,7 +39,7 @@ static struct err listen_split_address(const char *address, char host[256], char
     if (text.len >= 2 && text.at[0] == '[' && text.at[text.len - 1] == ']')
         text = (struct str){ text.at + 1, text.len - 2 };
     if (text.len >= 256 || port.len == 0 || port.len >= 16)
-        return listen_refused(address, "it is no host:port");
+        return listen_refused(address, "it is not host:port");
     memcpy(host, text.at, text.len);
     host[text.len] = '\0';
     memcpy(service, port.at, port.len);

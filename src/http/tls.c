@@ -36,7 +36,7 @@ static struct err tls_read_pem(const char *setting, const char *path, bool is_pr
         return tls_refused(setting, path, strerror(errno));
     struct err err;
     if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size <= 0 || about.st_size > PEM_MAX)
-        err = tls_refused(setting, path, "it is empty, too large or no file");
+        err = tls_refused(setting, path, "it is empty, too large or not a file");
     else if (is_private && about.st_mode & (S_IROTH | S_IWOTH))
         err = tls_refused(setting, path, "it can be read by everybody: chmod o-rw it");
     else
@@ -141,7 +141,7 @@ static struct err tls_read_both(const struct tls *tls, SSL_CTX *context, struct 
     if (!tls_set_rules(context))
         return tls_refused("TOKEN_TLS_CERT", tls->cert_path, "this OpenSSL lacks what TLS 1.2 and 1.3 need");
     if (!tls_use(context, cert, tls_use_certificates))
-        return tls_refused("TOKEN_TLS_CERT", tls->cert_path, "it is no certificate in PEM");
+        return tls_refused("TOKEN_TLS_CERT", tls->cert_path, "it is not a certificate in PEM");
     if (!tls_use(context, key, tls_use_key))
         return tls_refused("TOKEN_TLS_KEY", tls->key_path,
                            "it is not the certificate's private key in PEM, or is encrypted");
@@ -154,7 +154,7 @@ static struct err tls_read_context(const struct tls *tls, SSL_CTX **out)
     struct secret cert = { 0 }, key = { 0 };
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     struct err err = context ? tls_read_both(tls, context, &cert, &key)
-                             : tls_refused("TOKEN_TLS_CERT", tls->cert_path, "OpenSSL has no memory for it");
+                             : tls_refused("TOKEN_TLS_CERT", tls->cert_path, "there is no memory for it");
     secret_release(&cert);
     secret_release(&key);
     if (err.code)

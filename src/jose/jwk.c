@@ -302,7 +302,7 @@ static struct err jwk_find_algorithm(const struct json *jwk, enum jwa *out)
             return OK;
         }
     }
-    return failed(ERR_INVALID_REQUEST, "the JWK's kty, crv and alg are none that are supported");
+    return failed(ERR_INVALID_REQUEST, "the JWK's kty, crv and alg are not supported");
 }
 
 static struct err jwk_check_use(const struct json *jwk)
@@ -398,7 +398,7 @@ struct err jwk_read_private_der(struct str der, enum jwa alg, struct jwk **out)
     }
     private_memory_end();
     if (!pkey)
-        return failed(ERR_INVALID_REQUEST, "the private key is no PKCS#8 of its algorithm");
+        return failed(ERR_INVALID_REQUEST, "the private key is not PKCS#8 of its algorithm");
     return jwk_of_pkey(pkey, alg, true, out);
 }
 
@@ -408,7 +408,7 @@ struct err jwk_read_public_der(struct str der, enum jwa alg, struct jwk **out)
     EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)der.len);
     if (!pkey || at != (const unsigned char *)der.at + der.len) {
         EVP_PKEY_free(pkey);
-        return failed(ERR_INVALID_REQUEST, "the public key is no SubjectPublicKeyInfo");
+        return failed(ERR_INVALID_REQUEST, "the public key is not a SubjectPublicKeyInfo");
     }
     return jwk_of_pkey(pkey, alg, false, out);
 }

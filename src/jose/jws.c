@@ -238,7 +238,7 @@ struct err jws_split_any(struct str token, struct jws_parts *out)
 {
     struct str rest = token, header, payload;
     if (!str_cut(&rest, '.', &header) || !str_cut(&rest, '.', &payload) || str_has(rest, '.'))
-        return failed(ERR_TOKEN_MALFORMED, "the token is not three parts divided by dots");
+        return failed(ERR_TOKEN_MALFORMED, "the token is not three parts separated by dots");
     if (!header.len || !rest.len) /* no signature means "alg": "none": RFC 8725 section 3.2 */
         return failed(ERR_TOKEN_MALFORMED, "the token has an empty part");
     *out = (struct jws_parts){ header, payload, rest, { token.at, token.len - rest.len - 1 } };
@@ -380,7 +380,7 @@ struct err jws_verify(const struct jwk *key, const struct jws_parts *parts, cons
     char signature[JWK_SIGNATURE_MAX + 2];
     size_t len;
     if (!str_eq(header->alg, str_of(jwa_name(key->alg)))) /* RFC 8725 section 3.1 */
-        return failed(ERR_TOKEN_ALGORITHM, "the token's alg is not its key's");
+        return failed(ERR_TOKEN_ALGORITHM, "the token's alg is not that of its key");
     if (parts->signature.len > b64url_encoded_len(JWK_SIGNATURE_MAX) ||
         !b64url_decode(parts->signature, signature, &len))
         return failed(ERR_TOKEN_MALFORMED, "the token's signature is not base64url, or too long");

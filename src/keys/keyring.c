@@ -110,7 +110,7 @@ static struct err keyring_add_key(const struct view *now, struct view *next, con
     struct keyring_view *shown = &next->shown;
     struct shared_key *shared = NULL;
     if (shown->count == KEYRING_MAX)
-        return failed(ERR_UNAVAILABLE, "the store holds more signing keys than the service takes");
+        return failed(ERR_UNAVAILABLE, "the store holds more signing keys than the service can use");
     TRY(keyring_share_key(now, &next->arena, key, &shared));
     next->shared[shown->count] = shared;
     struct keyring_key *to = &shown->keys[shown->count++];
@@ -326,7 +326,8 @@ static struct err keyring_open_ring(struct keyring *ring, struct arena *arena, e
     TRY(err);
     if (ring->view->shown.active->jwk->alg != alg)
         LOG(LOG_WARN, "signing_alg_differs", LOG_TEXT_("active", jwa_name(ring->view->shown.active->jwk->alg)),
-            LOG_TEXT_("TOKEN_SIGNING_ALG", jwa_name(alg)), LOG_TEXT_("why", "it is the algorithm of the next key"));
+            LOG_TEXT_("TOKEN_SIGNING_ALG", jwa_name(alg)),
+            LOG_TEXT_("why", "TOKEN_SIGNING_ALG is the algorithm of the next key"));
     return OK;
 }
 

@@ -43,8 +43,7 @@ struct err kms_check_kind(struct arena *arena, const struct kms_key *key, enum j
 {
     if (!key->is_signing)
         return failed(ERR_INVALID_REQUEST,
-                      arena_printf(arena,
-                                   "the KMS key %.*s is not one for signatures (its KeyUsage is not SIGN_VERIFY)",
+                      arena_printf(arena, "the KMS key %.*s is not for signatures (its KeyUsage is not SIGN_VERIFY)",
                                    (int)key->arn.len, key->arn.at)
                           .at);
     if (kms_spec_fits(key->spec, alg))

@@ -67,7 +67,7 @@ struct err pair_check(const struct jwk *public, struct str message, struct str s
     if (jws_check(public, message, signature))
         return OK;
     LOG(LOG_ERROR, "key_pair_differs", LOG_TEXT_("kid", public->kid));
-    return failed(ERR_UNAVAILABLE, "what signs is not the private half that belongs to the published key");
+    return failed(ERR_UNAVAILABLE, "the private key that signs does not belong to the published key");
 }
 
 struct err pair_test(struct arena *arena, const struct key *row, const struct jwk *private)
@@ -77,7 +77,7 @@ struct err pair_test(struct arena *arena, const struct key *row, const struct jw
     size_t len = 0;
     TRY(pair_read_public(arena, row, &public));
     if (public->alg != private->alg)
-        return failed(ERR_UNAVAILABLE, "a private key is of another algorithm than its published half");
+        return failed(ERR_UNAVAILABLE, "a private key has another algorithm than its public key");
     struct str message = pair_test_message(arena, public);
     TRY(jws_sign(private, message, signature, &len));
     return pair_check(public, message, (struct str){ signature, len });
@@ -86,6 +86,6 @@ struct err pair_test(struct arena *arena, const struct key *row, const struct jw
 struct err pair_leave(const struct key *key)
 {
     LOG(LOG_WARN, "key_left_to_its_signer", LOG_STR("kid", key->kid),
-        LOG_TEXT_("why", "another kind of signer made it: its private half is yours to remove"));
+        LOG_TEXT_("why", "another kind of signer made it: remove its private key yourself"));
     return OK;
 }

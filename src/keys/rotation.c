@@ -131,7 +131,7 @@ static struct err rotation_forget_past(struct rotation *rotation, struct arena *
     if (past.state != KEY_RETIRED && past.state != KEY_REVOKED)
         return failed(ERR_CONFLICT, "another instance has published this key");
     TRY(rotation->signer->ops->dispose(rotation->signer, arena, &past));
-    return failed(ERR_NOT_FOUND, "a key that has had its life came up again as the next one");
+    return failed(ERR_NOT_FOUND, "a key that was used before came up again as the next one");
 }
 
 /* A pair that somebody left behind comes before a new one. It may be of another algorithm: then it becomes the standby
@@ -214,7 +214,7 @@ static struct err rotation_rotate_when_due(struct rotation *rotation, struct are
     struct err err = rotation_prove(rotation->signer, arena, standby);
     if (err.code && now_s >= lifecycle_rotation_at(life, now_s) + STANDBY_PATIENCE_S &&
         rotation_is_to_blame(rotation, arena, life))
-        return rotation_drop_standby(rotation, standby, "its private half can't be used", now_s);
+        return rotation_drop_standby(rotation, standby, "its private key can't be used", now_s);
     TRY(err);
     return rotation_activate(rotation, life, standby, now_s);
 }
@@ -352,14 +352,14 @@ static struct err rotation_need_standby(struct rotation *rotation, struct arena 
         *out = standby;
         if (!rotation_is_to_blame(rotation, arena, life))
             return emergency && lifecycle_active(life) ? OK : err;
-        TRY(rotation_drop_standby(rotation, standby, "its private half can't be used", now_s));
+        TRY(rotation_drop_standby(rotation, standby, "its private key can't be used", now_s));
         TRY(rotation_read_life(rotation, arena, life));
         standby = NULL;
     }
     if (!standby) {
         if (life->count >= KEYS_LIVE_MAX)
-            return failed(ERR_CONFLICT, "as many keys are published as there may be: revoke one, or wait for one to "
-                                        "be retired");
+            return failed(ERR_CONFLICT,
+                          "as many keys are published as are allowed: revoke one, or wait until one is retired");
         err = rotation_make_standby(rotation, arena, now_s);
         if (err.code == ERR_NOT_FOUND)
             return failed(ERR_CONFLICT, arena_printf(arena, "no key can follow the active one: %s", err.why).at);
@@ -368,7 +368,7 @@ static struct err rotation_need_standby(struct rotation *rotation, struct arena 
         standby = lifecycle_standby(life);
     }
     *out = standby;
-    return standby && lifecycle_active(life) ? OK : failed(ERR_CONFLICT, "the keys have changed meanwhile");
+    return standby && lifecycle_active(life) ? OK : failed(ERR_CONFLICT, "the keys have changed in the meantime");
 }
 
 static const char *rotation_caches_behind(struct arena *arena, int64_t ready_at, int64_t now_s, const char *done)
@@ -392,8 +392,8 @@ static struct err rotation_rotate_locked(struct rotation *rotation, struct arena
     const struct key *active = lifecycle_active(&life);
     int64_t ready_at = lifecycle_standby_ready_at(&life);
     if (life.count >= KEYS_LIVE_MAX) /* the standby's own standby would find no room, and an emergency no key */
-        return failed(ERR_CONFLICT, "too many keys are published for another one: revoke one, or wait for one to be "
-                                    "retired");
+        return failed(ERR_CONFLICT,
+                      "too many keys are published to add another: revoke one, or wait until one is retired");
     if (!immediate && ready_at > now_s) {
         TRY(rotation->store->ops->request_rotation(rotation->store, active->kid, now_s));
         LOG(LOG_INFO, "rotation_requested", LOG_STR("active", active->kid), LOG_INT("at", ready_at));

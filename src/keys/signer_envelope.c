@@ -73,7 +73,7 @@ static struct err signer_envelope_check_wrapping(struct signer_envelope *self, s
     struct kms_key about;
     struct err err = kms_describe(self->kms, arena, arn, &about);
     if (err.code == ERR_NOT_FOUND)
-        return failed(ERR_UNAVAILABLE, "KMS has no such key any more as the one that wraps the signing key");
+        return failed(ERR_UNAVAILABLE, "KMS no longer has the key that wraps the signing key");
     TRY(err);
     return kms_check_state(&about);
 }
@@ -98,7 +98,7 @@ static struct err signer_envelope_envelope_load(struct signer *signer, struct ar
 {
     struct signer_envelope *self = signer_envelope_envelope_of(signer);
     if (!pair_is_of(key, SIGNER_ENVELOPE))
-        return failed(ERR_NOT_FOUND, "the store's signing key is of another signer: KMS has not wrapped it");
+        return failed(ERR_NOT_FOUND, "the store's signing key belongs to another signer: KMS has not wrapped it");
     if (!loaded_has(self->signer.keys, key->kid))
         TRY(signer_envelope_load_key(self, arena, key));
     if (key->state == KEY_ACTIVE)
@@ -112,7 +112,7 @@ static struct err signer_envelope_wrapping_key(struct signer_envelope *self, str
 {
     struct err err = kms_describe(self->kms, arena, str_of(self->settings->kms_key_id), out);
     if (err.code == ERR_NOT_FOUND)
-        return failed(ERR_INVALID_REQUEST, "KMS has no key as KMS_KEY_ID names");
+        return failed(ERR_INVALID_REQUEST, "KMS does not have the key that KMS_KEY_ID names");
     TRY(err);
     return kms_check_state(out);
 }
@@ -168,7 +168,7 @@ static struct err signer_envelope_envelope_adopt(struct signer *signer, struct a
     (void)known;
     (void)count;
     (void)out;
-    return failed(ERR_NOT_FOUND, "a wrapped key lies in the store alone");
+    return failed(ERR_NOT_FOUND, "a wrapped key is only in the store");
 }
 
 /* --- the rest ---------------------------------------------------------------------------------------------------- */

@@ -82,7 +82,7 @@ static struct err signer_kms_test_key(struct signer_kms *self, struct arena *are
     struct err err = jwk_read_public_der(spki, published->alg, &held);
     if (err.code || !str_eq(str_of(held->kid), str_of(published->kid))) {
         LOG(LOG_ERROR, "kms_key_differs", LOG_STR("kid", key->kid), LOG_STR("arn", signer_kms_arn_of(key)));
-        return failed(ERR_UNAVAILABLE, "the KMS key's public half is not the one that the store publishes");
+        return failed(ERR_UNAVAILABLE, "the KMS key's public key is not the one that the store publishes");
     }
     TRY(kms_sign(self->kms, signer_kms_arn_of(key), published->alg, KMS_BACKGROUND, message, signature, &len));
     return pair_check(published, message, (struct str){ signature, len });
@@ -95,7 +95,7 @@ static struct err signer_kms_load_key(struct signer_kms *self, struct arena *are
     TRY(pair_read_public(arena, key, &published));
     struct err err = kms_describe(self->kms, arena, signer_kms_arn_of(key), &about);
     if (err.code == ERR_NOT_FOUND)
-        return failed(ERR_UNAVAILABLE, "KMS has no such key any more as the store's signing key names");
+        return failed(ERR_UNAVAILABLE, "KMS no longer has the key that the store's signing key names");
     TRY(err);
     TRY(kms_check_kind(arena, &about, published->alg));
     TRY(kms_check_state(&about));
@@ -109,7 +109,7 @@ static struct err signer_kms_load(struct signer *signer, struct arena *arena, co
 {
     struct signer_kms *self = signer_kms_kms_of(signer);
     if (!signer_kms_is_ours(key))
-        return failed(ERR_NOT_FOUND, "the store's signing key is of another signer: it is none of AWS KMS");
+        return failed(ERR_NOT_FOUND, "the store's signing key belongs to another signer: it is not a key of AWS KMS");
     if (!loaded_has(self->signer.keys, key->kid))
         TRY(signer_kms_load_key(self, arena, key));
     if (key->state == KEY_ACTIVE) {
@@ -202,7 +202,7 @@ static struct err signer_kms_make_like(struct signer_kms *self, struct arena *ar
     if (err.code && err.code != ERR_NOT_FOUND)
         return signer_kms_no_new_key(arena, "kms:ListKeys, kms:ListResourceTags", err);
     if (!err.code)
-        LOG(LOG_INFO, "kms_key_found", LOG_STR("arn", *arn), LOG_TEXT_("why", "a rotation that was cut off made it"));
+        LOG(LOG_INFO, "kms_key_found", LOG_STR("arn", *arn), LOG_TEXT_("why", "an interrupted rotation made it"));
     else
         err = kms_create_key(self->kms, arena, spec, about, successor_tag, signer_kms_known_at(known, 0)->kid, arn);
     return err.code ? signer_kms_no_new_key(arena, "kms:CreateKey, kms:TagResource", err)

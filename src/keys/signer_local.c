@@ -54,7 +54,7 @@ static struct err signer_local_check_file(struct arena *arena, int fd, const cha
     struct stat about;
     if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size <= 0 || about.st_size > PEM_MAX)
         return failed(ERR_INVALID_REQUEST,
-                      arena_printf(arena, "the key file %s is empty, too large or no file", name).at);
+                      arena_printf(arena, "the key file %s is empty, too large or not a file", name).at);
     if (about.st_mode & (S_IRWXG | S_IRWXO))
         return failed(ERR_INVALID_REQUEST,
                       arena_printf(arena, "the key file %s can be reached by others: chmod 600 it", name).at);

@@ -127,7 +127,7 @@ static struct str timetable_explain_pending(const struct lifecycle *life, struct
         rotation_at == LIFECYCLE_NEVER
             ? "It follows the active key when somebody asks for it: TOKEN_KEY_ROTATION is 0."
             : arena_printf(arena, "It follows the active key %s.", timetable_when(arena, rotation_at, now_s).at).at;
-    return arena_printf(arena, "It is the standby: published since %s, signs nothing yet. %s %s",
+    return arena_printf(arena, "It is pending: published since %s, it signs nothing yet. %s %s",
                         rfc3339_write(arena, key->published_at).at, known, next);
 }
 
@@ -138,14 +138,14 @@ static struct str timetable_explain_active(const struct lifecycle *life, struct 
     const char *because = rotation_at == LIFECYCLE_NEVER
                               ? "TOKEN_KEY_ROTATION is 0, so it signs until somebody asks for a rotation."
                           : !str_eq(key->alg, str_of(jwa_name((enum jwa)life->settings->signing_alg)))
-                              ? "TOKEN_SIGNING_ALG names another algorithm, so the standby follows"
+                              ? "TOKEN_SIGNING_ALG names another algorithm, so the pending key follows"
                           : !pair_is_of(key, (enum signer_kind)life->settings->signer)
-                              ? "TOKEN_SIGNER asks for another signer, so the standby follows"
+                              ? "TOKEN_SIGNER asks for another signer, so the pending key follows"
                           : key->rotate_requested_at > 0
-                              ? arena_printf(arena, "A rotation was asked for at %s, so the standby follows",
+                              ? arena_printf(arena, "A rotation was asked for at %s, so the pending key follows",
                                              rfc3339_write(arena, key->rotate_requested_at).at)
                                     .at
-                              : arena_printf(arena, "TOKEN_KEY_ROTATION is %s, so the standby follows",
+                              : arena_printf(arena, "TOKEN_KEY_ROTATION is %s, so the pending key follows",
                                              lifecycle_span(arena, life->settings->key_rotation_s).at)
                                     .at;
     struct str base = arena_printf(arena, "It signs every new token, since %s. %s",
@@ -175,8 +175,8 @@ struct str lifecycle_explain(const struct lifecycle *life, struct arena *arena, 
                             "Its last token had expired at %s, so it was taken out of the key set at %s. %s Nothing "
                             "comes next.",
                             rfc3339_write(arena, key->retire_after).at, rfc3339_write(arena, key->retired_at).at,
-                            key->disposed_at > 0 ? "Its private half is gone."
-                                                 : "Its private half is to be removed by a running server.");
+                            key->disposed_at > 0 ? "Its private key has been removed."
+                                                 : "A running server will remove its private key.");
     case KEY_REVOKED:
         return arena_printf(arena,
                             "It was revoked at %s (reason: %s): it was taken out of the key set at once, and none of "
@@ -184,8 +184,8 @@ struct str lifecycle_explain(const struct lifecycle *life, struct arena *arena, 
                             rfc3339_write(arena, key->revoked_at).at,
                             key->revocation_reason.len > 0 ? arena_copy(arena, key->revocation_reason).at
                                                            : "none was given",
-                            key->disposed_at > 0 ? "Its private half is gone."
-                                                 : "Its private half is to be removed by a running server.");
+                            key->disposed_at > 0 ? "Its private key has been removed."
+                                                 : "A running server will remove its private key.");
     }
     return STR("");
 }

@@ -135,7 +135,7 @@ static struct err client_open_trusted(struct net_client *client)
     client->common.trusted = store;
     if (client->common.ca_file[0] && X509_STORE_load_file(store, client->common.ca_file) != 1)
         return failed(ERR_INVALID_REQUEST,
-                      "the bundle of trusted certificates is no readable PEM file with certificates");
+                      "the bundle of trusted certificates is not a readable PEM file with certificates");
     if (!client->common.ca_file[0])
         client_trust_the_system(store);
     return OK;
@@ -239,7 +239,7 @@ static struct err client_read_origin(const char *url, struct str *out)
         if (host == 0 || !str_eq_nocase((struct str){ text.at, scheme }, schemes[i]))
             continue;
         if (str_has((struct str){ text.at + scheme, host }, '@')) /* and it is not logged */
-            return failed(ERR_UNAVAILABLE, "a URL with a user or a password is not called");
+            return failed(ERR_UNAVAILABLE, "a URL with a user or a password can't be called");
         *out = (struct str){ text.at, scheme + host };
         return OK;
     }

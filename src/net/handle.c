@@ -31,9 +31,9 @@ struct coming {
     const char *refused; /* why no more of it is taken; static, or NULL */
 };
 
-static const char malformed[] = "the answer is not HTTP/1.1, or a line of its head is malformed",
-                  ended[] = "the connection ended before the answer",
-                  coded[] = "the answer is in a coding that nobody asked for";
+static const char malformed[] = "the response is not HTTP/1.1, or one of its headers is malformed",
+                  ended[] = "the connection ended before the response",
+                  coded[] = "the response has a content coding that was not asked for";
 
 /* A number of seconds. A date (RFC 9110 section 10.2.3) says nothing here. */
 static int64_t handle_seconds_of(struct str text)
@@ -82,9 +82,9 @@ static const char *handle_end_head(struct coming *coming)
     if (coming->has_head)
         return NULL;
     if (coming->answer.status == 101)
-        return "the answer changes the protocol";
+        return "the response changes the protocol";
     if (++coming->interim > INTERIM_MAX)
-        return "there are too many interim answers";
+        return "there are too many interim responses";
     coming->lines = coming->bytes = 0;
     coming->date = (struct str){ 0, 0 };
     coming->answer = (struct net_answer){ 0 };
@@ -96,7 +96,7 @@ static const char *handle_read_line(struct coming *coming, struct str text)
     struct str line, name, value;
     coming->bytes += text.len;
     if (coming->bytes > HEAD_MAX || coming->lines > HEADERS_MAX + 1)
-        return "the answer's head is too long";
+        return "the response's headers are too long";
     if (!wire_next_line(&text, &line))
         return malformed;
     if (coming->lines++ == 0)
@@ -123,7 +123,7 @@ static size_t handle_take_body(char *at, size_t size, size_t count, void *arg)
     buf_add(&coming->body, (struct str){ at, size * count });
     if (!coming->body.overflowed)
         return size * count;
-    coming->refused = "the answer is too long";
+    coming->refused = "the response is too long";
     return 0;
 }
 
@@ -294,13 +294,13 @@ static const char *handle_words_of(CURLcode code, long os_error)
         return "the name of the proxy before it (HTTPS_PROXY, HTTP_PROXY) is not known";
     case CURLE_COULDNT_CONNECT:
         return os_error == ECONNREFUSED   ? "it refuses connections: nothing listens there"
-               : os_error == ENETUNREACH  ? "no way in the network leads to it"
-               : os_error == EHOSTUNREACH ? "no way in the network leads to it"
+               : os_error == ENETUNREACH  ? "there is no route to it"
+               : os_error == EHOSTUNREACH ? "there is no route to it"
                                           : "no connection to it can be made";
     case CURLE_OPERATION_TIMEDOUT:
-        return "no whole answer came in time";
+        return "no complete response came in time";
     case CURLE_PEER_FAILED_VERIFICATION:
-        return "its certificate is not trusted, has expired, or is another name's";
+        return "its certificate is not trusted, has expired, or is for another name";
     case CURLE_SSL_CONNECT_ERROR:
         return "TLS with it failed: it hangs up, speaks another version or no TLS, or its certificate is forged";
     case CURLE_SSL_CACERT_BADFILE:
@@ -310,7 +310,7 @@ static const char *handle_words_of(CURLcode code, long os_error)
     case CURLE_SEND_ERROR:
         return ended;
     case CURLE_RECV_ERROR: /* also of chunks that are none */
-        return "the connection ended before the answer, or the answer is malformed";
+        return "the connection ended before the response, or the response is malformed";
     case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9: no status line */
     case CURLE_WEIRD_SERVER_REPLY:
         return malformed;

@@ -64,12 +64,12 @@ static const struct {
     [COUNT_KEYS_REVOKED] = { "to=\"revoked\"", NULL, NULL },
     [COUNT_PURGED] = { "", "token_service_purged_rows_total", "Expired rows deleted from the store" },
     [COUNT_RECORDS_UNLINKED] = { "", "token_service_unlinked_records_total",
-                                 "Tokens recorded apart: their subject is no user, or their client is not in the "
+                                 "Tokens recorded apart: their subject is not a user, or their client is not in the "
                                  "platform's tables" },
     [COUNT_TIMEOUTS] = { "", "token_service_request_timeouts_total", "Connections cut: the request took too long" },
     [COUNT_REDIS_RECONNECTS] = { "", "token_service_redis_reconnects_total",
-                                 "Connections to Redis made anew after one was lost" },
-    [COUNT_REDIS_REDIRECTIONS] = { "", "token_service_redis_redirections_total", "Answers MOVED of a Redis Cluster" },
+                                 "Connections to Redis made again after one was lost" },
+    [COUNT_REDIS_REDIRECTIONS] = { "", "token_service_redis_redirections_total", "MOVED replies of a Redis Cluster" },
     [COUNT_REVOCATIONS_RESYNCS] = { "", "token_service_revocations_resyncs_total",
                                     "Times that all revocations were read from Redis" },
     [COUNT_KEYS_RESTORED] = { "", "token_service_revocation_keys_restored_total",
@@ -77,22 +77,21 @@ static const struct {
     [COUNT_STORE_EPOCHS] = { "", "token_service_store_epochs_total",
                              "Times that the store was found to be another one, or an older state of itself" },
     [COUNT_USES_WRITTEN] = { "result=\"written\"", "token_service_token_uses_total",
-                             "Uses of recorded tokens, written to the store or lost for want of room" },
+                             "Uses of recorded tokens, written to the store or lost because there was no room" },
     [COUNT_USES_DROPPED] = { "result=\"dropped\"", NULL, NULL },
     [COUNT_FEED_SIGNED] = { "", "token_service_feed_pages_signed_total", "Pages of the revocation feed signed" },
     [COUNT_FEED_LIMITED] = { "", "token_service_feed_limited_total",
-                             "Pages of the revocation feed refused: too many were asked for anew" },
-    [COUNT_RULE_REFUSALS] = { "", "token_service_rule_refusals_total", "Tokens refused since a rule revokes them" },
+                             "Pages of the revocation feed refused: too many new ones were requested" },
+    [COUNT_RULE_REFUSALS] = { "", "token_service_rule_refusals_total", "Tokens refused because a rule revokes them" },
     [COUNT_CONNECTIONS_SPARED] = { "", "token_service_spared_connections_total",
                                    "Connections closed between requests, to make room for others" },
     [COUNT_MEMORY_FULL] = { "", "token_service_request_memory_full_total",
-                            "Requests refused: those in hand took all the memory that they may" },
+                            "Requests refused: those in progress used all the memory that they may" },
     [COUNT_LOG_LIMITED] = { "reason=\"rate\"", "token_service_log_lines_lost_total",
                             "Lines not logged: too many in a second, no room in the queue, or not written" },
     [COUNT_LOG_FULL] = { "reason=\"queue\"", NULL, NULL },
     [COUNT_LOG_FAILED] = { "reason=\"error\"", NULL, NULL },
-    [COUNT_RULES_FULL] = { "", "token_service_rules_full_total",
-                           "Rules refused: as many as there may be are in force" },
+    [COUNT_RULES_FULL] = { "", "token_service_rules_full_total", "Rules refused: as many as are allowed are in force" },
     [COUNT_CLOCK_STEPS] = { "", "token_service_clock_steps_total", "Steps of the system's time of day" },
 };
 _Static_assert(sizeof counters / sizeof *counters == COUNT_COUNT, "every counter needs a row");
@@ -340,7 +339,7 @@ static void metrics_write_durations(struct buf *out, const uint64_t totals[CELLS
 {
     static const char name[] = "token_service_request_duration_seconds";
     char labels[48];
-    metrics_write_head(out, name, "Time from a request's headers to its answer", "histogram");
+    metrics_write_head(out, name, "Time from a request's headers to its response", "histogram");
     for (size_t op = 0; op < OP_COUNT; op++) {
         snprintf(labels, sizeof labels, "operation=\"%s\"", operation_names[op]);
         metrics_write_histogram(out, totals, op, name, labels);
@@ -390,7 +389,7 @@ static void metrics_write_redis(struct buf *out, const uint64_t totals[CELLS])
         commands += totals[metrics_bucket_cell(HISTOGRAM_REDIS, i)];
     if (commands == 0)
         return;
-    metrics_write_head(out, name, "Time from a command of Redis to its answer", "histogram");
+    metrics_write_head(out, name, "Time from a command to Redis to its reply", "histogram");
     metrics_write_histogram(out, totals, HISTOGRAM_REDIS, name, "");
 }
 

@@ -16,7 +16,7 @@ struct redis_connection {
 
 static struct err connection_out_of_step(void)
 {
-    return failed(ERR_UNAVAILABLE, "it answers what it was not asked");
+    return failed(ERR_UNAVAILABLE, "it sent a reply that was not asked for");
 }
 
 /* What the server says of itself stays out of our sentences: it could be anybody's. */
@@ -121,9 +121,9 @@ struct err redis_connection_receive(struct redis_connection *connection, struct 
     TRY(connection_receive_any(connection, arena, deadline_ms, out));
     connection->owed--;
     if ((*out)->kind != REPLY_ERROR && !answered->form(answered, *out))
-        return failed(ERR_UNAVAILABLE, "it gave an answer that its command does not have");
+        return failed(ERR_UNAVAILABLE, "it sent a reply that does not fit the command");
     if ((*out)->kind == REPLY_NIL && clock_ms() - began_ms < answered->wait_ms / 2)
-        return failed(ERR_UNAVAILABLE, "it does not wait when it is told to");
+        return failed(ERR_UNAVAILABLE, "it does not wait when told to");
     return connection->owed > 0 || reply_reader_is_empty(connection->reader) ? OK : connection_out_of_step();
 }
 
@@ -149,7 +149,7 @@ static struct err connection_receive_echo(struct redis_connection *connection, s
     const struct reply *reply;
     TRY(redis_connection_receive(connection, arena, echo, deadline_ms, &reply));
     if (reply_is_error(reply, STR("NOPERM")))
-        return failed(ERR_UNAVAILABLE, "it does not let its user run ECHO (which every exchange ends with)");
+        return failed(ERR_UNAVAILABLE, "it does not let its user run ECHO (with which every exchange ends)");
     return reply->kind == REPLY_ERROR ? redis_refusal(reply, "it refused ECHO") : OK;
 }
 
@@ -217,7 +217,7 @@ static struct err connection_log_in(struct redis_connection *connection, struct 
     TRY(redis_connection_ask(connection, arena, &role, deadline_ms, &reply));
     if (reply->kind == REPLY_ERROR)
         return redis_refusal(reply, "it does not say whether it is a master");
-    return str_eq(reply->items[0]->text, STR("master")) ? OK : failed(ERR_UNAVAILABLE, "it is no master");
+    return str_eq(reply->items[0]->text, STR("master")) ? OK : failed(ERR_UNAVAILABLE, "it is not a master");
 }
 
 struct err redis_connection_open(const struct redis_address *address, const struct redis_login *login,

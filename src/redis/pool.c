@@ -232,7 +232,7 @@ struct err redis_pool_take(struct redis_pool *pool, const struct redis_address *
         node->users--;
     pthread_mutex_unlock(&pool->lock);
     if (!node)
-        return failed(ERR_UNAVAILABLE, "too many Redis servers are talked to at the same time");
+        return failed(ERR_UNAVAILABLE, "too many Redis servers are in use at the same time");
     if (why) /* it is asked again in a moment */
         return redis_failed(address, why);
     if (!found)

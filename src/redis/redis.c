@@ -190,7 +190,7 @@ static struct err redis_ask_sentinel(struct redis *redis, struct arena *arena, s
     redis->sentinels[i] = NULL;
     LOG(LOG_DEBUG, "sentinel_failing", LOG_TEXT_("host", redis->url.hosts[i].host),
         LOG_INT("port", redis->url.hosts[i].port), LOG_TEXT_("why", err.why));
-    return failed(ERR_UNAVAILABLE, sentence_keep(no_master, "no Sentinel names a master: that at %s:%u says: %s",
+    return failed(ERR_UNAVAILABLE, sentence_keep(no_master, "no Sentinel names a master: the one at %s:%u says: %s",
                                                  redis->url.hosts[i].host, redis->url.hosts[i].port, err.why));
 }
 
@@ -503,7 +503,7 @@ struct err redis_lend(struct redis *redis, size_t master, struct redis_loan *out
         out->address = redis->slots->nodes[master];
     pthread_mutex_unlock(&redis->lock);
     if (out->address.port == 0)
-        return failed(ERR_UNAVAILABLE, "the Redis Cluster has changed meanwhile; try again");
+        return failed(ERR_UNAVAILABLE, "the Redis Cluster has changed in the meantime; try again");
     struct err err = redis_pool_take(redis->pool, &out->address, redis_deadline(redis), &out->connection);
     if (err.code)
         redis_forget_location(redis);

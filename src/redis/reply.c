@@ -66,7 +66,7 @@ static void reply_make_room(struct reply_reader *reader, size_t more)
 struct err reply_feed(struct reply_reader *reader, struct str bytes)
 {
     if (reader->bytes + (reader->len - reader->from) + bytes.len > REPLY_BYTES_MAX)
-        return failed(ERR_UNAVAILABLE, "the answer is too large");
+        return failed(ERR_UNAVAILABLE, "the reply is too large");
     if (bytes.len > reader->room - reader->len)
         reply_make_room(reader, bytes.len);
     if (bytes.len > 0)
@@ -92,7 +92,7 @@ static void reply_take(struct reply_reader *reader, size_t len)
 
 static struct err reply_no_reply(void)
 {
-    return failed(ERR_UNAVAILABLE, "the answer is not Redis's protocol, or too large");
+    return failed(ERR_UNAVAILABLE, "the reply is not in Redis's protocol, or is too large");
 }
 
 /* The line at the front, without CR LF, which follow it; line->at is NULL while its end has not come. */

@@ -53,7 +53,7 @@ static struct err scan_receive_keys(struct scan *scan, struct page *page)
     TRY(redis_connection_receive(scan->loan.connection, &page->arena, &asked, redis_deadline(scan->redis), &reply));
     metrics_redis_command(clock_ns() - began_ns);
     if (reply->kind == REPLY_ERROR)
-        return failed(ERR_UNAVAILABLE, "it refused to show its keys");
+        return failed(ERR_UNAVAILABLE, "it refused to list its keys");
     const struct str next = reply->items[0]->text;
     const struct reply *keys = reply->items[1];
     memcpy(scan->cursor, next.at, next.len); /* a number of 64 bits: redis_form_page() */
@@ -115,7 +115,7 @@ static struct err scan_pages(struct scan *scan, struct page pages[2])
     for (bool has_next = true; has_next;) {
         struct page *next = before;
         if (++read > PAGES_MAX)
-            return failed(ERR_UNAVAILABLE, "its keys have no end");
+            return failed(ERR_UNAVAILABLE, "its list of keys does not end");
         TRY(scan_receive_keys(scan, page));
         has_next = strcmp(scan->cursor, "0") != 0;
         TRY(scan_send_step(scan, page, has_next));

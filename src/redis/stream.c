@@ -53,7 +53,7 @@ struct err stream_tls_present(struct stream_tls *tls, const char *cert_file, con
     if (SSL_CTX_use_certificate_chain_file(tls->context, cert_file) != 1)
         fault = "the certificate can't be read, or is not in PEM";
     else if (SSL_CTX_use_PrivateKey_file(tls->context, key_file, SSL_FILETYPE_PEM) != 1)
-        fault = "the private key can't be read, is not in PEM, or is of another certificate";
+        fault = "the private key can't be read, is not in PEM, or belongs to another certificate";
     ERR_clear_error();
     return fault ? failed(ERR_INVALID_REQUEST, fault) : OK;
 }
@@ -68,7 +68,7 @@ void stream_tls_close(struct stream_tls *tls)
 
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
 
-static const struct err too_late = { ERR_UNAVAILABLE, "no answer within its time" };
+static const struct err too_late = { ERR_UNAVAILABLE, "no response in time" };
 
 static struct err stream_wait_for(int fd, short events, int64_t deadline_ms)
 {
@@ -95,11 +95,11 @@ static const char *stream_fault_of_tls(void)
         { SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "the server wants a client certificate" },
         { SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "the server refused TLS; it may want a client certificate" },
         { SSL_R_TLSV1_ALERT_UNKNOWN_CA, "the server does not trust the client certificate" },
-        { SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "the server does not take the client certificate" },
+        { SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "the server does not accept the client certificate" },
         { SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, "the client certificate has expired" },
-        { SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "the server does not take the client certificate" },
-        { SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "the server speaks no TLS 1.2 or later" },
-        { SSL_R_UNSUPPORTED_PROTOCOL, "the server speaks no TLS 1.2 or later" },
+        { SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "the server does not accept the client certificate" },
+        { SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "the server does not speak TLS 1.2 or later" },
+        { SSL_R_UNSUPPORTED_PROTOCOL, "the server does not speak TLS 1.2 or later" },
         { SSL_R_WRONG_VERSION_NUMBER, "the server does not speak TLS" },
     };
     const int reason = ERR_GET_REASON(ERR_peek_last_error());
@@ -132,7 +132,7 @@ static struct err stream_wait_for_tls(struct stream *stream, int result, int64_t
 static struct err stream_no_connection(int fault)
 {
     return failed(ERR_UNAVAILABLE, fault == ECONNREFUSED                           ? "the connection was refused"
-                                   : fault == EHOSTUNREACH || fault == ENETUNREACH ? "there is no way to the host"
+                                   : fault == EHOSTUNREACH || fault == ENETUNREACH ? "there is no route to the host"
                                    : fault == ETIMEDOUT                            ? "the host does not answer"
                                                                                    : "no connection can be made");
 }
@@ -196,7 +196,7 @@ static struct err stream_begin_tls(struct stream *stream, const char *host, stru
     stream->ssl = SSL_new(tls->context);
     if (!stream->ssl || SSL_set_fd(stream->ssl, stream->fd) != 1 || !stream_expect_host(stream->ssl, host)) {
         ERR_clear_error();
-        return failed(ERR_INTERNAL, "TLS could not be begun");
+        return failed(ERR_INTERNAL, "TLS could not be started");
     }
     for (;;) {
         int result = SSL_connect(stream->ssl);

@@ -134,10 +134,10 @@ const char *redis_url_parse(struct str text, struct redis_url *out)
             rest = (struct str){ 0, 0 };
         }
         if (master.len == 0 || !url_decode(master, out->master, sizeof out->master))
-            fault = "it names no group of the Sentinels: write /NAME after the hosts";
+            fault = "it does not name the Sentinels' group: write /NAME after the hosts";
     }
     if (!fault && rest.len > 0 && !settings_number(rest, 0, REDIS_DB_MAX, &db))
-        fault = "its database is no number";
+        fault = "its database is not a number";
     out->db = (int)db;
     return fault;
 }

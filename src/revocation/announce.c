@@ -55,7 +55,7 @@ struct err revocations_confirm(struct revocations *revocations, uint64_t announc
     }
     return announced == replication_epoch(revocations)
                ? OK
-               : failed(ERR_UNAVAILABLE, "Redis changed while this was revoked; try again");
+               : failed(ERR_UNAVAILABLE, "Redis changed during the revocation; try again");
 }
 
 /* Whether the shared cache has the key of that hash: ERR_TOKEN_REVOKED. */

@@ -144,7 +144,7 @@ static struct err catchup_read_store(struct reader *reader, size_t batch, int64_
         TRY(store->ops->revocations_since(store, &arena, *position, wall_clock_by_all_s(catchup_now_s()), batch, &found,
                                           &count, &sequence));
         if (!sequence_goes_on(&reader->sequence, &sequence))
-            return failed(ERR_CONFLICT, "the positions of revocations in the store began anew");
+            return failed(ERR_CONFLICT, "the positions of revocations in the store started over");
         TRY(reader->take(reader, &arena, found, count));
         if (count > 0)
             *position = found[count - 1].position;
@@ -233,8 +233,8 @@ static struct err catchup_read_anew(struct revocations *revocations)
         catchup_stand_at(revocations->catchup, &reader.sequence, position, true);
         metrics_count(COUNT_STORE_EPOCHS, 1);
         LOG(LOG_WARN, "store_began_anew", LOG_INT("written_back", (int64_t)written),
-            LOG_TEXT_("why",
-                      "the database is another server, or an older state of it: what it lacked was written back"));
+            LOG_TEXT_("why", "the database is another server, or an older state of it: the revocations that it lacked "
+                             "were written back"));
     }
     hash_set_free(reader.stored);
     hash_set_free(reader.tally);

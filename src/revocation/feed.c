@@ -123,7 +123,7 @@ static struct err feed_begin_anew(struct feed *feed, const struct sequence *read
         atomic_store(&feed->head, position);
         feed_cache_clear(feed->cache);
     }
-    return failed(ERR_UNAVAILABLE, "the revocation feed begins anew; try again");
+    return failed(ERR_UNAVAILABLE, "the revocation feed is starting over; try again");
 }
 
 static struct err feed_read_behind(struct feed *feed, struct arena *arena, int64_t after, int64_t now_s, size_t max,
@@ -212,7 +212,7 @@ static bool feed_may_sign_closed(struct feed *feed, bool take)
 static struct err feed_limited(void)
 {
     metrics_count(COUNT_FEED_LIMITED, 1);
-    return failed(ERR_UNAVAILABLE, "too many pages of the revocation feed are asked for; try again");
+    return failed(ERR_UNAVAILABLE, "too many pages of the revocation feed are being requested; try again");
 }
 
 /* As the author. The page is kept afterwards. */
@@ -277,7 +277,7 @@ struct err feed_find(struct feed *feed, int64_t since, int64_t now_s, bool may_w
         return feed_fetch(feed, since, now_s, out);
     if (is_missing && feed_is_limited(feed, since))
         return feed_limited();
-    return failed(ERR_NEEDS_WORKER, "the page of the revocation feed has to be looked at again");
+    return failed(ERR_NEEDS_WORKER, "the page of the revocation feed has to be checked again");
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */

@@ -16,7 +16,7 @@ struct err feed_read_query(struct str query, int64_t *since)
     bool good = str_has_prefix(query, name) && query.len > name.len && query.len <= name.len + 16 &&
                 (query.at[name.len] != '0' || query.len == name.len + 1);
     if (!good || !str_number((struct str){ query.at + name.len, query.len - name.len }, FEED_SINCE_MAX, &value))
-        return failed(ERR_INVALID_REQUEST, "the query may be since= and a whole number up to 2^53, and nothing else");
+        return failed(ERR_INVALID_REQUEST, "the query may only be since= with a whole number up to 2^53");
     *since = value;
     return OK;
 }

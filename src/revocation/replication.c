@@ -266,7 +266,7 @@ static struct err replication_follow(struct replication *replication, int64_t wa
     TRY(replication_prove(replication));
     struct err err = replication_read_items(replication, wait_ms, &count);
     if (err.code == ERR_NOT_FOUND)
-        replication_add_gap(replication, "the log has lost the place where this instance stood");
+        replication_add_gap(replication, "the log no longer has the position of this instance");
     TRY(err);
     if (replication->reads_again)
         TRY(replication_read_again(replication));

@@ -86,7 +86,7 @@ struct err revocations_check_elsewhere(struct revocations *revocations, struct v
         return replication_ask(revocations, entry);
     return lease_holds(revocations)
                ? OK
-               : failed(ERR_UNAVAILABLE, "revocations of other instances can't be known now; try again");
+               : failed(ERR_UNAVAILABLE, "revocations of other instances can't be read now; try again");
 }
 
 bool revocations_refuse_new(struct revocations *revocations, const struct claims *claims)
@@ -110,7 +110,8 @@ static struct err revocations_make_rule(struct rules *rules, struct record *reco
 {
     if (hash_set_count(rules_set(rules)) >= RULES_MAX && !hash_set_has(rules_set(rules), record->token_hash)) {
         metrics_count(COUNT_RULES_FULL, 1);
-        return failed(ERR_UNAVAILABLE, "there are too many rules; they end with the tokens that they revoke");
+        return failed(ERR_UNAVAILABLE,
+                      "there are too many revocation rules; each ends when the tokens that it revokes have expired");
     }
     const struct hash_value value = { record->expires_at, record->before, record->revokes };
     record->expires_at = rules_make(rules, record->token_hash, value);

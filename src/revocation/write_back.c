@@ -116,7 +116,7 @@ static struct err write_back_rules(struct revocations *revocations, struct hash_
     }
     if (unknown > 0)
         LOG(LOG_WARN, "rules_of_unknown_kind", LOG_INT("entries", (int64_t)unknown),
-            LOG_TEXT_("why", "they are in force here; whoever made them must write them back"));
+            LOG_TEXT_("why", "they are in force here; the instance that made them must write them back"));
     return OK;
 }
 

@@ -40,9 +40,9 @@ bool caller_may(const struct caller *caller, struct str scope)
 }
 
 static const struct err wrong_client = { ERR_INVALID_CLIENT, "the client is unknown or its secret is wrong" };
-static const struct err unknown_caller = { ERR_NEEDS_LOOKUP, "who calls has to be looked up" };
+static const struct err unknown_caller = { ERR_NEEDS_LOOKUP, "the caller has to be looked up" };
 static const struct err limited = { ERR_TOO_MANY_REQUESTS,
-                                    "too many failed authentications from this address, or of this client" };
+                                    "too many failed authentications from this address or for this client" };
 
 /* Whether this client may come in with this secret. Always compares, also for a client that doesn't exist. A public one
  * has nothing to prove who it is, and may come in without, where secret.at is NULL (RFC 7009 section 2.1). */
@@ -154,7 +154,7 @@ static struct err authn_check_bearer(struct call *call, struct str token)
     if (!claims->client_id.at || !authn_audience_is_ours(call->service, claims))
         return failed(ERR_TOKEN_CLAIM, "the token is not meant for this service");
     if (json_member(claims->all, STR("cnf"))) /* RFC 7800: good only with a proof, which nobody checks here */
-        return failed(ERR_TOKEN_CLAIM, "the token is bound to a key, and came without a proof of it");
+        return failed(ERR_TOKEN_CLAIM, "the token is bound to a key, and the request has no proof of possession");
     TRY(authn_find_client_of(call, claims->client_id, &client));
     const struct json *role = json_member(claims->all, STR("role"));
     call->caller.client_id = client.id;
@@ -186,7 +186,7 @@ static struct err authn_check_credentials(struct call *call, struct str authoriz
     if (!authorization.at) {
         *way = form_secret.at ? COUNT_AUTH_POST : COUNT_AUTH_NONE;
         return form_id.at ? authn_check_secret(call, form_id, form_secret, retry_after_s)
-                          : failed(ERR_INVALID_CLIENT, "client_secret came without client_id");
+                          : failed(ERR_INVALID_CLIENT, "client_secret needs client_id");
     }
     if (form_secret.at) /* RFC 6749 section 2.3 */
         return failed(ERR_INVALID_REQUEST, "the request authenticates in more than one way");

@@ -43,7 +43,7 @@ static struct err authority_check_scope(const struct caller *caller, struct str 
         if (caller && caller->bearer && !authority_has_scope(caller, word))
             return failed(ERR_INVALID_SCOPE, "the caller's own token lacks a scope that was asked for");
         if (authority_is_own_scope(word) && !authority_has_scope(caller, word))
-            return failed(ERR_INVALID_SCOPE, "a scope of this service can only be passed on by who has it");
+            return failed(ERR_INVALID_SCOPE, "only a caller that has a scope of this service can pass it on");
     }
     return OK;
 }
@@ -54,7 +54,8 @@ static struct err authority_check_role(const struct caller *caller, const struct
     const struct json *role = json_member(custom, STR("role"));
     bool is_admin = role && role->kind == JSON_STRING && str_eq(role->text, STR("admin"));
     if (is_admin && !(caller && caller_may(caller, STR("keys:rotate")) && caller_may(caller, STR("token:revoke:any"))))
-        return failed(ERR_INSUFFICIENT_SCOPE, "the role admin can only be given by who may do what it allows");
+        return failed(ERR_INSUFFICIENT_SCOPE,
+                      "only a caller that may do what the role admin allows can give that role");
     return OK;
 }
 
@@ -88,7 +89,7 @@ struct err authority_check(const struct caller *caller, const struct claims_new 
     TRY(authority_check_role(caller, claims->custom));
     TRY(authority_check_audience(caller, claims));
     if (caller && caller->bearer && claims->exp > caller->bearer->exp)
-        return failed(ERR_INVALID_REQUEST, "the token would outlive the caller's own");
+        return failed(ERR_INVALID_REQUEST, "the token would outlive the caller's own token");
     return OK;
 }
 

@@ -10,7 +10,7 @@
 
 enum { SECRET_BYTES = 32 };
 
-static const struct err no_client = { ERR_NOT_FOUND, "there is no client of this id" };
+static const struct err no_client = { ERR_NOT_FOUND, "there is no client with this id" };
 
 /* client_id is %x20-7E; scope-token is %x21 / %x23-5B / %x5D-7E. */
 static bool client_admin_is_visible(struct str text, bool is_scope)
@@ -73,11 +73,11 @@ struct err client_admin_add(struct service *service, const struct client_entry *
                              .is_active = wanted->is_active,
                              .created_at = wanted->created_at };
     if (!client_admin_id_is_fit(client.id) || !client_admin_scopes_are_fit(client.scopes) || !utf8_valid(client.name))
-        return failed(ERR_INVALID_REQUEST, "the client's id, scopes or name have characters that they may not have");
+        return failed(ERR_INVALID_REQUEST, "the client's id, scopes or name have characters that are not allowed");
     if (!client.is_public)
         client_admin_make_secret(secret, client.secret_hash);
     struct err err = service->store->ops->add_client(service->store, &client);
-    return err.code == ERR_CONFLICT ? failed(ERR_CONFLICT, "there is a client of this id already") : err;
+    return err.code == ERR_CONFLICT ? failed(ERR_CONFLICT, "there is already a client with this id") : err;
 }
 
 struct err client_admin_list(struct service *service, struct arena *arena, size_t max, struct client_entry **out,

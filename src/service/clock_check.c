@@ -7,7 +7,8 @@
 struct err clock_judge(struct arena *arena, int64_t built_s, int64_t now_ms, int64_t shared_ms, int64_t skew_s)
 {
     if (now_ms / 1000 < built_s)
-        return failed(ERR_UNAVAILABLE, "the machine's clock is before the day on which this program was made: set it");
+        return failed(ERR_UNAVAILABLE,
+                      "the machine's clock is earlier than the day on which this program was built: set it");
     const int64_t ahead_ms = shared_ms > 0 ? now_ms - shared_ms : 0;
     if (ahead_ms <= skew_s * 1000 && -ahead_ms <= skew_s * 1000)
         return OK;

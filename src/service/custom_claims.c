@@ -35,7 +35,7 @@ static struct err custom_claims_check_one(const struct settings *settings, struc
                                           const struct caller *caller, const struct json *claim)
 {
     if (claims_is_registered(arena, claim->name))
-        return custom_claims_claim_wrong(arena, claim->name, "is the service's own and can't be given");
+        return custom_claims_claim_wrong(arena, claim->name, "belongs to the service and can't be set");
     if (str_eq(claim->name, STR("sid")) && claim->kind != JSON_STRING) /* or no rule would meet its session */
         return custom_claims_claim_wrong(arena, claim->name, "must be a string");
     struct str privileged = custom_claims_privileged_name(settings, arena, claim->name);
@@ -45,7 +45,7 @@ static struct err custom_claims_check_one(const struct settings *settings, struc
         return failed(ERR_INSUFFICIENT_SCOPE, "a privileged claim needs the scope token:issue:privileged");
     return str_eq(privileged, claim->name)
                ? OK
-               : custom_claims_claim_wrong(arena, claim->name, "would be taken for a privileged one");
+               : custom_claims_claim_wrong(arena, claim->name, "would be mistaken for a privileged one");
 }
 
 struct err custom_claims_check(const struct settings *settings, struct arena *arena, const struct caller *caller,
@@ -54,6 +54,6 @@ struct err custom_claims_check(const struct settings *settings, struct arena *ar
     for (const struct json *claim = claims ? claims->child : NULL; claim; claim = claim->next)
         TRY(custom_claims_check_one(settings, arena, caller, claim));
     if (claims && names_clash(arena, claims))
-        return failed(ERR_INVALID_REQUEST, "two claims, or two members of one, have names that differ in case alone");
+        return failed(ERR_INVALID_REQUEST, "two claims, or two members of one, have names that differ only in case");
     return OK;
 }

@@ -22,8 +22,8 @@ struct err examine_store(struct store *store, const char **note)
 
 struct err examine_cache(const struct settings *settings, struct cache *cache, bool shares_store, const char **note)
 {
-    *note = cache          ? "redis: it takes writes"
-            : shares_store ? "memory: instances hear of revocations by the store they share"
+    *note = cache          ? "redis: it accepts writes"
+            : shares_store ? "memory: instances learn of revocations from the store they share"
                            : "memory: this instance is the only one";
     if (!cache)
         return OK;
@@ -40,8 +40,8 @@ const char *examine_signer(const struct signer *signer)
 {
     struct str name = str_of(signer->ops->name);
     return str_eq(name, STR("kms"))        ? "kms: the key in AWS KMS is enabled"
-           : str_eq(name, STR("envelope")) ? "envelope: the active key is unwrapped, its wrapping key enabled"
-                                           : "local: its file is there";
+           : str_eq(name, STR("envelope")) ? "envelope: the active key is unwrapped, and its wrapping key is enabled"
+                                           : "local: its key file exists";
 }
 
 /* A signer signs a test when it loads a key, and holds it against the public half. It would also have the alias
@@ -83,7 +83,7 @@ void examine_keys(struct service *service, struct arena *arena, bool is_served, 
         return;
     life.keys = keys;
     const struct key *active = lifecycle_active(&life);
-    sign->note = active ? "a signature verifies against the published key" : "no key yet: the first start makes one";
+    sign->note = active ? "a signature verifies against the published key" : "no key yet: the first start creates one";
     sign->err = active ? examination_load(service->signer, arena, active) : OK;
     if (active)
         signer->err = sign->err.code ? sign->err : service->signer->ops->check(service->signer);

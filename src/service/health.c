@@ -129,7 +129,7 @@ static void health_add_load(struct gauges *gauges, struct service *service)
         GAUGE(gauges, "tls_certificate_expiry_timestamp_seconds",
               "When the certificate that is served, or one of its chain, expires, in seconds since 1970",
               atomic_load(&service->state.tls_expires_at));
-    GAUGE(gauges, "request_bytes", "Memory of the requests in hand: heads, bodies and answers, in bytes",
+    GAUGE(gauges, "request_bytes", "Memory of the requests in progress, in bytes: headers, bodies and responses",
           atomic_load(&service->state.request_bytes));
     GAUGE(gauges, "queue_depth", "Requests that wait for a worker", atomic_load(&service->state.jobs_waiting));
     GAUGE(gauges, "commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));
@@ -150,20 +150,20 @@ static void health_add_memory(struct gauges *gauges, struct service *service,
 static void health_add_dependencies(struct gauges *gauges, struct service *service,
                                     const struct revocations_state *revocations)
 {
-    GAUGE(gauges, "store_up", "Whether the store answered last", atomic_load(&service->state.store_ok));
-    GAUGE(gauges, "clock_ahead_seconds", "How far the time of day stepped ahead without being believed yet, in seconds",
+    GAUGE(gauges, "store_up", "Whether the store answered its last call", atomic_load(&service->state.store_ok));
+    GAUGE(gauges, "clock_ahead_seconds", "How far the time of day stepped ahead and is not trusted yet, in seconds",
           atomic_load(&service->state.clock_ahead_s));
     if (service->store->ops->now)
         GAUGE(gauges, "clock_difference_seconds", "How far this machine's clock is ahead of the database's, in seconds",
               (double)atomic_load(&service->state.clock_difference_ms) / 1000);
-    GAUGE(gauges, "keys_up", "Whether the signer answered last", atomic_load(&service->state.keys_ok));
+    GAUGE(gauges, "keys_up", "Whether the signer answered its last call", atomic_load(&service->state.keys_ok));
     if (revocations->follows_cache) {
-        GAUGE(gauges, "cache_up", "Whether Redis answered last", revocations->cache_ok);
-        GAUGE(gauges, "cache_may_evict", "Whether Redis may drop keys that are to be kept, by its maxmemory-policy",
+        GAUGE(gauges, "cache_up", "Whether Redis answered its last call", revocations->cache_ok);
+        GAUGE(gauges, "cache_may_evict", "Whether Redis's maxmemory-policy lets it drop keys that must be kept",
               revocations->evicts != NULL);
     }
     if (revocations->follows)
-        GAUGE(gauges, "revocations_staleness_seconds", "Time since all revocations were known last, in seconds",
+        GAUGE(gauges, "revocations_staleness_seconds", "Time since all revocations were last known, in seconds",
               revocations->staleness_s);
 }
 

@@ -59,7 +59,8 @@ static void housekeeping_look_at_clock(struct housekeeping *housekeeping)
     atomic_store(&service->state.clock_step_s, step_ms / 1000);
     clock_step_note(service->settings, housekeeping->wall.wall_ms / 1000, step_ms);
     LOG(LOG_WARN, "clock_stepped", LOG_INT("step_ms", step_ms),
-        LOG_TEXT_("why", "the system's clock was set; nothing is deleted, and no key moved, because of that"));
+        LOG_TEXT_("why",
+                  "the system's clock was set; because of that, nothing is deleted and no key changes its state"));
 }
 
 /* The clock of a store that instances share is believed before this machine's. */

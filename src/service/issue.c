@@ -24,14 +24,14 @@ static struct err issue_check_scope(struct arena *arena, struct str allowed, str
     for (size_t i = 0; i < scope.len; i++) {
         unsigned char c = (unsigned char)scope.at[i];
         if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
-            return failed(ERR_INVALID_SCOPE, "the scope has a character that no scope may have");
+            return failed(ERR_INVALID_SCOPE, "the scope has a character that is not allowed");
     }
     struct str word, rest = scope;
     struct buf words;
     buf_init(&words, arena, scope.len + 1, scope.len + 1);
     while (str_next_word(&rest, &word)) {
         if (!str_has_word(allowed, word))
-            return failed(ERR_INVALID_SCOPE, "the client may not have a scope that was asked for");
+            return failed(ERR_INVALID_SCOPE, "the client is not allowed a scope that was asked for");
         if (str_has_word(buf_str(&words), word))
             continue;
         if (words.len > 0)
@@ -93,7 +93,7 @@ static struct err issue_decide_lifetime(const struct settings *settings, struct 
 static struct err issue_check_session(const struct issue *issue)
 {
     if (issue->sid.at && issue->custom && json_member(issue->custom, STR("sid")))
-        return failed(ERR_INVALID_REQUEST, "the claim \"sid\" is the session's and can't be given");
+        return failed(ERR_INVALID_REQUEST, "the claim \"sid\" belongs to the session and can't be set");
     return OK;
 }
 
@@ -228,7 +228,7 @@ static struct err issue_check_rules(struct service *service, struct claims_new *
         return OK;
     }
     *retry_after_s = 1;
-    return failed(ERR_UNAVAILABLE, "what is issued in this second has been revoked; try again");
+    return failed(ERR_UNAVAILABLE, "tokens issued in this second have been revoked; try again");
 }
 
 /* Before the token is signed: whoever revokes all that is issued up to now must not miss it. */

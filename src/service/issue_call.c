@@ -46,7 +46,7 @@ static struct err issue_call_find_client(struct call *call, struct str id, struc
     if (!clients_get(clients, arena, id, clock_coarse_s(), client)) {
         struct err err = clients_find(clients, arena, id, clock_coarse_s(), client);
         if (err.code == ERR_NOT_FOUND)
-            return failed(ERR_INVALID_REQUEST, "clientId names no client of this service");
+            return failed(ERR_INVALID_REQUEST, "clientId does not name a client of this service");
         TRY(err);
     }
     return client->is_active ? OK : failed(ERR_INVALID_REQUEST, "clientId names a client that is disabled");
@@ -86,7 +86,7 @@ static struct err issue_call_read_body(const struct request *request, struct iss
     TRY(request_json(request, &json));
     TRY(fields_read(request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, body));
     if (!token_kind_find(body->token_type, kind))
-        return failed(ERR_INVALID_REQUEST, "tokenType is none of access, refresh, id");
+        return failed(ERR_INVALID_REQUEST, "tokenType must be access, refresh or id");
     return OK;
 }
 

@@ -5,7 +5,7 @@
 #include "service/housekeeping.h"
 #include "service/service.h"
 
-static const struct err no_key = { ERR_NOT_FOUND, "there is no key of this kid" };
+static const struct err no_key = { ERR_NOT_FOUND, "there is no key with this kid" };
 
 static struct key_entry key_admin_entry_of(const struct key *key)
 {

@@ -69,8 +69,7 @@ static struct err message_read_strings(struct arena *arena, const struct field *
         return message_field_wrong(arena, field->name, "has too many entries");
     for (; each; each = value->kind == JSON_ARRAY ? each->next : NULL) {
         if (each->kind != JSON_STRING || each->text.len == 0)
-            return message_field_wrong(arena, field->name,
-                                       "is neither a string nor a list of strings, none of them empty");
+            return message_field_wrong(arena, field->name, "must be a string, or a list of strings that are not empty");
         if (field->max && each->text.len > (size_t)field->max)
             return message_field_wrong(arena, field->name, "is too long");
     }
@@ -123,7 +122,7 @@ struct err fields_read(struct arena *arena, const struct json *object, const str
     for (const struct json *member = object->child; member; member = member->next) {
         const struct field *field = message_field_named(fields, count, member->name);
         if (!field)
-            return failed(ERR_INVALID_REQUEST, "the body has a member that this call does not know");
+            return failed(ERR_INVALID_REQUEST, "the body has a member that is not known here");
         if (member->kind == JSON_NULL && !field->required)
             continue; /* as if it were not there */
         TRY(message_field_read(arena, field, member, (char *)target + field->offset));
@@ -181,7 +180,7 @@ struct err form_decode(struct arena *arena, struct str in, struct str *out)
             int high = in.len - i > 2 ? hex_digit(in.at[i + 1]) : -1;
             int low = high >= 0 ? hex_digit(in.at[i + 2]) : -1;
             if (low < 0)
-                return failed(ERR_INVALID_REQUEST, "the form has a percent code that is not two hexadecimal digits");
+                return failed(ERR_INVALID_REQUEST, "the form has a percent sign without two hexadecimal digits");
             c = (char)(high * 16 + low);
             i += 2;
         } else if (c == '+') {
@@ -213,7 +212,7 @@ struct err form_read(struct arena *arena, struct str body, struct form *out)
         TRY(form_decode(arena, value, &value));
         for (size_t i = 0; i < out->count; i++)
             if (str_eq(out->name[i], name))
-                return failed(ERR_INVALID_REQUEST, "the form has a parameter more than once");
+                return failed(ERR_INVALID_REQUEST, "the form has the same parameter more than once");
         if (out->count == FORM_PAIRS_MAX)
             return failed(ERR_INVALID_REQUEST, "the form has too many parameters");
         out->name[out->count] = name;

@@ -89,7 +89,8 @@ static struct err revoke_rule_read_rule(struct call *call, struct record *record
                                .revoked_by = call->caller.client_id };
     TRY(revoke_rule_read_target(&body, record));
     if (body.before > now + call->service->settings->clock_skew_s)
-        return failed(ERR_INVALID_REQUEST, "before lies in the future: what is still to be issued can't be revoked");
+        return failed(ERR_INVALID_REQUEST,
+                      "before lies in the future: tokens that are still to be issued can't be revoked");
     return revoke_rule_decide_before(call->service, body.before, now, &record->before);
 }
 

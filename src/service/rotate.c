@@ -98,7 +98,7 @@ struct err rotate_keys(struct call *call, struct response *response)
     TRY(rotate_read_body(request, &move));
     struct err err = key_admin_move(call->service, request->arena, &move, request->now_s, &done);
     if (err.code == ERR_NOT_FOUND)
-        return failed(ERR_NOT_FOUND, "there is no key of the kid that is to be revoked");
+        return failed(ERR_NOT_FOUND, "there is no key with the kid that is to be revoked");
     TRY(err);
     LOG(LOG_INFO, "rotation_asked_for", LOG_STR("request_id", request->id), LOG_STR("caller", call->caller.client_id),
         LOG_STR("revoke", move.revoke), LOG_STR("reason", move.reason), LOG_TEXT_("done", done.message));

@@ -151,12 +151,12 @@ static bool routes_answer_early(const struct service *service, const struct requ
         return true;
     }
     if (!(route->methods & request->method)) {
-        response_fail(response, arena, failed(ERR_METHOD_NOT_ALLOWED, "the path does not know this method"));
+        response_fail(response, arena, failed(ERR_METHOD_NOT_ALLOWED, "method not allowed for this path"));
         response_add_header(response, STR("Allow"), routes_allow_of(arena, route->path));
         return true;
     }
     if (request->method & WITH_BODY && routes_is_coded(request_header(request, STR("Content-Encoding")))) {
-        response_fail(response, arena, failed(ERR_MEDIA_TYPE, "the body must have no Content-Encoding"));
+        response_fail(response, arena, failed(ERR_MEDIA_TYPE, "the body must not have a Content-Encoding"));
         response_add_header(response, STR("Accept-Encoding"), STR("identity")); /* RFC 9110 section 15.5.16 */
         return true;
     }
@@ -198,8 +198,8 @@ static struct err routes_answer_call(struct call *call, const struct route *rout
         return failed(ERR_NEEDS_WORKER, "the operation may have to wait");
     TRY(route->run(call, response));
     if (response->is_unfit)
-        return failed(ERR_INTERNAL, "the answer has a header that can't be sent");
-    return response->body.overflowed ? failed(ERR_INTERNAL, "the answer is too large") : OK;
+        return failed(ERR_INTERNAL, "the response has a header that can't be sent");
+    return response->body.overflowed ? failed(ERR_INTERNAL, "the response is too large") : OK;
 }
 
 enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,

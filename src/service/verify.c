@@ -89,7 +89,7 @@ static struct err verify_new(const struct keyring_view *view, struct str token, 
     arena_init(&arena, room, sizeof room);
     TRY(verify_read_spelling(&arena, token, &spelling));
     const struct keyring_key *key = keyring_find(view, spelling.header.kid);
-    return key ? verify_with(key->jwk, &spelling, out) : failed(ERR_TOKEN_KEY, "the token's key is not known here");
+    return key ? verify_with(key->jwk, &spelling, out) : failed(ERR_TOKEN_KEY, "the token's key is unknown");
 }
 
 /* Whether the key that once verified an entry may still verify: it may have been revoked or retired since. */
@@ -110,7 +110,7 @@ static struct err verify_find_verified(struct service *service, struct str token
     if (*out)
         return verify_key_is_good(view, (*out)->key_serial)
                    ? OK
-                   : failed(ERR_TOKEN_KEY, "the token's key is no longer good");
+                   : failed(ERR_TOKEN_KEY, "the token's key is no longer valid");
     struct err err = verify_new(view, token, out);
     if (err.code == ERR_TOKEN_KEY)
         housekeeping_unknown_kid(service);
@@ -138,7 +138,7 @@ struct err token_check(struct service *service, struct str token, const struct t
     AUTO(verified_releasep) struct verified *entry = NULL;
     TRY(verify_find_verified(service, token, hash, &entry));
     if (!(ask->kinds & 1U << entry->kind))
-        return failed(ERR_TOKEN_KIND, "the token is of another kind (access, refresh, id) than the one asked for");
+        return failed(ERR_TOKEN_KIND, "the token is not of the kind (access, refresh, id) that was asked for");
     if (!str_eq(entry->claims.iss, str_of(service->settings->issuer)))
         return failed(ERR_TOKEN_CLAIM, "the token's issuer is not this service");
     if (revocations_refuse(service->revocations, entry))
@@ -164,9 +164,9 @@ static struct err verify_by_store(struct service *service, struct str token, str
     TRY(verify_read_spelling(&arena, token, &spelling));
     struct err err = service->store->ops->find_key(service->store, &arena, spelling.header.kid, &key);
     if (err.code == ERR_NOT_FOUND)
-        return failed(ERR_TOKEN_KEY, "the token's key is not known here");
+        return failed(ERR_TOKEN_KEY, "the token's key is unknown");
     if (err.code)
-        return failed(ERR_UNAVAILABLE, "whose key signed the token can't be known now; try again");
+        return failed(ERR_UNAVAILABLE, "which key signed the token can't be known now; try again");
     TRY(pair_read_public(&arena, &key, &jwk));
     return verify_with(jwk, &spelling, out);
 }
@@ -228,7 +228,7 @@ static struct err verify_read_ask(struct call *call, const struct json *options,
     enum token_kind kind;
     if (read.token_type.at) {
         if (!token_kind_find(read.token_type, &kind))
-            return failed(ERR_INVALID_REQUEST, "tokenType is none of access, refresh, id");
+            return failed(ERR_INVALID_REQUEST, "tokenType must be access, refresh or id");
         ask->kinds = 1U << kind;
     }
     ask->expect.issuer = read.issuer;

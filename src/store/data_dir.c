@@ -56,9 +56,8 @@ static struct err data_dir_check_file(struct arena *arena, int dir_fd, const cha
         return OK; /* gone meanwhile; or no file, which is refused by whoever opens it */
     if (about.st_mode & S_IRWXO)
         return data_dir_refused(arena, dir, name,
-                                "can be reached by every user, who may have read or changed it: look into it, then "
-                                "chmod 600 "
-                                "it");
+                                "can be reached by every user, who may have read or changed it: examine it, then chmod "
+                                "600 it");
     if (!(about.st_mode & S_IRWXG))
         return OK;
     if (about.st_uid == geteuid())
@@ -73,7 +72,7 @@ static struct err data_dir_check_directory(struct arena *arena, int dir_fd, cons
 {
     struct stat about;
     if (fstat(dir_fd, &about) != 0)
-        return data_dir_refused(arena, dir, ".", "can't be looked at");
+        return data_dir_refused(arena, dir, ".", "can't be examined");
     if (about.st_mode & S_IWOTH)
         return data_dir_refused(arena, dir, ".",
                                 "can be written to by every user: chmod o-w it, or set TOKEN_DATA_DIR to a "
@@ -153,7 +152,7 @@ struct err data_dir_lock(const char *dir, int *out)
         clock_sleep_ms(LOCK_PAUSE_MS);
     }
     close(lock);
-    return failed(ERR_INVALID_REQUEST, "another token-service serves from this TOKEN_DATA_DIR");
+    return failed(ERR_INVALID_REQUEST, "another token-service is running on this TOKEN_DATA_DIR");
 }
 
 bool data_dir_is_locked(const char *dir)

@@ -14,14 +14,13 @@ static const char file_name[] = "database-id";
 
 static struct err identity_not_this_one(const char *dir)
 {
-    return failed(
-        ERR_INVALID_REQUEST,
-        sentence_keep("the store failed; see the log",
-                      "the database is lost, or not the one that the keys in TOKEN_DATA_DIR (%s) belong to, so "
-                      "what was revoked would be good again: put the old one back (token-service.db, "
-                      "DATABASE_URL, SUPABASE_URL); or, to begin anew, move database-id and signing-key-*.pem "
-                      "away, which ends every token",
-                      dir));
+    return failed(ERR_INVALID_REQUEST,
+                  sentence_keep("the store failed; see the log",
+                                "the database is lost, or not the one that the keys in TOKEN_DATA_DIR (%s) belong to, "
+                                "so revoked tokens would be valid again: put the old one back (token-service.db, "
+                                "DATABASE_URL, SUPABASE_URL); or, to start over, move database-id and "
+                                "signing-key-*.pem away, which ends every token",
+                                dir));
 }
 
 static struct err identity_file_failed(const char *dir, const char *what)

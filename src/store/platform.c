@@ -105,7 +105,7 @@ static struct err platform_error_of(enum platform_outcome outcome, const char *w
         return failed(ERR_INVALID_REQUEST, "the database can't hold this: its encoding, a length or a constraint");
     if (outcome == PLATFORM_TROUBLED)
         return failed(ERR_UNAVAILABLE, "the database is full, too busy or read-only: the log has its code");
-    return failed(ERR_UNAVAILABLE, outcome == PLATFORM_LOST ? "the database gave no answer" : "the database failed");
+    return failed(ERR_UNAVAILABLE, outcome == PLATFORM_LOST ? "the database did not answer" : "the database failed");
 }
 
 /* What was undone is tried again; what was lost only where doing it twice does no harm. */
@@ -131,7 +131,7 @@ static struct err platform_verdict_of(struct str error, const char *sentence)
         return failed(ERR_CONFLICT, sentence);
     if (str_eq(error, STR("not_found")))
         return failed(ERR_NOT_FOUND, sentence);
-    return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
+    return failed(ERR_UNAVAILABLE, "the database gave a response that is not understood");
 }
 
 struct err platform_try(struct store *store, struct arena *arena, const char *function, struct buf *args,
@@ -152,7 +152,7 @@ struct err platform_try(struct store *store, struct arena *arena, const char *fu
     if (json_parse(arena, answer, &parsed).code || parsed->kind != JSON_OBJECT) {
         LOG(LOG_ERROR, "store_answer", LOG_TEXT_("function", function));
         metrics_count(COUNT_STORE_ERRORS, 1);
-        return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
+        return failed(ERR_UNAVAILABLE, "the database gave a response that is not understood");
     }
     *outcome = PLATFORM_OK;
     TRY(platform_verdict_of(platform_str(parsed, "error"), sentence));
@@ -290,7 +290,7 @@ struct err platform_add_client(struct store *store, const struct client *client)
     platform_put_bool(&args, "is_active", client->is_active);
     platform_put_int(&args, "created_at", client->created_at);
     return platform_do(store, &arena, "token_service_add_client", &args, PLATFORM_ONCE,
-                       "there is such a client already", NULL);
+                       "there is already such a client", NULL);
 }
 
 struct err platform_set_client_active(struct store *store, struct str id, bool active)
@@ -341,7 +341,7 @@ static struct err platform_lease(struct store *store, const char *function, stru
     platform_put_str(&args, "name", name);
     platform_put_str(&args, "holder", str_of(platform_of(store)->holder));
     platform_put_int(&args, "ttl_s", ttl_s);
-    return platform_do(store, &arena, function, &args, PLATFORM_REPEATABLE, "another instance is at it", NULL);
+    return platform_do(store, &arena, function, &args, PLATFORM_REPEATABLE, "another instance is doing it", NULL);
 }
 
 struct err platform_take_lease(struct store *store, struct str name, int64_t ttl_s)

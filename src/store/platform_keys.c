@@ -1,7 +1,7 @@
 /* store/platform_keys.c: keys in the platform's tables. Each transition is one function there, with its event. */
 #include "store/platform.h"
 
-static const char overtaken[] = "the keys have changed meanwhile";
+static const char overtaken[] = "the keys have changed in the meantime";
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 

@@ -79,7 +79,7 @@ static struct err platform_records_keep_lists(struct store *store, const struct 
     *is_of_records = outcome == PLATFORM_REFUSED || outcome == PLATFORM_OVERTAKEN || outcome == PLATFORM_FAILED;
     int64_t unlinked = 0;
     if (!err.code && !json_int(json_member(answer, STR("unlinked")), 0, INT64_MAX, &unlinked))
-        return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood"); /* of something else */
+        return failed(ERR_UNAVAILABLE, "the database gave a response that is not understood"); /* of something else */
     metrics_count(COUNT_RECORDS_UNLINKED, (uint64_t)unlinked);
     return err;
 }
@@ -150,12 +150,12 @@ struct err platform_revocations_since(struct store *store, struct arena *arena, 
     platform_put_int(&args, "max", (int64_t)max);
     TRY(platform_do(store, &work, "token_service_revocations_since", &args, PLATFORM_REPEATABLE, "", &answer));
     if (!platform_records_read_sequence(answer, sequence))
-        return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
+        return failed(ERR_UNAVAILABLE, "the database gave a response that is not understood");
     struct revocation *revocations = arena_alloc(arena, max * sizeof *revocations);
     for (rest = platform_rows(answer); found < max && rest.len > 0 && str_next_item(&rest, ',', &line); found++)
         if (!platform_records_read_revocation(arena, line,
                                               &revocations[found])) /* to leave one out would let a revoked token in */
-            return failed(ERR_UNAVAILABLE, "the database gave an answer that is not understood");
+            return failed(ERR_UNAVAILABLE, "the database gave a response that is not understood");
     *out = revocations;
     *count = found;
     return OK;

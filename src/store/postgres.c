@@ -33,7 +33,7 @@ struct postgres {
     int64_t refused_until; /* monotonic ms */
     /* sentences, static: */
     _Atomic(const char *) unconnected; /* why there was no connection last */
-    _Atomic(const char *) late, lost;           /* of the server that was connected to last */
+    _Atomic(const char *) late, lost;  /* of the server that was connected to last */
 };
 
 /* What callers are told, who need not know where the database is. */
@@ -66,13 +66,12 @@ static struct err postgres_bad_url(const struct libpq_calls *calls, const char *
 {
     const char *parameter = postgres_unknown_parameter(url, postgres_is_known, calls);
     if (parameter[0])
-        return failed(ERR_INVALID_REQUEST,
-                      sentence_keep(away,
-                                    "DATABASE_URL has the parameter %s, which PostgreSQL's libpq doesn't know: take "
-                                    "it out (a pooler needs none)",
-                                    parameter));
-    return failed(ERR_INVALID_REQUEST, "DATABASE_URL is no URL of a PostgreSQL (postgresql://user:password@host/name, "
-                                       "the password percent-encoded)");
+        return failed(ERR_INVALID_REQUEST, sentence_keep(away,
+                                                         "DATABASE_URL has the parameter %s, which PostgreSQL's libpq "
+                                                         "doesn't know: remove it (a pooler does not need it)",
+                                                         parameter));
+    return failed(ERR_INVALID_REQUEST, "DATABASE_URL is not a URL of a PostgreSQL "
+                                       "(postgresql://user:password@host/name, the password percent-encoded)");
 }
 
 static struct err postgres_check_url(const struct libpq_calls *calls, const char *url)
@@ -107,7 +106,7 @@ static void postgres_log_unconnected(const struct libpq_calls *calls, const PGco
 {
     const char *says = pg ? calls->errorMessage(pg) : "out of memory", *pass = pg ? calls->pass(pg) : NULL;
     if (pass && pass[0] && strstr(says, pass))
-        says = "(its words hold the password)";
+        says = "(its message holds the password)";
     LOG(LOG_ERROR, "database_unconnected", LOG_STR("detail", ((struct str){ says, strcspn(says, "\n") })));
 }
 
@@ -176,10 +175,10 @@ static void postgres_note_server(struct postgres *postgres, const PGconn *pg)
     char server[300];
     postgres_name_server(postgres->calls, pg, server, sizeof server);
     atomic_store(&postgres->unconnected, busy); /* from now on that is why there is none */
-    atomic_store(&postgres->late, sentence_keep("the database gave no answer in time",
-                                                "%s: no whole answer came within TOKEN_STORE_TIMEOUT", server));
-    atomic_store(&postgres->lost, sentence_keep("the database gave no answer",
-                                                "%s: the connection broke before the answer was whole", server));
+    atomic_store(&postgres->late, sentence_keep("the database did not answer in time",
+                                                "%s: no complete response came within TOKEN_STORE_TIMEOUT", server));
+    atomic_store(&postgres->lost, sentence_keep("the database did not answer",
+                                                "%s: the connection broke before the response was complete", server));
 }
 
 static struct connection *postgres_connect_new(struct postgres *postgres)
@@ -387,7 +386,7 @@ enum postgres_fault postgres_ask(struct postgres *postgres, struct arena *arena,
     out->why = atomic_load(fault == POSTGRES_LATE ? &postgres->late : &postgres->lost);
     if (fault == POSTGRES_LOST || fault == POSTGRES_LATE)
         LOG(LOG_WARN, "database_lost",
-            LOG_TEXT_("why", fault == POSTGRES_LATE ? "no answer in time" : "the connection broke"));
+            LOG_TEXT_("why", fault == POSTGRES_LATE ? "no response in time" : "the connection broke"));
     /* after a failover, what was the primary refuses to write: the next connection goes to the new one */
     const bool is_no_primary = fault == POSTGRES_SAID && strcmp(out->sqlstate, "25006") == 0;
     if (fault == POSTGRES_LOST || is_no_primary)

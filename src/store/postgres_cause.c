@@ -16,30 +16,30 @@ const char *postgres_cause(const char *says)
         { "database \"", "\" does not exist", "it has no database of that name" },
         { "no such database", "", "it has no database of that name" },
         { "role \"", "\" does not exist", "it knows no such user" },
-        { "no pg_hba.conf entry", "", "its pg_hba.conf lets nobody in from here, or not without TLS" },
+        { "no pg_hba.conf entry", "", "its pg_hba.conf does not allow connections from here, or not without TLS" },
         { "could not translate host name", "", "the name of its host is not known" },
-        { "server does not support SSL", "", "it speaks no TLS, which sslmode asks for" },
+        { "server does not support SSL", "", "it does not speak TLS, which sslmode asks for" },
         { "root certificate file", "", "the file that sslrootcert names can't be read" },
         { "certificate verify failed", "", "its certificate is not trusted (sslrootcert)" },
-        { "does not match host name", "", "its certificate is another host's" },
+        { "does not match host name", "", "its certificate is for another host" },
         { "SSL", "", "TLS with it failed" },
         { "Connection refused", "", "it refuses connections: nothing listens there" },
         { "timeout expired", "", "it did not answer in time" },
         { "timed out", "", "it did not answer in time" },
-        { "unreachable", "", "no way in the network leads to it" },
-        { "No route to host", "", "no way in the network leads to it" },
-        { "No such file or directory", "", "its socket is not there" },
+        { "unreachable", "", "there is no route to it" },
+        { "No route to host", "", "there is no route to it" },
+        { "No such file or directory", "", "its socket does not exist" },
         { "too many", "", "it has too many connections already" },
         { "connection slots", "", "it has too many connections already" },
         { "starting up", "", "it is starting" },
         { "shutting down", "", "it is stopping" },
-        { "session is read-only", "", "it is a standby, and takes no writes" },
+        { "session is read-only", "", "it is a standby and does not accept writes" },
         { "closed the connection", "", "it closed the connection at once" },
     };
     for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
         if (strstr(says, causes[i].words) && strstr(says, causes[i].and_words))
             return causes[i].cause;
-    return "it can't be connected to: the log has its words";
+    return "the connection to it failed: the log has its message";
 }
 
 const char *postgres_unknown_parameter(const char *url, _Bool (*is_known)(const void *arg, const char *name),

@@ -46,7 +46,7 @@ static struct err sqlite_check_place(struct sqlite *sqlite)
     LOG(LOG_ERROR, "store_replaced", LOG_TEXT_("file", sqlite->path));
     return failed(ERR_UNAVAILABLE,
                   sentence_keep("the store failed; see the log",
-                                "%s or its -wal was taken away or replaced while the service runs, and what is written "
+                                "%s or its -wal was removed or replaced while the service runs, and what is written "
                                 "now would be lost: put both back, or restart the service with the one that is there",
                                 sqlite->path));
 }
@@ -105,9 +105,9 @@ static struct err sqlite_make_file(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (fd < 0 && errno != EEXIST)
-        return failed(ERR_UNAVAILABLE,
-                      sentence_keep("the store failed; see the log",
-                                    "the database file %s (TOKEN_DATA_DIR) can't be made: %s", path, strerror(errno)));
+        return failed(ERR_UNAVAILABLE, sentence_keep("the store failed; see the log",
+                                                     "the database file %s (TOKEN_DATA_DIR) can't be created: %s", path,
+                                                     strerror(errno)));
     if (fd >= 0)
         close(fd);
     return OK;
@@ -182,9 +182,9 @@ struct err sqlite_check_version(struct sqlite *sqlite, size_t count)
     TRY(sqlite_read_version(sqlite, &version));
     return version == count
                ? OK
-               : failed(ERR_UNAVAILABLE, version < count ? "the database in TOKEN_DATA_DIR is of an earlier version: a "
+               : failed(ERR_UNAVAILABLE, version < count ? "the database in TOKEN_DATA_DIR has an earlier version: a "
                                                            "server brings it up to date when it starts"
-                                                         : "the database in TOKEN_DATA_DIR is of a newer version");
+                                                         : "the database in TOKEN_DATA_DIR has a newer version");
 }
 
 /* Within the transaction. */
@@ -194,7 +194,7 @@ static struct err sqlite_migrate_within(struct sqlite *sqlite, const char *const
     char text[64];
     TRY(sqlite_read_version(sqlite, &version)); /* again: another process may have been faster */
     if (version > count)
-        return failed(ERR_UNAVAILABLE, "the database in TOKEN_DATA_DIR is of a newer version than this program");
+        return failed(ERR_UNAVAILABLE, "the database in TOKEN_DATA_DIR has a newer version than this program");
     for (; version < count; version++) {
         TRY(sqlite_run(sqlite, migrations[version]));
         LOG(LOG_INFO, "store_migrated", LOG_INT("version", (int64_t)version + 1));

@@ -26,9 +26,10 @@ struct err store_make_dir(const struct settings *settings)
     if (is_new)
         store_give_dir(settings->data_dir);
     if (!is_new && errno != EEXIST)
-        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR can't be made: is its parent there, and writable?");
+        return failed(ERR_INVALID_REQUEST,
+                      "TOKEN_DATA_DIR can't be created: does its parent exist, and is it writable?");
     if (stat(settings->data_dir, &about) != 0 || !S_ISDIR(about.st_mode))
-        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is no directory");
+        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is not a directory");
     return OK;
 }
 

@@ -107,7 +107,7 @@ static struct err store_sqlite_insert_client(struct connection *writer, const st
     sqlite3_bind_int64(add, 10, client->created_at);
     TRY(sqlite_do(&writer->sqlite, add));
     if (!sqlite3_changes(writer->sqlite.db))
-        return failed(ERR_CONFLICT, "there is such a client already");
+        return failed(ERR_CONFLICT, "there is already such a client");
     /* a key that signs for a client with a lifetime of its own must outlive those tokens too */
     return sqlite_raise_key_lifetime(writer, longest_s > client->id_ttl_s ? longest_s : client->id_ttl_s);
 }
@@ -488,7 +488,7 @@ struct err store_sqlite_look(const struct settings *settings, struct store **out
     struct place place = { .is_there = false };
     struct err err = store_sqlite_find_place(settings, &place);
     if (err.code == ERR_NOT_FOUND && !store_sqlite_has_parent(settings->data_dir))
-        return failed(ERR_INVALID_REQUEST, "TOKEN_DATA_DIR is not there, nor is the directory that it is to be in");
+        return failed(ERR_INVALID_REQUEST, "neither TOKEN_DATA_DIR nor its parent directory exists");
     if (err.code && err.code != ERR_NOT_FOUND)
         return err;
     struct store_sqlite *sqlite = store_sqlite_new_sqlite();

@@ -3,7 +3,7 @@
  * kept then. */
 #include "store/store_sqlite.h"
 
-static const struct err overtaken = { ERR_CONFLICT, "the keys have changed meanwhile" };
+static const struct err overtaken = { ERR_CONFLICT, "the keys have changed in the meantime" };
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 

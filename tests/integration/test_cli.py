@@ -520,7 +520,7 @@ def test_what_only_looks_changes_no_file(settings, client, arguments):
 
 def test_the_doctor_says_what_is_not_there_yet(settings):
     found = {each["check"]: each for each in json.loads(run("doctor", "--json", settings=settings).stdout)}
-    assert all("not there yet" in found[part]["detail"] or "no database yet" in found[part]["detail"]
+    assert all("does not exist yet" in found[part]["detail"] or "no database yet" in found[part]["detail"]
                or "no key yet" in found[part]["detail"] for part in ("data", "store", "signer", "sign"))
 
 

@@ -112,7 +112,7 @@ def test_nothing_is_made_beside_another_server(tmp_path):
         (tmp_path / "serve.lock").chmod(0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = run("serve", settings=settings, expect=2)
-    assert done.stderr == "token-service: another token-service serves from this TOKEN_DATA_DIR\n"
+    assert done.stderr == "token-service: another token-service is running on this TOKEN_DATA_DIR\n"
     assert [path.name for path in tmp_path.iterdir()] == ["serve.lock"]
 
 
@@ -129,7 +129,7 @@ def test_of_servers_that_start_at_once_one_makes_everything(tmp_path):
     said = [server.communicate(timeout=PATIENCE_S)[1] for server in servers]
     assert sorted(server.returncode for server in servers) == [0] + [2] * 5
     assert {text for server, text in zip(servers, said) if server.returncode} == {
-        "token-service: another token-service serves from this TOKEN_DATA_DIR\n"}
+        "token-service: another token-service is running on this TOKEN_DATA_DIR\n"}
     assert len(list((tmp_path / "data").glob("signing-key-*"))) == 1
 
 

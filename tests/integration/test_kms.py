@@ -359,7 +359,7 @@ def test_an_open_breaker_says_what_failed_and_not_only_that_it_is_open(kms, star
         server.ask(server.agent)  # which keeps the breaker open
         return server.get("/health/ready").text
 
-    server.until(lambda: "asked again" in told(), "readiness says nothing of the breaker")
+    server.until(lambda: "called again" in told(), "readiness says nothing of the breaker")
     assert "refuses connections" in told() and f"127.0.0.1:{kms.proxy.port}" in told()
     kms.proxy.up()
     server.until(lambda: server.get("/health/ready").status_code == 200, "it stays not ready")

@@ -525,8 +525,8 @@ VALUES = [None, True, 0, 1, -1, 1.5, 60, 300, 301, 86400, 2147483647, 2147483648
           {"a": 1}, {"iss": "x"}, {"a": 1, "cnf": {}}, {"": 1}, {"audience": "x"}, {"unknown": 1}]
 
 # Refusals that no schema can foretell: they depend on what the service knows, or on the other members.
-KNOWING = re.compile(r"clientId names no client|expiresIn is at most|client may not have a scope|only an access token|"
-                     "before lies in the future|authTime lies in the future")
+KNOWING = re.compile(r"clientId does not name a client|expiresIn is at most|the client is not allowed a scope|"
+                     "only an access token|before lies in the future|authTime lies in the future")
 
 
 def refused_for_its_form(answer):

@@ -135,7 +135,7 @@ def test_doctor_and_health_show_redis(redis, instances):
     server, = group.all
     checks = server.get("/health/ready").json()["checks"]
     assert (checks["cache"], checks["revocations"]) == ("ok", "ok")
-    assert "redis: it takes writes" in server.run("doctor").stdout
+    assert "redis: it accepts writes" in server.run("doctor").stdout
     assert server.metric("revocations_staleness_seconds") < 1
     assert server.metric("cache_up") == 1
     assert server.metric("redis_command_duration_seconds_count") > 0
@@ -670,9 +670,9 @@ def test_without_the_right_client_certificate_that_is_said(start_redis, instance
 
 
 @pytest.mark.parametrize("settings,why", [
-    ({"REDIS_URL": "redis://localhost", "REDIS_CA_FILE": "ca.pem"}, "REDIS_URL is without TLS"),
-    ({"REDIS_URL": "redis+sentinel://localhost/g", "REDIS_CA_FILE": "ca.pem"}, "REDIS_URL is without TLS"),
-    ({"REDIS_URL": "redis://localhost", "REDIS_CERT_FILE": "c", "REDIS_KEY_FILE": "k"}, "REDIS_URL is without TLS"),
+    ({"REDIS_URL": "redis://localhost", "REDIS_CA_FILE": "ca.pem"}, "REDIS_URL does not use TLS"),
+    ({"REDIS_URL": "redis+sentinel://localhost/g", "REDIS_CA_FILE": "ca.pem"}, "REDIS_URL does not use TLS"),
+    ({"REDIS_URL": "redis://localhost", "REDIS_CERT_FILE": "c", "REDIS_KEY_FILE": "k"}, "REDIS_URL does not use TLS"),
     ({"REDIS_URL": "rediss://localhost", "REDIS_CERT_FILE": "c"}, "REDIS_KEY_FILE is missing"),
     ({"REDIS_URL": "rediss://localhost", "REDIS_KEY_FILE": "k"}, "REDIS_CERT_FILE is missing"),
     ({"REDIS_URL": "redis://localhost", "REDIS_SENTINEL_PASSWORD": "hunter2"}, "names no Sentinels"),

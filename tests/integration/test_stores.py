@@ -270,7 +270,7 @@ def test_a_clock_that_is_not_the_databases_is_named(database, make_server):
 
 def test_the_doctor_does_not_call_an_instance_of_many_the_only_one(database, make_server):
     found = make_server(DATABASE_URL=database).start().run("doctor", expect=None).stdout
-    assert "memory: instances hear of revocations by the store they share" in found
+    assert "memory: instances learn of revocations from the store they share" in found
 
 
 def test_the_doctor_makes_no_key_in_a_fresh_database(database, make_server, tmp_path):
@@ -539,7 +539,7 @@ def test_without_a_database_or_a_migration_the_start_says_so(postgres, make_serv
     (("//postgres:", "//nobody-at-all:"), "DATABASE_URL ({at}): it refuses this user or its password"),
     (("{port}/", "1/"), "DATABASE_URL (127.0.0.1:1): it refuses connections: nothing listens there"),
     (("127.0.0.1:", "no-such-host.invalid:"), "DATABASE_URL (no-such-host.invalid:{port}): the name of its host is"),
-    (("?x", "?sslmode=require"), "DATABASE_URL ({at}): it speaks no TLS, which sslmode asks for"),
+    (("?x", "?sslmode=require"), "DATABASE_URL ({at}): it does not speak TLS, which sslmode asks for"),
 ])
 def test_why_there_is_no_database_is_said_and_no_secret(postgres, make_server, change, sentence):
     """At the start and by doctor: which it is, the host and the setting."""

@@ -11,15 +11,15 @@ static void a_clock_is_held_against_the_programs_day_and_the_databases_clock(voi
         const char *says; /* NULL: it may be right */
     } rows[] = {
         { BUILT_S * 1000LL, 0, NULL },
-        { BUILT_S * 1000LL - 1, 0, "before the day" },
-        { 0, 0, "before the day" },
+        { BUILT_S * 1000LL - 1, 0, "earlier than the day" },
+        { 0, 0, "earlier than the day" },
         { 1801000000000, 1801000000000, NULL },
         { 1801000030000, 1801000000000, NULL },
         { 1801000030001, 1801000000000, "30 s ahead of the database's" },
         { 1800999970000, 1801000000000, NULL },
         { 1800999969000, 1801000000000, "31 s behind the database's" },
         { 1801007200000, 1801000000000, "7200 s ahead of" },
-        { 1790000000000, 1801000000000, "before the day" },
+        { 1790000000000, 1801000000000, "earlier than the day" },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {

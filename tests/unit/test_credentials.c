@@ -147,7 +147,7 @@ static void profiles_are_read_from_both_files(void **state)
     static const struct {
         const char *profile, *says;
     } bad[] = {
-        { "none", "no profile of the name" },         { "empty", "there are no AWS credentials" },
+        { "none", "no profile with the name" },       { "empty", "there are no AWS credentials" },
         { "chained", "another profile's keys" },      { "process", "SSO, a login or another program" },
         { "sso", "SSO, a login or another program" }, { "half", "no aws_secret_access_key" },
         { "keyed", "another profile's keys" },        { "roleless", "no role_arn" },
@@ -384,7 +384,7 @@ static void an_instance_gives_its_roles_credentials_for_a_session_token(void **s
     for (size_t i = 0; i < COUNT(odd); i++) {
         role_name = odd[i];
         begin_anew();
-        assert_refused("name no role");
+        assert_refused("does not name a role");
     }
     role_name = NULL;
     begin_anew();

@@ -266,7 +266,7 @@ static void a_failed_reload_leaves_the_old_key_signing_whatever_the_order(void *
     set_state(next.kid, KEY_ACTIVE);
     sql("UPDATE oauth_jwks SET private_key_ref = 'file:none' WHERE kid =", next.kid);
     signer->ops->unload(signer, next.kid);
-    assert_code(keyring_reload(ring), ERR_UNAVAILABLE, "no file");
+    assert_code(keyring_reload(ring), ERR_UNAVAILABLE, "not a file");
     ACQUIRE(after);
     assert_ptr_equal(before, after);
     assert_ok(signed_kid(after, &kid));

@@ -214,7 +214,7 @@ static void each_state_is_explained(void **state)
     struct key keys[] = { pending_key, active_key, retiring_key, retiring_key, retiring_key };
     struct settings never = usual;
     const struct lifecycle life = { keys, 3, &usual }, waits = { keys, 3, &never };
-    static const char *const says[] = { "standby", "signs every new token", "stays published", "Nothing comes next",
+    static const char *const says[] = { "pending", "signs every new token", "stays published", "Nothing comes next",
                                         "stolen" };
     (void)state;
     keys[3].state = KEY_RETIRED;

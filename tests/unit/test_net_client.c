@@ -289,17 +289,17 @@ static void an_answer_has_bounds(void **state)
         const char *text, *fails;
     } rows[] = {
         { arena_printf(&arena, "HTTP/1.1 200 OK\r\n%s" HELLO, times("A: b\r\n", 63)).at, NULL },
-        { arena_printf(&arena, "HTTP/1.1 200 OK\r\n%s" HELLO, times("A: b\r\n", 64)).at, "head is too long" },
+        { arena_printf(&arena, "HTTP/1.1 200 OK\r\n%s" HELLO, times("A: b\r\n", 64)).at, "headers are too long" },
         { arena_printf(&arena, "HTTP/1.1 200 OK\r\nB: %s\r\n" HELLO, times("b", 16200)).at, NULL },
-        { arena_printf(&arena, "HTTP/1.1 200 OK\r\nB: %s\r\n" HELLO, times("b", 16400)).at, "head is too long" },
+        { arena_printf(&arena, "HTTP/1.1 200 OK\r\nB: %s\r\n" HELLO, times("b", 16400)).at, "headers are too long" },
         { arena_printf(&arena, "HTTP/1.1 200 OK\r\nB: %s\r\n%s" HELLO, times("b", 13000), times(LONG_60, 60)).at,
-          "head is too long" },
+          "headers are too long" },
         { arena_printf(&arena, "%sHTTP/1.1 200 OK\r\n" HELLO, times("HTTP/1.1 103 Hints\r\nA: b\r\n\r\n", 8)).at,
           NULL },
         { arena_printf(&arena, "%sHTTP/1.1 200 OK\r\n" HELLO, times("HTTP/1.1 103 Hints\r\nA: b\r\n\r\n", 9)).at,
-          "too many interim answers" },
+          "too many interim responses" },
         { arena_printf(&arena, CHUNKED "%s\r\n", times("A: b\r\n", 60)).at, NULL },
-        { arena_printf(&arena, CHUNKED "%s\r\n", times("A: b\r\n", 70)).at, "head is too long" },
+        { arena_printf(&arena, CHUNKED "%s\r\n", times("A: b\r\n", 70)).at, "headers are too long" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct net_answer answer;
@@ -326,11 +326,11 @@ static void what_no_answer_looks_like_is_refused(void **state)
         { "<html>", "malformed" },
         { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n", "malformed" },
         { "HTTP/1.1 101 Other\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n", "changes the protocol" },
-        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "a coding that nobody asked for" },
-        { "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", "ended before the answer" },
-        { CHUNKED, "ended before the answer" },
-        { "HTTP/1.1 200 OK\r\nA: b", "ended before the answer" },
-        { "", "ended before the answer" },
+        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "a content coding that was not asked for" },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", "ended before the response" },
+        { CHUNKED, "ended before the response" },
+        { "HTTP/1.1 200 OK\r\nA: b", "ended before the response" },
+        { "", "ended before the response" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct net_answer answer;
@@ -471,7 +471,7 @@ static void a_name_whose_look_up_hangs_holds_nobody_beyond_the_time_limit(void *
     struct err err = net_send(client, &arena, &request, &answer);
     assert_true(now_ms() - before_ms < 1500);
     assert_code(err, ERR_UNAVAILABLE, "hangs");
-    assert_non_null(strstr(err.why, "http://hangs.invalid: no whole answer came in time"));
+    assert_non_null(strstr(err.why, "http://hangs.invalid: no complete response came in time"));
     (void)state;
 }
 

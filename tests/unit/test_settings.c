@@ -326,20 +326,20 @@ static const struct {
 } bad[] = {
     { "TOKEN_QUEUE", "0", "out of range (allowed: 1 to 65536)" },
     { "TOKEN_QUEUE", "65537", "out of range (allowed: 1 to 65536)" },
-    { "TOKEN_QUEUE", "-1", "no whole number" },
-    { "TOKEN_QUEUE", "+1", "no whole number" },
-    { "TOKEN_QUEUE", " 1", "no whole number" },
-    { "TOKEN_QUEUE", "1 ", "no whole number" },
-    { "TOKEN_QUEUE", "1k", "no whole number" },
-    { "TOKEN_QUEUE", "0x10", "no whole number" },
-    { "TOKEN_QUEUE", "010", "no whole number" },
-    { "TOKEN_QUEUE", "1.0", "no whole number" },
-    { "TOKEN_QUEUE", "1e3", "no whole number" },
-    { "TOKEN_QUEUE", "many", "no whole number" },
+    { "TOKEN_QUEUE", "-1", "not a whole number" },
+    { "TOKEN_QUEUE", "+1", "not a whole number" },
+    { "TOKEN_QUEUE", " 1", "not a whole number" },
+    { "TOKEN_QUEUE", "1 ", "not a whole number" },
+    { "TOKEN_QUEUE", "1k", "not a whole number" },
+    { "TOKEN_QUEUE", "0x10", "not a whole number" },
+    { "TOKEN_QUEUE", "010", "not a whole number" },
+    { "TOKEN_QUEUE", "1.0", "not a whole number" },
+    { "TOKEN_QUEUE", "1e3", "not a whole number" },
+    { "TOKEN_QUEUE", "many", "not a whole number" },
     { "TOKEN_QUEUE", "18446744073709551617", "out of range" }, /* 1 modulo 2^64 */
     { "TOKEN_QUEUE", "999999999999999999999999999999", "out of range" },
-    { "TOKEN_QUEUE", "\xd9\xa1", "no whole number" }, /* an Arabic-Indic one */
-    { "TOKEN_KEY_ROTATION", "90d", "no whole number" },
+    { "TOKEN_QUEUE", "\xd9\xa1", "not a whole number" }, /* an Arabic-Indic one */
+    { "TOKEN_KEY_ROTATION", "90d", "not a whole number" },
     { "TOKEN_KEY_PENDING", "2592001", "out of range (allowed: 0 to 2592000 seconds)" },
     { "TOKEN_LOOPS", "65", "out of range (allowed: 0 to 64)" },
     { "TOKEN_CLIENT_CACHE_TTL", "2", "out of range (allowed: 3 to 3600 seconds)" },
@@ -362,9 +362,9 @@ static const struct {
     { "TOKEN_ISSUER", "HTTPS://a.example", "https://" },
     { "TOKEN_ISSUER", "ftp://a.example", "https://" },
     { "TOKEN_ISSUER", " https://a.example", "https://" },
-    { "TOKEN_ISSUER", "https://a.example ", "characters that no URL has" },
-    { "TOKEN_ISSUER", "https://a.example/\xc3\xbc", "characters that no URL has" },
-    { "TOKEN_ISSUER", "https://a.example/\"", "characters that no URL has" },
+    { "TOKEN_ISSUER", "https://a.example ", "characters that are not allowed in a URL" },
+    { "TOKEN_ISSUER", "https://a.example/\xc3\xbc", "characters that are not allowed in a URL" },
+    { "TOKEN_ISSUER", "https://a.example/\"", "characters that are not allowed in a URL" },
     { "TOKEN_ISSUER", "https://a.example?", "query or a fragment" },
     { "TOKEN_ISSUER", "https://a.example/x?y=1", "query or a fragment" },
     { "TOKEN_ISSUER", "https://a.example#", "query or a fragment" },
@@ -390,7 +390,7 @@ static const struct {
     { "AWS_ENDPOINT_URL", "127.0.0.1:4566", "https://" },
     { "AWS_ENDPOINT_URL", "http://user:secret@host", "host" },
     { "AWS_ENDPOINT_URL_KMS", "https://host/?x", "query" },
-    { "AWS_USE_FIPS_ENDPOINT", "yes", "no such choice" },
+    { "AWS_USE_FIPS_ENDPOINT", "yes", "not one of the choices" },
     { "TOKEN_KMS_RATE", "0", "range" },
     { "TOKEN_KMS_TRY_TIMEOUT", "6", "above TOKEN_KMS_TIMEOUT" },
     { "TOKEN_CORS_ORIGINS", "https://a.example,https://b.example/x", "path" },
@@ -401,13 +401,13 @@ static const struct {
     { "TOKEN_CORS_ORIGINS", "https://", "host" },
     { "TOKEN_CORS_ORIGINS", "https://*.example", "host" },
     { "TOKEN_CORS_ORIGINS", "https://A.example", "lower case" },
-    { "TOKEN_CORS_ORIGINS", "https://a.example:443", "own port" },
-    { "TOKEN_CORS_ORIGINS", "http://a.example:80", "own port" },
+    { "TOKEN_CORS_ORIGINS", "https://a.example:443", "default port" },
+    { "TOKEN_CORS_ORIGINS", "http://a.example:80", "default port" },
     { "TOKEN_CORS_ORIGINS", "https://a.example:99999", "port" },
     { "TOKEN_CORS_ORIGINS", "*,", "empty" },
     { "TOKEN_TRUSTED_PROXIES", "10.0.0.0/8,", "empty" },
     { "TOKEN_TRUSTED_PROXIES", "10.0.0.1/8", "bits" },
-    { "TOKEN_TRUSTED_PROXIES", "10.0.0.0/33", "bits" },
+    { "TOKEN_TRUSTED_PROXIES", "10.0.0.0/33", "prefix length" },
     { "TOKEN_TRUSTED_PROXIES", "proxy.example", "address" },
     { "TOKEN_TRUSTED_PROXIES", "*", "address" },
     { "TOKEN_PATH_PREFIX", "prod", "slash" },
@@ -418,9 +418,9 @@ static const struct {
     { "TOKEN_PATH_PREFIX", "/a%20b", "characters" },
     { "TOKEN_PATH_PREFIX", "/a?b", "characters" },
     { "TOKEN_SIGNING_ALG", "none", "(allowed: RS256, PS256, ES256, EdDSA)" },
-    { "TOKEN_SIGNING_ALG", "rs256", "no such choice" },
-    { "TOKEN_SIGNING_ALG", "HS256", "no such choice" },
-    { "TOKEN_SIGNING_ALG", "RS256 ", "no such choice" },
+    { "TOKEN_SIGNING_ALG", "rs256", "not one of the choices" },
+    { "TOKEN_SIGNING_ALG", "HS256", "not one of the choices" },
+    { "TOKEN_SIGNING_ALG", "RS256 ", "not one of the choices" },
     { "TOKEN_RECORDS", "none", "(allowed: all, grants)" },
     { "TOKEN_METRICS", "on", "(allowed: loopback, any, off)" },
     { "TOKEN_LOG_LEVEL", "warning", "(allowed: error, warn, info, debug)" },
@@ -517,13 +517,13 @@ static void a_misspelt_variable_is_named_with_what_was_meant(void **state)
     static const struct {
         const char *name, *says;
     } rows[] = {
-        { "TOKEN_LISTNE", "TOKEN_LISTNE is no setting; did you mean TOKEN_LISTEN?\n" },
-        { "TOKEN_ISUER", "TOKEN_ISUER is no setting; did you mean TOKEN_ISSUER?\n" },
-        { "TOKEN_DATADIR", "TOKEN_DATADIR is no setting; did you mean TOKEN_DATA_DIR?\n" },
-        { "TOKEN_Queue", "TOKEN_Queue is no setting\n" },
-        { "TOKEN_SOMETHING_ELSE", "TOKEN_SOMETHING_ELSE is no setting\n" },
-        { "TOKEN_", "TOKEN_ is no setting\n" },
-        { "TOKEN_\x1b[31m", "TOKEN_?[31m is no setting\n" },
+        { "TOKEN_LISTNE", "TOKEN_LISTNE is not a setting; did you mean TOKEN_LISTEN?\n" },
+        { "TOKEN_ISUER", "TOKEN_ISUER is not a setting; did you mean TOKEN_ISSUER?\n" },
+        { "TOKEN_DATADIR", "TOKEN_DATADIR is not a setting; did you mean TOKEN_DATA_DIR?\n" },
+        { "TOKEN_Queue", "TOKEN_Queue is not a setting\n" },
+        { "TOKEN_SOMETHING_ELSE", "TOKEN_SOMETHING_ELSE is not a setting\n" },
+        { "TOKEN_", "TOKEN_ is not a setting\n" },
+        { "TOKEN_\x1b[31m", "TOKEN_?[31m is not a setting\n" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         setenv(rows[i].name, "hunter2", 1);
@@ -678,7 +678,7 @@ static void a_secret_is_shown_nowhere(void **state)
     }
     assert_ok(read_environment("REDIS_URL", "redis://user:hunter2@host"));
     assert_string_equal(settings.redis_url, "redis://user:hunter2@host");
-    assert_string_equal(value_of("REDIS_URL"), "(set, and not shown)");
+    assert_string_equal(value_of("REDIS_URL"), "(set, not shown)");
     (void)state;
 }
 
@@ -694,7 +694,7 @@ static void a_secret_is_never_shown(void **state)
     for (size_t i = 0; i < COUNT(names); i++) {
         setenv(names[i], "postgresql://u:hunter2@h/d", 1);
         assert_ok(read_with(&next, NULL));
-        assert_string_equal(value_of(names[i]), "(set, and not shown)");
+        assert_string_equal(value_of(names[i]), "(set, not shown)");
         setenv(names[i], "hunter2\x01", 1);
         struct err err = read_with(&next, NULL);
         assert_code(err, ERR_INVALID_REQUEST, names[i]);
