@@ -26,15 +26,15 @@ struct app {
 void app_prepare(void);
 /* Whether the settings fit one another; opens nothing. */
 MUST_USE struct err app_check_settings(struct app *app);
-/* Opens the store alone: what managing clients needs. app->settings is filled by the caller and stays the caller's. */
+/* Opens only the store, which is what managing clients needs. The caller fills app->settings and keeps owning it. */
 MUST_USE struct err app_open_store(struct app *app);
 /* The same for a command that only looks: makes no directory, no store, no key. A store that isn't there yet is an
  * empty one. */
 MUST_USE struct err app_look(struct app *app);
-/* For `doctor`, which has looked: who signs, and what instances share. Neither makes anything. */
+/* For `doctor`, after its checks: the signer, and what the instances share. Neither creates anything. */
 MUST_USE struct err app_look_at_signer(struct app *app);
 MUST_USE struct err app_look_at_cache(struct app *app);
-/* Whether the data directory and what lies in it is this user's alone; changes nothing (store/data_dir.h). */
+/* Whether only this user can reach the data directory and its files; changes nothing (store/data_dir.h). */
 MUST_USE struct err app_try_data_dir(struct app *app);
 /* Whether the address of TOKEN_LISTEN can be had, and TOKEN_TLS_CERT and _KEY be used now; both are given back. *note:
  * what there is to say when all is well; static. */
@@ -50,7 +50,7 @@ MUST_USE struct err app_migrate(const struct app *app, bool down);
 /* Opens the store and the signer: what moving keys needs, also when the keys themselves can't be used. */
 MUST_USE struct err app_open_signer(struct app *app);
 /* Opens everything that a call needs: store, keys, caches, group commit. Makes the first signing key, unless it only
- * looks: then ERR_TOKEN_KEY where there is none, of which no token can be. */
+ * looks: then ERR_TOKEN_KEY when there is none, since no token can exist either. */
 MUST_USE struct err app_open(struct app *app);
 /* Opens everything and serves until SIGTERM or SIGINT; SIGHUP does a round of housekeeping at once. */
 MUST_USE struct err app_serve(struct app *app);

@@ -1,5 +1,5 @@
-/* aws/breaker.h: a circuit breaker. After BREAKER_FAILURES tries in a row, over BREAKER_LEAST_MS and more, that a
- * service did not answer (or answered 5xx), it is left alone for a while and callers are refused at once, instead of
+/* aws/breaker.h: a circuit breaker. After BREAKER_FAILURES attempts in a row, over at least BREAKER_LEAST_MS, that a
+ * service did not answer (or answered 5xx), it is not called for a while and callers are refused at once, instead of
  * each waiting for its time limit; then one call at a time tries again. Thread-safe; the clock is passed in (monotonic,
  * milliseconds). */
 #ifndef AWS_BREAKER_H

@@ -21,7 +21,7 @@ struct aws_credentials {
  * meanwhile (up to twice that, at random). */
 enum { CREDENTIALS_EARLY_S = 300, CREDENTIALS_AGAIN_S = 5, CREDENTIALS_EXTENDED_S = 300 };
 
-/* Asks nobody yet. `net` and `settings` must outlive it. Never NULL. */
+/* Makes no call yet. `net` and `settings` must outlive it. Never NULL. */
 struct credentials *credentials_new(struct net_client *net, const struct settings *settings);
 void credentials_free(struct credentials *credentials); /* all must have been put back; NULL allowed */
 

@@ -1,4 +1,4 @@
-/* aws/credentials_source.h: one kind of place where credentials come from, a file a kind. For aws/credentials*.c alone.
+/* aws/credentials_source.h: one kind of place where credentials come from, a file a kind. Only for aws/credentials*.c.
  */
 #ifndef AWS_CREDENTIALS_SOURCE_H
 #define AWS_CREDENTIALS_SOURCE_H
@@ -38,22 +38,23 @@ const char *credentials_variable(const char *name);
 enum { CREDENTIALS_FILE_MAX = 64 * 1024 };
 MUST_USE struct err credentials_read_file(struct arena *arena, const char *path, struct str *out);
 
-/* Sends until there is a 200, or an answer of which `is_final` says that no other try would change it; at most
- * CREDENTIALS_TRIES times, as boto3. The answer counts as secret. */
+/* Sends until there is a 200, or a response that another attempt would not change (`is_final`); at most
+ * CREDENTIALS_TRIES times, as boto3 does. The response counts as secret. */
 enum { CREDENTIALS_TRIES = 3 };
 MUST_USE struct err credentials_send(const struct credentials_ask *ask, struct arena *arena,
                                      struct net_request *request, bool (*is_final)(const struct net_answer *),
                                      struct net_answer *out);
 /* Of a failure of credentials_send, with the setting that leads there. */
 MUST_USE struct err credentials_unreachable(const char *setting, struct err err);
-/* The address of a container and of an instance's metadata: whatever they answer may pass. */
+/* For a container's address and an instance's metadata, whose refusals are all worth another attempt. */
 MUST_USE bool credentials_nothing_is_final(const struct net_answer *answer);
 
-/* What containers and instances answer: JSON with AccessKeyId, SecretAccessKey, Token and Expiration, all of them. */
+/* The response of containers and instances: JSON with AccessKeyId, SecretAccessKey, Token and Expiration, all of them.
+ */
 MUST_USE struct err credentials_read_json(struct arena *arena, struct str text, struct credentials_found *out);
-/* What STS answers: XML with AccessKeyId, SecretAccessKey, SessionToken and Expiration, each once. */
+/* The response of STS: XML with AccessKeyId, SecretAccessKey, SessionToken and Expiration, each once. */
 MUST_USE struct err credentials_read_xml(struct str text, struct credentials_found *out);
-/* Whether an answer of STS is a refusal that another try would not change: not of 429 or 5xx, nor "too fast", nor
+/* Whether a response of STS is a refusal that another attempt would not change: not 429 or 5xx, nor "too fast", nor
  * IDPCommunicationError (the issuer of the token did not answer STS). Any bytes. */
 MUST_USE bool credentials_sts_is_final(const struct net_answer *answer);
 /* The content of the one element of that name, when it holds no other and no entities. */

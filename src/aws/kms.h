@@ -1,6 +1,6 @@
 /* aws/kms.h: the calls of AWS KMS that the service needs. Each may wait: bounded by the settings' time limits, retried
  * with full jitter where a retry can help, behind a circuit breaker, and counted against the account's quota. All are
- * thread-safe. Errors: ERR_UNAVAILABLE with a sentence for the caller (AWS's own code goes to the log alone), unless a
+ * thread-safe. Errors: ERR_UNAVAILABLE with a sentence for the caller (AWS's own code goes only to the log), unless a
  * comment names another. */
 #ifndef AWS_KMS_H
 #define AWS_KMS_H
@@ -10,8 +10,8 @@
 
 struct kms;
 
-/* Who goes first when the quota is short: a sign call with a lower number. KMS's quota counts all keys of an account
- * and region together. */
+/* The priority when the quota is short: a sign call with a lower number goes first. KMS's quota counts all keys of an
+ * account and region together. */
 enum kms_priority { KMS_INTERACTIVE, KMS_CLIENT_CREDENTIALS, KMS_BACKGROUND };
 
 enum kms_key_state { KMS_ENABLED, KMS_DISABLED, KMS_PENDING_DELETION, KMS_OTHER_STATE };
@@ -50,7 +50,7 @@ struct kms_search {
     bool (*fits)(const void *context, struct str tag_value, const struct kms_key *key);
     const void *context;
 };
-/* Its ARN; ERR_NOT_FOUND when there is none. For what a call that was cut off has left behind. Slow: it lists the
+/* Its ARN; ERR_NOT_FOUND when there is none. To find what an interrupted call has left behind. Slow: it lists the
  * account's keys and asks for the tags of each. */
 MUST_USE struct err kms_find_tagged(struct kms *kms, struct arena *arena, const struct kms_search *search,
                                     struct str *arn);

@@ -1,4 +1,4 @@
-/* aws/kms_call.h: one call of KMS, whatever it asks: signed, tried again, bounded in time. For aws/kms*.c alone. */
+/* aws/kms_call.h: one call to KMS, for any operation: signed, retried, bounded in time. Only for aws/kms*.c. */
 #ifndef AWS_KMS_CALL_H
 #define AWS_KMS_CALL_H
 
@@ -42,14 +42,14 @@ struct kms_call {
     struct str key;             /* its id, ARN or alias: an ARN says the region. May be empty */
     bool draws_on_quota;        /* a signature */
     enum kms_priority priority; /* of it */
-    bool is_secret;             /* its answer holds a private key */
+    bool is_secret;             /* its response holds a private key */
     bool is_unique;             /* done twice, it would do harm: not tried again unless KMS surely did nothing */
 };
 
 /* KMS in that region, in the arena. */
 struct kms_place kms_place_in(const struct settings *settings, struct arena *arena, struct str region);
 
-/* *answer: the body of a 200, in the arena. ERR_NOT_FOUND when KMS says that there is no such key,
+/* *answer: the body of a response 200, in the arena. ERR_NOT_FOUND when KMS says that there is no such key,
  * ERR_INSUFFICIENT_SCOPE when it denies access, else ERR_UNAVAILABLE. */
 MUST_USE struct err kms_call(struct kms *kms, struct arena *arena, const struct kms_call *call, struct str *answer);
 

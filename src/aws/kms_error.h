@@ -1,4 +1,4 @@
-/* aws/kms_error.h: what an answer of KMS that is no success means for the caller. Pure functions. */
+/* aws/kms_error.h: what an error response of KMS means for the caller. Pure functions. */
 #ifndef AWS_KMS_ERROR_H
 #define AWS_KMS_ERROR_H
 
@@ -18,7 +18,7 @@ struct kms_error {
     struct err err; /* for the caller, when it ends here; its sentence is static */
 };
 
-/* Of an answer with that HTTP status, x-amzn-ErrorType (or "") and body. Any bytes; they lie in the arena or live as
+/* For a response with that HTTP status, x-amzn-ErrorType (or "") and body. Any bytes; they lie in the arena or live as
  * long. */
 void kms_error_read(struct arena *arena, int status, struct str type, struct str body, struct kms_error *out);
 

@@ -1,4 +1,4 @@
-/* aws/kms_metrics.h: what is counted of the calls of KMS, and AWS's names for them. For aws/kms*.c alone. */
+/* aws/kms_metrics.h: what is counted of calls to KMS, and AWS's names for them. Only for aws/kms*.c. */
 #ifndef AWS_KMS_METRICS_H
 #define AWS_KMS_METRICS_H
 
@@ -18,7 +18,7 @@ enum kms_operation {
 enum kms_outcome {
     KMS_OUTCOME_OK,
     KMS_OUTCOME_THROTTLED, /* by KMS */
-    KMS_OUTCOME_FAILED,    /* no answer in time, or a 5xx */
+    KMS_OUTCOME_FAILED,    /* no response in time, or a 5xx */
     KMS_OUTCOME_REFUSED,   /* another error of KMS */
     KMS_OUTCOME_QUOTA,     /* not sent: no turn before its deadline */
     KMS_OUTCOME_BREAKER,   /* not sent: the circuit breaker is open */

@@ -16,9 +16,9 @@ struct rate {
 void rate_init(struct rate *rate, double most, int64_t now_ns);
 /* Takes one, if there is one. */
 bool rate_take(struct rate *rate, int64_t now_ns);
-/* How long until there is one for a caller behind `ahead` others, who take theirs as soon as they can. */
+/* How long until there is a token for a caller behind `ahead` others, who take theirs as soon as they can. */
 int64_t rate_wait_ns(const struct rate *rate, size_t ahead);
-/* The service said that this was too fast. Answers of calls that were under way together count once. */
+/* The service said that this was too fast. Responses to calls that were in progress together count once. */
 void rate_throttled(struct rate *rate, int64_t now_ns);
 
 #endif

@@ -5,8 +5,8 @@
 
 #include "base/settings.h"
 
-/* The fourth part of "arn:aws:kms:eu-west-1:111122223333:key/…"; empty when the text is no ARN, or its region is none
- * that could be a part of a host's name. A view. */
+/* The fourth part of "arn:aws:kms:eu-west-1:111122223333:key/…"; empty when the text is not an ARN, or its region could
+ * not be part of a host's name. A view. */
 struct str region_of_arn(struct str id);
 
 /* NUL-terminated, in the arena or as long-lived as the settings. `otherwise`: when neither the environment nor the

@@ -24,10 +24,10 @@ struct networks {
     } of[NETWORKS_MAX];
 };
 
-/* Networks divided by commas: 10.0.0.0/8, 2001:db8::/32; an address alone is a network of one. NULL, or what is wrong
- * with the list, static. An empty list has no networks. */
+/* Networks separated by commas: 10.0.0.0/8, 2001:db8::/32; a single address is a network of one. Returns NULL, or what
+ * is wrong with the list (static). An empty list has no networks. */
 const char *networks_read(struct str list, struct networks *out);
-/* An IPv4 address is in no network of IPv6: ::/0 is all of IPv6, and nothing else. */
+/* An IPv4 address is in no IPv6 network: ::/0 is only all of IPv6. */
 bool networks_have(const struct networks *networks, const struct address *address);
 
 #endif

@@ -1,4 +1,4 @@
-/* base/clock.h: the monotonic clock, for time limits and durations. The time of day comes to those who need it as an
+/* base/clock.h: the monotonic clock, for time limits and durations. Functions that need the time of day take it as an
  * argument. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
@@ -19,7 +19,7 @@ static inline int64_t clock_ms(void)
     return clock_ns() / 1000000;
 }
 
-/* Good to some milliseconds, and cheaper. */
+/* Exact to some milliseconds, and cheaper. */
 static inline int64_t clock_coarse_ms(void)
 {
     struct timespec now;
@@ -33,7 +33,7 @@ static inline int64_t clock_coarse_s(void)
     return clock_coarse_ms() / 1000;
 }
 
-/* All of it, whatever signals come. */
+/* Sleeps the whole time, even when signals arrive. */
 static inline void clock_sleep_ms(int64_t ms)
 {
     struct timespec left = { (time_t)(ms / 1000), (long)(ms % 1000 * 1000000) };

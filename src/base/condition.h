@@ -1,4 +1,4 @@
-/* base/condition.h: condition variables whose waits end by the monotonic clock (clock.h), which nobody sets. */
+/* base/condition.h: condition variables with time limits on the monotonic clock (clock.h), which nobody can set. */
 #ifndef BASE_CONDITION_H
 #define BASE_CONDITION_H
 
@@ -16,8 +16,8 @@ static inline void condition_init(pthread_cond_t *condition)
     pthread_condattr_destroy(&monotonic);
 }
 
-/* Until it is signalled (or for no reason: look again), at most until `at_ns` of clock_ns(). False: that time has come.
- */
+/* Waits until it is signalled (or wakes for no reason: check again), at most until `at_ns` of clock_ns(). False when
+ * that time has come. */
 static inline bool condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t at_ns)
 {
     const struct timespec at = { .tv_sec = (time_t)(at_ns / 1000000000), .tv_nsec = (long)(at_ns % 1000000000) };

@@ -33,9 +33,9 @@ enum err_code {
     ERR_VERSION,     /* of HTTP (RFC 9110 section 15.6.6) */
     ERR_UNAVAILABLE, /* a dependency failed or a queue is full: a retry may mend it */
     ERR_INTERNAL,    /* a fault of ours; `why` says nothing of the inside */
-    /* No answer, but where to look for one: what may not wait would have to (service_answer(), service.h). */
+    /* Not a response: the request would have to wait, and the caller may not (service_answer(), service.h). */
     ERR_NEEDS_WORKER,
-    ERR_NEEDS_LOOKUP, /* to learn who calls: whoever can't be known from memory may be anybody */
+    ERR_NEEDS_LOOKUP, /* to learn who calls, which memory does not know */
     ERR_CODE_COUNT
 };
 
@@ -61,7 +61,7 @@ MUST_USE static inline struct err failed(enum err_code code, const char *why)
     return (struct err){ code, why };
 }
 
-/* The HTTP status that answers `code`. */
+/* The HTTP status of the response to `code`. */
 int err_status(enum err_code code);
 
 /* The error code of RFC 6749, 6750, 7009 or 8707 where one fits, static text. */

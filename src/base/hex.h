@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-/* The value of one hexadecimal digit, lower case or upper; -1: it is none. */
+/* The value of one hexadecimal digit, lower or upper case; -1 when it is not one. */
 static inline int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -15,7 +15,7 @@ static inline int hex_digit(char c)
 
 /* Writes 2 * len digits and a NUL to `to`; returns them as a view. */
 struct str hex_write(const unsigned char *bytes, size_t len, char *to);
-/* Reads exactly `len` bytes from 2 * len lower-case digits; false, with `out` in no certain state, otherwise. */
+/* Reads exactly `len` bytes from 2 * len lower-case digits; otherwise false, and `out` is undefined. */
 bool hex_read(struct str text, unsigned char *out, size_t len);
 /* A byte as URLs and forms have it, "%2F" (RFC 3986 section 2.1). */
 void hex_add_percent(struct buf *out, unsigned char byte);

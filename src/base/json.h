@@ -21,12 +21,12 @@ struct json {
 };
 
 /* Parses exactly one value with nothing but white space around it. Refuses with ERR_INVALID_REQUEST and a sentence:
- * whatever RFC 8259 does, duplicate names, \u0000 and lone surrogates, invalid UTF-8 (also overlong), a byte order
- * mark, more than the maxima above, and numbers outside the finite range of a double. No recursion. The result lives in
- * the arena; strings without escapes are views into `text`, which must live as long. Fuzzed: tests/fuzz/json.c. */
+ * what RFC 8259 refuses, duplicate names, \u0000 and lone surrogates, invalid UTF-8 (also overlong), a byte order mark,
+ * more than the maxima above, and numbers outside the finite range of a double. No recursion. The result lives in the
+ * arena; strings without escapes are views into `text`, which must live as long. Fuzzed: tests/fuzz/json.c. */
 MUST_USE struct err json_parse(struct arena *arena, struct str text, const struct json **out);
 
-/* The member of that name, or NULL; NULL also when `object` is NULL or no object. */
+/* The member of that name, or NULL; also NULL when `object` is NULL or not an object. */
 const struct json *json_member(const struct json *object, struct str name);
 
 /* An integer without fraction or exponent within [min, max]; false otherwise (also for NULL and other kinds). */
@@ -34,7 +34,8 @@ bool json_int(const struct json *value, int64_t min, int64_t max, int64_t *out);
 
 /* --- writing: appends to a buf; the caller places commas and braces ---------------------------------------------- */
 
-/* A quoted string; escapes quote, backslash and control characters, U+2028/9 not. `s` must be valid UTF-8. */
+/* A quoted string; escapes quote, backslash and control characters, but not U+2028 and U+2029. `s` must be valid UTF-8.
+ */
 void json_write_str(struct buf *buf, struct str s);
 /* "name": with the colon; `name` needs no escaping. Puts a comma first unless the last byte is one of `{[,:`. */
 void json_write_name(struct buf *buf, struct str name);

@@ -9,10 +9,10 @@
 #include <stdint.h>
 #include <string.h>
 
-/* For the start: glibc's arena a thread would cost megabytes, and the hot path hardly allocates. Where malloc is
- * another's (musl), this and the next do nothing. */
+/* Called at the start: one glibc arena per thread would cost megabytes, and the hot path hardly allocates. With another
+ * malloc than glibc's (musl), this and the next function do nothing. */
 void mem_few_arenas(void);
-/* What is free goes back to the system. Takes a while. */
+/* Gives free memory back to the system. Takes a while. */
 void mem_give_back(void);
 
 /* A view of `len` bytes that somebody else owns. May hold NUL bytes; is not terminated. at may be NULL when len is 0.
@@ -45,7 +45,7 @@ static inline bool str_eq(struct str a, struct str b)
 /* ASCII letters compared without case. */
 bool str_eq_nocase(struct str a, struct str b);
 
-/* Equal lengths and bytes, in a time that depends on the lengths alone. */
+/* Equal lengths and bytes, in a time that depends only on the lengths. */
 bool str_eq_secret(struct str a, struct str b);
 
 bool str_has(struct str s, char c);
@@ -58,7 +58,7 @@ bool str_cut(struct str *rest, char sep, struct str *before);
 /* Without leading and trailing spaces and tabs. */
 struct str str_trim(struct str s);
 
-/* The next item of a list divided by `sep`, as it stands (it may be empty); false at the end. */
+/* The next item of a list separated by `sep`, unchanged (it may be empty); false at the end. */
 bool str_next_item(struct str *rest, char sep, struct str *item);
 
 /* The next word of a space-separated list (RFC 6749 section 3.3 scope); false at the end. */

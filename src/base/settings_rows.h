@@ -48,7 +48,7 @@ static inline bool settings_is_text(const struct settings_row *row)
 const char *settings_flag(const struct settings_row *row, char to[SETTINGS_FLAG_ROOM]);
 const char *settings_allowed(const struct settings_row *row, char to[SETTINGS_ALLOWED_ROOM]);
 
-/* A whole number: digits alone, no sign, space, leading zero or unit; and one within [min, max] (settings_forms.c). */
+/* A whole number: only digits, no sign, space, leading zero or unit; and one within [min, max] (settings_forms.c). */
 bool settings_is_number(struct str text);
 bool settings_number(struct str text, int64_t min, int64_t max, int64_t *out);
 /* What is wrong with a text, or NULL; static (settings_forms.c). */

@@ -1,7 +1,7 @@
-/* base/wall_clock.h: how far this machine's time of day may be believed. It decides when a token expires, but it must
- * not decide alone what is deleted: a clock that is hours ahead, at the start or since a step, would have what is still
- * needed look long past. So it is held against a clock that nobody sets (the kernel's time since boot), and against
- * that of a store that several instances share. Not thread-safe: its owner is one thread. */
+/* base/wall_clock.h: how far this machine's time of day can be trusted. It decides when a token expires, but it must
+ * not be the only clock that decides what is deleted: if it is hours ahead, at the start or after a step, rows that are
+ * still needed look long expired. So it is compared with a clock that nobody sets (the kernel's time since boot), and
+ * with the clock of a store that several instances share. Not thread-safe: its owner is one thread. */
 #ifndef BASE_WALL_CLOCK_H
 #define BASE_WALL_CLOCK_H
 
@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 enum {
-    /* What refuses tokens is kept for so long after it has ended, since a clock may have been hours ahead when this
-     * process started, and nothing here shows that. */
+    /* Revocations are kept for this long after they have ended, since the clock may have been hours ahead when this
+     * process started, which nothing here shows. */
     WALL_CLOCK_MARGIN_S = 6 * 3600,
-    /* A step ahead is believed when nothing has contradicted it for so long. */
+    /* A step ahead is trusted when nothing has contradicted it for this long. */
     WALL_CLOCK_BELIEVED_AFTER_S = 24 * 3600,
     /* A smaller difference between two looks is no step: the kernel slews a clock that is a little off. */
     WALL_CLOCK_STEP_MS = 1500,
@@ -30,16 +30,17 @@ int64_t wall_clock_day_ms(void);
  * thread that is put aside between reading one clock and the other reads them again. */
 void wall_clock_read(int64_t *wall_ms, int64_t *boot_ms);
 
-/* The first look: a time of day that is to be believed, for want of another. */
+/* The first look: this time of day is trusted, since there is no other. */
 struct wall_clock wall_clock_begin(int64_t wall_ms, int64_t boot_ms);
 /* Another look, at times as those above. Returns by how many milliseconds the time of day has stepped since the last
  * one, ahead or back; 0: it has not. */
 int64_t wall_clock_look(struct wall_clock *clock, int64_t wall_ms, int64_t boot_ms);
-/* What a clock that many machines share says now, `tolerance_ms` of difference allowed: it is believed before ours. */
+/* The time of a clock that many machines share: beyond a difference of `tolerance_ms`, it is trusted rather than ours.
+ */
 void wall_clock_compare(struct wall_clock *clock, int64_t shared_ms, int64_t tolerance_ms);
 
-/* What refuses tokens is over by every clock when it ended before this, in seconds since 1970: a margin behind ours,
- * since ours may be ahead. */
+/* A revocation that ended before this has ended by every clock. Seconds since 1970: a margin behind our clock, which
+ * may be ahead. */
 static inline int64_t wall_clock_by_all_s(int64_t now_s)
 {
     return now_s - WALL_CLOCK_MARGIN_S;

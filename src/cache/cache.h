@@ -30,8 +30,8 @@ struct cache_entry {
     int64_t ttl_s;
 };
 
-/* A value that only grows: "<high> <until_s> <text>". Neither number is negative, nor above CACHE_MARK_MAX: what has
- * others is none of ours. */
+/* A value that only grows: "<high> <until_s> <text>". Neither number is negative or above CACHE_MARK_MAX; a value with
+ * other numbers is not ours. */
 #define CACHE_MARK_MAX INT64_C(999999999999)
 struct cache_mark {
     struct str key;
@@ -69,17 +69,17 @@ void cache_close(struct cache *cache); /* NULL allowed */
 MUST_USE struct err cache_put(struct cache *cache, const struct cache_entry *entries, size_t count);
 /* Puts each that isn't there; *added says how many were not. Of several callers one adds a key. */
 MUST_USE struct err cache_add(struct cache *cache, const struct cache_entry *entries, size_t count, size_t *added);
-/* Puts each mark, or raises what is there: of either number the greater one stays, whoever comes last, and the text is
- * of whoever raised one. */
+/* Puts each mark, or raises the one that is there: the greater of each number stays, in whichever order they arrive,
+ * and the text is that of the last mark that raised a number. */
 MUST_USE struct err cache_raise(struct cache *cache, const struct cache_mark *marks, size_t count, int64_t now_s);
-/* ERR_NOT_FOUND when there is none, or no more. */
+/* ERR_NOT_FOUND when there is none, or it has expired. */
 MUST_USE struct err cache_get(struct cache *cache, struct arena *arena, struct str key, struct str *value);
-/* Of each key its value; `at` is NULL where there is none, or no more. */
+/* The value of each key; `at` is NULL where there is none, or it has expired. */
 MUST_USE struct err cache_get_all(struct cache *cache, struct arena *arena, const struct str *keys, size_t count,
                                   struct str *values);
-/* Shows each visitor, at most CACHE_VISITORS_MAX, every key of its own that was there all the time; one may come
- * twice. All in one pass, since a pass looks at all keys that there are. ERR_CONFLICT: keys may have been missed,
- * since they moved from server to server: scan again. */
+/* Shows each visitor (at most CACHE_VISITORS_MAX) every key of its kind that existed the whole time; a key may come
+ * twice. One pass serves all visitors, since it looks at all keys. ERR_CONFLICT when keys may have been missed because
+ * they moved between servers: scan again. */
 MUST_USE struct err cache_scan(struct cache *cache, const struct cache_visitor *visitors, size_t count);
 
 /* Appends to a log, which keeps its last items, CACHE_LOG_KEPT at least; *position is the item's. */

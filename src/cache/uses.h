@@ -15,7 +15,7 @@ void use_release(struct use *use); /* NULL allowed */
 
 struct uses;
 struct uses *uses_new(void);
-void uses_free(struct uses *uses); /* NULL allowed; nobody may be noting */
+void uses_free(struct uses *uses); /* NULL allowed; no thread may be noting any more */
 /* The token was used once more, at `now_s`. */
 void uses_note(struct uses *uses, struct use *use, int64_t now_s);
 

@@ -1,6 +1,6 @@
 /* cache/verified.h: tokens whose signature has been checked: SHA-256 of the token -> its claims. Bounded in entries and
- * in bytes an entry. An entry says only what is true of a token for ever: that key signed these claims, of this kind.
- * Time, revocation, the key's own state, and all that a caller asks are checked on every use (service/verify.c). */
+ * in bytes an entry. An entry holds only what stays true of a token: this key signed these claims, of this kind. Time,
+ * revocation, the key's state, and all that a caller asks for are checked on every use (service/verify.c). */
 #ifndef CACHE_VERIFIED_H
 #define CACHE_VERIFIED_H
 
@@ -17,11 +17,11 @@ struct verified {
     uint64_t key_serial;    /* of the struct jwk that verified it */
     enum token_kind kind;
     struct claims claims;
-    bool has_parent; /* it was issued with a token, whose hash this is: */
+    bool has_parent; /* the hash of the token that it was issued with: */
     unsigned char parent[32];
-    struct str introspection; /* the RFC 7662 answer of this token while it is active, ready to send */
+    struct str introspection; /* the RFC 7662 response for this token while it is active, ready to send */
     struct arena arena;       /* what the above lies in */
-    struct use *use;          /* what its uses are noted in, with a reference of the entry's own; NULL: nobody counts */
+    struct use *use;          /* counts its uses; the entry holds a reference; NULL: they are not counted */
     unsigned char rule_hashes[VERIFIED_RULES][32]; /* once they are needed: */
     unsigned rule_state;                           /* atomic, revocation/rule.c's */
     unsigned refs;                                 /* atomic */

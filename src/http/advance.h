@@ -4,8 +4,8 @@
 
 #include "http/loop.h"
 
-/* Receives, answers and sends until nothing more can be done before the next event. False when the connection is
- * gone. */
+/* Receives, processes and sends until nothing more can be done before the next event. False when the connection is
+ * closed. */
 bool advance(struct loop *loop, struct connection *connection);
 
 #endif

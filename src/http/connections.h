@@ -1,6 +1,6 @@
-/* http/connections.h: the connections of one event loop, and a deadline for each, which no dripping byte moves. Those
- * that nobody waits on, between two requests or after the last, also stand in the order in which they came to that. All
- * of it belongs to the loop's thread. */
+/* http/connections.h: the connections of one event loop, and a deadline for each, which a peer that sends byte by byte
+ * can't move. Idle connections, between two requests or after the last, are also kept in the order in which they became
+ * idle. All of it belongs to the loop's thread. */
 #ifndef HTTP_CONNECTIONS_H
 #define HTTP_CONNECTIONS_H
 
@@ -13,16 +13,16 @@ enum phase {
     PHASE_RECEIVING, /* a request is arriving */
     PHASE_WORKING,   /* a worker has it, and its own deadline */
     PHASE_SENDING,
-    PHASE_ENDING, /* all is said; what still comes is dropped, so that a reset doesn't overtake the answer */
+    PHASE_ENDING, /* all is sent; what still arrives is dropped, so that a reset does not overtake the response */
 };
 
 struct exchange;
 
 struct connection {
     struct connection *next, **link;    /* link: what points to this one */
-    struct connection *older, *younger; /* in the line of those that nobody waits on */
+    struct connection *older, *younger; /* in the list of idle connections */
     struct transport transport;
-    struct exchange *exchange; /* the request in hand; NULL while idle */
+    struct exchange *exchange; /* the request in progress; NULL while idle */
     enum phase phase;
     bool is_fresh;       /* no request has ended on it yet */
     size_t discarded;    /* bytes, while ending */
@@ -45,8 +45,8 @@ struct connection *connection_add(struct connections *all, int fd, struct tls *t
 void connection_remove(struct connections *all, struct connection *connection);
 /* Moves to another phase and sets the deadline that goes with it. */
 void connection_enter(struct connections *all, struct connection *connection, enum phase phase);
-/* The one that nobody has waited on for longest: to be closed when another needs its place. NULL: there is none. What a
- * client has already sent counts as a request. */
+/* The connection that has been idle longest, to be closed when another needs its place; NULL when there is none. A
+ * connection with bytes that are not read yet is not idle. */
 struct connection *connection_to_spare(const struct connections *all);
 /* Whether its time is over; with `idle_too`, also when it stands between requests or is only being ended. */
 bool connection_is_overdue(const struct connection *connection, int64_t now_ms, bool idle_too);

@@ -1,5 +1,5 @@
-/* http/exchange.h: one request and its answer: from bytes to struct request, from struct response to bytes. It belongs
- * to its loop's thread, but for the time that a worker or the group commit has it. */
+/* http/exchange.h: one request and its response: from bytes to struct request, from struct response to bytes. It
+ * belongs to its loop's thread, except while a worker or the group commit has it. */
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
 
@@ -26,34 +26,35 @@ struct exchange {
     int64_t started_ns;
     size_t received, used; /* bytes in `in`; of them, those that belong to this request and are dealt with */
     size_t touched;        /* bytes in `in` that have ever been written to */
-    size_t searched;       /* for the head's end, in vain */
+    size_t searched;       /* for the end of the headers, which was not there yet */
     bool has_skipped;      /* an empty line before the request */
     size_t head_len;       /* 0: not read yet */
     char *body;            /* when it is longer than `in` holds, or chunked: its bytes, in the arena */
     size_t body_len, body_room;
     size_t counted; /* bytes of it among its pool's */
-    struct buf out; /* the answer */
+    struct buf out; /* the response's bytes */
     size_t sent;
-    bool close; /* the connection ends with this answer */
+    bool close; /* the connection ends with this response */
     char id[17];
     struct arena arena;
     _Alignas(max_align_t) char room[EXCHANGE_ROOM];
-    char in[]; /* what was received; the head lies here as long as the request */
+    char in[]; /* what was received; the request's headers stay here */
 };
 
-/* The memory of one loop's requests: what those in hand take, and ended ones that are kept to be used again, so that
- * the system isn't asked each time. */
+/* The memory of one loop's requests: that of requests in progress, and exchanges that are kept for reuse, so that the
+ * system isn't asked each time. */
 struct exchange_pool {
     struct exchange *spare;
     size_t count, in_room, head_max, body_max;
-    size_t bytes, bytes_max; /* of those in hand: heads, bodies, answers */
+    size_t bytes, bytes_max; /* of those in progress: headers, bodies, responses */
 };
 
-/* Limits in bytes: of a head, of a body, of all that is in hand; the last is raised to what a few requests may need. */
+/* Limits in bytes: of the headers, of a body, of all requests in progress; the last is raised to what a few requests
+ * may need. */
 void exchange_pool_init(struct exchange_pool *pool, size_t head_max, size_t body_max, size_t bytes_max);
 void exchange_pool_release(struct exchange_pool *pool);
 
-/* Whether another request is too much: those in hand take all the memory that they may. */
+/* Whether another request is too much: those in progress use all the memory that they may. */
 bool exchange_pool_is_full(const struct exchange_pool *pool);
 /* Counts what the exchange has taken since it was last counted. */
 void exchange_count(struct exchange_pool *pool, struct exchange *exchange);
@@ -68,7 +69,7 @@ enum exchange_state {
     EXCHANGE_PARTIAL,
     EXCHANGE_EXPECTING, /* partial, and the client waits for "100 Continue": once */
     EXCHANGE_WHOLE,
-    EXCHANGE_BAD, /* *failure says why; the connection must end with the answer */
+    EXCHANGE_BAD, /* *failure says why; the connection must end with the response */
 };
 
 /* Room for the next bytes, which belong at exchange->in + exchange->received; never 0 while the request is partial. */

@@ -1,7 +1,7 @@
 /* http/head.h: the head of an HTTP/1.1 request, its request line and headers (RFC 9112). Pure functions on bytes.
  *
  * As strict as the standard allows: lenience between two parsers is what request smuggling lives on (CWE-444). No bare
- * LF, no folded line, no space before a colon, one meaning of where the body ends, or none. Fuzzed: tests/fuzz/head.c.
+ * LF, no folded line, no space before a colon, and only one meaning of where the body ends. Fuzzed: tests/fuzz/head.c.
  */
 #ifndef HTTP_HEAD_H
 #define HTTP_HEAD_H
@@ -21,7 +21,7 @@ struct head {
 };
 
 /* Reads a whole head, as wire_head_size measured it. ERR_INVALID_REQUEST for anything that RFC 9112 does not allow, a
- * target that is no path (target.h), two lines of a header that would have two meanings, HTTP/1.1 without Host, both
+ * target that is not a path (target.h), two lines of a header that would have two meanings, HTTP/1.1 without Host, both
  * Content-Length and Transfer-Encoding, or an encoding other than chunked (sections 2.2, 3, 5, 6.1, 6.3);
  * ERR_HEADERS_TOO_LARGE for more than 64 headers; ERR_VERSION for another major version. The connection must be closed
  * after any of them. */

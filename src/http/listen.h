@@ -14,8 +14,8 @@ struct listeners {
 
 /* Opens sockets on all addresses that "host:port", "[v6]:port" or ":port" names, for each of `loops` loops, so that the
  * kernel spreads connections over them. ":port" is every address: [::], or 0.0.0.0 where the kernel has no IPv6. Each
- * address is first tried alone: ERR_INVALID_REQUEST says when any other program listens there, or why else it can't be
- * had. *port gets the port (for port 0 the one that the kernel chose). The caller closes the sockets. */
+ * address is first tried without sharing: ERR_INVALID_REQUEST says when another program listens there, or why else it
+ * is not available. *port gets the port (for port 0 the one that the kernel chose). The caller closes the sockets. */
 MUST_USE struct err listen_open(const char *address, size_t loops, struct listeners *all, int *port);
 void listen_close(struct listeners *listeners);
 

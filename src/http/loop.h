@@ -1,9 +1,9 @@
 /* http/loop.h: an event loop: a thread with listening sockets of its own and the connections that the kernel gave it
- * (SO_REUSEPORT). Nothing is shared between loops but the service and the workers.
+ * (SO_REUSEPORT). Loops share only the service and the workers.
  *
- * The way of a request: advance.c receives until exchange.c says that it is whole, then dispatch.c has it answered,
- * here or by a worker and the group commit; whoever ends it puts it on the loop's list of answered ones and wakes the
- * loop, which sends the answer. */
+ * The way of a request: advance.c receives until exchange.c says that it is complete, then dispatch.c has it answered,
+ * here or by a worker and the group commit. The thread that finishes it puts it on the loop's list of answered ones and
+ * wakes the loop, which sends the response. */
 #ifndef HTTP_LOOP_H
 #define HTTP_LOOP_H
 
@@ -17,11 +17,11 @@ struct service;
 struct loop_options {
     struct service *service;
     struct workers *workers;
-    const atomic_bool *stopping; /* set: accept no more, answer what is in flight, end */
+    const atomic_bool *stopping; /* set: accept no more, finish the requests in progress, end */
     struct tls *tls;             /* NULL: plain HTTP */
     const struct networks *trusted_proxies;
     size_t connections_max;
-    size_t memory_max; /* bytes of the requests in hand */
+    size_t memory_max; /* bytes of the requests in progress */
 };
 
 /* All of it belongs to the loop's thread but the options, `answered`, `waking` and wake_fd. */
@@ -38,7 +38,7 @@ struct loop {
     struct connections connections;
     struct exchange_pool pool;
     int64_t gather_from_ms;        /* until then it has answers of its own to give: see loop_gather() in loop.c */
-    size_t told_bytes, peak_bytes; /* of requests in hand: as the service was told; the most of late */
+    size_t told_bytes, peak_bytes; /* of requests in progress: as the service was told; the recent maximum */
     uint64_t next_id;
     int64_t date_s; /* of `date` */
     char date[HTTP_DATE_ROOM];
@@ -52,7 +52,7 @@ void loop_join(struct loop *loop);
 
 /* For advance.c: a connection is over. */
 void loop_close_connection(struct loop *loop, struct connection *connection);
-/* What a connection is registered with: edges alone, so it costs one registration in its life. */
+/* The events of a connection's registration: edge-triggered, so one registration lasts for its life. */
 #define LOOP_CONNECTION_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 #endif

@@ -7,7 +7,7 @@
 #include "wire/headers.h"
 
 struct peer {
-    struct str address;      /* as text; of the proxy, when it can't be told who called it */
+    struct str address;      /* as text; the proxy's when its caller is unknown */
     bool is_on_this_machine; /* as far as can be told: not when somebody has passed the request on for a stranger */
     bool is_https;
 };

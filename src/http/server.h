@@ -17,8 +17,8 @@ void server_reload(struct server *server);
 /* Says in the log, at most once a day, when the TLS certificate has expired or will soon. To be called now and then. */
 void server_look(struct server *server);
 
-/* Stops accepting, answers what is in flight (at most settings->drain_timeout_s), then ends loops and workers. NULL
- * allowed. */
+/* Stops accepting, finishes the requests in progress (at most settings->drain_timeout_s), then ends loops and workers.
+ * NULL allowed. */
 void server_close(struct server *server);
 
 #endif

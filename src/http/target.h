@@ -7,15 +7,15 @@
 
 /* Views into the target. */
 struct target {
-    struct str path;      /* as sent, percent codes and all: it begins with '/', or is "*" (of OPTIONS alone) */
+    struct str path;      /* as sent, with its percent-encodings: begins with '/', or is "*" (only with OPTIONS) */
     struct str query;     /* what follows the first '?'; at == NULL: there is none */
     struct str authority; /* of the absolute form, host[:port]; at == NULL: the target has none */
 };
 
-/* Reads origin-form, absolute-form (http and https alone, with a host and no user) or "*". False for what is none of
- * them, or no path of this service: the authority-form of CONNECT, another scheme, a character or a percent code that a
- * path can't have, a fragment. A query may hold any visible character but '#': browsers send some unencoded that RFC
- * 3986 has not (WHATWG URL, "query state"), and nothing is routed by it. */
+/* Reads origin-form, absolute-form (only http and https, with a host and no user) or "*". False for everything else:
+ * the authority-form of CONNECT, another scheme, a character or a percent-encoding that a path can't have, a fragment.
+ * A query may hold any visible character but '#': browsers send some characters unencoded that RFC 3986 does not allow
+ * (WHATWG URL, "query state"), and nothing is routed by the query. */
 bool target_read(struct str method, struct str text, struct target *out);
 
 /* host[:port] (RFC 3986 section 3.2.2), not empty: what Host and the absolute form name. No user, no zone. */

@@ -9,7 +9,8 @@
 struct transport {
     int fd;
     SSL *ssl; /* NULL: plain */
-    /* Whether a try may succeed. The loop is told of edges alone, so both stay true until a try found nothing. */
+    /* Whether an attempt may succeed. The loop learns only of edges, so both stay true until an attempt finds nothing.
+     */
     bool readable, writable;
     bool at_end; /* an event has said that nothing will follow what is there */
 };

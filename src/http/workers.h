@@ -1,6 +1,6 @@
-/* http/workers.h: a fixed pool of threads for whatever may wait or costs a signature. Bounded: a full queue is the
- * caller's to answer, at once. Requests of callers who are not known yet have a shorter queue of their own, and never
- * all of the threads, so that a flood of them leaves room for the others. */
+/* http/workers.h: a fixed pool of threads for requests that may wait or need a signature. Bounded: when the queue is
+ * full, the caller must refuse the request at once. Requests of callers that are not known yet have a shorter queue of
+ * their own and never get all of the threads, so that a flood of them leaves room for the others. */
 #ifndef HTTP_WORKERS_H
 #define HTTP_WORKERS_H
 

@@ -13,7 +13,7 @@ enum token_kind { TOKEN_ACCESS = 1, TOKEN_REFRESH, TOKEN_ID };
 struct str token_kind_typ(enum token_kind kind);
 /* The API's name of a kind: "access", "refresh", "id"; static. */
 struct str token_kind_name(enum token_kind kind);
-/* By the API's name. */
+/* The kind with that API name. */
 MUST_USE bool token_kind_find(struct str name, enum token_kind *out);
 /* By a header's typ: without case, and with or without "application/" (RFC 7515 section 4.1.9). */
 MUST_USE bool token_kind_of_typ(struct str typ, enum token_kind *out);
@@ -44,13 +44,13 @@ MUST_USE struct err claims_read(struct arena *arena, struct str payload, struct 
 /* The client that a token belongs to: an id token names it in azp, the others in client_id. at == NULL: none. */
 struct str claims_owner(const struct claims *claims);
 
-/* What a caller asks of a token. Zeroed strings and -1 ages ask nothing. */
+/* What a caller asks of a token. A zeroed string or an age of -1 is not checked. */
 struct claims_expect {
     struct str issuer, subject, nonce;
     struct str audience[CLAIMS_AUD_MAX]; /* any one of them must be in aud (RFC 7519 section 4.1.3) */
     size_t audience_count;
     int64_t tolerance_s; /* allowed after exp, before nbf and before iat */
-    int64_t skew_s;      /* further allowance for nbf and iat alone: other machines' clocks */
+    int64_t skew_s;      /* further allowance for nbf and iat only: other machines' clocks */
     int64_t max_age_s;   /* of auth_time, else of iat; -1: any (OpenID Connect Core section 3.1.3.7 rule 13) */
 };
 
@@ -59,7 +59,8 @@ struct claims_expect {
 MUST_USE struct err claims_check(const struct claims *claims, const struct claims_expect *expect, int64_t now_s);
 
 /* Whether a custom claim of this name would replace one that the service or a standard of OAuth gives a meaning to, or
- * be taken for one by a reader that folds names (jose/fold.h). `sid` may be given, by that very name. */
+ * could be mistaken for such a claim by a reader that folds names (jose/fold.h). `sid` is allowed, in exactly that
+ * spelling. */
 bool claims_is_registered(struct arena *arena, struct str name);
 
 /* A new token's claims. */

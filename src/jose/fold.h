@@ -1,14 +1,14 @@
-/* jose/fold.h: names as a careless reader takes them. Go's encoding/json finds a struct's member without case (and
- * takes U+017F for s, U+212A for k), and of several the last one wins; databases and other languages normalise. So two
- * names are told apart here only when no such reader takes one for the other: full Unicode case folding, NFKC, and
- * without the characters that nobody sees. */
+/* jose/fold.h: names as a careless reader compares them. Go's encoding/json matches a struct's members regardless of
+ * case (U+017F counts as s, U+212A as k), and the last of several wins; databases and other languages normalise. So two
+ * names count as different here only if no such reader confuses them: full Unicode case folding, NFKC, and invisible
+ * characters removed. */
 #ifndef JOSE_FOLD_H
 #define JOSE_FOLD_H
 
 #include "base/json.h"
 
-/* `name`, valid UTF-8, folded into the arena. Whatever NFKC and case folding make ASCII of is ASCII then; of other
- * characters the case alone is folded. Fuzzed: tests/fuzz/claims.c. */
+/* `name`, valid UTF-8, folded into the arena. What NFKC and case folding turn into ASCII is ASCII in the result; of all
+ * other characters only the case is folded. Fuzzed: tests/fuzz/claims.c. */
 struct str name_fold(struct arena *arena, struct str name);
 
 /* Whether two members of one object, at any depth, have names that fold to the same. */

@@ -15,7 +15,7 @@ const char *jwa_name(enum jwa alg);
 /* By exact name; false for anything else, "none" in every spelling included. */
 MUST_USE bool jwa_find(struct str name, enum jwa *out);
 
-/* A key and what it is pinned to. Owned by whoever made it; immutable after that and safe to share between threads. */
+/* A key and what it is pinned to. Owned by its maker; then immutable and safe to share between threads. */
 struct jwk {
     enum jwa alg;
     struct evp_pkey_st *pkey; /* OpenSSL's; public, or both halves */
@@ -28,8 +28,8 @@ struct jwk {
  * of the algorithm's type, or too weak: RSA modulus below 2048 or above 8192 bits, exponent even or below 65537. */
 MUST_USE struct err jwk_of_pkey(struct evp_pkey_st *pkey, enum jwa alg, bool has_private, struct jwk **out);
 
-/* Names a key that nobody shares yet otherwise than by its thumbprint. False, with the kid as it was, when `kid` is
- * empty, longer than a thumbprint, or has a character that base64url has not. */
+/* Gives a key that is not shared yet another kid than its thumbprint. False, with the kid unchanged, when `kid` is
+ * empty, longer than a thumbprint, or has a character that is not of base64url. */
 MUST_USE bool jwk_set_kid(struct jwk *key, struct str kid);
 
 /* Parses a public JWK. The algorithm is its `alg` member, or without one the only one that its type leaves (EC P-256:

@@ -16,7 +16,7 @@ struct jws_parts {
  * three parts and none is empty. Takes any bytes; the caller has bounded their number. Fuzzed: tests/fuzz/jws.c. */
 MUST_USE struct err jws_split(struct str token, struct jws_parts *out);
 
-/* The same of any JWS, which a token is with a payload alone: an empty one is allowed (RFC 7515 section 5.1). */
+/* The same for any JWS, not only for tokens: an empty payload is allowed (RFC 7515 section 5.1). */
 MUST_USE struct err jws_split_any(struct str token, struct jws_parts *out);
 
 struct jws_header {

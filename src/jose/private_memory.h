@@ -1,11 +1,11 @@
-/* jose/private_memory.h: where OpenSSL keeps private keys. Left to itself it spreads them over the ordinary heap: RSA's
- * primes a second time in Montgomery form, a P-256 number whenever a key is copied, and the encoding that a key was
- * read from, which it frees unwiped.
+/* jose/private_memory.h: where OpenSSL keeps private keys. By default it spreads them over the ordinary heap: RSA's
+ * primes again in Montgomery form, a P-256 number whenever a key is copied, and the encoding that a key was read from,
+ * which it frees without wiping.
  *
  * Between _begin and _end everything that OpenSSL allocates on this thread lies in its secure heap: locked, left out of
- * core dumps, between guard pages, wiped when freed. When that is full, or can't be had, the ordinary heap serves, and
- * what is freed there meanwhile is wiped. What a single signature computes with is not covered, but wiped by OpenSSL.
- */
+ * core dumps, between guard pages, wiped when freed. When that heap is full or not available, the ordinary heap is
+ * used, and what is freed between the two calls is wiped. The intermediate values of a signature are not covered;
+ * OpenSSL wipes them. */
 #ifndef JOSE_PRIVATE_MEMORY_H
 #define JOSE_PRIVATE_MEMORY_H
 

@@ -28,8 +28,8 @@ struct keyring_view {
 struct keyring;
 
 /* Reads the store's keys and has the signer load the active one; makes the first key when there is none (and accepts
- * another instance's when that was faster). A pending key that can't be loaded is logged and no failure. Store and
- * signer must outlive the ring. An error's sentence may lie in `arena`. */
+ * another instance's key if that was faster). A pending key that can't be loaded is logged; that is not a failure.
+ * Store and signer must outlive the ring. An error's sentence may lie in `arena`. */
 MUST_USE struct err keyring_open(struct store *store, struct signer *signer, enum jwa alg, int64_t now_s,
                                  struct arena *arena, struct keyring **out);
 /* Reads the store again and swaps the view when something changed; when it can't, the view stays, and the log says why.

@@ -32,7 +32,7 @@ struct kms_watch {
 
 void kms_watch_open(struct kms_watch *watch, struct kms *kms);
 void kms_watch_close(struct kms_watch *watch);
-/* From now on it is this key that is asked about: a standby that can't be used makes nobody unready. */
+/* Follows this key from now on: a pending key that can't be used makes no instance unready. */
 void kms_watch_follow(struct kms_watch *watch, struct str kid);
 /* A Sign call ended. Cheap. */
 void kms_watch_note(struct kms_watch *watch, bool worked);
@@ -40,9 +40,8 @@ void kms_watch_note(struct kms_watch *watch, bool worked);
  * being out of reach is one. May wait.
  */
 MUST_USE struct err kms_watch_check(struct kms_watch *watch, struct loaded *loaded, bool needs_answers);
-/* When nothing but failures came of signatures for 10 s, has the followed key sign something: an enabled key may still
- * be denied to us; and nobody asks a token of an instance that is not ready, which would show that it is good again.
- * May wait. */
+/* When all signatures have failed for 10 s, signs something with the followed key: an enabled key may still be denied
+ * to us, and an instance that is not ready gets no requests that would show that the key works again. May wait. */
 MUST_USE struct err kms_watch_probe(struct kms_watch *watch, struct loaded *loaded);
 
 #endif

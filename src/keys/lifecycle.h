@@ -40,7 +40,7 @@ struct lifecycle {
 const struct key *lifecycle_active(const struct lifecycle *life);  /* NULL: none */
 const struct key *lifecycle_standby(const struct lifecycle *life); /* NULL: none */
 
-/* When the standby may sign: when all verifiers know it. 0 when there is none. */
+/* When the pending key may sign: when all verifiers know it. 0 when there is none. */
 int64_t lifecycle_standby_ready_at(const struct lifecycle *life);
 /* When the next key follows the active one by itself: by age, because somebody asked, or because the settings ask for
  * another algorithm or signer; never before verifiers know the standby (a standby still to be made counts from now on).

@@ -1,5 +1,6 @@
-/* keys/loaded.h: the keys that a signer has ready, by kid. Thread-safe. Who signs holds its key meanwhile, so that
- * unloading neither waits for a signature nor fails it: the key dies, wiped, with its last holder. */
+/* keys/loaded.h: the keys that a signer has ready, by kid. Thread-safe. A thread that signs holds the key while it
+ * does, so unloading neither waits for a signature nor makes it fail: the key is wiped and freed with its last holder.
+ */
 #ifndef KEYS_LOADED_H
 #define KEYS_LOADED_H
 
@@ -15,7 +16,7 @@ struct loaded_key {
 struct loaded *loaded_new(void);
 void loaded_free(struct loaded *loaded); /* wipes; nobody may hold a key any more */
 
-/* Takes the key, and copies `ref`; a key whose kid is there already is freed. */
+/* Takes the key and copies `ref`; if the kid is loaded already, the key is freed. */
 void loaded_keep(struct loaded *loaded, struct jwk *jwk, struct str ref);
 void loaded_drop(struct loaded *loaded, struct str kid);
 bool loaded_has(struct loaded *loaded, struct str kid);
@@ -26,8 +27,7 @@ const struct loaded_key *loaded_hold(struct loaded *loaded, struct str kid, enum
 size_t loaded_hold_all(struct loaded *loaded, const struct loaded_key *out[LOADED_MAX]);
 void loaded_release(const struct loaded_key *key);
 
-/* Operations of signers: signing with a private key that is loaded, for which nobody waits since a processor is not
- * rationed; and unload. */
+/* Operations of signers: signing with a loaded private key, which never has to wait for its turn; and unload. */
 MUST_USE struct err loaded_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
                                 struct str input, char *out, size_t *len);
 int64_t loaded_wait_s(struct signer *signer, size_t ahead);

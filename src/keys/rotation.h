@@ -38,14 +38,14 @@ void rotation_dispose(struct rotation *rotation, int64_t now_s, bool *changed);
 /* What came of a request; views lie in the arena that was given. */
 struct rotated {
     struct str new_kid, old_kid; /* of the key that signs from now on and of the one that signed; "" : as before */
-    int64_t at_s;                /* when the rotation will come about; 0: it has, or there is none */
+    int64_t at_s;                /* when the rotation will happen; 0: it has happened, or there is none */
     const char *message;         /* a sentence for people */
 };
 
-/* Has the standby follow the active key: at once when every verifier knows it, else when they do (the request is kept
- * in the store, and outlives a restart); with `immediate` at once in any case, and the message says what that means.
- * ERR_CONFLICT with a sentence: no key can follow (the signer has none, or too many are published), or the keys changed
- * meanwhile. */
+/* Has the pending key replace the active key: at once if every verifier knows it, otherwise as soon as they do (the
+ * request is kept in the store and survives a restart). With `immediate`, at once in any case, and the message says
+ * what that means. ERR_CONFLICT with a sentence when no key can follow (the signer has none, or too many are
+ * published), or the keys changed in the meantime. */
 MUST_USE struct err rotation_rotate(struct rotation *rotation, struct arena *arena, bool immediate, int64_t now_s,
                                     struct rotated *out);
 /* Revokes a key at once; in the active one's place the standby signs, or a key that is made now. OK also when it was

@@ -18,8 +18,8 @@ struct signer_ops {
      * The key's state is the store's business. ERR_NOT_FOUND, with a sentence: this signer has no further key (a fixed
      * list that is used up). */
     struct err (*create)(struct signer *, struct arena *, enum jwa alg, struct key *out);
-    /* Finds a key pair of that algorithm which create made and no key of `known` is: its maker was interrupted, or
-     * another one was faster. So it is put to use instead of forgotten; fills *out as create does. ERR_NOT_FOUND when
+    /* Finds a key pair of that algorithm that create made and that is not in `known`: its maker was interrupted, or
+     * another instance was faster. It is used instead of being forgotten; fills *out as create does. ERR_NOT_FOUND when
      * there is none. */
     struct err (*adopt)(struct signer *, struct arena *, enum jwa alg, const struct key *known, size_t count,
                         struct key *out);
@@ -33,9 +33,9 @@ struct signer_ops {
                        size_t *len);
     /* Forgets a key and wipes what is held of it in memory. */
     void (*unload)(struct signer *, struct str kid);
-    /* A key is retired or revoked, and that is recorded: it will never sign again. local deletes its file, kms disables
-     * the key (never deletes it), envelope has nothing to do. Another signer's key is left alone, which is logged.
-     * Idempotent. */
+    /* Disposes of a key that is recorded as retired or revoked, and so never signs again. local deletes its file, kms
+     * disables the key (never deletes it), envelope has nothing to do. A key of another signer is not touched, which is
+     * logged. Idempotent. */
     struct err (*dispose)(struct signer *, struct arena *, const struct key *key);
     /* Readiness and `doctor`; its sentence is static. */
     struct err (*check)(struct signer *);

@@ -1,6 +1,5 @@
-/* net/client.h: outgoing HTTP/1.1 requests, by libcurl. Plain and blocking: only workers and
- * housekeeping call it, never an event loop. Connections are kept alive and shared; DNS answers and TLS sessions too.
- * Thread-safe. */
+/* net/client.h: outgoing HTTP/1.1 requests, by libcurl. Plain and blocking: only workers and housekeeping call it,
+ * never an event loop. Connections are kept alive and shared, and so are DNS results and TLS sessions. Thread-safe. */
 #ifndef NET_CLIENT_H
 #define NET_CLIENT_H
 
@@ -12,15 +11,15 @@ struct net_header {
 
 /* Views and pointers must live until net_send returns. */
 struct net_request {
-    const char *method; /* "GET", "POST", "PUT"; not "HEAD" or "CONNECT", whose answers end elsewhere */
+    const char *method; /* "GET", "POST", "PUT"; not "HEAD" or "CONNECT", whose responses end differently */
     const char *url;    /* http or https, no user in it */
     const struct net_header *headers;
     size_t header_count;
     struct str body;
     int64_t timeout_ms; /* of this try, connecting included */
     size_t answer_max;  /* bytes; a longer body is an error */
-    bool is_unique;     /* done twice, it would do harm: on a connection of its own, and never sent again */
-    bool is_secret;     /* the answer holds a secret: no copy of it stays in a buffer of the connection */
+    bool is_unique;     /* must not be done twice: sent on a connection of its own, and never again */
+    bool is_secret;     /* the response holds a secret: no copy of it stays in a buffer of the connection */
     bool is_direct;     /* never through a proxy: addresses of this machine or its link */
 };
 
@@ -43,11 +42,11 @@ struct net_client;
 MUST_USE struct err net_open(const char *ca_file, struct net_client **out);
 void net_close(struct net_client *client); /* NULL allowed */
 
-/* One try; a kept-alive connection that turns out to be closed before a byte of the answer doesn't count as one, unless
- * the request is unique. Redirects are not followed, certificates and names always checked, proxies only as the
- * environment says, and through a tunnel (CONNECT). ERR_UNAVAILABLE when no whole answer came in time; its sentence,
- * which is logged too, lasts (base/sentence.h) and begins with the other end: "https://a.example:443: ".
- * Any HTTP status is OK. */
+/* One attempt; a kept-alive connection that turns out to be closed before the first byte of the response does not count
+ * as one, unless the request is unique. Redirects are not followed, certificates and names are always checked, and
+ * proxies are used only as the environment says, through a tunnel (CONNECT). ERR_UNAVAILABLE when no complete response
+ * came in time; its sentence, which is also logged, is kept (base/sentence.h) and begins with the other end:
+ * "https://a.example:443: ". Any HTTP status is OK. */
 MUST_USE struct err net_send(struct net_client *client, struct arena *arena, const struct net_request *request,
                              struct net_answer *out);
 

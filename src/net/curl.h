@@ -1,7 +1,6 @@
 /* net/curl.h: libcurl, loaded when the first client is opened and not before. Linking it would cost every start of the
  * embedded default, which never calls it, 4 ms and 2 MB (it brings Kerberos, LDAP, SSH and thirty more libraries); it
- * was measured. So its functions are called through this table. For net/client.c and
- * net/handle.c alone. */
+ * was measured. So its functions are called through this table. Only for net/client.c and net/handle.c. */
 #ifndef NET_CURL_H
 #define NET_CURL_H
 

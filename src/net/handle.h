@@ -1,9 +1,9 @@
 /* net/handle.h: an easy handle of libcurl, and the one connection that it keeps from one request to the next. Blocking,
- * up to the request's time limit. For net/client.c alone.
+ * up to the request's time limit. Only for net/client.c.
  *
  * What a handle is told: HTTP/1.1 over http and https, no redirects, cookies, passwords from files, or codings of a
- * body; certificates and names are checked. What libcurl has no limits for is bounded here: an answer's head (16 KB, 64
- * headers, 8 interim answers before it) and its body. */
+ * body; certificates and names are checked. What libcurl does not limit is limited here: a response's headers (16 KB,
+ * 64 of them, 8 interim responses before it) and its body. */
 #ifndef NET_HANDLE_H
 #define NET_HANDLE_H
 
@@ -33,14 +33,14 @@ MUST_USE struct err handle_open(const struct net_common *common, struct str orig
 /* Ends its connection, and wipes what went over it (net/curl.c). */
 void handle_close(struct net_handle *handle);
 
-/* False when the peer has closed its connection, or has said what nobody asked for, which would be taken for the next
- * answer. */
+/* False when the peer has closed its connection, or has sent something that was not asked for and would be taken for
+ * the next response. */
 bool handle_is_alive(const struct net_handle *handle);
 
-/* One request to its origin. A kept connection that ends before a byte of the answer is replaced once, by libcurl: so
- * what must not be sent twice needs a new handle. ERR_UNAVAILABLE, in words for the log, when no whole answer came in
- * time, and the handle is to be closed; ERR_INTERNAL for headers that are too many or malformed, since one that ended
- * early could begin another. */
+/* One request to its origin. libcurl replaces a kept connection once if it ends before the first byte of the response,
+ * so a request that must not be sent twice needs a new handle. ERR_UNAVAILABLE, with a sentence for the log, when no
+ * complete response came in time: then close the handle. ERR_INTERNAL for too many or malformed headers, since a header
+ * that ends early could begin another one. */
 MUST_USE struct err handle_send(struct net_handle *handle, struct arena *arena, const struct net_request *request,
                                 struct net_answer *out);
 

@@ -1,6 +1,6 @@
-/* observe/log_writer.h: the way of a line to standard error. A service must not wait for whoever reads that: while a
- * writer runs, lines go into a queue of fixed size and a thread of its own writes them. Without one (a command) they
- * are written by whoever has them. */
+/* observe/log_writer.h: how a line gets to standard error. A service must not wait for the reader of that: while a
+ * writer runs, lines go into a queue of fixed size, and a thread of its own writes them. Without a writer (in a
+ * command) the thread that logs writes its lines itself. */
 #ifndef OBSERVE_LOG_WRITER_H
 #define OBSERVE_LOG_WRITER_H
 
@@ -10,8 +10,8 @@ enum { LOG_LINE_MAX = 4096 }; /* bytes of one line: PIPE_BUF as well, so a pipe 
 
 /* Starts the thread. ERR_INTERNAL. */
 MUST_USE struct err log_writer_start(void);
-/* Writes what is queued, but waits no longer than some seconds for a reader that has stalled: then what is left, and
- * what comes after, is lost. Nobody else may be writing any more. Does nothing without a writer. */
+/* Writes what is queued, but waits only some seconds for a reader that has stalled: after that, the rest and all later
+ * lines are lost. No other thread may be logging any more. Does nothing without a writer. */
 void log_writer_stop(void);
 
 /* One line of at most LOG_LINE_MAX bytes, with its line break. With a writer it never waits, and is called from any

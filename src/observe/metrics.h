@@ -76,7 +76,8 @@ enum counter {
     COUNT_COUNT
 };
 
-/* The calls of another's service (AWS KMS), as its client describes them, static: there is one such client. */
+/* The metrics of calls to another service (AWS KMS), as its client describes them (static); there is one such client.
+ */
 enum { METRICS_REMOTE_CELLS = 64 };
 struct metrics_remote {
     const char *const *operations, *const *outcomes; /* the labels' values, by number; the first outcome is success */

@@ -1,10 +1,10 @@
-/* redis/connection.h: one connection to one Redis server, logged in: commands go out, replies come back in the
- * same order. For one thread at a time. After any ERR_UNAVAILABLE it is good for closing alone: what the server did
- * with the command is not known.
+/* redis/connection.h: one connection to one Redis server, logged in: commands go out, replies come back in the same
+ * order. For one thread at a time. After any ERR_UNAVAILABLE it can only be closed: what the server did with the
+ * command is not known.
  *
- * RESP2 numbers nothing, so a reply too many would be taken for the answer to the next command. Each reply is held to
- * the form of its command's answer, nothing may be left over, and redis_connection_converse() ends with an ECHO that
- * nobody could have foreseen: only when that comes where it is due does what came before it count. */
+ * RESP2 does not number replies, so an extra reply would be taken for that of the next command. So each reply must have
+ * the form that fits its command, nothing may be left over, and redis_connection_converse() ends with an ECHO of a
+ * random text: the replies before it count only if that text comes in its place. */
 #ifndef REDIS_CONNECTION_H
 #define REDIS_CONNECTION_H
 
@@ -12,7 +12,7 @@
 #include "redis/form.h"
 #include "redis/stream.h"
 
-/* As whom to log in, and what the server must be. Not copied. */
+/* The user to log in as, and what the server must be. Not copied. */
 struct redis_login {
     const char *user, *password; /* "": none */
     int db;
@@ -30,12 +30,13 @@ void redis_connection_close(struct redis_connection *connection); /* NULL allowe
 /* Whether it may still be used: nothing has come since the last reply, the end included. */
 bool redis_connection_is_good(const struct redis_connection *connection);
 
-/* Commands, and their answers in the arena, out[i] to commands[i]: each in its command's form, or REPLY_ERROR. */
+/* Sends commands and receives their replies into the arena, out[i] for commands[i]: each in its command's form, or
+ * REPLY_ERROR. */
 MUST_USE struct err redis_connection_converse(struct redis_connection *connection, struct arena *arena,
                                               const struct redis_command *commands, size_t count, int64_t deadline_ms,
                                               const struct reply **out);
 
-/* The parts of that, for whoever sends the next command before the last one's answer is there. */
+/* The parts of that, to send the next command before the reply to the last one is there. */
 MUST_USE struct err redis_connection_send(struct redis_connection *connection, const struct redis_command *commands,
                                           size_t count, int64_t deadline_ms);
 MUST_USE struct err redis_connection_receive(struct redis_connection *connection, struct arena *arena,

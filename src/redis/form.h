@@ -1,6 +1,7 @@
-/* redis/form.h: what an answer to each command that is used looks like: its kind, its range, its size. A server
- * that answers otherwise is out of step or no Redis, and nothing that it says counts. An error is an answer to any
- * command, and is none of these. Pure functions over replies, which anybody may have sent. Fuzzed with redis_reply. */
+/* redis/form.h: the form of the reply to each command that is used: its kind, its range, its size. A server whose reply
+ * has another form is out of step or not a Redis, and none of its replies counts. An error can be the reply to any
+ * command, and is not one of these forms. Pure functions over replies, which anybody may have sent. Fuzzed with
+ * redis_reply. */
 #ifndef REDIS_FORM_H
 #define REDIS_FORM_H
 
@@ -15,7 +16,7 @@ struct redis_command {
     struct str words[REDIS_WORDS_MAX]; /* "SET", key, value, … */
     size_t count;
     struct str key;   /* what it works on: decides the node of a cluster. None: any node */
-    redis_form *form; /* of its answer */
+    redis_form *form; /* of its reply */
     int64_t wait_ms;  /* how long it may wait in the server, on purpose; with nothing to say it waits all of that */
 };
 #define NO_KEY ((struct str){ 0, 0 })

@@ -1,5 +1,5 @@
-/* redis/permissions.h: whether the user of REDIS_URL may do all that serving does. A user who lacks one command
- * would else be found out by the first emergency that needs it. */
+/* redis/permissions.h: whether the user of REDIS_URL may run all commands that serving needs. Otherwise a missing
+ * permission would show only in the first emergency that needs it. */
 #ifndef REDIS_PERMISSIONS_H
 #define REDIS_PERMISSIONS_H
 

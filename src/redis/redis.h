@@ -23,8 +23,8 @@ MUST_USE struct err redis_run_many(struct redis *redis, struct arena *arena, con
 /* For work on all keys: the number of servers that hold them. The number changes with the cluster: a scan whose
  * `generation` changed has to begin again. */
 MUST_USE struct err redis_masters(struct redis *redis, size_t *count);
-/* A connection to the i-th of them for the caller alone, who gives it back; `why`: NULL when all that was sent has been
- * answered, else it is closed, and where data lies is found anew. */
+/* A connection to the i-th of them, only for the caller, who gives it back. `why`: NULL when every command has got its
+ * reply; otherwise the connection is closed, and the topology is read again. */
 struct redis_loan {
     struct redis_address address;
     struct redis_connection *connection;

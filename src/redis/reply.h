@@ -1,5 +1,5 @@
-/* redis/reply.h: answers of Redis (RESP2), from bytes. What is made of them lies in an arena and is bounded,
- * whatever the other end sends; what RESP2 does not have is refused. Fuzzed, with hiredis as a second opinion. */
+/* redis/reply.h: replies of Redis (RESP2), from bytes. The result lies in an arena and is bounded, whatever the other
+ * end sends; what is not RESP2 is refused. Fuzzed, with hiredis as a second opinion. */
 #ifndef REDIS_REPLY_H
 #define REDIS_REPLY_H
 
@@ -25,7 +25,7 @@ struct reply {
 struct reply_reader;
 struct reply_reader *reply_reader_new(void);
 void reply_reader_free(struct reply_reader *reader); /* NULL allowed */
-/* Whether every byte that has come belongs to a reply that was read: what is left over answers nothing that was asked.
+/* Whether every received byte belongs to a reply that was read: bytes left over are a reply to nothing that was asked.
  */
 bool reply_reader_is_empty(const struct reply_reader *reader);
 /* Takes bytes as they come. ERR_UNAVAILABLE: more than a reply may have. */

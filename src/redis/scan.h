@@ -6,12 +6,12 @@
 
 enum redis_question { REDIS_ASK_NOTHING, REDIS_ASK_LIFE, REDIS_ASK_VALUE };
 
-/* Who reads the keys. Views live until redis_scan() returns. */
+/* A reader of keys. Views live until redis_scan() returns. */
 struct redis_scan_reader {
     void *context;
     /* What to ask of the key, which costs time. */
     enum redis_question (*asks)(void *context, struct str key);
-    /* The answers; neither is called of a key that is gone. ttl_s: rounded up, at most INT32_MAX. */
+    /* The results; neither is called for a key that no longer exists. ttl_s: rounded up, at most INT32_MAX. */
     void (*life)(void *context, struct str key, int64_t ttl_s);
     void (*value)(void *context, struct str key, struct str value);
 };

@@ -1,7 +1,7 @@
 /* redis/stream.h: one TCP connection, plain or TLS, for blocking callers: every call has a deadline on clock_ms(),
- * which holds however busy the other end is, so that the same one can be given to each call of a whole conversation.
- * Used by one thread at a time. Failures are ERR_UNAVAILABLE with a static sentence; whoever owns the connection logs
- * it, since only the owner knows whether it is news. After a failure the stream is good for stream_close() alone. */
+ * which holds however much the other end sends, so that one deadline can be given to all calls of an exchange. Used by
+ * one thread at a time. Failures are ERR_UNAVAILABLE with a static sentence; the owner of the connection logs them,
+ * since only the owner knows whether they are news. After a failure the stream can only be closed (stream_close()). */
 #ifndef REDIS_STREAM_H
 #define REDIS_STREAM_H
 
@@ -10,7 +10,8 @@
 /* What TLS trusts: the certificates of `ca_file` in PEM, or the system's when that is "". */
 struct stream_tls;
 MUST_USE struct err stream_tls_open(const char *ca_file, struct stream_tls **out);
-/* Who we are, for servers that ask: PEM files of a certificate, with those above it, and of its private key. */
+/* The client certificate, for servers that ask for one: PEM files of the certificate with its intermediates, and of its
+ * private key. */
 MUST_USE struct err stream_tls_present(struct stream_tls *tls, const char *cert_file, const char *key_file);
 void stream_tls_close(struct stream_tls *tls); /* NULL allowed */
 
@@ -23,7 +24,7 @@ MUST_USE struct err stream_open(const char *host, uint16_t port, struct stream_t
 MUST_USE struct err stream_send(struct stream *stream, struct str bytes, int64_t deadline_ms);
 /* At least one byte, at most `room`. */
 MUST_USE struct err stream_receive(struct stream *stream, char *to, size_t room, int64_t deadline_ms, size_t *got);
-/* Whether the other end has neither closed nor sent anything that nobody asked for. Never waits. */
+/* Whether the other end has neither closed the connection nor sent anything unasked. Never waits. */
 bool stream_is_quiet(const struct stream *stream);
 void stream_close(struct stream *stream); /* NULL allowed */
 

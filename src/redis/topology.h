@@ -17,8 +17,8 @@ struct redis_slots {
 };
 _Static_assert(REDIS_NODES_MAX < REDIS_NO_NODE, "a node's number is one byte");
 
-/* Reads an answer to CLUSTER SLOTS. `asked` is who gave it: a node that does not know its own address names itself "",
- * and means that one. False, with *out of no use, when it is no such answer or names no master. */
+/* Reads a reply to CLUSTER SLOTS. `asked` is the node that sent it: a node that does not know its own address names
+ * itself "", which means `asked`. False, with *out undefined, when it is not such a reply or names no master. */
 MUST_USE bool redis_slots_read(const struct reply *reply, const struct redis_address *asked, struct redis_slots *out);
 /* The number of a node, added when it is new; REDIS_NO_NODE when there are too many. */
 unsigned redis_slots_node(struct redis_slots *slots, const struct redis_address *address);
@@ -28,7 +28,7 @@ enum redirection { REDIRECTION_NONE, REDIRECTION_MOVED, REDIRECTION_ASK };
 enum redirection redis_redirection(const struct reply *reply, const struct redis_address *asked, unsigned *slot,
                                    struct redis_address *out);
 
-/* An answer to SENTINEL get-master-addr-by-name: a list of host and port. */
+/* A reply to SENTINEL get-master-addr-by-name: a list of host and port. */
 MUST_USE bool redis_master_read(const struct reply *reply, struct redis_address *out);
 
 #endif

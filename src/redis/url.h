@@ -35,7 +35,7 @@ struct redis_url {
  * wiped all the same. */
 const char *redis_url_parse(struct str text, struct redis_url *out);
 
-/* "host:port" or "[v6]:port", the port needed unless `port` is one; false, with *out untouched, when it is none. */
+/* "host:port" or "[v6]:port", the port is required unless `port` is one; otherwise false, with *out untouched. */
 MUST_USE bool redis_address_parse(struct str text, uint16_t port, struct redis_address *out);
 
 #endif

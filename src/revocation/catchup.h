@@ -16,14 +16,14 @@ struct str revocation_key(const unsigned char hash[32], char to[REVOCATION_KEY_L
 struct catchup;
 struct catchup *catchup_new(void);
 void catchup_free(struct catchup *catchup); /* NULL allowed */
-/* The position up to which all are in memory, and whose it is; the epoch is 0 before anything was read. Never waits. */
+/* The position up to which all revocations are in memory, with its epoch, which is 0 before anything was read. Never
+ * waits. */
 int64_t catchup_position(struct catchup *catchup, struct sequence *sequence);
 /* Whether what was read is of the sequence that is known, or none was known; then that goes on. */
 MUST_USE bool sequence_goes_on(struct sequence *known, const struct sequence *read);
 
-/* The store's revocations, from where this instance stands in them. When their positions have begun anew (a standby
- * that lagged has taken over, or a backup was restored) all of them, and what the store lacks of what is known here is
- * recorded there. */
+/* Reads the store's revocations from this instance's position on. When the positions have started over (a standby that
+ * lagged has taken over, or a backup was restored), reads all of them, and records in the store those that it lacks. */
 MUST_USE struct err catchup_store(struct revocations *revocations);
 /* All that the cache has. */
 MUST_USE struct err catchup_keys(struct revocations *revocations);

@@ -1,4 +1,4 @@
-/* revocation/eviction.h: whether the shared cache may drop what is to be kept. For those who have one. */
+/* revocation/eviction.h: whether the shared cache may drop keys that must be kept. Only with a shared cache. */
 #ifndef REVOCATION_EVICTION_H
 #define REVOCATION_EVICTION_H
 

@@ -1,6 +1,6 @@
 /* revocation/feed.h: the revocation feed, GET /revocations: signed pages of what was revoked, for services that verify
- * tokens by themselves (docs/revocation-feed.md). Whoever may not wait is given one of the pages kept here; whoever may
- * reads the store and signs when a page is not there or has to be looked at again, one thread at a time. */
+ * tokens by themselves (docs/revocation-feed.md). A caller that may not wait gets one of the pages kept here. A caller
+ * that may wait reads the store and signs when the page is missing or has to be checked again, one thread at a time. */
 #ifndef REVOCATION_FEED_H
 #define REVOCATION_FEED_H
 

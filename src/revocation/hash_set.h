@@ -1,5 +1,5 @@
-/* revocation/hash_set.h: hash -> until when it matters, all of it in memory: tokens that were revoked, rules, and what
- * is known to lie elsewhere. Whoever looks takes no lock and waits for nothing, while others add and purge. */
+/* revocation/hash_set.h: hashes and when each expires, all in memory: revoked tokens, rules, and what is known to be
+ * stored elsewhere. Readers take no lock and never wait, while others add and purge. */
 #ifndef REVOCATION_HASH_SET_H
 #define REVOCATION_HASH_SET_H
 
@@ -43,9 +43,9 @@ struct hash_entry {
 struct hash_set_cursor { /* zero: the beginning */
     size_t shard, place;
 };
-/* The next ones of a walk through all that end after `now_s`, at most `max` (at least 1); 0: there are no more. One
- * that is added meanwhile, or moved by an addition, may be left out or come twice. Nothing of a set that does not keep
- * whole hashes. */
+/* The next entries of a walk through all that end after `now_s`, at most `max` (at least 1); 0 when there are no more.
+ * An entry that is added during the walk, or moved by an addition, may be left out or come twice. Not for a set that
+ * does not keep whole hashes. */
 size_t hash_set_list(struct hash_set *set, struct hash_set_cursor *cursor, int64_t now_s, struct hash_entry *out,
                      size_t max);
 size_t hash_set_count(struct hash_set *set); /* an atomic load or some; of rules, one */

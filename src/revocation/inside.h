@@ -22,9 +22,9 @@ struct revocations {
     struct rules *rules;
     struct catchup *catchup;               /* up to where the store's are in memory (catchup.h) */
     struct replication *replication;       /* follows Redis; NULL without one, and in a command */
-    struct store_follower *store_follower; /* where there is none, but a shared store; else NULL */
-    struct feed *feed;                     /* NULL: there is none, in a command too */
-    bool by_rounds;                        /* who follows has no thread, and does its work in revocations_round() */
+    struct store_follower *store_follower; /* without a shared cache but with a shared store; else NULL */
+    struct feed *feed;                     /* NULL: there is none, or this is a command */
+    bool by_rounds;                        /* following has no thread: it is done in revocations_round() */
 
     /* The lease (lease.h), on clock_coarse_ms(): until then this instance knows of all revocations; INT64_MAX: there is
      * no other instance, or this is a command. And when it knew last. */

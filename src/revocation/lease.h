@@ -1,13 +1,13 @@
-/* revocation/lease.h: for how long this instance may say that a token is good, without having heard more of what others
- * revoke: whoever follows them (replication.c, store_follower.c) renews it. */
+/* revocation/lease.h: for how long this instance may call a token valid without news of other instances' revocations.
+ * What follows those (replication.c, store_follower.c) renews it. */
 #ifndef REVOCATION_LEASE_H
 #define REVOCATION_LEASE_H
 
 #include "base/clock.h"
 #include "revocation/inside.h"
 
-/* How long one lease is, in ms: TOKEN_REVOCATION_STALENESS under `bounded`; under `strict` as long as one call of what
- * it is heard by may take, TOKEN_REDIS_TIMEOUT or TOKEN_STORE_TIMEOUT. */
+/* The length of one lease, in ms: TOKEN_REVOCATION_STALENESS under `bounded`; under `strict` as long as one call to the
+ * source of revocations may take, TOKEN_REDIS_TIMEOUT or TOKEN_STORE_TIMEOUT. */
 int64_t lease_ms(const struct revocations *revocations);
 /* From now on a lease is needed, and there is none yet. */
 void lease_begin(struct revocations *revocations);

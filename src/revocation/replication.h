@@ -1,6 +1,6 @@
-/* revocation/replication.h: revocations of all instances, by way of the shared cache (REDIS_URL). Two things lie there:
- * `revoked:<sha256 hex>` -> reason for each revoked token as long as it matters, which other agents read too, with
- * the same of rules in keys of their own; and a log of what was revoked lately, which every instance follows on a
+/* revocation/replication.h: revocations of all instances, by way of the shared cache (REDIS_URL). Two things are kept
+ * there: `revoked:<sha256 hex>` -> reason for each revoked token until the token expires, which other agents read too,
+ * and the same for rules in keys of their own; and a log of recent revocations, which every instance follows on a
  * thread of its own. */
 #ifndef REVOCATION_REPLICATION_H
 #define REVOCATION_REPLICATION_H
@@ -26,7 +26,7 @@ void replication_wait(struct replication *replication);
 MUST_USE struct err replication_announce(struct revocations *revocations, const struct record *record,
                                          uint64_t *announced);
 
-/* announce.c: asks the shared cache itself, where nobody follows it (a command, not a server). May wait.
+/* announce.c: asks the shared cache itself, in a process that does not follow it (a command, not a server). May wait.
  * ERR_TOKEN_REVOKED. Nothing to do, and OK, without a shared cache. */
 MUST_USE struct err replication_ask(struct revocations *revocations, struct verified *entry);
 

@@ -1,5 +1,5 @@
-/* revocation/restorer.h: compares the shared cache's keys with what is known here, on a thread of its own, and puts
- * back what it has lost; for replication.c. All of them when it is woken, else some each second. */
+/* revocation/restorer.h: compares the shared cache's keys with what is known here, on a thread of its own, and restores
+ * what the cache has lost; for replication.c. All keys when it is woken, otherwise some each second. */
 #ifndef REVOCATION_RESTORER_H
 #define REVOCATION_RESTORER_H
 

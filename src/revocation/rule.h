@@ -1,11 +1,11 @@
-/* revocation/rule.h: a rule refuses more than one token: whatever was issued at its `before` or earlier to a subject, a
- * client or a session, or to anybody. One entry, however many tokens; service/revoke_rule.c makes them. It is known
- * everywhere by a hash: SHA-256 of "sub:", "client_id:" or "sid:" and the value, or of "all:".
+/* revocation/rule.h: a rule refuses more than one token: every token issued at its `before` or earlier to one subject,
+ * client or session, or to anybody. It is one entry for any number of tokens; service/revoke_rule.c makes them. A hash
+ * identifies it everywhere: SHA-256 of "sub:", "client_id:" or "sid:" and the value, or of "all:".
  *
- * A clock that was set back issues tokens whose iat is that of rules which were made before. So the order of rules does
- * not hang on a clock: each new one expires later than all that its maker knows (rules_make()), and a token that one of
- * them would refuse for its iat alone says in issued_after, a number above all their expiries, that it came later. Only
- * a rule that was made after it, and so expires then or later, refuses it. */
+ * A machine whose clock was set back issues tokens with an iat before rules that already exist. So the order of rules
+ * does not depend on a clock: each new rule expires later than all that its maker knows (rules_make()), and a token
+ * that one of them would refuse only for its iat says in issued_after, a number above all their expiries, that it was
+ * issued later. Only a rule that was made after it, and so expires at that time or later, refuses it. */
 #ifndef REVOCATION_RULE_H
 #define REVOCATION_RULE_H
 
@@ -16,9 +16,9 @@ struct rules;
 
 /* The hash of a rule. `value`: the subject, client or session; of REVOKED_ALL nothing. */
 void rule_hash(enum revocation_kind kind, struct str value, unsigned char out[32]);
-/* The hashes of all rules that may be about a token: by its sub, its client (azp of an id token), its sid (OpenID
- * Connect Front-Channel Logout 1.0, section 3), and the one about all. That one, and those after it, may be about the
- * token that it was issued with, whose client is its subject too. */
+/* The hashes of all rules that may apply to a token: by its sub, its client (azp of an id token), its sid (OpenID
+ * Connect Front-Channel Logout 1.0, section 3), and the one for all tokens. The last one and those after it may also
+ * apply to the token that it was issued with, whose client is its subject too. */
 enum { RULE_OF_ALL = 3, RULES_OF_TOKEN = RULE_OF_ALL + 1, RULES_OF_PARENT = VERIFIED_RULES - RULE_OF_ALL };
 void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][32]);
 /* The same of a token that has been verified: made once, and kept with it. They lie there or in `room`. */

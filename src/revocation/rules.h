@@ -1,5 +1,5 @@
-/* revocation/rules.h: the rules in force: each refuses every token of somebody (a subject, a client, a session, or all
- * of them) that was issued at `before` or earlier. Who that is, is a SHA-256 here (revocation/rule.h). */
+/* revocation/rules.h: the rules in force: each refuses every token of its target (a subject, a client, a session, or
+ * everybody) that was issued at `before` or earlier. The target is a SHA-256 here (revocation/rule.h). */
 #ifndef REVOCATION_RULES_H
 #define REVOCATION_RULES_H
 
@@ -13,7 +13,7 @@ enum { RULES_MAX = 100000 };
 struct rules *rules_new(void);
 void rules_free(struct rules *rules); /* NULL allowed */
 
-/* All of them, to look up, list and purge; who adds does it by the functions below. */
+/* All rules, to look up, list and purge; add only by the functions below. */
 struct hash_set *rules_set(const struct rules *rules);
 
 /* Adds or extends: of `before` and `expires_at` the later ones stay. */

@@ -1,6 +1,6 @@
-/* revocation/shared_rules.h: rules in the shared cache, for replication.c alone, which says what they are good for
- * there. `token-service:rule:<hash in hex>` is a mark (cache.h), "<before> <expires_at> <reason>", until it expires;
- * the log's item is "rule <hash in hex> <before> <expires_at> <kind>". All but the last function may wait. */
+/* revocation/shared_rules.h: rules in the shared cache, only for replication.c, which says what they are for.
+ * `token-service:rule:<hash in hex>` is a mark (cache.h), "<before> <expires_at> <reason>", until it expires; the log's
+ * item is "rule <hash in hex> <before> <expires_at> <kind>". All but the last function may wait. */
 #ifndef REVOCATION_SHARED_RULES_H
 #define REVOCATION_SHARED_RULES_H
 

@@ -1,5 +1,5 @@
-/* revocation/store_follower.h: revocations of all instances, by way of the store that they share, where there is no
- * shared cache to hear of them from. */
+/* revocation/store_follower.h: revocations of all instances, read from the store that they share, when there is no
+ * shared cache. */
 #ifndef REVOCATION_STORE_FOLLOWER_H
 #define REVOCATION_STORE_FOLLOWER_H
 

@@ -6,11 +6,11 @@
 #include "service/call.h"
 #include "service/service.h"
 
-/* Fills call->caller. ERR_NEEDS_LOOKUP: memory can't tell, and call->may_wait is false. A wrong secret, an unknown,
- * disabled or public client take the same way and the same answer, in the same time: memory can only say yes, so each
- * of them makes the trip to the store, or, when too many of those were in vain (failures.h), is told to wait
- * (ERR_TOO_MANY_REQUESTS, *retry_after_s). A bearer token that fails is no guess: nobody can guess a signature, and
- * judging one costs no trip. */
+/* Fills call->caller. ERR_NEEDS_LOOKUP when memory does not know the caller and call->may_wait is false. A wrong secret
+ * and an unknown, disabled or public client take the same path to the same response, in the same time: memory can only
+ * say yes, so each of them is looked up in the store or, after too many failures (failures.h), told to wait
+ * (ERR_TOO_MANY_REQUESTS, *retry_after_s). A bearer token that fails does not count as a guess: signatures can't be
+ * guessed, and checking one needs no lookup. */
 MUST_USE struct err authenticate(struct call *call, int64_t *retry_after_s);
 
 /* Whether the caller may do what needs `scope`: its client is allowed it and, if it came with a token, that too. */

@@ -1,4 +1,4 @@
-/* service/call.h: one call, and who makes it: what an operation is given (operations.h). */
+/* service/call.h: one call and its caller, as an operation gets them (operations.h). */
 #ifndef SERVICE_CALL_H
 #define SERVICE_CALL_H
 

@@ -1,5 +1,5 @@
 /* service/clients.h: clients in memory, so that the loops can authenticate without the store. Only clients that exist
- * are kept; whoever is not found here is looked up by a worker. */
+ * are kept; a worker looks up those that are not found here. */
 #ifndef SERVICE_CLIENTS_H
 #define SERVICE_CLIENTS_H
 
@@ -12,7 +12,7 @@ struct clients;
 struct clients *clients_new(struct store *store, int64_t ttl_s, int64_t staleness_s);
 void clients_free(struct clients *clients); /* NULL allowed */
 
-/* From memory alone: false when it is not there or too old. *out is copied into the arena. */
+/* Only from memory: false when it is not there or too old. *out is copied into the arena. */
 MUST_USE bool clients_get(struct clients *clients, struct arena *arena, struct str id, int64_t now_s,
                           struct client *out);
 /* From the store, and kept in memory; from memory, while the store can't be read. May wait. ERR_NOT_FOUND,

@@ -7,8 +7,8 @@
 struct settings;
 struct store;
 
-/* The clock against the day on which this program was made, before which it can't be, and against the database's clock
- * (`store` NULL, or with no clock of its own: not compared), from which it may differ by TOKEN_CLOCK_SKEW.
+/* Compares the clock with the day on which this program was built, which must be in the past, and with the database's
+ * clock, from which it may differ by TOKEN_CLOCK_SKEW (not compared when `store` is NULL or has no clock of its own).
  * ERR_UNAVAILABLE with a sentence, which may lie in the arena. May wait for the store. For start and `doctor`. */
 MUST_USE struct err clock_check(struct arena *arena, const struct settings *settings, struct store *store);
 

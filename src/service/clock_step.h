@@ -8,7 +8,7 @@
 /* Notes a step of `step_ms`, seen at `at_s` (Unix time, by the clock as it is now). Where there is no data directory,
  * or it takes no file, nothing is noted: the log and the metrics have it too. */
 void clock_step_note(const struct settings *settings, int64_t at_s, int64_t step_ms);
-/* The last one that was noted: false when there is none that can be read. */
+/* The last step that was noted; false when there is none, or it can't be read. */
 MUST_USE bool clock_step_last(const struct settings *settings, int64_t *at_s, int64_t *step_ms);
 
 #endif

@@ -18,11 +18,11 @@ struct finding {
 
 /* Reads and writes. *note: which it is, static. */
 MUST_USE struct err examine_store(struct store *store, const char **note);
-/* Takes writes, and keeps what it was given, or is not relied upon for that. `cache`: NULL without Redis; then *note
- * says where this instance hears of what others revoke. */
+/* Whether Redis accepts writes and, where it must, keeps what is written. `cache` is NULL without Redis; then *note
+ * says where this instance learns of other instances' revocations. */
 MUST_USE struct err examine_cache(const struct settings *settings, struct cache *cache, bool shares_store,
                                   const char **note);
-/* What there is to say of a signer whose key was loaded; static. */
+/* A sentence about a signer whose key is loaded; static. */
 const char *examine_signer(const struct signer *signer);
 /* What needs both the store and the signer, which says how it stands when a key is loaded (NULL: there is no directory
  * of key files). `is_served`: a server runs on this data directory. Sentences may lie in the arena. */

@@ -24,9 +24,9 @@ MUST_USE struct err housekeeping_start(struct housekeeping *housekeeping);
 bool housekeeping_round_now(struct housekeeping *housekeeping, int64_t until_ns);
 /* Has the thread do a round now (SIGHUP); without one, the next round does what a nudge asks for. */
 void housekeeping_nudge(struct housekeeping *housekeeping);
-/* Reads the keys again soon, for a token whose key is not known here: another instance may have made it a moment ago.
- * Never waits. At most one in UNKNOWN_KID_INTERVAL_S: whoever sends tokens of invented keys gets no more work done than
- * the keys being read, as they are once a second anyway. */
+/* Has the keys read again soon, because a token names a key that is not known here: another instance may have just made
+ * it. Never waits. At most once per UNKNOWN_KID_INTERVAL_S: tokens with invented keys cause no more work than reading
+ * the keys, which happens once a second anyway. */
 enum { UNKNOWN_KID_INTERVAL_S = 10 };
 void housekeeping_unknown_kid(struct service *service);
 /* Writes what was counted until now. NULL allowed. */

@@ -1,6 +1,6 @@
-/* service/issue.h: the one way to a new token. Every call and every grant that has a token issued ends in
- * token_issue(): it checks what is asked against the client, the settings and whoever asks, builds the claims, holds
- * them against revocation rules, signs, counts and logs. */
+/* service/issue.h: the one way to a new token. Every call and every grant that issues a token ends in token_issue(): it
+ * checks the request against the client, the settings and the caller, builds the claims, checks them against revocation
+ * rules, signs, counts and logs. */
 #ifndef SERVICE_ISSUE_H
 #define SERVICE_ISSUE_H
 
@@ -18,12 +18,12 @@ struct issue {
     enum token_kind kind;
     enum sign_priority priority;
     const struct client *client; /* the one that the token is for; active */
-    /* Who has it issued, and so limits it (authority.h); NULL: a grant has authorised it, and nothing of this service's
-     * own can be passed on by it. */
+    /* The caller, whose authority limits the token (authority.h); NULL: a grant has authorised it, and none of this
+     * service's own scopes can be passed on. */
     const struct caller *authority;
     struct str subject;
     struct str scope;           /* space-separated; each word must be allowed to the client */
-    const struct str *audience; /* RFC 8707; of an access token alone */
+    const struct str *audience; /* RFC 8707; only of an access token */
     size_t audience_count;      /* at most CLAIMS_AUD_MAX; 0: the usual one */
     const struct json *custom;  /* further claims: an object or NULL */
     struct str sid;             /* the session; at == NULL: none, or `custom` has it */

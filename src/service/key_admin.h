@@ -45,12 +45,12 @@ struct key_move {
 };
 struct key_moved {
     struct str new_kid, old_kid; /* of the key that signs from now on and of the one that signed; "" : as before */
-    int64_t at_s;                /* when the rotation will come about; 0: it has, or there is none */
+    int64_t at_s;                /* when the rotation will happen; 0: it has happened, or there is none */
     const char *message;         /* a sentence for people */
 };
-/* Rotates, or revokes a key, which rotates by itself when it is the active one; in force in this process when it
- * returns. ERR_NOT_FOUND: there is no key to be revoked; ERR_CONFLICT: no key can follow, or the keys changed
- * meanwhile. */
+/* Rotates, or revokes a key; to revoke the active key also rotates. In force in this process when it returns.
+ * ERR_NOT_FOUND: there is no such key to revoke; ERR_CONFLICT: no key can follow, or the keys changed in the meantime.
+ */
 MUST_USE struct err key_admin_move(struct service *service, struct arena *arena, const struct key_move *move,
                                    int64_t now_s, struct key_moved *out);
 

@@ -38,8 +38,8 @@ struct request {
 
 enum { RESPONSE_HEADERS_MAX = 16 };
 
-/* All of it is to be sent; a front adds what belongs to its connection alone: Date, Content-Length, Connection, and the
- * request's id. Views live as long as the request's arena, or for ever. */
+/* All of it is to be sent; a front adds only what belongs to its connection: Date, Content-Length, Connection, and the
+ * request's id. Views live as long as the request's arena, or are static. */
 struct response {
     int status;
     enum err_code outcome;                       /* for metrics and the log */
@@ -106,8 +106,7 @@ struct form {
     size_t count;
 };
 /* Decodes a form body. ERR_INVALID_REQUEST for a bad percent code, a NUL, invalid UTF-8, too many pairs, or a name that
- * comes twice (RFC 6749 section 3.2). Unknown names are kept: they are ignored by whoever reads.
- * Fuzzed: tests/fuzz/form.c. */
+ * comes twice (RFC 6749 section 3.2). Unknown names are kept; readers ignore them. Fuzzed: tests/fuzz/form.c. */
 MUST_USE struct err form_read(struct arena *arena, struct str body, struct form *out);
 /* The value of `name`, or {NULL, 0}; an empty value counts as absent (section 3.1). */
 struct str form_value(const struct form *form, struct str name);
@@ -126,16 +125,16 @@ static inline struct headers response_headers(const struct response *response)
 {
     return (struct headers){ response->headers, response->header_count };
 }
-/* The status alone, without a body. */
+/* Only the status, without a body. */
 void response_empty(struct response *response, int status);
-/* Replaces what was there by the error's answer: {"error", "error_description"}, status, challenge, Retry-After. */
+/* Replaces the response by the error's: {"error", "error_description"}, status, challenge, Retry-After. */
 void response_fail(struct response *response, struct arena *arena, struct err err);
-/* Any cache may keep the response for so long (RFC 9111 section 5.2.2), and, when it is stale, for so long more while
- * it fetches another or can't (RFC 5861); 0: not at all. In seconds. */
+/* How long any cache may keep the response (RFC 9111 section 5.2.2), and how much longer it may use it when it is
+ * stale, while it fetches another one or when it can't (RFC 5861). In seconds; 0: not at all. */
 void response_may_be_kept(struct response *response, struct arena *arena, int64_t max_age_s,
                           int64_t stale_while_revalidate_s, int64_t stale_if_error_s);
-/* Gives the response a quoted entity tag; true, with the answer 304, when the caller has that version (If-None-Match).
- */
+/* Gives the response a quoted entity tag; true, and the response is 304, when the caller has that version
+ * (If-None-Match). */
 bool response_unchanged(struct response *response, const struct request *request, struct str etag);
 /* RFC 3339 with milliseconds and Z, into the body as a JSON string. */
 void write_time_ms(struct buf *body, int64_t at_ms);

@@ -1,5 +1,5 @@
-/* service/state.h: what /health/ready and /metrics tell of this process, beside what the parts of the service say
- * themselves (revocations.h). Written by whom each member names, read by anybody, without a lock. */
+/* service/state.h: what /health/ready and /metrics say about this process, besides what parts of the service report
+ * themselves (revocations.h). Each member names its writer; any thread may read, without a lock. */
 #ifndef SERVICE_STATE_H
 #define SERVICE_STATE_H
 
@@ -21,7 +21,7 @@ struct service_state {
     atomic_size_t connections;   /* open */
     atomic_llong tls_expires_at; /* s; the certificate that is served; 0: plain HTTP */
     atomic_size_t jobs_waiting;  /* in the workers' queue; service_retry_after_s() goes by it */
-    atomic_size_t request_bytes; /* memory of the requests in hand */
+    atomic_size_t request_bytes; /* memory of the requests in progress */
     atomic_bool
         flood_is_over; /* they took much, and don't any more: housekeeping gives it back, and sets it to false */
 };

@@ -1,15 +1,13 @@
 /* service/usage.h: use_count and last_used_at of tokens: noted in memory by verify and introspect, written by
- * housekeeping every TOKEN_USAGE_INTERVAL and at the end. They alone may lose their last seconds, or be counted twice
- * when a store was lost while they were written. */
+ * housekeeping every TOKEN_USAGE_INTERVAL and at the end. Only these may lose their last seconds, or be counted twice
+ * when the store fails while they are written. */
 #ifndef SERVICE_USAGE_H
 #define SERVICE_USAGE_H
 
 #include "cache/verified.h"
 #include "service/service.h"
 
-/* What the uses of a token are noted in; NULL when nobody counts them: no row is kept of the token, or none of its
- * uses.
- */
+/* The counter of a token's uses; NULL when they are not counted: the token has no row, or uses are not recorded. */
 struct use *usage_begin(const struct service *service, const unsigned char hash[32], enum token_kind kind);
 /* A good token was asked about. Never waits. */
 static inline void usage_note(const struct service *service, const struct verified *entry, int64_t now_s)

@@ -21,9 +21,9 @@ struct token_ask {
 MUST_USE struct err token_check(struct service *service, struct str token, const struct token_ask *ask, int64_t now_s,
                                 struct verified **out);
 
-/* Finds out only whether a key of this service, in force or past, signed the token, which is what makes it one that can
- * be revoked: whatever the clock, its issuer and its state are. May wait for the store. *out as above. Errors:
- * ERR_TOKEN_* when it is none of this service's, ERR_UNAVAILABLE when that can't be known now. */
+/* Checks only whether a present or past key of this service signed the token, so that it can be revoked, whatever the
+ * time, its issuer and its state are. May wait for the store. *out as above. ERR_TOKEN_* when it is not a token of this
+ * service, ERR_UNAVAILABLE when that can't be known now. */
 MUST_USE struct err token_find(struct service *service, struct str token, struct verified **out);
 
 #endif

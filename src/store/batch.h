@@ -1,5 +1,5 @@
-/* store/batch.h: a verdict for each list of a batch. A batch is kept as one; when a list in it is at fault, it is
- * split, and tried in halves, until the innocent ones are kept and the bad one is told alone. */
+/* store/batch.h: a verdict for each list of a batch. A batch is stored as one; when a list in it is bad, it is split
+ * and tried in halves, until the good lists are stored and only the bad one is refused. */
 #ifndef STORE_BATCH_H
 #define STORE_BATCH_H
 
@@ -17,7 +17,7 @@ typedef struct err (*batch_keep)(struct store *store, const struct record *const
 void batch_record(struct store *store, batch_keep keep, const struct record *const *lists, size_t count,
                   struct err *verdicts);
 
-/* For who asks for itself alone: the first verdict that is not OK. */
+/* For a caller that needs one verdict: the first that is not OK. */
 MUST_USE struct err batch_record_all(struct store *store, const struct record *const *lists, size_t count);
 
 #endif

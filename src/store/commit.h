@@ -1,6 +1,6 @@
-/* store/commit.h: group commit. Many requests' records become one transaction on one thread; whoever submitted is told
- * when the records are durable. While a transaction runs the next batch gathers by itself; when more requests are on
- * their way (commit_expect), a batch waits a moment for them, since a flush costs more than a record. */
+/* store/commit.h: group commit. Many requests' records become one transaction on one thread; each submitter is told
+ * when its records are durable. While a transaction runs, the next batch gathers; when more requests are on their way
+ * (commit_expect), a batch waits a moment for them, since a flush costs more than a record. */
 #ifndef STORE_COMMIT_H
 #define STORE_COMMIT_H
 

@@ -1,8 +1,8 @@
-/* store/data_dir.h: whether the data directory and the service's files in it are this user's alone. Orchestrators open
- * them to a group at each start (fsGroup of Kubernetes): that is taken back. What everybody can reach may have been
- * read or changed already: that is for a person to look at.
+/* store/data_dir.h: whether only this user can reach the data directory and the service's files in it. Orchestrators
+ * open them to a group at each start (fsGroup of Kubernetes): that is undone. Files that everybody can reach may have
+ * been read or changed already: those a person has to examine.
  *
- * Two servers on one data directory would not hear of each other's revocations in time; so a server holds its lock. */
+ * Two servers on one data directory would not learn of each other's revocations in time, so a server locks it. */
 #ifndef STORE_DATA_DIR_H
 #define STORE_DATA_DIR_H
 
@@ -14,9 +14,9 @@
  * the log says so (`group_rights_removed`). A directory that isn't there is good. */
 MUST_USE struct err data_dir_check(struct arena *arena, const char *dir, bool mend);
 
-/* What root made in a directory of another user's is given to that user: a command that an administrator runs must
- * leave nothing behind that the service can't open. Of our own files alone, that are root's, plain and have no second
- * name. Does nothing unless this is root. */
+/* Gives files that root made in another user's directory to that user: a command that an administrator runs must leave
+ * nothing behind that the service can't open. Only files of the service that belong to root, are regular files and have
+ * one name. Does nothing unless this is root. */
 void data_dir_give(const char *dir);
 
 /* Takes the lock; *out is its descriptor, and closing that gives it back. ERR_INVALID_REQUEST: another process has it,

@@ -1,6 +1,6 @@
 /* store/libpq.h: libpq, loaded when a connection to PostgreSQL is first wanted. Linked, it would cost every start of
  * the embedded default, which never calls it, some milliseconds (it brings Kerberos and LDAP). So its functions are
- * called through this table. For store/postgres.c and store/migration.c alone. */
+ * called through this table. Only for store/postgres.c and store/migration.c. */
 #ifndef STORE_LIBPQ_H
 #define STORE_LIBPQ_H
 

@@ -1,6 +1,7 @@
 /* store/platform.h: the platform's tables, whichever way they are reached. Each of store.h's operations is one call of
  * an SQL function of deploy/supabase/migrations, so it is one transaction there, and a store here is no more than a way
- * to call a function: over a connection (store_postgres.c) or over HTTP (store_supabase.c). Nobody else includes it. */
+ * to call a function: over a connection (store_postgres.c) or over HTTP (store_supabase.c). No other file includes it.
+ */
 #ifndef STORE_PLATFORM_H
 #define STORE_PLATFORM_H
 
@@ -14,8 +15,9 @@ enum { PLATFORM_ANSWER_MAX = 16 * 1024 * 1024, PLATFORM_ARGS_MAX = 64 * 1024 * 1
 enum platform_outcome {
     PLATFORM_OK,
     PLATFORM_UNREACHED,  /* there was no connection: nothing was done */
-    PLATFORM_LOST,       /* no answer: perhaps it was done, perhaps not */
-    PLATFORM_OVERTAKEN,  /* undone: a serialization failure, a deadlock, a user deleted meanwhile. Another try may do */
+    PLATFORM_LOST,       /* no response: perhaps it was done, perhaps not */
+    PLATFORM_OVERTAKEN,  /* undone: a serialization failure, a deadlock, a user deleted in between. Another attempt may
+                            succeed */
     PLATFORM_UNMIGRATED, /* there is no such function */
     PLATFORM_DENIED,     /* the user or key may not */
     PLATFORM_TROUBLED,   /* it is full, too busy, or read-only: whatever is asked */
@@ -24,8 +26,8 @@ enum platform_outcome {
 };
 
 struct platform;
-/* Calls public.<function>(args jsonb); the answer's text lies in the arena. May wait. Logs what went wrong; *why may be
- * set to a sentence for whoever runs the service, which names host and setting (base/sentence.h). */
+/* Calls public.<function>(args jsonb); the response's text lies in the arena. May wait. Logs what went wrong; *why may
+ * be set to a sentence for operators, which names host and setting (base/sentence.h). */
 typedef enum platform_outcome (*platform_call)(struct platform *, struct arena *, const char *function, struct str args,
                                                bool is_repeatable, struct str *answer, const char **why);
 
@@ -54,18 +56,18 @@ bool platform_can_hold(struct str text);
 /* SQLSTATE (PostgreSQL's manual, appendix A), or PostgREST's own PGRST…: what it means. */
 enum platform_outcome platform_outcome_of(struct str code);
 
-/* Closes the arguments, calls, and reads the answer. A verdict in it is an error: ERR_CONFLICT or ERR_NOT_FOUND with
+/* Closes the arguments, calls, and reads the response. A verdict in it is an error: ERR_CONFLICT or ERR_NOT_FOUND with
  * `sentence`. Failures of the database are ERR_UNAVAILABLE. `out` may be NULL. */
 enum repeatable { PLATFORM_ONCE, PLATFORM_REPEATABLE };
 MUST_USE struct err platform_do(struct store *store, struct arena *arena, const char *function, struct buf *args,
                                 enum repeatable repeatable, const char *sentence, const struct json **out);
 
-/* The same, and says what became of it: when the answer is not understood, PLATFORM_LOST. */
+/* The same, and returns the outcome: PLATFORM_LOST when the response is not understood. */
 MUST_USE struct err platform_try(struct store *store, struct arena *arena, const char *function, struct buf *args,
                                  enum repeatable repeatable, const char *sentence, const struct json **out,
                                  enum platform_outcome *outcome);
 
-/* The lines of an answer's "rows": false at the end. */
+/* The lines of a response's "rows": false at the end. */
 bool platform_next_row(struct str *rest, struct str *row);
 struct str platform_rows(const struct json *answer);
 /* Members of an object; "" and 0 where there is none. */
@@ -110,7 +112,7 @@ struct err platform_revocations_since(struct store *, struct arena *, int64_t af
 struct err platform_count_uses(struct store *, const struct token_use *uses, size_t count);
 struct err platform_purge(struct store *, int64_t now_s, size_t max, size_t *deleted);
 
-/* All of store.h but name and close, which each kind has of its own. */
+/* All operations of store.h except name and close, which each kind has of its own. */
 #define PLATFORM_OPERATIONS                                                                                            \
     .is_shared = true, .find_client = platform_find_client, .list_clients = platform_list_clients,                     \
     .add_client = platform_add_client, .set_client_active = platform_set_client_active,                                \

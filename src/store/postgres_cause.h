@@ -1,6 +1,5 @@
-/* store/postgres_cause.h: why there is no connection to PostgreSQL, in words for whoever runs the service. libpq has no
- * code for it while it connects, only words; of those, only what is known is taken over, since they may quote the URL.
- */
+/* store/postgres_cause.h: why there is no connection to PostgreSQL, in words for operators. While it connects, libpq
+ * has no code for it, only a message; only known parts of that are used, since it may quote the URL. */
 #ifndef STORE_POSTGRES_CAUSE_H
 #define STORE_POSTGRES_CAUSE_H
 

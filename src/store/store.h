@@ -38,7 +38,7 @@ struct key {
     enum key_state state;
     int64_t created_at;                                                      /* s */
     int64_t published_at, activated_at, retiring_at, retired_at, revoked_at; /* s; 0: not yet */
-    int64_t rotate_requested_at; /* s; of an active key: somebody wants the next one to follow. 0: nobody */
+    int64_t rotate_requested_at; /* s; of an active key: when a rotation was asked for; 0: none was */
     int64_t lifetime_s;          /* of the longest token that it may have signed since it became active */
     int64_t retire_after;        /* s; of a retiring key: when its last token has expired everywhere */
     int64_t disposed_at;         /* s; its private half is gone. 0: not yet */
@@ -61,7 +61,7 @@ enum { REVOCATION_KINDS = REVOKED_ALL + 1 };
 struct str revocation_kind_name(enum revocation_kind kind);
 MUST_USE bool revocation_kind_find(struct str name, enum revocation_kind *out);
 
-/* What must be durable before its answer goes out. Views must live until the record is committed. */
+/* What must be durable before its response is sent. Views must live until the record is committed. */
 enum record_kind { RECORD_TOKEN = 1, RECORD_REVOCATION };
 struct record {
     enum record_kind kind;
@@ -87,14 +87,14 @@ struct revocation {
 };
 
 /* The sequence of positions that revocations were read from. After a fail-over to a server that lagged, or from a
- * backup, a position is given a second time: then the epoch is another one, and whoever follows begins anew. */
+ * backup, a position is given a second time: then the epoch is another one, and readers start over. */
 struct sequence {
     uint64_t epoch; /* never 0 */
     int64_t last;   /* the last position that was given, perhaps not visible yet; INT64_MAX: not known */
 };
 
-/* How long a row is kept after its end, since a clock may be wrong by hours: whoever loses a revocation takes its token
- * again for as long as that clock is behind. */
+/* How long a row is kept after its end, since a clock may be wrong by hours: an instance whose clock is behind would
+ * accept a revoked token again if the revocation were deleted at its end. */
 enum { STORE_TOKEN_KEPT_S = 3600, STORE_REVOCATION_KEPT_S = 24 * 3600 };
 
 /* How often a recorded token was used since that was told last. */
@@ -121,8 +121,8 @@ struct store_ops {
     struct err (*set_client_secret)(struct store *, struct str id, const unsigned char hash[32]);
     /* Those that are pending, active or retiring, newest first. */
     struct err (*list_keys)(struct store *, struct arena *, struct key **out, size_t *count);
-    /* At most `max` of those that are retired or revoked, those that ended last first; all, or only those whose private
-     * half is still to be disposed of. */
+    /* At most `max` retired or revoked keys, the last ended first; all, or only those whose private key is still to be
+     * disposed of. */
     struct err (*list_past_keys)(struct store *, struct arena *, bool undisposed, size_t max, struct key **out,
                                  size_t *count);
     /* ERR_NOT_FOUND when no key, live or past, has that kid. */
@@ -156,12 +156,12 @@ struct store_ops {
     /* A past key's private half is gone. */
     struct err (*mark_key_disposed)(struct store *, struct str kid, int64_t now_s);
 
-    /* A verdict for each list (a request's records, through ->next): verdicts[i] is OK when all of lists[i] is durable,
-     * else nothing of it is kept; or it is not known (ERR_UNAVAILABLE). ERR_INVALID_REQUEST: the store can't hold what
-     * stands in it. One transaction for all, when none is at fault; else a bounded number, so that a bad list fails
-     * alone (store/batch.h, where the most lists stand). Revocations also mark the token's own row. Recording the same
-     * refresh token or revocation twice is no error, and keeps the later expires_at; of a rule also the later `before`.
-     * A revocation by which either grows has a new position; else nothing changes. */
+    /* A verdict for each list (a request's records, through ->next): verdicts[i] is OK when all of lists[i] is durable;
+     * otherwise nothing of it is stored, or that is not known (ERR_UNAVAILABLE). ERR_INVALID_REQUEST: the store can't
+     * hold its content. One transaction for all when none is bad; otherwise a bounded number, so that only the bad list
+     * fails (store/batch.h, which has the maximum of lists). Revocations also mark the token's own row. Recording the
+     * same refresh token or revocation twice is no error, and keeps the later expires_at; of a rule also the later
+     * `before`. A revocation that raises either gets a new position; otherwise nothing changes. */
     void (*record)(struct store *, const struct record *const *lists, size_t count, struct err *verdicts);
     /* Up to `max` revocations with a position above `after` that have not expired at `now_s` (of a shared store: or not
      * by the database's clock), in order; and the sequence that these positions are of. */
@@ -202,8 +202,8 @@ struct store {
  * this program on the same file. */
 MUST_USE struct err store_sqlite_open(const struct settings *settings, struct store **out);
 
-/* The same for who only looks: makes neither directory nor file, and brings nothing up to date. Where there is no
- * database yet it is an empty one. */
+/* The same for reading only: creates neither directory nor file, and migrates nothing. Where there is no database yet,
+ * it is an empty one. */
 MUST_USE struct err store_sqlite_look(const struct settings *settings, struct store **out);
 /* Whether settings->data_dir has a database. */
 MUST_USE bool store_sqlite_exists(const struct settings *settings);

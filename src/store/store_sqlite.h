@@ -1,4 +1,4 @@
-/* store/store_sqlite.h: what the files of the embedded store share. Nobody else includes it. */
+/* store/store_sqlite.h: what the files of the embedded store share. No other file includes it. */
 #ifndef STORE_STORE_SQLITE_H
 #define STORE_STORE_SQLITE_H
 
@@ -100,7 +100,7 @@ struct err sqlite_revoke_key(struct store *, struct str kid, struct str successo
 struct err sqlite_request_rotation(struct store *, struct str kid, int64_t now_s);
 struct err sqlite_raise_lifetime(struct store *, int64_t lifetime_s);
 struct err sqlite_mark_key_disposed(struct store *, struct str kid, int64_t now_s);
-/* Within a transaction, or alone: the active key may sign tokens of that lifetime. */
+/* Inside or outside a transaction: the active key may sign tokens of that lifetime. */
 MUST_USE struct err sqlite_raise_key_lifetime(struct connection *writer, int64_t lifetime_s);
 
 #endif

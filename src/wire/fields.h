@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 
-/* The next element of a list (section 5.6.1) without the spaces around it; a comma in a quoted string divides nothing,
- * empty elements are skipped. False at the end. */
+/* The next element of a list (section 5.6.1) without the spaces around it; a comma in a quoted string does not separate
+ * elements, and empty elements are skipped. False at the end. */
 bool field_next(struct str *rest, struct str *element);
 
 /* Whether one element of a list is `name`, without regard to case. */
@@ -20,16 +20,16 @@ bool field_parameter(struct str *rest, struct str *name, struct str *value, bool
  * parameters, and, known or not, say nothing here (section 8.3.1; RFC 8259 section 11). */
 bool field_is_type(struct str content_type, struct str type);
 
-/* What Accept says of a media type, by the most specific range that fits (section 12.5.1). An element that has not the
- * form of one is passed over. */
+/* What Accept says of a media type, by the most specific range that fits (section 12.5.1). A malformed element is
+ * skipped. */
 struct preference {
     int quality;     /* in thousandths: 0 is "not acceptable", or not named at all */
     int specificity; /* 0: no range fits; 1: "*" "/" "*"; 2: the main type's; 3: the type itself */
 };
 struct preference field_preference(struct str accept, struct str type);
 
-/* Whether an If-None-Match (section 13.1.2) names the entity tag: by a list in which it is, compared weakly, or by "*".
- * What is no such list names none. */
+/* Whether an If-None-Match (section 13.1.2) names the entity tag: in a list, compared weakly, or by "*". A malformed
+ * list names none. */
 bool field_has_etag(struct str if_none_match, struct str etag);
 
 #endif

@@ -16,9 +16,10 @@ struct headers {
 /* On how many lines the field came. */
 size_t headers_count(struct headers headers, struct str name);
 
-/* The value of a field; at == NULL: it did not come. Several lines of it are one list (RFC 9110 section 5.3): then the
- * value is made in the arena, divided by ", ", and Cookie's by "; " (RFC 9113 section 8.2.3). So a field that is no
- * list and came twice has a value that its grammar doesn't allow, or, where a comma is allowed, headers_count() > 1. */
+/* The value of a field; at == NULL when it is absent. Several lines of a field are one list (RFC 9110 section 5.3): the
+ * value is then joined in the arena by ", ", or by "; " for Cookie (RFC 9113 section 8.2.3). So a field that is not a
+ * list and came twice has a value that its grammar does not allow, or, where a comma is allowed, headers_count() > 1.
+ */
 struct str headers_value(struct headers headers, struct arena *arena, struct str name);
 
 #endif
