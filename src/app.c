@@ -45,8 +45,8 @@ void app_prepare(void)
     is_memory_locked = private_memory_open();
 }
 
-/* An envelope key lies unwrapped in memory alone, AWS's credentials perhaps too: nobody but root may look into the
- * process, or have the kernel write it down. A key file's owner could read the file as well. */
+/* An unwrapped envelope key exists only in memory, and so may AWS's credentials: only root may look into the process or
+ * have the kernel dump it. A key file's owner could read the file as well. */
 static void app_protect_memory(void)
 {
     (void)prctl(PR_SET_DUMPABLE, 0);
@@ -147,7 +147,7 @@ struct err app_open_signer(struct app *app)
     return OK;
 }
 
-/* Redis when it is set, which many instances share; else there is none. */
+/* Redis if it is set, which many instances share; otherwise there is none. */
 static struct err app_open_cache(struct app *app)
 {
     if (!app->settings.redis_url[0])

@@ -7,10 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A descriptor that was closed by whoever started the program would be given to the first file or socket that is
- * opened, which a line for standard error would then go into. Opened the other way round, reading and writing fail as
- * before.
- */
+/* If a standard descriptor is closed at the start, the first file or socket that is opened would get its number, and
+ * lines for standard error would be written into it. Opened the other way round, reading and writing fail as before. */
 static bool main_hold_standard_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -19,8 +17,8 @@ static bool main_hold_standard_streams(void)
     return true;
 }
 
-/* A name server that doesn't answer would be waited for 10 s (resolv.conf(5)), and the look-ups of libpq and of Redis
- * end no sooner than that. Before there is a thread; who sets RES_OPTIONS decides. */
+/* The resolver would wait 10 s for a name server that does not answer (resolv.conf(5)), and the look-ups of libpq and
+ * of Redis would take as long. Set before there is a thread; an existing RES_OPTIONS is kept. */
 static void main_limit_look_ups(void)
 {
     (void)setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);

@@ -35,7 +35,7 @@ struct credentials {
     uint64_t serials;
     bool is_refused;      /* the current ones, by a service */
     bool is_refreshing;   /* by one caller */
-    bool is_extended;     /* the current ones had expired when they came, and are used all the same */
+    bool is_extended;     /* the current ones had expired when they came, and are still used */
     int64_t not_before_s; /* the next refresh, after one that failed or was asked for */
     int64_t wait_s;       /* how far ahead that lay then */
     struct err last;      /* of the last refresh */
@@ -143,7 +143,7 @@ static struct err credentials_hold(const struct credentials_found *found, struct
     return OK;
 }
 
-/* With the lock, or when nobody else is left. */
+/* With the lock, or when no other thread is left. */
 static void credentials_release_held(struct held *held)
 {
     if (!held || --held->references > 0)

@@ -1,4 +1,5 @@
-/* aws/credentials_answer.c: what the services that hand out credentials answer. Fuzzed: tests/fuzz/credentials.c. */
+/* aws/credentials_answer.c: the responses of the services that hand out credentials. Fuzzed: tests/fuzz/credentials.c.
+ */
 #include "aws/credentials_source.h"
 #include "base/json.h"
 #include "base/rfc3339.h"

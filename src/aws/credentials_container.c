@@ -4,7 +4,7 @@
 #include "observe/log.h"
 #include <arpa/inet.h>
 
-/* 127.0.0.0/8 as four numbers; a name that begins so is none. */
+/* 127.0.0.0/8 as four numbers; a name that begins like that does not count. */
 static bool credentials_container_is_loopback(struct str host)
 {
     char text[INET_ADDRSTRLEN];
@@ -37,7 +37,7 @@ bool credentials_may_ask(struct str url)
     return credentials_container_is_loopback(host);
 }
 
-/* NULL in *out when neither variable is set. A token file is read anew each time: EKS replaces it. */
+/* NULL in *out when neither variable is set. A token file is read again each time: EKS replaces it. */
 static struct err credentials_container_read_authorization(struct arena *arena, const char **out)
 {
     const char *path = credentials_variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");

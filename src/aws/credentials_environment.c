@@ -19,7 +19,7 @@ static struct err credentials_environment_read_environment(const struct credenti
     const char *secret_key = credentials_variable("AWS_SECRET_ACCESS_KEY");
     (void)ask;
     (void)arena;
-    if (!access_key) /* a secret alone is passed over, as by AWS's tools */
+    if (!access_key) /* a secret without an id is ignored, as by AWS's tools */
         return failed(ERR_NOT_FOUND, "no AWS_ACCESS_KEY_ID");
     if (!secret_key)
         return failed(ERR_INVALID_REQUEST, "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not");

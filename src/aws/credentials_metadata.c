@@ -1,5 +1,5 @@
-/* aws/credentials_metadata.c: an EC2 instance's metadata, version 2 alone: a session token first, which a request that
- * somebody else made us send (SSRF) could not get. */
+/* aws/credentials_metadata.c: an EC2 instance's metadata, only version 2: a session token is needed first, which a
+ * forged request (SSRF) could not get. */
 #include "aws/credentials_source.h"
 #include "observe/log.h"
 

@@ -1,4 +1,4 @@
-/* aws/kms.c: the calls of KMS: each builds its JSON and reads the answer. How a call is made is kms_call.c's. */
+/* aws/kms.c: the calls to KMS: each builds its JSON and reads the response. kms_call.c makes the call. */
 #include "aws/kms_call.h"
 #include "aws/ecdsa.h"
 #include "aws/region.h"
@@ -236,7 +236,7 @@ struct err kms_disable_key(struct kms *kms, struct str id)
 
 /* --- finding a key by its tag ------------------------------------------------------------------------------------ */
 
-/* ERR_NOT_FOUND when the key has no tag of that name, or its owner lets nobody see: then it is none of ours. */
+/* ERR_NOT_FOUND when the key has no tag of that name, or we may not see its tags: then it is not ours. */
 static struct err kms_read_tag(struct kms *kms, struct arena *arena, struct str id, struct str name, struct str *value)
 {
     const struct json *answer = NULL;

@@ -1,5 +1,6 @@
-/* aws/kms_call.c: a call is tried until it succeeds, can't succeed, or its time is up. Each try: a turn of the quota (a
- * signature), the breaker's leave, credentials, a signature of the request, and what the answer means. */
+/* aws/kms_call.c: a call is tried until it succeeds, can't succeed, or its time is up. Each attempt needs its turn in
+ * the quota (if it signs), the breaker's permission, credentials and a signature of the request; then the response is
+ * judged. */
 #include "aws/kms_call.h"
 #include "aws/endpoint.h"
 #include "aws/kms_error.h"
@@ -39,7 +40,7 @@ static struct kms_place kms_call_place_of(const struct kms *kms, struct arena *a
 
 /* --- signing the request ----------------------------------------------------------------------------------------- */
 
-/* The derived key of this day, region and these credentials; derived anew when one of them is another. The caller wipes
+/* The derived key of this day, region and these credentials; derived again when one of them changes. The caller wipes
  * it. */
 static struct err kms_call_signing_key(struct kms *kms, const struct aws_credentials *credentials,
                                        const struct sigv4_scope *scope, unsigned char out[SIGV4_KEY_LEN])
@@ -194,7 +195,7 @@ static struct err kms_call_breaker_refuses(struct kms *kms)
                   fault ? sentence_keep(generic, "%s (it is called again in a moment)", fault) : generic);
 }
 
-/* The breaker's leave comes last before it is sent: who has it must go, and report. */
+/* The breaker's permission is taken last, just before sending: a caller that has it must send, and report. */
 static struct err kms_call_send_with_leave(struct kms *kms, struct arena *arena, const struct kms_call *call,
                                            int64_t deadline_ns, const struct aws_credentials *credentials,
                                            struct net_answer *out)

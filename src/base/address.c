@@ -42,7 +42,7 @@ static bool address_same_bits(const struct address *a, const struct address *b, 
     return rest == 0 || ((a->bytes[whole] ^ b->bytes[whole]) >> (8 - rest)) == 0;
 }
 
-/* Digits alone, at most `max`. */
+/* Only digits, at most `max`. */
 static bool address_read_bits(struct str text, unsigned max, unsigned *out)
 {
     int64_t bits = 0;

@@ -3,7 +3,7 @@
 #include "base/address.h"
 #include <ctype.h>
 
-/* Digits alone: no sign, space, leading zero or unit; 18 of them can't overflow. */
+/* Only digits: no sign, space, leading zero or unit; 18 of them can't overflow. */
 bool settings_is_number(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -111,8 +111,8 @@ const char *settings_fault_of_audience(struct str text)
     return commas >= SETTINGS_AUDIENCE_MAX ? "the list is too long" : settings_fault_of_list(text);
 }
 
-/* As a browser sends it (RFC 6454 section 6.2): lower case, the scheme's own port left out, no path. They are compared
- * as texts, so any other form would never match and nobody would be told. */
+/* As a browser sends it (RFC 6454 section 6.2): lower case, without the scheme's default port, no path. They are
+ * compared as texts, so any other form would silently never match. */
 static const char *settings_forms_fault_of_origin(struct str origin)
 {
     const char *end = memmem(origin.at, origin.len, "://", 3);

@@ -1,5 +1,5 @@
 /* base/settings_print.c: the table of settings for people: --help, the man page, the documentation, --check-config, and
- * a word about variables that look like settings and are none. */
+ * a warning about variables that look like settings but are not. */
 #include "base/settings_rows.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,7 +27,7 @@ static const char *settings_print_note_of(size_t row, size_t i)
     return has_notes ? kms_notes[i] : NULL;
 }
 
-/* --- variables that nobody reads --------------------------------------------------------------------------------- */
+/* --- variables that are not read --------------------------------------------------------------------------------- */
 
 static size_t settings_print_smallest(size_t a, size_t b, size_t c)
 {

@@ -1,8 +1,8 @@
 /* cache/cache.c: the operations as commands of Redis 6.2 or later.
  *
- * A log is a stream. It is read from the follower's last item on, that item included: when the answer does not begin
- * with it, the stream was trimmed past it, or lost it with a server, and the follower knows that it has a gap. XREAD
- * alone could not tell. */
+ * A log is a stream. It is read from the follower's last item on, including that item: if the reply does not begin with
+ * it, the stream was trimmed past it or lost it with a server, so the follower knows that it has a gap. XREAD could not
+ * show that. */
 #include "cache/cache.h"
 #include "redis/permissions.h"
 #include "redis/scan.h"

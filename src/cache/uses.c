@@ -1,5 +1,5 @@
-/* cache/uses.c: a token is on the list while its count is not 0: whoever raises it from 0 puts it there. The list is a
- * stack that is pushed to by many and taken as a whole by one, so no place of it can be mistaken for another. */
+/* cache/uses.c: a token is on the list while its count is not 0: the thread that raises it from 0 puts it there. The
+ * list is a stack to which many threads push and which one takes as a whole, so there is no ABA problem. */
 #include "cache/uses.h"
 #include "observe/metrics.h"
 #include <stdatomic.h>

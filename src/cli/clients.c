@@ -26,7 +26,7 @@ static struct err clients_check_options(const struct add_options *options)
     return OK;
 }
 
-/* False when it could not be written: whoever asked has not seen the secret. */
+/* False when it could not be written: then the caller has not seen the secret. */
 static bool clients_print_client(const struct client_entry *client, const char *secret, bool json)
 {
     char room[8192];

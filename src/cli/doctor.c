@@ -115,7 +115,7 @@ static struct err doctor_look_at_cache(struct app *app, const char **note)
     return examine_cache(&app->settings, app->cache, app_shares_store(&app->settings), note);
 }
 
-/* A key file lies in the data directory: before that is there, there is none to look for. */
+/* A key file is in the data directory: while that does not exist, there is none to look for. */
 static struct err doctor_look_at_signer(struct app *app, const char **note)
 {
     if (access(app->settings.data_dir, F_OK) != 0 && !app->settings.kms_key_id[0]) {

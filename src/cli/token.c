@@ -94,7 +94,7 @@ static bool token_read_file(const char *path, struct arena *arena, struct str *o
     return good;
 }
 
-/* token verify --key: the signature alone, against one public JWK; no server, no claims. */
+/* token verify --key: only the signature, with one public JWK; no server, no claims. */
 static int token_verify_with_key(const char *path, struct arena *arena, struct str token)
 {
     AUTO(jwk_freep) struct jwk *key = NULL;
@@ -145,7 +145,7 @@ static int token_revoke(struct token_options *options, struct settings *settings
     return token_call_and_print(options, settings, arena, "/token/revoke", &body, (struct str){ 0, 0 });
 }
 
-/* A number goes into the body as it is written; what is none, the service refuses. */
+/* A number goes into the body as it is written; the service refuses what is not a number. */
 static bool token_is_number(const char *text)
 {
     return text[0] && strspn(text, "0123456789") == strlen(text);

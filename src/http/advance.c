@@ -1,4 +1,4 @@
-/* http/advance.c: the steps of a connection: receive, read, answer, send, and again. */
+/* http/advance.c: the steps of a connection: receive, parse, process, send, and again. */
 #include "http/advance.h"
 #include "base/clock.h"
 #include "http/dispatch.h"
@@ -56,7 +56,7 @@ static void advance_send_continue(struct connection *connection)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     size_t done;
-    /* where it doesn't fit, the client sends its body after a while all the same */
+    /* if it does not fit, the client still sends its body after a while */
     (void)transport_send(&connection->transport, text, sizeof text - 1, &done);
 }
 

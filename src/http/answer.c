@@ -1,4 +1,4 @@
-/* http/answer.c: the head of an answer, line by line. */
+/* http/answer.c: status line and headers of a response, line by line. */
 #include "http/answer.h"
 #include <time.h>
 

@@ -1,5 +1,5 @@
-/* http/dispatch.c: what the loop can answer it answers; the rest goes to a worker, and, when it has something to
- * record, from there to the group commit. */
+/* http/dispatch.c: the loop answers what it can; other requests go to a worker and, when they have something to record,
+ * from there to the group commit. */
 #include "http/dispatch.h"
 #include "base/clock.h"
 #include "base/settings.h"

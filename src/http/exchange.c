@@ -1,5 +1,5 @@
-/* http/exchange.c: collects a request. A body that lies whole behind its head is used where it lies; a longer or a
- * chunked one is gathered in the arena, which grows only as bytes arrive. */
+/* http/exchange.c: collects a request. A body that has arrived with its headers is used in place; a longer or chunked
+ * one is collected in the arena, which grows only as bytes arrive. */
 #include "http/exchange.h"
 #include "wire/lines.h"
 #include <stdlib.h>

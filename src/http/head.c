@@ -1,4 +1,4 @@
-/* http/head.c: one pass over the lines, then what holds between them. */
+/* http/head.c: one pass over the lines, then the checks that concern several of them. */
 #include "http/head.h"
 #include "http/target.h"
 #include "wire/fields.h"

@@ -24,7 +24,7 @@ enum {
     GATHER_NS = 1000000,
     LATE_MS = 1000, /* for a client that was late to read so */
     FLOOD_BYTES = 8 * 1024 * 1024,
-    REST_MS = 250, /* after an accept that failed for want of room */
+    REST_MS = 250, /* after an accept that failed for lack of resources */
     ACCEPTS_A_TURN = 1024,
     LISTEN_GRACE_MS = 250, /* once stopping, what was on its way is still taken */
 };
@@ -141,9 +141,9 @@ static void loop_cut_overdue(struct loop *loop, bool idle_too)
     }
 }
 
-/* When all that is asked for is work for the workers, and they have plenty, waking for each request alone would only
- * take the processor from them: the loop sleeps a moment, and then takes many at once. Not while it has answers of its
- * own to give, whose callers would notice; and not for a second after the workers ran dry meanwhile. */
+/* When all requests are for the workers, and those are busy, waking for each single request would only take the
+ * processor from them: the loop sleeps a moment, and then takes many at once. Not while it has responses of its own to
+ * send, whose callers would notice; and not for a second after the workers ran out of work during such a sleep. */
 static void loop_gather(struct loop *loop)
 {
     const struct timespec moment = { .tv_nsec = GATHER_NS };

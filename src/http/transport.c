@@ -97,7 +97,7 @@ enum transport_result transport_discard(struct transport *transport, size_t max,
 {
     *done = 0;
     while (*done < max) {
-        char dropped[4096]; /* MSG_TRUNC would do without, but is TCP's alone */
+        char dropped[4096]; /* MSG_TRUNC would need no buffer, but exists only for TCP */
         ssize_t got = recv(transport->fd, dropped, sizeof dropped, 0);
         if (got <= 0)
             return transport_socket_result(got, &transport->readable);

@@ -1,10 +1,10 @@
 /* http/workers.c: two queues, one lock, plain blocking threads. A job is handed to the thread that became idle last
  * (its memory is the warmest), and queued when none is idle: so a thread that wakes has its job, and needs no lock.
- * They run at a lower priority than the event loops and in longer slices, so that a loop with an answer to give needn't
- * wait for signatures to end.
+ * They run at a lower priority than the event loops and in longer slices, so that a loop with a response to send need
+ * not wait for signatures to end.
  *
- * Strangers' jobs ask the store, which may be slow: at most half of the threads are at them, and of the jobs that are
- * taken from the queues while both hold some, every fourth is theirs. */
+ * Jobs of unknown callers ask the store, which may be slow: at most half of the threads run them, and while both queues
+ * hold jobs, every fourth job taken is one of theirs. */
 #include "http/workers.h"
 #include <pthread.h>
 #include <sched.h>
@@ -139,7 +139,7 @@ static void *workers_work(void *arg)
     for (struct job *job; (job = workers_take(self, is_stranger));) {
         is_stranger = job->is_stranger; /* run() gives it away */
         job->run(job);
-        if (++done % JOBS_A_YIELD == 0) /* a kernel that preempts at ticks alone lets a loop wait for many signatures */
+        if (++done % JOBS_A_YIELD == 0) /* a kernel that preempts only at ticks lets a loop wait for many signatures */
             sched_yield();
     }
     return NULL;

@@ -46,7 +46,7 @@ void b64url_add(struct buf *buf, struct str in)
     buf->len += len;
 }
 
-/* The value of a digit, or 64 and above for what is none. */
+/* The value of a digit; 64 or above when it is not one. */
 static uint32_t b64_url_value(char c)
 {
     return (uint32_t)values[(unsigned char)c] - 1;

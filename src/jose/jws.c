@@ -185,7 +185,7 @@ static bool jws_context_fill(struct context *context, const struct jwk *key, boo
 {
     pthread_once(&sha256_once, jws_fetch_sha256);
     if (signs && key->alg != JWA_ES256)
-        context->own = EVP_PKEY_dup(key->pkey); /* without a copy: slower, and right all the same */
+        context->own = EVP_PKEY_dup(key->pkey); /* without a copy: slower, but still correct */
     context->ctx = EVP_PKEY_CTX_new_from_pkey(NULL, context->own ? context->own : key->pkey, NULL);
     if (!context->ctx)
         return false;

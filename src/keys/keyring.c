@@ -32,7 +32,7 @@ struct view {
 struct keyring {
     struct store *store;
     struct signer *signer;
-    pthread_mutex_t lock;    /* of `view` alone: the pointer, and its first new reference */
+    pthread_mutex_t lock;    /* only of `view`: the pointer, and its first new reference */
     pthread_mutex_t writing; /* held while the next view is made: by housekeeping, or by who has revoked a key */
     struct view *view;
     bool unloaded; /* the view's active key could not be loaded yet; under `writing` */

@@ -1,9 +1,8 @@
-/* keys/signer.c: which signer the settings ask for, and the others beside it.
+/* keys/signer.c: the signer that the settings ask for, and the others beside it.
  *
- * After a change of TOKEN_SIGNER or KMS_KEY_ID the store's active key is of another signer than the one that makes keys
- * now. It goes on signing until its successor has been published for long enough, as in every rotation: so all signers
- * that can be opened are, and each key goes to the one that made it. Without KMS there is only one: no more is opened.
- */
+ * After a change of TOKEN_SIGNER or KMS_KEY_ID the store's active key belongs to another signer than the one that makes
+ * keys now. It goes on signing until its successor has been published for long enough, as in every rotation. So all
+ * signers that can be opened are opened, and each key goes to the one that made it. Without KMS only one is opened. */
 #include "keys/signer.h"
 #include "keys/kms_keys.h"
 #include "keys/pair.h"

@@ -1,9 +1,9 @@
-/* keys/signer_envelope.c: key pairs that KMS makes and wraps with a symmetric key; the wrapped private half lies in the
- * store, and is unwrapped into memory when the key is loaded. Signing runs at the processor's speed.
+/* keys/signer_envelope.c: key pairs that KMS makes and wraps with a symmetric key; the wrapped private key is kept in
+ * the store, and is unwrapped into memory when the key is loaded. Signing runs at the processor's speed.
  *
  * The encryption context binds a wrapped key to its issuer and kid: one that is moved to another row, or to another
- * service's store, does not open. The context must be given when the pair is made, before anybody knows its public
- * half; so the kid is random here, and no thumbprint. */
+ * service's store, can't be unwrapped. The context must be given when the pair is made, before its public key is known;
+ * so the kid is random here, not a thumbprint. */
 #include "base/random.h"
 #include "jose/b64.h"
 #include "keys/kms_keys.h"

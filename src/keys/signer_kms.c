@@ -209,8 +209,8 @@ static struct err signer_kms_make_like(struct signer_kms *self, struct arena *ar
                     : signer_kms_await_enabled(self, arena, *arn);
 }
 
-/* A key of KMS_KEY_ID that the store does not know. One that is not enabled is passed over once there are others of
- * ours: then it is an old one. At a first start it is an error, since nobody meant another key. */
+/* A key of KMS_KEY_ID that the store does not know. One that is not enabled is skipped once there are others of ours:
+ * then it is an old one. At a first start it is an error, since no other key can be meant. */
 static struct err signer_kms_next_of_list(struct signer_kms *self, struct arena *arena, enum jwa alg,
                                           const struct known *known, struct kms_key *out)
 {

@@ -38,7 +38,7 @@ static struct signer_local *signer_local_local_of(struct signer *signer)
     return (struct signer_local *)signer;
 }
 
-/* Logs the system's word for it; the sentence for the caller names the file alone. */
+/* Logs the system's word for it; the sentence for the caller names only the file. */
 static struct err signer_local_file_failed(struct arena *arena, const char *name, const char *what)
 {
     LOG(LOG_ERROR, "key_file_failed", LOG_TEXT_("file", name), LOG_TEXT_("what", what),
@@ -48,7 +48,7 @@ static struct err signer_local_file_failed(struct arena *arena, const char *name
 
 /* --- files ------------------------------------------------------------------------------------------------------- */
 
-/* Whether a key file is its owner's alone; else its keys may be anybody's. */
+/* Whether only its owner can reach a key file; otherwise anybody may have its key. */
 static struct err signer_local_check_file(struct arena *arena, int fd, const char *name, size_t *size)
 {
     struct stat about;
@@ -275,7 +275,7 @@ static pid_t signer_local_maker_of(struct str name)
     return *end == '\0' && pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0;
 }
 
-/* A process that was killed while it wrote a key file left a private key behind that nobody will ever use. */
+/* A process that was killed while it wrote a key file left a private key behind that will never be used. */
 static void signer_local_remove_leftovers(int dir_fd)
 {
     DIR *dir = signer_local_open_dir(dir_fd);

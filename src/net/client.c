@@ -1,7 +1,7 @@
-/* net/client.c: a pool of libcurl's handles, with the connections that they keep alive. A caller takes the one that was
- * used last (the warmest), sends, waits, and lays it back: no lock is held meanwhile, and there are as many connections
- * as there were callers at once. Names and TLS sessions are shared by all; connections are not, since before libcurl 8
- * no two threads could do so.
+/* net/client.c: a pool of libcurl's handles, with the connections that they keep alive. A caller takes the handle that
+ * was used last (the warmest), sends, waits, and gives it back: no lock is held while it does, and there are as many
+ * connections as there were callers at once. DNS results and TLS sessions are shared by all handles; connections are
+ * not, since before libcurl 8 two threads could not share them.
  *
  * The trusted certificates are read once, for all connections. libcurl would read the system's 140 for each: 20 ms and
  * a megabyte, 200 times over. */
@@ -46,8 +46,8 @@ static void client_close_all(struct net_handle *first)
     }
 }
 
-/* With the lock. Takes out some that have lain too long, since nobody else may ever ask for them: all behind the first
- * such one have. */
+/* With the lock. Takes out some that have been idle too long, since no caller may ever use them again: all behind the
+ * first such handle have. */
 static struct net_handle *client_sweep(struct net_client *client, int64_t now_ms)
 {
     struct net_handle **at = &client->idle, **end;

@@ -1,4 +1,4 @@
-/* net/curl.c: loads libcurl. Its memory is wiped when it is freed, since answers hold secrets (credentials, an
+/* net/curl.c: loads libcurl. Its memory is wiped when it is freed, since responses hold secrets (credentials, an
  * unwrapped key), and so do the headers that it builds. */
 #include "net/curl.h"
 #include "base/library.h"

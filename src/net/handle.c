@@ -1,5 +1,5 @@
-/* net/handle.c: libcurl's easy interface. It hands over an answer line by line and piece by piece, which is where an
- * answer that is too long is cut off. Where a body ends is libcurl's to say. */
+/* net/handle.c: libcurl's easy interface. It passes on a response's header lines and pieces of the body, and that is
+ * where a response that is too long is cut off. libcurl decides where a body ends. */
 #include "net/handle.h"
 #include "wire/lines.h"
 #include <errno.h>
@@ -75,7 +75,7 @@ static const char *handle_take_status(struct coming *coming, struct str line)
     return NULL;
 }
 
-/* An interim answer (1xx, RFC 9110 section 15.2) is passed over: the answer begins anew behind it. */
+/* An interim response (1xx, RFC 9110 section 15.2) is skipped: the response starts over after it. */
 static const char *handle_end_head(struct coming *coming)
 {
     coming->has_head = coming->answer.status >= 200;
@@ -284,7 +284,7 @@ static bool handle_prepare(const struct net_handle *handle, const struct net_req
            !set(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)request->timeout_ms);
 }
 
-/* Why there is no answer, in words for whoever runs the service. */
+/* Why there is no response, in words for operators. */
 static const char *handle_words_of(CURLcode code, long os_error)
 {
     switch (code) {

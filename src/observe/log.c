@@ -1,6 +1,6 @@
 /* observe/log.c: one event, one line. The line is built on the caller's stack, so threads share nothing but a few
- * atomics (level, format, the rate limit's second) and the way to standard error. What doesn't fit is cut inside a
- * value, never inside a character or an escape, and the line is closed all the same. */
+ * atomics (level, format, the rate limit's second) and the way to standard error. What does not fit is cut inside a
+ * value, never inside a character or an escape, and the line is still closed properly. */
 #include "observe/log.h"
 #include "base/hex.h"
 #include "base/json.h"

@@ -1,7 +1,7 @@
 /* observe/log_writer.c: a ring of bytes between any number of threads and the one that writes. A line is a word with
- * its length and then its bytes, rounded up to words. Whoever has a line moves `reserved` past its room, by compare and
- * swap, then fills it, and last sets the length: until then the writer waits there. What the writer has copied out it
- * clears, so that a length is never read which nobody has set, and moves `taken` past it. */
+ * its length and then its bytes, rounded up to words. A thread with a line moves `reserved` past its room, by compare
+ * and swap, then fills it and sets the length last: until then the writer waits there. The writer clears what it has
+ * copied, so that it never reads a length that was not set, and moves `taken` past it. */
 #include "observe/log_writer.h"
 #include "base/clock.h"
 #include <errno.h>

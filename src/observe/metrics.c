@@ -1,7 +1,7 @@
 /* observe/metrics.c: counters and latency histograms. Only its own thread writes a block, so an addition is a plain
- * load and store (no locked instruction); a scrape reads all blocks. Blocks are linked once and stay for good, also
- * after their thread's end: nothing that was counted is ever uncounted. Threads are started with the service and not
- * later, so the list doesn't grow. */
+ * load and store (no locked instruction); a scrape reads all blocks. Blocks are linked once and are never freed, also
+ * not after their thread's end, so no count is ever lost. Threads are started with the service and not later, so the
+ * list doesn't grow. */
 #include "observe/metrics.h"
 #include "version.h"
 #include <math.h>

@@ -198,7 +198,7 @@ static struct err connection_log_in(struct redis_connection *connection, struct 
     const struct reply *reply;
     if (login->password[0]) {
         struct redis_command auth = REDIS_COMMAND(NO_KEY, redis_form_ok, STR("AUTH"), str_of(login->password));
-        if (login->user[0]) /* Redis 6 and later; older ones know one password alone */
+        if (login->user[0]) /* Redis 6 and later; older versions have only a password */
             auth = REDIS_COMMAND(NO_KEY, redis_form_ok, STR("AUTH"), str_of(login->user), str_of(login->password));
         TRY(redis_connection_ask(connection, arena, &auth, deadline_ms, &reply));
         if (reply->kind == REPLY_ERROR)

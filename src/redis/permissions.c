@@ -1,5 +1,6 @@
-/* redis/permissions.c: the keys are none that a follower or another agent takes for a revocation: their names
- * hold no hash. ECHO, INFO and ROLE are run with each connection; CLUSTER SLOTS may be refused by who is no cluster. */
+/* redis/permissions.c: neither a follower nor another agent takes the keys used here for revocations: their names hold
+ * no hash. ECHO, INFO and ROLE are run with each connection; a server that is not in a cluster may refuse CLUSTER
+ * SLOTS. */
 #include "redis/permissions.h"
 
 static const struct str revoked = STR_INIT("revoked:check"), value = STR_INIT("token-service:check:value"),

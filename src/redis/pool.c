@@ -1,7 +1,6 @@
-/* redis/pool.c: a short lock around the lists; connecting and everything else on the network happens outside of
- * it. A connection is looked at before it is handed out again, so one that the server has closed meanwhile is never
- * used: that is why no command needs to be sent a second time after a failure, when nobody could say whether the first
- * one was carried out. */
+/* redis/pool.c: a short lock around the lists; connecting and everything else on the network happens outside of it. A
+ * connection is checked before it is handed out again, so one that the server has closed is never used. That is why no
+ * command has to be sent a second time after a failure, when it is unknown whether the first one was carried out. */
 #include "redis/pool.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -45,7 +44,7 @@ struct redis_pool *redis_pool_new(const struct redis_login *login, struct stream
     return pool;
 }
 
-/* Under the lock, or when nobody else knows the node any more. */
+/* Under the lock, or when no other thread knows the node any more. */
 static void pool_close_idle(struct node *node)
 {
     while (node->idle_count > 0)
@@ -172,8 +171,8 @@ static void pool_note_connected(struct redis_pool *pool, struct node *node, stru
     node->was_lost = false;
 }
 
-/* Under the lock: all that was asked has been answered. To be connected is not enough: a server that takes connections
- * and answers nonsense is left alone for longer and longer. */
+/* Under the lock, after every command has got its reply. A connection alone is not enough: for a server that accepts
+ * connections and sends nonsense, the backoff grows. */
 static void pool_note_success(struct node *node)
 {
     if (node->failures > 0)

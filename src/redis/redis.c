@@ -1,7 +1,7 @@
-/* redis/redis.c: where data lies is found when it is first needed, and again after each failure that another server
- * might mend. One thread looks at a time; the others wait for what it finds. A master that stood still, or was cut off,
- * fails for nobody who was so too, and takes writes until it hears of its successor: so what has to be known to others
- * is confirmed by the Sentinels afterwards. */
+/* redis/redis.c: the topology is read when it is first needed, and again after each failure that another server might
+ * not have. One thread reads it at a time; the others wait for the result. A master that was paused or cut off does not
+ * fail for clients that were cut off with it, and accepts writes until it learns of its successor: so a write that
+ * others must see is confirmed with the Sentinels afterwards. */
 #include "redis/redis.h"
 #include "base/clock.h"
 #include "base/sentence.h"
@@ -28,7 +28,7 @@ struct redis {
     struct err confirmed;
     pthread_mutex_t lock; /* of what follows */
     bool is_located, is_cluster;
-    struct redis_slots *slots; /* of a cluster; else nodes[0] alone */
+    struct redis_slots *slots; /* of a cluster; otherwise only nodes[0] */
     atomic_ullong moves;       /* how often the set of masters changed */
 };
 
@@ -367,7 +367,7 @@ static void redis_learn(struct redis *redis, unsigned slot, const struct redis_a
     metrics_count(COUNT_REDIS_REDIRECTIONS, 1);
 }
 
-/* An error that is none of a redirection. The error's own first word alone is shown. */
+/* An error that is not a redirection. Only the error's first word is shown. */
 static struct err redis_refusal_of(const struct redis_address *address, const struct redis_command *command,
                                    const struct reply *reply)
 {

@@ -172,7 +172,7 @@ static struct err reply_read_list(struct reply_reader *reader, struct arena *are
     return OK;
 }
 
-/* What a line is. RESP3's types are refused: nobody has asked for them with HELLO. */
+/* What a line is. RESP3's types are refused: HELLO was never sent to ask for them. */
 static struct err reply_read_line(struct reply_reader *reader, struct arena *arena, struct str line, struct reply **out)
 {
     const struct str rest = { line.at + 1, line.len > 0 ? line.len - 1 : 0 };

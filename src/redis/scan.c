@@ -1,5 +1,5 @@
-/* redis/scan.c: one connection, on which the server always has the next step to do while the last one's answers
- * are taken in: it is sent SCAN for one page of keys, and PTTL or GET for those that are wanted of the page before. */
+/* redis/scan.c: one connection, on which the server always works on the next step while the replies of the last one are
+ * read: each step is SCAN for one page of keys, and PTTL or GET for the wanted keys of the page before. */
 #include "redis/scan.h"
 #include "base/clock.h"
 #include "observe/metrics.h"
@@ -8,7 +8,7 @@
 
 enum {
     CURSOR_ROOM = 32,
-    PAGES_MAX = 1 << 22, /* a billion keys: a scan that goes on and on is none */
+    PAGES_MAX = 1 << 22, /* a billion keys: a scan that goes on for longer is broken */
 };
 
 /* A page of keys. What it points to lies in its arena. */
@@ -23,7 +23,7 @@ struct scan {
     struct redis_loan loan;
     struct str pattern;
     const struct redis_scan_reader *reader;
-    char cursor[CURSOR_ROOM]; /* of the next page; "0": there is none any more */
+    char cursor[CURSOR_ROOM]; /* of the next page; "0": there is no further page */
 };
 
 /* For the page at the cursor. */
@@ -86,8 +86,8 @@ static void scan_show(const struct redis_scan_reader *reader, const struct redis
         reader->life(reader->context, asked->key, scan_life_s(reply->number));
 }
 
-/* The answers about wanted keys, in order. A key that has moved to another server meanwhile is asked for there; one
- * that is gone is left out. */
+/* The replies about wanted keys, in order. A key that has moved to another server is asked for there; one that no
+ * longer exists is left out. */
 static struct err scan_receive_wanted(const struct scan *scan, struct page *page)
 {
     for (size_t i = 0; i < page->wanted; i++) {

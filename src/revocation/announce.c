@@ -1,5 +1,5 @@
 /* revocation/announce.c: telling other instances of a revocation, before it is recorded and after. replication.c says
- * what that is good for. */
+ * why. */
 #include "base/wall_clock.h"
 #include "cache/verified.h"
 #include "revocation/catchup.h"
@@ -47,7 +47,7 @@ struct err revocations_confirm(struct revocations *revocations, uint64_t announc
 {
     if (!announced)
         return OK;
-    if (!revocations->replication) { /* a command: nobody here would push the record, so it is announced once more */
+    if (!revocations->replication) { /* a command: no thread here would push the record, so it is announced once more */
         for (const struct record *record = records; record; record = record->next)
             if (record->kind == RECORD_REVOCATION)
                 TRY(announce(revocations, record));

@@ -35,8 +35,9 @@ struct str revocation_key(const unsigned char hash[32], char to[REVOCATION_KEY_L
 /* --- where this instance stands ---------------------------------------------------------------------------------- */
 
 struct catchup {
-    pthread_mutex_t reading;  /* held by who reads on from there, across the store: two would hinder each other */
-    pthread_mutex_t lock;     /* of what follows */
+    pthread_mutex_t reading; /* held by the thread that reads on from there, during calls of the store: two would hinder
+                                each other */
+    pthread_mutex_t lock;    /* of what follows */
     struct sequence sequence; /* its epoch is 0 before the first page was read */
     int64_t position;         /* of that sequence, all up to there are in memory */
 };
@@ -68,7 +69,8 @@ int64_t catchup_position(struct catchup *catchup, struct sequence *sequence)
     return position;
 }
 
-/* `anew`: whatever was known before. Else only what is further on in the same sequence counts: two may be reading. */
+/* `anew`: regardless of what was known before. Otherwise only a later position in the same sequence counts: two threads
+ * may be reading. */
 static void catchup_stand_at(struct catchup *catchup, const struct sequence *sequence, int64_t position, bool anew)
 {
     pthread_mutex_lock(&catchup->lock);
@@ -132,7 +134,8 @@ struct reader {
     size_t restored;
 };
 
-/* Page after page behind *position, which goes on, until there are no more. ERR_CONFLICT: the positions began anew. */
+/* Page after page behind *position, which goes on, until there are no more. ERR_CONFLICT: the positions started over.
+ */
 static struct err catchup_read_store(struct reader *reader, size_t batch, int64_t *position)
 {
     struct store *store = reader->revocations->store;
@@ -304,7 +307,7 @@ struct err catchup_keys(struct revocations *revocations)
 
 /* --- both -------------------------------------------------------------------------------------------------------- */
 
-/* Tokens that were not ticked off go into the cache; also one that has come into the store meanwhile. */
+/* Tokens that were not ticked off go into the cache; also one that came into the store in between. */
 static struct err catchup_push(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
 {
     struct cache *cache = reader->revocations->cache;

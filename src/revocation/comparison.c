@@ -103,7 +103,7 @@ static struct err comparison_read_stored(struct revocations *revocations, struct
 {
     struct store *store = revocations->store;
     struct revocation *found = NULL;
-    struct sequence ignored; /* when positions begin anew, this walk ends early or late, and the next one is whole */
+    struct sequence ignored; /* when positions start over, this walk ends early or late, and the next one is complete */
     TRY(store->ops->revocations_since(store, arena, comparison->position, now_s, COMPARED_MAX, &found, &page->count,
                                       &ignored));
     if (page->count > 0)

@@ -1,5 +1,5 @@
-/* revocation/eviction.c: every policy but noeviction takes keys with a time to live, as all of ours are, when memory
- * runs out, and tells nobody. */
+/* revocation/eviction.c: every policy except noeviction silently drops keys with a time to live, which all of ours
+ * have, when memory runs out. */
 #include "revocation/eviction.h"
 #include "observe/log.h"
 #include "revocation/inside.h"

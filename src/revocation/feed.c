@@ -1,16 +1,16 @@
-/* revocation/feed.c: which pages are kept, when one is good enough to be answered, and who writes the next.
+/* revocation/feed.c: which pages are kept, when one is still good enough to be sent, and which thread writes the next.
  *
  * Positions are cut into pages of fixed size, so that all readers ask for the same few URLs. Only the last page, the
- * tail, says how things stand now: it is held against the store at most every TAIL_CHECK_MS, and only when somebody
- * asks; signed again when there is something new, or when it gets old. A page before it is closed: what is visible in
- * the store has no lower position behind it (store.h), so nothing is ever added to it, and entries leave as they
- * expire. When the store's positions begin anew (struct sequence), so does the feed: no page of before is shown any
- * more, and each page says by its epoch which positions are meant.
+ * tail, is current: it is compared with the store at most every TAIL_CHECK_MS, and only when it is requested; it is
+ * signed again when there is something new, or when it gets old. All pages before it are closed: no position below one
+ * that is visible in the store appears later (store.h), so nothing is ever added to them, and entries leave as they
+ * expire. When the store's positions start over (struct sequence), so does the feed: no earlier page is sent any more,
+ * and each page's epoch says which positions are meant.
  *
- * Anyone may ask, so nobody may make this service work: the tail costs what its interval allows, however many ask;
- * closed pages that have to be read and signed come out of an allowance; one author is at work at a time, and few wait
- * for it, so that workers stay free for those who are known. When the store or the signer fails, the page that is there
- * is answered until its exp: a reader finds by itself that nothing newer comes. */
+ * Anyone may send requests, so requests must not cost much work: the tail costs what its interval allows, for any
+ * number of readers; closed pages that have to be read and signed have an allowance; one thread writes a page at a
+ * time, and few wait for it, so that workers stay free for known callers. When the store or the signer fails, the
+ * existing page is sent until its exp: readers notice that no newer one comes. */
 #include "revocation/feed.h"
 #include "base/clock.h"
 #include "base/wall_clock.h"
@@ -27,7 +27,7 @@ enum {
     TAIL_CHECK_MS = 100,
     TAIL_RENEW_S = 10, /* signed again when it is that old, and so a reader always has one that is good for a while */
     TAIL_EXP_S = 60,
-    CLOSED_RENEW_S = 300, /* read again, without what has expired meanwhile */
+    CLOSED_RENEW_S = 300, /* read again, without entries that have expired since */
     CLOSED_EXP_S = 600,
     CLOSED_BURST = 256, /* a million revocations are 245 pages */
     CLOSED_RATE = 20,   /* a second, in the long run */
@@ -69,7 +69,7 @@ static bool feed_is_older(const struct feed_kept *page, int64_t age_s, int64_t n
     return now_s >= page->iat + age_s || now_s < page->iat; /* or the clock was set back */
 }
 
-/* Whether nobody has to look at it again. */
+/* Whether it need not be checked again. */
 static bool feed_is_fresh(struct feed *feed, const struct feed_kept *page, int64_t now_s)
 {
     return page->is_tail ? clock_coarse_ms() - atomic_load(&feed->checked_ms) < TAIL_CHECK_MS
@@ -88,7 +88,7 @@ static struct feed_kept *feed_find_kept(struct feed *feed, int64_t since, int64_
     return NULL;
 }
 
-/* Of those who find a page that has to be looked at again, one goes and has it done; the others take it as it is. */
+/* Of the callers that find a page that has to be checked again, one has it done; the others use it as it is. */
 static bool feed_claim(struct feed_kept *page)
 {
     long long now_ms = clock_coarse_ms(), last_ms = atomic_load(&page->claimed_ms);
@@ -245,9 +245,8 @@ static bool feed_is_limited(struct feed *feed, int64_t since)
     return feed_page_after(since) < feed_tail_since(feed) && !feed_may_sign_closed(feed, false);
 }
 
-/* Of who may wait: the page for `since`, looked at again or made. What fails is made up for by a page that is still
- * good.
- */
+/* For callers that may wait: the page for `since`, checked again or made. If that fails, a page that is still good is
+ * used. */
 static struct err feed_fetch(struct feed *feed, int64_t since, int64_t now_s, struct feed_kept **out)
 {
     struct err err = failed(ERR_UNAVAILABLE, "the page of the revocation feed is being made; try again");

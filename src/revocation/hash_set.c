@@ -3,13 +3,13 @@
  * first free place.
  *
  * Looking up takes no lock, so no loop waits for a worker that adds, or that the kernel has put aside while it adds. It
- * is right all the same, since of what a reader may meet at any moment
+ * is correct, since at any moment
  * - a place is free until its expiry is written, which is done last (a release, which a reader's load acquires), and
  *   its hash never changes after that: a reader sees all of an entry or none;
  * - numbers only grow, so a reader that finds one raised and the other not yet takes the entry for more than it was and
  *   for less than it is to be;
  * - a rebuild fills a new table, which nobody sees, and puts it in the place of the old one, which nobody changes then:
- *   who still reads that one sees all that was there when it began;
+ *   a reader that still uses the old one sees all that was there when it began;
  * - the old table is freed when no thread is reading. Readers come in (`readers`), then load the table; writers store
  *   the table, then load `readers`; all four in the one order of memory_order_seq_cst. So a reader that a writer does
  *   not find comes in after the change, and loads the new table; or it has left, and the writer's load acquires that.
@@ -49,7 +49,7 @@ struct shard {
     _Alignas(64) atomic_size_t count;
     _Atomic(struct table *) table; /* NULL: nothing was ever added */
     struct table *old;
-    pthread_mutex_t lock; /* of whoever changes something */
+    pthread_mutex_t lock; /* of the thread that changes something */
 };
 
 struct stripe {
@@ -208,7 +208,7 @@ size_t hash_set_count(struct hash_set *set)
 
 /* --- changing. Under the shard's lock ---------------------------------------------------------------------------- */
 
-/* Old tables go when nobody can be looking at them. */
+/* Old tables are freed when no thread can be reading them. */
 static void hash_set_free_unread(struct hash_set *set, struct shard *shard)
 {
     for (size_t i = 0; shard->old && i < STRIPES; i++)

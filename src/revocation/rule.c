@@ -3,7 +3,7 @@
 #include "jose/jws.h"
 #include "revocation/rules.h"
 
-/* How far the hashes of a verified token are: whoever comes first makes them, and nobody waits for that. */
+/* The state of a verified token's hashes: the first thread makes them, and no other waits for that. */
 enum { HASHES_NONE, HASHES_UNDER_WAY, HASHES_READY };
 
 static const struct str prefixes[REVOCATION_KINDS] = { [REVOKED_SUBJECT] = { "sub:", 4 },

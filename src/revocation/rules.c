@@ -7,7 +7,7 @@
 
 struct rules {
     struct hash_set *set;
-    pthread_mutex_t lock; /* of whoever adds: no two are made with one expiry */
+    pthread_mutex_t lock; /* of a thread that adds: no two rules get the same expiry */
     _Atomic int64_t latest, last_expiry;
 };
 

@@ -1,5 +1,5 @@
-/* revocation/write_back.c: revocations as records again. Memory doesn't know why a token was revoked, nor of which kind
- * it was; so a row of either kind is marked, and the reason is no more than that it was revoked. Whoever else is at it
+/* revocation/write_back.c: revocations as records again. Memory does not know why a token was revoked, or its kind; so
+ * a row of either kind is marked, and the reason says only that it was revoked. If another instance does this too, it
  * records the same, which changes nothing. */
 #include "revocation/write_back.h"
 #include "base/wall_clock.h"
@@ -69,8 +69,8 @@ static struct err write_back_tokens(struct revocations *revocations, struct hash
 
 /* --- rules ------------------------------------------------------------------------------------------------------- */
 
-/* Whom a rule is about, a store has to know. One that only Redis has told of says that nowhere, but of all; whoever
- * made it knows it, and records it. */
+/* A store has to know a rule's target. A rule that was learned only from Redis does not name it, unless it is for all
+ * tokens; the instance that made it knows it, and records it. */
 static bool write_back_name_kind(struct hash_entry *rule)
 {
     unsigned char all[32];

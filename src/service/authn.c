@@ -1,4 +1,4 @@
-/* service/authn.c: who calls, and what it may do. */
+/* service/authn.c: who the caller is, and what it may do. */
 #include "service/authn.h"
 #include "base/clock.h"
 #include "base/settings.h"
@@ -44,8 +44,9 @@ static const struct err unknown_caller = { ERR_NEEDS_LOOKUP, "the caller has to 
 static const struct err limited = { ERR_TOO_MANY_REQUESTS,
                                     "too many failed authentications from this address or for this client" };
 
-/* Whether this client may come in with this secret. Always compares, also for a client that doesn't exist. A public one
- * has nothing to prove who it is, and may come in without, where secret.at is NULL (RFC 7009 section 2.1). */
+/* Whether this client may come in with this secret. Always compares, also for a client that doesn't exist. A public
+ * client has nothing to prove its identity with, and is accepted without a secret, when secret.at is NULL (RFC 7009
+ * section 2.1). */
 static bool authn_secret_is_right(const struct client *client, bool found, struct str secret)
 {
     if (!secret.at)
@@ -59,7 +60,7 @@ static bool authn_secret_is_right(const struct client *client, bool found, struc
     return same && found && client->is_active && !client->is_public;
 }
 
-/* In the store, for one whom memory doesn't let in. */
+/* Looks the client up in the store when memory does not accept it. */
 static struct err authn_look_up(struct call *call, struct str id, struct str secret, struct client *client)
 {
     struct service *service = call->service;
@@ -74,7 +75,8 @@ static struct err authn_look_up(struct call *call, struct str id, struct str sec
     return wrong_client;
 }
 
-/* Memory alone says yes, whoever else failed from this address or with this id; only a trip to the store is limited. */
+/* Memory may say yes regardless of others' failures from this address or with this id; only look-ups in the store are
+ * limited. */
 static struct err authn_check_secret(struct call *call, struct str id, struct str secret, int64_t *retry_after_s)
 {
     struct service *service = call->service;
@@ -153,7 +155,7 @@ static struct err authn_check_bearer(struct call *call, struct str token)
     struct client client = { 0 };
     if (!claims->client_id.at || !authn_audience_is_ours(call->service, claims))
         return failed(ERR_TOKEN_CLAIM, "the token is not meant for this service");
-    if (json_member(claims->all, STR("cnf"))) /* RFC 7800: good only with a proof, which nobody checks here */
+    if (json_member(claims->all, STR("cnf"))) /* RFC 7800: valid only with a proof, which is not checked here */
         return failed(ERR_TOKEN_CLAIM, "the token is bound to a key, and the request has no proof of possession");
     TRY(authn_find_client_of(call, claims->client_id, &client));
     const struct json *role = json_member(claims->all, STR("role"));

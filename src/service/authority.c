@@ -48,7 +48,7 @@ static struct err authority_check_scope(const struct caller *caller, struct str 
     return OK;
 }
 
-/* The role admin is two scopes in a claim (struct caller): who gives it must have both. */
+/* The role admin is two scopes in a claim (struct caller): a caller that gives it must have both. */
 static struct err authority_check_role(const struct caller *caller, const struct json *custom)
 {
     const struct json *role = json_member(custom, STR("role"));

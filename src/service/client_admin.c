@@ -41,7 +41,7 @@ static void client_admin_make_secret(char secret[CLIENT_SECRET_SIZE], unsigned c
     sha256(str_of(secret), hash);
 }
 
-/* Clients in memory are read again, where there are any: the store tells of other processes' changes alone. */
+/* Clients in memory are read again, where there are any: the store reports only other processes' changes. */
 static void client_admin_put_in_force(struct service *service)
 {
     if (service->clients)

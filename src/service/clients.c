@@ -78,7 +78,7 @@ static struct entry **clients_place_of(struct clients *clients, struct str id)
     return place;
 }
 
-/* While nobody can say what has become of a client, it stays what it was, for a time. */
+/* While a client's state can't be read, it keeps its last known state, for a time. */
 bool clients_get(struct clients *clients, struct arena *arena, struct str id, int64_t now_s, struct client *out)
 {
     int64_t good_s = clients->ttl_s;

@@ -23,7 +23,7 @@ struct slot {
 struct failures {
     int64_t limit;
     unsigned char seed[KEY_BYTES];
-    atomic_bool any; /* spares callers the lock while nobody has ever failed */
+    atomic_bool any; /* spares callers the lock while no authentication has failed yet */
     pthread_mutex_t lock;
     struct slot slots[SLOTS];
 };

@@ -1,5 +1,5 @@
 /* service/feed.c: GET /revocations: a page of the revocation feed (revocation/feed.h). A loop answers from the pages
- * that are kept; a worker goes on where one has to be made or looked at again. */
+ * that are kept; a worker takes over when a page has to be made or checked again. */
 #include "base/settings.h"
 #include "revocation/feed.h"
 #include "revocation/feed_cache.h"

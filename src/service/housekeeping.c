@@ -294,7 +294,7 @@ void housekeeping_close(struct housekeeping *housekeeping)
     housekeeping_wake(housekeeping, &housekeeping->stopping);
     if (housekeeping->has_thread)
         pthread_join(housekeeping->thread, NULL);
-    if (housekeeping->service->uses) /* nobody notes any more */
+    if (housekeeping->service->uses) /* no thread notes uses any more */
         (void)usage_write(housekeeping->service, USES_MAX / USES_BATCH + 1);
     housekeeping_release(housekeeping);
 }

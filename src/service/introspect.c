@@ -1,5 +1,6 @@
-/* service/introspect.c: POST /token/introspect, RFC 7662. The safe answer is written first; a token that passes every
- * check replaces it. An id token is no OAuth token: it has no active answer, so that no resource takes it for one. */
+/* service/introspect.c: POST /token/introspect, RFC 7662. The safe response is written first; a token that passes every
+ * check replaces it. An id token is not an OAuth token: its response is never active, so that no resource server
+ * accepts it as one. */
 #include "service/introspect.h"
 #include "service/call.h"
 #include "service/operations.h"
@@ -54,7 +55,7 @@ struct err introspect_token(struct call *call, struct response *response)
     struct introspect_body body = { 0 };
     if (request_is_form(call->request)) {
         body.token = form_value(&call->form, STR("token"));
-        if (!body.token.at) /* token_type_hint is a hint alone: every token says its own kind (section 2.1) */
+        if (!body.token.at) /* token_type_hint is only a hint: every token says its own kind (section 2.1) */
             return failed(ERR_INVALID_REQUEST, "the parameter token is missing");
     } else {
         const struct json *json;

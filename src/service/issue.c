@@ -231,7 +231,7 @@ static struct err issue_check_rules(struct service *service, struct claims_new *
     return failed(ERR_UNAVAILABLE, "tokens issued in this second have been revoked; try again");
 }
 
-/* Before the token is signed: whoever revokes all that is issued up to now must not miss it. */
+/* Before the token is signed: a rule that revokes everything issued up to now must not miss it. */
 static void issue_note_iat(struct service *service, int64_t iat)
 {
     long long latest = atomic_load(&service->latest_iat);

@@ -1,5 +1,5 @@
-/* service/issue_call.c: POST /token (JSON): reads what is asked for, lets only those ask who may, and writes the
- * answer. The record is durable before that goes out: the front that sends it sees to it (response->records). */
+/* service/issue_call.c: POST /token (JSON): reads the request, checks that the caller may make it, and writes the
+ * response. The front makes the record durable before it sends the response (response->records). */
 #include "base/clock.h"
 #include "service/authn.h"
 #include "service/authority.h"

@@ -1,4 +1,4 @@
-/* service/message.c: bodies in (JSON members by a table, forms), answers out. */
+/* service/message.c: request bodies in (JSON members by a table, forms), responses out. */
 #include "service/message.h"
 #include "base/hex.h"
 #include "base/sentence.h"

@@ -1,7 +1,7 @@
-/* service/revoke.c: POST /token/revoke, RFC 7009. A revoked token is refused here from this moment on, before its
- * record is durable: should the commit fail, the caller hears 503 and may repeat it, and nobody was let in meanwhile.
- * So a repeated revocation is recorded again: that it is in memory does not say that it is on disk. Other instances are
- * told before the record is handed on; revocation/replication.c says what a crash in between does. */
+/* service/revoke.c: POST /token/revoke, RFC 7009. A revoked token is refused here at once, before its record is
+ * durable: if the commit fails, the caller gets 503 and may repeat the call, and the token was not accepted in between.
+ * So a repeated revocation is recorded again: that it is in memory does not mean that it is on disk. Other instances
+ * are told before the record is handed on; revocation/replication.c says what a crash in between does. */
 #include "base/settings.h"
 #include "observe/log.h"
 #include "revocation/revocations.h"
@@ -36,7 +36,7 @@ static struct err revoke_read_body(struct call *call, struct revoke_body *body)
 static void revoke_write_answer(const struct call *call, struct response *response)
 {
     if (request_is_form(call->request))
-        response_empty(response, 200); /* section 2.2: the client looks at the status alone */
+        response_empty(response, 200); /* section 2.2: the client looks only at the status */
     else
         buf_add(&response->body, STR("{\"revoked\":true}"));
 }
@@ -87,8 +87,8 @@ static bool revoke_is_own(const struct caller *caller, const struct verified *en
            (entry->has_parent && memcmp(entry->parent, bearer->hash, sizeof entry->parent) == 0);
 }
 
-/* Section 2.2: to a client an unknown token is no error, there is nothing to revoke. An operator who pastes one has to
- * know that nothing was done. */
+/* Section 2.2: for a client an unknown token is not an error, since there is nothing to revoke. But an operator who
+ * pastes one must learn that nothing was done. */
 static struct err revoke_answer_unknown(const struct call *call, const char *why, struct response *response)
 {
     if (call->caller.is_operator)

@@ -1,6 +1,6 @@
 /* service/revoke_rule.c: POST /admin/revocations: revokes by subject, by client, by session, or everything, up to a
- * time. The order is that of revoke.c, and for its reasons: in memory here, in the shared cache, in the store, and only
- * then answered; whoever hears 503 may repeat it. */
+ * time. The order is that of revoke.c, for the same reasons: first in memory here, then in the shared cache, then in
+ * the store, and only then the response; a caller that gets 503 may repeat the call. */
 #include "base/settings.h"
 #include "keys/lifecycle.h"
 #include "observe/log.h"

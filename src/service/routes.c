@@ -78,7 +78,7 @@ static struct str routes_cors_allowed(const struct service *service, const struc
 {
     struct str rest = str_of(service->settings->cors_origins), one;
     if (route->cors == CORS_ANY)
-        return STR("*"); /* to whoever asks, with an Origin or without: the answer may lie in a shared cache */
+        return STR("*"); /* for every caller, with an Origin or without: the response may be in a shared cache */
     if (route->cors == CORS_NONE || !origin.at)
         return (struct str){ 0, 0 };
     while (str_next_item(&rest, ',', &one)) {
@@ -227,7 +227,8 @@ enum err_code service_answer(struct service *service, const struct request *requ
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns)
 {
     metrics_request(response->operation, response->outcome, duration_ns);
-    /* a 503 is info: whoever finds a dependency failing warns once, and a full queue must not fill the log as well */
+    /* a 503 is info: the code that finds a dependency failing warns once, and a full queue must not fill the log as
+     * well */
     enum log_level level = response->outcome == ERR_INTERNAL ? LOG_WARN
                            : response->status >= 400         ? LOG_INFO
                                                              : LOG_DEBUG;

@@ -1,9 +1,8 @@
-/* service/verify.c: the one decision whether a token is good, and POST /token/verify.
+/* service/verify.c: the one decision whether a token is valid, and POST /token/verify.
  *
- * What is true of a token for ever (this key signed these claims) is found once and kept in the cache of verified
- * tokens. What can change (time, revocation, the key's state) or differs by caller (audience, kind, age, …) is checked
- * on every call, whether the token was in the cache or not. So the cache can make an answer faster, but never another
- * one. */
+ * What stays true of a token (this key signed these claims) is found once and kept in the cache of verified tokens.
+ * What can change (time, revocation, the key's state) or differs by caller (audience, kind, age, …) is checked on every
+ * call, whether the token was in the cache or not. So the cache can make a response faster, but never change it. */
 #include "service/verify.h"
 #include "base/clock.h"
 #include "base/settings.h"

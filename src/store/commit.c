@@ -1,11 +1,11 @@
 /* store/commit.c: one thread, one queue, one transaction after the other.
  *
- * While a transaction runs, the next batch gathers by itself. When it would be small although more requests are on
- * workers (commit_expect), it waits up to WAIT_US for them: under load that turns some thousand flushes a second into a
- * few hundred, and a request that is alone never waits. Of a store whose calls are dear in themselves (PostgREST) a
- * batch is larger yet: it waits until all but a fourth of what is on its way is there. Where workers wait for a network
- * (commit_hurry), most of what is expected comes later than that: then it waits for HURRIED_WAIT_US, and only when so
- * many are on their way that some must come by then. */
+ * While a transaction runs, the next batch gathers. When it would be small although more requests are on workers
+ * (commit_expect), it waits up to WAIT_US for them: under load that turns some thousand flushes a second into a few
+ * hundred, and a request that is alone never waits. For a store whose calls are expensive in themselves (PostgREST) a
+ * batch is even larger: it waits until all but a fourth of the requests on their way have arrived. Where workers wait
+ * for a network (commit_hurry), most of the expected requests come later than that: then it waits for HURRIED_WAIT_US,
+ * and only when so many are on their way that some must arrive by then. */
 #include "store/commit.h"
 #include "base/clock.h"
 #include "base/condition.h"

@@ -1,5 +1,5 @@
-/* store/data_dir.c: the modes of what lies in the data directory, and its lock. Nothing is opened but the directory and
- * the lock's own file: closing a descriptor of the database would drop the locks that the process holds on it. */
+/* store/data_dir.c: the modes of what lies in the data directory, and its lock. Only the directory and the lock file
+ * are opened: closing a descriptor of the database would drop the locks that the process holds on it. */
 #include "store/data_dir.h"
 #include "base/clock.h"
 #include "observe/log.h"
@@ -36,7 +36,7 @@ static struct err data_dir_refused(struct arena *arena, const char *dir, const c
     return failed(ERR_INVALID_REQUEST, arena_printf(arena, "%s/%s %s", dir, name, why).at);
 }
 
-/* A link in the file's place is not followed, and refused by whoever opens it. */
+/* A symbolic link in the file's place is not followed; opening it is refused later. */
 static struct err data_dir_remove_rights(struct arena *arena, int dir_fd, const char *dir, const char *name,
                                          mode_t from, mode_t to)
 {
@@ -53,7 +53,7 @@ static struct err data_dir_check_file(struct arena *arena, int dir_fd, const cha
 {
     struct stat about;
     if (fstatat(dir_fd, name, &about, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(about.st_mode))
-        return OK; /* gone meanwhile; or no file, which is refused by whoever opens it */
+        return OK; /* gone by now; or not a file, which is refused when it is opened */
     if (about.st_mode & S_IRWXO)
         return data_dir_refused(arena, dir, name,
                                 "can be reached by every user, who may have read or changed it: examine it, then chmod "

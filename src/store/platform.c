@@ -320,7 +320,7 @@ struct err platform_set_client_secret(struct store *store, struct str id, const 
 
 /* --- changes, leases, life --------------------------------------------------------------------------------------- */
 
-/* Of clients alone: revocations and keys are read in each round anyway. */
+/* Only of clients: revocations and keys are read in each round anyway. */
 bool platform_has_changed(struct store *store)
 {
     AUTO(arena_release) struct arena arena = { 0 };

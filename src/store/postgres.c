@@ -36,7 +36,7 @@ struct postgres {
     _Atomic(const char *) late, lost;  /* of the server that was connected to last */
 };
 
-/* What callers are told, who need not know where the database is. */
+/* What callers are told; they need not know where the database is. */
 static const char away[] = "the database can't be reached; try again later",
                   busy[] = "all connections to the database are busy (TOKEN_DATABASE_CONNECTIONS)";
 
@@ -272,8 +272,8 @@ static void postgres_put_back(struct postgres *postgres, struct connection *conn
     pthread_mutex_unlock(&postgres->lock);
 }
 
-/* What broke one connection (a server that has gone, a router that forgot them all, a primary that is none any more)
- * broke those that lie idle, which nobody has noticed yet: a second try must not meet the next of them. */
+/* What broke one connection (a server that stopped, a router that forgot all connections, a primary that was demoted)
+ * broke the idle ones too, which does not show yet: a second attempt must not get the next of them. */
 static void postgres_drop_idle(struct postgres *postgres)
 {
     pthread_mutex_lock(&postgres->lock);

@@ -301,7 +301,7 @@ static struct err store_sqlite_purge(struct store *store, int64_t now_s, size_t 
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-/* Asked on the connection that writes, the version counts the commits of other processes alone. */
+/* Read on the connection that writes, the version counts only the commits of other processes. */
 static bool store_sqlite_has_changed(struct store *store)
 {
     struct store_sqlite *sqlite = sqlite_of(store);
@@ -432,8 +432,8 @@ struct place {
     bool is_there; /* the database */
 };
 
-/* SQLite follows no symbolic link, so that nobody puts one in the file's place; links on the way are the operator's.
- * ERR_NOT_FOUND: there is no such directory. */
+/* SQLite does not follow symbolic links, so that nobody can put one in the file's place; links on the way are the
+ * operator's. ERR_NOT_FOUND: there is no such directory. */
 static struct err store_sqlite_find_place(const struct settings *settings, struct place *out)
 {
     if (!realpath(settings->data_dir, out->dir))

@@ -34,7 +34,7 @@ const char *const store_sqlite_migrations[STORE_SQLITE_VERSION] = {
     " issued_at INTEGER NOT NULL, revoked_at INTEGER, revoked_by TEXT, revocation_reason TEXT) STRICT;"
     "CREATE INDEX oauth_refresh_tokens_expiry ON oauth_refresh_tokens(expires_at);"
 
-    /* AUTOINCREMENT: a position is never given twice, or those who follow would miss a revocation */
+    /* AUTOINCREMENT: a position is never given twice, or followers would miss a revocation */
     "CREATE TABLE revocations("
     " position INTEGER PRIMARY KEY AUTOINCREMENT, token_hash BLOB NOT NULL UNIQUE, expires_at INTEGER NOT NULL,"
     " reason TEXT NOT NULL, revoked_by TEXT NOT NULL, revoked_at INTEGER NOT NULL) STRICT;"
@@ -43,7 +43,7 @@ const char *const store_sqlite_migrations[STORE_SQLITE_VERSION] = {
     "CREATE TABLE checks(id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;"
     "INSERT INTO checks VALUES (1, 0);",
 
-    /* 2: the life of a key. What was signed before is not known of ID tokens alone; for the rest, a key's last token
+    /* 2: the life of a key. Only for ID tokens it is not known what was signed before; for the rest, a key's last token
      * expires at most that long after its activation. */
     "ALTER TABLE oauth_jwks ADD COLUMN published_at INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE oauth_jwks ADD COLUMN retiring_at INTEGER NOT NULL DEFAULT 0;"
@@ -133,8 +133,8 @@ const char *const store_sqlite_texts[STATEMENTS] = {
     [ADD_REFRESH] = "INSERT INTO oauth_refresh_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
                     "expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
                     "ON CONFLICT (token_hash) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
-    /* an entry that must be kept for longer, or refuse more, gets a new position, so that those who follow hear of it;
-     * the replaced row has its old one */
+    /* an entry that must be kept for longer, or refuse more, gets a new position, so that followers see it; the
+     * replaced row has its old one */
     [ADD_REVOCATION] = "INSERT OR REPLACE INTO revocations(token_hash, expires_at, reason, revoked_by, revoked_at, "
                        "kind, issued_before, target) "
                        "SELECT ?1, max(?2, coalesce(old.expires_at, 0)), ?3, ?4, ?5, ?6, "

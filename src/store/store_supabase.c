@@ -47,7 +47,7 @@ static bool store_supabase_may_pass(int status)
            (status >= 520 && status <= 530); /* Cloudflare's, which stands before Supabase */
 }
 
-/* A refusal, for whoever runs the service. NULL: the outcome says enough. */
+/* A sentence about a refusal, for operators. NULL: the outcome says enough. */
 static const char *store_supabase_sentence_for(const struct store_supabase *self, enum platform_outcome outcome,
                                                int status, struct str code)
 {
@@ -141,7 +141,7 @@ static void store_supabase_add_header(struct store_supabase *self, const char *n
     self->headers[self->header_count++] = (struct net_header){ name, value };
 }
 
-/* A legacy key is a JWT, and goes along as a bearer token too; a new one (sb_secret_…) must not: it is none. */
+/* A legacy key is a JWT, and is also sent as a bearer token; a new one (sb_secret_…) must not be: it is not a JWT. */
 static void store_supabase_prepare_headers(struct store_supabase *self, const char *key)
 {
     store_supabase_add_header(self, "Content-Type", "application/json");
