@@ -33,7 +33,7 @@ struct keyring {
     struct store *store;
     struct signer *signer;
     pthread_mutex_t lock;    /* only of `view`: the pointer, and its first new reference */
-    pthread_mutex_t writing; /* held while the next view is made: by housekeeping, or by who has revoked a key */
+    pthread_mutex_t writing; /* held while the next view is made: by housekeeping, or after a key was revoked */
     struct view *view;
     bool unloaded; /* the view's active key could not be loaded yet; under `writing` */
 };
