@@ -14,17 +14,13 @@ from pathlib import Path
 
 import psycopg
 
+from ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 PLATFORM = Path(__file__).with_name("platform.sql")
 MIGRATIONS = sorted((ROOT / "deploy/supabase/migrations").glob("*.sql"))
 PROGRAMS = next((path for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
                  if (path / "initdb").exists()), None)
-
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def run_sql(url, text):

@@ -5,7 +5,6 @@ code."""
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,26 +12,13 @@ from pathlib import Path
 import pytest
 
 from kms import certificate_chain
+from ports import free_port
 from wire import PATIENCE_S
 
 PASSWORD = "a-Pass:w%rd@of/tests"  # what a URL must encode
 LOG = "token-service:{revocations}:log"
+BUS = 10000  # a cluster's nodes speak to each other on a port so much higher
 MARGIN_S = 6 * 3600   # what refuses a token is kept for so much longer than the token lives: a clock may be ahead
-
-
-def free_port():
-    """One whose neighbour 10,000 above is free too: the cluster's bus takes that."""
-    while True:
-        with socket.socket() as probe, socket.socket() as bus:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-            if port + 10000 > 65535:
-                continue
-            try:
-                bus.bind(("127.0.0.1", port + 10000))
-            except OSError:
-                continue
-            return port
 
 
 def until(condition, otherwise, patience_s=PATIENCE_S):
@@ -53,7 +39,7 @@ class Redis:
             pytest.skip(f"there is no {self.program}: install Debian's package of that name")
         self.home = Path(home)
         self.home.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.port = free_port(BUS)
         self.scheme, self.login, self.cli = scheme, login, cli
         self.lines = [" ".join(["bind 127.0.0.1", *addresses]), "daemonize no", f"dir {self.home}", "logfile redis.log",
                       *settings]

@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 
 from node import NODE
-from postgres import free_port
+from ports import free_port
 
 HERE = Path(__file__).parent
 PROGRAM = HERE / "node_modules/@supabase/lite/dist/cli/index.js"

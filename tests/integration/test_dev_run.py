@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from node import NODE
-from postgres import free_port
+from ports import free_port
 from service import ROOT, Server
 from wire import PATIENCE_S
 
