@@ -143,12 +143,16 @@ static void *take_turn(void *arg)
     return NULL;
 }
 
+/* It stands in line when this returns: so they do in the order in which they were started. */
 static void start(struct caller *caller, unsigned priority, int64_t within_ns)
 {
-    const struct timespec pause = { 0, 15000000 }; /* so that they line up in this order */
+    const struct timespec pause = { 0, 1000000 };
+    const int64_t began = now_ns(), before = budget_wait_ns(budget, 0);
     *caller = (struct caller){ .priority = priority, .within_ns = within_ns };
     assert_int_equal(pthread_create(&caller->thread, NULL, take_turn, caller), 0);
-    nanosleep(&pause, NULL);
+    /* what is waited for shrinks with time, and grows by each who comes: by a tenth of a second at least */
+    while (budget_wait_ns(budget, 0) + (now_ns() - began) < before + second_ns / 10 && now_ns() - began < second_ns / 2)
+        nanosleep(&pause, NULL);
 }
 
 static void the_more_urgent_go_first_and_of_equal_ones_the_earlier(void **state)
