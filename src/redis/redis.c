@@ -142,6 +142,16 @@ static void redis_adopt(struct redis *redis, const struct redis_slots *found, bo
     pthread_mutex_unlock(&redis->lock);
 }
 
+/* A single server. */
+static void redis_adopt_one(struct redis *redis, struct arena *arena, const struct redis_address *address)
+{
+    struct redis_slots *found = arena_alloc(arena, sizeof *found);
+    memset(found->node_of, 0, sizeof found->node_of);
+    found->count = 1;
+    found->nodes[0] = *address;
+    redis_adopt(redis, found, false);
+}
+
 static void redis_forget_location(struct redis *redis)
 {
     pthread_mutex_lock(&redis->lock);
@@ -227,19 +237,16 @@ static struct err redis_poll_sentinels(struct redis *redis, struct arena *arena,
 /* Whether that one is a master still is checked when it is logged in to. */
 static struct err redis_locate_by_sentinel(struct redis *redis, struct arena *arena, int64_t deadline_ms)
 {
-    struct redis_slots *found = arena_alloc(arena, sizeof *found);
+    struct redis_address master;
     size_t votes, answers;
-    memset(found->node_of, 0, sizeof found->node_of);
-    found->count = 1;
-    TRY(redis_poll_sentinels(redis, arena, deadline_ms, &found->nodes[0], &votes, &answers));
-    redis_adopt(redis, found, false);
+    TRY(redis_poll_sentinels(redis, arena, deadline_ms, &master, &votes, &answers));
+    redis_adopt_one(redis, arena, &master);
     return OK;
 }
 
 /* With `locating` held. */
 static struct err redis_confirm_now(struct redis *redis, struct arena *arena)
 {
-    static const char moved[] = "Redis's master is being replaced; try again";
     struct redis_address named;
     size_t votes, answers;
     struct err err = redis_poll_sentinels(redis, arena, redis_deadline(redis), &named, &votes, &answers);
@@ -247,10 +254,11 @@ static struct err redis_confirm_now(struct redis *redis, struct arena *arena)
         return redis->needs_majority ? err : OK; /* nobody contradicts */
     pthread_mutex_lock(&redis->lock);
     const bool is_same = redis_address_is(&redis->slots->nodes[0], &named);
-    redis->is_located = redis->is_located && is_same;
     pthread_mutex_unlock(&redis->lock);
-    if (!is_same)
-        return failed(ERR_UNAVAILABLE, moved);
+    if (!is_same) {
+        redis_forget_location(redis);
+        return failed(ERR_UNAVAILABLE, "Redis's master is being replaced; try again");
+    }
     return 2 * votes > (redis->needs_majority ? redis->url.hosts_count : answers)
                ? OK
                : failed(ERR_UNAVAILABLE, "the Sentinels of REDIS_URL don't agree, or too few answer");
@@ -286,10 +294,7 @@ static struct err redis_locate_at(struct redis *redis, struct arena *arena, cons
     }
     if (reply->kind == REPLY_LIST || reply_is_error(reply, STR("LOADING")))
         return failed(ERR_UNAVAILABLE, "Redis is not ready yet");
-    memset(found->node_of, 0, sizeof found->node_of); /* no cluster, or a user that may not ask: then MOVED says so */
-    found->count = 1;
-    found->nodes[0] = *address;
-    redis_adopt(redis, found, false);
+    redis_adopt_one(redis, arena, address); /* no cluster, or a user that may not ask: then MOVED says so */
     return OK;
 }
 
