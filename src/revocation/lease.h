@@ -16,6 +16,9 @@ void lease_begin(struct revocations *revocations);
 void lease_renew(struct revocations *revocations, int64_t at_ms);
 /* How long ago that was, in seconds. */
 double lease_staleness_s(const struct revocations *revocations);
+/* What the log says when it is known again what others revoke, and when it no longer is. */
+void lease_log_current(const struct revocations *revocations);
+void lease_log_unknown(const struct revocations *revocations, const char *why);
 
 /* For event loops, too: an atomic load. False: there is no other instance, or this is a command, which asks. */
 static inline bool lease_is_needed(const struct revocations *revocations)

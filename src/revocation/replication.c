@@ -68,9 +68,9 @@ enum {
     LEASE_KEY_S = 60,
 };
 
-static const struct str lease_key = { "token-service:{revocations}:lease", 33 };
+static const struct str lease_key = STR_INIT("token-service:{revocations}:lease");
 
-const struct str replication_log = { "token-service:{revocations}:log", 31 };
+const struct str replication_log = STR_INIT("token-service:{revocations}:log");
 
 struct replication {
     struct revocations *revocations;
@@ -118,21 +118,17 @@ static void replication_now_known(struct replication *replication)
 {
     lease_renew(replication->revocations, replication->proved_ms);
     if (!atomic_exchange(&replication->revocations->cache_ok, true))
-        LOG(LOG_INFO, "revocations_current",
-            LOG_INT("entries", (int64_t)hash_set_count(replication->revocations->revoked)),
-            LOG_INT("rules", (int64_t)hash_set_count(rules_set(replication->revocations->rules))));
+        lease_log_current(replication->revocations);
 }
 
 /* From now on things may be revoked elsewhere without this instance hearing of it. */
 static void replication_no_longer_known(struct replication *replication, const char *why)
 {
     struct revocations *revocations = replication->revocations;
-    bool is_strict = revocations->settings->revocation_policy == POLICY_STRICT;
-    if (is_strict)
+    if (revocations->settings->revocation_policy == POLICY_STRICT)
         atomic_store(&revocations->known_until_ms, 0);
     if (atomic_exchange(&revocations->cache_ok, false))
-        LOG(LOG_ERROR, "revocations_unknown", LOG_TEXT_("why", why),
-            LOG_TEXT_("policy", is_strict ? "strict" : "bounded"));
+        lease_log_unknown(revocations, why);
 }
 
 static void replication_add_gap(struct replication *replication, const char *why)

@@ -4,7 +4,6 @@
 #include "revocation/store_follower.h"
 #include "base/clock.h"
 #include "base/condition.h"
-#include "observe/log.h"
 #include "revocation/catchup.h"
 #include "revocation/inside.h"
 #include "revocation/lease.h"
@@ -30,11 +29,9 @@ static void store_follower_tell(struct store_follower *follower)
         return;
     follower->is_known = is_known;
     if (is_known)
-        LOG(LOG_INFO, "revocations_current", LOG_INT("entries", (int64_t)hash_set_count(revocations->revoked)),
-            LOG_INT("rules", (int64_t)hash_set_count(rules_set(revocations->rules))));
+        lease_log_current(revocations);
     else
-        LOG(LOG_ERROR, "revocations_unknown", LOG_TEXT_("why", "the store could not be read for the length of a lease"),
-            LOG_TEXT_("policy", revocations->settings->revocation_policy == POLICY_STRICT ? "strict" : "bounded"));
+        lease_log_unknown(revocations, "the store could not be read for the length of a lease");
 }
 
 struct err store_follower_round(struct store_follower *follower)
