@@ -7,8 +7,8 @@
 enum { HEADERS_FIRST = 16, HEADERS_MAX = 64 };
 
 /* Two of one of these would have two meanings. */
-static const struct str once[] = { { "Host", 4 },          { "Content-Length", 14 }, { "Transfer-Encoding", 17 },
-                                   { "Content-Type", 12 }, { "Authorization", 13 },  { "Origin", 6 } };
+static const struct str once[] = { STR_INIT("Host"),         STR_INIT("Content-Length"), STR_INIT("Transfer-Encoding"),
+                                   STR_INIT("Content-Type"), STR_INIT("Authorization"),  STR_INIT("Origin") };
 
 static const struct err malformed = { ERR_INVALID_REQUEST, "the request line or a header is malformed" };
 

@@ -4,7 +4,7 @@
 /* Whether a proxy adds such a header. */
 static bool peer_tells_of_a_proxy(struct str name)
 {
-    static const struct str prefix = { "X-Forwarded-", 12 };
+    static const struct str prefix = STR_INIT("X-Forwarded-");
     return str_eq_nocase(name, STR("Forwarded")) || str_eq_nocase(name, STR("Via")) ||
            str_eq_nocase(name, STR("X-Real-IP")) ||
            (name.len > prefix.len && str_eq_nocase((struct str){ name.at, prefix.len }, prefix));

@@ -79,7 +79,7 @@ static bool target_read_path(struct str text, struct target *out)
 /* scheme "://" authority path-abempty [ "?" query ] */
 static bool target_read_absolute(struct str text, struct target *out)
 {
-    static const struct str schemes[] = { { "http://", 7 }, { "https://", 8 } };
+    static const struct str schemes[] = { STR_INIT("http://"), STR_INIT("https://") };
     struct str rest = { 0, 0 };
     for (size_t i = 0; i < 2; i++)
         if (text.len > schemes[i].len && str_eq_nocase((struct str){ text.at, schemes[i].len }, schemes[i]))

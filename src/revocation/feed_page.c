@@ -8,7 +8,7 @@ enum { BATCH = 3 * 64 }; /* entries encoded at once: a multiple of three, so tha
 
 struct err feed_read_query(struct str query, int64_t *since)
 {
-    static const struct str name = { "since=", 6 };
+    static const struct str name = STR_INIT("since=");
     int64_t value = 0;
     *since = 0;
     if (query.len == 0)
@@ -64,10 +64,10 @@ static void feed_page_write_epoch(struct buf *out, uint64_t epoch)
 /* A rule's value is named by the claim that it is about; to all it is about none. */
 static void feed_page_write_rules(struct buf *out, const struct feed_page *page)
 {
-    static const struct str names[REVOCATION_KINDS] = { [REVOKED_SUBJECT] = { "sub", 3 },
-                                                        [REVOKED_CLIENT] = { "client_id", 9 },
-                                                        [REVOKED_SESSION] = { "sid", 3 },
-                                                        [REVOKED_ALL] = { "all", 3 } };
+    static const struct str names[REVOCATION_KINDS] = { [REVOKED_SUBJECT] = STR_INIT("sub"),
+                                                        [REVOKED_CLIENT] = STR_INIT("client_id"),
+                                                        [REVOKED_SESSION] = STR_INIT("sid"),
+                                                        [REVOKED_ALL] = STR_INIT("all") };
     for (size_t i = 0; i < page->count; i++) {
         const struct revocation *rule = &page->entries[i];
         if (rule->kind == REVOKED_TOKEN)

@@ -6,10 +6,10 @@
 /* The state of a verified token's hashes: the first thread makes them, and no other waits for that. */
 enum { HASHES_NONE, HASHES_UNDER_WAY, HASHES_READY };
 
-static const struct str prefixes[REVOCATION_KINDS] = { [REVOKED_SUBJECT] = { "sub:", 4 },
-                                                       [REVOKED_CLIENT] = { "client_id:", 10 },
-                                                       [REVOKED_SESSION] = { "sid:", 4 },
-                                                       [REVOKED_ALL] = { "all:", 4 } };
+static const struct str prefixes[REVOCATION_KINDS] = { [REVOKED_SUBJECT] = STR_INIT("sub:"),
+                                                       [REVOKED_CLIENT] = STR_INIT("client_id:"),
+                                                       [REVOKED_SESSION] = STR_INIT("sid:"),
+                                                       [REVOKED_ALL] = STR_INIT("all:") };
 
 void rule_hash(enum revocation_kind kind, struct str value, unsigned char out[32])
 {

@@ -7,7 +7,7 @@
 #include "revocation/rules.h"
 #include <stdio.h>
 
-static const struct str key_prefix = { "token-service:rule:", 19 };
+static const struct str key_prefix = STR_INIT("token-service:rule:");
 enum { KEY_LEN = RULE_KEY_ROOM - 1 };
 
 struct str shared_rules_key(const unsigned char hash[32], char to[RULE_KEY_ROOM])

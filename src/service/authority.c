@@ -4,7 +4,7 @@
 #include "service/authn.h"
 
 /* The service's own scopes begin with one of these; whatever a later operation needs must as well. */
-static const struct str own_scopes[] = { { "token:", 6 }, { "keys:", 5 } };
+static const struct str own_scopes[] = { STR_INIT("token:"), STR_INIT("keys:") };
 
 static bool authority_is_own_scope(struct str word)
 {

@@ -6,7 +6,7 @@
 #include "service/authn.h"
 
 /* Beside those of TOKEN_PRIVILEGED_CLAIMS. `acr` and `amr` say how well somebody was authenticated. */
-static const struct str always_privileged = { "role,acr,amr", 12 };
+static const struct str always_privileged = STR_INIT("role,acr,amr");
 
 /* The privileged claim that this is, or that a reader could take it for; at == NULL: none. */
 static struct str custom_claims_privileged_name(const struct settings *settings, struct arena *arena, struct str name)

@@ -37,10 +37,10 @@ struct err publish_index(struct call *call, struct response *response)
 {
     static const struct {
         struct str name, path;
-    } documents[] = { { { "jwks", 4 }, { "/.well-known/jwks.json", 22 } },
-                      { { "revocations", 11 }, { "/revocations", 12 } },
-                      { { "live", 4 }, { "/health/live", 12 } },
-                      { { "ready", 5 }, { "/health/ready", 13 } } };
+    } documents[] = { { STR_INIT("jwks"), STR_INIT("/.well-known/jwks.json") },
+                      { STR_INIT("revocations"), STR_INIT("/revocations") },
+                      { STR_INIT("live"), STR_INIT("/health/live") },
+                      { STR_INIT("ready"), STR_INIT("/health/ready") } };
     const struct service *service = call->service;
     struct str base = call->request->path;
     struct buf *body = &response->body;

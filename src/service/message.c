@@ -15,10 +15,10 @@ struct str request_header(const struct request *request, struct str name)
 static const struct {
     struct str name;
     enum method method;
-} methods[] = { { { "GET", 3 }, METHOD_GET },        { { "HEAD", 4 }, METHOD_HEAD },
-                { { "POST", 4 }, METHOD_POST },      { { "PUT", 3 }, METHOD_PUT },
-                { { "PATCH", 5 }, METHOD_PATCH },    { { "DELETE", 6 }, METHOD_DELETE },
-                { { "OPTIONS", 7 }, METHOD_OPTIONS } };
+} methods[] = { { STR_INIT("GET"), METHOD_GET },        { STR_INIT("HEAD"), METHOD_HEAD },
+                { STR_INIT("POST"), METHOD_POST },      { STR_INIT("PUT"), METHOD_PUT },
+                { STR_INIT("PATCH"), METHOD_PATCH },    { STR_INIT("DELETE"), METHOD_DELETE },
+                { STR_INIT("OPTIONS"), METHOD_OPTIONS } };
 
 enum method method_named(struct str name)
 {
