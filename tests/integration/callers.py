@@ -83,7 +83,9 @@ class Caller(threading.Thread):
             self.ledger.count("unknown kid", 401)
             return
         answer = self.line.post(i, "/token/verify", token.question, 200, 401, 503)
-        if answer and answer.status == 401 and not token.asked:
+        if self.cluster.clock_is_off(i):  # since it was looked at
+            self.ledger.count(WRONG_CLOCK, 401)
+        elif answer and answer.status == 401 and not token.asked:
             self.ledger.broken(token, f"instance {i} refuses a good {token.kind} token: {answer.body}")
 
     def verify_revoked(self, i):

@@ -363,8 +363,10 @@ class Server:
 
     def settled(self):
         """Waits for the standby, which is published a moment after the first start: the key set is stable then."""
-        self.until(lambda: {*self.kids("pending")} < {key["kid"] for key in self.jwks()["keys"]}
-                   and self.kids("pending"), "no standby was published")
+        def is_published():
+            pending = {*self.kids("pending")}
+            return pending and pending < {key["kid"] for key in self.jwks()["keys"]}
+        self.until(is_published, "no standby was published")
         return self
 
     def active_jwk(self):
