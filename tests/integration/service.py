@@ -208,8 +208,12 @@ class Server:
     def log(self):
         return self.log_path.read_text(errors="replace")
 
+    def lines(self):
+        """Those that are whole: the server may be writing the next one."""
+        return self.log.rpartition("\n")[0].splitlines()
+
     def events(self, name):
-        return [entry for entry in map(json.loads, self.log.splitlines()) if entry["event"] == name]
+        return [entry for entry in map(json.loads, self.lines()) if entry["event"] == name]
 
     def told(self, name):
         """Events of that name, once there is one: a line is written in its own time, not before the answer is sent."""

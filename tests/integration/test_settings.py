@@ -253,7 +253,7 @@ def test_the_log_level(make_server, level, expected):
     server.token(agent)
     server.post("/token", json={})
     server.stop()
-    levels = {json.loads(line)["level"] for line in server.log.splitlines()}
+    levels = {json.loads(line)["level"] for line in server.lines()}
     assert levels <= {"error"} | expected
     assert expected - {"warn"} <= levels
 
