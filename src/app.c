@@ -11,6 +11,9 @@
 #include "keys/keyring.h"
 #include "keys/rotation.h"
 #include "keys/signer.h"
+#include "oauth/oauth.h"
+#include "oauth/opaque_tokens.h"
+#include "oauth/operations.h"
 #include "observe/log.h"
 #include "revocation/revocations.h"
 #include "service/clients.h"
@@ -197,11 +200,18 @@ static void app_make_memories(struct app *app)
     service->failures = failures_new(settings->failure_limit);
 }
 
+static bool app_has_users(const struct settings *settings)
+{
+    return settings->login != LOGIN_OFF || settings->login_url[0];
+}
+
 struct err app_open(struct app *app)
 {
     const struct settings *settings = &app->settings;
     struct service *service = &app->service;
     service->settings = settings;
+    service->routes = app_has_users(settings) ? &oauth_user_routes : &oauth_routes;
+    service->opaque_tokens = &oauth_opaque_tokens;
     service->audience = str_of(settings->audience);
     if (app->looks && !app_has_store(settings))
         return failed(ERR_NOT_FOUND, "there is no store in TOKEN_DATA_DIR, and this command does not create one");
@@ -215,12 +225,15 @@ struct err app_open(struct app *app)
     app_make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;
+    if (app->serves)
+        TRY(oauth_open(service, &app->oauth));
     return housekeeping_start(app->housekeeping);
 }
 
 void app_close(struct app *app)
 {
     struct service *service = &app->service;
+    oauth_close(app->oauth);
     housekeeping_close(app->housekeeping);
     failures_free(service->failures);
     clients_free(service->clients);
@@ -320,6 +333,12 @@ static void app_warn_of_clock(struct app *app)
         LOG(LOG_WARN, "clock_wrong", LOG_TEXT_("why", err.why));
 }
 
+/* For Redis, for a database, or for passwords and what users' clients have published. */
+static bool app_has_workers_that_wait(const struct settings *settings)
+{
+    return settings->redis_url[0] || app_shares_store(settings) || app_has_users(settings);
+}
+
 static struct err app_serve_until(struct app *app, const sigset_t *signals, long cores)
 {
     struct server *server = NULL;
@@ -327,9 +346,9 @@ static struct err app_serve_until(struct app *app, const sigset_t *signals, long
     app->serves = true;
     TRY(app_open(app));
     if (app->settings.workers == 0)
-        app->settings.workers = app->settings.signer == SIGNER_KMS                               ? WORKERS_THAT_WAIT
-                                : app->settings.redis_url[0] || app_shares_store(&app->settings) ? WORKERS_THAT_ASK
-                                                                                                 : cores;
+        app->settings.workers = app->settings.signer == SIGNER_KMS          ? WORKERS_THAT_WAIT
+                                : app_has_workers_that_wait(&app->settings) ? WORKERS_THAT_ASK
+                                                                            : cores;
     atomic_store(&app->service.moves_keys, true);
     revocations_open_feed(app->service.revocations);
     TRY(server_open(&app->service, &server, &port));

@@ -7,11 +7,13 @@
 
 struct cache;
 struct housekeeping;
+struct oauth;
 struct kms;
 
 struct app {
     struct settings settings;
     struct service service;
+    struct oauth *oauth;
     struct housekeeping *housekeeping;
     struct kms *kms;     /* AWS KMS; NULL without KMS_KEY_ID */
     struct cache *cache; /* the Redis of all instances; NULL without REDIS_URL */

@@ -84,10 +84,26 @@ static const struct command commands[] = {
         "[--before S] [--reason TEXT] [--json]" } },
     { "clients",
       command_clients,
-      "Manages clients. add prints client_id and client_secret once; secret makes a new secret.",
-      { ("add --id ID --scope \"A B\" [--name NAME] [--public] [--access-ttl S]\n"
-         "[--refresh-ttl S] [--id-ttl S] [--json]"),
-        "list [--json]", "secret ID [--json]", "disable ID", "enable ID" } },
+      "Manages clients. A secret is shown once; FILE has a JSON object of what a client registers.",
+      { ("add --id ID --scope \"A B\" [--name NAME] [--public | --auth-method METHOD]\n"
+         "[--grant TYPE]... [--redirect-uri URI]... [--post-logout-redirect-uri URI]...\n"
+         "[--jwks-uri URI] [--metadata FILE|-] [--access-ttl S] [--refresh-ttl S]\n"
+         "[--id-ttl S] [--json]"),
+        "list [--json]", "show ID [--json]",
+        ("change ID [--scope \"A B\"] [--name NAME] [--auth-method METHOD]\n"
+         "[--grant TYPE]... [--redirect-uri URI]... [--post-logout-redirect-uri URI]...\n"
+         "[--jwks-uri URI] [--metadata FILE|-] [--access-ttl S] [--refresh-ttl S]\n"
+         "[--id-ttl S] [--drop-old-secret] [--json]"),
+        "secret ID [--overlap S] [--json]", "disable ID", "enable ID", "delete ID" } },
+    { "users",
+      command_users,
+      "Manages the built-in login's users. A password is asked for, or read from standard input.",
+      { "add NAME [--subject SUB] [--claim NAME=VALUE]... [--json]", "list [--json]",
+        "change NAME --claim NAME=VALUE...", "password | disable | enable | remove NAME" } },
+    { "sessions",
+      command_sessions,
+      "Lists who is signed in; ends a session, or all of a user's, with their tokens.",
+      { "list [--subject SUB] [--json]", "end SID | --subject SUB" } },
     { "keys",
       command_keys,
       "Shows the signing keys and what happens to them next; rotates them, or revokes one at once.",

@@ -29,12 +29,12 @@ BELOW = {
     "keys": "store aws observe jose base",
     "revocation": "keys store cache observe jose base",
     "service": "revocation keys store cache wire observe jose base",
-    "oauth": "service keys store wire observe jose base",
+    "oauth": "service revocation keys store cache net wire observe jose base",
     "http": "service wire observe base",
     "lambda": "oauth service wire observe jose base",
     "console": "oauth service wire observe jose base",
     "app": "http lambda console oauth service revocation keys store cache aws observe jose base",
-    "cli": "app service wire observe jose base",
+    "cli": "app oauth service wire observe jose base",
     "main": "cli app service observe base",
 }
 
@@ -44,7 +44,7 @@ LIBRARIES = {
     "openssl/": "jose base net aws http redis",
     "curl/": "net",
     "libpq": "store",
-    "sys/socket": "http redis",
+    "sys/socket": "net http redis",
     "netdb": "http redis",
     "sys/un": "http",
 }

@@ -1,11 +1,8 @@
 /* aws/sigv4.c: AWS Signature Version 4. The steps bear the names of AWS's description of it. */
 #include "aws/sigv4.h"
 #include "base/hex.h"
+#include "jose/hmac.h"
 #include "jose/jws.h"
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -256,32 +253,9 @@ struct str sigv4_string_to_sign(struct arena *arena, const struct sigv4_scope *s
     return buf_str(&buf);
 }
 
-/* Without a key. Made once, since finding HMAC and SHA-256 among OpenSSL's algorithms costs more than using them. */
-static EVP_MAC_CTX *keyless;
-static pthread_once_t keyless_once = PTHREAD_ONCE_INIT;
-
-static void sigv4_make_keyless(void)
-{
-    char digest[] = "SHA256";
-    const OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-                                  OSSL_PARAM_construct_end() };
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    keyless = mac ? EVP_MAC_CTX_new(mac) : NULL;
-    EVP_MAC_free(mac); /* the context holds it */
-    if (!keyless || EVP_MAC_CTX_set_params(keyless, params) != 1)
-        abort();
-}
-
 static bool sigv4_hmac(const void *key, size_t key_len, struct str message, unsigned char out[SIGV4_KEY_LEN])
 {
-    size_t len = 0;
-    pthread_once(&keyless_once, sigv4_make_keyless);
-    EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(keyless);
-    bool good = ctx && EVP_MAC_init(ctx, key, key_len, NULL) == 1 &&
-                EVP_MAC_update(ctx, (const unsigned char *)message.at, message.len) == 1 &&
-                EVP_MAC_final(ctx, out, &len, SIGV4_KEY_LEN) == 1 && len == SIGV4_KEY_LEN;
-    EVP_MAC_CTX_free(ctx); /* wipes the key */
-    return good;
+    return hmac_sha256((struct str){ key, key_len }, message, out);
 }
 
 struct err sigv4_derive_key(struct str secret_key, const struct sigv4_scope *scope, unsigned char key[SIGV4_KEY_LEN])

@@ -10,10 +10,14 @@ enum err_code {
     ERR_INVALID_SCOPE,
     ERR_INVALID_TARGET, /* RFC 8707: an audience that may not be asked for */
     ERR_UNSUPPORTED_GRANT_TYPE,
-    ERR_INVALID_CLIENT,  /* the caller did not prove who it is */
-    ERR_TOKEN_MALFORMED, /* from here to ERR_TOKEN_REVOKED: one RFC 6750 invalid_token, told apart in metrics */
-    ERR_TOKEN_ALGORITHM, /* its alg is not the one that its key is pinned to */
-    ERR_TOKEN_KEY,       /* no such kid, or a key that is no longer good */
+    ERR_INVALID_GRANT,       /* a code or refresh token that is not good, or not for this client */
+    ERR_UNAUTHORIZED_CLIENT, /* the client's registration does not allow the grant */
+    ERR_REDIRECT_URI,        /* RFC 7591 section 3.2.2: of a client that is to be registered */
+    ERR_CLIENT_METADATA,     /* likewise: any other member of its metadata */
+    ERR_INVALID_CLIENT,      /* the caller did not prove who it is */
+    ERR_TOKEN_MALFORMED,     /* from here to ERR_TOKEN_REVOKED: one RFC 6750 invalid_token, told apart in metrics */
+    ERR_TOKEN_ALGORITHM,     /* its alg is not the one that its key is pinned to */
+    ERR_TOKEN_KEY,           /* no such kid, or a key that is no longer good */
     ERR_TOKEN_SIGNATURE,
     ERR_TOKEN_KIND,  /* its typ is not the kind of token that was asked for */
     ERR_TOKEN_CLAIM, /* issuer, audience, subject, nonce or a member's form */

@@ -33,17 +33,20 @@ static void json_skip_space(struct reader *reader)
 
 /* --- UTF-8 ------------------------------------------------------------------------------------------------------- */
 
-/* Length of the well-formed sequence at `at` (Unicode table 3-7), 0 if there is none. */
-static size_t json_utf8_len(const unsigned char *at, size_t left)
+/* Unicode table 3-7. */
+size_t utf8_length(struct str s)
 {
-    unsigned char first = at[0];
+    const unsigned char *at = (const unsigned char *)s.at;
+    if (s.len == 0)
+        return 0;
+    const unsigned char first = at[0];
     if (first < 0x80)
         return 1;
     size_t len = first >= 0xc2 && first <= 0xdf   ? 2
                  : (first & 0xf0) == 0xe0         ? 3
                  : first >= 0xf0 && first <= 0xf4 ? 4
                                                   : 0;
-    if (len == 0 || len > left)
+    if (len == 0 || len > s.len)
         return 0;
     unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;  /* no overlong forms */
     unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf; /* no surrogates, at most U+10FFFF */
@@ -72,7 +75,7 @@ bool utf8_valid(struct str s)
 {
     size_t at = 0;
     while (at < s.len) {
-        size_t len = json_utf8_len((const unsigned char *)s.at + at, s.len - at);
+        size_t len = utf8_length((struct str){ s.at + at, s.len - at });
         if (len == 0)
             return false;
         at += len;
@@ -176,7 +179,7 @@ static struct err json_read_string_escaped(struct reader *reader, const char *st
             TRY(json_read_escape(reader, to, &len));
             continue;
         }
-        size_t size = json_utf8_len((const unsigned char *)reader->at, (size_t)(reader->end - reader->at));
+        size_t size = utf8_length((struct str){ reader->at, (size_t)(reader->end - reader->at) });
         if (size == 0 || (unsigned char)*reader->at < 0x20)
             return json_wrong(reader, size ? "a control character" : "not UTF-8");
         memcpy(to + len, reader->at, size);
@@ -209,7 +212,7 @@ static struct err json_read_string(struct reader *reader, struct str *out)
             return json_read_string_escaped(reader, start, out);
         if (c < 0x20)
             return json_wrong(reader, "a control character");
-        size_t size = json_utf8_len((const unsigned char *)reader->at, (size_t)(reader->end - reader->at));
+        size_t size = utf8_length((struct str){ reader->at, (size_t)(reader->end - reader->at) });
         if (size == 0)
             return json_wrong(reader, "not UTF-8");
         reader->at += size;

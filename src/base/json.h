@@ -44,5 +44,7 @@ void json_write(struct buf *buf, const struct json *value);
 
 /* Whether `s` is valid UTF-8 (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF). */
 bool utf8_valid(struct str s);
+/* How many bytes the character has that a text begins with; 0: it begins with none, or is empty. */
+size_t utf8_length(struct str s);
 
 #endif

@@ -16,6 +16,7 @@ static const char *const formats[] = { "auto", "json", "text", NULL };
 static const char *const signers[] = { "auto", "local", "kms", "envelope", NULL }; /* enum signer_kind */
 static const char *const policies[] = { "strict", "bounded", NULL };               /* enum revocation_policy */
 static const char *const feeds[] = { "on", "off", NULL };                          /* enum revocation_feed */
+static const char *const logins[] = { "off", "builtin", NULL };                    /* enum login_kind */
 static const char *const truths[] = { "false", "true", NULL };
 
 #define TEXT(member, preset, min, max, fault_of, form)                                                                 \
@@ -44,8 +45,7 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_LOOPS", SECTION_SERVER, NUMBER(loops, "0", 0, 64),
       "Event loops, one thread each, for requests that need not wait. 0: one per core." },
     { "TOKEN_WORKERS", SECTION_SERVER, NUMBER(workers, "0", 0, 256),
-      "Threads for signatures and requests that wait. 0: one per core, 16 with Redis or a shared store, 256 if KMS "
-      "signs." },
+      "Threads for what waits. 0: one per core, 16 with Redis, a shared store or users, 256 if KMS signs." },
     { "TOKEN_QUEUE", SECTION_SERVER, NUMBER(queue, "1024", 1, 65536),
       "Requests that may wait for a worker; a further one gets 503 at once. Requests of callers not yet known: half as "
       "many." },
@@ -93,6 +93,27 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_RECORDS", SECTION_TOKENS, WORD(records, "all", RECORDS_ALL, records),
       "What is recorded of issued tokens. all: a row for each token; grants: no rows for access tokens." },
 
+    { "LOGIN_URL", SECTION_USERS,
+      TEXT(login_url, "", 0, 2048, settings_fault_of_issuer, "an https or http URL without query and fragment"),
+      "Where users are sent to log in and to consent, which answers by /admin/login-requests." },
+    { "TOKEN_LOGIN", SECTION_USERS, WORD(login, "off", LOGIN_OFF, logins),
+      "builtin: pages of this service where users log in and consent, for development and small sites." },
+    { "TOKEN_USERS_FILE", SECTION_USERS, TEXT(users_file, "", 0, 3072, NULL, "a path, or nothing"),
+      "File of the users of the built-in login page, which token-service users writes. None: users.json in "
+      "TOKEN_DATA_DIR." },
+    { "TOKEN_CODE_TTL", SECTION_USERS, SECONDS(code_ttl_s, "60", 1, 600), "Lifetime of an authorization code." },
+    { "TOKEN_REFRESH_GRACE", SECTION_USERS, SECONDS(refresh_grace_s, "60", 0, 3600),
+      "How long a used refresh token still gives its successor again. 0: any second use ends the grant." },
+    { "TOKEN_REFRESH_IDLE", SECTION_USERS, SECONDS(refresh_idle_s, "0", 0, 315360000),
+      "How long a refresh token may lie unused, unless its client has a time of its own. 0: until it expires." },
+    { "TOKEN_SESSION_TTL", SECTION_USERS, SECONDS(session_ttl_s, "43200", 60, 31536000),
+      "How long a user stays signed in, unless the login says otherwise." },
+    { "TOKEN_SCOPES", SECTION_USERS,
+      TEXT(scopes, "openid profile email address phone offline_access", 0, 4096, NULL, "scopes separated by spaces"),
+      "The scopes that the metadata names (scopes_supported). Which ones a client may have, its registration says." },
+    { "TOKEN_ACR_VALUES", SECTION_USERS, TEXT(acr_values, "", 0, 2048, NULL, "names separated by spaces"),
+      "The authentication contexts that LOGIN_URL knows, for the metadata (acr_values_supported)." },
+
     { "TOKEN_CLOCK_SKEW", SECTION_CHECKS, SECONDS(clock_skew_s, "30", 0, 300),
       "How far nbf and iat may be in the future, since other machines' clocks differ. exp is exact." },
     { "TOKEN_CLOCK_TOLERANCE_MAX", SECTION_CHECKS, SECONDS(clock_tolerance_max_s, "300", 0, 3600),
@@ -117,12 +138,18 @@ const struct settings_row settings_rows[] = {
       "lifetime." },
 
     { "TOKEN_FAILURE_LIMIT", SECTION_CALLERS, NUMBER(failure_limit, "10", 0, 1000000),
-      "Failed authentications per minute, from one address or for one client, before further ones must wait. 0: no "
+      "Failed authentications per minute, from one address or of one client or user, before others must wait. 0: no "
       "limit." },
     { "TOKEN_CLIENT_CACHE_TTL", SECTION_CALLERS, SECONDS(client_cache_s, "60", 3, 3600),
       "How long a client's data is kept in memory; a disabled client is refused within that time." },
     { "TOKEN_CLIENT_STALENESS", SECTION_CALLERS, SECONDS(client_staleness_s, "3600", 0, 604800),
       "How long a known client is still accepted while the store can't be read. 0: no longer than otherwise." },
+    { "TOKEN_FETCH_ALLOW", SECTION_CALLERS,
+      TEXT(fetch_allow, "", 0, 4096, settings_fault_of_networks,
+           "at most 64 networks separated by commas, like 10.0.0.0/8, 2001:db8::/32"),
+      "Networks that may be called where a client names a URL, although they are private, local or reserved." },
+    { "TOKEN_FETCH_CA_FILE", SECTION_CALLERS, TEXT(fetch_ca_file, "", 0, 3072, NULL, "a path, or nothing"),
+      "PEM file of the certificates to trust where a client names a URL, instead of the system's." },
 
     { "TOKEN_MAX_BYTES", SECTION_LIMITS, BYTES(token_max_bytes, "16384", 1024, 65536),
       "The longest token that is issued or checked." },

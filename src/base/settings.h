@@ -11,6 +11,8 @@ enum metrics_access { METRICS_LOOPBACK, METRICS_ANY, METRICS_OFF };
 enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
+enum login_kind { LOGIN_OFF, LOGIN_BUILTIN };
+
 enum revocation_policy { POLICY_STRICT, POLICY_BOUNDED };
 enum revocation_feed { FEED_ON, FEED_OFF };
 
@@ -29,19 +31,27 @@ struct settings {
     int64_t signing_alg;  /* TOKEN_SIGNING_ALG: an enum jwa */
     int64_t records;      /* TOKEN_RECORDS: an enum records_kept */
     int64_t access_ttl_s, access_ttl_max_s, refresh_ttl_s, refresh_ttl_max_s, id_ttl_s, id_ttl_max_s;
-    const char *privileged_claims; /* TOKEN_PRIVILEGED_CLAIMS: comma-separated, added to "role" */
-    int64_t clock_skew_s;          /* TOKEN_CLOCK_SKEW: for nbf and iat */
-    int64_t clock_tolerance_max_s; /* TOKEN_CLOCK_TOLERANCE_MAX: the most a caller may ask for */
-    int64_t token_max_bytes;       /* TOKEN_MAX_BYTES: a longer token is not looked at */
-    int64_t failure_limit;         /* TOKEN_FAILURE_LIMIT: a minute, by address and by client; 0: no limit */
-    int64_t client_cache_s;        /* TOKEN_CLIENT_CACHE_TTL */
-    int64_t client_staleness_s;    /* TOKEN_CLIENT_STALENESS */
-    int64_t verified_cache;        /* TOKEN_VERIFIED_CACHE: entries */
-    int64_t jwks_max_age_s;        /* TOKEN_JWKS_MAX_AGE */
+    const char *login_url;                               /* LOGIN_URL */
+    int64_t login;                                       /* TOKEN_LOGIN: an enum login_kind */
+    int64_t code_ttl_s, refresh_grace_s, refresh_idle_s; /* TOKEN_CODE_TTL, TOKEN_REFRESH_… */
+    int64_t session_ttl_s;                               /* TOKEN_SESSION_TTL */
+    const char *scopes, *acr_values;                     /* TOKEN_SCOPES, TOKEN_ACR_VALUES: space-separated */
+    const char *privileged_claims;                       /* TOKEN_PRIVILEGED_CLAIMS: comma-separated, added to "role" */
+    int64_t clock_skew_s;                                /* TOKEN_CLOCK_SKEW: for nbf and iat */
+    int64_t clock_tolerance_max_s;                       /* TOKEN_CLOCK_TOLERANCE_MAX: the most a caller may ask for */
+    int64_t token_max_bytes;                             /* TOKEN_MAX_BYTES: a longer token is not looked at */
+    int64_t failure_limit;      /* TOKEN_FAILURE_LIMIT: a minute, by address and by client; 0: no limit */
+    int64_t client_cache_s;     /* TOKEN_CLIENT_CACHE_TTL */
+    int64_t client_staleness_s; /* TOKEN_CLIENT_STALENESS */
+    const char *fetch_allow;    /* TOKEN_FETCH_ALLOW: networks, comma-separated */
+    const char *fetch_ca_file;  /* TOKEN_FETCH_CA_FILE: PEM file; "": the system's certificates */
+    int64_t verified_cache;     /* TOKEN_VERIFIED_CACHE: entries */
+    int64_t jwks_max_age_s;     /* TOKEN_JWKS_MAX_AGE */
     int64_t jwks_stale_while_revalidate_s, jwks_stale_if_error_s; /* TOKEN_JWKS_STALE_… (RFC 5861) */
     int64_t key_rotation_s;      /* TOKEN_KEY_ROTATION: an active key's time; 0: until somebody asks */
     int64_t key_pending_s;       /* TOKEN_KEY_PENDING: published before it signs */
     int64_t key_retiring_s;      /* TOKEN_KEY_RETIRING: published after it signed; 0: as long as its last token lives */
+    const char *users_file;      /* TOKEN_USERS_FILE; "": users.json in data_dir */
     const char *cors_origins;    /* TOKEN_CORS_ORIGINS: comma-separated, or * */
     const char *trusted_proxies; /* TOKEN_TRUSTED_PROXIES: networks, comma-separated */
     const char *path_prefix;     /* TOKEN_PATH_PREFIX: "" or like "/prod" */

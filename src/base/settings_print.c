@@ -4,10 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const section_names[] = {
-    "Server", "Issuing",         "Checking",        "Keys",  "Callers",
-    "Limits", "Log and metrics", "Keys in AWS KMS", "Redis", "Shared database"
-};
+static const char *const section_names[] = { "Server",         "Issuing", "Users",           "Checking",        "Keys",
+                                             "Callers",        "Limits",  "Log and metrics", "Keys in AWS KMS", "Redis",
+                                             "Shared database" };
 
 /* What stands below the name of the section on KMS, a line each. */
 static const char *const kms_notes[] = {

@@ -13,11 +13,16 @@ enum exit_code {
 };
 
 /* A command's own option. Settings' flags may stand beside them. */
-enum option_kind { OPTION_TEXT, OPTION_SWITCH, OPTION_SECONDS };
+enum option_kind { OPTION_TEXT, OPTION_TEXTS, OPTION_SWITCH, OPTION_SECONDS };
+enum { OPTION_TEXTS_MAX = 32 };
+struct option_texts {
+    const char *at[OPTION_TEXTS_MAX];
+    size_t count;
+};
 struct option_row {
     const char *flag; /* "--id" */
     enum option_kind kind;
-    void *to; /* const char **, bool *, int64_t * */
+    void *to; /* const char **, struct option_texts * (it may come several times), bool *, int64_t * */
 };
 
 /* Reads argv: the command's own options, the settings' flags, and at most `words_max` plain words. Says what is wrong
@@ -29,8 +34,19 @@ MUST_USE bool options_read(int argc, char **argv, const struct option_row *rows,
  * are durable. Returns the response's status; *answer is in the arena. */
 int operator_call(struct app *app, struct arena *arena, const char *path, struct str body, struct str *answer);
 
+/* The same for a call without a body: "GET", "DELETE". Path and query as they stand in a URL, percent-encoded. */
+int operator_ask(struct app *app, struct arena *arena, const char *method, struct str path, struct str query,
+                 struct str *answer);
+
 /* All of standard input, at most 64 KiB, without a trailing line break; false when there is more or nothing. */
 MUST_USE bool read_stdin(struct arena *arena, struct str *out);
+/* All of a file, likewise at most 64 KiB; false when it can't be read, or there is more. */
+MUST_USE bool read_file(struct arena *arena, const char *path, struct str *out);
+
+/* A password: from a terminal, which doesn't show it, asked for twice; else all of standard input, without a trailing
+ * line break. In the arena: wipe it. ERR_INVALID_REQUEST when there is none, or one that may not be set: below 8
+ * characters, above 1024 bytes, not UTF-8, or with control characters. */
+MUST_USE struct err read_password(struct arena *arena, struct str *out);
 
 /* Whether all that was printed until now has been taken; what can't be (a full disk, a reader that has gone) is seen
  * here, or at the end of the command at the latest, which main() looks at. */
@@ -40,7 +56,7 @@ MUST_USE bool output_is_written(void);
 int report(struct err err);
 
 /* A command: what it is called and does, and what may follow its name, a form a line. */
-enum { COMMAND_FORMS_MAX = 5 };
+enum { COMMAND_FORMS_MAX = 8 };
 struct command {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -55,6 +71,8 @@ void print_man(const struct command *commands, size_t count);
 /* The commands: argv[0] is the command's own name. They return an exit code. */
 int command_token(int argc, char **argv);
 int command_clients(int argc, char **argv);
+int command_users(int argc, char **argv);
+int command_sessions(int argc, char **argv);
 int command_keys(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_migrate(int argc, char **argv);

@@ -1,196 +1,299 @@
-/* cli/clients.c: token-service clients add | list | secret | disable | enable. */
-#include "base/json.h"
-#include "cli/cli.h"
+/* cli/clients.c: token-service clients add | list | show | change | secret | disable | enable | delete. */
+#include "cli/client_options.h"
+#include "service/call.h"
 #include "service/client_admin.h"
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
-enum { LIST_MAX = 10000 };
+enum { LIST_MAX = 10000, BODY_MAX = 64 * 1024 };
 
-struct add_options {
-    const char *id, *name, *scope;
-    int64_t access_ttl_s, refresh_ttl_s, id_ttl_s;
-    bool is_public, json;
-};
+static const struct caller operator= { .client_id = STR_INIT("local-operator"), .is_operator = true };
 
-/* Before the store is opened, and by the flags' names. */
-static struct err clients_check_options(const struct add_options *options)
+/* --- printing ---------------------------------------------------------------------------------------------------- */
+
+static void clients_print_plain(const struct json *value, struct buf *out)
 {
-    if (!client_admin_id_is_fit(str_of(options->id)))
-        return failed(ERR_INVALID_REQUEST, "--id takes 1 to 255 visible ASCII characters");
-    if (!client_admin_scopes_are_fit(str_of(options->scope)))
-        return failed(ERR_INVALID_REQUEST, "--scope takes space-separated scopes without quotes and backslashes");
-    if (!utf8_valid(str_of(options->name)))
-        return failed(ERR_INVALID_REQUEST, "--name is not valid UTF-8");
+    if (value->kind == JSON_STRING)
+        buf_add(out, value->text);
+    else
+        json_write(out, value);
+}
+
+/* A value for people: a text as it is, a list with spaces, the rest as JSON. */
+static void clients_print_value(const struct json *value, struct buf *out)
+{
+    if (value->kind != JSON_ARRAY) {
+        clients_print_plain(value, out);
+        return;
+    }
+    for (const struct json *each = value->child; each; each = each->next) {
+        clients_print_plain(each, out);
+        buf_add(out, each->next ? STR(" ") : STR(""));
+    }
+}
+
+/* A line a member. */
+static struct err clients_print_lines(struct arena *arena, struct str object)
+{
+    const struct json *client;
+    struct buf out;
+    TRY(json_parse(arena, object, &client));
+    buf_init(&out, arena, 4096, 8 * BODY_MAX);
+    for (const struct json *member = client->child; member; member = member->next) {
+        buf_add(&out, arena_printf(arena, "%-36.*s", (int)member->name.len, member->name.at));
+        clients_print_value(member, &out);
+        buf_add_char(&out, '\n');
+    }
+    printf("%.*s", (int)out.len, out.at);
     return OK;
 }
 
-/* False when it could not be written: then the caller has not seen the secret. */
-static bool clients_print_client(const struct client_entry *client, const char *secret, bool json)
+static struct err clients_print(struct app *app, const struct buf *object, bool json)
 {
-    char room[8192];
+    if (!json)
+        return clients_print_lines(&app->arena, buf_str(object));
+    printf("%.*s\n", (int)object->len, object->at);
+    return OK;
+}
+
+static struct str clients_text(const struct json *client, const char *name)
+{
+    const struct json *member = json_member(client, str_of(name));
+    return member && member->kind == JSON_STRING ? member->text : STR("");
+}
+
+/* A client, perhaps with a new secret. */
+static struct err clients_print_new(struct arena *arena, const struct buf *object, bool json)
+{
+    const struct json *client;
+    TRY(json_parse(arena, buf_str(object), &client));
+    const struct str id = clients_text(client, "client_id"), secret = clients_text(client, "client_secret");
+    if (json)
+        printf("%.*s\n", (int)object->len, object->at);
+    else
+        printf("client_id      %.*s\n", (int)id.len, id.at);
+    if (!json && secret.len > 0)
+        printf("client_secret  %.*s\n\nThe secret is shown this once; only its hash is kept.\n", (int)secret.len,
+               secret.at);
+    if (output_is_written())
+        return OK;
+    return failed(ERR_UNAVAILABLE, secret.len > 0
+                                       ? "the client has a new secret, but it could not be written and is lost: "
+                                         "clients secret ID makes another one"
+                                       : "the client was added, but the output could not be written");
+}
+
+/* --- the verbs --------------------------------------------------------------------------------------------------- */
+
+/* What holds a secret lies in an arena of its own, which is wiped. */
+static struct err clients_add(struct app *app, const struct client_options *options, const char *word)
+{
+    char room[16 * 1024];
     struct arena arena;
-    struct buf out;
-    if (!json) {
-        printf("client_id      %.*s\n", (int)client->id.len, client->id.at);
-        if (!client->is_public)
-            printf("client_secret  %s\n\nThe secret is shown this once; only its hash is kept.\n", secret);
-        return output_is_written();
-    }
+    struct buf object;
+    struct str id;
+    (void)word;
     arena_init(&arena, room, sizeof room);
-    buf_init(&out, &arena, 1024, 64 * 1024);
-    buf_add_char(&out, '{');
-    json_write_name(&out, STR("client_id"));
-    json_write_str(&out, client->id);
-    if (!client->is_public) {
-        json_write_name(&out, STR("client_secret"));
-        json_write_str(&out, str_of(secret));
-    }
-    json_write_name(&out, STR("client_type"));
-    json_write_str(&out, client->is_public ? STR("public") : STR("confidential"));
-    json_write_name(&out, STR("scope"));
-    json_write_str(&out, client->scopes);
-    printf("%.*s}\n", (int)out.len, out.at);
-    mem_wipe(room, sizeof room);
+    buf_init(&object, &arena, 4096, 4 * BODY_MAX);
+    struct err err = client_admin_add(&app->service, &arena, &operator, options->body, (int64_t)time(NULL), &id,
+                                      &object);
+    if (!err.code)
+        err = clients_print_new(&arena, &object, options->json);
+    err.why = err.code ? arena_copy(&app->arena, str_of(err.why)).at : NULL;
+    arena_wipe(&arena, room, sizeof room);
     arena_release(&arena);
-    return output_is_written();
-}
-
-static int clients_add(struct app *app, const struct add_options *options)
-{
-    char secret[CLIENT_SECRET_SIZE];
-    const struct client_entry client = { .id = str_of(options->id),
-                                         .name = str_of(options->name[0] ? options->name : options->id),
-                                         .is_public = options->is_public,
-                                         .scopes = str_of(options->scope),
-                                         .access_ttl_s = options->access_ttl_s,
-                                         .refresh_ttl_s = options->refresh_ttl_s,
-                                         .id_ttl_s = options->id_ttl_s,
-                                         .is_active = true,
-                                         .created_at = (int64_t)time(NULL) };
-    struct err err = client_admin_add(&app->service, &client, secret);
-    if (!err.code && !clients_print_client(&client, secret, options->json))
-        err = failed(ERR_UNAVAILABLE, client.is_public ? "the client was added, but the output could not be written"
-                                                       : "the client was added, but its secret could not be written "
-                                                         "and is lost: clients secret ID makes a new one");
-    mem_wipe(secret, sizeof secret);
-    return report(err);
-}
-
-/* The old secret is good until servers have forgotten it: TOKEN_CLIENT_CACHE_TTL at most. */
-static struct err clients_replace_secret(struct app *app, const char *id, bool json)
-{
-    char secret[CLIENT_SECRET_SIZE];
-    struct client_entry client;
-    struct err err = client_admin_renew_secret(&app->service, &app->arena, str_of(id), &client, secret);
-    if (!err.code && !clients_print_client(&client, secret, json))
-        err = failed(ERR_UNAVAILABLE,
-                     "the client has a new secret, but it could not be written and is lost: run the command again");
-    mem_wipe(secret, sizeof secret);
     return err;
 }
 
-static int clients_give_secret(struct app *app, const char *id, bool json)
+struct listing {
+    struct arena *arena;
+    struct err err;
+    size_t count;
+    bool json;
+};
+
+static struct err clients_print_row(struct arena *arena, struct str object)
 {
-    if (!id)
-        return report(failed(ERR_INVALID_REQUEST, "name the client: clients secret ID"));
-    struct err err = clients_replace_secret(app, id, json);
-    if (!err.code && !json)
-        printf("Running servers stop accepting the old secret at once, or with a shared database within %lld "
-               "s\n(TOKEN_CLIENT_CACHE_TTL). Tokens that were issued stay valid until they expire.\n",
-               (long long)app->settings.client_cache_s);
-    return report(err);
+    const struct json *client;
+    TRY(json_parse(arena, object, &client));
+    const struct json *active = json_member(client, STR("is_active"));
+    const struct str id = clients_text(client, "client_id"), type = clients_text(client, "client_type"),
+                     scope = clients_text(client, "scope");
+    printf("%-32.*s %-12.*s %-8s %.*s\n", (int)id.len, id.at, (int)type.len, type.at,
+           active && active->kind == JSON_TRUE ? "active" : "disabled", (int)scope.len, scope.at);
+    return OK;
 }
 
-static void clients_print_json(const struct client_entry *clients, size_t count, struct arena *arena)
+static bool clients_print_one(void *context, struct str id, struct str object)
 {
-    struct buf out;
-    buf_init(&out, arena, 4096, 64 * 1024 * 1024);
-    buf_add_char(&out, '[');
-    for (size_t i = 0; i < count; i++) {
-        buf_add(&out, i > 0 ? STR(",\n {") : STR("{"));
-        json_write_name(&out, STR("client_id"));
-        json_write_str(&out, clients[i].id);
-        json_write_name(&out, STR("client_name"));
-        json_write_str(&out, clients[i].name);
-        json_write_name(&out, STR("client_type"));
-        json_write_str(&out, clients[i].is_public ? STR("public") : STR("confidential"));
-        json_write_name(&out, STR("scope"));
-        json_write_str(&out, clients[i].scopes);
-        json_write_name(&out, STR("is_active"));
-        buf_add(&out, clients[i].is_active ? STR("true") : STR("false"));
-        json_write_name(&out, STR("created_at"));
-        buf_add_int(&out, clients[i].created_at);
-        buf_add_char(&out, '}');
-    }
-    printf("%.*s]\n", (int)out.len, out.at);
+    struct listing *listing = context;
+    const bool is_first = listing->count++ == 0;
+    (void)id;
+    if (listing->json)
+        printf("%s%.*s", is_first ? "[" : ",\n ", (int)object.len, object.at);
+    else
+        listing->err = clients_print_row(listing->arena, object);
+    return !listing->err.code;
 }
 
-static int clients_list(struct app *app, bool json)
+static struct err clients_list(struct app *app, const struct client_options *options, const char *word)
 {
-    struct arena arena;
-    struct client_entry *clients = NULL;
-    size_t count = 0;
-    arena_init(&arena, NULL, 0);
-    struct err err = client_admin_list(&app->service, &arena, LIST_MAX, &clients, &count);
-    if (!err.code && json) {
-        clients_print_json(clients, count, &arena);
-    } else if (!err.code) {
+    struct listing listing = { &app->arena, OK, 0, options->json };
+    (void)word;
+    if (!options->json)
         printf("%-32s %-12s %-8s %s\n", "CLIENT", "TYPE", "STATE", "SCOPE");
-        for (size_t i = 0; i < count; i++)
-            printf("%-32.*s %-12s %-8s %.*s\n", (int)clients[i].id.len, clients[i].id.at,
-                   clients[i].is_public ? "public" : "confidential", clients[i].is_active ? "active" : "disabled",
-                   (int)clients[i].scopes.len, clients[i].scopes.at);
-    }
-    arena_release(&arena);
-    return report(err);
+    TRY(client_admin_list(&app->service, &app->arena, STR(""), LIST_MAX, clients_print_one, &listing));
+    if (options->json)
+        puts(listing.count > 0 ? "]" : "[]");
+    return listing.err;
 }
 
-static int clients_set_active(struct app *app, const char *id, bool active)
+static struct err clients_show(struct app *app, const struct client_options *options, const char *id)
 {
-    if (!id)
-        return report(failed(ERR_INVALID_REQUEST, "name the client: clients disable ID"));
-    struct err err = client_admin_set_active(&app->service, str_of(id), active);
+    struct buf object;
+    buf_init(&object, &app->arena, 4096, 4 * BODY_MAX);
+    TRY(client_admin_show(&app->service, &app->arena, str_of(id), &object));
+    return clients_print(app, &object, options->json);
+}
+
+static struct err clients_change(struct app *app, const struct client_options *options, const char *id)
+{
+    struct buf object;
+    buf_init(&object, &app->arena, 4096, 4 * BODY_MAX);
+    if (options->body->count == 0)
+        return failed(ERR_INVALID_REQUEST, "say what is to be changed: see token-service --help");
+    TRY(client_admin_change(&app->service, &app->arena, &operator, str_of(id), options->body, &object));
+    return clients_print(app, &object, options->json);
+}
+
+/* How long the old secret is good still: servers forget it within TOKEN_CLIENT_CACHE_TTL at most. */
+static void clients_print_end_of_secret(const struct app *app, const struct client_options *options)
+{
+    if (options->overlap_s > 0)
+        printf("The secret before it stays good for %lld s.", (long long)options->overlap_s);
+    else
+        printf("Running servers stop accepting the old secret at once, or with a shared database within %lld "
+               "s\n(TOKEN_CLIENT_CACHE_TTL).",
+               (long long)app->settings.client_cache_s);
+    puts(" Tokens that were issued stay valid until they expire.");
+}
+
+static struct err clients_give_secret(struct app *app, const struct client_options *options, const char *id)
+{
+    char room[16 * 1024];
+    struct arena arena;
+    struct buf object;
+    if (options->overlap_s > CLIENT_OVERLAP_MAX_S)
+        return failed(ERR_INVALID_REQUEST, "--overlap takes at most 7776000 seconds, which are 90 days");
+    arena_init(&arena, room, sizeof room);
+    buf_init(&object, &arena, 4096, 4 * BODY_MAX);
+    struct err err = client_admin_renew_secret(&app->service, &arena, &operator, str_of(id), options->overlap_s,
+                                               (int64_t)time(NULL), &object);
     if (!err.code)
-        printf("%s is %s; running servers apply this within seconds\n", id, active ? "active" : "disabled");
-    return report(err);
+        err = clients_print_new(&arena, &object, options->json);
+    err.why = err.code ? arena_copy(&app->arena, str_of(err.why)).at : NULL;
+    arena_wipe(&arena, room, sizeof room);
+    arena_release(&arena);
+    if (!err.code && !options->json)
+        clients_print_end_of_secret(app, options);
+    return err;
+}
+
+static struct err clients_set_active(struct app *app, const char *id, bool is_active)
+{
+    const struct json *patch;
+    struct buf object;
+    buf_init(&object, &app->arena, 4096, 4 * BODY_MAX);
+    TRY(json_parse(&app->arena, is_active ? STR("{\"is_active\":true}") : STR("{\"is_active\":false}"), &patch));
+    TRY(client_admin_change(&app->service, &app->arena, &operator, str_of(id), patch, &object));
+    printf("%s is %s; running servers apply this within seconds\n", id, is_active ? "active" : "disabled");
+    return OK;
+}
+
+static struct err clients_enable(struct app *app, const struct client_options *options, const char *id)
+{
+    (void)options;
+    return clients_set_active(app, id, true);
+}
+
+static struct err clients_disable(struct app *app, const struct client_options *options, const char *id)
+{
+    (void)options;
+    return clients_set_active(app, id, false);
+}
+
+static struct err clients_delete(struct app *app, const struct client_options *options, const char *id)
+{
+    (void)options;
+    TRY(client_admin_delete(&app->service, &app->arena, &operator, str_of(id)));
+    printf("%s is deleted; running servers apply this within seconds. Tokens that were issued stay valid until they\n"
+           "expire: token revoke --client revokes them.\n",
+           id);
+    return OK;
+}
+
+static const struct verb {
+    const char *name;
+    struct err (*run)(struct app *, const struct client_options *, const char *id);
+    bool names_a_client, looks, makes_secret;
+} verbs[] = {
+    { "add", clients_add, false, false, true },           { "list", clients_list, false, true, false },
+    { "show", clients_show, true, true, false },          { "change", clients_change, true, false, false },
+    { "secret", clients_give_secret, true, false, true }, { "disable", clients_disable, true, false, false },
+    { "enable", clients_enable, true, false, false },     { "delete", clients_delete, true, false, false },
+};
+
+static const struct verb *clients_verb_named(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(name, verbs[i].name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static struct err clients_run(struct app *app, struct client_options *options, const char *const words[2])
+{
+    const struct verb *verb = clients_verb_named(words[0]);
+    if (!verb)
+        return failed(ERR_INVALID_REQUEST, "clients takes add, list, show, change, secret, disable, enable or delete");
+    if (verb->names_a_client && !words[1])
+        return failed(ERR_INVALID_REQUEST, arena_printf(&app->arena, "name the client: clients %s ID", verb->name).at);
+    TRY(client_options_read(options, &app->arena, &options->body));
+    if (verb->run == clients_add && !json_member(options->body, STR("client_id")))
+        return failed(ERR_INVALID_REQUEST, "--id takes 1 to 255 visible ASCII characters");
+    if (verb->makes_secret) /* a reader that has gone must not end this before it has said what is lost */
+        (void)signal(SIGPIPE, SIG_IGN);
+    TRY(verb->looks ? app_look(app) : app_open_store(app));
+    return verb->run(app, options, words[1]);
 }
 
 int command_clients(int argc, char **argv)
 {
-    struct add_options options = { .id = "", .name = "", .scope = "" };
+    struct client_options options = { .id = NULL };
     const struct option_row rows[] = {
         { "--id", OPTION_TEXT, &options.id },
         { "--name", OPTION_TEXT, &options.name },
         { "--scope", OPTION_TEXT, &options.scope },
+        { "--auth-method", OPTION_TEXT, &options.auth_method },
+        { "--grant", OPTION_TEXTS, &options.grants },
+        { "--redirect-uri", OPTION_TEXTS, &options.redirect_uris },
+        { "--post-logout-redirect-uri", OPTION_TEXTS, &options.post_logout_redirect_uris },
+        { "--jwks-uri", OPTION_TEXT, &options.jwks_uri },
+        { "--metadata", OPTION_TEXT, &options.metadata },
         { "--access-ttl", OPTION_SECONDS, &options.access_ttl_s },
         { "--refresh-ttl", OPTION_SECONDS, &options.refresh_ttl_s },
         { "--id-ttl", OPTION_SECONDS, &options.id_ttl_s },
+        { "--overlap", OPTION_SECONDS, &options.overlap_s },
         { "--public", OPTION_SWITCH, &options.is_public },
+        { "--drop-old-secret", OPTION_SWITCH, &options.drops_old_secret },
         { "--json", OPTION_SWITCH, &options.json },
     };
     const char *words[2] = { NULL, NULL };
     struct app app = { 0 };
     if (!options_read(argc, argv, rows, sizeof rows / sizeof *rows, words, 2, &app.settings))
         return EXIT_USAGE;
-    const char *verb = words[0] ? words[0] : "";
-    bool adds = strcmp(verb, "add") == 0, lists = strcmp(verb, "list") == 0, gives = strcmp(verb, "secret") == 0;
-    bool enables = strcmp(verb, "enable") == 0, disables = strcmp(verb, "disable") == 0;
-    struct err err = adds || lists || gives || enables || disables
-                         ? OK
-                         : failed(ERR_INVALID_REQUEST, "clients takes add, list, secret, disable or enable");
-    if (!err.code && adds)
-        err = clients_check_options(&options);
-    if (adds || gives)
-        (void)signal(SIGPIPE, SIG_IGN); /* a reader that has gone must not end this before it has said what is lost */
-    if (!err.code)
-        err = lists ? app_look(&app) : app_open_store(&app);
-    int code = err.code ? report(err)
-               : adds   ? clients_add(&app, &options)
-               : lists  ? clients_list(&app, options.json)
-               : gives  ? clients_give_secret(&app, words[1], options.json)
-                        : clients_set_active(&app, words[1], enables);
+    const int code = report(clients_run(&app, &options, words));
     app_close(&app);
     settings_release(&app.settings);
     return code;

@@ -86,6 +86,8 @@ void print_man(const struct command *commands, size_t count)
     puts(".SH FILES\nIn the directory of TOKEN_DATA_DIR, mode 0700:\n"
          ".TP\n.I token-service.db\nSQLite: clients, records of tokens, revocations, keys' public halves.\n"
          ".TP\n.I signing-key-KID.pem\nThe signing keys, PKCS#8, mode 0600; refused when others can read them.\n"
+         ".TP\n.I users.json\nUsers of the built-in login, with hashes of their passwords, mode 0600; or "
+         "TOKEN_USERS_FILE.\n"
          ".TP\n.I serve.lock\nHeld by the server, so that there is one for a directory.\n"
          ".SH EXAMPLES\n.nf\ntoken-service clients add \\-\\-id agent \\-\\-scope \"token:issue token:verify\"\n"
          "token-service serve \\-\\-listen 127.0.0.1:9000\n"

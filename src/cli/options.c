@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ARGS_MAX = 128, STDIN_MAX = 64 * 1024 };
+enum { ARGS_MAX = 128, INPUT_MAX = 64 * 1024 };
 
 static const struct option_row *options_row_of(const struct option_row *rows, size_t count, const char *arg)
 {
@@ -19,9 +19,25 @@ static const struct option_row *options_row_of(const struct option_row *rows, si
     return NULL;
 }
 
+static bool options_usage(const char *what, const char *arg)
+{
+    fprintf(stderr, "token-service: %s: %s (see token-service --help)\n", what, arg);
+    return false;
+}
+
+static bool options_take_one_more(struct option_texts *texts, const char *value)
+{
+    if (texts->count == OPTION_TEXTS_MAX)
+        return options_usage("too often on the command line, with this value", value);
+    texts->at[texts->count++] = value;
+    return true;
+}
+
 static bool options_take_value(const struct option_row *row, char *value)
 {
     char *end = NULL;
+    if (row->kind == OPTION_TEXTS)
+        return options_take_one_more(row->to, value);
     if (row->kind == OPTION_TEXT) {
         *(const char **)row->to = value;
         return true;
@@ -29,13 +45,8 @@ static bool options_take_value(const struct option_row *row, char *value)
     errno = 0;
     long long seconds = strtoll(value, &end, 10);
     *(int64_t *)row->to = seconds;
-    return errno == 0 && end != value && *end == '\0' && seconds > 0 && seconds <= INT32_MAX;
-}
-
-static bool options_usage(const char *what, const char *arg)
-{
-    fprintf(stderr, "token-service: %s: %s (see token-service --help)\n", what, arg);
-    return false;
+    return (errno == 0 && end != value && *end == '\0' && seconds > 0 && seconds <= INT32_MAX) ||
+           options_usage("not a number of seconds", value);
 }
 
 bool options_read(int argc, char **argv, const struct option_row *rows, size_t count, const char **words,
@@ -53,7 +64,7 @@ bool options_read(int argc, char **argv, const struct option_row *rows, size_t c
         else if (row && i + 1 == argc)
             return options_usage("the option needs a value", argv[i]);
         else if (row && !options_take_value(row, argv[++i]))
-            return options_usage("not a number of seconds", argv[i]);
+            return false;
         else if (!row && strncmp(argv[i], "--", 2) != 0 && words_count < words_max)
             words[words_count++] = argv[i];
         else if (!row) {
@@ -76,37 +87,61 @@ bool options_read(int argc, char **argv, const struct option_row *rows, size_t c
     return true;
 }
 
-int operator_call(struct app *app, struct arena *arena, const char *path, struct str body, struct str *answer)
+/* *request has what is asked for; the rest is the same for all. */
+static int options_call(struct app *app, struct request *request, struct str *answer)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    const struct header type = { STR("Content-Type"), STR("application/json") };
-    const struct request request = { .arena = arena,
-                                     .method = METHOD_POST,
-                                     .path = str_of(path),
-                                     .headers = { &type, 1 },
-                                     .body = body,
-                                     .peer = STR("local"),
-                                     .is_local_operator = true,
-                                     .now_s = now.tv_sec,
-                                     .now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
-                                     .id = STR("command-line") };
     struct response response;
-    local_call(&app->service, &request, &response);
+    clock_gettime(CLOCK_REALTIME, &now);
+    request->peer = STR("local");
+    request->is_local_operator = true;
+    request->now_s = now.tv_sec;
+    request->now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    request->id = STR("command-line");
+    local_call(&app->service, request, &response);
     *answer = buf_str(&response.body);
     return response.status;
 }
 
+int operator_call(struct app *app, struct arena *arena, const char *path, struct str body, struct str *answer)
+{
+    const struct header type = { STR("Content-Type"), STR("application/json") };
+    struct request request = {
+        .arena = arena, .method = METHOD_POST, .path = str_of(path), .headers = { &type, 1 }, .body = body
+    };
+    return options_call(app, &request, answer);
+}
+
+int operator_ask(struct app *app, struct arena *arena, const char *method, struct str path, struct str query,
+                 struct str *answer)
+{
+    struct request request = { .arena = arena, .method = method_named(str_of(method)), .path = path, .query = query };
+    return options_call(app, &request, answer);
+}
+
 bool read_stdin(struct arena *arena, struct str *out)
 {
-    char *text = arena_alloc(arena, STDIN_MAX);
-    size_t len = fread(text, 1, STDIN_MAX, stdin);
-    if (len == STDIN_MAX || ferror(stdin))
+    char *text = arena_alloc(arena, INPUT_MAX);
+    size_t len = fread(text, 1, INPUT_MAX, stdin);
+    if (len == INPUT_MAX || ferror(stdin))
         return false;
     while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
         len--;
     *out = (struct str){ text, len };
     return len > 0;
+}
+
+bool read_file(struct arena *arena, const char *path, struct str *out)
+{
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return false;
+    char *text = arena_alloc(arena, INPUT_MAX);
+    size_t len = fread(text, 1, INPUT_MAX, file);
+    bool good = !ferror(file) && len < INPUT_MAX;
+    fclose(file);
+    *out = (struct str){ text, len };
+    return good;
 }
 
 bool output_is_written(void)
@@ -121,6 +156,8 @@ int report(struct err err)
     log_sentence(err.why);
     switch (err.code) {
     case ERR_INVALID_REQUEST:
+    case ERR_REDIRECT_URI:
+    case ERR_CLIENT_METADATA:
         return EXIT_USAGE;
     case ERR_UNAVAILABLE:
     case ERR_INTERNAL:

@@ -81,19 +81,6 @@ static int token_issue(struct token_options *options, struct settings *settings,
     return token_call_and_print(options, settings, arena, "/token", &body, STR("token"));
 }
 
-static bool token_read_file(const char *path, struct arena *arena, struct str *out)
-{
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return false;
-    char *text = arena_alloc(arena, KEY_FILE_MAX);
-    size_t len = fread(text, 1, KEY_FILE_MAX, file);
-    bool good = !ferror(file) && len < KEY_FILE_MAX;
-    fclose(file);
-    *out = (struct str){ text, len };
-    return good;
-}
-
 /* token verify --key: only the signature, with one public JWK; no server, no claims. */
 static int token_verify_with_key(const char *path, struct arena *arena, struct str token)
 {
@@ -101,7 +88,7 @@ static int token_verify_with_key(const char *path, struct arena *arena, struct s
     struct str text;
     struct jws_parts parts;
     struct jws_header header;
-    if (!token_read_file(path, arena, &text))
+    if (!read_file(arena, path, &text))
         return report(failed(ERR_INVALID_REQUEST, "the key file can't be read"));
     struct err err = jwk_parse_public(arena, text, &key);
     if (err.code)

@@ -126,11 +126,28 @@ static void dispatch_answered(struct exchange *exchange)
     atomic_fetch_sub(&loop->waking, 1);
 }
 
+/* Another request was faster with what this one changes: it sees that, and is answered anew. */
+static bool dispatch_goes_again(struct exchange *exchange)
+{
+    struct loop *loop = exchange->loop;
+    if (++exchange->tries >= SERVICE_TRIES)
+        return false;
+    service_expect(loop->options.service, 1);
+    if (workers_submit(loop->options.workers, &exchange->job, false))
+        return true;
+    service_expect(loop->options.service, -1);
+    return false;
+}
+
 /* On a worker, or the commit thread. */
 static void dispatch_recorded(void *context, struct err failure)
 {
     struct exchange *exchange = context;
-    if (failure.code)
+    if (failure.code == ERR_CONFLICT && dispatch_goes_again(exchange))
+        return;
+    if (failure.code == ERR_CONFLICT)
+        service_give_up(&exchange->request, &exchange->response);
+    else if (failure.code)
         response_fail(&exchange->response, &exchange->arena, failure);
     dispatch_answered(exchange);
 }
@@ -156,6 +173,7 @@ void dispatch(struct loop *loop, struct exchange *exchange)
     }
     connection_enter(&loop->connections, exchange->connection, PHASE_WORKING);
     exchange->job.run = dispatch_work;
+    exchange->tries = 0;
     service_expect(service, 1);
     if (workers_submit(loop->options.workers, &exchange->job, needs == ERR_NEEDS_LOOKUP))
         return;

@@ -34,6 +34,7 @@ struct exchange {
     size_t counted; /* bytes of it among its pool's */
     struct buf out; /* the response's bytes */
     size_t sent;
+    int tries;  /* how often a worker has answered it: again, when another request was faster (service_record) */
     bool close; /* the connection ends with this response */
     char id[17];
     struct arena arena;

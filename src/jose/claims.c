@@ -260,6 +260,8 @@ static void claims_write_of_kind(struct buf *out, const struct claims_new *claim
             claims_write_text(out, STR("nonce"), claims->nonce);
         if (claims->auth_time >= 0)
             claims_write_time(out, STR("auth_time"), claims->auth_time);
+        if (claims->at_hash.at)
+            claims_write_text(out, STR("at_hash"), claims->at_hash);
         claims_write_text(out, STR("azp"), claims->client_id);
         return;
     }

@@ -75,12 +75,13 @@ struct claims_new {
     bool aud_as_list;
     int64_t iat, exp;          /* nbf = iat */
     int64_t auth_time;         /* -1: left out */
+    struct str at_hash;        /* of an id token: OpenID Connect Core section 3.1.3.6; at == NULL: left out */
     int64_t issued_after;      /* 0: left out */
     const struct json *custom; /* an object or NULL; already refused if it has a registered name */
 };
 
 /* Appends the payload as one JSON object. access: scope, token_type Bearer, client_id; refresh: scope, token_type
- * Refresh, client_id; id: nonce, auth_time, azp. */
+ * Refresh, client_id; id: nonce, auth_time, at_hash, azp. */
 void claims_write(struct buf *out, const struct claims_new *claims);
 
 #endif

@@ -297,7 +297,9 @@ static struct err jwk_find_algorithm(const struct json *jwk, enum jwa *out)
     for (size_t i = 0; i < ALGORITHMS; i++) {
         bool is_type = str_eq(kty, str_of(algorithms[i].kty)) &&
                        (!algorithms[i].crv || str_eq(crv, str_of(algorithms[i].crv)));
-        if (is_type && (!alg.at || str_eq(alg, str_of(algorithms[i].name)))) {
+        bool is_name = str_eq(alg, str_of(algorithms[i].name)) ||
+                       (algorithms[i].alg == JWA_EDDSA && str_eq(alg, STR("Ed25519"))); /* RFC 9864's name for it */
+        if (is_type && (!alg.at || is_name)) {
             *out = algorithms[i].alg;
             return OK;
         }
@@ -305,13 +307,20 @@ static struct err jwk_find_algorithm(const struct json *jwk, enum jwa *out)
     return failed(ERR_INVALID_REQUEST, "the JWK's kty, crv and alg are not supported");
 }
 
-static struct err jwk_check_use(const struct json *jwk)
+bool jwk_is_private(const struct json *jwk)
 {
     static const char *const private_members[] = { "d", "p", "q", "dp", "dq", "qi", "oth", "k" };
-    struct str use, kid;
     for (size_t i = 0; i < sizeof private_members / sizeof *private_members; i++)
         if (json_member(jwk, str_of(private_members[i])))
-            return failed(ERR_INVALID_REQUEST, "the JWK holds a private or symmetric key");
+            return true;
+    return false;
+}
+
+static struct err jwk_check_use(const struct json *jwk)
+{
+    struct str use, kid;
+    if (jwk_is_private(jwk))
+        return failed(ERR_INVALID_REQUEST, "the JWK holds a private or symmetric key");
     TRY(jwk_text_member(jwk, "kid", &kid));
     TRY(jwk_text_member(jwk, "use", &use));
     if (use.at && !str_eq(use, STR("sig")))

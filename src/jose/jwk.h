@@ -38,6 +38,9 @@ MUST_USE bool jwk_set_kid(struct jwk *key, struct str kid);
  * result is always the thumbprint; the JWK's own `kid` is the caller's to read. Fuzzed: tests/fuzz/jwk.c. */
 MUST_USE struct err jwk_parse_public(struct arena *arena, struct str text, struct jwk **out);
 
+/* Whether a parsed JWK has a member of a private or symmetric key (RFC 7518 sections 6.2.2, 6.3.2, 6.4.1). */
+MUST_USE bool jwk_is_private(const struct json *jwk);
+
 /* Makes a fresh pair: RSA 2048 (e = 65537), P-256 or Ed25519. */
 MUST_USE struct err jwk_generate(enum jwa alg, struct jwk **out);
 

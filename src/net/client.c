@@ -177,13 +177,14 @@ static void client_ignore_sigpipe(void)
         (void)signal(SIGPIPE, SIG_IGN);
 }
 
-struct err net_open(const char *ca_file, struct net_client **out)
+struct err net_open_guarded(const char *ca_file, const struct guard *guard, struct net_client **out)
 {
     const struct curl_calls *calls = NULL;
     TRY(curl_load(&calls));
     client_ignore_sigpipe();
     struct net_client *client = mem_alloc(sizeof *client);
-    *client = (struct net_client){ .common = { .calls = calls, .ca_file = strdup(ca_file ? ca_file : "") } };
+    *client =
+        (struct net_client){ .common = { .calls = calls, .ca_file = strdup(ca_file ? ca_file : ""), .guard = guard } };
     if (!client->common.ca_file)
         abort(); /* as mem_alloc() does */
     pthread_mutex_init(&client->lock, NULL);
@@ -198,6 +199,11 @@ struct err net_open(const char *ca_file, struct net_client **out)
     }
     *out = client;
     return OK;
+}
+
+struct err net_open(const char *ca_file, struct net_client **out)
+{
+    return net_open_guarded(ca_file, NULL, out);
 }
 
 void net_close(struct net_client *client)
@@ -217,12 +223,15 @@ void net_close(struct net_client *client)
 
 /* --- sending ----------------------------------------------------------------------------------------------------- */
 
-static struct err client_report(const struct net_request *request, struct str origin, struct err err)
+static struct err client_report(const struct net_client *client, const struct net_request *request, struct str origin,
+                                struct err err)
 {
     if (err.code == ERR_INTERNAL)
         return err;
     LOG(LOG_WARN, "request_failed", LOG_STR("to", origin), LOG_TEXT_("method", request->method),
         LOG_TEXT_("detail", err.why));
+    if (client->common.guard)
+        return failed(ERR_UNAVAILABLE, err.why);
     const struct str to = origin.len > 0 ? origin : STR("its address");
     return failed(ERR_UNAVAILABLE, sentence_keep("a service that is needed can't be reached; try again later",
                                                  "%.*s: %s", (int)to.len, to.at, err.why));
@@ -246,15 +255,18 @@ static struct err client_read_origin(const char *url, struct str *out)
     return failed(ERR_UNAVAILABLE, "the URL is malformed, or not one of http or https");
 }
 
-/* After a secret the handle is closed, so that its buffers are wiped (curl.c). */
+/* After a secret the handle is closed, so that its buffers are wiped (curl.c); and with a guard none is kept, since
+ * strangers could fill the pool. */
 static struct err client_send_by(struct net_client *client, struct arena *arena, const struct net_request *request,
                                  struct str origin, struct net_answer *out)
 {
-    struct net_handle *handle = request->is_unique ? NULL : client_take_alive(client, origin, request->is_direct);
+    const bool is_guarded = client->common.guard != NULL;
+    const bool is_alone = request->is_unique || is_guarded;
+    struct net_handle *handle = is_alone ? NULL : client_take_alive(client, origin, request->is_direct);
     if (!handle)
         TRY(handle_open(&client->common, origin, request->is_direct, &handle));
     struct err err = handle_send(handle, arena, request, out);
-    if (err.code || request->is_secret)
+    if (err.code || request->is_secret || is_guarded)
         handle_close(handle);
     else
         client_put_back(client, handle);
@@ -270,5 +282,5 @@ struct err net_send(struct net_client *client, struct arena *arena, const struct
     struct err err = client_read_origin(request->url, &origin);
     if (!err.code)
         err = client_send_by(client, arena, request, origin, out);
-    return err.code ? client_report(request, origin, err) : OK;
+    return err.code ? client_report(client, request, origin, err) : OK;
 }

@@ -24,22 +24,28 @@ struct net_request {
 };
 
 struct net_answer {
-    int status;            /* HTTP */
-    struct str body;       /* in the caller's arena */
-    int64_t date_s;        /* of a status other than 200: the Date header, Unix time; 0: none */
-    int64_t retry_after_s; /* Retry-After in seconds; 0: none */
-    struct str request_id; /* x-amzn-RequestId or the like, for the log; may be empty */
-    struct str error_type; /* x-amzn-ErrorType; may be empty */
+    int status;                             /* HTTP */
+    struct str body;                        /* in the caller's arena */
+    int64_t date_s;                         /* of a status other than 200: the Date header, Unix time; 0: none */
+    int64_t retry_after_s;                  /* Retry-After in seconds; 0: none */
+    struct str content_type, cache_control; /* all lines of each as one list; may be empty */
+    struct str request_id;                  /* x-amzn-RequestId or the like, for the log; may be empty */
+    struct str error_type;                  /* x-amzn-ErrorType; may be empty */
 };
 
 /* What the service at the other end must be asked with; a longer header or URL is an error of the caller. */
 enum { NET_HEADERS_MAX = 16, NET_HEADER_MAX = 16 * 1024 };
 
 struct net_client;
+struct guard;
 
 /* `ca_file`: PEM bundle to trust instead of the system's; NULL or "" for the system's. Loads libcurl at the first call
  * in a process. ERR_INVALID_REQUEST when the bundle can't be read, ERR_UNAVAILABLE without libcurl. */
 MUST_USE struct err net_open(const char *ca_file, struct net_client **out);
+/* The same for what strangers name (net/fetch.h): https only, never by way of a proxy, each request over a connection
+ * of its own, and that only to an address that `guard` lets through (net/guard.h), which must outlive the client. Its
+ * sentences are static and name no host: strangers could fill the memory of the others. */
+MUST_USE struct err net_open_guarded(const char *ca_file, const struct guard *guard, struct net_client **out);
 void net_close(struct net_client *client); /* NULL allowed */
 
 /* One attempt; a kept-alive connection that turns out to be closed before the first byte of the response does not count

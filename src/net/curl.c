@@ -56,7 +56,7 @@ static bool curl_find_all(void *library)
     return library_find(library, wanted, sizeof wanted / sizeof *wanted);
 }
 
-DLOPEN_NOTE(note, "libcurl.so.4", "http", "AWS KMS, credentials of AWS, Supabase", "recommended");
+DLOPEN_NOTE(note, "libcurl.so.4", "http", "AWS KMS, credentials of AWS, Supabase, URLs of clients", "recommended");
 
 static void curl_load_once(void)
 {

@@ -1,11 +1,13 @@
 /* net/handle.c: libcurl's easy interface. It passes on a response's header lines and pieces of the body, and that is
  * where a response that is too long is cut off. libcurl decides where a body ends. */
 #include "net/handle.h"
+#include "net/guard.h"
 #include "wire/lines.h"
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 enum {
     HEAD_MAX = 16 * 1024,
@@ -21,6 +23,8 @@ enum {
 /* --- an answer, as it comes -------------------------------------------------------------------------------------- */
 
 struct coming {
+    const struct guard *guard; /* NULL: none */
+    bool is_kept_away;         /* from an address that its name leads to */
     struct arena *arena;
     struct buf body;
     struct net_answer answer;
@@ -48,6 +52,14 @@ static void handle_keep_text(const struct coming *coming, struct str value, stru
         *out = arena_copy(coming->arena, value);
 }
 
+static void handle_keep_list(const struct coming *coming, struct str value, struct str *out)
+{
+    if (out->len > 0 && value.len <= TEXT_MAX)
+        *out = arena_printf(coming->arena, "%.*s, %.*s", (int)out->len, out->at, (int)value.len, value.at);
+    else
+        handle_keep_text(coming, value, out);
+}
+
 static const char *handle_take_header(struct coming *coming, struct str name, struct str value)
 {
     struct net_answer *answer = &coming->answer;
@@ -59,6 +71,10 @@ static const char *handle_take_header(struct coming *coming, struct str name, st
         handle_keep_text(coming, value, &answer->request_id);
     else if (str_eq_nocase(name, STR("x-amzn-ErrorType")))
         handle_keep_text(coming, value, &answer->error_type);
+    else if (str_eq_nocase(name, STR("Content-Type")))
+        handle_keep_list(coming, value, &answer->content_type);
+    else if (str_eq_nocase(name, STR("Cache-Control")))
+        handle_keep_list(coming, value, &answer->cache_control);
     else if (str_eq_nocase(name, STR("Retry-After")))
         answer->retry_after_s = handle_seconds_of(value);
     return NULL;
@@ -129,6 +145,18 @@ static size_t handle_take_body(char *at, size_t size, size_t count, void *arg)
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
+/* CURLOPT_OPENSOCKETFUNCTION. libcurl connects to the very address that is judged here, so it makes no difference what
+ * the name meant earlier, or means to somebody else. After a refusal it tries the name's next address. */
+static curl_socket_t handle_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    struct coming *coming = arg;
+    (void)purpose;
+    if (guard_allows(coming->guard, &to->addr, to->addrlen))
+        return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    coming->is_kept_away = true;
+    return CURL_SOCKET_BAD;
+}
+
 /* A new TLS connection: the certificates that all share, and no decrypted byte left in OpenSSL's buffers. */
 static CURLcode handle_prepare_tls(CURL *curl, void *ssl_ctx, void *arg)
 {
@@ -158,10 +186,13 @@ static bool handle_set_up(const struct net_common *common, CURL *curl, bool is_d
     (void)set(curl, CURLOPT_QUICK_EXIT, 1L);
     /* No signals: libcurl would time name look-ups out with SIGALRM, which no thread may use. A tunnel: a proxy passes
      * on what is sent, for http as for https, and what it says is no answer. */
-    return !set(curl, CURLOPT_NOSIGNAL, 1L) && !set(curl, CURLOPT_PROTOCOLS_STR, "http,https") &&
+    return !set(curl, CURLOPT_NOSIGNAL, 1L) &&
+           !set(curl, CURLOPT_PROTOCOLS_STR, common->guard ? "https" : "http,https") &&
+           (!common->guard || !set(curl, CURLOPT_OPENSOCKETFUNCTION, handle_open_socket)) &&
            !set(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) && !set(curl, CURLOPT_TCP_NODELAY, 1L) &&
            !set(curl, CURLOPT_FOLLOWLOCATION, 0L) && !set(curl, CURLOPT_SHARE, common->share) &&
-           !set(curl, CURLOPT_USERAGENT, "token-service") && !set(curl, CURLOPT_PROXY, is_direct ? "" : NULL) &&
+           !set(curl, CURLOPT_USERAGENT, "token-service") &&
+           !set(curl, CURLOPT_PROXY, is_direct || common->guard ? "" : NULL) &&
            !set(curl, CURLOPT_HTTPPROXYTUNNEL, 1L) && !set(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
            !set(curl, CURLOPT_MAXCONNECTS, 1L) && !set(curl, CURLOPT_MAXAGE_CONN, (long)IDLE_S) &&
            !set(curl, CURLOPT_MAXLIFETIME_CONN, (long)AGE_S) && !set(curl, CURLOPT_HEADERFUNCTION, handle_take_line) &&
@@ -280,6 +311,7 @@ static bool handle_prepare(const struct net_handle *handle, const struct net_req
                           !set(curl, CURLOPT_POSTFIELDS, body))) &&
            !set(curl, CURLOPT_CUSTOMREQUEST, request->method) && !set(curl, CURLOPT_HTTPHEADER, lines->first) &&
            !set(curl, CURLOPT_HEADERDATA, coming) && !set(curl, CURLOPT_WRITEDATA, coming) &&
+           (!coming->guard || !set(curl, CURLOPT_OPENSOCKETDATA, coming)) &&
            !set(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms) &&
            !set(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)request->timeout_ms);
 }
@@ -339,7 +371,7 @@ struct err handle_send(struct net_handle *handle, struct arena *arena, const str
                        struct net_answer *out)
 {
     struct lines lines;
-    struct coming coming = { .arena = arena };
+    struct coming coming = { .guard = handle->common->guard, .arena = arena };
     TRY(handle_write_lines(arena, request, &lines));
     buf_init(&coming.body, arena, FIRST_BODY, request->answer_max);
     const bool is_ready = handle_prepare(handle, request, &lines, &coming);
@@ -349,6 +381,8 @@ struct err handle_send(struct net_handle *handle, struct arena *arena, const str
         return failed(ERR_INTERNAL, "libcurl could not be set up");
     if (coming.refused)
         return failed(ERR_UNAVAILABLE, coming.refused);
+    if (code == CURLE_COULDNT_CONNECT && coming.is_kept_away)
+        return failed(ERR_UNAVAILABLE, "its address is for special use, and TOKEN_FETCH_ALLOW does not allow it");
     if (code)
         return handle_unavailable(handle, code);
     if (!coming.has_head) /* which is no error to libcurl */

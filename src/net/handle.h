@@ -1,9 +1,9 @@
 /* net/handle.h: an easy handle of libcurl, and the one connection that it keeps from one request to the next. Blocking,
  * up to the request's time limit. Only for net/client.c.
  *
- * What a handle is told: HTTP/1.1 over http and https, no redirects, cookies, passwords from files, or codings of a
- * body; certificates and names are checked. What libcurl does not limit is limited here: a response's headers (16 KB,
- * 64 of them, 8 interim responses before it) and its body. */
+ * What a handle is told: HTTP/1.1 over http and https (with a guard: https alone, and no proxy), no redirects, cookies,
+ * passwords from files, or codings of a body; certificates and names are checked. What libcurl does not limit is
+ * limited here: a response's headers (16 KB, 64 of them, 8 interim responses before it) and its body. */
 #ifndef NET_HANDLE_H
 #define NET_HANDLE_H
 
@@ -16,6 +16,7 @@ struct net_common {
     CURLSH *share;                 /* names and TLS sessions */
     struct x509_store_st *trusted; /* NULL: libcurl's own, from ca_file */
     char *ca_file;                 /* "": the system's */
+    const struct guard *guard;     /* which addresses may be connected to; NULL: any */
 };
 
 struct net_handle {

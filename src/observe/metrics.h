@@ -12,11 +12,20 @@ enum operation {
     OP_REVOKE,
     OP_REVOKE_RULE,
     OP_ROTATE,
+    OP_CLIENTS,
     OP_JWKS,
     OP_FEED,
     OP_HEALTH,
     OP_METRICS,
     OP_INDEX,
+    OP_TOKEN,    /* POST /token as a form: OAuth grants */
+    OP_METADATA, /* the provider's */
+    OP_AUTHORIZE,
+    OP_LOGIN,         /* the pages of the built-in login */
+    OP_LOGIN_REQUEST, /* what the service that logs users in asks and answers */
+    OP_USERINFO,
+    OP_LOGOUT,
+    OP_SESSIONS,
     OP_OTHER, /* unknown paths, preflights */
     OP_COUNT
 };
@@ -40,10 +49,13 @@ enum counter {
     COUNT_AUTH_BASIC,
     COUNT_AUTH_POST,
     COUNT_AUTH_BEARER,
+    COUNT_AUTH_ASSERTION,
     COUNT_AUTH_NONE, /* token_service_authentications_total{method,…}; a public client */
     COUNT_AUTH_FAILED,
     COUNT_AUTH_LIMITED,
-    COUNT_QUEUE_FULL, /* token_service_queue_full_total */
+    COUNT_LOGOUTS_TOLD,
+    COUNT_LOGOUTS_UNTOLD, /* token_service_backchannel_logouts_total{result} */
+    COUNT_QUEUE_FULL,     /* token_service_queue_full_total */
     COUNT_COMMITS,
     COUNT_COMMITTED_RECORDS, /* token_service_commits_total, …_records_total */
     COUNT_STORE_ERRORS,

@@ -41,23 +41,30 @@ bool caller_may(const struct caller *caller, struct str scope)
 
 static const struct err wrong_client = { ERR_INVALID_CLIENT, "the client is unknown or its secret is wrong" };
 static const struct err unknown_caller = { ERR_NEEDS_LOOKUP, "the caller has to be looked up" };
+static const struct err more_than_one_way = { ERR_INVALID_REQUEST, "the request authenticates in more than one way" };
 static const struct err limited = { ERR_TOO_MANY_REQUESTS,
                                     "too many failed authentications from this address or for this client" };
 
-/* Whether this client may come in with this secret. Always compares, also for a client that doesn't exist. A public
- * client has nothing to prove its identity with, and is accepted without a secret, when secret.at is NULL (RFC 7009
- * section 2.1). */
-static bool authn_secret_is_right(const struct client *client, bool found, struct str secret)
+static bool authn_is_hash(const unsigned char hash[32], const unsigned char known[32])
+{
+    return str_eq_secret((struct str){ (const char *)hash, 32 }, (struct str){ (const char *)known, 32 });
+}
+
+/* Whether this client may come in with this secret: its own, or until its end the one before it. Always compares both,
+ * also for a client that doesn't exist. A public client has nothing to prove its identity with, and is accepted without
+ * a secret, when secret.at is NULL (RFC 7009 section 2.1). */
+static bool authn_secret_is_right(const struct client *client, bool found, struct str secret, int64_t now_s)
 {
     if (!secret.at)
         return found && client->is_active && client->is_public;
     unsigned char hash[32];
     static const unsigned char nobody[32] = { 1 }; /* no secret hashes to this */
     sha256(secret, hash);
-    bool same = str_eq_secret((struct str){ (const char *)hash, sizeof hash },
-                              (struct str){ (const char *)(found ? client->secret_hash : nobody), sizeof hash });
+    const bool is_current = authn_is_hash(hash, found ? client->secret_hash : nobody);
+    const bool is_old = authn_is_hash(hash, found ? client->old_secret_hash : nobody);
     mem_wipe(hash, sizeof hash);
-    return same && found && client->is_active && !client->is_public;
+    return (is_current || (is_old && now_s < client->old_secret_until)) && found && client->is_active &&
+           !client->is_public;
 }
 
 /* Looks the client up in the store when memory does not accept it. */
@@ -66,13 +73,35 @@ static struct err authn_look_up(struct call *call, struct str id, struct str sec
     struct service *service = call->service;
     const struct request *request = call->request;
     struct err err = clients_find(service->clients, request->arena, id, clock_coarse_s(), client);
-    bool right = authn_secret_is_right(client, !err.code, secret);
+    bool right = authn_secret_is_right(client, !err.code, secret, request->now_s);
     if (err.code && err.code != ERR_NOT_FOUND)
         return err;
     if (right)
         return OK;
     failures_count(service->failures, request->peer, id, clock_coarse_ms());
     return wrong_client;
+}
+
+/* The client is the caller; its strings are in the request's arena. */
+static void authn_accept(struct call *call, const struct client *client)
+{
+    struct client *kept = arena_alloc(call->request->arena, sizeof *kept);
+    *kept = *client;
+    call->caller.client = kept;
+    call->caller.client_id = client->id;
+}
+
+/* An active client, from memory or the store. */
+static struct err authn_find_client(struct call *call, struct str id, struct client *client)
+{
+    struct clients *clients = call->service->clients;
+    struct arena *arena = call->request->arena;
+    if (!call->may_wait && !clients_get(clients, arena, id, clock_coarse_s(), client))
+        return unknown_caller;
+    if (!call->may_wait)
+        return client->is_active ? OK : wrong_client;
+    const struct err err = clients_find_active(clients, arena, id, client);
+    return err.code == ERR_NOT_FOUND ? wrong_client : err;
 }
 
 /* Memory may say yes regardless of others' failures from this address or with this id; only look-ups in the store are
@@ -83,7 +112,7 @@ static struct err authn_check_secret(struct call *call, struct str id, struct st
     const struct request *request = call->request;
     struct client client = { 0 };
     bool known = clients_get(service->clients, request->arena, id, clock_coarse_s(), &client);
-    if (!authn_secret_is_right(&client, known, secret)) {
+    if (!authn_secret_is_right(&client, known, secret, request->now_s)) {
         *retry_after_s = failures_wait_s(service->failures, request->peer, id, clock_coarse_ms());
         if (*retry_after_s > 0)
             return limited;
@@ -91,9 +120,40 @@ static struct err authn_check_secret(struct call *call, struct str id, struct st
             return unknown_caller;
         TRY(authn_look_up(call, id, secret, &client));
     }
-    call->caller.client_id = client.id;
+    authn_accept(call, &client);
     if (secret.at) /* else it may do what needs no scope */
         call->caller.scopes = call->caller.token_scopes = client.scopes;
+    return OK;
+}
+
+/* RFC 7523 section 2.2. What is not the client's counts as a guess, since checking it may cost a look-up and a
+ * signature. */
+static struct err authn_check_assertion(struct call *call, struct str form_id, struct str assertion,
+                                        int64_t *retry_after_s)
+{
+    struct service *service = call->service;
+    const struct request *request = call->request;
+    struct client client = { 0 };
+    struct str id;
+    if (!service->client_assertions || !str_eq(form_value(&call->form, STR("client_assertion_type")),
+                                               STR("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")))
+        return failed(ERR_INVALID_CLIENT, "the client_assertion_type is not one that is supported");
+    TRY(service->client_assertions->issuer(request->arena, assertion, &id));
+    if (form_id.at && !str_eq(form_id, id))
+        return failed(ERR_INVALID_CLIENT, "the form's client_id is not the one of the client_assertion");
+    if (!call->may_wait)
+        return unknown_caller;
+    *retry_after_s = failures_wait_s(service->failures, request->peer, id, clock_coarse_ms());
+    if (*retry_after_s > 0)
+        return limited;
+    struct err err = authn_find_client(call, id, &client);
+    if (!err.code)
+        err = service->client_assertions->check(call, &client, assertion);
+    if (err.code == ERR_INVALID_CLIENT)
+        failures_count(service->failures, request->peer, id, clock_coarse_ms());
+    TRY(err);
+    authn_accept(call, &client);
+    call->caller.scopes = call->caller.token_scopes = client.scopes;
     return OK;
 }
 
@@ -132,16 +192,8 @@ static const struct bearer *authn_bearer_of(struct arena *arena, const struct ve
 /* The client of a caller's token, which must still be one of ours. */
 static struct err authn_find_client_of(struct call *call, struct str id, struct client *client)
 {
-    struct clients *clients = call->service->clients;
-    struct arena *arena = call->request->arena;
-    if (!clients_get(clients, arena, id, clock_coarse_s(), client)) {
-        if (!call->may_wait)
-            return unknown_caller;
-        struct err err = clients_find(clients, arena, id, clock_coarse_s(), client);
-        if (err.code && err.code != ERR_NOT_FOUND)
-            return err;
-    }
-    return client->is_active ? OK : failed(ERR_TOKEN_CLAIM, "the token's client is unknown or disabled");
+    const struct err err = authn_find_client(call, id, client);
+    return err.code == ERR_INVALID_CLIENT ? failed(ERR_TOKEN_CLAIM, "the token's client is unknown or disabled") : err;
 }
 
 /* RFC 6750: the whole check of any access token, then of its client. */
@@ -159,7 +211,7 @@ static struct err authn_check_bearer(struct call *call, struct str token)
         return failed(ERR_TOKEN_CLAIM, "the token is bound to a key, and the request has no proof of possession");
     TRY(authn_find_client_of(call, claims->client_id, &client));
     const struct json *role = json_member(claims->all, STR("role"));
-    call->caller.client_id = client.id;
+    authn_accept(call, &client);
     call->caller.scopes = client.scopes;
     call->caller.token_scopes = arena_copy(request->arena, claims->scope);
     call->caller.is_admin = role && role->kind == JSON_STRING && str_eq(role->text, STR("admin"));
@@ -178,30 +230,48 @@ static bool authn_scheme_is(struct str authorization, struct str scheme, struct 
     return true;
 }
 
-/* *way: how the caller came, once it is known. */
-static struct err authn_check_credentials(struct call *call, struct str authorization, int64_t *retry_after_s,
-                                          enum counter *way)
+/* By the form, when there is no Authorization header. */
+static struct err authn_check_form(struct call *call, int64_t *retry_after_s)
+{
+    const struct str id = form_value(&call->form, STR("client_id"));
+    const struct str secret = form_value(&call->form, STR("client_secret"));
+    const struct str assertion = form_value(&call->form, STR("client_assertion"));
+    if (assertion.at && secret.at) /* RFC 6749 section 2.3 */
+        return more_than_one_way;
+    call->caller.method = assertion.at ? AUTH_ASSERTION : secret.at ? AUTH_POST : AUTH_NONE;
+    if (assertion.at)
+        return authn_check_assertion(call, id, assertion, retry_after_s);
+    return id.at ? authn_check_secret(call, id, secret, retry_after_s)
+                 : failed(ERR_INVALID_CLIENT, "client_secret needs client_id");
+}
+
+static struct err authn_check_credentials(struct call *call, struct str authorization, int64_t *retry_after_s)
 {
     struct str value, id, secret;
     struct str form_id = form_value(&call->form, STR("client_id"));
-    struct str form_secret = form_value(&call->form, STR("client_secret"));
-    if (!authorization.at) {
-        *way = form_secret.at ? COUNT_AUTH_POST : COUNT_AUTH_NONE;
-        return form_id.at ? authn_check_secret(call, form_id, form_secret, retry_after_s)
-                          : failed(ERR_INVALID_CLIENT, "client_secret needs client_id");
-    }
-    if (form_secret.at) /* RFC 6749 section 2.3 */
-        return failed(ERR_INVALID_REQUEST, "the request authenticates in more than one way");
-    *way = COUNT_AUTH_BEARER;
+    if (!authorization.at)
+        return authn_check_form(call, retry_after_s);
+    if (form_value(&call->form, STR("client_secret")).at || form_value(&call->form, STR("client_assertion")).at)
+        return more_than_one_way;
+    call->caller.method = AUTH_BEARER;
     if (authn_scheme_is(authorization, STR("Bearer"), &value))
         return authn_check_bearer(call, value);
-    *way = COUNT_AUTH_BASIC;
+    call->caller.method = AUTH_BASIC;
     if (!authn_scheme_is(authorization, STR("Basic"), &value))
         return failed(ERR_INVALID_CLIENT, "the Authorization scheme is neither Basic nor Bearer");
     TRY(basic_read(call->request->arena, value, &id, &secret));
     if (form_id.at && !str_eq(form_id, id))
         return failed(ERR_INVALID_REQUEST, "the form's client_id is not the authenticated client");
     return authn_check_secret(call, id, secret, retry_after_s);
+}
+
+/* Whether the call says anything of who calls: without that there is no guess to be counted. */
+static bool authn_has_credentials(const struct call *call, struct str authorization)
+{
+    const struct form *form = &call->form;
+    return authorization.at || form_value(form, STR("client_secret")).at ||
+           form_value(form, STR("client_assertion")).at ||
+           (call->takes_public && form_value(form, STR("client_id")).at);
 }
 
 struct err authenticate(struct call *call, int64_t *retry_after_s)
@@ -212,16 +282,23 @@ struct err authenticate(struct call *call, int64_t *retry_after_s)
         return OK;
     }
     const struct str authorization = request_header(request, STR("Authorization"));
-    bool names_itself = call->takes_public && form_value(&call->form, STR("client_id")).at;
-    if (!authorization.at && !form_value(&call->form, STR("client_secret")).at && !names_itself)
-        return failed(ERR_INVALID_CLIENT, "the call needs an authenticated client"); /* no guess to be counted */
-    enum counter way;
-    struct err err = authn_check_credentials(call, authorization, retry_after_s, &way);
-    if (!err.code && !call->is_first)
-        metrics_count(way, 1);
-    else if (err.code == ERR_TOO_MANY_REQUESTS)
+    if (!authn_has_credentials(call, authorization))
+        return failed(ERR_INVALID_CLIENT, "the call needs an authenticated client");
+    struct err err = authn_check_credentials(call, authorization, retry_after_s);
+    if (err.code == ERR_TOO_MANY_REQUESTS)
         metrics_count(COUNT_AUTH_LIMITED, 1);
     else if (err.code && err_status(err.code) == 401)
         metrics_count(COUNT_AUTH_FAILED, 1);
     return err;
+}
+
+void authenticate_count(const struct call *call)
+{
+    static const enum counter counters[] = { [AUTH_BASIC] = COUNT_AUTH_BASIC,
+                                             [AUTH_POST] = COUNT_AUTH_POST,
+                                             [AUTH_ASSERTION] = COUNT_AUTH_ASSERTION,
+                                             [AUTH_NONE] = COUNT_AUTH_NONE,
+                                             [AUTH_BEARER] = COUNT_AUTH_BEARER };
+    if (call->caller.client_id.at && !call->caller.is_operator)
+        metrics_count(counters[call->caller.method], 1);
 }

@@ -13,6 +13,9 @@
  * guessed, and checking one needs no lookup. */
 MUST_USE struct err authenticate(struct call *call, int64_t *retry_after_s);
 
+/* Counts how the caller has authenticated, if it has: once a request, when that needs no more turns. */
+void authenticate_count(const struct call *call);
+
 /* Whether the caller may do what needs `scope`: its client is allowed it and, if it came with a token, that too. */
 bool caller_may(const struct caller *caller, struct str scope);
 

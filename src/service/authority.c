@@ -4,9 +4,10 @@
 #include "service/authn.h"
 
 /* The service's own scopes begin with one of these; whatever a later operation needs must as well. */
-static const struct str own_scopes[] = { STR_INIT("token:"), STR_INIT("keys:") };
+static const struct str own_scopes[] = { STR_INIT("token:"), STR_INIT("keys:"), STR_INIT("clients:"),
+                                         STR_INIT("logins:"), STR_INIT("sessions:") };
 
-static bool authority_is_own_scope(struct str word)
+bool authority_is_own_scope(struct str word)
 {
     for (size_t i = 0; i < sizeof own_scopes / sizeof *own_scopes; i++)
         if (str_has_prefix(word, own_scopes[i]))
@@ -91,6 +92,16 @@ struct err authority_check(const struct caller *caller, const struct claims_new 
     if (caller && caller->bearer && claims->exp > caller->bearer->exp)
         return failed(ERR_INVALID_REQUEST, "the token would outlive the caller's own token");
     return OK;
+}
+
+struct err authority_check_client(const struct caller *caller, struct str scopes)
+{
+    if (caller->is_operator)
+        return OK;
+    if (caller->bearer && (!caller->bearer->is_clients || caller->bearer->is_child))
+        return failed(ERR_INSUFFICIENT_SCOPE,
+                      "only a client's own token, not issued with another token, can be used to change clients");
+    return authority_check_scope(caller, scopes);
 }
 
 int64_t authority_lasts_s(const struct caller *caller, int64_t now_s)

@@ -1,44 +1,34 @@
 /* service/client_admin.c: administration of clients, on the store. */
 #include "service/client_admin.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/random.h"
 #include "jose/b64.h"
 #include "jose/jws.h"
+#include "service/authority.h"
+#include "service/client_body.h"
+#include "service/client_metadata.h"
 #include "service/clients.h"
 #include "service/service.h"
 
-enum { SECRET_BYTES = 32 };
+/* A secret is 256 random bits in base64url, and a NUL. */
+enum { SECRET_BYTES = 32, SECRET_SIZE = 44, CHANGES_TRIED = 5, OBJECT_MAX = 8 * CLIENT_METADATA_MAX };
 
 static const struct err no_client = { ERR_NOT_FOUND, "there is no client with this id" };
 
-/* client_id is %x20-7E; scope-token is %x21 / %x23-5B / %x5D-7E. */
-static bool client_admin_is_visible(struct str text, bool is_scope)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.at[i] < 0x20 || text.at[i] > 0x7e || (is_scope && (text.at[i] == '"' || text.at[i] == '\\')))
-            return false;
-    return true;
-}
-
-bool client_admin_id_is_fit(struct str id)
-{
-    return id.len > 0 && id.len <= 255 && client_admin_is_visible(id, false);
-}
-
-bool client_admin_scopes_are_fit(struct str scopes)
-{
-    return scopes.len <= 2048 && client_admin_is_visible(scopes, true);
-}
-
-static void client_admin_make_secret(char secret[CLIENT_SECRET_SIZE], unsigned char hash[32])
+static void client_admin_make_secret(char secret[SECRET_SIZE], unsigned char hash[32])
 {
     char random[SECRET_BYTES];
     random_bytes(random, sizeof random);
     b64url_encode((struct str){ random, sizeof random }, secret);
-    secret[CLIENT_SECRET_SIZE - 1] = '\0';
+    secret[SECRET_SIZE - 1] = '\0';
     mem_wipe(random, sizeof random);
     sha256(str_of(secret), hash);
+}
+
+static bool client_admin_is_set(const unsigned char hash[32])
+{
+    static const unsigned char none[32] = { 0 };
+    return memcmp(hash, none, sizeof none) != 0;
 }
 
 /* Clients in memory are read again, where there are any: the store reports only other processes' changes. */
@@ -48,71 +38,161 @@ static void client_admin_put_in_force(struct service *service)
         clients_refresh(service->clients, clock_coarse_s());
 }
 
-static struct client_entry client_admin_entry_of(const struct client *client)
-{
-    return (struct client_entry){ .id = client->id,
-                                  .name = client->name,
-                                  .scopes = client->scopes,
-                                  .access_ttl_s = client->access_ttl_s,
-                                  .refresh_ttl_s = client->refresh_ttl_s,
-                                  .id_ttl_s = client->id_ttl_s,
-                                  .created_at = client->created_at,
-                                  .is_public = client->is_public,
-                                  .is_active = client->is_active };
-}
+/* --- adding and looking ------------------------------------------------------------------------------------------ */
 
-struct err client_admin_add(struct service *service, const struct client_entry *wanted, char secret[CLIENT_SECRET_SIZE])
+static struct err client_admin_insert(struct service *service, const struct client *client)
 {
-    struct client client = { .id = wanted->id,
-                             .name = wanted->name,
-                             .is_public = wanted->is_public,
-                             .scopes = wanted->scopes,
-                             .access_ttl_s = wanted->access_ttl_s,
-                             .refresh_ttl_s = wanted->refresh_ttl_s,
-                             .id_ttl_s = wanted->id_ttl_s,
-                             .is_active = wanted->is_active,
-                             .created_at = wanted->created_at };
-    if (!client_admin_id_is_fit(client.id) || !client_admin_scopes_are_fit(client.scopes) || !utf8_valid(client.name))
-        return failed(ERR_INVALID_REQUEST, "the client's id, scopes or name have characters that are not allowed");
-    if (!client.is_public)
-        client_admin_make_secret(secret, client.secret_hash);
-    struct err err = service->store->ops->add_client(service->store, &client);
+    struct err err = service->store->ops->add_client(service->store, client);
     return err.code == ERR_CONFLICT ? failed(ERR_CONFLICT, "there is already a client with this id") : err;
 }
 
-struct err client_admin_list(struct service *service, struct arena *arena, size_t max, struct client_entry **out,
-                             size_t *count)
+struct err client_admin_add(struct service *service, struct arena *arena, const struct caller *caller,
+                            const struct json *wanted, int64_t now_s, struct str *id, struct buf *out)
+{
+    char secret[SECRET_SIZE] = "";
+    struct client client;
+    TRY(client_body_describe(arena, wanted, now_s, &client));
+    TRY(authority_check_client(caller, client.scopes));
+    if (client_body_has_secret(arena, &client))
+        client_admin_make_secret(secret, client.secret_hash);
+    struct err err = client_admin_insert(service, &client);
+    if (!err.code)
+        client_body_write(arena, &client, secret, out);
+    mem_wipe(secret, sizeof secret);
+    *id = client.id;
+    return err;
+}
+
+static struct err client_admin_find(struct service *service, struct arena *arena, struct str id, struct client *out)
+{
+    struct err err = service->store->ops->find_client(service->store, arena, id, out);
+    return err.code == ERR_NOT_FOUND ? no_client : err;
+}
+
+struct err client_admin_show(struct service *service, struct arena *arena, struct str id, struct buf *out)
+{
+    struct client client;
+    TRY(client_admin_find(service, arena, id, &client));
+    client_body_write(arena, &client, NULL, out);
+    return OK;
+}
+
+struct err client_admin_list(struct service *service, struct arena *arena, struct str after, size_t max,
+                             client_admin_each *each, void *context)
 {
     struct client *clients = NULL;
-    TRY(service->store->ops->list_clients(service->store, arena, max, &clients, count));
-    *out = arena_alloc(arena, *count * sizeof **out);
-    for (size_t i = 0; i < *count; i++)
-        (*out)[i] = client_admin_entry_of(&clients[i]);
+    size_t count = 0;
+    bool wants_more = true;
+    TRY(service->store->ops->list_clients(service->store, arena, after, max, &clients, &count));
+    for (size_t i = 0; i < count && wants_more; i++) {
+        struct buf object;
+        buf_init(&object, arena, 1024, OBJECT_MAX);
+        client_body_write(arena, &clients[i], NULL, &object);
+        wants_more = each(context, clients[i].id, buf_str(&object));
+    }
     return OK;
 }
 
-struct err client_admin_renew_secret(struct service *service, struct arena *arena, struct str id,
-                                     struct client_entry *out, char secret[CLIENT_SECRET_SIZE])
+/* --- changing ---------------------------------------------------------------------------------------------------- */
+
+/* One change, which is made to the client as it is found; again, if somebody was faster. */
+struct change {
+    struct err (*make)(struct arena *, const struct change *, struct client *);
+    const struct json *patch;
+    const unsigned char *secret_hash;
+    int64_t old_secret_until; /* s; 0: the secret before this one ends now */
+};
+
+static struct err client_admin_find_own(struct service *service, struct arena *arena, const struct caller *caller,
+                                        struct str id, struct client *out)
 {
-    struct store *store = service->store;
+    TRY(client_admin_find(service, arena, id, out));
+    struct err err = authority_check_client(caller, out->scopes);
+    return err.code == ERR_INVALID_SCOPE
+               ? failed(ERR_INSUFFICIENT_SCOPE, "the client has a scope that the caller can't pass on")
+               : err;
+}
+
+static struct err client_admin_try(struct service *service, struct arena *arena, const struct caller *caller,
+                                   struct str id, const struct change *change, struct client *out)
+{
+    TRY(client_admin_find_own(service, arena, caller, id, out));
+    const int64_t version = out->version;
+    TRY(change->make(arena, change, out));
+    TRY(authority_check_client(caller, out->scopes));
+    TRY(service->store->ops->change_client(service->store, out, version));
+    out->version = version + 1;
+    return OK;
+}
+
+static struct err client_admin_make_change(struct service *service, struct arena *arena, const struct caller *caller,
+                                           struct str id, const struct change *change, struct client *out)
+{
+    for (int i = 0; i < CHANGES_TRIED; i++) {
+        struct err err = client_admin_try(service, arena, caller, id, change, out);
+        if (err.code == ERR_CONFLICT)
+            continue;
+        TRY(err);
+        client_admin_put_in_force(service);
+        return OK;
+    }
+    return failed(ERR_UNAVAILABLE, "others are changing this client: nothing was done");
+}
+
+static struct err client_admin_apply_patch(struct arena *arena, const struct change *change, struct client *client)
+{
+    return client_body_apply(arena, change->patch, client);
+}
+
+struct err client_admin_change(struct service *service, struct arena *arena, const struct caller *caller, struct str id,
+                               const struct json *patch, struct buf *out)
+{
+    const struct change change = { .make = client_admin_apply_patch, .patch = patch };
+    struct client client;
+    TRY(client_admin_make_change(service, arena, caller, id, &change, &client));
+    client_body_write(arena, &client, NULL, out);
+    return OK;
+}
+
+/* When the row has the new secret already, its answer was lost: the old one is not what is there now. */
+static struct err client_admin_apply_secret(struct arena *arena, const struct change *change, struct client *client)
+{
+    if (!client_body_has_secret(arena, client))
+        return failed(ERR_NOT_FOUND, client->is_public ? "the client is public: it has no secret"
+                                                       : "the client authenticates with a key: it has no secret");
+    if (memcmp(client->secret_hash, change->secret_hash, sizeof client->secret_hash) == 0)
+        return OK;
+    client_body_drop_old_secret(client);
+    if (change->old_secret_until > 0 && client_admin_is_set(client->secret_hash)) {
+        memcpy(client->old_secret_hash, client->secret_hash, sizeof client->old_secret_hash);
+        client->old_secret_until = change->old_secret_until;
+    }
+    memcpy(client->secret_hash, change->secret_hash, sizeof client->secret_hash);
+    return OK;
+}
+
+struct err client_admin_renew_secret(struct service *service, struct arena *arena, const struct caller *caller,
+                                     struct str id, int64_t overlap_s, int64_t now_s, struct buf *out)
+{
+    char secret[SECRET_SIZE];
     unsigned char hash[32];
     struct client client;
-    struct err err = store->ops->find_client(store, arena, id, &client);
-    if (err.code == ERR_NOT_FOUND)
-        return no_client;
-    TRY(err);
-    if (client.is_public)
-        return failed(ERR_NOT_FOUND, "the client is public: it has no secret");
     client_admin_make_secret(secret, hash);
-    TRY(store->ops->set_client_secret(store, client.id, hash));
-    client_admin_put_in_force(service);
-    *out = client_admin_entry_of(&client);
-    return OK;
+    const struct change change = { .make = client_admin_apply_secret,
+                                   .secret_hash = hash,
+                                   .old_secret_until = overlap_s > 0 ? now_s + overlap_s : 0 };
+    struct err err = client_admin_make_change(service, arena, caller, id, &change, &client);
+    if (!err.code)
+        client_body_write(arena, &client, secret, out);
+    mem_wipe(secret, sizeof secret);
+    return err;
 }
 
-struct err client_admin_set_active(struct service *service, struct str id, bool is_active)
+struct err client_admin_delete(struct service *service, struct arena *arena, const struct caller *caller, struct str id)
 {
-    struct err err = service->store->ops->set_client_active(service->store, id, is_active);
+    struct client client;
+    TRY(client_admin_find_own(service, arena, caller, id, &client));
+    struct err err = service->store->ops->delete_client(service->store, id);
     if (err.code == ERR_NOT_FOUND)
         return no_client;
     TRY(err);

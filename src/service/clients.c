@@ -1,6 +1,7 @@
 /* service/clients.c: a chained table of copies under one reader-writer lock. Bounded: when it is full, a new client
  * takes the place of the oldest reading. */
 #include "service/clients.h"
+#include "base/clock.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ static struct client clients_client_copy(struct arena *arena, const struct clien
     copy.id = arena_copy(arena, from->id);
     copy.name = arena_copy(arena, from->name);
     copy.scopes = arena_copy(arena, from->scopes);
+    copy.metadata = arena_copy(arena, from->metadata);
     return copy;
 }
 
@@ -154,6 +156,14 @@ struct err clients_find(struct clients *clients, struct arena *arena, struct str
     else if (err.code == ERR_NOT_FOUND)
         clients_forget(clients, id);
     return err;
+}
+
+struct err clients_find_active(struct clients *clients, struct arena *arena, struct str id, struct client *out)
+{
+    const int64_t now_s = clock_coarse_s();
+    if (!clients_get(clients, arena, id, now_s, out))
+        TRY(clients_find(clients, arena, id, now_s, out));
+    return out->is_active ? OK : failed(ERR_NOT_FOUND, "the client is disabled");
 }
 
 void clients_refresh(struct clients *clients, int64_t now_s)

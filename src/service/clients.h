@@ -19,6 +19,9 @@ MUST_USE bool clients_get(struct clients *clients, struct arena *arena, struct s
  * ERR_UNAVAILABLE. */
 MUST_USE struct err clients_find(struct clients *clients, struct arena *arena, struct str id, int64_t now_s,
                                  struct client *out);
+/* From memory, or else from the store, and only an active one: ERR_NOT_FOUND otherwise. May wait. */
+MUST_USE struct err clients_find_active(struct clients *clients, struct arena *arena, struct str id,
+                                        struct client *out);
 /* Reads every client in memory again from the store, so that busy ones never age out and a disabled one is refused
  * soon. May wait. */
 void clients_refresh(struct clients *clients, int64_t now_s);

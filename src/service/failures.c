@@ -11,8 +11,8 @@
 
 enum { SLOTS = 8192, WAYS = 4, MINUTE_MS = 60000, KEY_BYTES = 16 };
 
-/* What a bucket counts. BUCKET_RESERVE: failures of an address beyond its limit, with clients that had none. */
-enum bucket { BUCKET_ADDRESS, BUCKET_RESERVE, BUCKET_CLIENT };
+/* What a bucket counts. BUCKET_RESERVE: failures of an address beyond its limit, with names that had none. */
+enum bucket { BUCKET_ADDRESS, BUCKET_RESERVE, BUCKET_NAME };
 
 struct slot {
     unsigned char key[KEY_BYTES];
@@ -75,15 +75,14 @@ struct keys {
     unsigned char of[3][KEY_BYTES];
 };
 
-static void failures_make_keys(const struct failures *failures, struct str address, struct str client_id,
-                               struct keys *keys)
+static void failures_make_keys(const struct failures *failures, struct str address, struct str name, struct keys *keys)
 {
     char bytes[KEY_BYTES];
     const struct str from = { bytes, sizeof bytes };
     failures_address_bytes(address, bytes);
     failures_make_key(failures, BUCKET_ADDRESS, from, keys->of[BUCKET_ADDRESS]);
     failures_make_key(failures, BUCKET_RESERVE, from, keys->of[BUCKET_RESERVE]);
-    failures_make_key(failures, BUCKET_CLIENT, client_id, keys->of[BUCKET_CLIENT]);
+    failures_make_key(failures, BUCKET_NAME, name, keys->of[BUCKET_NAME]);
 }
 
 static int64_t failures_level_of(const struct failures *failures, const struct slot *slot, int64_t now_ms)
@@ -138,33 +137,88 @@ static void failures_add_one(struct failures *failures, const unsigned char key[
         slot->level = failures->limit * MINUTE_MS; /* parallel tries must not make anybody wait for longer */
 }
 
-int64_t failures_wait_s(struct failures *failures, struct str address, struct str client_id, int64_t now_ms)
+static void failures_take_one(struct failures *failures, const unsigned char key[KEY_BYTES], int64_t now_ms)
+{
+    struct slot *slot = failures_slot_of(failures, key, now_ms, false);
+    if (!slot)
+        return;
+    slot->level = failures_level_of(failures, slot, now_ms) - MINUTE_MS;
+    slot->at_ms = now_ms;
+    if (slot->level < 0)
+        slot->level = 0;
+}
+
+/* In seconds, rounded up. */
+static int64_t failures_longest_wait_s(struct failures *failures, const struct keys *keys, int64_t now_ms)
+{
+    const int64_t named = failures_level_now(failures, keys->of[BUCKET_NAME], now_ms);
+    int64_t of_address = failures_wait_ms(failures, failures_level_now(failures, keys->of[BUCKET_ADDRESS], now_ms));
+    const int64_t of_reserve = failures_wait_ms(failures,
+                                                failures_level_now(failures, keys->of[BUCKET_RESERVE], now_ms));
+    if (named == 0 && of_reserve < of_address)
+        of_address = of_reserve;
+    const int64_t of_name = failures_wait_ms(failures, named), longest = of_name > of_address ? of_name : of_address;
+    return (longest + 999) / 1000;
+}
+
+/* Whether the address was over its limit, so that its reserve has it. */
+static bool failures_count_keys(struct failures *failures, const struct keys *keys, int64_t now_ms)
+{
+    const int64_t level = failures_level_now(failures, keys->of[BUCKET_ADDRESS], now_ms);
+    const bool is_over = failures_wait_ms(failures, level) > 0;
+    failures_add_one(failures, keys->of[is_over ? BUCKET_RESERVE : BUCKET_ADDRESS], now_ms);
+    failures_add_one(failures, keys->of[BUCKET_NAME], now_ms);
+    return is_over;
+}
+
+int64_t failures_wait_s(struct failures *failures, struct str address, struct str name, int64_t now_ms)
 {
     if (failures->limit == 0 || !atomic_load_explicit(&failures->any, memory_order_relaxed))
         return 0;
     struct keys keys = { { { 0 } } };
-    failures_make_keys(failures, address, client_id, &keys);
+    failures_make_keys(failures, address, name, &keys);
     pthread_mutex_lock(&failures->lock);
-    int64_t named = failures_level_now(failures, keys.of[BUCKET_CLIENT], now_ms);
-    int64_t of_address = failures_wait_ms(failures, failures_level_now(failures, keys.of[BUCKET_ADDRESS], now_ms));
-    int64_t of_reserve = failures_wait_ms(failures, failures_level_now(failures, keys.of[BUCKET_RESERVE], now_ms));
+    const int64_t wait_s = failures_longest_wait_s(failures, &keys, now_ms);
     pthread_mutex_unlock(&failures->lock);
-    if (named == 0 && of_reserve < of_address)
-        of_address = of_reserve;
-    int64_t of_client = failures_wait_ms(failures, named), longest = of_client > of_address ? of_client : of_address;
-    return (longest + 999) / 1000;
+    return wait_s;
 }
 
-void failures_count(struct failures *failures, struct str address, struct str client_id, int64_t now_ms)
+void failures_count(struct failures *failures, struct str address, struct str name, int64_t now_ms)
 {
     if (failures->limit == 0)
         return;
     struct keys keys = { { { 0 } } };
-    failures_make_keys(failures, address, client_id, &keys);
+    failures_make_keys(failures, address, name, &keys);
     atomic_store_explicit(&failures->any, true, memory_order_relaxed);
     pthread_mutex_lock(&failures->lock);
-    bool is_over = failures_wait_ms(failures, failures_level_now(failures, keys.of[BUCKET_ADDRESS], now_ms)) > 0;
-    failures_add_one(failures, keys.of[is_over ? BUCKET_RESERVE : BUCKET_ADDRESS], now_ms);
-    failures_add_one(failures, keys.of[BUCKET_CLIENT], now_ms);
+    (void)failures_count_keys(failures, &keys, now_ms);
+    pthread_mutex_unlock(&failures->lock);
+}
+
+int64_t failures_begin(struct failures *failures, struct str address, struct str name, int64_t now_ms, bool *is_over)
+{
+    *is_over = false;
+    if (failures->limit == 0)
+        return 0;
+    struct keys keys = { { { 0 } } };
+    failures_make_keys(failures, address, name, &keys);
+    atomic_store_explicit(&failures->any, true, memory_order_relaxed);
+    pthread_mutex_lock(&failures->lock);
+    const int64_t wait_s = failures_longest_wait_s(failures, &keys, now_ms);
+    if (wait_s == 0)
+        *is_over = failures_count_keys(failures, &keys, now_ms);
+    pthread_mutex_unlock(&failures->lock);
+    return wait_s;
+}
+
+void failures_take_back(struct failures *failures, struct str address, struct str name, int64_t now_ms, bool is_over)
+{
+    if (failures->limit == 0)
+        return;
+    struct keys keys = { { { 0 } } };
+    failures_make_keys(failures, address, name, &keys);
+    pthread_mutex_lock(&failures->lock);
+    failures_take_one(failures, keys.of[is_over ? BUCKET_RESERVE : BUCKET_ADDRESS], now_ms);
+    failures_take_one(failures, keys.of[BUCKET_NAME], now_ms);
     pthread_mutex_unlock(&failures->lock);
 }

@@ -9,6 +9,8 @@
 #include "service/verify.h"
 #include <stddef.h>
 
+static const struct str inactive = STR_INIT("{\"active\":false}");
+
 static void introspect_write_text(struct buf *out, struct str name, struct str value)
 {
     if (!value.at)
@@ -50,26 +52,51 @@ static const struct field body_fields[] = {
     { "token_type_hint", FIELD_TEXT, false, offsetof(struct introspect_body, hint), 0, 64 },
 };
 
+/* token_type_hint is only a hint: every token says its own kind (section 2.1). */
+static struct err introspect_read_body(struct call *call, struct introspect_body *body)
+{
+    const struct json *json;
+    if (request_is_form(call->request)) {
+        body->token = form_value(&call->form, STR("token"));
+        return body->token.at ? OK : failed(ERR_INVALID_REQUEST, "the parameter token is missing");
+    }
+    TRY(request_json(call->request, &json));
+    return fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, body);
+}
+
+static void introspect_count(bool is_active)
+{
+    metrics_count(is_active ? COUNT_INTROSPECT_ACTIVE : COUNT_INTROSPECT_INACTIVE, 1);
+}
+
+/* What isn't signed lies in the store, for which no loop waits. */
+static struct err introspect_opaque(struct call *call, struct str token, struct response *response)
+{
+    if (!call->may_wait)
+        return failed(ERR_NEEDS_WORKER, "the grant has to be looked up");
+    const struct err err = call->service->opaque_tokens->introspect(call, token, &response->body);
+    if (err.code && err.code != ERR_INVALID_GRANT)
+        return err;
+    introspect_count(!err.code);
+    buf_add(&response->body, err.code ? inactive : STR(""));
+    return OK;
+}
+
 struct err introspect_token(struct call *call, struct response *response)
 {
+    const struct opaque_tokens *opaque = call->service->opaque_tokens;
     struct introspect_body body = { 0 };
-    if (request_is_form(call->request)) {
-        body.token = form_value(&call->form, STR("token"));
-        if (!body.token.at) /* token_type_hint is only a hint: every token says its own kind (section 2.1) */
-            return failed(ERR_INVALID_REQUEST, "the parameter token is missing");
-    } else {
-        const struct json *json;
-        TRY(request_json(call->request, &json));
-        TRY(fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, &body));
-    }
+    TRY(introspect_read_body(call, &body));
+    if (opaque && opaque->have_form(body.token))
+        return introspect_opaque(call, body.token, response);
     const struct token_ask ask = { .kinds = KIND_ACCESS | KIND_REFRESH, .expect.max_age_s = -1 };
     AUTO(verified_releasep) struct verified *entry = NULL;
     struct err err = token_check(call->service, body.token, &ask, call->request->now_s, &entry);
     if (err.code == ERR_UNAVAILABLE) /* not known: neither answer would be true */
         return err;
-    metrics_count(err.code ? COUNT_INTROSPECT_INACTIVE : COUNT_INTROSPECT_ACTIVE, 1);
+    introspect_count(!err.code);
     if (!err.code)
         usage_note(call->service, entry, call->request->now_s);
-    buf_add(&response->body, err.code ? STR("{\"active\":false}") : entry->introspection);
+    buf_add(&response->body, err.code ? inactive : entry->introspection);
     return OK;
 }

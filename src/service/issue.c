@@ -54,7 +54,7 @@ static struct err issue_check_audience(const struct service *service, const stru
         return OK;
     if (issue->kind != TOKEN_ACCESS)
         return failed(ERR_INVALID_TARGET, "only an access token can be given an audience");
-    if (issue_issues_for_any(issue))
+    if (issue->audience_is_granted || issue_issues_for_any(issue))
         return OK;
     for (size_t i = 0; i < issue->audience_count; i++)
         if (!str_eq(issue->audience[i], issue->client->id) &&
@@ -169,16 +169,23 @@ static struct str issue_new_jti(struct arena *arena)
 }
 
 /* The token that the caller came with, with which the new one is revoked, by itself and by rules. It is the caller's
- * own (authority.h). An issued_after of its own goes with its iat. */
-static void issue_name_parent(struct arena *arena, const struct caller *caller, struct claims_new *claims)
+ * own (authority.h). An issued_after of its own goes with its iat. A grant is the parent in its place. */
+static void issue_name_parent(struct arena *arena, const struct issue *issue, struct claims_new *claims)
 {
-    const struct bearer *bearer = caller ? caller->bearer : NULL;
-    if (!bearer)
+    const struct bearer *bearer = issue->authority ? issue->authority->bearer : NULL;
+    struct issue_parent parent;
+    if (!issue->parent && !bearer)
         return;
-    claims->parent_hash = issue_encoded(arena, (struct str){ (const char *)bearer->hash, sizeof bearer->hash });
-    claims->parent_client_id = caller->client_id;
-    claims->parent_iat = bearer->iat;
-    claims->issued_after = bearer->issued_after;
+    if (issue->parent) {
+        parent = *issue->parent;
+    } else {
+        parent = (struct issue_parent){ .client_id = issue->authority->client_id, .iat = bearer->iat };
+        memcpy(parent.hash, bearer->hash, sizeof parent.hash);
+        claims->issued_after = bearer->issued_after;
+    }
+    claims->parent_hash = issue_encoded(arena, (struct str){ (const char *)parent.hash, sizeof parent.hash });
+    claims->parent_client_id = parent.client_id;
+    claims->parent_iat = parent.iat;
 }
 
 static struct claims_new issue_claims_of(const struct service *service, struct arena *arena, const struct issue *issue,
@@ -198,8 +205,9 @@ static struct claims_new issue_claims_of(const struct service *service, struct a
                                  .iat = issue->now_s,
                                  .exp = issue->now_s + issued->lifetime_s,
                                  .auth_time = issue->auth_time,
+                                 .at_hash = issue->at_hash,
                                  .custom = issue->custom };
-    issue_name_parent(arena, issue->authority, &claims);
+    issue_name_parent(arena, issue, &claims);
     return claims;
 }
 

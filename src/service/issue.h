@@ -13,6 +13,14 @@ struct client;
 struct record;
 struct service;
 
+/* What a token comes from, and is revoked with: the grant of an authorization server, as a token is the parent of what
+ * is issued with it. */
+struct issue_parent {
+    unsigned char hash[32]; /* what a revocation of it names */
+    struct str client_id;
+    int64_t iat; /* s; when it was made: rules refuse it with all that comes of it */
+};
+
 /* What is asked for. */
 struct issue {
     enum token_kind kind;
@@ -21,13 +29,16 @@ struct issue {
     /* The caller, whose authority limits the token (authority.h); NULL: a grant has authorised it, and none of this
      * service's own scopes can be passed on. */
     const struct caller *authority;
+    const struct issue_parent *parent; /* NULL: the caller's token, if it came with one */
     struct str subject;
     struct str scope;           /* space-separated; each word must be allowed to the client */
     const struct str *audience; /* RFC 8707; only of an access token */
     size_t audience_count;      /* at most CLAIMS_AUD_MAX; 0: the usual one */
+    bool audience_is_granted;   /* it has been checked already: oauth/resource.h */
     const struct json *custom;  /* further claims: an object or NULL */
     struct str sid;             /* the session; at == NULL: none, or `custom` has it */
     struct str nonce;           /* of an id token; empty: none */
+    struct str at_hash;         /* of an id token; at == NULL: none */
     int64_t auth_time;          /* s; -1: none */
     int64_t lifetime_s;         /* 0: the usual one */
     int64_t now_s;

@@ -1,6 +1,5 @@
 /* service/issue_call.c: POST /token (JSON): reads the request, checks that the caller may make it, and writes the
  * response. The front makes the record durable before it sends the response (response->records). */
-#include "base/clock.h"
 #include "service/authn.h"
 #include "service/authority.h"
 #include "service/clients.h"
@@ -41,15 +40,10 @@ static struct err issue_call_authorise(const struct caller *caller, const struct
 
 static struct err issue_call_find_client(struct call *call, struct str id, struct client *client)
 {
-    struct clients *clients = call->service->clients;
-    struct arena *arena = call->request->arena;
-    if (!clients_get(clients, arena, id, clock_coarse_s(), client)) {
-        struct err err = clients_find(clients, arena, id, clock_coarse_s(), client);
-        if (err.code == ERR_NOT_FOUND)
-            return failed(ERR_INVALID_REQUEST, "clientId does not name a client of this service");
-        TRY(err);
-    }
-    return client->is_active ? OK : failed(ERR_INVALID_REQUEST, "clientId names a client that is disabled");
+    const struct err err = clients_find_active(call->service->clients, call->request->arena, id, client);
+    return err.code == ERR_NOT_FOUND
+               ? failed(ERR_INVALID_REQUEST, "clientId does not name a client of this service, or one that is disabled")
+               : err;
 }
 
 /* A string or a list of strings, which fields_read() has bounded; NULL: none. */

@@ -166,7 +166,8 @@ static bool message_is_plain(struct str in)
     return found == 0;
 }
 
-struct err form_decode(struct arena *arena, struct str in, struct str *out)
+/* RFC 3986 section 2.1; in a form a plus is a space as well. */
+static struct err message_decode(struct arena *arena, struct str in, bool is_form, struct str *out)
 {
     if (message_is_plain(in)) {
         *out = in;
@@ -180,23 +181,33 @@ struct err form_decode(struct arena *arena, struct str in, struct str *out)
             int high = in.len - i > 2 ? hex_digit(in.at[i + 1]) : -1;
             int low = high >= 0 ? hex_digit(in.at[i + 2]) : -1;
             if (low < 0)
-                return failed(ERR_INVALID_REQUEST, "the form has a percent sign without two hexadecimal digits");
+                return failed(ERR_INVALID_REQUEST, "the request has a percent sign without two hexadecimal digits");
             c = (char)(high * 16 + low);
             i += 2;
-        } else if (c == '+') {
+        } else if (c == '+' && is_form) {
             c = ' ';
         }
         if (c == '\0')
-            return failed(ERR_INVALID_REQUEST, "the form has a NUL character");
+            return failed(ERR_INVALID_REQUEST, "the request has a NUL character");
         to[len++] = c;
     }
     if (!utf8_valid((struct str){ to, len }))
-        return failed(ERR_INVALID_REQUEST, "the form is not valid UTF-8");
+        return failed(ERR_INVALID_REQUEST, "the request is not valid UTF-8");
     *out = (struct str){ to, len };
     return OK;
 }
 
-struct err form_read(struct arena *arena, struct str body, struct form *out)
+struct err form_decode(struct arena *arena, struct str in, struct str *out)
+{
+    return message_decode(arena, in, true, out);
+}
+
+struct err path_decode(struct arena *arena, struct str in, struct str *out)
+{
+    return message_decode(arena, in, false, out);
+}
+
+struct err form_read_all(struct arena *arena, struct str body, struct form *out)
 {
     out->count = 0;
     struct str pair, name;
@@ -210,14 +221,28 @@ struct err form_read(struct arena *arena, struct str body, struct form *out)
         }
         TRY(form_decode(arena, name, &name));
         TRY(form_decode(arena, value, &value));
-        for (size_t i = 0; i < out->count; i++)
-            if (str_eq(out->name[i], name))
-                return failed(ERR_INVALID_REQUEST, "the form has the same parameter more than once");
         if (out->count == FORM_PAIRS_MAX)
             return failed(ERR_INVALID_REQUEST, "the form has too many parameters");
         out->name[out->count] = name;
         out->value[out->count++] = value;
     }
+    return OK;
+}
+
+size_t form_count(const struct form *form, struct str name)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < form->count; i++)
+        count += str_eq(form->name[i], name);
+    return count;
+}
+
+struct err form_read(struct arena *arena, struct str body, struct form *out)
+{
+    TRY(form_read_all(arena, body, out));
+    for (size_t i = 0; i < out->count; i++)
+        if (form_count(out, out->name[i]) > 1)
+            return failed(ERR_INVALID_REQUEST, "the form has the same parameter more than once");
     return OK;
 }
 

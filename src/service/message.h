@@ -51,9 +51,9 @@ struct response {
     size_t lasting_count; /* the first ones of them stay when the response becomes an error's */
     bool is_unfit;        /* a header could not be added, so the response must not go out */
     struct buf body;
-    int64_t retry_after_s; /* for an error's Retry-After; 0: a second, where it has one */
-    uint64_t announced;    /* when the records were announced to other instances (replication.c): its epoch; 0: not */
-    const struct record *records; /* must be durable before this response goes out; NULL: nothing */
+    int64_t retry_after_s;  /* for an error's Retry-After; 0: a second, where it has one */
+    uint64_t announced;     /* when the records were announced to other instances (replication.c): its epoch; 0: not */
+    struct record *records; /* must be durable before this response goes out; NULL: nothing */
 };
 
 /* The value of a header of any name; at == NULL: it did not come. headers_value() says what of several lines becomes.
@@ -108,10 +108,17 @@ struct form {
 /* Decodes a form body. ERR_INVALID_REQUEST for a bad percent code, a NUL, invalid UTF-8, too many pairs, or a name that
  * comes twice (RFC 6749 section 3.2). Unknown names are kept; readers ignore them. Fuzzed: tests/fuzz/form.c. */
 MUST_USE struct err form_read(struct arena *arena, struct str body, struct form *out);
-/* The value of `name`, or {NULL, 0}; an empty value counts as absent (section 3.1). */
+/* The same, but a name may come several times: for those who tell a client of it in another way, or read a parameter of
+ * which there may be several (RFC 8707 section 2). */
+MUST_USE struct err form_read_all(struct arena *arena, struct str body, struct form *out);
+/* The value of `name`, or {NULL, 0}; an empty value counts as absent (section 3.1). Of several the first. */
 struct str form_value(const struct form *form, struct str name);
+/* How often a name comes, with or without a value. */
+size_t form_count(const struct form *form, struct str name);
 /* One form-encoded value decoded into the arena (percent codes and +). */
 MUST_USE struct err form_decode(struct arena *arena, struct str in, struct str *out);
+/* One segment of a path likewise, in which a plus is a plus (RFC 3986 section 2.1). */
+MUST_USE struct err path_decode(struct arena *arena, struct str in, struct str *out);
 
 /* --- answers ----------------------------------------------------------------------------------------------------- */
 

@@ -15,6 +15,13 @@ MUST_USE struct err introspect_token(struct call *call, struct response *respons
 MUST_USE struct err revoke_token(struct call *call, struct response *response);
 MUST_USE struct err revoke_by_rule(struct call *call, struct response *response);
 MUST_USE struct err rotate_keys(struct call *call, struct response *response);
+MUST_USE struct err list_clients(struct call *call, struct response *response);
+MUST_USE struct err add_client(struct call *call, struct response *response);
+/* Of the client that call->path_value names: */
+MUST_USE struct err show_client(struct call *call, struct response *response);
+MUST_USE struct err change_client(struct call *call, struct response *response);
+MUST_USE struct err delete_client(struct call *call, struct response *response);
+MUST_USE struct err renew_client_secret(struct call *call, struct response *response);
 MUST_USE struct err publish_index(struct call *call, struct response *response);
 MUST_USE struct err publish_jwks(struct call *call, struct response *response);
 MUST_USE struct err publish_revocations(struct call *call, struct response *response);

@@ -56,10 +56,22 @@ static struct err records_record_and_wait(struct service *service, const struct 
     return records_confirm(service, response);
 }
 
+void service_give_up(const struct request *request, struct response *response)
+{
+    response_fail(response, request->arena,
+                  failed(ERR_UNAVAILABLE, "too many requests change the same thing at once; try again"));
+}
+
 void local_call(struct service *service, const struct request *request, struct response *response)
 {
-    (void)service_answer(service, request, true, response);
-    const struct err err = records_record_and_wait(service, response);
-    if (err.code)
-        response_fail(response, request->arena, err);
+    for (int i = 0; i < SERVICE_TRIES; i++) {
+        (void)service_answer(service, request, true, response);
+        const struct err err = records_record_and_wait(service, response);
+        if (err.code == ERR_CONFLICT)
+            continue;
+        if (err.code)
+            response_fail(response, request->arena, err);
+        return;
+    }
+    service_give_up(request, response);
 }

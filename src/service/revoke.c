@@ -8,6 +8,7 @@
 #include "service/authn.h"
 #include "service/call.h"
 #include "service/operations.h"
+#include "service/service.h"
 #include "service/verify.h"
 #include "store/store.h"
 #include <stddef.h>
@@ -111,10 +112,26 @@ static struct err revoke_check_issuer(const struct call *call, const struct clai
                       .at);
 }
 
+/* A refresh token of a grant: with it ends the grant, and all that came of it (section 2.1). */
+static struct err revoke_opaque(struct call *call, const struct revoke_body *body, struct response *response)
+{
+    const struct str reason = body->reason.len > 0 ? body->reason : STR("revoked");
+    const struct err err = call->service->opaque_tokens->revoke(call, body->token, reason);
+    if (err.code == ERR_NOT_FOUND)
+        return revoke_answer_unknown(call, err.why, response);
+    TRY(err);
+    metrics_count(COUNT_REVOKED, 1);
+    revoke_write_answer(call, response);
+    return OK;
+}
+
 struct err revoke_token(struct call *call, struct response *response)
 {
+    const struct opaque_tokens *opaque = call->service->opaque_tokens;
     struct revoke_body body = { 0 };
     TRY(revoke_read_body(call, &body));
+    if (opaque && opaque->have_form(body.token))
+        return revoke_opaque(call, &body, response);
     AUTO(verified_releasep) struct verified *entry = NULL;
     struct err err = token_find(call->service, body.token, &entry);
     if (err.code == ERR_UNAVAILABLE)

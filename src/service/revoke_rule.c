@@ -8,6 +8,7 @@
 #include "revocation/rule.h"
 #include "service/call.h"
 #include "service/operations.h"
+#include "service/revoke_rule.h"
 #include "service/service.h"
 #include "store/store.h"
 #include <stddef.h>
@@ -94,9 +95,9 @@ static struct err revoke_rule_read_rule(struct call *call, struct record *record
     return revoke_rule_decide_before(call->service, body.before, now, &record->before);
 }
 
-/* When no caller accepts any of the tokens any more: none lives longer than the longest that a key in force may have
- * signed, which its row knows (clients with a lifetime of their own are in it), or that the settings allow now. */
-static struct err revoke_rule_decide_expiry(struct call *call, struct record *record)
+/* No token lives longer than the longest that a key in force may have signed, which its row knows (clients with a
+ * lifetime of their own are in it), or that the settings allow now. */
+struct err rule_end_of_tokens(struct call *call, int64_t until_s, int64_t *out)
 {
     struct service *service = call->service;
     struct key *keys = NULL;
@@ -106,16 +107,21 @@ static struct err revoke_rule_decide_expiry(struct call *call, struct record *re
     for (size_t i = 0; i < count; i++)
         if (keys[i].lifetime_s > longest_s)
             longest_s = keys[i].lifetime_s;
-    record->expires_at = record->before + longest_s + service->settings->clock_tolerance_max_s + 1;
+    *out = until_s + longest_s + service->settings->clock_tolerance_max_s + 1;
+    return OK;
+}
+
+static struct err revoke_rule_decide_expiry(struct call *call, struct record *record)
+{
+    TRY(rule_end_of_tokens(call, record->before, &record->expires_at));
     if (record->expires_at <= call->request->now_s) /* each of those tokens has expired, if this clock is right */
         record->expires_at = call->request->now_s + CLOCK_DOUBT_S;
     return OK;
 }
 
-static struct err revoke_rule_revoke_and_record(struct call *call, struct record *record, struct response *response)
+static struct err revoke_rule_revoke(struct call *call, struct record *record, uint64_t *announced)
 {
-    TRY(revocations_make(call->service->revocations, record, &response->announced));
-    response->records = record;
+    TRY(revocations_make(call->service->revocations, record, announced));
     metrics_count(COUNT_REVOKED_RULE, 1);
     LOG(LOG_INFO, "rule_revoked", LOG_STR("request_id", call->request->id),
         LOG_STR("kind", revocation_kind_name(record->revokes)), LOG_STR("target", record->target),
@@ -124,12 +130,31 @@ static struct err revoke_rule_revoke_and_record(struct call *call, struct record
     return OK;
 }
 
+struct err rule_revoke(struct call *call, enum revocation_kind kind, struct str target, struct str reason,
+                       struct record **out, uint64_t *announced)
+{
+    struct record *record = arena_zalloc(call->request->arena, sizeof *record);
+    *record = (struct record){ .kind = RECORD_REVOCATION,
+                               .issued_at = call->request->now_s,
+                               .reason = reason,
+                               .revoked_by = call->caller.client_id.at ? call->caller.client_id : STR(""),
+                               .revokes = kind,
+                               .target = target };
+    rule_hash(kind, target, record->token_hash);
+    TRY(revoke_rule_decide_before(call->service, BEFORE_NOW, call->request->now_s, &record->before));
+    TRY(revoke_rule_decide_expiry(call, record));
+    TRY(revoke_rule_revoke(call, record, announced));
+    *out = record;
+    return OK;
+}
+
 struct err revoke_by_rule(struct call *call, struct response *response)
 {
     struct record *record = arena_zalloc(call->request->arena, sizeof *record);
     TRY(revoke_rule_read_rule(call, record));
     TRY(revoke_rule_decide_expiry(call, record));
-    TRY(revoke_rule_revoke_and_record(call, record, response));
+    TRY(revoke_rule_revoke(call, record, &response->announced));
+    response->records = record;
     struct buf *body = &response->body;
     buf_add(body, STR("{\"revoked\":true,\"before\":"));
     buf_add_int(body, record->before);

@@ -7,70 +7,103 @@
 #include "service/authn.h"
 #include "service/call.h"
 #include "service/operations.h"
+#include "service/route.h"
 #include "service/service.h"
+#include "store/store.h"
 #include "wire/fields.h"
-
-enum access {
-    OPEN,
-    METRICS,
-    CALLER,
-    ANY_CLIENT /* a CALLER, or a public client: it has no secret, and names itself */
-};
-enum cors { CORS_NONE, CORS_ANY, CORS_SETTING };
-
-struct route {
-    const char *path;
-    unsigned methods;
-    enum operation operation;
-    enum access access;
-    const char *scope; /* that a CALLER needs; NULL: the operation decides */
-    enum cors cors;
-    bool waits; /* runs on a worker */
-    struct err (*run)(struct call *, struct response *);
-};
 
 #define GET_ONLY (METHOD_GET | METHOD_HEAD)
 #define WITH_BODY (METHOD_POST | METHOD_PUT | METHOD_PATCH)
-static const struct route routes[] = {
-    { "/token/introspect", METHOD_POST, OP_INTROSPECT, CALLER, "token:introspect", CORS_NONE, false, introspect_token },
-    { "/token/verify", METHOD_POST, OP_VERIFY, CALLER, "token:verify", CORS_NONE, false, verify_token },
-    { "/token", METHOD_POST, OP_ISSUE, CALLER, NULL, CORS_SETTING, true, issue_token },
-    { "/token/revoke", METHOD_POST, OP_REVOKE, ANY_CLIENT, NULL, CORS_SETTING, true, revoke_token },
-    { "/admin/revocations", METHOD_POST, OP_REVOKE_RULE, CALLER, "token:revoke:any", CORS_NONE, true, revoke_by_rule },
-    { "/admin/rotate-keys", METHOD_POST, OP_ROTATE, CALLER, "keys:rotate", CORS_NONE, true, rotate_keys },
-    { "/.well-known/jwks.json", GET_ONLY, OP_JWKS, OPEN, NULL, CORS_ANY, false, publish_jwks },
-    { "/revocations", GET_ONLY, OP_FEED, OPEN, NULL, CORS_ANY, false, publish_revocations },
-    { "/health/live", GET_ONLY, OP_HEALTH, OPEN, NULL, CORS_NONE, false, health_live },
-    { "/health/ready", GET_ONLY, OP_HEALTH, OPEN, NULL, CORS_NONE, false, health_ready },
-    { "/", GET_ONLY, OP_INDEX, OPEN, NULL, CORS_NONE, false, publish_index },
-    { "/metrics", GET_ONLY, OP_METRICS, METRICS, NULL, CORS_NONE, false, publish_metrics },
+static const struct route rows[] = {
+    { STR_INIT("/token/introspect"), METHOD_POST, OP_INTROSPECT, CALLER, .scope = "token:introspect",
+      .run = introspect_token },
+    { STR_INIT("/token/verify"), METHOD_POST, OP_VERIFY, CALLER, .scope = "token:verify", .run = verify_token },
+    { STR_INIT("/token"), METHOD_POST, OP_ISSUE, CALLER, .cors = CORS_SETTING, .waits = true, .run = issue_token },
+    { STR_INIT("/token/revoke"), METHOD_POST, OP_REVOKE, ANY_CLIENT, .cors = CORS_SETTING, .waits = true,
+      .run = revoke_token },
+    { STR_INIT("/admin/revocations"), METHOD_POST, OP_REVOKE_RULE, CALLER, .scope = "token:revoke:any", .waits = true,
+      .run = revoke_by_rule },
+    { STR_INIT("/admin/rotate-keys"), METHOD_POST, OP_ROTATE, CALLER, .scope = "keys:rotate", .waits = true,
+      .run = rotate_keys },
+    { STR_INIT("/admin/clients"), GET_ONLY, OP_CLIENTS, CALLER, .scope = "clients:read", .waits = true,
+      .run = list_clients },
+    { STR_INIT("/admin/clients"), METHOD_POST, OP_CLIENTS, CALLER, .scope = "clients:write", .waits = true,
+      .run = add_client },
+    { STR_INIT("/admin/clients/{}"), GET_ONLY, OP_CLIENTS, CALLER, .scope = "clients:read", .is_open = true,
+      .waits = true, .run = show_client },
+    { STR_INIT("/admin/clients/{}"), METHOD_PATCH, OP_CLIENTS, CALLER, .scope = "clients:write", .is_open = true,
+      .waits = true, .run = change_client },
+    { STR_INIT("/admin/clients/{}"), METHOD_DELETE, OP_CLIENTS, CALLER, .scope = "clients:write", .is_open = true,
+      .waits = true, .run = delete_client },
+    { STR_INIT("/admin/clients/{}/secret"), METHOD_POST, OP_CLIENTS, CALLER, .scope = "clients:write", .is_open = true,
+      .waits = true, .run = renew_client_secret },
+    { STR_INIT("/.well-known/jwks.json"), GET_ONLY, OP_JWKS, OPEN, .cors = CORS_ANY, .run = publish_jwks },
+    { STR_INIT("/revocations"), GET_ONLY, OP_FEED, OPEN, .cors = CORS_ANY, .run = publish_revocations },
+    { STR_INIT("/health/live"), GET_ONLY, OP_HEALTH, OPEN, .run = health_live },
+    { STR_INIT("/health/ready"), GET_ONLY, OP_HEALTH, OPEN, .run = health_ready },
+    { STR_INIT("/"), GET_ONLY, OP_INDEX, OPEN, .run = publish_index },
+    { STR_INIT("/metrics"), GET_ONLY, OP_METRICS, METRICS, .run = publish_metrics },
 };
+const struct routes service_routes = { rows, sizeof rows / sizeof *rows, NULL };
 
-/* The row of the path that knows the method, else its first one, for what is answered to any method; NULL: nothing is
- * at this path. */
-static const struct route *routes_route_of_path(struct str path, enum method method)
+static bool routes_has_suffix(struct str text, struct str suffix)
 {
-    const struct route *first = NULL;
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (!str_eq(path, str_of(routes[i].path)))
-            continue;
-        if (routes[i].methods & method)
-            return &routes[i];
-        first = first ? first : &routes[i];
-    }
-    return first;
+    return text.len >= suffix.len && memcmp(text.at + text.len - suffix.len, suffix.at, suffix.len) == 0;
+}
+
+/* Whether `path` is the row's: *value is what is there in place of its open part, as it stands. */
+static bool routes_path_is(const struct route *row, struct str path, struct str *value)
+{
+    struct str before, after = row->path;
+    *value = (struct str){ 0, 0 };
+    if (!row->is_open)
+        return str_eq(row->path, path);
+    const bool is_below = routes_has_suffix(after, STR("/*"));
+    if (!str_cut(&after, is_below ? '*' : '{', &before) || !str_has_prefix(path, before))
+        return false;
+    const struct str end = is_below ? after : (struct str){ after.at + 1, after.len - 1 }; /* after the brace */
+    const struct str rest = { path.at + before.len, path.len - before.len };
+    if (rest.len <= end.len || !routes_has_suffix(rest, end))
+        return false;
+    *value = (struct str){ rest.at, rest.len - end.len };
+    return is_below || !str_has(*value, '/');
+}
+
+/* The row of the path that takes the method and the kind of body; else one that takes the method, else its first one,
+ * for what is answered to any method; NULL: nothing is at this path. *value: of its open segment. */
+static const struct route *routes_route_of_path(const struct service *service, const struct request *request,
+                                                struct str path, struct str *value)
+{
+    const struct route *best = NULL;
+    struct str open;
+    for (const struct routes *routes = service->routes; routes; routes = routes->next)
+        for (size_t i = 0; i < routes->count; i++) {
+            const struct route *row = &routes->rows[i];
+            if (!routes_path_is(row, path, &open))
+                continue;
+            const bool has_method = row->methods & request->method;
+            const bool takes = has_method && (!row->form_only || request_is_form(request));
+            if (takes || !best || (has_method && !(best->methods & request->method))) {
+                *value = open;
+                best = row;
+            }
+            if (takes)
+                return row;
+        }
+    return best;
 }
 
 /* Every path is also known behind the prefix of the settings, which is compared as it stands. Without that setting no
  * path has another name: what a proxy refuses by its path must not be had by another one. */
-static const struct route *routes_route_find(const struct service *service, struct str path, enum method method)
+static const struct route *routes_route_find(const struct service *service, const struct request *request,
+                                             struct str *value)
 {
-    const struct str prefix = str_of(service->settings->path_prefix);
-    const struct route *route = routes_route_of_path(path, method);
+    const struct str path = request->path, prefix = str_of(service->settings->path_prefix);
+    const struct route *route = routes_route_of_path(service, request, path, value);
     if (route || prefix.len == 0 || !str_has_prefix(path, prefix))
         return route;
     const struct str rest = { path.at + prefix.len, path.len - prefix.len };
-    return routes_route_of_path(rest.len > 0 ? rest : STR("/"), method);
+    return routes_route_of_path(service, request, rest.len > 0 ? rest : STR("/"), value);
 }
 
 /* The origin to be allowed: for open documents any; else only one of the settings, or "*" when they ask for it. */
@@ -90,19 +123,21 @@ static struct str routes_cors_allowed(const struct service *service, const struc
 }
 
 /* Of all rows of a path, or of all that there are (NULL). */
-static struct str routes_allow_of(struct arena *arena, const char *path)
+static struct str routes_allow_of(const struct service *service, struct arena *arena, const struct route *route)
 {
     unsigned methods = METHOD_OPTIONS;
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-        if (!path || strcmp(path, routes[i].path) == 0)
-            methods |= routes[i].methods;
+    for (const struct routes *routes = service->routes; routes; routes = routes->next)
+        for (size_t i = 0; i < routes->count; i++)
+            if (!route || str_eq(route->path, routes->rows[i].path))
+                methods |= routes->rows[i].methods;
     return methods_list(arena, methods);
 }
 
-static void routes_answer_options(const struct request *request, const char *path, struct response *response)
+static void routes_answer_options(const struct service *service, const struct request *request,
+                                  const struct route *route, struct response *response)
 {
     response_empty(response, 204);
-    response_add_header(response, STR("Allow"), routes_allow_of(request->arena, path));
+    response_add_header(response, STR("Allow"), routes_allow_of(service, request->arena, route));
 }
 
 /* What a browser is told, whatever becomes of the call (WHATWG Fetch, "CORS protocol"). */
@@ -137,7 +172,7 @@ static bool routes_answer_early(const struct service *service, const struct requ
 {
     struct arena *arena = request->arena;
     if (request->method == METHOD_OPTIONS && str_eq(request->path, STR("*"))) { /* RFC 9110 section 9.3.7 */
-        routes_answer_options(request, NULL, response);
+        routes_answer_options(service, request, NULL, response);
         return true;
     }
     if (!route) {
@@ -147,12 +182,12 @@ static bool routes_answer_early(const struct service *service, const struct requ
     response->operation = route->operation;
     routes_add_cors(request, routes_cors_allowed(service, route, request_header(request, STR("Origin"))), response);
     if (request->method == METHOD_OPTIONS) {
-        routes_answer_options(request, route->path, response);
+        routes_answer_options(service, request, route, response);
         return true;
     }
     if (!(route->methods & request->method)) {
         response_fail(response, arena, failed(ERR_METHOD_NOT_ALLOWED, "method not allowed for this path"));
-        response_add_header(response, STR("Allow"), routes_allow_of(arena, route->path));
+        response_add_header(response, STR("Allow"), routes_allow_of(service, arena, route));
         return true;
     }
     if (request->method & WITH_BODY && routes_is_coded(request_header(request, STR("Content-Encoding")))) {
@@ -163,8 +198,33 @@ static bool routes_answer_early(const struct service *service, const struct requ
     return false;
 }
 
+/* Each parameter once (RFC 6749 section 3.2), but for `resource` (RFC 8707 section 2). */
+static struct err routes_read_parameters(struct call *call)
+{
+    struct form *form = &call->form;
+    TRY(form_read_all(call->request->arena, call->request->body, form));
+    for (size_t i = 0; i < form->count; i++)
+        if (form_count(form, form->name[i]) > 1 && !str_eq(form->name[i], STR("resource")))
+            return failed(ERR_INVALID_REQUEST, "the form has the same parameter more than once");
+    return OK;
+}
+
+/* Of those that may name their caller in a form, and those that are for forms alone. */
+static struct err routes_read_form(struct call *call, const struct route *route)
+{
+    const bool may_name_caller = route->access == CALLER || route->access == ANY_CLIENT;
+    if (route->form_only)
+        return routes_read_parameters(call);
+    if (!may_name_caller || !request_is_form(call->request))
+        return OK;
+    if (!request_is_form(call->request))
+        return failed(ERR_MEDIA_TYPE, "the Content-Type must be application/x-www-form-urlencoded");
+    return form_read(call->request->arena, call->request->body, &call->form);
+}
+
 static struct err routes_check_access(struct call *call, const struct route *route, struct response *response)
 {
+    TRY(routes_read_form(call, route));
     switch (route->access) {
     case OPEN:
         return OK;
@@ -174,8 +234,6 @@ static struct err routes_check_access(struct call *call, const struct route *rou
     case ANY_CLIENT:
         break;
     }
-    if (request_is_form(call->request))
-        TRY(form_read(call->request->arena, call->request->body, &call->form));
     TRY(authenticate(call, &response->retry_after_s));
     response->client_id = call->caller.client_id;
     if (route->scope && !caller_may(&call->caller, str_of(route->scope)))
@@ -191,8 +249,11 @@ int64_t service_retry_after_s(const struct service *service)
     return wait_s < LEAST_S ? LEAST_S : wait_s > MOST_S ? MOST_S : wait_s;
 }
 
-static struct err routes_answer_call(struct call *call, const struct route *route, struct response *response)
+static struct err routes_answer_call(struct call *call, const struct route *route, struct str path_value,
+                                     struct response *response)
 {
+    if (path_value.at)
+        TRY(path_decode(call->request->arena, path_value, &call->path_value));
     TRY(routes_check_access(call, route, response));
     if (call->is_first)
         return failed(ERR_NEEDS_WORKER, "the operation may have to wait");
@@ -202,10 +263,28 @@ static struct err routes_answer_call(struct call *call, const struct route *rout
     return response->body.overflowed ? failed(ERR_INTERNAL, "the response is too large") : OK;
 }
 
+void call_record_always(struct call *call, struct record *record)
+{
+    record->next = call->always;
+    call->always = record;
+}
+
+static void routes_append_always(struct call *call, struct response *response)
+{
+    struct record **end = &call->always;
+    while (*end)
+        end = &(*end)->next;
+    *end = response->records;
+    response->records = call->always;
+    if (call->announced)
+        response->announced = call->announced;
+}
+
 enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response)
 {
-    const struct route *route = routes_route_find(service, request->path, request->method);
+    struct str path_value;
+    const struct route *route = routes_route_find(service, request, &path_value);
     response_init(response, request->arena);
     if (routes_answer_early(service, request, route, response))
         return ERR_OK;
@@ -214,13 +293,15 @@ enum err_code service_answer(struct service *service, const struct request *requ
                          .takes_public = route->access == ANY_CLIENT,
                          .may_wait = may_wait,
                          .is_first = route->waits && !may_wait }; /* strangers shall not fill the workers' queue */
-    const struct err err = routes_answer_call(&call, route, response);
+    const struct err err = routes_answer_call(&call, route, path_value, response);
     if (!may_wait && (err.code == ERR_NEEDS_WORKER || err.code == ERR_NEEDS_LOOKUP))
         return err.code;
+    authenticate_count(&call);
     if (err.code == ERR_UNAVAILABLE && may_wait && response->retry_after_s == 0)
         response->retry_after_s = service_retry_after_s(service);
     if (err.code)
         response_fail(response, request->arena, err);
+    routes_append_always(&call, response);
     return ERR_OK;
 }
 

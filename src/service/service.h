@@ -7,24 +7,51 @@
 #include "base/mem.h"
 #include "service/state.h"
 
+struct call;
+struct client;
 struct clients;
 struct commit;
 struct failures;
 struct housekeeping;
 struct keyring;
+struct oauth;
 struct request;
 struct response;
 struct revocations;
 struct rotation;
+struct routes;
 struct settings;
 struct signer;
 struct store;
 struct uses;
 struct verified_cache;
 
+/* Authentication of clients by signed assertions, private_key_jwt (RFC 7523): a room above has it, since it fetches
+ * clients' keys. */
+struct client_assertions {
+    /* Whose assertion it says it is, unchecked; ERR_INVALID_CLIENT when it can't be read. */
+    struct err (*issuer)(struct arena *arena, struct str assertion, struct str *client_id);
+    /* Whether it is the client's, for this service, now, and for the first time: call->once. Only on a worker.
+     * ERR_INVALID_CLIENT, ERR_UNAVAILABLE. */
+    struct err (*check)(struct call *call, const struct client *client, struct str assertion);
+};
+
+/* Tokens that are no signed ones, but lie in the store: the refresh tokens of grants. A room above has them. */
+struct opaque_tokens {
+    /* Whether a text has their form, which no signed token has. Never waits. */
+    bool (*have_form)(struct str text);
+    /* Appends the RFC 7662 response of a good one. Only on a worker. ERR_INVALID_GRANT: it isn't good, and nothing was
+     * appended; ERR_UNAVAILABLE, ERR_INTERNAL. */
+    struct err (*introspect)(struct call *call, struct str text, struct buf *out);
+    /* Ends the grant, with all tokens that came of it, for its client or who may revoke any: by call->always. Only on a
+     * worker. ERR_NOT_FOUND: there is no such token; ERR_INSUFFICIENT_SCOPE, ERR_UNAVAILABLE, ERR_INTERNAL. */
+    struct err (*revoke)(struct call *call, struct str text, struct str reason);
+};
+
 struct service {
     const struct settings *settings;
-    struct str audience; /* TOKEN_AUDIENCE as given: comma-separated */
+    const struct routes *routes; /* all that it answers (route.h); NULL: a command that answers nothing */
+    struct str audience;         /* TOKEN_AUDIENCE as given: comma-separated */
     struct store *store;
     struct commit *commit;
     struct signer *signer;
@@ -32,10 +59,13 @@ struct service {
     struct rotation *rotation;
     struct revocations *revocations; /* all that refuses tokens before their end */
     struct verified_cache *verified;
-    struct uses *uses;         /* of tokens (usage.h); NULL: they are not counted */
-    struct clients *clients;   /* clients in memory */
-    struct failures *failures; /* failed authentications by address */
+    struct uses *uses;                                 /* of tokens (usage.h); NULL: they are not counted */
+    struct clients *clients;                           /* clients in memory */
+    struct failures *failures;                         /* failed authentications by address */
+    const struct client_assertions *client_assertions; /* NULL: clients can't authenticate by them */
+    const struct opaque_tokens *opaque_tokens;         /* NULL: there are none */
     struct housekeeping *housekeeping;
+    struct oauth *oauth; /* that room's own (oauth/oauth.h); NULL: a command, which has no such calls */
     struct service_state state;
     atomic_bool moves_keys;      /* a server: housekeeping does what is due; a command looks only */
     atomic_llong latest_iat;     /* of all tokens issued here; s */
@@ -57,11 +87,17 @@ int64_t service_retry_after_s(const struct service *service);
 
 /* `delta` more (or fewer) requests are on workers, and may have records soon. */
 void service_expect(struct service *service, int delta);
+enum { SERVICE_TRIES = 6 };
 /* Hands the records on; never blocks. Then calls `done` exactly once: at once when there are no records, otherwise on
- * another thread, perhaps before this returns. `done` must not block. OK: the response may be sent; otherwise the error
- * is to be sent instead. Request and response must live until then. */
+ * another thread, perhaps before this returns. `done` must not block. OK: the response may be sent. ERR_CONFLICT:
+ * another request was faster with what this one changes, and nothing of it is kept: call service_answer() again, on a
+ * worker, at most SERVICE_TRIES times in all. Otherwise the error is to be sent instead. Request and response must live
+ * until then. */
 void service_record(struct service *service, const struct request *request, const struct response *response,
                     void (*done)(void *context, struct err failure), void *context);
+
+/* What a request is told that was overtaken each time: its response becomes a 503. */
+void service_give_up(const struct request *request, struct response *response);
 
 /* For fronts without a loop (the command line, Lambda): answers the request on the caller's thread, waiting where it
  * must, and makes its records durable. Then the response may be sent, also when it is a refusal. The front must still

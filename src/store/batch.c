@@ -21,13 +21,15 @@ static bool batch_settle(struct store *store, batch_keep keep, const struct reco
 {
     const struct part part = parts[--*left];
     bool is_of_records = false;
-    struct err err = keep(store, lists + part.from, part.count, &is_of_records);
+    batch_tell(verdicts, part, OK);
+    struct err err = keep(store, lists + part.from, part.count, verdicts + part.from, &is_of_records);
     if (err.code && is_of_records && part.count > 1) {
         parts[(*left)++] = (struct part){ part.from + part.count / 2, part.count - part.count / 2 };
         parts[(*left)++] = (struct part){ part.from, part.count / 2 };
         return false;
     }
-    batch_tell(verdicts, part, err);
+    if (err.code)
+        batch_tell(verdicts, part, err);
     if (err.code && is_of_records)
         LOG(LOG_WARN, "record_refused", LOG_TEXT_("store", store->ops->name), LOG_TEXT_("why", err.why));
     *fault = err;

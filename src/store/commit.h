@@ -9,8 +9,8 @@
 struct commit;
 
 /* One request's records. The submitter owns it until `done`, which is called on the commit thread, exactly once, and
- * must not block. `failure` is OK when all is durable; ERR_INVALID_REQUEST when the store can't hold one of them, and
- * none is kept; else ERR_UNAVAILABLE, and perhaps they are. */
+ * must not block. `failure` is OK when all is durable; ERR_INVALID_REQUEST when the store can't hold one of them, or
+ * ERR_CONFLICT when an item is not as it must be, and none is kept; else ERR_UNAVAILABLE, and perhaps they are. */
 struct commit_item {
     const struct record *records;
     void (*done)(struct commit_item *, struct err failure);

@@ -19,7 +19,7 @@ static const char lock_name[] = "serve.lock";
 
 /* How the names of our files begin; a key file that is being written has a dot before. */
 static const struct str beginnings[] = { STR_INIT("token-service.db"), STR_INIT("signing-key-"), STR_INIT("serve.lock"),
-                                         STR_INIT("database-id") };
+                                         STR_INIT("database-id"), STR_INIT("users.json") };
 
 static bool data_dir_is_ours(struct str name)
 {
@@ -92,7 +92,7 @@ static struct err data_dir_check_all(struct arena *arena, DIR *entries, const ch
 }
 
 /* By a descriptor that is no more than a path: what is looked at is what is given, and closing it drops no lock. */
-static void data_dir_give_file(int dir_fd, const char *name, const struct stat *owner)
+static void data_dir_give_to(int dir_fd, const char *name, const struct stat *owner)
 {
     struct stat about;
     int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -113,8 +113,15 @@ void data_dir_give(const char *dir)
     if (fstat(dirfd(entries), &owner) == 0 && owner.st_uid != 0)
         for (const struct dirent *entry; (entry = readdir(entries));) /* NOLINT(concurrency-mt-unsafe): ours */
             if (data_dir_is_ours(str_of(entry->d_name)))
-                data_dir_give_file(dirfd(entries), entry->d_name, &owner);
+                data_dir_give_to(dirfd(entries), entry->d_name, &owner);
     closedir(entries);
+}
+
+void data_dir_give_file(int dir_fd, const char *name)
+{
+    struct stat owner;
+    if (geteuid() == 0 && fstat(dir_fd, &owner) == 0 && owner.st_uid != 0)
+        data_dir_give_to(dir_fd, name, &owner);
 }
 
 struct err data_dir_check(struct arena *arena, const char *dir, bool mend)

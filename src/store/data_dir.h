@@ -18,6 +18,8 @@ MUST_USE struct err data_dir_check(struct arena *arena, const char *dir, bool me
  * nothing behind that the service can't open. Only files of the service that belong to root, are regular files and have
  * one name. Does nothing unless this is root. */
 void data_dir_give(const char *dir);
+/* The same of one file of the directory that is open as `dir_fd`. */
+void data_dir_give_file(int dir_fd, const char *name);
 
 /* Takes the lock; *out is its descriptor, and closing that gives it back. ERR_INVALID_REQUEST: another process has it,
  * or its file, the first in an empty directory, can't be made. */

@@ -1,4 +1,4 @@
-/* store/platform.c: calls of the platform's functions, and those that are about clients, changes and leases. */
+/* store/platform.c: calls of the platform's functions, and those that are about changes, leases and life. */
 #include "store/platform.h"
 #include "base/hex.h"
 #include "base/random.h"
@@ -6,7 +6,7 @@
 #include "observe/metrics.h"
 #include "store/identity.h"
 
-enum { VERSION = 5, PAGE = 100 };
+enum { VERSION = 7 };
 
 /* --- arguments --------------------------------------------------------------------------------------------------- */
 
@@ -188,134 +188,6 @@ int64_t platform_int(const struct json *object, const char *name)
 {
     int64_t value = 0;
     return json_int(json_member(object, str_of(name)), INT64_MIN, INT64_MAX, &value) ? value : 0;
-}
-
-/* --- clients ----------------------------------------------------------------------------------------------------- */
-
-static bool platform_is_true(const struct json *object, const char *name)
-{
-    const struct json *member = json_member(object, str_of(name));
-    return member && member->kind == JSON_TRUE;
-}
-
-static struct client platform_client_of(const struct json *row)
-{
-    struct client client = { .id = platform_str(row, "id"),
-                             .name = platform_str(row, "name"),
-                             .is_public = platform_is_true(row, "is_public"),
-                             .scopes = platform_str(row, "scopes"),
-                             .access_ttl_s = store_seconds(platform_int(row, "access_ttl_s")),
-                             .refresh_ttl_s = store_seconds(platform_int(row, "refresh_ttl_s")),
-                             .id_ttl_s = store_seconds(platform_int(row, "id_ttl_s")),
-                             .is_active = platform_is_true(row, "is_active"),
-                             .created_at = store_seconds(platform_int(row, "created_at")) };
-    if (!hex_read(platform_str(row, "secret_hash"), client.secret_hash, sizeof client.secret_hash))
-        memset(client.secret_hash, 0, sizeof client.secret_hash); /* no secret hashes to zeros */
-    return client;
-}
-
-static const char no_client[] = "there is no such client";
-
-struct err platform_find_client(struct store *store, struct arena *arena, struct str id, struct client *out)
-{
-    const struct json *answer = NULL;
-    struct buf args;
-    if (!platform_can_hold(id))
-        return failed(ERR_NOT_FOUND, no_client);
-    platform_begin(&args, arena);
-    platform_put_str(&args, "id", id);
-    TRY(platform_do(store, arena, "token_service_find_client", &args, PLATFORM_REPEATABLE, no_client, &answer));
-    *out = platform_client_of(answer);
-    return OK;
-}
-
-/* One page, after `after` unless it is NULL: appended to `clients`. *more: it was a full one. */
-static struct err platform_read_page(struct store *store, struct arena *arena, const struct str *after, size_t max,
-                                     struct client *clients, size_t *count, bool *more)
-{
-    const struct json *answer = NULL, *row = NULL;
-    struct str rest, line;
-    struct buf args;
-    size_t page = 0;
-    platform_begin(&args, arena);
-    platform_put_int(&args, "max", (int64_t)max);
-    if (after)
-        platform_put_str(&args, "after", *after);
-    TRY(platform_do(store, arena, "token_service_list_clients", &args, PLATFORM_REPEATABLE, no_client, &answer));
-    for (rest = platform_rows(answer); page < max && platform_next_row(&rest, &line); page++) {
-        TRY(json_parse(arena, line, &row));
-        clients[(*count)++] = platform_client_of(row);
-    }
-    *more = page == max;
-    return OK;
-}
-
-struct err platform_list_clients(struct store *store, struct arena *arena, size_t max, struct client **out,
-                                 size_t *count)
-{
-    size_t room = PAGE, found = 0;
-    struct client *clients = arena_alloc(arena, room * sizeof *clients);
-    for (bool more = true; more && found < max;) {
-        if (found == room) {
-            struct client *larger = arena_alloc(arena, 2 * room * sizeof *larger);
-            memcpy(larger, clients, found * sizeof *larger);
-            clients = larger;
-            room *= 2;
-        }
-        size_t page = room - found < max - found ? room - found : max - found;
-        TRY(platform_read_page(store, arena, found > 0 ? &clients[found - 1].id : NULL, page < PAGE ? page : PAGE,
-                               clients, &found, &more));
-    }
-    *out = clients;
-    *count = found;
-    return OK;
-}
-
-struct err platform_add_client(struct store *store, const struct client *client)
-{
-    AUTO(arena_release) struct arena arena = { 0 };
-    char hash[65];
-    struct buf args;
-    if (!platform_can_hold(client->id) || !platform_can_hold(client->name) || !platform_can_hold(client->scopes))
-        return failed(ERR_INVALID_REQUEST, "a client's texts must be UTF-8 without NUL");
-    platform_begin(&args, &arena);
-    platform_put_str(&args, "id", client->id);
-    platform_put_str(&args, "name", client->name);
-    platform_put_bool(&args, "is_public", client->is_public);
-    platform_put_str(&args, "secret_hash", hex_write(client->secret_hash, sizeof client->secret_hash, hash));
-    platform_put_str(&args, "scopes", client->scopes);
-    platform_put_int(&args, "access_ttl_s", client->access_ttl_s);
-    platform_put_int(&args, "refresh_ttl_s", client->refresh_ttl_s);
-    platform_put_int(&args, "id_ttl_s", client->id_ttl_s);
-    platform_put_bool(&args, "is_active", client->is_active);
-    platform_put_int(&args, "created_at", client->created_at);
-    return platform_do(store, &arena, "token_service_add_client", &args, PLATFORM_ONCE,
-                       "there is already such a client", NULL);
-}
-
-struct err platform_set_client_active(struct store *store, struct str id, bool active)
-{
-    AUTO(arena_release) struct arena arena = { 0 };
-    struct buf args;
-    if (!platform_can_hold(id))
-        return failed(ERR_NOT_FOUND, no_client);
-    platform_begin(&args, &arena);
-    platform_put_str(&args, "id", id);
-    platform_put_bool(&args, "active", active);
-    return platform_do(store, &arena, "token_service_set_client_active", &args, PLATFORM_REPEATABLE, no_client, NULL);
-}
-
-struct err platform_set_client_secret(struct store *store, struct str id, const unsigned char secret_hash[32])
-{
-    AUTO(arena_release) struct arena arena = { 0 };
-    char hash[65];
-    struct buf args;
-    if (!platform_can_hold(id))
-        return failed(ERR_NOT_FOUND, no_client);
-    platform_begin(&args, &arena);
-    platform_put_str(&args, "id", id);
-    platform_put_str(&args, "secret_hash", hex_write(secret_hash, 32, hash));
-    return platform_do(store, &arena, "token_service_set_client_secret", &args, PLATFORM_REPEATABLE, no_client, NULL);
 }
 
 /* --- changes, leases, life --------------------------------------------------------------------------------------- */

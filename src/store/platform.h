@@ -74,14 +74,17 @@ struct str platform_rows(const struct json *answer);
 struct str platform_str(const struct json *object, const char *name);
 int64_t platform_int(const struct json *object, const char *name);
 
-/* platform.c: store.h's operations on clients, and those that are about nothing else. platform_check also says whether
- * the database has this version's migration. */
+/* platform_clients.c: store.h's operations on clients. */
 struct err platform_find_client(struct store *, struct arena *, struct str id, struct client *out);
-struct err platform_list_clients(struct store *, struct arena *, size_t max, struct client **out, size_t *count);
+struct err platform_list_clients(struct store *, struct arena *, struct str after, size_t max, struct client **out,
+                                 size_t *count);
 struct err platform_add_client(struct store *, const struct client *);
-struct err platform_set_client_active(struct store *, struct str id, bool active);
+struct err platform_change_client(struct store *, const struct client *, int64_t version);
+struct err platform_delete_client(struct store *, struct str id);
+
+/* platform.c: those that are about nothing else. platform_check also says whether the database has this version's
+ * migration. */
 struct err platform_now(struct store *, int64_t *out_ms);
-struct err platform_set_client_secret(struct store *, struct str id, const unsigned char hash[32]);
 bool platform_has_changed(struct store *);
 struct err platform_take_lease(struct store *, struct str name, int64_t ttl_s);
 struct err platform_drop_lease(struct store *, struct str name);
@@ -112,18 +115,33 @@ struct err platform_revocations_since(struct store *, struct arena *, int64_t af
 struct err platform_count_uses(struct store *, const struct token_use *uses, size_t count);
 struct err platform_purge(struct store *, int64_t now_s, size_t max, size_t *deleted);
 
+/* platform_items.c: store.h's operations on items. */
+struct err platform_find_item(struct store *, struct arena *, enum item_kind kind, const unsigned char id[32],
+                              struct item *out);
+struct err platform_list_items(struct store *, struct arena *, const struct item_query *query, struct item **out,
+                               size_t *count);
+/* Whether there is a list with items; the verdict of one whose items may not be kept says so. */
+bool platform_check_items(const struct record *const *lists, size_t count, struct err *verdicts);
+/* "items" of the arguments: of all lists whose verdict is OK, each with its list's number. */
+void platform_put_items(struct buf *args, const struct record *const *lists, size_t count, const struct err *verdicts);
+/* The "conflicts" of the response become verdicts; false when they are not understood. */
+MUST_USE bool platform_read_conflicts(const struct json *answer, const struct record *const *lists, size_t count,
+                                      struct err *verdicts);
+/* Deletes at most `max`. */
+MUST_USE struct err platform_purge_items(struct store *, int64_t now_s, size_t max, size_t *deleted);
+
 /* All operations of store.h except name and close, which each kind has of its own. */
 #define PLATFORM_OPERATIONS                                                                                            \
     .is_shared = true, .find_client = platform_find_client, .list_clients = platform_list_clients,                     \
-    .add_client = platform_add_client, .set_client_active = platform_set_client_active,                                \
-    .set_client_secret = platform_set_client_secret, .now = platform_now, .list_keys = platform_list_keys,             \
+    .add_client = platform_add_client, .change_client = platform_change_client,                                        \
+    .delete_client = platform_delete_client, .now = platform_now, .list_keys = platform_list_keys,                     \
     .list_past_keys = platform_list_past_keys, .find_key = platform_find_key, .add_first_key = platform_add_first_key, \
     .add_pending_key = platform_add_pending_key, .activate_key = platform_activate_key,                                \
     .retire_key = platform_retire_key, .revoke_key = platform_revoke_key,                                              \
     .request_rotation = platform_request_rotation, .raise_key_lifetime = platform_raise_key_lifetime,                  \
-    .mark_key_disposed = platform_mark_key_disposed, .record = platform_record,                                        \
-    .revocations_since = platform_revocations_since, .count_uses = platform_count_uses, .purge = platform_purge,       \
-    .has_changed = platform_has_changed, .take_lease = platform_take_lease, .drop_lease = platform_drop_lease,         \
-    .check = platform_check
+    .mark_key_disposed = platform_mark_key_disposed, .find_item = platform_find_item,                                  \
+    .list_items = platform_list_items, .record = platform_record, .revocations_since = platform_revocations_since,     \
+    .count_uses = platform_count_uses, .purge = platform_purge, .has_changed = platform_has_changed,                   \
+    .take_lease = platform_take_lease, .drop_lease = platform_drop_lease, .check = platform_check
 
 #endif

@@ -1,4 +1,6 @@
-/* store/platform_records.c: tokens and revocations in the platform's tables. What many callers wait on is one call. */
+/* store/platform_records.c: tokens and revocations in the platform's tables. What many callers wait on is one call.
+ * When there are items among the records (platform_items.c), it is a call of another function, and each row of a list
+ * with items says which list that is. */
 #include "base/hex.h"
 #include "jose/jws.h"
 #include "observe/metrics.h"
@@ -10,7 +12,10 @@ static struct str platform_records_kind_name(enum token_kind kind)
     return kind == TOKEN_REFRESH ? STR("refresh") : kind == TOKEN_ID ? STR("id") : STR("access");
 }
 
-static void platform_records_begin_row(struct buf *args, const struct record *record)
+/* Of a list without items, which depends on none. */
+enum { LIST_NONE = -1 };
+
+static void platform_records_begin_row(struct buf *args, const struct record *record, int64_t list)
 {
     char hash[65];
     if (args->at[args->len - 1] != '[')
@@ -19,11 +24,13 @@ static void platform_records_begin_row(struct buf *args, const struct record *re
     platform_put_str(args, "kind",
                      record->revokes == REVOKED_TOKEN ? platform_records_kind_name(record->token_kind) : STR("rule"));
     platform_put_str(args, "hash", hex_write(record->token_hash, sizeof record->token_hash, hash));
+    if (list != LIST_NONE)
+        platform_put_int(args, "list", list);
 }
 
-static void platform_records_put_token(struct buf *args, const struct record *record)
+static void platform_records_put_token(struct buf *args, const struct record *record, int64_t list)
 {
-    platform_records_begin_row(args, record);
+    platform_records_begin_row(args, record, list);
     platform_put_str(args, "jti", record->jti);
     platform_put_str(args, "subject", record->subject);
     platform_put_str(args, "client", record->client_id);
@@ -35,9 +42,9 @@ static void platform_records_put_token(struct buf *args, const struct record *re
     buf_add_char(args, '}');
 }
 
-static void platform_records_put_revocation(struct buf *args, const struct record *record)
+static void platform_records_put_revocation(struct buf *args, const struct record *record, int64_t list)
 {
-    platform_records_begin_row(args, record);
+    platform_records_begin_row(args, record, list);
     platform_put_str(args, "reason", record->reason);
     platform_put_str(args, "revoked_by", record->revoked_by);
     platform_put_int(args, "at", record->issued_at);
@@ -51,37 +58,51 @@ static void platform_records_put_revocation(struct buf *args, const struct recor
 }
 
 static void platform_records_put_all(struct buf *args, const char *name, enum record_kind kind,
-                                     const struct record *const *lists, size_t count)
+                                     const struct record *const *lists, size_t count, const struct err *verdicts)
 {
-    void (*put)(struct buf *, const struct record *) = kind == RECORD_TOKEN ? platform_records_put_token
-                                                                            : platform_records_put_revocation;
+    void (*put)(struct buf *, const struct record *, int64_t) = kind == RECORD_TOKEN ? platform_records_put_token
+                                                                                     : platform_records_put_revocation;
     json_write_name(args, str_of(name));
     buf_add_char(args, '[');
-    for (size_t i = 0; i < count; i++)
-        for (const struct record *record = lists[i]; record && !args->overflowed; record = record->next)
+    for (size_t i = 0; i < count; i++) {
+        const int64_t list = item_is_among(lists[i]) ? (int64_t)i : LIST_NONE;
+        for (const struct record *record = verdicts[i].code ? NULL : lists[i]; record && !args->overflowed;
+             record = record->next)
             if (record->kind == kind)
-                put(args, record);
+                put(args, record, list);
+    }
     buf_add_char(args, ']');
 }
 
+/* Of something else, it is no answer to this. */
+static struct err platform_records_read_answer(const struct json *answer, const struct record *const *lists,
+                                               size_t count, struct err *verdicts, bool has_items)
+{
+    int64_t unlinked = 0;
+    if (!json_int(json_member(answer, STR("unlinked")), 0, INT64_MAX, &unlinked) ||
+        (has_items && !platform_read_conflicts(answer, lists, count, verdicts)))
+        return failed(ERR_UNAVAILABLE, "the database gave a response that is not understood");
+    metrics_count(COUNT_RECORDS_UNLINKED, (uint64_t)unlinked);
+    return OK;
+}
+
 static struct err platform_records_keep_lists(struct store *store, const struct record *const *lists, size_t count,
-                                              bool *is_of_records)
+                                              struct err *verdicts, bool *is_of_records)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
     enum platform_outcome outcome = PLATFORM_OK;
     struct buf args;
+    const bool has_items = platform_check_items(lists, count, verdicts);
     platform_begin(&args, &arena);
-    platform_records_put_all(&args, "tokens", RECORD_TOKEN, lists, count);
-    platform_records_put_all(&args, "revocations", RECORD_REVOCATION, lists, count);
-    struct err err = platform_try(store, &arena, "token_service_record", &args, PLATFORM_REPEATABLE, "", &answer,
-                                  &outcome);
+    platform_records_put_all(&args, "tokens", RECORD_TOKEN, lists, count, verdicts);
+    platform_records_put_all(&args, "revocations", RECORD_REVOCATION, lists, count, verdicts);
+    if (has_items)
+        platform_put_items(&args, lists, count, verdicts);
+    struct err err = platform_try(store, &arena, has_items ? "token_service_record_items" : "token_service_record",
+                                  &args, PLATFORM_REPEATABLE, "", &answer, &outcome);
     *is_of_records = outcome == PLATFORM_REFUSED || outcome == PLATFORM_OVERTAKEN || outcome == PLATFORM_FAILED;
-    int64_t unlinked = 0;
-    if (!err.code && !json_int(json_member(answer, STR("unlinked")), 0, INT64_MAX, &unlinked))
-        return failed(ERR_UNAVAILABLE, "the database gave a response that is not understood"); /* of something else */
-    metrics_count(COUNT_RECORDS_UNLINKED, (uint64_t)unlinked);
-    return err;
+    return err.code ? err : platform_records_read_answer(answer, lists, count, verdicts, has_items);
 }
 
 void platform_record(struct store *store, const struct record *const *lists, size_t count, struct err *verdicts)
@@ -200,6 +221,10 @@ struct err platform_purge(struct store *store, int64_t now_s, size_t max, size_t
     platform_put_int(&args, "now_s", now_s);
     platform_put_int(&args, "max", (int64_t)max);
     TRY(platform_do(store, &arena, "token_service_purge", &args, PLATFORM_REPEATABLE, "", &answer));
-    *deleted = (size_t)platform_int(answer, "deleted");
+    const size_t rows = (size_t)platform_int(answer, "deleted");
+    size_t items = 0;
+    if (rows < max)
+        TRY(platform_purge_items(store, now_s, max - rows, &items));
+    *deleted = rows + items;
     return OK;
 }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/settings.h"
 #include "jose/claims.h"
+#include "store/item.h"
 
 /* A time or a lifetime as it comes from a database, in seconds: what somebody has put there may lie anywhere. Held to
  * what sums of a few of them can't overflow. */
@@ -19,11 +20,15 @@ static inline int64_t store_seconds(int64_t value)
 struct client {
     struct str id, name;
     bool is_public;                                /* client_type: no secret, may not authenticate here */
-    unsigned char secret_hash[32];                 /* SHA-256 of the secret; zero for public clients */
+    unsigned char secret_hash[32];                 /* SHA-256 of the secret; zero: it has none, as a public client */
+    unsigned char old_secret_hash[32];             /* of the secret before it; zero: none */
+    int64_t old_secret_until;                      /* s; from then on the old one is not good any more; 0: none */
     struct str scopes;                             /* allowed_scopes, space-separated */
     int64_t access_ttl_s, refresh_ttl_s, id_ttl_s; /* 0: the service's default */
     bool is_active;
-    int64_t created_at; /* s */
+    int64_t created_at;  /* s */
+    struct str metadata; /* a JSON object with the names of RFC 7591 section 2: service/client_metadata.h */
+    int64_t version;     /* of this row: each change adds to it, whoever makes it. Not looked at by add_client */
 };
 
 enum key_state { KEY_PENDING = 1, KEY_ACTIVE, KEY_RETIRING, KEY_RETIRED, KEY_REVOKED };
@@ -62,7 +67,7 @@ struct str revocation_kind_name(enum revocation_kind kind);
 MUST_USE bool revocation_kind_find(struct str name, enum revocation_kind *out);
 
 /* What must be durable before its response is sent. Views must live until the record is committed. */
-enum record_kind { RECORD_TOKEN = 1, RECORD_REVOCATION };
+enum record_kind { RECORD_TOKEN = 1, RECORD_REVOCATION, RECORD_ITEM };
 struct record {
     enum record_kind kind;
     enum token_kind token_kind;
@@ -74,6 +79,9 @@ struct record {
     enum revocation_kind revokes;  /* RECORD_REVOCATION; a rule has neither token_kind nor token_expires_at */
     int64_t before;                /* s; of a rule: tokens issued then or earlier are refused */
     struct str target;             /* of a rule: the subject, client or session in plain, for people; else "" */
+    const struct item *item;       /* RECORD_ITEM: what it becomes, with item_version + 1 as its version */
+    int64_t item_version;          /* the version that must be there now; 0: there must be none */
+    uint64_t item_change;          /* random, made with the record: names this change when it is recorded again */
     struct record *next;           /* of the same request: committed together or not at all */
 };
 
@@ -111,14 +119,20 @@ struct store_ops {
     bool is_costly;   /* a call costs as much as some ten records */
     /* ERR_NOT_FOUND when there is none; inactive clients are found. */
     struct err (*find_client)(struct store *, struct arena *, struct str id, struct client *out);
-    /* At most `max`, ordered by id. */
-    struct err (*list_clients)(struct store *, struct arena *, size_t max, struct client **out, size_t *count);
-    /* ERR_CONFLICT when the id is taken. A lifetime of its own raises the active key's lifetime_s with it. */
+    /* At most `max` of those whose id comes after `after` (""; from the first one on), ordered by id. */
+    struct err (*list_clients)(struct store *, struct arena *, struct str after, size_t max, struct client **out,
+                               size_t *count);
+    /* ERR_CONFLICT when the id is taken. A lifetime of its own raises the active key's lifetime_s with it. A shared
+     * store may give the members of the metadata in another order, and those that have a column of the platform's with
+     * the column's default. */
     struct err (*add_client)(struct store *, const struct client *);
-    /* ERR_NOT_FOUND when there is none. */
-    struct err (*set_client_active)(struct store *, struct str id, bool active);
-    /* ERR_NOT_FOUND when there is none, or it is public. */
-    struct err (*set_client_secret)(struct store *, struct str id, const unsigned char hash[32]);
+    /* Puts this in the place of the client with that id, all but created_at, when its version is `version`: a
+     * compare-and-swap. ERR_CONFLICT: it has another one, as after the same change whose answer was lost: find it
+     * again. ERR_NOT_FOUND. A lifetime of its own raises the active key's lifetime_s with it. */
+    struct err (*change_client)(struct store *, const struct client *, int64_t version);
+    /* ERR_NOT_FOUND. Its tokens' records are not deleted by this, but with the platform's row may go what refers to it.
+     * ERR_CONFLICT: something refers to the row and keeps it. */
+    struct err (*delete_client)(struct store *, struct str id);
     /* Those that are pending, active or retiring, newest first. */
     struct err (*list_keys)(struct store *, struct arena *, struct key **out, size_t *count);
     /* At most `max` retired or revoked keys, the last ended first; all, or only those whose private key is still to be
@@ -156,12 +170,23 @@ struct store_ops {
     /* A past key's private half is gone. */
     struct err (*mark_key_disposed)(struct store *, struct str kid, int64_t now_s);
 
+    /* The item as it was last committed; its texts are in the arena. ERR_NOT_FOUND when there is none, or it was
+     * deleted. One that has expired is found until it is purged: the caller judges by its clock. */
+    struct err (*find_item)(struct store *, struct arena *, enum item_kind kind, const unsigned char id[32],
+                            struct item *out);
+    /* Those that the query names, in the order of their ids, expired ones too. A full page may have a next one. */
+    struct err (*list_items)(struct store *, struct arena *, const struct item_query *query, struct item **out,
+                             size_t *count);
+
     /* A verdict for each list (a request's records, through ->next): verdicts[i] is OK when all of lists[i] is durable;
      * otherwise nothing of it is stored, or that is not known (ERR_UNAVAILABLE). ERR_INVALID_REQUEST: the store can't
      * hold its content. One transaction for all when none is bad; otherwise a bounded number, so that only the bad list
      * fails (store/batch.h, which has the maximum of lists). Revocations also mark the token's own row. Recording the
      * same refresh token or revocation twice is no error, and keeps the later expires_at; of a rule also the later
-     * `before`. A revocation that raises either gets a new position; otherwise nothing changes. */
+     * `before`. A revocation that raises either gets a new position; otherwise nothing changes.
+     * ERR_CONFLICT: an item of the list is not of the version that must be there. Of lists in one batch that want the
+     * same item, the first that can be kept is. A change that is there already (its answer was lost) is OK: an item
+     * remembers its last change, a shared store the last four. */
     void (*record)(struct store *, const struct record *const *lists, size_t count, struct err *verdicts);
     /* Up to `max` revocations with a position above `after` that have not expired at `now_s` (of a shared store: or not
      * by the database's clock), in order; and the sequence that these positions are of. */

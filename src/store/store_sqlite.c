@@ -1,5 +1,6 @@
 /* store/store_sqlite.c: the embedded store: one SQLite file in the data directory. Here: opening it, clients, tokens
- * and revocations; keys are in store_sqlite_keys.c, the schema and every statement's text in store_sqlite_schema.c.
+ * and revocations; keys are in store_sqlite_keys.c, items in store_sqlite_items.c, the schema and every statement's
+ * text in store_sqlite_schema.c.
  *
  * Two connections: one writes, one reads, so that looking a client up never waits for a commit. Access tokens lie in
  * the order in which they expire, and there is no index on their hash: a new one goes to the end of one tree, where its
@@ -48,8 +49,12 @@ static void store_sqlite_read_client(struct arena *arena, sqlite3_stmt *row, str
                             .refresh_ttl_s = store_seconds(sqlite3_column_int64(row, 6)),
                             .id_ttl_s = store_seconds(sqlite3_column_int64(row, 7)),
                             .is_active = sqlite3_column_int(row, 8) != 0,
-                            .created_at = store_seconds(sqlite3_column_int64(row, 9)) };
+                            .created_at = store_seconds(sqlite3_column_int64(row, 9)),
+                            .metadata = sqlite_column_str(arena, row, 10),
+                            .old_secret_until = store_seconds(sqlite3_column_int64(row, 12)),
+                            .version = sqlite3_column_int64(row, 13) };
     sqlite_column_bytes(row, 3, out->secret_hash, sizeof out->secret_hash);
+    sqlite_column_bytes(row, 11, out->old_secret_hash, sizeof out->old_secret_hash);
 }
 
 static struct err store_sqlite_find_client(struct store *store, struct arena *arena, struct str id, struct client *out)
@@ -66,8 +71,8 @@ static struct err store_sqlite_find_client(struct store *store, struct arena *ar
     return OK;
 }
 
-static struct err store_sqlite_list_clients(struct store *store, struct arena *arena, size_t max, struct client **out,
-                                            size_t *count)
+static struct err store_sqlite_list_clients(struct store *store, struct arena *arena, struct str after, size_t max,
+                                            struct client **out, size_t *count)
 {
     struct connection *reader = &sqlite_of(store)->reader;
     sqlite3_stmt *list = statement_of(reader, LIST_CLIENTS);
@@ -75,7 +80,8 @@ static struct err store_sqlite_list_clients(struct store *store, struct arena *a
     HOLD(reader);
     size_t room = 16, found = 0;
     struct client *clients = arena_alloc(arena, room * sizeof *clients);
-    sqlite3_bind_int64(list, 1, (int64_t)max);
+    sqlite_bind_str(list, 1, after);
+    sqlite3_bind_int64(list, 2, (int64_t)max);
     while (sqlite_next(&reader->sqlite, list, &err)) {
         if (found == room) {
             struct client *more = arena_alloc(arena, 2 * room * sizeof *more);
@@ -91,25 +97,38 @@ static struct err store_sqlite_list_clients(struct store *store, struct arena *a
     return OK;
 }
 
+static void store_sqlite_bind_client(sqlite3_stmt *statement, const struct client *client)
+{
+    sqlite_bind_str(statement, 1, client->id);
+    sqlite_bind_str(statement, 2, client->name);
+    sqlite_bind_str(statement, 3, client->is_public ? STR("public") : STR("confidential"));
+    sqlite_bind_bytes(statement, 4, client->secret_hash, sizeof client->secret_hash);
+    sqlite_bind_str(statement, 5, client->scopes);
+    sqlite3_bind_int64(statement, 6, client->access_ttl_s);
+    sqlite3_bind_int64(statement, 7, client->refresh_ttl_s);
+    sqlite3_bind_int64(statement, 8, client->id_ttl_s);
+    sqlite3_bind_int(statement, 9, client->is_active);
+    sqlite3_bind_int64(statement, 10, client->created_at);
+    sqlite_bind_str(statement, 11, client->metadata.len > 0 ? client->metadata : STR("{}"));
+    sqlite_bind_bytes(statement, 12, client->old_secret_hash, sizeof client->old_secret_hash);
+    sqlite3_bind_int64(statement, 13, client->old_secret_until);
+}
+
+/* A key that signs for a client with a lifetime of its own must outlive those tokens too. */
+static struct err store_sqlite_raise_lifetime_for(struct connection *writer, const struct client *client)
+{
+    int64_t longest_s = client->access_ttl_s > client->refresh_ttl_s ? client->access_ttl_s : client->refresh_ttl_s;
+    return sqlite_raise_key_lifetime(writer, longest_s > client->id_ttl_s ? longest_s : client->id_ttl_s);
+}
+
 static struct err store_sqlite_insert_client(struct connection *writer, const struct client *client)
 {
     sqlite3_stmt *add = statement_of(writer, ADD_CLIENT);
-    int64_t longest_s = client->access_ttl_s > client->refresh_ttl_s ? client->access_ttl_s : client->refresh_ttl_s;
-    sqlite_bind_str(add, 1, client->id);
-    sqlite_bind_str(add, 2, client->name);
-    sqlite_bind_str(add, 3, client->is_public ? STR("public") : STR("confidential"));
-    sqlite_bind_bytes(add, 4, client->secret_hash, sizeof client->secret_hash);
-    sqlite_bind_str(add, 5, client->scopes);
-    sqlite3_bind_int64(add, 6, client->access_ttl_s);
-    sqlite3_bind_int64(add, 7, client->refresh_ttl_s);
-    sqlite3_bind_int64(add, 8, client->id_ttl_s);
-    sqlite3_bind_int(add, 9, client->is_active);
-    sqlite3_bind_int64(add, 10, client->created_at);
+    store_sqlite_bind_client(add, client);
     TRY(sqlite_do(&writer->sqlite, add));
     if (!sqlite3_changes(writer->sqlite.db))
         return failed(ERR_CONFLICT, "there is already such a client");
-    /* a key that signs for a client with a lifetime of its own must outlive those tokens too */
-    return sqlite_raise_key_lifetime(writer, longest_s > client->id_ttl_s ? longest_s : client->id_ttl_s);
+    return store_sqlite_raise_lifetime_for(writer, client);
 }
 
 static struct err store_sqlite_add_client(struct store *store, const struct client *client)
@@ -120,26 +139,44 @@ static struct err store_sqlite_add_client(struct store *store, const struct clie
     return transaction_end(writer, store_sqlite_insert_client(writer, client));
 }
 
-static struct err store_sqlite_set_client_active(struct store *store, struct str id, bool active)
+/* In the transaction of a change that met no row: why. */
+static struct err store_sqlite_explain_no_change(struct connection *writer, struct str id)
 {
-    struct connection *writer = &sqlite_of(store)->writer;
-    sqlite3_stmt *set = statement_of(writer, SET_CLIENT_ACTIVE);
-    HOLD(writer);
-    sqlite_bind_str(set, 1, id);
-    sqlite3_bind_int(set, 2, active);
-    TRY(sqlite_do(&writer->sqlite, set));
-    return sqlite3_changes(writer->sqlite.db) ? OK : failed(ERR_NOT_FOUND, "there is no such client");
+    sqlite3_stmt *find = statement_of(writer, FIND_CLIENT);
+    struct err err;
+    sqlite_bind_str(find, 1, id);
+    if (!sqlite_next(&writer->sqlite, find, &err))
+        return err.code ? err : failed(ERR_NOT_FOUND, "there is no such client");
+    sqlite3_reset(find);
+    return failed(ERR_CONFLICT, "the client was changed meanwhile");
 }
 
-static struct err store_sqlite_set_client_secret(struct store *store, struct str id, const unsigned char hash[32])
+static struct err store_sqlite_swap_client(struct connection *writer, const struct client *client, int64_t version)
+{
+    sqlite3_stmt *change = statement_of(writer, CHANGE_CLIENT);
+    store_sqlite_bind_client(change, client);
+    sqlite3_bind_int64(change, 14, version);
+    TRY(sqlite_do(&writer->sqlite, change));
+    return sqlite3_changes(writer->sqlite.db) ? store_sqlite_raise_lifetime_for(writer, client)
+                                              : store_sqlite_explain_no_change(writer, client->id);
+}
+
+static struct err store_sqlite_change_client(struct store *store, const struct client *client, int64_t version)
 {
     struct connection *writer = &sqlite_of(store)->writer;
-    sqlite3_stmt *set = statement_of(writer, SET_CLIENT_SECRET);
     HOLD(writer);
-    sqlite_bind_str(set, 1, id);
-    sqlite_bind_bytes(set, 2, hash, 32);
-    TRY(sqlite_do(&writer->sqlite, set));
-    return sqlite3_changes(writer->sqlite.db) ? OK : failed(ERR_NOT_FOUND, "there is no such client with a secret");
+    TRY(transaction_begin(writer));
+    return transaction_end(writer, store_sqlite_swap_client(writer, client, version));
+}
+
+static struct err store_sqlite_delete_client(struct store *store, struct str id)
+{
+    struct connection *writer = &sqlite_of(store)->writer;
+    sqlite3_stmt *delete = statement_of(writer, DELETE_CLIENT);
+    HOLD(writer);
+    sqlite_bind_str(delete, 1, id);
+    TRY(sqlite_do(&writer->sqlite, delete));
+    return sqlite3_changes(writer->sqlite.db) ? OK : failed(ERR_NOT_FOUND, "there is no such client");
 }
 
 /* --- records ----------------------------------------------------------------------------------------------------- */
@@ -212,15 +249,27 @@ static struct err store_sqlite_add_one(struct store_sqlite *sqlite, const struct
 {
     if (record->kind == RECORD_REVOCATION)
         return store_sqlite_add_revocation(&sqlite->writer, record);
+    if (record->kind == RECORD_ITEM)
+        return sqlite_put_item(&sqlite->writer, record);
     return record->token_kind == TOKEN_REFRESH ? store_sqlite_add_refresh(&sqlite->writer, record)
                                                : store_sqlite_add_access(sqlite, record);
 }
 
-static struct err store_sqlite_add_lists(struct store_sqlite *sqlite, const struct record *const *lists, size_t count)
+/* Items are looked at before anything of their list is added: so a list in conflict leaves nothing to undo. */
+static struct err store_sqlite_add_list(struct store_sqlite *sqlite, const struct record *list, struct err *verdict)
+{
+    if (item_is_among(list))
+        TRY(sqlite_judge_items(&sqlite->writer, list, verdict));
+    for (const struct record *record = verdict->code ? NULL : list; record; record = record->next)
+        TRY(store_sqlite_add_one(sqlite, record));
+    return OK;
+}
+
+static struct err store_sqlite_add_lists(struct store_sqlite *sqlite, const struct record *const *lists, size_t count,
+                                         struct err *verdicts)
 {
     for (size_t i = 0; i < count; i++)
-        for (const struct record *record = lists[i]; record; record = record->next)
-            TRY(store_sqlite_add_one(sqlite, record));
+        TRY(store_sqlite_add_list(sqlite, lists[i], &verdicts[i]));
     return OK;
 }
 
@@ -232,12 +281,12 @@ static bool store_sqlite_is_of_a_row(sqlite3 *db)
 }
 
 static struct err store_sqlite_keep_lists(struct store *store, const struct record *const *lists, size_t count,
-                                          bool *is_of_records)
+                                          struct err *verdicts, bool *is_of_records)
 {
     struct connection *writer = &sqlite_of(store)->writer;
     HOLD(writer);
     TRY(transaction_begin(writer));
-    struct err err = store_sqlite_add_lists(sqlite_of(store), lists, count);
+    struct err err = store_sqlite_add_lists(sqlite_of(store), lists, count, verdicts);
     *is_of_records = err.code && store_sqlite_is_of_a_row(writer->sqlite.db);
     return transaction_end(writer, err);
 }
@@ -284,7 +333,8 @@ static struct err store_sqlite_purge(struct store *store, int64_t now_s, size_t 
     } purges[] = { { PURGE_ACCESS, STORE_TOKEN_KEPT_S },
                    { PURGE_REFRESH, STORE_TOKEN_KEPT_S },
                    { PURGE_REVOCATIONS, STORE_REVOCATION_KEPT_S },
-                   { PURGE_EVENTS, EVENT_KEPT_S } };
+                   { PURGE_EVENTS, EVENT_KEPT_S },
+                   { PURGE_ITEMS, STORE_TOKEN_KEPT_S } };
     struct connection *writer = &sqlite_of(store)->writer;
     size_t total = 0;
     for (size_t i = 0; i < sizeof purges / sizeof *purges && total < max; i++) {
@@ -363,8 +413,8 @@ static const struct store_ops sqlite_ops = {
     .find_client = store_sqlite_find_client,
     .list_clients = store_sqlite_list_clients,
     .add_client = store_sqlite_add_client,
-    .set_client_active = store_sqlite_set_client_active,
-    .set_client_secret = store_sqlite_set_client_secret,
+    .change_client = store_sqlite_change_client,
+    .delete_client = store_sqlite_delete_client,
     .list_keys = sqlite_list_keys,
     .list_past_keys = sqlite_list_past_keys,
     .find_key = sqlite_find_key,
@@ -376,6 +426,8 @@ static const struct store_ops sqlite_ops = {
     .request_rotation = sqlite_request_rotation,
     .raise_key_lifetime = sqlite_raise_lifetime,
     .mark_key_disposed = sqlite_mark_key_disposed,
+    .find_item = sqlite_find_item,
+    .list_items = sqlite_list_items,
     .record = store_sqlite_record_all,
     .revocations_since = store_sqlite_revocations_since,
     .purge = store_sqlite_purge,

@@ -10,8 +10,8 @@ enum statement {
     FIND_CLIENT,
     LIST_CLIENTS,
     ADD_CLIENT,
-    SET_CLIENT_ACTIVE,
-    SET_CLIENT_SECRET,
+    CHANGE_CLIENT,
+    DELETE_CLIENT,
     LIST_KEYS,
     LIST_PAST_KEYS,
     FIND_KEY,
@@ -30,10 +30,18 @@ enum statement {
     REVOKE_ACCESS,
     REVOKE_REFRESH,
     REVOCATIONS_SINCE,
+    FIND_ITEM,
+    LIST_ITEMS,
+    LIST_ITEMS_OF_CLIENT,
+    LIST_ITEMS_OF_SUBJECT,
+    LIST_ITEMS_OF_SID,
+    READ_ITEM_CHANGE,
+    PUT_ITEM,
     PURGE_ACCESS,
     PURGE_REFRESH,
     PURGE_REVOCATIONS,
     PURGE_EVENTS,
+    PURGE_ITEMS,
     CHECK,
     READ_IDENTITY,
     DATA_VERSION,
@@ -43,7 +51,7 @@ enum statement {
     STATEMENTS
 };
 
-enum { STORE_SQLITE_VERSION = 5 };
+enum { STORE_SQLITE_VERSION = 7 };
 extern const char *const store_sqlite_migrations[STORE_SQLITE_VERSION];
 extern const char *const store_sqlite_texts[STATEMENTS];
 
@@ -102,5 +110,15 @@ struct err sqlite_raise_lifetime(struct store *, int64_t lifetime_s);
 struct err sqlite_mark_key_disposed(struct store *, struct str kid, int64_t now_s);
 /* Inside or outside a transaction: the active key may sign tokens of that lifetime. */
 MUST_USE struct err sqlite_raise_key_lifetime(struct connection *writer, int64_t lifetime_s);
+
+/* store_sqlite_items.c: store.h's operations on items. */
+struct err sqlite_find_item(struct store *, struct arena *, enum item_kind kind, const unsigned char id[32],
+                            struct item *out);
+struct err sqlite_list_items(struct store *, struct arena *, const struct item_query *query, struct item **out,
+                             size_t *count);
+/* Inside a transaction: the verdict on a list by its items. */
+MUST_USE struct err sqlite_judge_items(struct connection *writer, const struct record *list, struct err *verdict);
+/* Inside a transaction: changes the item of a record that was judged OK. */
+MUST_USE struct err sqlite_put_item(struct connection *writer, const struct record *record);
 
 #endif

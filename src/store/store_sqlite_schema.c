@@ -86,24 +86,49 @@ const char *const store_sqlite_migrations[STORE_SQLITE_VERSION] = {
     /* 5: which database this is (store/identity.h) */
     ("CREATE TABLE identity(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT;"
      "INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));"),
+
+    /* 6: items (store/item.h). One without a body was deleted: it is no longer found, but its last change is known
+     * until it is purged. `place` keeps bodies out of the tree that is searched. */
+    "CREATE TABLE items("
+    " place INTEGER PRIMARY KEY, kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 7), id BLOB NOT NULL,"
+    " version INTEGER NOT NULL, change INTEGER NOT NULL, expires_at INTEGER NOT NULL, client_id TEXT NOT NULL,"
+    " subject TEXT NOT NULL, sid TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (kind, id)) STRICT;"
+    "CREATE INDEX items_expiry ON items(expires_at);"
+    "CREATE INDEX items_client ON items(kind, client_id, id) WHERE client_id <> '';"
+    "CREATE INDEX items_subject ON items(kind, subject, id) WHERE subject <> '';"
+    "CREATE INDEX items_sid ON items(kind, sid, id) WHERE sid <> '';",
+    /* 7: what OAuth and OpenID Connect need of a client, a second secret for an overlap, and a version for changes */
+    ("ALTER TABLE oauth_clients ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';"
+     "ALTER TABLE oauth_clients ADD COLUMN old_secret_hash BLOB NOT NULL DEFAULT x'';"
+     "ALTER TABLE oauth_clients ADD COLUMN old_secret_until INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE oauth_clients ADD COLUMN version INTEGER NOT NULL DEFAULT 1;"),
 };
 
 #define CLIENT_COLUMNS                                                                                                 \
     "client_id, client_name, client_type, client_secret_hash, allowed_scopes, access_token_ttl, refresh_token_ttl, "   \
-    "id_token_ttl, is_active, created_at"
+    "id_token_ttl, is_active, created_at, metadata, old_secret_hash, old_secret_until"
 #define KEY_COLUMNS                                                                                                    \
     "kid, alg, public_key, private_key_ref, state, created_at, published_at, activated_at, retiring_at, retired_at, "  \
     "revoked_at, rotate_requested_at, lifetime_s, retire_after, disposed_at, revocation_reason, rotated_from_kid"
+#define ITEM_COLUMNS "kind, id, version, expires_at, client_id, subject, sid, body"
+/* By one index, whose condition must stand here as it stands there. */
+#define LIST_ITEMS_BY(condition)                                                                                       \
+    "SELECT " ITEM_COLUMNS " FROM items WHERE kind = ?1 AND id > ?2 AND " condition                                    \
+    "(?3 = '' OR client_id = ?3) AND (?4 = '' OR subject = ?4) AND (?5 = '' OR sid = ?5) AND body <> '' "              \
+    "ORDER BY id LIMIT ?6"
 #define REVOKE_ROW " SET revoked_at = ?1, revoked_by = ?2, revocation_reason = ?3 "
 
 const char *const store_sqlite_texts[STATEMENTS] = {
-    [FIND_CLIENT] = "SELECT " CLIENT_COLUMNS " FROM oauth_clients WHERE client_id = ?1",
-    [LIST_CLIENTS] = "SELECT " CLIENT_COLUMNS " FROM oauth_clients ORDER BY client_id LIMIT ?1",
-    [ADD_CLIENT] = "INSERT INTO oauth_clients(" CLIENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
-                   "ON CONFLICT DO NOTHING",
-    [SET_CLIENT_ACTIVE] = "UPDATE oauth_clients SET is_active = ?2 WHERE client_id = ?1",
-    [SET_CLIENT_SECRET] = "UPDATE oauth_clients SET client_secret_hash = ?2"
-                          " WHERE client_id = ?1 AND client_type = 'confidential'",
+    [FIND_CLIENT] = "SELECT " CLIENT_COLUMNS ", version FROM oauth_clients WHERE client_id = ?1",
+    [LIST_CLIENTS] = "SELECT " CLIENT_COLUMNS ", version FROM oauth_clients WHERE client_id > ?1 ORDER BY client_id "
+                     "LIMIT ?2",
+    [ADD_CLIENT] = "INSERT INTO oauth_clients(" CLIENT_COLUMNS ") "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
+    [CHANGE_CLIENT] = "UPDATE oauth_clients SET client_name = ?2, client_type = ?3, client_secret_hash = ?4, "
+                      "allowed_scopes = ?5, access_token_ttl = ?6, refresh_token_ttl = ?7, id_token_ttl = ?8, "
+                      "is_active = ?9, metadata = ?11, old_secret_hash = ?12, old_secret_until = ?13, "
+                      "version = version + 1 WHERE client_id = ?1 AND version = ?14",
+    [DELETE_CLIENT] = "DELETE FROM oauth_clients WHERE client_id = ?1",
     [LIST_KEYS] = "SELECT " KEY_COLUMNS " FROM oauth_jwks WHERE state IN (1, 2, 3) "
                   "ORDER BY created_at DESC, kid LIMIT ?1",
     [LIST_PAST_KEYS] = "SELECT " KEY_COLUMNS " FROM oauth_jwks WHERE state IN (4, 5) AND (NOT ?2 OR disposed_at = 0) "
@@ -147,6 +172,18 @@ const char *const store_sqlite_texts[STATEMENTS] = {
     [REVOKE_REFRESH] = "UPDATE oauth_refresh_tokens" REVOKE_ROW "WHERE token_hash = ?4 AND revoked_at IS NULL",
     [REVOCATIONS_SINCE] = "SELECT position, token_hash, expires_at, reason, kind, issued_before FROM revocations "
                           "WHERE position > ?1 AND expires_at > ?2 ORDER BY position LIMIT ?3",
+    [FIND_ITEM] = "SELECT " ITEM_COLUMNS " FROM items WHERE kind = ?1 AND id = ?2 AND body <> ''",
+    [LIST_ITEMS] = LIST_ITEMS_BY(""),
+    [LIST_ITEMS_OF_CLIENT] = LIST_ITEMS_BY("client_id = ?3 AND client_id <> '' AND "),
+    [LIST_ITEMS_OF_SUBJECT] = LIST_ITEMS_BY("subject = ?4 AND subject <> '' AND "),
+    [LIST_ITEMS_OF_SID] = LIST_ITEMS_BY("sid = ?5 AND sid <> '' AND "),
+    [READ_ITEM_CHANGE] = "SELECT version, change, body <> '' FROM items WHERE kind = ?1 AND id = ?2",
+    /* a deleted one is soon purged, whenever it would have expired */
+    [PUT_ITEM] = "INSERT INTO items(kind, id, version, change, expires_at, client_id, subject, sid, body) "
+                 "VALUES (?1, ?2, ?3, ?4, CASE ?9 WHEN '' THEN min(?5, unixepoch()) ELSE ?5 END, ?6, ?7, ?8, ?9) "
+                 "ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, change = excluded.change, "
+                 "expires_at = excluded.expires_at, client_id = excluded.client_id, subject = excluded.subject, "
+                 "sid = excluded.sid, body = excluded.body",
     [PURGE_ACCESS] = "DELETE FROM oauth_access_tokens WHERE id IN "
                      "(SELECT id FROM oauth_access_tokens WHERE id < (min(?1, 0x7fffffffff) << 24) ORDER BY id "
                      "LIMIT ?2)",
@@ -156,6 +193,8 @@ const char *const store_sqlite_texts[STATEMENTS] = {
                           "(SELECT position FROM revocations WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     [PURGE_EVENTS] = "DELETE FROM events WHERE id IN "
                      "(SELECT id FROM events WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)",
+    [PURGE_ITEMS] = "DELETE FROM items WHERE place IN "
+                    "(SELECT place FROM items WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     [READ_IDENTITY] = "SELECT id FROM identity WHERE one = 1",
     [CHECK] = "UPDATE checks SET count = count + 1 WHERE id = 1",
     [DATA_VERSION] = "PRAGMA data_version",

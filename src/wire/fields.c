@@ -183,6 +183,30 @@ struct preference field_preference(struct str accept, struct str type)
     return best;
 }
 
+/* Both forms are to be taken, though only a token is to be sent (RFC 9111 section 5.2). */
+static int64_t fields_read_seconds(struct str value, bool is_quoted)
+{
+    int64_t seconds = 0;
+    if (is_quoted)
+        value = (struct str){ value.at + 1, value.len - 2 };
+    return str_number(value, INT64_MAX, &seconds) ? seconds : 0;
+}
+
+bool field_max_age(struct str cache_control, int64_t *seconds)
+{
+    struct str element, name, value;
+    bool found = false, is_quoted;
+    while (field_next(&cache_control, &element)) {
+        if (!field_parameter(&element, &name, &value, &is_quoted) || element.len > 0 ||
+            !str_eq_nocase(name, STR("max-age")))
+            continue;
+        const int64_t here = fields_read_seconds(value, is_quoted);
+        *seconds = found && *seconds < here ? *seconds : here;
+        found = true;
+    }
+    return found;
+}
+
 /* [ "W/" ] opaque-tag at the beginning of *rest (section 8.8.3): what stands in quotes, with them. No backslash escapes
  * anything here. */
 static bool fields_take_etag(struct str *rest, struct str *opaque)

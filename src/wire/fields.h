@@ -1,5 +1,6 @@
 /* wire/fields.h: what field values are made of (RFC 9110): lists, quoted strings, media types and what Accept makes of
- * them, entity tags. Pure functions on bytes, as strict as the grammar and no stricter. Fuzzed: tests/fuzz/fields.c. */
+ * them, entity tags, max-age. Pure functions on bytes, as strict as the grammar and no stricter. Fuzzed:
+ * tests/fuzz/fields.c. */
 #ifndef WIRE_FIELDS_H
 #define WIRE_FIELDS_H
 
@@ -27,6 +28,10 @@ struct preference {
     int specificity; /* 0: no range fits; 1: "*" "/" "*"; 2: the main type's; 3: the type itself */
 };
 struct preference field_preference(struct str accept, struct str type);
+
+/* max-age of a Cache-Control (RFC 9111 section 5.2.2.1) in seconds, the smallest if there are several, and 0 for one
+ * that is no number; false when there is none. */
+bool field_max_age(struct str cache_control, int64_t *seconds);
 
 /* Whether an If-None-Match (section 13.1.2) names the entity tag: in a list, compared weakly, or by "*". A malformed
  * list names none. */

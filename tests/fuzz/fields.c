@@ -51,6 +51,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_list(&arena, value);
     check_accept(value);
     check_type(&arena, value);
+    int64_t seconds = 0;
+    if (field_max_age(value, &seconds))
+        PROMISE(seconds >= 0 && str_has(value, '='));
     if (field_has_etag(value, STR("\"x\"")))
         PROMISE(str_eq(str_trim(value), STR("*")) || memmem(value.at, value.len, "\"x\"", 3));
     arena_release(&arena);

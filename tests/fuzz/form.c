@@ -27,6 +27,16 @@ static void check_form(struct arena *arena, const struct form *form)
         PROMISE(str_eq(again.name[i], form->name[i]) && str_eq(again.value[i], form->value[i]));
 }
 
+/* What was refused and can be read all the same has a name that comes twice. */
+static void check_repeated(const struct form *form)
+{
+    size_t repeated = 0;
+    PROMISE(form->count <= FORM_PAIRS_MAX);
+    for (size_t i = 0; i < form->count; i++)
+        repeated += form_count(form, form->name[i]) > 1;
+    PROMISE(repeated >= 2);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct str in = input_of(data, size);
@@ -38,6 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     PROMISE(!err.code || err.code == ERR_INVALID_REQUEST);
     if (!err.code)
         check_form(&arena, &form);
+    else if (!form_read_all(&arena, in, &form).code)
+        check_repeated(&form);
     err = form_decode(&arena, percent_encoded(&arena, in), &out);
     PROMISE((err.code == ERR_OK) == (utf8_valid(in) && !str_has(in, '\0')));
     PROMISE(err.code || str_eq(out, in));

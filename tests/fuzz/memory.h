@@ -8,7 +8,8 @@
 #include "keys/signer.h"
 
 #define AGENT_SCOPES "token:issue token:verify token:introspect api"
-#define ADMIN_SCOPES AGENT_SCOPES " token:issue:any token:issue:privileged token:revoke:any keys:rotate"
+#define ADMIN_SCOPES                                                                                                   \
+    AGENT_SCOPES " token:issue:any token:issue:privileged token:revoke:any keys:rotate clients:read clients:write"
 
 struct memory_store {
     struct store store;
@@ -27,12 +28,62 @@ static inline struct err memory_find_client(struct store *store, struct arena *a
                                 .is_public = i == 2,
                                 .is_active = i != 3,
                                 .scopes = i == 1 ? STR(ADMIN_SCOPES) : STR(AGENT_SCOPES),
-                                .created_at = 1 };
+                                .created_at = 1,
+                                .metadata = STR("{\"redirect_uris\":[\"https://app.test/cb\",1],\"jwks\":{}}"),
+                                .version = 1 };
         if (i != 2)
             sha256(STR("secret"), out->secret_hash);
         return OK;
     }
     return failed(ERR_NOT_FOUND, "there is no such client");
+}
+
+static inline struct err memory_list_clients(struct store *store, struct arena *arena, struct str after, size_t max,
+                                             struct client **out, size_t *count)
+{
+    static const char *const names[] = { "admin", "agent", "disabled", "public" };
+    *out = arena_alloc(arena, sizeof names / sizeof *names * sizeof **out);
+    *count = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names && *count < max; i++)
+        if (after.len == 0 || strncmp(names[i], after.at, after.len) > 0)
+            PROMISE(!memory_find_client(store, arena, str_of(names[i]), &(*out)[(*count)++]).code);
+    return OK;
+}
+
+/* Nothing is kept: what would be written is looked at here. */
+static inline struct err memory_write_client(struct store *store, const struct client *client)
+{
+    struct arena arena;
+    const struct json *metadata;
+    (void)store;
+    arena_init(&arena, NULL, 0);
+    PROMISE(client->id.len > 0 && utf8_valid(client->name) && utf8_valid(client->scopes));
+    PROMISE(!json_parse(&arena, client->metadata, &metadata).code && metadata->kind == JSON_OBJECT);
+    arena_release(&arena);
+    return OK;
+}
+
+static inline struct err memory_add_client(struct store *store, const struct client *client)
+{
+    struct arena arena;
+    struct client known;
+    arena_init(&arena, NULL, 0);
+    struct err err = memory_find_client(store, &arena, client->id, &known);
+    arena_release(&arena);
+    return err.code ? memory_write_client(store, client) : failed(ERR_CONFLICT, "there is already such a client");
+}
+
+static inline struct err memory_change_client(struct store *store, const struct client *client, int64_t version)
+{
+    PROMISE(version == 1);
+    return memory_write_client(store, client);
+}
+
+static inline struct err memory_delete_client(struct store *store, struct str id)
+{
+    (void)store;
+    (void)id;
+    return OK;
 }
 
 static inline struct err memory_list_keys(struct store *store, struct arena *arena, struct key **out, size_t *count)
@@ -95,6 +146,10 @@ static inline struct err memory_revocations_since(struct store *store, struct ar
 static const struct store_ops memory_store_ops = {
     .name = "memory",
     .find_client = memory_find_client,
+    .list_clients = memory_list_clients,
+    .add_client = memory_add_client,
+    .change_client = memory_change_client,
+    .delete_client = memory_delete_client,
     .list_keys = memory_list_keys,
     .list_past_keys = memory_list_past_keys,
     .find_key = memory_find_key,

@@ -6,6 +6,7 @@
 #include "memory.h"
 #include "keys/keyring.h"
 #include "keys/rotation.h"
+#include "oauth/operations.h"
 #include "observe/log.h"
 #include "revocation/feed.h"
 #include "revocation/inside.h"
@@ -88,6 +89,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     log_configure(LOG_ERROR, LOG_JSON);
     arena_init(&forever, NULL, 0);
     service = (struct service){ .settings = &settings,
+                                .routes = &oauth_routes,
                                 .store = &store.store,
                                 .signer = &signer.signer,
                                 .audience = str_of(settings.audience),

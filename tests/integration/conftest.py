@@ -17,6 +17,9 @@ from kms import LOCAL_KMS, Kms
 from network import MACHINE_LACKS
 from node import NODE
 from postgres import PROGRAMS, Pooler, Postgres
+from other_clients import Endpoint, Person, node_library
+from other_clients import Provider as ProviderOfOthers
+from provider import Provider
 from service import BINARY, Server, sanitizer_of
 from supabase import PROGRAM, Supabase
 
@@ -24,7 +27,8 @@ HERE = Path(__file__).parent
 LONGEST = ["test_stores", "test_faults", "test_redis", "test_verifiers", "test_hostile_redis", "test_eviction",
            "test_kms_keys", "test_durability", "test_clock", "test_kms", "test_feed", "test_fail_over", "test_cut_off",
            "test_envelope", "test_rotation", "test_http", "test_acknowledged", "test_aws_credentials", "test_settings",
-           "test_load"]  # these begin first when several run at a time
+           "test_oidc_provider", "test_oauth_attacks", "test_refresh_races", "test_load", "test_client_chromium",
+           "test_client_spring"]  # these begin first when several run at a time
 DIVIDED = {"test_verifiers": r"\[(node|python|c)"}  # a part can run beside the others
 
 
@@ -115,6 +119,19 @@ def make_server(tmp_path_factory, request):
 
 
 @pytest.fixture(scope="module")
+def make_provider(tmp_path_factory):
+    """make_provider(TOKEN_X=…) is a Provider (provider.py) not yet started; stopped as make_server's are."""
+    made = []
+
+    def make(**settings):
+        made.append(Provider(tmp_path_factory.mktemp("provider-"), settings))
+        return made[-1]
+
+    yield make
+    stop_all(made)
+
+
+@pytest.fixture(scope="module")
 def server(make_server):
     """The module's server, with settings as a new user has them."""
     return make_server().start()
@@ -139,6 +156,44 @@ def jose_cli():
         return json.loads(done.stdout)
 
     return call
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory):
+    """The module's OpenID provider (other_clients.py), with a user and no client."""
+    made = ProviderOfOthers(tmp_path_factory.mktemp("provider-"))
+    made.start()
+    yield made
+    stop_all([made])
+
+
+@pytest.fixture
+def person(provider):
+    """Somebody who has never been there."""
+    return Person(provider)
+
+
+@pytest.fixture(scope="module")
+def endpoint(provider):
+    made = Endpoint(provider)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def start_node(provider):
+    """start_node(script, package) is that script over that package of npm's (other_clients.Library)."""
+    made = []
+
+    def start(script, package):
+        if not (HERE / "node_modules" / package).is_dir():
+            pytest.skip(f"npm's {package} is not installed here: `npm ci` in tests/integration")
+        made.append(node_library(provider, script))
+        return made[-1]
+
+    yield start
+    for library in made:
+        library.close()
 
 
 @pytest.fixture(scope="session")

@@ -33,14 +33,16 @@ DEFAULTS = {
     "TOKEN_FAILURE_LIMIT": "0",    # nearly every test module fails to authenticate from this one address
 }
 SCOPES = ("token:issue token:issue:any token:issue:privileged token:verify token:introspect token:revoke:any "
-          "keys:rotate")
+          "keys:rotate clients:read clients:write logins:write sessions:read sessions:write")
 STORY_SCOPES = "stories:read stories:write openid profile"
 
 # A sanitizer's words, whichever it is. UBSan's come without a heading.
 SANITIZER = re.compile(r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|: runtime error: ")
 TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 TOKEN_START = re.compile(r"eyJ(hbGci|0eXAi|raWQi|pc3Mi)O")  # {"alg":, {"typ":, {"kid":, {"iss":
-OPEN_PATHS = ("/.well-known/jwks.json", "/health/live", "/health/ready")
+OPEN_PATHS = ("/.well-known/jwks.json", "/.well-known/openid-configuration",
+              "/.well-known/oauth-authorization-server", "/health/live", "/health/ready")
+PAGE_PATHS = ("/authorize", "/login", "/logout")  # whose errors are for people, where the path has been found
 FEED_PATHS = ("/revocations", "/stage/revocations", "/prod/revocations")
 
 
@@ -115,7 +117,9 @@ def check_answer(method, path, status, headers, body):
         assert re.match("(Basic|Bearer) realm=", headers["www-authenticate"])
     if method == "HEAD" or path == "/health/ready":
         return
-    if status >= 400:
+    if status >= 400 and path.startswith(PAGE_PATHS) and headers["content-type"].startswith("text/html"):
+        assert "frame-ancestors 'none'" in headers["content-security-policy"] and b"<!DOCTYPE html>" in body
+    elif status >= 400:
         assert headers["content-type"] == "application/json"
         check_error(body, path)
     if status in (429, 503):
@@ -243,7 +247,7 @@ class Server:
         """No answer holds a token or a secret, but the one that hands the token out, or a page of the feed."""
         text = repr(headers) + body.decode(errors="replace")
         assert not [secret for secret in self.secrets if secret in text], path
-        if not ((path.endswith("/token") or path in FEED_PATHS) and status == 200):
+        if not ((path.endswith(("/token", "/userinfo")) or path in FEED_PATHS) and status == 200):
             assert not TOKEN_START.search(text), path
 
     # --- calls ------------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def test_a_client_is_not_said_to_be_disabled_when_the_commit_failed(proxied, dat
     proxy, server, agent = proxied
     uncommitted = learn(proxy, server, agent)[0]
     for then in (b"", error("40001") + READY, error("53100") + READY):
-        proxy.fail("token_service_set_client_active", Fault(False, len(uncommitted) + 99, then, times=99))
+        proxy.fail("token_service_change_client", Fault(False, len(uncommitted) + 99, then, times=99))
         server.run("clients", "disable", "agent", expect=3)
         assert rows(database, "SELECT is_active FROM oauth_clients") == [(True,)]
 

@@ -554,7 +554,7 @@ def test_what_stands_in_a_query_is_no_path(server):
 def test_options_of_the_whole_server_are_told(server):
     with server.wire() as wire:
         answer = wire.call(head("OPTIONS", "*"))
-        assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, POST, OPTIONS")
+        assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, POST, PATCH, DELETE, OPTIONS")
         assert wire.call(head("GET", "*")).status == 400
 
 

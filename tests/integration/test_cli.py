@@ -20,7 +20,7 @@ import tokens
 from service import BINARY, DEFAULTS, SCOPES, environment, run
 
 ISSUER = "https://auth.storytailor.ai"
-COMMANDS = ["serve", "token", "clients", "keys", "doctor", "migrate", "version", "help"]
+COMMANDS = ["serve", "token", "clients", "users", "sessions", "keys", "doctor", "migrate", "version", "help"]
 
 
 @pytest.fixture

@@ -6,11 +6,13 @@ import socket
 import subprocess
 import threading
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import requests
 
 from node import NODE
+from other_clients import Person
 from ports import free_port
 from service import ROOT, Server
 from wire import PATIENCE_S
@@ -53,7 +55,7 @@ def answers(url):
 
 def printed_lines(said):
     """The lines to copy."""
-    return said.split("into another terminal:\n\n")[1].split("dev: serving on")[0].strip()
+    return said.split("into another terminal:\n\n")[1].split("\ndev: ")[0].strip()
 
 
 def calls_of(lines):
@@ -75,8 +77,31 @@ def test_what_it_prints_is_what_the_readme_says_and_works(tmp_path):
         assert calls_of(lines) == calls_of(readme)
         assert f"BASE={url}\nISSUER={url}\nAUDIENCE={url}/api\n" in lines
         answered = try_lines(lines)
+        assert '"token_type":"Bearer","expires_in":3600,"scope":"stories:read"}\n' in answered
         assert re.search(r'"valid":true.*\n.*"active":true.*\nok reader-1\n.*\{"active":false\}\n.*"keys":', answered,
                          re.DOTALL), answered
+
+
+def test_the_first_user_signs_in_by_a_browser(tmp_path):
+    with running(tmp_path / "data") as (url, said):
+        password, = re.findall("made the first user, first-user, with the password ([0-9a-f]{18}),", said)
+        line, = re.findall("(?m)^  node (examples/login.mjs .*)$", said)
+        with subprocess.Popen(f"exec {NODE} {line}", shell=True, cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                              env=ENVIRONMENT) as process:
+            page = process.stdout.readline().removeprefix("open ").strip()
+            person = Person(SimpleNamespace(issuer=url, ca="", secrets=set()), username="first-user", password=password)
+            login = person.session.get(page + "login", allow_redirects=False, timeout=PATIENCE_S).headers["Location"]
+            shown = person.session.get(person.go(login), timeout=PATIENCE_S)
+            process.terminate()
+    assert person.pages == ["Sign in", "Allow access?"]
+    assert shown.url == page and "first@user.example" in shown.text and "at_hash" in shown.text
+
+
+def test_where_users_log_in_elsewhere_there_is_no_first_user(tmp_path):
+    with running(tmp_path / "data", LOGIN_URL="https://login.example/") as (url, said):
+        assert "first-user" not in said and not (tmp_path / "data/users.json").exists()
+        metadata = requests.get(url + "/.well-known/openid-configuration", timeout=PATIENCE_S).json()
+        assert metadata["authorization_endpoint"] == url + "/authorize"
 
 
 def test_an_issuer_and_an_audience_of_ones_own_stay(tmp_path):

@@ -272,6 +272,3 @@ def test_an_unknown_kind_of_token_is_refused(server, agent, kind):
     assert refusal(server.ask(agent, tokenType=kind)) == (400, "invalid_request")
 
 
-def test_a_form_names_no_grant_here(server, agent):
-    answer = server.post("/token", auth=agent, form={"grant_type": "client_credentials"})
-    assert refusal(answer) == (400, "unsupported_grant_type")

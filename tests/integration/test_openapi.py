@@ -16,6 +16,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 import tokens
+from people import CALLBACK, PASSWORD, SCOPE, VERIFIER, Person, asked, challenge_of, fields_of, parameters_of
 from service import OPEN_PATHS, ROOT, SCOPES, STORY_SCOPES
 from wire import Answer, head
 
@@ -23,8 +24,14 @@ ORIGIN = "https://app.storytailor.ai"
 FORM = "application/x-www-form-urlencoded"
 TRANSPORT = {"date", "content-length", "content-type", "connection"}  # of any HTTP answer
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
-FOR_ANYONE = ("/.well-known/jwks.json", "/revocations")  # of any origin, and in any cache
-BY_NOBODY = {500: "a fault of the service: no caller can make one"}   # described, and never to be seen here
+METADATA = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
+FOR_ANYONE = ("/.well-known/jwks.json", "/revocations", *METADATA)  # of any origin, and in any cache
+# Described, and never to be seen here.
+BY_NOBODY = {(500, "server_error"): "a fault of the service: no caller can make one", (500, None): "the same, of HEAD"}
+NOT_HERE = {("delete", "/admin/clients/{client_id}", 409, "conflict"): "only a shared database refers to a client"}
+WAITING = "{challenge}"  # in its place stands a login request that waits
+SIGNED_IN = "{sid}"  # in its place, the session of a user who has signed in
+ITSELF = "{client_id}"  # a client whose id is what stands in the paths of the document
 
 
 # --- the document ---------------------------------------------------------------------------------------------------
@@ -42,6 +49,7 @@ DOCUMENT = yaml.load((ROOT / "docs/openapi.yaml").read_text(), StrictLoader)
 REGISTRY = Registry().with_resource("urn:openapi", Resource(DOCUMENT, DRAFT202012))
 OPERATIONS = [(method, path) for path, item in DOCUMENT["paths"].items() for method in METHODS if method in item]
 POSTS = [path for method, path in OPERATIONS if method == "post"]
+PAGES = ("/authorize", "/login", "/logout")  # for browsers
 
 
 def find(*path):
@@ -89,7 +97,7 @@ def described(method, path):
     found = set()
     for status in members_of("paths", path, method, "responses"):
         content = members_of("paths", path, method, "responses", status, "content")
-        codes = set().union(*(codes_of(media["schema"]) for media in content.values()))
+        codes = set().union(*(codes_of(media["schema"]) or {None} for media in content.values()))
         found |= {(int(status), code) for code in (codes if codes and method != "head" else {None})}
     return found
 
@@ -175,27 +183,50 @@ def fits(method, path, answer, empty=False):
 
 @pytest.fixture(scope="module")
 def server(make_server):
-    return make_server(TOKEN_CORS_ORIGINS=ORIGIN, TOKEN_AUDIENCE="https://api.storytailor.ai",
-                       TOKEN_PATH_PREFIX="/stage").start().settled()
+    server = make_server(TOKEN_CORS_ORIGINS=ORIGIN, TOKEN_AUDIENCE="https://api.storytailor.ai",
+                         TOKEN_PATH_PREFIX="/stage", TOKEN_LOGIN="builtin").start().settled()
+    server.run("users", "add", "ada", "--subject", "user-1", "--claim", "name=Ada Lovelace", stdin=PASSWORD)
+    return server
+
+
+def add_site(server, client_id="site", *arguments):
+    """A client that sends its users."""
+    return server.add_client(client_id, SCOPE + " stories:read", "--redirect-uri", CALLBACK, "--grant",
+                             "authorization_code", "--grant", "refresh_token", "--auth-method", "client_secret_post",
+                             *arguments)
+
+
+@pytest.fixture(scope="module")
+def site(server):
+    return add_site(server, "site", "--post-logout-redirect-uri", CALLBACK)
+
+
+@pytest.fixture(scope="module")
+def signer(server, tmp_path_factory):
+    """One that wants signed answers of UserInfo."""
+    path = tmp_path_factory.mktemp("signer") / "metadata.json"
+    path.write_text(json.dumps({"userinfo_signed_response_alg": "RS256"}))
+    return add_site(server, "signer", "--metadata", str(path))
 
 
 @pytest.fixture(scope="module")
 def agent(server):
     """The client of the examples."""
-    return server.add_client("story-agent")
+    server.client = server.add_client("story-agent", SCOPES + " " + STORY_SCOPES, "--grant", "client_credentials")
+    return server.client
 
 
 @pytest.fixture(scope="module")
 def nobody(server):
-    """A client that may do nothing."""
-    return server.add_client("nobody", "stories:read")
+    """A client that may do nothing but have tokens."""
+    return server.add_client("nobody", "stories:read", "--grant", "client_credentials")
 
 
 @pytest.fixture(scope="module")
 def strict(make_server):
     """A server that has heard enough wrong secrets from here, for a minute."""
-    server = make_server(TOKEN_FAILURE_LIMIT=1, TOKEN_SIGNING_ALG="ES256").start()
-    server.client = server.add_client("agent")
+    server = make_server(TOKEN_FAILURE_LIMIT=1, TOKEN_SIGNING_ALG="ES256", TOKEN_LOGIN="builtin").start()
+    server.client, server.site = server.add_client("agent"), add_site(server)
     assert server.post("/token/verify", json={"token": "x"}, headers={"Authorization": server.client.basic("x")}
                        ).status_code == 401
     return server
@@ -204,11 +235,15 @@ def strict(make_server):
 @pytest.fixture(scope="module")
 def broken(make_server):
     """A server whose tables were taken away under its feet; a client that it has in memory, and one that it has not."""
-    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CLIENT_CACHE_TTL=3600).start()
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CLIENT_CACHE_TTL=3600, TOKEN_LOGIN="builtin").start()
+    server.run("users", "add", "ada", stdin=PASSWORD)
     server.client, server.known = server.add_client("agent"), server.add_client("known")
     server.token(server.known)
+    server.person = Person(server)
+    server.granted = server.person.tokens(add_site(server))
+    server.challenge = challenge_of(server.person.begin(add_site(server, "other")))
     with closing(sqlite3.connect(server.database_path, timeout=30)) as database, database:
-        for table in ("oauth_clients", "oauth_access_tokens", "revocations", "checks"):
+        for table in ("oauth_clients", "oauth_access_tokens", "revocations", "checks", "items"):
             database.execute(f"ALTER TABLE {table} RENAME TO away_{table}")
     server.until(lambda: server.get("/health/ready").status_code == 503, "a store without its tables is called ready")
     return server
@@ -231,7 +266,11 @@ def closed(make_server):
 
 GOOD = {"/token": {"subject": "user-1", "clientId": "story-agent", "scope": "", "tokenType": "access"},
         "/token/verify": {"token": "a.b.c"}, "/token/introspect": {"token": "a.b.c"},
-        "/token/revoke": {"token": "a.b.c"}, "/admin/revocations": {"subject": "user-9"}, "/admin/rotate-keys": {}}
+        "/token/revoke": {"token": "a.b.c"}, "/admin/revocations": {"subject": "user-9"}, "/admin/rotate-keys": {},
+        "/admin/clients": {"client_name": "Any"}, "/admin/clients/{client_id}": {"client_name": "Any"},
+        "/admin/clients/{client_id}/secret": {"overlap": 60},
+        "/admin/login-requests/{challenge}/accept": {"subject": "user-1"},
+        "/admin/login-requests/{challenge}/reject": {"error": "access_denied"}}
 
 
 def answers_to_anyone(server, method, path):
@@ -271,10 +310,238 @@ def answers_to_options(world, method, path):
         yield world["server"].request("OPTIONS", path, headers=headers)
 
 
+def with_itself(server, agent):
+    """Adds the client that the document's paths name, unless it is there."""
+    answer = server.post("/admin/clients", auth=agent, json={"client_id": ITSELF, "client_name": "Web",
+                                                             "scope": "openid stories:read"})
+    assert answer.status_code in (201, 409), answer.text
+
+
+# --- of those for browsers -------------------------------------------------------------------------------------------
+
+def answers_of_the_store(world, method, path):
+    """Whatever it is about, it is not known what becomes of it."""
+    broken = world["broken"]
+    query = asked(broken.known, client_id="not-in-memory")
+    sent = {"data": query} if method == "POST" else {"params": query}
+    yield broken.person.go(path.replace(WAITING, broken.challenge), method, **sent)
+
+
+def answers_to_forms(world, path, is_page):
+    """What is no form, and a form that can't be read."""
+    server = world["server"]
+    for headers in ({"Content-Type": "application/json"}, {"Content-Type": FORM, "Content-Encoding": "gzip"}):
+        yield server.post(path, data="{}", headers=headers)
+    if not is_page:
+        yield server.post(path, data="csrf=%", headers={"Content-Type": FORM})
+
+
+def answers_to_authorize(world, method):
+    server, site, person = world["server"], world["site"], Person(world["server"])
+    yield world["closed"].request(method, "/authorize")
+    yield server.request(method, "/authorize")
+    for members in ({}, {"prompt": "none", "response_mode": "form_post"}, {"redirect_uri": "https://other.example/"},
+                    {"client_id": "no-such-client"}, {"scope": "stories:burn", "response_mode": "form_post"}):
+        yield person.begin(site, method, **members)
+    if method == "POST":
+        yield from answers_to_forms(world, "/authorize", is_page=True)
+        yield person.begin(site, method, nonce='"' * 512, state='"' * 2048, login_hint='"' * 512, acr_values='"' * 512,
+                           ui_locales='"' * 512, claims_locales='"' * 512, claims=json.dumps({"id_token": {
+                               "x" * 3900: None}}))
+    yield from answers_of_the_store(world, method, "/authorize")
+
+
+def answers_to_resume(world, method):
+    server, site = world["server"], world["site"]
+    for mode in ("query", "form_post"):
+        person = Person(server)
+        answer = person.begin(site, response_mode=mode)
+        path = "/authorize/" + challenge_of(answer)
+        yield person.go(path, method)
+        yield Person(server).go(path, method)
+        answer = person.follow(person.send(person.follow(answer), username="ada", password=PASSWORD))
+        person.send(person.follow(answer))
+        yield person.go(path, method)
+    yield from answers_of_the_store(world, method, "/authorize/{challenge}")
+
+
+def answers_to_login(world, method):
+    server, site, person = world["server"], world["site"], Person(world["server"])
+    begun = person.begin(site)
+    path = "/login/" + challenge_of(begun)
+    page = person.follow(begun)
+    yield Person(server).go(path, method)
+    sent = {"form": {"csrf": "x"}} if method == "POST" else {}
+    yield world["closed"].request(method, path, **sent)
+    yield from answers_of_the_store(world, method, "/login/{challenge}")
+    if method != "POST":
+        yield person.go(path, method)
+        return
+    yield from answers_to_forms(world, path, is_page=False)
+    yield person.post(path, {"csrf": "x"})
+    yield person.send(page, username="ada", password="wrong")
+    yield person.send(page, username="ada", password=PASSWORD)
+    users = server.data_dir / "users.json"
+    good = users.read_bytes()
+    users.write_bytes(b"{")
+    yield person.send(page, username="ada", password=PASSWORD)
+    users.write_bytes(good)
+    stranger = Person(world["strict"])
+    page = stranger.follow(stranger.begin(world["strict"].site))
+    for _ in range(2):
+        yield stranger.send(page, username="ada", password="wrong")
+
+
+def answers_to_logout(world, method):
+    server, site, person = world["server"], world["site"], Person(world["server"])
+    hint = {"id_token_hint": person.tokens(site)["id_token"], "post_logout_redirect_uri": CALLBACK, "state": "x"}
+    if method == "POST":
+        yield from answers_to_forms(world, "/logout", is_page=True)
+    for query in ({}, hint | {"post_logout_redirect_uri": "https://other.example/"}, hint):
+        body = {"data": query} if method == "POST" else {"params": query}
+        yield person.go("/logout", method, **body)
+    yield world["broken"].person.go("/logout", method)
+
+
+def answers_to_confirm(world):
+    server, person = world["server"], Person(world["server"])
+    person.tokens(world["site"])
+    page = person.go("/logout")
+    yield from answers_to_forms(world, "/logout/confirm", is_page=False)
+    yield server.post("/logout/confirm", form={"csrf": "x"})
+    yield person.send(page, cancel="1")
+    yield person.send(page)
+    broken = world["broken"].person
+    form = fields_of(page)
+    broken.cookies.update({name: value for name, value in person.cookies.items() if "browser" in name})
+    yield broken.post("/logout/confirm", form)
+
+
+def answers_to_userinfo(world, method):
+    server, agent, broken = world["server"], world["agent"], world["broken"]
+    for name in ("site", "signer"):
+        token = Person(server).tokens(world[name])["access_token"]
+        yield server.request(method, "/userinfo", auth=token, headers={"Origin": ORIGIN})
+        if method == "POST":
+            yield server.post("/userinfo", form={"access_token": token})
+            yield server.post("/userinfo", auth=token, form={"access_token": token})
+    yield server.request(method, "/userinfo")
+    yield server.request(method, "/userinfo", auth="a.b.c")
+    yield server.request(method, "/userinfo", auth=server.token(agent, scope="stories:read"))
+    yield broken.request(method, "/userinfo", auth=broken.granted["access_token"])
+    if method == "POST":
+        yield server.post("/userinfo", data="x", headers={"Content-Encoding": "gzip"})
+
+
+def answers_to_browsers(world, method, path):
+    method = method.upper()
+    if path == "/authorize":
+        yield from answers_to_authorize(world, method)
+    elif path.startswith("/authorize/"):
+        yield from answers_to_resume(world, method)
+    elif path.startswith("/login/"):
+        yield from answers_to_login(world, method)
+    elif path == "/logout":
+        yield from answers_to_logout(world, method)
+    elif path == "/logout/confirm":
+        yield from answers_to_confirm(world)
+    else:
+        yield from answers_to_userinfo(world, method)
+
+
+def session_of(world):
+    """The sid of a user who signs in now."""
+    return tokens.claims_of(Person(world["server"]).tokens(world["site"])["id_token"])["sid"]
+
+
+def placed(world, path):
+    """A path of the document with a login request or a session of its own in it."""
+    if WAITING in path:
+        return path.replace(WAITING, challenge_of(Person(world["server"]).begin(world["site"])))
+    return path.replace(SIGNED_IN, session_of(world)) if SIGNED_IN in path else path
+
+
+def answers_to_login_requests(world, path):
+    server, agent = world["server"], world["agent"]
+    here = placed(world, path)
+    for body in ({}, {"subject": "user-1", "granted_scopes": ["stories:burn"]}, {"error": '"'},
+                 {"subject": "user-1", "claims": {"a": "x" * 20_000}}, {"error": "x", "error_description": "y" * 200}):
+        yield server.post(here, auth=agent, json=body)
+    yield server.post(here, auth=agent, json=GOOD[path])
+    yield server.post(path, auth=agent, json=GOOD[path])
+
+
+# --- of those for callers --------------------------------------------------------------------------------------------
+
+def answers_to_clients(world, method, path):
+    """What calls by clients with another method than POST have in common, and what is special of those under
+    /admin/clients."""
+    server, agent, nobody, strict, broken = (world[name] for name in ("server", "agent", "nobody", "strict", "broken"))
+    method, body = method.upper(), {"json": GOOD[path]} if method == "patch" else {}
+    named, path = path, placed(world, path)
+    for at in (server, broken):
+        yield at.request(method, path, auth=at.client, **body)
+    with_itself(server, agent)
+    yield server.request(method, path, auth=agent, **body)
+    yield server.request(method, path, auth=nobody, **body)
+    yield server.request(method, path, auth="a.b.c", **body)
+    yield server.request(method, path, headers={"Authorization": agent.basic("wrong")}, **body)
+    yield server.request(method, path)
+    yield strict.request(method, path, headers={"Authorization": strict.client.basic("wrong")}, **body)
+    yield server.request(method, path.replace(ITSELF, "nobody-at-all"), auth=agent, **body)
+    yield server.request(method, named, auth=agent, **body)  # which names no login request and no session
+    yield server.request(method, path + "?limit=0", auth=agent, **body)
+    with_itself(server, agent)
+
+
+def answers_to_patch(world, path):
+    server, agent = world["server"], world["agent"]
+    with_itself(server, agent)
+    for members in ({"scope": 1}, {"redirect_uris": ["x"]}, {"grant_types": ["password"]}, {"tos_uri": None}):
+        yield server.request("PATCH", path, auth=agent, json=members)
+    yield server.request("PATCH", path, auth=server.token(agent, scope="clients:write openid stories:read"),
+                         json={"scope": "stories:write"})
+    for kind, data in (("text/plain", "{}"), ("application/json", "{"), ("application/merge-patch+json", "{}")):
+        yield server.request("PATCH", path, auth=agent, data=data, headers={"Content-Type": kind})
+    yield server.request("PATCH", path, auth=agent, json={}, headers={"Content-Encoding": "gzip"})
+
+
+def answers_to_sessions(world, method):
+    """A page, the next, and the end of what they show."""
+    server, agent, broken = world["server"], world["agent"], world["broken"]
+    for _ in range(2):
+        session_of(world)
+    page = server.get("/admin/sessions?subject=user-1&limit=1", auth=agent).json()
+    assert len(page["sessions"]) == 1
+    for query in ("?subject=user-1&limit=1", "?subject=user-1&after=" + page["next"], "?subject=", "?limit=101",
+                  "?after=x"):
+        yield server.request(method.upper(), "/admin/sessions" + query, auth=agent)
+    yield broken.request(method.upper(), "/admin/sessions?subject=user-1", auth=broken.known)
+
+
+def answers_to_add(world):
+    server, agent = world["server"], world["agent"]
+    examples = members_of("paths", "/admin/clients", "post", "requestBody", "content", "application/json", "examples")
+    for name, example in examples.items():
+        if name != "web":  # which is added when the examples are tried
+            yield server.post("/admin/clients", auth=agent, json=example["value"])
+    yield server.post("/admin/clients", auth=server.token(agent, scope="clients:write"), json={"scope": "stories:read"})
+    yield server.post("/admin/clients", auth=agent, json={"token_endpoint_auth_method": "none"})
+
+
+def answers_to_renew(world):
+    server, agent = world["server"], world["agent"]
+    with_itself(server, agent)
+    path = "/admin/clients/{client_id}/secret"
+    yield server.post(path, auth=agent)
+    yield server.post(path.replace(ITSELF, "nobody-at-all"), auth=agent, json={})
+    yield server.post(path, auth=agent, json={"overlap": -1})
+
+
 def answers_to_callers(world, path):
     """What all calls by clients have in common."""
     server, agent, nobody, strict, broken = (world[name] for name in ("server", "agent", "nobody", "strict", "broken"))
-    good = GOOD[path]
+    good, path = GOOD[path], placed(world, path)
     for origin in ({}, {"Origin": ORIGIN}):
         yield server.post(path, json=good, headers=origin)
         yield server.post(path, json=good, headers={"Authorization": agent.basic("wrong")} | origin)
@@ -300,7 +567,13 @@ def answers_to_issue(world):
                     {"scope": "a:b"}, {"scope": "ä"}, {"tokenType": "refresh", "audience": "x"}, {"expiresIn": 10**6},
                     {"clientId": "no-such-client"}, {"claims": {"iss": "x"}}):
         yield server.ask(agent, **members)
-    yield server.post("/token", auth=agent, form={"grant_type": "client_credentials"})
+    site = world["site"]
+    yield server.post("/token", auth=agent, form={"grant_type": "client_credentials"}, headers={"Origin": ORIGIN})
+    yield server.post("/token", auth=server.token(agent), form={"grant_type": "client_credentials"})
+    for members in ({"grant_type": "authorization_code", "code": "x"}, {"grant_type": "client_credentials"},
+                    {"grant_type": "password"}, {"grant_type": "refresh_token",
+                                                 "refresh_token": Person(server).tokens(site)["refresh_token"]}):
+        yield server.post("/token", form=site.post() | members)
 
 
 def answers_to_verify(world):
@@ -357,24 +630,33 @@ def answers_to_rotate(world):
 
 SPECIAL = {"/token": answers_to_issue, "/token/verify": answers_to_verify, "/token/introspect": answers_to_introspect,
            "/token/revoke": answers_to_revoke, "/admin/revocations": answers_to_revoke_many,
-           "/admin/rotate-keys": answers_to_rotate}
+           "/admin/rotate-keys": answers_to_rotate, "/admin/clients": answers_to_add,
+           "/admin/clients/{client_id}/secret": answers_to_renew}
+SPECIAL |= {path: lambda world, path=path: answers_to_login_requests(world, path) for path in POSTS if WAITING in path}
 
 
 def answers(world, method, path):
     yield from answers_to_anyone(world["server"], method, path)
     if method == "options":
         yield from answers_to_options(world, method, path)
+    elif path.startswith(PAGES) or path == "/userinfo":
+        yield from answers_to_browsers(world, method, path)
     elif method == "post":
+        with_itself(world["server"], world["agent"])
         yield from answers_to_callers(world, path)
         yield from SPECIAL[path](world)
+    elif path.startswith("/admin/"):
+        yield from answers_to_clients(world, method, path)
+        yield from answers_to_patch(world, path) if method == "patch" else ()
+        yield from answers_to_sessions(world, method) if path == "/admin/sessions" else ()
     else:
         yield from answers_to_get(world, method, path)
 
 
 @pytest.fixture(scope="module")
-def world(server, agent, nobody, strict, broken, full, closed):
-    return {"server": server, "agent": agent, "nobody": nobody, "strict": strict, "broken": broken, "full": full,
-            "closed": closed}
+def world(server, agent, nobody, site, signer, strict, broken, full, closed):
+    return {"server": server, "agent": agent, "nobody": nobody, "site": site, "signer": signer, "strict": strict,
+            "broken": broken, "full": full, "closed": closed}
 
 
 @pytest.fixture(scope="module")
@@ -386,7 +668,8 @@ def heard(world):
 @pytest.mark.parametrize("method, path", OPERATIONS)
 def test_every_answer_is_described_and_every_description_is_answered(heard, method, path):
     seen = {fits(method, path, answer) for answer in heard[method, path]}
-    expected = {(status, code) for status, code in described(method, path) if status not in BY_NOBODY}
+    expected = {(status, code) for status, code in described(method, path)
+                if (status, code) not in BY_NOBODY and (method, path, status, code) not in NOT_HERE}
     assert seen == expected
 
 
@@ -448,13 +731,23 @@ def fits_component(name, answer, method="get"):
 
 
 def routes():
-    """The table of routes as the source has it: path, methods, who may call."""
-    source = (ROOT / "src/service/routes.c").read_text()
-    table = source[source.index("static const struct route routes[]"):]
-    rows = re.findall(r'\{\s*"([^"]+)",\s*(\w+),\s*OP_\w+,\s*(\w+),', table[:table.index("\n};")])
-    assert len(rows) == table[:table.index("\n};")].count("OP_"), "a row of the table was not understood"
-    return {path: ({"GET_ONLY": {"get", "head"}, "METHOD_POST": {"post"}}[methods], access)
-            for path, methods, access in rows}
+    """The tables of routes as the source has them: path, methods, who may call. What is below a document is the same
+    document."""
+    found = {}
+    for room in ("oauth", "service"):
+        source = (ROOT / f"src/{room}/routes.c").read_text()
+        names = dict(re.findall('#define (\\w+) "([^"]+)"', source))
+        table = "".join(re.findall(r"static const struct route \w+\[\] = \{(.*?)\n\};", source, re.DOTALL))
+        rows = re.findall(r'\{\s*STR_INIT\(([^)]+)\),\s*([A-Z_ |]+),\s*OP_\w+,\s*(\w+),', table)
+        assert len(rows) == table.count("OP_"), "a row of the table was not understood"
+        for path, methods, access in rows:
+            path = "".join(each.strip('"') if each.startswith('"') else names[each] for each in path.split())
+            path = path.replace("{}", ITSELF if "/clients/" in path else SIGNED_IN if "/sessions/" in path else WAITING)
+            if not path.endswith("*"):
+                named = methods.replace("GET_ONLY", "METHOD_GET | METHOD_HEAD").split(" | ")
+                found[path] = (found.get(path, (set(),))[0] | {name.removeprefix("METHOD_").lower() for name in named},
+                               access)
+    return found
 
 
 def test_the_table_of_routes_and_the_document_have_the_same_calls():
@@ -478,9 +771,8 @@ def test_a_described_path_knows_its_methods_and_no_others(server, path, prefix):
 
 
 @pytest.mark.parametrize("path", ["/toke", "//", "/prod", "/prod/token", "/prod/metrics", "/token/", "/admin/rotate",
-                                  "/authorize", "/userinfo",
-                                  "/a/b/token", "/.well-known/openid-configuration",
-                                  "/.well-known/oauth-authorization-server"])
+                                  "/authorize/", "/authorize/a/b", "/login", "/a/b/token",
+                                  "/admin/login-requests", "/admin/sessions/", "/admin/sessions/a/b"])
 def test_a_path_that_is_not_described_answers_404(server, path):
     for method in ("GET", "POST", "OPTIONS", "DELETE"):
         answer = server.request(method, path, headers={"Origin": ORIGIN})
@@ -491,16 +783,17 @@ def test_security_is_described_where_it_is_asked_for(server):
     """The service asks those for credentials, and the table of routes says so, where the document does."""
     for method, path in OPERATIONS:
         schemes = {name for each in find("paths", path, method)[0].get("security", []) for name in each}
-        asked = server.request(method.upper(), path).status_code == 401
-        assert asked == (schemes == {"basic", "bearer"}) == (
+        is_asked = server.request(method.upper(), path).status_code == 401
+        assert is_asked == bool(schemes)
+        assert (schemes == {"basic", "bearer"}) == (
             method != "options" and routes()[path][1] in ("CALLER", "ANY_CLIENT"))
-        assert asked or not schemes
+        assert (schemes == {"bearer"}) == (path == "/userinfo" and method != "options")
     assert set(DOCUMENT["components"]["securitySchemes"]) == {"basic", "bearer"}
 
 
 def test_cors_is_described_where_it_is_answered(server, agent):
     for method, path in OPERATIONS:
-        status = {"get": "200", "head": "200", "post": "200", "options": "204"}[method]
+        status = min(members_of("paths", path, method, "responses"))
         allowed = "Access-Control-Allow-Origin" in members_of("paths", path, method, "responses", status, "headers")
         answer = server.request(method.upper(), path, headers={"Origin": ORIGIN})
         assert ("Access-Control-Allow-Origin" in answer.headers) == allowed, (method, path)
@@ -510,7 +803,8 @@ def test_cors_is_described_where_it_is_answered(server, agent):
 
 def test_what_may_be_cached_is_described(server):
     for path in (path for method, path in OPERATIONS if method == "get"):
-        headers = members_of("paths", path, "get", "responses", "200", "headers")
+        statuses = members_of("paths", path, "get", "responses")
+        headers = members_of("paths", path, "get", "responses", "200" if "200" in statuses else "303", "headers")
         reference = headers.get("Cache-Control", {}).get("$ref", "")
         assert reference.endswith("MaxAge") == (path in FOR_ANYONE)
         assert (reference == "") == path.startswith("/health/")
@@ -525,14 +819,21 @@ VALUES = [None, True, 0, 1, -1, 1.5, 60, 300, 301, 86400, 2147483647, 2147483648
           {"a": 1}, {"iss": "x"}, {"a": 1, "cnf": {}}, {"": 1}, {"audience": "x"}, {"unknown": 1}]
 
 # Refusals that no schema can foretell: they depend on what the service knows, or on the other members.
-KNOWING = re.compile(r"clientId does not name a client|expiresIn is at most|the client is not allowed a scope|"
+KNOWING = re.compile(r"clientId does not name a client|the subject is missing|a scope that was not asked for|"
+                     "auth_time lies in the future|"
+                     r"expiresIn is at most|the client is not allowed a scope|"
                      "only an access token|before lies in the future|authTime lies in the future")
+
+# The same of a client, where they may come before what a schema does foretell: which URIs and keys are good, and what
+# fits what.
+REGISTERING = re.compile("is refused: (it is not absolute|it is empty, or longer than 2048|it has |the grant type|"
+                         "private_key_jwt needs|it needs jwks|pairwise needs|refresh_token needs)")
 
 
 def refused_for_its_form(answer):
     """Whether the body was refused as one that is never good."""
     if answer.status_code != 400:
-        assert answer.status_code in (200, 404) or answer.json().get("valid") is False, answer.text
+        assert answer.status_code in (200, 201, 404, 409) or answer.json().get("valid") is False, answer.text
         return False
     return not KNOWING.search(answer.json()["error_description"])
 
@@ -550,19 +851,22 @@ def bodies(path):
         yield from (good | {"options": {name: value}} for value in VALUES)
 
 
-@pytest.mark.parametrize("path", POSTS)
-def test_a_body_is_refused_exactly_where_its_schema_refuses_it(server, agent, make_server, path):
+@pytest.mark.parametrize("path", [path for path in POSTS if path in GOOD])
+def test_a_body_is_refused_exactly_where_its_schema_refuses_it(server, agent, site, make_server, path):
     counts = {True: 0, False: 0}
+    here = placed({"server": server, "site": site}, path)
     if path == "/admin/rotate-keys":  # good ones do move keys, which the examples want to stay
         server = make_server(TOKEN_SIGNING_ALG="ES256").start()
         agent = server.add_client("agent")
+    with_itself(server, agent)
     for body in bodies(path):
         wrong = wrong_with(body, *schema_of_body(path))
-        answer = server.post(path, auth=agent, json=body)
+        answer = server.post(here, auth=agent, json=body)
         fits("post", path, answer)
-        assert refused_for_its_form(answer) == bool(wrong), (body, wrong, answer.text)
-        counts[bool(wrong)] += 1
-    assert min(counts.values()) > 10, counts
+        if not REGISTERING.search(answer.json().get("error_description", "")):
+            assert refused_for_its_form(answer) == bool(wrong), (body, wrong, answer.text)
+            counts[bool(wrong)] += 1
+    assert min(counts.values()) > 8, counts
 
 
 @pytest.mark.parametrize("path", ["/token/introspect", "/token/revoke"])
@@ -608,19 +912,25 @@ def shape_of(value):
 
 def request_examples():
     return [(path, kind, name) for path in POSTS for kind, media in members_of(
-        "paths", path, "post", "requestBody", "content").items() for name in media["examples"]]
+        "paths", path, "post", "requestBody", "content").items() for name in media.get("examples", ())]
 
 
 @pytest.mark.parametrize("path, kind, name", request_examples())
-def test_an_example_is_answered_as_its_example_says(server, agent, path, kind, name):
-    """An answer's example has its request's name. Where the example has a shortened token, a real one is sent."""
+def test_an_example_is_answered_as_its_example_says(server, agent, site, path, kind, name):
+    """An answer's example has its request's name. Where the example has a shortened token or a code, a real one is
+    sent."""
     body = dict(members_of("paths", path, "post", "requestBody", "content", kind, "examples", name)["value"])
     if body.get("token", "").startswith("eyJ"):
         body["token"] = server.token(agent, subject="user-1", scope="stories:read")
+    if len(body.get("code", "")) > 1:
+        body["code"] = parameters_of(Person(server).sign_in(site))["code"]
+        body["code_verifier"] = VERIFIER
     if "client_secret" in body:
-        body["client_secret"] = agent.secret
+        body["client_secret"] = {agent.id: agent, site.id: site}[body["client_id"]].secret
+    with_itself(server, agent)
     sent = {"form": body} if kind == FORM else {"json": body}
-    answer = server.post(path, auth=None if "client_secret" in body else agent, **sent)
+    answer = server.post(placed({"server": server, "site": site}, path),
+                         auth=None if "client_secret" in body else agent, **sent)
     if answer.content == b"":
         assert fits("post", path, answer, empty=True) == (200, None)
         return
@@ -637,13 +947,14 @@ def test_every_example_of_an_error_was_heard(server, heard):
     told = [answer for each in heard.values() for answer in each]
     told += [server.get("/nothing"), server.request("DELETE", "/token")]
     said = [json.loads(body) for body in {parts_of(answer)[2] for answer in told} if body.startswith(b'{"')]
-    examples = [value for _, value in examples_in(DOCUMENT) if isinstance(value, dict) and "error" in value]
+    examples = [value for path, value in examples_in(DOCUMENT)
+                if "responses" in path and isinstance(value, dict) and "error" in value]
     assert len(examples) > 15
     assert not [example for example in examples if example not in said]
 
 
 def test_the_scopes_that_the_document_names_are_the_services():
-    named = set(re.findall(r"`(token:[a-z:]+|keys:[a-z]+)`", json.dumps(DOCUMENT)))
+    named = set(re.findall(r"`((?:token|keys|clients|logins|sessions):[a-z:]+)`", json.dumps(DOCUMENT)))
     assert named == set(SCOPES.split())
     assert not named & set(STORY_SCOPES.split())
 

@@ -191,7 +191,8 @@ def test_an_id_alone_gives_nothing_else(server, agent, app, owner):
     assert {(answer.status_code, answer.content) for answer in said.values()} == {
         (401, said["unknown"].content)}, "none can be told from another"
     assert by_id(server, "app", own, "/token/introspect").status_code == 401
-    assert server.post("/token", form={"client_id": "app", "grant_type": "x"}).status_code == 401
+    answer = server.post("/token", form={"client_id": "app", "grant_type": "x"})
+    assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")
     assert server.post("/token/revoke", json={"token": own, "client_id": "app"}).status_code == 401
     assert by_id(server, "app", own, client_secret="x").status_code == 401
     assert server.post("/token/revoke?client_id=app", form={"token": own}).status_code == 401

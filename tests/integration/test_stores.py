@@ -19,7 +19,7 @@ import tokens
 from postgres import MIGRATIONS, PLATFORM, ROOT, run_sql
 from service import BINARY, Client, run
 
-UNIT = BINARY.parent / "tests/unit/test_store"
+UNIT = BINARY.parent / "tests/unit"
 ROLLBACKS = sorted((ROOT / "deploy/supabase/rollback").glob("*.sql"))
 
 
@@ -75,14 +75,16 @@ def instances(make_server, shared):
 
 # --- the suite ------------------------------------------------------------------------------------------------------
 
-def test_the_conformance_suite_over_every_store(database, make_supabase):
-    """tests/unit/test_store.c, unchanged: SQLite, PostgreSQL, PostgREST."""
-    if not UNIT.exists():
-        pytest.skip(f"there is no {UNIT}: configure with -Dtests=true")
+@pytest.mark.parametrize("suite", ["test_store", "test_store_items"])
+def test_the_conformance_suite_over_every_store(database, make_supabase, suite):
+    """The unit tests, unchanged: SQLite, PostgreSQL, PostgREST."""
+    program = UNIT / suite
+    if not program.exists():
+        pytest.skip(f"there is no {program}: configure with -Dtests=true")
     supabase = make_supabase(database)
     told = {"TOKEN_TEST_DATABASE_URL": database, "TOKEN_TEST_SUPABASE_URL": supabase.url,
             "TOKEN_TEST_SUPABASE_KEY": supabase.secret_key}
-    done = subprocess.run([UNIT], env=os.environ | told, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run([program], env=os.environ | told, capture_output=True, text=True, timeout=600, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0, "\n".join(line for line in said.splitlines() if " OK ]" not in line)[-6000:]
     for kind in ("sqlite", "postgres", "supabase"):
@@ -589,7 +591,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
     """Says what it was told to say, then that all is well; keeps what it was asked."""
 
     protocol_version = "HTTP/1.1"
-    all_is_well = {"version": 5, "identity": "0" * 32, "rows": ""}
+    all_is_well = {"version": 6, "identity": "0" * 32, "rows": ""}
+    all_is_well = {"version": 7, "identity": "0" * 32, "rows": ""}
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -710,15 +713,39 @@ def test_the_migration_is_additive_repeatable_and_reversible(postgres):
     run("migrate", "--apply", settings=settings)
     assert schema_of(url) == after
     assert "has what this version needs" in run("migrate", settings=settings).stdout
-    assert run("migrate", "--print", settings=settings).stdout == MIGRATIONS[0].read_text()
+    assert run("migrate", "--print", settings=settings).stdout == "".join(path.read_text() for path in MIGRATIONS)
+    assert run("migrate", "--print", "--down", settings=settings).stdout == "".join(
+        path.read_text() for path in reversed(ROLLBACKS))
     run("migrate", "--apply", "--down", settings=settings)
     left = [row for row in schema_of(url)[0] if row not in before[0]]
     assert {row[1] for row in left} <= {"created_at"}, left  # the platform may have had it, and the rows' values too
     assert schema_of(url)[1:] == before[1:]
-    run_sql(url, ROLLBACKS[0].read_text())  # twice does no harm
+    for path in reversed(ROLLBACKS):  # twice does no harm
+        run_sql(url, path.read_text())
+    assert schema_of(url)[1:] == before[1:]
     run("migrate", "--apply", settings=settings)
     assert schema_of(url) == after
     assert rows(url, "SELECT kid FROM oauth_jwks") == [("old-service-key",)]
+
+
+def test_each_migration_is_taken_back_by_the_rollback_of_its_name(postgres):
+    """The last one alone too: with those before it run again, as the rollback says, all is as it was."""
+    assert [path.name for path in MIGRATIONS] == [path.name for path in ROLLBACKS]
+    url = postgres.database(f"steps-{uuid.uuid4().hex[:8]}", migrated=False)
+    settings = {"DATABASE_URL": url}
+    states = []
+    for path in MIGRATIONS:
+        if states:
+            assert "migrate" in run("migrate", settings=settings, expect=3).stderr
+        run_sql(url, path.read_text())
+        states.append(schema_of(url))
+    run("migrate", settings=settings)
+    for i in reversed(range(1, len(MIGRATIONS))):
+        run_sql(url, ROLLBACKS[i].read_text())
+        for path in MIGRATIONS[:i]:
+            run_sql(url, path.read_text())
+        assert schema_of(url) == states[i - 1], ROLLBACKS[i].name
+        assert "migrate" in run("migrate", settings=settings, expect=3).stderr
 
 
 def test_no_statement_goes_without_a_where():
@@ -759,10 +786,25 @@ def test_nobody_but_the_services_role_reads_or_calls_anything(database):
     with psycopg.connect(database) as connection:
         connection.execute("SET LOCAL ROLE service_role")
         (told,) = connection.execute("SELECT token_service_call('check', '{}')").fetchone()
-        assert told["version"] == 5 and abs(told["now_ms"] / 1000 - time.time()) < 3600
+        assert told["version"] == 7 and abs(told["now_ms"] / 1000 - time.time()) < 3600
+        assert told["version"] == 7 and abs(told["now_ms"] / 1000 - time.time()) < 3600
         connection.execute("SELECT token_service_call('record', %s)", [json.dumps({"tokens": [
             {"kind": "access", "hash": "a", "jti": "", "subject": "s", "client": "c", "scope": "", "audience": [],
              "issued": 1, "expires": 2}], "revocations": []})])
+        connection.execute("INSERT INTO oauth_clients (client_id, client_name, client_type, redirect_uris) "
+                           "VALUES ('c', 'c', 'public', '{}')")
+        user = "6f1b0f5e-2c3a-4d21-9c52-1d1f0a5be001"
+        connection.execute("RESET ROLE")
+        connection.execute("INSERT INTO auth.users (id) VALUES (%s)", [user])
+        connection.execute("SET LOCAL ROLE service_role")
+        items = [{"list": 0, "kind": kind, "id": "ab" * 32, "was": 0, "change": 1, "expires": 2, "client": "c",
+                  "subject": user, "sid": "", "body": '{"token_hash": "x", "granted_scopes": ["a"]}'}
+                 for kind in ("code", "grant", "consent")]
+        (told,) = connection.execute("SELECT token_service_call('record_items', %s)", [json.dumps(
+            {"tokens": [], "revocations": [], "items": items})]).fetchone()
+        assert told == {"unlinked": 0, "conflicts": []}
+        for table in ("oauth_authorization_codes", "oauth_refresh_tokens", "oauth_consent_records"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
 
 
 def test_the_service_runs_as_a_user_with_the_services_role(postgres, database, make_server):

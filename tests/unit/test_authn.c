@@ -19,6 +19,8 @@ static struct err find_client(struct store *store, struct arena *in, struct str 
         return failed(ERR_NOT_FOUND, "there is no such client");
     *out = (struct client){ .id = arena_copy(in, id), .scopes = STR("token:verify"), .is_active = true };
     sha256(STR("right"), out->secret_hash);
+    sha256(STR("old"), out->old_secret_hash);
+    out->old_secret_until = 1060;
     return OK;
 }
 
@@ -101,6 +103,28 @@ static void wrong_secrets_cost_the_store_no_more_than_the_limit(void **state)
     close_service();
 }
 
+static void the_secret_before_this_one_is_good_until_its_end(void **state)
+{
+    static const struct {
+        const char *secret;
+        int64_t now_s;
+        enum err_code code;
+    } rows[] = { { "right", 1000, ERR_OK },
+                 { "old", 1000, ERR_OK },
+                 { "old", 1059, ERR_OK },
+                 { "old", 1060, ERR_INVALID_CLIENT },
+                 { "old", 2000, ERR_INVALID_CLIENT },
+                 { "right", 1060, ERR_OK },
+                 { "", 1000, ERR_INVALID_CLIENT } };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        open_service(LIMIT);
+        assert_int_equal(call("192.0.2.1", "agent", "right", 1000, NULL), ERR_OK); /* from memory, from now on */
+        assert_int_equal(call("192.0.2.1", "agent", rows[i].secret, rows[i].now_s, NULL), rows[i].code);
+        close_service();
+    }
+}
+
 /* Else the limit would tell strangers which ids there are. */
 static void a_client_that_there_is_not_is_limited_alike(void **state)
 {
@@ -150,4 +174,4 @@ static void what_compares_no_secret_is_no_guess(void **state)
 
 RUN(TEST(whoever_is_right_comes_in_though_others_fail), TEST(wrong_secrets_cost_the_store_no_more_than_the_limit),
     TEST(a_client_that_there_is_not_is_limited_alike), TEST(no_step_of_the_wall_clock_makes_anybody_wait),
-    TEST(what_compares_no_secret_is_no_guess))
+    TEST(the_secret_before_this_one_is_good_until_its_end), TEST(what_compares_no_secret_is_no_guess))

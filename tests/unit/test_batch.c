@@ -2,7 +2,8 @@
 #include "store/batch.h"
 #include "unit.h"
 
-enum { LISTS = 256, BAD = 66 /* issued_at of a record that is refused */ };
+/* issued_at of a record that is refused, and of one that is left out */
+enum { LISTS = 256, BAD = 66, LEFT_OUT = 77 };
 
 static struct {
     struct store store;
@@ -14,22 +15,30 @@ static struct record records[LISTS];
 static const struct record *lists[LISTS];
 static struct err verdicts[LISTS];
 
-static struct err keep(struct store *store, const struct record *const *some, size_t count, bool *is_of_records)
+static struct err keep(struct store *store, const struct record *const *some, size_t count, struct err *own,
+                       bool *is_of_records)
 {
     (void)store;
     assert_true(count > 0);
     if (told.calls++ >= told.broken_after)
         return failed(ERR_UNAVAILABLE, "the store is away");
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(own[i].code, ERR_OK);
+        if (some[i]->issued_at == LEFT_OUT)
+            own[i] = failed(ERR_CONFLICT, "it is not as it must be");
+    }
     for (size_t i = 0; i < count; i++)
         if (some[i]->issued_at == BAD) {
             *is_of_records = true;
             return failed(ERR_INVALID_REQUEST, "it can't be held");
         }
     for (size_t i = 0; i < count; i++) {
+        if (own[i].code)
+            continue;
         assert_false(told.seen[some[i]->expires_at]); /* none is kept twice */
         told.seen[some[i]->expires_at] = true;
+        told.kept++;
     }
-    told.kept += count;
     return OK;
 }
 
@@ -75,6 +84,30 @@ static void a_bad_list_anywhere_fails_alone(void **state)
         assert_int_equal(told.kept, LISTS - 1);
         assert_true(told.calls <= 17);
     }
+}
+
+static void a_list_that_is_left_out_splits_nothing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LISTS; i++)
+        records[i].issued_at = i % 3 ? 0 : LEFT_OUT;
+    record_all(LISTS);
+    assert_int_equal(told.calls, 1);
+    for (size_t i = 0; i < LISTS; i++)
+        assert_int_equal(verdicts[i].code, i % 3 ? ERR_OK : ERR_CONFLICT);
+    (void)begin(state);
+    records[17].issued_at = records[200].issued_at = LEFT_OUT;
+    records[18].issued_at = BAD; /* and it is left out still when the batch is split for another one */
+    record_all(LISTS);
+    assert_int_equal(verdicts[17].code, ERR_CONFLICT);
+    assert_int_equal(verdicts[18].code, ERR_INVALID_REQUEST);
+    assert_int_equal(verdicts[200].code, ERR_CONFLICT);
+    assert_int_equal(told.kept, LISTS - 3);
+    (void)begin(state);
+    records[17].issued_at = LEFT_OUT;
+    told.broken_after = 0; /* then nobody knows */
+    record_all(LISTS);
+    assert_int_equal(verdicts[17].code, ERR_UNAVAILABLE);
 }
 
 static void each_of_a_few_bad_lists_fails_alone(void **state)
@@ -134,6 +167,6 @@ static void a_batch_beyond_the_bound_is_refused_whole(void **state)
 }
 
 #define ANEW(function) cmocka_unit_test_setup_teardown(function, begin, arena_finish)
-RUN(ANEW(a_good_batch_is_one_call), ANEW(a_bad_list_anywhere_fails_alone), ANEW(each_of_a_few_bad_lists_fails_alone),
-    ANEW(many_bad_lists_are_bounded_work), ANEW(a_store_that_fails_is_asked_no_more),
-    ANEW(a_batch_beyond_the_bound_is_refused_whole))
+RUN(ANEW(a_good_batch_is_one_call), ANEW(a_bad_list_anywhere_fails_alone), ANEW(a_list_that_is_left_out_splits_nothing),
+    ANEW(each_of_a_few_bad_lists_fails_alone), ANEW(many_bad_lists_are_bounded_work),
+    ANEW(a_store_that_fails_is_asked_no_more), ANEW(a_batch_beyond_the_bound_is_refused_whole))

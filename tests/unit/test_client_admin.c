@@ -4,6 +4,7 @@
 #include "folder.h"
 #include "jose/jws.h"
 #include "observe/log.h"
+#include "service/call.h"
 #include "service/clients.h"
 #include "service/service.h"
 
@@ -29,11 +30,87 @@ static int finish(void **state)
     return folder_finish(state);
 }
 
-static struct client_entry wanted(const char *id)
+static const struct caller operator= { .is_operator = true };
+
+static const struct json *json_of(const char *text)
 {
-    return (struct client_entry){
-        .id = str_of(id), .name = STR("A name"), .scopes = STR("a b"), .is_active = true, .created_at = 1000
-    };
+    const struct json *json;
+    assert_ok(json_parse(&arena, str_of(text), &json));
+    return json;
+}
+
+enum { SECRET_SIZE = 44 };
+
+static struct client found(const char *id)
+{
+    struct client client;
+    assert_ok(service.store->ops->find_client(service.store, &arena, str_of(id), &client));
+    return client;
+}
+
+static struct str text_of(struct str object, const char *name)
+{
+    const struct json *json;
+    assert_ok(json_parse(&arena, object, &json));
+    const struct json *member = json_member(json, str_of(name));
+    return member ? member->text : STR("");
+}
+
+/* The client as the store has it, and its secret as it was shown. */
+static struct err take(struct err err, const struct buf *shown, struct client *out, char secret[SECRET_SIZE])
+{
+    if (err.code)
+        return err;
+    struct str told = text_of(buf_str(shown), "client_secret");
+    assert_true(told.len < SECRET_SIZE);
+    memcpy(secret, told.at, told.len);
+    secret[told.len] = '\0';
+    *out = found(arena_copy(&arena, text_of(buf_str(shown), "client_id")).at);
+    return OK;
+}
+
+static struct buf room(void)
+{
+    struct buf out;
+    buf_init(&out, &arena, 256, 64 * 1024);
+    return out;
+}
+
+static struct err add(const char *text, struct client *out, char secret[SECRET_SIZE])
+{
+    struct buf shown = room();
+    struct str id;
+    struct err err = client_admin_add(&service, &arena, &operator, json_of(text), 1000, &id, &shown);
+    return take(err, &shown, out, secret);
+}
+
+static struct err change(const char *id, const char *patch, struct client *out)
+{
+    struct buf shown = room();
+    char none[SECRET_SIZE];
+    struct err err = client_admin_change(&service, &arena, &operator, str_of(id), json_of(patch), &shown);
+    err = take(err, &shown, out, none);
+    assert_true(err.code || none[0] == '\0');
+    return err;
+}
+
+static struct err renew(const char *id, int64_t overlap_s, int64_t now_s, struct client *out, char secret[SECRET_SIZE])
+{
+    struct buf shown = room();
+    struct err err = client_admin_renew_secret(&service, &arena, &operator, str_of(id), overlap_s, now_s, &shown);
+    return take(err, &shown, out, secret);
+}
+
+static struct str shown(const char *id)
+{
+    struct buf out = room();
+    assert_ok(client_admin_show(&service, &arena, str_of(id), &out));
+    return buf_str(&out);
+}
+
+static bool says(struct str text, const char *part)
+{
+    return memmem(text.at, text.len, part, strlen(part)) != NULL;
 }
 
 /* As a loop sees it: in memory. */
@@ -44,76 +121,284 @@ static struct client in_memory(const char *id)
     return client;
 }
 
-static bool has_secret(const struct client *client, const char *secret)
+static bool is_hash_of(const unsigned char hash[32], const char *secret)
 {
-    unsigned char hash[32];
-    sha256(str_of(secret), hash);
-    return memcmp(hash, client->secret_hash, sizeof hash) == 0;
+    unsigned char of_secret[32];
+    sha256(str_of(secret), of_secret);
+    return memcmp(hash, of_secret, sizeof of_secret) == 0;
+}
+
+static bool is_empty(const unsigned char hash[32])
+{
+    static const unsigned char none[32] = { 0 };
+    return memcmp(hash, none, sizeof none) == 0;
+}
+
+struct seen {
+    struct str ids[4], objects[4];
+    size_t count, wanted;
+};
+
+static bool see(void *context, struct str id, struct str object)
+{
+    struct seen *seen = context;
+    seen->ids[seen->count] = id;
+    seen->objects[seen->count++] = object;
+    return seen->count < seen->wanted;
 }
 
 static void what_is_added_is_listed_without_its_secret(void **state)
 {
-    char secret[CLIENT_SECRET_SIZE] = "";
-    struct client_entry one = wanted("one"), public = wanted("public"), *list = NULL;
-    size_t count = 0;
+    char secret[SECRET_SIZE] = "", none[SECRET_SIZE] = "x";
+    struct client one, open;
+    struct seen seen = { .wanted = 4 }, first = { .wanted = 1 };
     (void)state;
-    public.is_public = true;
-    assert_ok(client_admin_add(&service, &one, secret));
-    assert_int_equal(strlen(secret), CLIENT_SECRET_SIZE - 1);
-    assert_ok(client_admin_add(&service, &public, secret));
-    assert_code(client_admin_add(&service, &one, secret), ERR_CONFLICT, "the same id again");
-    assert_ok(client_admin_list(&service, &arena, 10, &list, &count));
-    assert_int_equal(count, 2);
-    assert_str(list[0].id, "one");
-    assert_str(list[0].scopes, "a b");
-    assert_true(list[1].is_public && list[0].is_active);
+    assert_ok(add("{\"client_id\":\"one\",\"scope\":\"a b\",\"access_token_ttl\":60}", &one, secret));
+    assert_int_equal(strlen(secret), SECRET_SIZE - 1);
+    assert_ok(
+        add("{\"client_id\":\"open\",\"token_endpoint_auth_method\":\"none\",\"client_name\":\"N\"}", &open, none));
+    assert_string_equal(none, "");
+    assert_code(add("{\"client_id\":\"one\"}", &one, none), ERR_CONFLICT, "the same id again");
+    assert_str(one.name, "one");
+    assert_str(one.scopes, "a b");
+    assert_true(open.is_public && one.is_active && one.created_at == 1000 && one.access_ttl_s == 60);
+    assert_true(is_hash_of(one.secret_hash, secret) && is_empty(open.secret_hash));
+    assert_ok(client_admin_list(&service, &arena, STR(""), 10, see, &seen));
+    assert_int_equal(seen.count, 2);
+    assert_str(seen.ids[0], "one");
+    assert_true(says(seen.objects[0], "\"access_token_ttl\":60") && !says(seen.objects[0], "client_secret\""));
+    assert_str(seen.objects[1],
+               "{\"client_id\":\"open\",\"client_name\":\"N\",\"client_type\":\"public\",\"scope\":\"\","
+               "\"is_active\":true,\"created_at\":1000,\"application_type\":\"web\",\"redirect_uris\":[],"
+               "\"grant_types\":[],\"response_types\":[],\"token_endpoint_auth_method\":\"none\",\"subject_type\":"
+               "\"public\",\"id_token_signed_response_alg\":\"RS256\",\"require_pkce\":true}");
+    assert_str(shown("open"), arena_copy(&arena, seen.objects[1]).at);
+    assert_ok(client_admin_list(&service, &arena, STR("a"), 10, see, &first));
+    assert_int_equal(first.count, 1);
 }
 
-static void an_id_a_scope_or_a_name_of_other_characters_is_refused(void **state)
+static void a_client_without_an_id_gets_one(void **state)
 {
-    static const struct client_entry rows[] = { { .id = ROW("") },
-                                                { .id = ROW("a\tb") },
-                                                { .id = ROW("caf\xc3\xa9") },
-                                                { .id = ROW("a"), .scopes = ROW("a\"b") },
-                                                { .id = ROW("a"), .scopes = ROW("a\\b") },
-                                                { .id = ROW("a"), .name = ROW("\xff") } };
-    char secret[CLIENT_SECRET_SIZE];
+    char secret[SECRET_SIZE];
+    struct client one, two;
+    (void)state;
+    assert_ok(add("{}", &one, secret));
+    assert_ok(add("{\"client_id\":null}", &two, secret));
+    assert_true(one.id.len == 22 && two.id.len == 22 && !str_eq(one.id, two.id));
+    assert_str(found(arena_copy(&arena, one.id).at).metadata, one.metadata.at);
+}
+
+static void a_client_that_authenticates_with_a_key_has_no_secret(void **state)
+{
+    char secret[SECRET_SIZE] = "x";
+    struct client one;
+    (void)state;
+    assert_ok(add("{\"client_id\":\"k\",\"token_endpoint_auth_method\":\"private_key_jwt\",\"jwks_uri\":"
+                  "\"https://a.example/jwks\"}",
+                  &one, secret));
+    assert_string_equal(secret, "");
+    assert_true(is_empty(found("k").secret_hash) && !one.is_public);
+    assert_code(renew("k", 0, 1000, &one, secret), ERR_NOT_FOUND, "it has none");
+    assert_ok(change("k", "{\"token_endpoint_auth_method\":\"client_secret_post\"}", &one));
+    assert_ok(renew("k", 60, 1000, &one, secret));
+    assert_true(is_empty(one.old_secret_hash) && one.old_secret_until == 0); /* there was none before */
+    assert_ok(change("k", "{\"token_endpoint_auth_method\":\"private_key_jwt\"}", &one));
+    assert_true(is_empty(found("k").secret_hash));
+}
+
+static void what_may_not_be_is_refused(void **state)
+{
+    static const struct {
+        const char *text;
+        enum err_code code;
+    } rows[] = { { "{\"client_id\":\"\"}", ERR_INVALID_REQUEST },
+                 { "{\"client_id\":\"a\\tb\"}", ERR_INVALID_REQUEST },
+                 { "{\"client_id\":\"caf\\u00e9\"}", ERR_INVALID_REQUEST },
+                 { "{\"client_id\":1}", ERR_INVALID_REQUEST },
+                 { "{\"scope\":\"a\\\"b\"}", ERR_INVALID_REQUEST },
+                 { "{\"scope\":\"a\\\\b\"}", ERR_INVALID_REQUEST },
+                 { "{\"is_active\":1}", ERR_INVALID_REQUEST },
+                 { "{\"access_token_ttl\":0}", ERR_INVALID_REQUEST },
+                 { "{\"client_secret\":\"x\"}", ERR_INVALID_REQUEST },
+                 { "{\"created_at\":1}", ERR_INVALID_REQUEST },
+                 { "{\"old_secret_until\":1}", ERR_INVALID_REQUEST },
+                 { "{\"redirect_uris\":[\"x\"]}", ERR_REDIRECT_URI },
+                 { "{\"grant_types\":[\"password\"]}", ERR_CLIENT_METADATA },
+                 { "[]", ERR_INVALID_REQUEST } };
+    char secret[SECRET_SIZE];
+    struct client one;
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++)
-        assert_code(client_admin_add(&service, &rows[i], secret), ERR_INVALID_REQUEST, rows[i].id.at);
+        assert_code(add(rows[i].text, &one, secret), rows[i].code, rows[i].text);
+    assert_ok(add("{\"client_id\":\"one\"}", &one, secret));
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_code(change("one", rows[i].text, &one), rows[i].code, rows[i].text);
+    assert_code(change("one", "{\"client_id\":\"two\"}", &one), ERR_INVALID_REQUEST, "an id is for ever");
+    assert_code(change("one", "{\"token_endpoint_auth_method\":\"none\"}", &one), ERR_CLIENT_METADATA, "public");
+}
+
+static void a_patch_changes_what_it_names_and_leaves_the_rest(void **state)
+{
+    char secret[SECRET_SIZE];
+    struct client one;
+    (void)state;
+    assert_ok(add("{\"client_id\":\"one\",\"scope\":\"a\",\"client_name\":\"N\",\"refresh_token_ttl\":70,"
+                  "\"redirect_uris\":[\"https://a.example/cb\"],\"contacts\":[\"x\"]}",
+                  &one, secret));
+    assert_ok(change("one", "{\"scope\":\"a b\",\"contacts\":null,\"tos_uri\":\"https://a.example/t\"}", &one));
+    one = found("one");
+    assert_str(one.scopes, "a b");
+    assert_str(one.name, "N");
+    assert_true(one.refresh_ttl_s == 70 && is_hash_of(one.secret_hash, secret));
+    assert_true(says(one.metadata, "https://a.example/cb") && says(one.metadata, "/t"));
+    assert_false(says(one.metadata, "contacts"));
+    assert_ok(change("one", "{\"refresh_token_ttl\":null,\"scope\":null,\"client_name\":null}", &one));
+    one = found("one");
+    assert_true(one.refresh_ttl_s == 0 && one.scopes.len == 0 && one.name.len == 0);
+    assert_ok(change("one", "{\"redirect_uris\":null,\"grant_types\":[\"client_credentials\"]}", &one));
+    assert_true(says(found("one").metadata, "\"response_types\":[]"));
+}
+
+/* Else an operator could not disable a client before its metadata is in order. */
+static void a_change_of_something_else_leaves_what_the_platform_wrote(void **state)
+{
+    const struct client platforms = { .id = STR("p"),
+                                      .name = STR("P"),
+                                      .scopes = STR("caf\xc3\xa9"),
+                                      .is_active = true,
+                                      .metadata = STR("{\"grant_types\":[\"implicit\"],\"own\":1}") };
+    struct client one;
+    (void)state;
+    assert_ok(service.store->ops->add_client(service.store, &platforms));
+    assert_ok(change("p", "{\"is_active\":false}", &one));
+    one = found("p");
+    assert_false(one.is_active);
+    assert_str(one.metadata, platforms.metadata.at);
+    assert_str(one.scopes, platforms.scopes.at);
+    assert_ok(change("p", "{\"require_auth_time\":true}", &one));
+    assert_false(says(one.metadata, "implicit"));
 }
 
 static void a_change_is_in_force_here_at_once(void **state)
 {
-    char first[CLIENT_SECRET_SIZE], second[CLIENT_SECRET_SIZE];
-    struct client_entry one = wanted("one");
-    struct client client;
+    char first[SECRET_SIZE], second[SECRET_SIZE];
+    struct client one, client;
     (void)state;
-    assert_ok(client_admin_add(&service, &one, first));
+    assert_ok(add("{\"client_id\":\"one\"}", &one, first));
     assert_ok(clients_find(service.clients, &arena, STR("one"), 0, &client));
-    assert_true(has_secret(&client, first));
-    assert_ok(client_admin_renew_secret(&service, &arena, STR("one"), &one, second));
+    assert_true(is_hash_of(client.secret_hash, first));
+    assert_ok(renew("one", 0, 1000, &one, second));
     client = in_memory("one");
-    assert_true(has_secret(&client, second) && !has_secret(&client, first));
-    assert_ok(client_admin_set_active(&service, STR("one"), false));
+    assert_true(is_hash_of(client.secret_hash, second) && is_empty(client.old_secret_hash));
+    assert_ok(change("one", "{\"is_active\":false}", &one));
     assert_false(in_memory("one").is_active);
-    assert_ok(client_admin_set_active(&service, STR("one"), true));
-    assert_true(in_memory("one").is_active);
+    assert_ok(change("one", "{\"is_active\":true,\"tos_uri\":\"https://a.example/\"}", &one));
+    assert_true(in_memory("one").is_active && says(in_memory("one").metadata, "tos_uri"));
+    assert_ok(client_admin_delete(&service, &arena, &operator, STR("one")));
+    assert_false(clients_get(service.clients, &arena, STR("one"), 0, &client));
+}
+
+static void two_secrets_overlap_and_no_third(void **state)
+{
+    char secrets[3][SECRET_SIZE];
+    struct client one;
+    (void)state;
+    assert_ok(add("{\"client_id\":\"one\"}", &one, secrets[0]));
+    assert_ok(renew("one", 60, 1000, &one, secrets[1]));
+    one = found("one");
+    assert_true(is_hash_of(one.secret_hash, secrets[1]) && is_hash_of(one.old_secret_hash, secrets[0]));
+    assert_int_equal(one.old_secret_until, 1060);
+    assert_true(says(shown("one"), "\"old_secret_until\":1060"));
+    assert_ok(renew("one", 30, 1010, &one, secrets[2]));
+    one = found("one");
+    assert_true(is_hash_of(one.secret_hash, secrets[2]) && is_hash_of(one.old_secret_hash, secrets[1]));
+    assert_int_equal(one.old_secret_until, 1040);
+    assert_ok(change("one", "{\"old_secret_until\":null}", &one));
+    one = found("one");
+    assert_true(is_hash_of(one.secret_hash, secrets[2]) && is_empty(one.old_secret_hash) && one.old_secret_until == 0);
 }
 
 static void who_is_not_there_or_public_is_not_found(void **state)
 {
-    char secret[CLIENT_SECRET_SIZE];
-    struct client_entry public = wanted("public"), out;
+    char secret[SECRET_SIZE];
+    struct client out;
     (void)state;
-    public.is_public = true;
-    assert_ok(client_admin_add(&service, &public, secret));
-    assert_code(client_admin_renew_secret(&service, &arena, STR("public"), &out, secret), ERR_NOT_FOUND, "public");
-    assert_code(client_admin_renew_secret(&service, &arena, STR("x"), &out, secret), ERR_NOT_FOUND, "nobody");
-    assert_code(client_admin_set_active(&service, STR("x"), true), ERR_NOT_FOUND, "nobody");
+    assert_ok(add("{\"client_id\":\"public\",\"token_endpoint_auth_method\":\"none\"}", &out, secret));
+    assert_code(renew("public", 0, 1000, &out, secret), ERR_NOT_FOUND, "public");
+    assert_code(renew("x", 0, 1000, &out, secret), ERR_NOT_FOUND, "nobody");
+    assert_code(change("x", "{}", &out), ERR_NOT_FOUND, "nobody");
+    struct buf nothing = room();
+    assert_code(client_admin_show(&service, &arena, STR("x"), &nothing), ERR_NOT_FOUND, "nobody");
+    assert_code(client_admin_delete(&service, &arena, &operator, STR("x")), ERR_NOT_FOUND, "nobody");
+}
+
+/* --- others at the same time ------------------------------------------------------------------------------------- */
+
+/* A store that somebody else changes before each of the first `hurries` changes here; with `loses`, the first change
+ * is made, and its answer lost. */
+static struct {
+    struct store store;
+    struct store *below;
+    int hurries;
+    bool loses;
+} busy;
+
+static struct err busy_find(struct store *store, struct arena *in, struct str id, struct client *out)
+{
+    (void)store;
+    return busy.below->ops->find_client(busy.below, in, id, out);
+}
+
+static struct err busy_change(struct store *store, const struct client *client, int64_t version)
+{
+    struct client other;
+    (void)store;
+    if (busy.loses) {
+        busy.loses = false;
+        assert_ok(busy.below->ops->change_client(busy.below, client, version));
+        return failed(ERR_CONFLICT, "as the second try of a call says");
+    }
+    if (busy.hurries-- > 0) {
+        assert_ok(busy.below->ops->find_client(busy.below, &arena, client->id, &other));
+        other.access_ttl_s++;
+        assert_ok(busy.below->ops->change_client(busy.below, &other, other.version));
+    }
+    return busy.below->ops->change_client(busy.below, client, version);
+}
+
+static const struct store_ops busy_ops = { .name = "busy", .find_client = busy_find, .change_client = busy_change };
+
+static void a_change_undoes_nobody_elses(void **state)
+{
+    char secret[SECRET_SIZE], renewed[SECRET_SIZE];
+    struct client one;
+    (void)state;
+    assert_ok(add("{\"client_id\":\"one\",\"access_token_ttl\":10}", &one, secret));
+    busy.below = service.store;
+    busy.store.ops = &busy_ops;
+    struct service other = { .store = &busy.store };
+    struct buf out = room();
+    busy.hurries = 3;
+    assert_ok(client_admin_change(&other, &arena, &operator, STR("one"), json_of("{\"scope\":\"a\"}"), &out));
+    one = found("one");
+    assert_int_equal(one.access_ttl_s, 13);
+    assert_str(one.scopes, "a");
+    busy.hurries = 100;
+    assert_code(client_admin_change(&other, &arena, &operator, STR("one"), json_of("{\"scope\":\"b\"}"), &out),
+                ERR_UNAVAILABLE, "there is no end to it");
+    assert_str(found("one").scopes, "a");
+    busy.hurries = 0;
+    busy.loses = true;
+    out.len = 0;
+    assert_ok(
+        take(client_admin_renew_secret(&other, &arena, &operator, STR("one"), 60, 1000, &out), &out, &one, renewed));
+    assert_true(is_hash_of(one.secret_hash, renewed) && is_hash_of(one.old_secret_hash, secret));
 }
 
 #define OF_ITS_OWN(function) cmocka_unit_test_setup_teardown(function, begin, finish)
-RUN(OF_ITS_OWN(what_is_added_is_listed_without_its_secret),
-    OF_ITS_OWN(an_id_a_scope_or_a_name_of_other_characters_is_refused), OF_ITS_OWN(a_change_is_in_force_here_at_once),
-    OF_ITS_OWN(who_is_not_there_or_public_is_not_found))
+RUN(OF_ITS_OWN(what_is_added_is_listed_without_its_secret), OF_ITS_OWN(a_client_without_an_id_gets_one),
+    OF_ITS_OWN(a_client_that_authenticates_with_a_key_has_no_secret), OF_ITS_OWN(what_may_not_be_is_refused),
+    OF_ITS_OWN(a_patch_changes_what_it_names_and_leaves_the_rest),
+    OF_ITS_OWN(a_change_of_something_else_leaves_what_the_platform_wrote),
+    OF_ITS_OWN(a_change_is_in_force_here_at_once), OF_ITS_OWN(two_secrets_overlap_and_no_third),
+    OF_ITS_OWN(who_is_not_there_or_public_is_not_found), OF_ITS_OWN(a_change_undoes_nobody_elses))

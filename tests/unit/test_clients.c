@@ -23,6 +23,7 @@ static struct err told_find(struct store *store, struct arena *in, struct str id
     *out = (struct client){ .id = arena_copy(in, id),
                             .name = arena_printf(in, "name %d", asked),
                             .scopes = arena_copy(in, STR("a b")),
+                            .metadata = arena_copy(in, STR("{}")),
                             .is_active = !atomic_load(&self->disabled) };
     return OK;
 }
@@ -81,6 +82,7 @@ static void what_was_copied_out_outlives_the_cache(void **state)
     clients_free(clients);
     assert_str(got.id, "c1");
     assert_str(got.scopes, "a b");
+    assert_str(got.metadata, "{}");
 }
 
 static void clients_that_do_not_exist_are_not_kept(void **state)

@@ -9,7 +9,8 @@
 
 /* --- a store that does as it is told ----------------------------------------------------------------------------- */
 
-enum { BATCHES_MAX = 100000, BAD = 66 /* issued_at of a record that is refused */ };
+/* issued_at of a record that is refused, and of one that is in conflict */
+enum { BATCHES_MAX = 100000, BAD = 66, LATE = 77 };
 
 struct told_store {
     struct store store;
@@ -29,9 +30,10 @@ static void told_record(struct store *store, const struct record *const *lists, 
     pthread_mutex_lock(&self->gate);
     bool failing = atomic_load(&self->failing);
     for (size_t i = 0; i < count; i++) {
-        verdicts[i] = failing                      ? failed(ERR_UNAVAILABLE, "the detail of the store's failure")
-                      : lists[i]->issued_at == BAD ? failed(ERR_INVALID_REQUEST, "it can't be held")
-                                                   : OK;
+        verdicts[i] = failing                       ? failed(ERR_UNAVAILABLE, "the detail of the store's failure")
+                      : lists[i]->issued_at == BAD  ? failed(ERR_INVALID_REQUEST, "it can't be held")
+                      : lists[i]->issued_at == LATE ? failed(ERR_CONFLICT, "another one was faster")
+                                                    : OK;
         if (verdicts[i].code)
             continue;
         size_t at = atomic_fetch_add(&self->records, 1);
@@ -226,7 +228,8 @@ static void each_hears_of_its_own_list(void **state)
     struct noted *first = submit_many(commit, 1);
     wait_until(&told.begun, 1);
     for (size_t i = 0; i < 100; i++) {
-        items[i].record = (struct record){ .kind = RECORD_TOKEN, .issued_at = i % 10 == 3 ? BAD : 0 };
+        items[i].record = (struct record){ .kind = RECORD_TOKEN };
+        items[i].record.issued_at = i % 10 == 3 ? BAD : i % 10 == 7 ? LATE : 0;
         items[i].item = (struct commit_item){ .records = &items[i].record, .done = note };
         commit_submit(commit, &items[i].item);
     }
@@ -235,9 +238,9 @@ static void each_hears_of_its_own_list(void **state)
     wait_for(items, 100);
     for (size_t i = 0; i < 100; i++) {
         assert_int_equal(atomic_load(&items[i].done), 1);
-        assert_int_equal(items[i].code, i % 10 == 3 ? ERR_INVALID_REQUEST : ERR_OK);
+        assert_int_equal(items[i].code, i % 10 == 3 ? ERR_INVALID_REQUEST : i % 10 == 7 ? ERR_CONFLICT : ERR_OK);
     }
-    assert_int_equal(atomic_load(&told.records), 91);
+    assert_int_equal(atomic_load(&told.records), 81);
     assert_int_equal(atomic_load(&told.transactions), 2);
     commit_close(commit);
 }

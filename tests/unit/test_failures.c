@@ -140,6 +140,41 @@ static void addresses_count_by_what_one_caller_holds(void **state)
     }
 }
 
+static void a_failure_that_was_none_is_taken_back(void **state)
+{
+    struct failures *failures = failures_new(LIMIT);
+    bool is_over = true;
+    (void)state;
+    for (int i = 0; i < 10 * LIMIT; i++) { /* each right in the end */
+        assert_int_equal(failures_begin(failures, STR("192.0.2.1"), STR("ada"), start_ms, &is_over), 0);
+        assert_false(is_over);
+        failures_take_back(failures, STR("192.0.2.1"), STR("ada"), start_ms, is_over);
+    }
+    for (int i = 0; i < LIMIT; i++)
+        assert_int_equal(failures_begin(failures, STR("192.0.2.1"), STR("ada"), start_ms, &is_over), 0);
+    assert_in_range(failures_begin(failures, STR("192.0.2.1"), STR("ada"), start_ms, &is_over), 6, 7);
+    assert_in_range(failures_wait_s(failures, STR("203.0.113.1"), STR("ada"), start_ms), 6, 7); /* counted at once */
+    failures_take_back(failures, STR("192.0.2.1"), STR("ada"), start_ms, false);
+    assert_int_equal(failures_wait_s(failures, STR("192.0.2.1"), STR("ada"), start_ms), 0);
+    failures_free(failures);
+}
+
+static void a_right_guess_from_an_address_over_its_limit_gives_it_no_more(void **state)
+{
+    struct failures *failures = failures_new(LIMIT);
+    bool is_over = false;
+    (void)state;
+    fail_times(failures, "192.0.2.1", LIMIT, start_ms);
+    for (int i = 0; i < 3 * LIMIT; i++) {
+        assert_int_equal(failures_begin(failures, STR("192.0.2.1"), STR("own"), start_ms, &is_over), 0);
+        assert_true(is_over);
+        failures_take_back(failures, STR("192.0.2.1"), STR("own"), start_ms, is_over);
+        assert_int_not_equal(wait_of(failures, "192.0.2.1", start_ms), 0);
+    }
+    failures_take_back(failures, STR("198.51.100.9"), STR("never"), start_ms, false); /* of what isn't there: nothing */
+    failures_free(failures);
+}
+
 static void a_limit_of_zero_never_limits(void **state)
 {
     struct failures *failures = failures_new(0);
@@ -216,6 +251,7 @@ RUN(TEST(an_address_fails_up_to_the_limit_and_waits_then),
     TEST(a_client_fails_up_to_the_limit_from_wherever_it_is_named),
     TEST(an_address_over_its_limit_may_name_some_clients_for_the_first_time),
     TEST(over_time_an_address_fails_no_more_often_than_the_limit), TEST(parallel_failures_lock_nobody_out_for_longer),
-    TEST(addresses_count_by_what_one_caller_holds), TEST(a_limit_of_zero_never_limits),
+    TEST(addresses_count_by_what_one_caller_holds), TEST(a_failure_that_was_none_is_taken_back),
+    TEST(a_right_guess_from_an_address_over_its_limit_gives_it_no_more), TEST(a_limit_of_zero_never_limits),
     TEST(a_flood_of_single_failures_does_not_free_an_address),
     TEST(long_and_foreign_texts_are_no_addresses_but_do_no_harm), TEST(threads_share_the_table))

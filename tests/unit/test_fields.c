@@ -125,6 +125,44 @@ static void accept_says_of_a_type_what_its_most_specific_range_does(void **state
     }
 }
 
+static void max_age_is_a_number_of_seconds_and_the_smallest_counts(void **state)
+{
+    static const struct {
+        const char *value;
+        bool has;
+        int64_t seconds;
+    } rows[] = {
+        { "max-age=600", true, 600 },
+        { "Max-Age=0", true, 0 },
+        { "public, max-age=\"600\", immutable", true, 600 },
+        { "max-age=9, max-age=7, max-age=8", true, 7 },
+        { "max-age=9,max-age=x", true, 0 },
+        { "max-age=-1", true, 0 },
+        { "max-age=1.5", true, 0 },
+        { "max-age=1e3", true, 0 },
+        { "max-age=\"\"", true, 0 },
+        { "max-age=99999999999999999999", true, 0 },
+        { "", false, 0 },
+        { "max-age", false, 0 },
+        { "max-age=", false, 0 },
+        { "max-age =5", false, 0 },
+        { "max-age= 5", false, 0 },
+        { "max-age=5 6", false, 0 },
+        { "s-maxage=5", false, 0 },
+        { "max-age:5", false, 0 },
+        { "\"max-age=5\"", false, 0 },
+        { "no-cache=\"a, max-age=5\"", false, 0 },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        int64_t seconds = 0;
+        char *copy = exactly(str_of(rows[i].value));
+        const bool has = field_max_age((struct str){ copy, strlen(rows[i].value) }, &seconds);
+        assert_row(has == rows[i].has && (!has || seconds == rows[i].seconds), rows[i].value);
+        free(copy);
+    }
+}
+
 static void an_entity_tag_is_found_in_a_list_of_them(void **state)
 {
     static const char *const has[] = {
@@ -148,4 +186,5 @@ static void an_entity_tag_is_found_in_a_list_of_them(void **state)
 
 RUN(TEST(a_list_is_divided_by_commas_that_stand_in_no_quotes),
     TEST(parameters_of_a_media_type_have_their_form_and_say_nothing),
-    TEST(accept_says_of_a_type_what_its_most_specific_range_does), TEST(an_entity_tag_is_found_in_a_list_of_them))
+    TEST(accept_says_of_a_type_what_its_most_specific_range_does),
+    TEST(max_age_is_a_number_of_seconds_and_the_smallest_counts), TEST(an_entity_tag_is_found_in_a_list_of_them))

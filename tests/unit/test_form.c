@@ -123,6 +123,21 @@ static void a_form_has_at_most_32_parameters(void **state)
     assert_code(read(buf_str(&buf), &form), ERR_INVALID_REQUEST, "33");
 }
 
+static void a_name_may_come_several_times_for_a_reader_who_says_so(void **state)
+{
+    struct form form;
+    (void)state;
+    assert_ok(form_read_all(&arena, STR("a=&b=1&a=2&to%6ben=x&a=3&token&b"), &form));
+    assert_int_equal(form.count, 7);
+    assert_int_equal(form_count(&form, STR("a")), 3);
+    assert_int_equal(form_count(&form, STR("token")), 2);
+    assert_int_equal(form_count(&form, STR("b")), 2);
+    assert_int_equal(form_count(&form, STR("c")), 0);
+    assert_str(form_value(&form, STR("a")), "2"); /* the first that is not empty */
+    assert_str(form.value[4], "3");
+    assert_code(form_read_all(&arena, STR("a=1&b=%"), &form), ERR_INVALID_REQUEST, "malformed all the same");
+}
+
 /* --- content types ----------------------------------------------------------------------------------------------- */
 
 static void a_content_type_is_taken_whatever_its_parameters_say(void **state)
@@ -292,7 +307,7 @@ static struct str header_of(const struct response *response, const char *name)
 
 static void an_errors_answer_replaces_everything_and_is_json(void **state)
 {
-    const struct record record = { .kind = RECORD_TOKEN };
+    struct record record = { .kind = RECORD_TOKEN };
     (void)state;
     for (enum err_code code = ERR_INVALID_REQUEST; code < ERR_CODE_COUNT; code++) {
         struct response response;
@@ -419,6 +434,7 @@ static void a_time_is_iso_8601_with_milliseconds(void **state)
 
 RUN(TEST(a_form_is_decoded_as_rfc_6749_appendix_b_says), TEST(an_absent_and_an_empty_value_are_the_same),
     TEST(a_form_that_two_could_read_differently_is_refused), TEST(a_form_has_at_most_32_parameters),
+    TEST(a_name_may_come_several_times_for_a_reader_who_says_so),
     TEST(a_content_type_is_taken_whatever_its_parameters_say), TEST(members_are_read_by_their_rows),
     TEST(a_member_of_a_wrong_form_is_refused_by_name), TEST(a_member_that_no_row_names_is_refused),
     TEST(an_errors_answer_replaces_everything_and_is_json), TEST(a_header_that_could_end_its_line_is_refused),

@@ -117,12 +117,14 @@ static void a_key_is_pinned_to_its_alg_or_to_the_only_one_that_its_type_leaves(v
         { "{" EC_KEY ",\"alg\":\"ES256\"}", JWA_ES256 },
         { "{" OKP_KEY "}", JWA_EDDSA },
         { "{" OKP_KEY ",\"alg\":\"EdDSA\"}", JWA_EDDSA },
+        { "{" OKP_KEY ",\"alg\":\"Ed25519\"}", JWA_EDDSA }, /* RFC 9864 */
         { "{" RSA_KEY ",\"use\":\"sig\",\"kid\":\"../../etc/passwd\",\"x5c\":[\"x\"],\"jku\":1}", JWA_RS256 },
         { "{" RSA_KEY ",\"key_ops\":[\"verify\"]}", JWA_RS256 },
         { "{" EC_KEY ",\"key_ops\":[\"sign\",\"verify\"]}", JWA_ES256 },
         /* another family's algorithm, or none at all */
         { "{" RSA_KEY ",\"alg\":\"ES256\"}", 0 },
         { "{" RSA_KEY ",\"alg\":\"EdDSA\"}", 0 },
+        { "{" RSA_KEY ",\"alg\":\"Ed25519\"}", 0 },
         { "{" RSA_KEY ",\"alg\":\"HS256\"}", 0 },
         { "{" RSA_KEY ",\"alg\":\"none\"}", 0 },
         { "{" RSA_KEY ",\"alg\":\"\"}", 0 },
@@ -134,6 +136,8 @@ static void a_key_is_pinned_to_its_alg_or_to_the_only_one_that_its_type_leaves(v
         { "{" RSA_KEY ",\"alg\":256}", 0 },
         { "{" EC_KEY ",\"alg\":\"RS256\"}", 0 },
         { "{" EC_KEY ",\"alg\":\"ES384\"}", 0 },
+        { "{" EC_KEY ",\"alg\":\"P-256\"}", 0 },
+        { "{" EC_KEY ",\"alg\":\"Ed25519\"}", 0 },
         { "{" EC_KEY ",\"alg\":\"ECDH-ES\"}", 0 },
         { "{" OKP_KEY ",\"alg\":\"ES256\"}", 0 },
         { "{" OKP_KEY ",\"alg\":\"EDDSA\"}", 0 },

@@ -93,7 +93,7 @@ static bool belongs_to(struct str name, struct str metric, bool is_histogram)
 
 static void check_form(struct str text)
 {
-    struct str seen[1024], metrics[128], line, helped = { 0, 0 }, metric = { 0, 0 };
+    struct str seen[2048], metrics[128], line, helped = { 0, 0 }, metric = { 0, 0 };
     size_t seen_count = 0, named = 0;
     bool is_histogram = false;
     assert_int_equal(text.at[text.len - 1], '\n');
@@ -192,6 +192,9 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_RULES_FULL] = "token_service_rules_full_total",
         [COUNT_CLOCK_STEPS] = "token_service_clock_steps_total",
         [COUNT_CONNECTIONS_SPARED] = "token_service_spared_connections_total",
+        [COUNT_AUTH_ASSERTION] = "token_service_authentications_total{method=\"private_key_jwt\",result=\"ok\"}",
+        [COUNT_LOGOUTS_TOLD] = "token_service_backchannel_logouts_total{result=\"taken\"}",
+        [COUNT_LOGOUTS_UNTOLD] = "token_service_backchannel_logouts_total{result=\"failed\"}",
         [COUNT_MEMORY_FULL] = "token_service_request_memory_full_total",
         [COUNT_LOG_LIMITED] = "token_service_log_lines_lost_total{reason=\"rate\"}",
         [COUNT_LOG_FULL] = "token_service_log_lines_lost_total{reason=\"queue\"}",

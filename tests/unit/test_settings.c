@@ -21,6 +21,7 @@ static void forget_environment(void)
         name[len] = '\0';
         unsetenv(name); /* moves the rest up */
     }
+    unsetenv("LOGIN_URL");
     unsetenv("KMS_KEY_ID");
     unsetenv("DATABASE_URL");
     unsetenv("SUPABASE_URL");
@@ -128,6 +129,17 @@ static const struct {
     { "TOKEN_FAILURE_LIMIT", "10" },
     { "TOKEN_CLIENT_CACHE_TTL", "60" },
     { "TOKEN_CLIENT_STALENESS", "3600" },
+    { "LOGIN_URL", "" },
+    { "TOKEN_LOGIN", "off" },
+    { "TOKEN_CODE_TTL", "60" },
+    { "TOKEN_REFRESH_GRACE", "60" },
+    { "TOKEN_REFRESH_IDLE", "0" },
+    { "TOKEN_SESSION_TTL", "43200" },
+    { "TOKEN_SCOPES", "openid profile email address phone offline_access" },
+    { "TOKEN_ACR_VALUES", "" },
+    { "TOKEN_USERS_FILE", "" },
+    { "TOKEN_FETCH_ALLOW", "" },
+    { "TOKEN_FETCH_CA_FILE", "" },
     { "TOKEN_REVOCATION_FEED", "on" },
     { "TOKEN_VERIFIED_CACHE", "1536" },
     { "TOKEN_JWKS_MAX_AGE", "300" },

@@ -1,0 +1,60 @@
+/* oauth/authorize_client.c: whether the client is one of ours, where its answer may go, and what it may ask for. */
+#include "base/settings.h"
+#include "oauth/authorize.h"
+#include "service/authority.h"
+#include "service/call.h"
+#include "service/clients.h"
+#include "service/service.h"
+
+struct err authorize_find_client(struct authorize *authorize, struct str client_id)
+{
+    struct arena *arena = authorize->call->request->arena;
+    const struct err err = clients_find_active(authorize->call->service->clients, arena, client_id, &authorize->client);
+    if (err.code == ERR_NOT_FOUND)
+        return failed(ERR_INVALID_REQUEST, "the client_id does not name a client of this service");
+    TRY(err);
+    authorize->response->client_id = authorize->client.id;
+    client_metadata_read(arena, authorize->client.metadata, authorize->client.is_public, &authorize->registered);
+    return OK;
+}
+
+struct err authorize_find_redirect(struct authorize *authorize, struct str redirect_uri)
+{
+    const struct client_metadata *registered = &authorize->registered;
+    if (!redirect_uri_find(registered->redirect_uris.at, registered->redirect_uris.count,
+                           registered->application == APPLICATION_NATIVE, redirect_uri, &authorize->redirect))
+        return failed(ERR_INVALID_REQUEST, "the redirect_uri is not one that the client has registered");
+    return OK;
+}
+
+/* Scopes of this service's own are for clients, and can't be granted by a user. */
+static struct authorize_fault authorize_client_check_scope(const struct authorize *authorize)
+{
+    struct str word, rest = authorize->request.scope;
+    while (rest.at && str_next_word(&rest, &word))
+        if (!str_has_word(authorize->client.scopes, word) || authority_is_own_scope(word))
+            return (struct authorize_fault){ "invalid_scope", "the client is not allowed a scope that was asked for" };
+    return (struct authorize_fault){ 0, 0 };
+}
+
+/* What the client has registered, and what every token is for (TOKEN_AUDIENCE). */
+static bool authorize_client_may_ask_for(const struct authorize *authorize, struct str resource)
+{
+    const struct client_texts *own = &authorize->registered.resources;
+    for (size_t i = 0; i < own->count; i++)
+        if (str_eq(own->at[i], resource))
+            return true;
+    return str_has_item(authorize->call->service->audience, resource);
+}
+
+struct authorize_fault authorize_check_request(struct authorize *authorize)
+{
+    const struct resources *resource = &authorize->request.resource;
+    if (!(authorize->registered.grants & GRANT_AUTHORIZATION_CODE))
+        return (struct authorize_fault){ "unauthorized_client", "the client is not registered for this grant" };
+    for (size_t i = 0; i < resource->count; i++)
+        if (!authorize_client_may_ask_for(authorize, resource->of[i]))
+            return (struct authorize_fault){ "invalid_target",
+                                             "the client is not allowed a resource that was asked for" };
+    return authorize_client_check_scope(authorize);
+}

@@ -1,0 +1,204 @@
+/* oauth/backchannel.c: the outbox. An attempt is noted before it is made, by compare-and-swap: so of several instances
+ * one makes it, and when that one ends in the middle, the next attempt is made by any. */
+#include "oauth/backchannel.h"
+#include "base/random.h"
+#include "base/settings.h"
+#include "jose/b64.h"
+#include "jose/claims.h"
+#include "keys/keyring.h"
+#include "net/fetch.h"
+#include "oauth/oauth.h"
+#include "oauth/state.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include "service/call.h"
+#include "service/client_metadata.h"
+#include "service/clients.h"
+#include "service/service.h"
+#include "store/commit.h"
+#include <time.h>
+
+enum {
+    KEPT_S = 24 * 3600, /* then it is given up */
+    FIRST_PAUSE_S = 10,
+    LONGEST_PAUSE_S = 900,
+    TOKEN_LASTS_S = 120, /* Back-Channel Logout section 2.4: two minutes or less */
+    PAGES_A_ROUND = 20,
+    JTI_BYTES = 32,
+    JTI_LEN = 43,
+};
+
+struct notice {
+    struct item item;
+    struct str uri, jti;
+    int64_t tries, next_at; /* s */
+};
+
+/* --- the item ----------------------------------------------------------------------------------------------------- */
+
+static struct str backchannel_write(struct arena *arena, const struct notice *notice)
+{
+    struct buf body;
+    buf_init(&body, arena, 512, ITEM_BODY_MAX);
+    buf_add(&body, STR("{\"uri\":"));
+    json_write_str(&body, notice->uri);
+    json_write_name(&body, STR("jti"));
+    json_write_str(&body, notice->jti);
+    json_write_name(&body, STR("tries"));
+    buf_add_int(&body, notice->tries);
+    json_write_name(&body, STR("next_at"));
+    buf_add_int(&body, notice->next_at);
+    buf_add_char(&body, '}');
+    return buf_str(&body);
+}
+
+static bool backchannel_read(struct arena *arena, const struct item *item, struct notice *out)
+{
+    const struct json *body = NULL, *uri, *jti;
+    if (json_parse(arena, item->body, &body).code || body->kind != JSON_OBJECT)
+        return false;
+    uri = json_member(body, STR("uri"));
+    jti = json_member(body, STR("jti"));
+    if (!uri || uri->kind != JSON_STRING || !jti || jti->kind != JSON_STRING)
+        return false;
+    *out = (struct notice){ .item = *item, .uri = uri->text, .jti = jti->text };
+    return json_int(json_member(body, STR("tries")), 0, 1000, &out->tries) &&
+           json_int(json_member(body, STR("next_at")), 0, CLAIMS_TIME_MAX, &out->next_at);
+}
+
+struct err backchannel_note(const struct call *call, struct str client_id, const struct granted *login,
+                            struct record **records)
+{
+    struct arena *arena = call->request->arena;
+    struct client_metadata registered;
+    struct client client;
+    char random[JTI_BYTES];
+    const struct err err = clients_find_active(call->service->clients, arena, client_id, &client);
+    if (err.code == ERR_NOT_FOUND)
+        return OK;
+    TRY(err);
+    client_metadata_read(arena, client.metadata, client.is_public, &registered);
+    if (registered.backchannel_logout_uri.len == 0)
+        return OK;
+    struct notice notice = { .uri = registered.backchannel_logout_uri,
+                             .next_at = call->request->now_s,
+                             .item = { .kind = ITEM_NOTICE,
+                                       .expires_at = call->request->now_s + KEPT_S,
+                                       .client_id = client.id,
+                                       .subject = login->sub,
+                                       .sid = login->sid } };
+    random_bytes(random, sizeof random);
+    notice.jti = (struct str){ arena_alloc(arena, JTI_LEN), JTI_LEN };
+    b64url_encode((struct str){ random, sizeof random }, (char *)notice.jti.at);
+    random_bytes(notice.item.id, sizeof notice.item.id);
+    notice.item.body = backchannel_write(arena, &notice);
+    *records = state_put(arena, &notice.item, 0, *records);
+    return OK;
+}
+
+/* --- the call ----------------------------------------------------------------------------------------------------- */
+
+static void backchannel_write_text(struct buf *out, struct str name, struct str value)
+{
+    json_write_name(out, name);
+    json_write_str(out, value);
+}
+
+/* Section 2.4. */
+static struct err backchannel_sign(const struct service *service, struct arena *arena, const struct notice *notice,
+                                   int64_t now_s, struct buf *out)
+{
+    struct buf claims;
+    buf_init(&claims, arena, 1024, 8192);
+    buf_add_char(&claims, '{');
+    backchannel_write_text(&claims, STR("iss"), str_of(service->settings->issuer));
+    backchannel_write_text(&claims, STR("sub"), notice->item.subject);
+    backchannel_write_text(&claims, STR("aud"), notice->item.client_id);
+    backchannel_write_text(&claims, STR("jti"), notice->jti);
+    backchannel_write_text(&claims, STR("sid"), notice->item.sid);
+    json_write_name(&claims, STR("iat"));
+    buf_add_int(&claims, now_s);
+    json_write_name(&claims, STR("exp"));
+    buf_add_int(&claims, now_s + TOKEN_LASTS_S);
+    buf_add(&claims, STR(",\"events\":{\"http://schemas.openid.net/event/backchannel-logout\":{}}}"));
+    if (claims.overflowed)
+        return failed(ERR_INTERNAL, "a logout token is too large");
+    AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
+    return keyring_sign(service->keyring, view, SIGN_INTERACTIVE, STR("logout+jwt"), buf_str(&claims), out);
+}
+
+static bool backchannel_send(const struct service *service, struct arena *arena, const struct notice *notice,
+                             int64_t now_s)
+{
+    struct buf form;
+    int status = 0;
+    buf_init(&form, arena, 2048, 16 * 1024);
+    buf_add(&form, STR("logout_token=")); /* a compact JWS needs no encoding */
+    struct err err = backchannel_sign(service, arena, notice, now_s, &form);
+    if (!err.code)
+        err = fetch_post(service->oauth->fetch, arena, notice->uri, buf_str(&form), &status);
+    const bool is_taken = !err.code && (status == 200 || status == 204);
+    metrics_count(is_taken ? COUNT_LOGOUTS_TOLD : COUNT_LOGOUTS_UNTOLD, 1);
+    if (!is_taken)
+        LOG(LOG_WARN, "backchannel_logout_failed", LOG_STR("client_id", notice->item.client_id),
+            LOG_INT("status", status), LOG_INT("tries", notice->tries), LOG_TEXT_("why", err.why ? err.why : ""));
+    return is_taken;
+}
+
+/* --- rounds ------------------------------------------------------------------------------------------------------- */
+
+static int64_t backchannel_pause_s(int64_t tries)
+{
+    int64_t pause_s = FIRST_PAUSE_S;
+    for (int64_t i = 1; i < tries && pause_s < LONGEST_PAUSE_S; i++)
+        pause_s *= 2;
+    return pause_s < LONGEST_PAUSE_S ? pause_s : LONGEST_PAUSE_S;
+}
+
+/* Notes the attempt; false when another instance makes it, or the store is away. */
+static bool backchannel_claim(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
+{
+    struct item item = notice->item;
+    notice->tries++;
+    notice->next_at = now_s + backchannel_pause_s(notice->tries);
+    item.body = backchannel_write(arena, notice);
+    const bool is_ours = !commit_wait(service->commit, state_put(arena, &item, item.version, NULL)).code;
+    notice->item.version++;
+    return is_ours;
+}
+
+static void backchannel_tell(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
+{
+    if (!backchannel_claim(service, arena, notice, now_s) || !backchannel_send(service, arena, notice, now_s))
+        return;
+    const struct err err = commit_wait(service->commit, state_delete(arena, &notice->item, NULL));
+    if (err.code) /* it is told once more */
+        LOG(LOG_INFO, "backchannel_logout_not_noted", LOG_STR("client_id", notice->item.client_id));
+}
+
+/* One page, after *after. False: it was the last one, or can't be read. */
+static bool backchannel_page(struct service *service, unsigned char after[32], int64_t now_s)
+{
+    AUTO(arena_release) struct arena arena = { 0 };
+    struct store *store = service->store;
+    struct item_query query = { .kind = ITEM_NOTICE, .max = ITEMS_LISTED_MAX };
+    struct item *items = NULL;
+    struct notice notice;
+    size_t count = 0;
+    memcpy(query.after, after, sizeof query.after);
+    if (store->ops->list_items(store, &arena, &query, &items, &count).code)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (backchannel_read(&arena, &items[i], &notice) && notice.next_at <= now_s && items[i].expires_at > now_s)
+            backchannel_tell(service, &arena, &notice, now_s);
+    if (count > 0)
+        memcpy(after, items[count - 1].id, 32);
+    return count == ITEMS_LISTED_MAX;
+}
+
+void backchannel_round(struct service *service)
+{
+    unsigned char after[32] = { 0 };
+    for (int i = 0; i < PAGES_A_ROUND && backchannel_page(service, after, (int64_t)time(NULL)); i++)
+        ;
+}

@@ -1,0 +1,254 @@
+/* oauth/login_calls.c: how the service that logs users in (LOGIN_URL) answers: GET /admin/login-requests/{challenge},
+ * and its /accept and /reject. The browser then goes to `redirect_to`, where the authorization request goes on. */
+#include "jose/claims.h"
+#include "oauth/issuer.h"
+#include "oauth/login_request.h"
+#include "oauth/operations.h"
+#include "oauth/session.h"
+#include "service/call.h"
+#include "service/client_metadata.h"
+#include "service/clients.h"
+#include "service/service.h"
+#include <stddef.h>
+
+static struct err login_calls_find(const struct call *call, struct login_request *login)
+{
+    TRY(login_request_find(call, call->path_value, login));
+    return login->step == STEP_NOTHING ? failed(ERR_NOT_FOUND, "the login request waits for nobody") : OK;
+}
+
+/* --- what is asked ------------------------------------------------------------------------------------------------ */
+
+static void login_calls_write_text(struct buf *body, const char *name, struct str text)
+{
+    if (text.len == 0)
+        return;
+    json_write_name(body, str_of(name));
+    json_write_str(body, text);
+}
+
+static void login_calls_write_words(struct buf *body, const char *name, struct str words)
+{
+    struct str word;
+    bool is_first = true;
+    json_write_name(body, str_of(name));
+    buf_add_char(body, '[');
+    while (str_next_word(&words, &word)) {
+        if (!is_first)
+            buf_add_char(body, ',');
+        json_write_str(body, word);
+        is_first = false;
+    }
+    buf_add_char(body, ']');
+}
+
+static void login_calls_write_client(struct buf *body, const struct client *client,
+                                     const struct client_metadata *registered)
+{
+    json_write_name(body, STR("client"));
+    buf_add_char(body, '{');
+    login_calls_write_text(body, "client_id", client->id);
+    login_calls_write_text(body, "client_name", client->name);
+    login_calls_write_text(body, "client_uri", registered->client_uri);
+    login_calls_write_text(body, "logo_uri", registered->logo_uri);
+    login_calls_write_text(body, "policy_uri", registered->policy_uri);
+    login_calls_write_text(body, "tos_uri", registered->tos_uri);
+    buf_add_char(body, '}');
+}
+
+static void login_calls_write_prompt(struct buf *body, unsigned prompt)
+{
+    static const struct {
+        enum prompt bit;
+        struct str name;
+    } names[] = { { PROMPT_LOGIN, STR_INIT("login") },
+                  { PROMPT_CONSENT, STR_INIT("consent") },
+                  { PROMPT_SELECT_ACCOUNT, STR_INIT("select_account") } };
+    struct buf words;
+    buf_init(&words, body->arena, 64, 64);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!(prompt & names[i].bit))
+            continue;
+        if (words.len > 0)
+            buf_add_char(&words, ' ');
+        buf_add(&words, names[i].name);
+    }
+    login_calls_write_words(body, "prompt", buf_str(&words));
+}
+
+static void login_calls_write_request(struct buf *body, const struct login_request *login)
+{
+    const struct authorize_request *request = &login->request;
+    login_calls_write_text(body, "step", login->step == STEP_LOGIN ? STR("login") : STR("consent"));
+    login_calls_write_words(body, "requested_scopes", request->scope.at ? request->scope : STR(""));
+    login_calls_write_text(body, "subject", login->subject);
+    login_calls_write_text(body, "login_hint", request->login_hint);
+    login_calls_write_text(body, "acr_values", request->acr_values);
+    login_calls_write_text(body, "ui_locales", request->ui_locales);
+    login_calls_write_prompt(body, request->prompt);
+    if (request->max_age_s >= 0) {
+        json_write_name(body, STR("max_age"));
+        buf_add_int(body, request->max_age_s);
+    }
+    if (request->claims) {
+        json_write_name(body, STR("claims"));
+        json_write(body, request->claims);
+    }
+    json_write_name(body, STR("expires_at"));
+    buf_add_int(body, login->item.expires_at);
+}
+
+struct err show_login_request(struct call *call, struct response *response)
+{
+    struct arena *arena = call->request->arena;
+    struct client_metadata registered;
+    struct login_request login;
+    struct client client;
+    TRY(login_calls_find(call, &login));
+    TRY(clients_find_active(call->service->clients, arena, login.request.client_id, &client));
+    client_metadata_read(arena, client.metadata, client.is_public, &registered);
+    struct buf *body = &response->body;
+    buf_add_char(body, '{');
+    login_calls_write_request(body, &login);
+    login_calls_write_client(body, &client, &registered);
+    buf_add_char(body, '}');
+    return OK;
+}
+
+/* --- what is answered --------------------------------------------------------------------------------------------- */
+
+struct accept_body {
+    struct str subject, acr;
+    const struct json *amr, *claims, *granted_scopes;
+    int64_t auth_time, remember_for, remember_consent_for;
+};
+
+static const struct field accept_fields[] = {
+    { "subject", FIELD_STR, false, offsetof(struct accept_body, subject), 0, 255 },
+    { "acr", FIELD_STR, false, offsetof(struct accept_body, acr), 0, 255 },
+    { "amr", FIELD_STRINGS, false, offsetof(struct accept_body, amr), 0, 64 },
+    { "auth_time", FIELD_INT, false, offsetof(struct accept_body, auth_time), 0, CLAIMS_TIME_MAX },
+    { "claims", FIELD_OBJECT, false, offsetof(struct accept_body, claims), 0, 0 },
+    { "granted_scopes", FIELD_STRINGS, false, offsetof(struct accept_body, granted_scopes), 0, 255 },
+    { "remember_for", FIELD_INT, false, offsetof(struct accept_body, remember_for), 0, SESSION_LASTING_MAX_S },
+    { "remember_consent_for", FIELD_INT, false, offsetof(struct accept_body, remember_consent_for), 0,
+      SESSION_LASTING_MAX_S },
+};
+
+static const struct json *login_calls_first(const struct json *list)
+{
+    return list && list->kind == JSON_ARRAY ? list->child : list;
+}
+
+/* A string or a list of strings, which fields_read() has bounded. */
+static struct err login_calls_take_amr(const struct json *asked, struct granted *login)
+{
+    for (const struct json *each = login_calls_first(asked); each;
+         each = asked->kind == JSON_ARRAY ? each->next : NULL) {
+        if (login->amr_count == GRANTED_AMR_MAX)
+            return failed(ERR_INVALID_REQUEST, "amr has too many members");
+        login->amr[login->amr_count++] = each->text;
+    }
+    return OK;
+}
+
+static struct err login_calls_take_login(const struct call *call, const struct accept_body *body,
+                                         struct login_request *login)
+{
+    if (!body->subject.at)
+        return failed(ERR_INVALID_REQUEST, "the subject is missing: who has logged in");
+    if (body->auth_time > call->request->now_s)
+        return failed(ERR_INVALID_REQUEST, "auth_time lies in the future");
+    login->has_login = true;
+    login->login = (struct granted){ .scope = STR(""),
+                                     .sub = body->subject,
+                                     .acr = body->acr.at ? body->acr : STR(""),
+                                     .auth_time = body->auth_time >= 0 ? body->auth_time : call->request->now_s,
+                                     .user = body->claims };
+    login->login_lasts_s = body->remember_for;
+    return login_calls_take_amr(body->amr, &login->login);
+}
+
+/* With a login it is optional: then the user is asked afterwards. */
+static struct err login_calls_take_consent(const struct call *call, const struct accept_body *body,
+                                           struct login_request *login)
+{
+    const struct json *asked = body->granted_scopes;
+    struct buf words;
+    if (!asked)
+        return login->step == STEP_CONSENT ? failed(ERR_INVALID_REQUEST, "granted_scopes is missing") : OK;
+    buf_init(&words, call->request->arena, 256, 2048);
+    for (const struct json *each = login_calls_first(asked); each;
+         each = asked->kind == JSON_ARRAY ? each->next : NULL) {
+        if (!str_has_word(login->request.scope, each->text))
+            return failed(ERR_INVALID_REQUEST, "granted_scopes has a scope that was not asked for");
+        if (words.len > 0)
+            buf_add_char(&words, ' ');
+        buf_add(&words, each->text);
+    }
+    login->has_consent = true;
+    login->consent_scope = buf_str(&words);
+    login->consent_lasts_s = body->remember_consent_for;
+    return OK;
+}
+
+static struct err login_calls_answer(const struct call *call, struct login_request *login, struct response *response)
+{
+    struct arena *arena = call->request->arena;
+    const struct str challenge = login->challenge;
+    const struct str url = issuer_url(arena, call->service->settings,
+                                      arena_printf(arena, "/authorize/%.*s", (int)challenge.len, challenge.at));
+    TRY(login_request_store(arena, login, &response->records));
+    buf_add(&response->body, STR("{\"redirect_to\":"));
+    json_write_str(&response->body, url);
+    buf_add_char(&response->body, '}');
+    return OK;
+}
+
+struct err accept_login_request(struct call *call, struct response *response)
+{
+    struct accept_body body = { .auth_time = -1 };
+    const struct json *json;
+    struct login_request login;
+    TRY(login_calls_find(call, &login));
+    TRY(request_json(call->request, &json));
+    TRY(fields_read(call->request->arena, json, accept_fields, sizeof accept_fields / sizeof *accept_fields, &body));
+    if (login.step == STEP_LOGIN)
+        TRY(login_calls_take_login(call, &body, &login));
+    TRY(login_calls_take_consent(call, &body, &login));
+    return login_calls_answer(call, &login, response);
+}
+
+struct reject_body {
+    struct str error, description;
+};
+
+static const struct field reject_fields[] = {
+    { "error", FIELD_STR, false, offsetof(struct reject_body, error), 0, 64 },
+    { "error_description", FIELD_STR, false, offsetof(struct reject_body, description), 0, 200 },
+};
+
+/* What an error of RFC 6749 section 4.1.2.1 may be made of: %x20-21 / %x23-5B / %x5D-7E. */
+static bool login_calls_is_plain(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] < 0x20 || text.at[i] > 0x7e || text.at[i] == '"' || text.at[i] == '\\')
+            return false;
+    return true;
+}
+
+struct err reject_login_request(struct call *call, struct response *response)
+{
+    struct reject_body body = { .error = STR("access_denied"), .description = STR("the request was denied") };
+    const struct json *json;
+    struct login_request login;
+    TRY(login_calls_find(call, &login));
+    TRY(request_json(call->request, &json));
+    TRY(fields_read(call->request->arena, json, reject_fields, sizeof reject_fields / sizeof *reject_fields, &body));
+    if (!login_calls_is_plain(body.error) || !login_calls_is_plain(body.description))
+        return failed(ERR_INVALID_REQUEST,
+                      "error and error_description take visible ASCII without quotes and backslashes");
+    login.denied = body.error;
+    login.denied_why = body.description;
+    return login_calls_answer(call, &login, response);
+}

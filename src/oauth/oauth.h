@@ -1,0 +1,27 @@
+/* oauth/oauth.h: what the room keeps between requests. app.c opens it after the service, before the first request. */
+#ifndef OAUTH_OAUTH_H
+#define OAUTH_OAUTH_H
+
+#include "base/err.h"
+
+struct client_keys;
+struct fetch;
+struct messenger;
+struct password_login;
+struct service;
+
+struct oauth {
+    struct fetch *fetch;                   /* calls to URLs that clients name */
+    struct client_keys *client_keys;       /* the keys that clients sign with */
+    struct password_login *password_login; /* of the built-in login; NULL: there is none */
+    struct messenger *messenger;           /* tells clients of logouts (messenger.h); NULL: nobody does */
+};
+
+/* What the authentication context of the built-in login is called: a password, and no more. */
+#define BUILTIN_ACR "1"
+
+/* Makes it, as the settings say, and gives it to the service. Also after an error *out is to be closed. */
+MUST_USE struct err oauth_open(struct service *service, struct oauth **out);
+void oauth_close(struct oauth *oauth); /* NULL allowed */
+
+#endif

@@ -1,0 +1,217 @@
+/* oauth/session.c: sessions as items, and their cookie. */
+#include "oauth/session.h"
+#include "base/random.h"
+#include "base/settings.h"
+#include "jose/b64.h"
+#include "jose/claims.h"
+#include "jose/jws.h"
+#include "oauth/cookie.h"
+#include "oauth/oauth.h"
+#include "oauth/password_login.h"
+#include "oauth/state.h"
+#include "revocation/revocations.h"
+#include "service/call.h"
+#include "service/service.h"
+
+enum { VALUE_BYTES = 32, VALUE_LEN = 43 };
+
+/* --- the item ----------------------------------------------------------------------------------------------------- */
+
+static bool session_read_clients(const struct json *body, struct session *out)
+{
+    const struct json *list = json_member(body, STR("clients"));
+    if (!list || list->kind != JSON_ARRAY || list->count > SESSION_CLIENTS_MAX)
+        return false;
+    for (const struct json *each = list->child; each; each = each->next) {
+        if (each->kind != JSON_STRING)
+            return false;
+        out->clients[out->client_count++] = each->text;
+    }
+    return true;
+}
+
+/* One text for each client. Sessions of before had none. */
+static bool session_read_allowed(const struct json *body, struct session *out)
+{
+    const struct json *list = json_member(body, STR("allowed"));
+    size_t i = 0;
+    if (!list)
+        return true;
+    if (list->kind != JSON_ARRAY || list->count != out->client_count)
+        return false;
+    for (const struct json *each = list->child; each; each = each->next) {
+        if (each->kind != JSON_STRING)
+            return false;
+        out->allowed[i++] = each->text;
+    }
+    return true;
+}
+
+struct err session_read(struct arena *arena, const struct item *item, struct session *out)
+{
+    const struct json *body = NULL;
+    *out = (struct session){ .item = *item };
+    bool is_read = !json_parse(arena, item->body, &body).code && body->kind == JSON_OBJECT &&
+                   granted_read(body, &out->login) &&
+                   json_int(json_member(body, STR("begun_at")), 0, CLAIMS_TIME_MAX, &out->begun_at) &&
+                   session_read_clients(body, out) && session_read_allowed(body, out);
+    return is_read ? OK : failed(ERR_INTERNAL, "a session in the store is not as it was written");
+}
+
+static void session_write_texts(struct buf *body, struct str name, const struct str *texts, size_t count)
+{
+    json_write_name(body, name);
+    buf_add_char(body, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buf_add_char(body, ',');
+        json_write_str(body, texts[i]);
+    }
+    buf_add_char(body, ']');
+}
+
+static struct err session_write(struct arena *arena, const struct session *session, struct str *out)
+{
+    struct buf body;
+    buf_init(&body, arena, 1024, ITEM_BODY_MAX);
+    buf_add_char(&body, '{');
+    granted_write(&body, &session->login);
+    json_write_name(&body, STR("begun_at"));
+    buf_add_int(&body, session->begun_at);
+    session_write_texts(&body, STR("clients"), session->clients, session->client_count);
+    session_write_texts(&body, STR("allowed"), session->allowed, session->client_count);
+    buf_add_char(&body, '}');
+    if (body.overflowed)
+        return failed(ERR_TOO_LARGE, "what is known of the user is too large to be kept");
+    *out = buf_str(&body);
+    return OK;
+}
+
+/* --- requests ----------------------------------------------------------------------------------------------------- */
+
+bool session_is_over(const struct call *call, const struct session *session)
+{
+    const struct claims claims = { .sub = session->login.sub,
+                                   .sid = session->login.sid,
+                                   .iat = session->login.auth_time };
+    return session->item.expires_at <= call->request->now_s ||
+           revocations_refuse_new(call->service->revocations, &claims);
+}
+
+/* With the built-in login, whose users may have been disabled since. */
+static struct err session_check_user(const struct call *call, const struct session *session)
+{
+    struct password_login *login = call->service->oauth->password_login;
+    struct user user;
+    return login ? password_login_find(login, call->request->arena, session->login.sub, &user) : OK;
+}
+
+struct err session_of_request(const struct call *call, struct session *out)
+{
+    static const struct err no_session = { ERR_NOT_FOUND, "nobody is signed in" };
+    struct store *store = call->service->store;
+    struct arena *arena = call->request->arena;
+    const bool is_secure = cookie_is_secure(call->request, str_of(call->service->settings->issuer));
+    const struct str value = cookie_value(call->request, COOKIE_SESSION, is_secure);
+    unsigned char id[32];
+    struct item item;
+    if (!value.at)
+        return no_session;
+    sha256(value, id);
+    const struct err err = store->ops->find_item(store, arena, ITEM_SESSION, id, &item);
+    if (err.code == ERR_NOT_FOUND)
+        return no_session;
+    TRY(err);
+    TRY(session_read(arena, &item, out));
+    if (session_is_over(call, out))
+        return no_session;
+    const struct err known = session_check_user(call, out);
+    return known.code == ERR_NOT_FOUND ? no_session : known;
+}
+
+/* 256 random bits in base64url. */
+static struct str session_random(struct arena *arena)
+{
+    char random[VALUE_BYTES];
+    char *text = arena_alloc(arena, VALUE_LEN);
+    random_bytes(random, sizeof random);
+    b64url_encode((struct str){ random, sizeof random }, text);
+    mem_wipe(random, sizeof random);
+    return (struct str){ text, VALUE_LEN };
+}
+
+void session_begin(const struct call *call, struct response *response, const struct granted *login,
+                   const struct session *before, int64_t lasts_s, struct session *out)
+{
+    struct arena *arena = call->request->arena;
+    const struct settings *settings = call->service->settings;
+    const bool is_secure = cookie_is_secure(call->request, str_of(settings->issuer));
+    const bool goes_on = before && str_eq(before->login.sub, login->sub);
+    const struct str value = session_random(arena);
+    struct session begun = { .begun_at = call->request->now_s };
+    if (goes_on) {
+        struct item *replaced = arena_alloc(arena, sizeof *replaced);
+        *replaced = before->item;
+        begun = *before;
+        begun.replaces = replaced;
+    }
+    begun.login = *login;
+    begun.login.sid = goes_on ? before->login.sid : session_random(arena);
+    begun.is_changed = true;
+    begun.item = (struct item){ .kind = ITEM_SESSION,
+                                .expires_at = call->request->now_s + (lasts_s ? lasts_s : settings->session_ttl_s),
+                                .client_id = STR(""),
+                                .subject = begun.login.sub,
+                                .sid = begun.login.sid };
+    sha256(value, begun.item.id);
+    *out = begun;
+    cookie_set(response, arena, COOKIE_SESSION, is_secure, value, lasts_s);
+}
+
+/* Its place; client_count: it has none. */
+static size_t session_place(const struct session *session, struct str client_id)
+{
+    size_t i = 0;
+    while (i < session->client_count && !str_eq(session->clients[i], client_id))
+        i++;
+    return i;
+}
+
+void session_add_client(struct session *session, struct str client_id)
+{
+    if (session_place(session, client_id) < session->client_count || session->client_count == SESSION_CLIENTS_MAX)
+        return;
+    session->allowed[session->client_count] = STR("");
+    session->clients[session->client_count++] = client_id;
+    session->is_changed = true;
+}
+
+void session_allow(struct session *session, struct str client_id, struct str scope)
+{
+    session_add_client(session, client_id);
+    const size_t place = session_place(session, client_id);
+    size_t others = 0;
+    for (size_t i = 0; i < session->client_count; i++)
+        others += i == place ? 0 : session->allowed[i].len;
+    if (place == session->client_count || scope.len > SESSION_ALLOWED_MAX - others)
+        return;
+    session->allowed[place] = scope;
+    session->is_changed = true;
+}
+
+struct str session_allowed(const struct session *session, struct str client_id)
+{
+    const size_t place = session_place(session, client_id);
+    return place < session->client_count ? session->allowed[place] : STR("");
+}
+
+struct err session_store(struct arena *arena, struct session *session, struct record **records)
+{
+    if (!session->is_changed)
+        return OK;
+    TRY(session_write(arena, session, &session->item.body));
+    *records = state_put(arena, &session->item, session->item.version, *records);
+    if (session->replaces)
+        *records = state_delete(arena, session->replaces, *records);
+    return OK;
+}

@@ -1,0 +1,67 @@
+/* oauth/uri.c: which bytes a URI has, and where it is divided. */
+#include "oauth/uri.h"
+#include "base/hex.h"
+
+static bool uri_is_letter(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+static bool uri_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+bool uri_is_unreserved(char c)
+{
+    return uri_is_letter(c) || uri_is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+/* Unreserved characters, those that delimit (section 2.2) but for the fragment's, and percent codes. */
+static bool uri_has_its_bytes(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        const char c = text.at[i];
+        if (c == '%' ? text.len - i < 3 || hex_digit(text.at[i + 1]) < 0 || hex_digit(text.at[i + 2]) < 0
+                     : !uri_is_unreserved(c) && !str_has(STR(":/?[]@!$&'()*+,;="), c))
+            return false;
+    }
+    return true;
+}
+
+/* Section 3.1. */
+static bool uri_is_scheme(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!uri_is_letter(text.at[i]) && (i == 0 || (!uri_is_digit(text.at[i]) && !str_has(STR("+-."), text.at[i]))))
+            return false;
+    return text.len > 0;
+}
+
+/* What `rest` begins with, up to one of `ends`, which stay there. */
+static struct str uri_take_until(struct str *rest, struct str ends)
+{
+    size_t len = 0;
+    while (len < rest->len && !str_has(ends, rest->at[len]))
+        len++;
+    const struct str taken = { rest->at, len };
+    *rest = (struct str){ rest->at + len, rest->len - len };
+    return taken;
+}
+
+bool uri_split(struct str text, struct uri *out)
+{
+    struct uri parts = { .query = { 0, 0 } };
+    struct str rest = text;
+    if (!uri_has_its_bytes(text) || !str_cut(&rest, ':', &parts.scheme) || !uri_is_scheme(parts.scheme))
+        return false;
+    if (str_has_prefix(rest, STR("//"))) {
+        rest = (struct str){ rest.at + 2, rest.len - 2 };
+        parts.authority = uri_take_until(&rest, STR("/?"));
+    }
+    parts.path = uri_take_until(&rest, STR("?"));
+    if (rest.len > 0)
+        parts.query = (struct str){ rest.at + 1, rest.len - 1 };
+    *out = parts;
+    return true;
+}

@@ -1,0 +1,266 @@
+/* service/client_uri.c: the URIs that a client registers. They are compared as strings later (RFC 9700 section 2.1),
+ * so what is refused here is what browsers, proxies and clients read differently from what it looks like. */
+#include "service/client_uri.h"
+#include "base/address.h"
+#include "base/hex.h"
+
+struct uri {
+    struct str scheme, authority, path, query; /* authority.at, query.at == NULL: there is none */
+};
+
+static bool client_uri_is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool client_uri_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* RFC 3986 section 2, without '#'. */
+static bool client_uri_is_allowed(char c)
+{
+    static const char others[] = "-._~:/?[]@!$&'()*+,;=%";
+    return client_uri_is_letter(c) || client_uri_is_digit(c) || (c != '\0' && strchr(others, c) != NULL);
+}
+
+/* A percent code is two digits, and of no control character: decoded into a header or a log it would end a line. */
+static const char *client_uri_fault_of_bytes(struct str uri)
+{
+    for (size_t i = 0; i < uri.len; i++) {
+        if (uri.at[i] == '#')
+            return "it has a fragment";
+        if (!client_uri_is_allowed(uri.at[i]))
+            return "it has characters that are not allowed in a URI";
+        if (uri.at[i] != '%')
+            continue;
+        int high = uri.len - i > 2 ? hex_digit(uri.at[i + 1]) : -1, low = high >= 0 ? hex_digit(uri.at[i + 2]) : -1;
+        if (low < 0)
+            return "it has a percent sign without two hexadecimal digits";
+        if (high < 2 || (high == 7 && low == 15))
+            return "it has an encoded control character";
+    }
+    return NULL;
+}
+
+/* Lower case: schemes are compared as strings, and this is how they are written (RFC 3986 section 3.1). */
+static bool client_uri_is_scheme(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        if (!(c >= 'a' && c <= 'z') && (i == 0 || (!client_uri_is_digit(c) && c != '+' && c != '-' && c != '.')))
+            return false;
+    }
+    return text.len > 0;
+}
+
+static bool client_uri_split(struct str text, struct uri *out)
+{
+    *out = (struct uri){ .authority = { 0, 0 } };
+    struct str rest = text, path;
+    if (!str_cut(&rest, ':', &out->scheme) || !client_uri_is_scheme(out->scheme))
+        return false;
+    if (str_cut(&rest, '?', &path)) {
+        out->query = rest;
+        rest = path;
+    }
+    out->path = rest;
+    if (!str_has_prefix(rest, STR("//")))
+        return true;
+    rest = (struct str){ rest.at + 2, rest.len - 2 };
+    const char *slash = rest.len > 0 ? memchr(rest.at, '/', rest.len) : NULL;
+    out->authority = (struct str){ rest.at, slash ? (size_t)(slash - rest.at) : rest.len };
+    out->path = (struct str){ rest.at + out->authority.len, rest.len - out->authority.len };
+    return true;
+}
+
+/* Of an authority without user information: its host, and what follows the colon (at == NULL: no colon). */
+static struct str client_uri_split_port(struct str authority, struct str *port)
+{
+    const char *bracket = authority.len > 0 ? memchr(authority.at, ']', authority.len) : NULL;
+    const size_t from = bracket ? (size_t)(bracket - authority.at) : 0;
+    const char *colon = authority.len > 0 ? memchr(authority.at + from, ':', authority.len - from) : NULL;
+    *port = (struct str){ 0, 0 };
+    if (!colon)
+        return authority;
+    *port = (struct str){ colon + 1, authority.len - (size_t)(colon + 1 - authority.at) };
+    return (struct str){ authority.at, (size_t)(colon - authority.at) };
+}
+
+static bool client_uri_read_literal(struct str host, struct address *out)
+{
+    bool is_bracketed = host.len > 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
+    struct str inner = is_bracketed ? (struct str){ host.at + 1, host.len - 2 } : host;
+    return str_has(inner, ':') == is_bracketed && address_read(inner, out);
+}
+
+/* A name, or an address as it is usually written: what ends in a number is read as an IPv4 address by browsers
+ * (WHATWG URL, "ends in a number"), in octal and other forms too. */
+static bool client_uri_is_host(struct str host)
+{
+    struct address address;
+    if (client_uri_read_literal(host, &address))
+        return true;
+    for (size_t i = 0; i < host.len; i++)
+        if (!client_uri_is_letter(host.at[i]) && !client_uri_is_digit(host.at[i]) && !strchr("-._", host.at[i]))
+            return false;
+    if (host.len == 0 || host.len > 253 || host.at[0] == '.' || host.at[host.len - 1] == '.')
+        return false;
+    size_t label = host.len;
+    while (label > 0 && host.at[label - 1] != '.')
+        label--;
+    return !client_uri_is_digit(host.at[label]);
+}
+
+static bool client_uri_is_port(struct str port)
+{
+    int64_t number;
+    return port.len > 0 && port.at[0] != '0' && str_number(port, 65535, &number);
+}
+
+/* This machine: RFC 8252 section 7.3, and "localhost", which resolves to nothing else (RFC 6761 section 6.3). */
+static bool client_uri_is_loopback(struct str host)
+{
+    struct address address;
+    return str_eq(host, STR("localhost")) || (client_uri_read_literal(host, &address) && address_is_loopback(&address));
+}
+
+/* "." and "..", encoded too: a browser leaves them out, and arrives somewhere else. */
+static bool client_uri_has_dots(struct str path)
+{
+    struct str segment;
+    while (str_next_item(&path, '/', &segment)) {
+        size_t dots = 0, at = 0;
+        for (; at < segment.len; dots++) {
+            if (segment.at[at] == '.')
+                at += 1;
+            else if (segment.len - at > 2 && segment.at[at] == '%' && segment.at[at + 1] == '2' &&
+                     (segment.at[at + 2] | 0x20) == 'e')
+                at += 3;
+            else
+                break;
+        }
+        if (at == segment.len && (dots == 1 || dots == 2))
+            return true;
+    }
+    return false;
+}
+
+static const char *client_uri_fault_of_authority(const struct uri *uri, struct str *host)
+{
+    struct str port;
+    *host = client_uri_split_port(uri->authority, &port);
+    if (!client_uri_is_host(*host))
+        return "its host is missing or malformed";
+    return !port.at || client_uri_is_port(port) ? NULL : "its port is not a number from 1 to 65535";
+}
+
+/* https, or where it may be, http; `kind` says which. */
+static const char *client_uri_fault_of_web(const struct uri *uri, enum client_uri kind)
+{
+    struct str host;
+    const char *fault = client_uri_fault_of_authority(uri, &host);
+    if (fault || str_eq(uri->scheme, STR("https")) || kind == CLIENT_URI_RESOURCE)
+        return fault;
+    if (kind == CLIENT_URI_FETCHED)
+        return "it is not https";
+    return client_uri_is_loopback(host) ? NULL : "it is neither https nor on the loopback interface";
+}
+
+/* RFC 8252 section 7.1: a name that belongs to the application's maker has a period; "javascript", "data" and their
+ * like have none. */
+static const char *client_uri_fault_of_private_scheme(const struct uri *uri)
+{
+    return str_has(uri->scheme, '.') ? NULL
+                                     : "its scheme is neither https nor http nor a private-use scheme, which has a "
+                                       "period";
+}
+
+/* Whether the encoded `name` is `parameter`. */
+static bool client_uri_is_parameter(struct str name, struct str parameter)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < parameter.len; i++, at++) {
+        if (at == name.len)
+            return false;
+        char c = name.at[at];
+        if (c == '%') { /* two digits follow: the bytes were looked at */
+            c = (char)(hex_digit(name.at[at + 1]) * 16 + hex_digit(name.at[at + 2]));
+            at += 2;
+        }
+        if (c != parameter.at[i])
+            return false;
+    }
+    return at == name.len;
+}
+
+static bool client_uri_is_response_parameter(struct str name)
+{
+    static const struct str parameters[] = {
+        STR_INIT("code"),          STR_INIT("state"),         STR_INIT("iss"),      STR_INIT("error"),
+        STR_INIT("response"),      STR_INIT("error_uri"),     STR_INIT("scope"),    STR_INIT("error_description"),
+        STR_INIT("access_token"),  STR_INIT("token_type"),    STR_INIT("id_token"), STR_INIT("expires_in"),
+        STR_INIT("session_state"), STR_INIT("refresh_token"),
+    };
+    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
+        if (client_uri_is_parameter(name, parameters[i]))
+            return true;
+    return false;
+}
+
+/* Parameters end at '&', for some readers at ';' as well. */
+static bool client_uri_plants_a_parameter(struct str query)
+{
+    struct str outer, inner, name;
+    while (str_next_item(&query, '&', &outer))
+        while (str_next_item(&outer, ';', &inner)) {
+            if (!str_cut(&inner, '=', &name))
+                name = inner;
+            if (client_uri_is_response_parameter(name))
+                return true;
+        }
+    return false;
+}
+
+static const char *client_uri_fault_of_scheme(const struct uri *uri, enum client_uri kind)
+{
+    if (str_eq(uri->scheme, STR("https")) || str_eq(uri->scheme, STR("http")))
+        return client_uri_fault_of_web(uri, kind);
+    if (uri->path.len == 0 && uri->authority.len == 0)
+        return "nothing follows its scheme";
+    if (kind == CLIENT_URI_RESOURCE) /* a name: nobody goes there */
+        return NULL;
+    return kind == CLIENT_URI_NATIVE ? client_uri_fault_of_private_scheme(uri) : "it is not https";
+}
+
+const char *client_uri_fault(struct str text, enum client_uri kind)
+{
+    struct uri uri;
+    if (text.len == 0 || text.len > CLIENT_URI_MAX)
+        return "it is empty, or longer than 2048 bytes";
+    const char *fault = client_uri_fault_of_bytes(text);
+    if (fault)
+        return fault;
+    if (!client_uri_split(text, &uri))
+        return "it is not absolute, or its scheme is not in lower case";
+    if (str_has(uri.authority, '@'))
+        return "it has user information";
+    fault = client_uri_fault_of_scheme(&uri, kind);
+    if (fault)
+        return fault;
+    if (str_has(uri.path, '[') || str_has(uri.path, ']') || str_has(uri.query, '[') || str_has(uri.query, ']'))
+        return "it has characters that are not allowed in a URI";
+    if (client_uri_has_dots(uri.path))
+        return "its path has dot segments";
+    if ((kind == CLIENT_URI_REDIRECT || kind == CLIENT_URI_NATIVE) && client_uri_plants_a_parameter(uri.query))
+        return "its query has a parameter that a response has";
+    return NULL;
+}
+
+struct str client_uri_host(struct str text)
+{
+    struct uri uri;
+    struct str port;
+    return client_uri_split(text, &uri) ? client_uri_split_port(uri.authority, &port) : STR("");
+}

@@ -1,0 +1,19 @@
+/* service/revoke_rule.h: a revocation rule that an operation makes, and until when a revocation of many tokens matters.
+ */
+#ifndef SERVICE_REVOKE_RULE_H
+#define SERVICE_REVOKE_RULE_H
+
+#include "store/store.h"
+
+struct call;
+
+/* Revokes everything that was issued up to now to a subject, client or session. The rule is in force here when this
+ * returns; *out is its record, for the response, and *announced is response->announced. May wait. ERR_UNAVAILABLE. */
+MUST_USE struct err rule_revoke(struct call *call, enum revocation_kind kind, struct str target, struct str reason,
+                                struct record **out, uint64_t *announced);
+
+/* When no caller accepts any token any more that this service issued up to `until_s`, whatever lifetimes the settings
+ * and clients have had. May wait. ERR_UNAVAILABLE. */
+MUST_USE struct err rule_end_of_tokens(struct call *call, int64_t until_s, int64_t *out);
+
+#endif
