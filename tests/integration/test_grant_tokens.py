@@ -10,7 +10,7 @@ import pytest
 
 import tokens
 from service import run
-from signed_in import CALLBACK, KEEPER_SCOPES, SETTINGS, Browser, add_app, redeem, refresh, refreshed
+from signed_in import KEEPER_SCOPES, SETTINGS, Browser, add_app, redeem, refresh, refreshed
 
 SHORT_S = 2
 
@@ -168,10 +168,8 @@ def test_an_access_token_alone_leaves_its_grant(server, keeper, app, grant):
 
 
 def test_a_public_client_names_itself(server, keeper):
-    app = add_app(server, "phone", token_endpoint_auth_method="none", application_type="native",
-                  redirect_uris=[CALLBACK])
-    other = add_app(server, "phone-2", token_endpoint_auth_method="none", application_type="native",
-                    redirect_uris=[CALLBACK])
+    app = add_app(server, "page", token_endpoint_auth_method="none")
+    other = add_app(server, "page-2", token_endpoint_auth_method="none")
     grant = Browser(keeper).tokens(server, app)
     answer = server.post("/token/revoke", form={"token": grant["refresh_token"], "client_id": other.id})
     assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
