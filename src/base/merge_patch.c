@@ -10,9 +10,9 @@ static void merge_patch_write_name(struct buf *out, struct str name)
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): no deeper than what json_parse() takes */
-static void merge_patch_write_member(struct buf *out, const struct json *old, const struct json *patch)
+static void merge_patch_write_member(struct buf *out, struct str name, const struct json *old, const struct json *patch)
 {
-    merge_patch_write_name(out, patch ? patch->name : old->name);
+    merge_patch_write_name(out, name);
     if (patch)
         merge_patch_write(out, old, patch);
     else
@@ -32,10 +32,10 @@ void merge_patch_write(struct buf *out, const struct json *target, const struct 
     for (const struct json *old = target ? target->child : NULL; old; old = old->next) {
         const struct json *member = json_member(patch, old->name);
         if (!member || member->kind != JSON_NULL)
-            merge_patch_write_member(out, old, member);
+            merge_patch_write_member(out, old->name, old, member);
     }
     for (const struct json *member = patch->child; member; member = member->next)
         if (member->kind != JSON_NULL && !json_member(target, member->name))
-            merge_patch_write_member(out, NULL, member);
+            merge_patch_write_member(out, member->name, NULL, member);
     buf_add_char(out, '}');
 }

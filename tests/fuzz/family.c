@@ -52,7 +52,7 @@ static void check_row(struct arena *arena, struct str body)
     struct str once, twice;
     if (family_read(arena, &row, &family).code)
         return;
-    PROMISE(family.successor_count <= FAMILY_SUCCESSORS_MAX && family.resource.count <= RESOURCES_MAX);
+    PROMISE(family.successor_count <= FAMILY_SUCCESSORS_MAX && family.granted.resource.count <= RESOURCES_MAX);
     PROMISE(family.issued_at >= 0 && family.revoked_at >= 0 && family.granted.auth_time >= -1);
     if (!family_write(&family, arena, &once).code) {
         again.body = once;

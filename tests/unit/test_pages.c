@@ -38,7 +38,8 @@ static void keep_file(const char *name, const char *end, struct str text)
         return;
     assert_non_null(file);
     assert_int_equal(fwrite(text.at, 1, text.len, file), text.len);
-    assert_int_equal(fclose(file), 0);
+    const int closed = fclose(file);
+    assert_int_equal(closed, 0);
 }
 
 /* Every page is held to this. */
