@@ -221,6 +221,8 @@ struct err app_open(struct app *app)
         TRY(rotation_take_over(service->rotation, &app->arena, (int64_t)time(NULL)));
     TRY(app_open_keys(app));
     TRY(commit_open(service->store, &service->commit));
+    if (settings->signer == SIGNER_KMS)
+        commit_hurry(service->commit);
     TRY(app_open_revocations(app));
     app_make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum {
+    GATHER_PAUSE_MS = 200, /* after an answer of its own, how long a loop does not gather */
     REQUEST_ID_MAX = 64,
     ANSWER_MAX = 16 * 1024 * 1024,
 };
@@ -168,6 +169,7 @@ void dispatch(struct loop *loop, struct exchange *exchange)
     dispatch_fill_request(loop, exchange);
     const enum err_code needs = service_answer(service, &exchange->request, false, &exchange->response);
     if (!needs) {
+        loop->gather_from_ms = clock_coarse_ms() + GATHER_PAUSE_MS;
         dispatch_answer(loop, exchange);
         return;
     }

@@ -20,7 +20,9 @@ enum {
     EVENTS_MAX = 256,
     WAIT_MS = 250,         /* how soon a loop sees that it should stop */
     CUT_INTERVAL_MS = 500, /* how exact deadlines are */
-    LATE_MS = 1000,        /* for a client that was late to read so */
+    GATHER_JOBS = 16,      /* waiting for workers: then they have plenty */
+    GATHER_NS = 1000000,
+    LATE_MS = 1000, /* for a client that was late to read so */
     FLOOD_BYTES = 8 * 1024 * 1024,
     REST_MS = 250, /* after an accept that failed for lack of resources */
     ACCEPTS_A_TURN = 1024,
@@ -139,6 +141,20 @@ static void loop_cut_overdue(struct loop *loop, bool idle_too)
     }
 }
 
+/* When all requests are for the workers, and those are busy, waking for each single request would only take the
+ * processor from them: the loop sleeps a moment, and then takes many at once. Not while it has responses of its own to
+ * send, whose callers would notice; and not for a second after the workers ran out of work during such a sleep. */
+static void loop_gather(struct loop *loop)
+{
+    const struct timespec moment = { .tv_nsec = GATHER_NS };
+    const atomic_size_t *waiting = &loop->options.service->state.jobs_waiting;
+    if (atomic_load_explicit(waiting, memory_order_relaxed) < GATHER_JOBS || clock_coarse_ms() < loop->gather_from_ms)
+        return;
+    nanosleep(&moment, NULL);
+    if (atomic_load_explicit(waiting, memory_order_relaxed) == 0)
+        loop->gather_from_ms = clock_coarse_ms() + 1000;
+}
+
 /* In the order in which they were answered. */
 static void loop_send_answered(struct loop *loop)
 {
@@ -192,6 +208,7 @@ static void loop_tell_memory(struct loop *loop)
 static void loop_run_turn(struct loop *loop, int wait_ms)
 {
     struct epoll_event events[EVENTS_MAX];
+    loop_gather(loop);
     int count = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, wait_ms);
     for (int i = 0; i < count; i++)
         loop_take_event(loop, &events[i]);

@@ -1,20 +1,23 @@
 /* http/workers.c: two queues, one lock, plain blocking threads. A job is handed to the thread that became idle last
  * (its memory is the warmest), and queued when none is idle: so a thread that wakes has its job, and needs no lock.
- * They run at a lower priority than the event loops, so that a loop with a response to send need not wait for
- * signatures to end.
+ * They run at a lower priority than the event loops and in longer slices, so that a loop with a response to send need
+ * not wait for signatures to end.
  *
  * Jobs of unknown callers ask the store, which may be slow: at most half of the threads run them, and while both queues
  * hold jobs, every fourth job taken is one of theirs. */
 #include "http/workers.h"
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
     WORKER_NICE = 10,
+    SLICE_NS = 20000000,
     STACK_BYTES = 512 * 1024,
+    JOBS_A_YIELD = 2,
     STRANGERS_QUEUE = 2, /* their queue: one in so many of the other; after a start everybody is one of them */
     STRANGERS_TURN = 4,  /* and of the turns */
 };
@@ -112,11 +115,18 @@ static struct job *workers_take(struct worker *self, bool was_stranger)
     return self->job;
 }
 
-/* Linux has a nice value for each thread. Without it the p99 of introspection beside issuing was 1.22 ms instead of
- * 0.94 (./dev bench --only latency). */
+/* Long slices: a kernel that knows them (Linux 6.12 and later) prefers a thread that wakes with a shorter one, and an
+ * older one ignores them. Refused in some sandboxes: then things only get slower. */
 static void workers_lower_priority(void)
 {
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE);
+    const struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t slice_ns, deadline, period;
+    } attributes = { .size = 48, .policy = SCHED_OTHER, .nice = WORKER_NICE, .slice_ns = SLICE_NS };
+    (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
 static void *workers_work(void *arg)
@@ -124,10 +134,13 @@ static void *workers_work(void *arg)
     struct worker *self = arg;
     pthread_setname_np(pthread_self(), "worker");
     workers_lower_priority();
+    unsigned done = 0;
     bool is_stranger = false;
     for (struct job *job; (job = workers_take(self, is_stranger));) {
         is_stranger = job->is_stranger; /* run() gives it away */
         job->run(job);
+        if (++done % JOBS_A_YIELD == 0) /* a kernel that preempts only at ticks lets a loop wait for many signatures */
+            sched_yield();
     }
     return NULL;
 }

@@ -1,9 +1,11 @@
 /* store/commit.c: one thread, one queue, one transaction after the other.
  *
- * While a transaction runs, the next batch gathers. When more requests are on workers than it has (commit_expect), it
- * waits for them, for as long as the last transaction took: a flush that costs much is worth a wait, and one that costs
- * little is not. Under load that turns some thousand flushes a second into a few hundred, and a request that is alone
- * never waits. */
+ * While a transaction runs, the next batch gathers. When it would be small although more requests are on workers
+ * (commit_expect), it waits up to WAIT_US for them: under load that turns some thousand flushes a second into a few
+ * hundred, and a request that is alone never waits. For a store whose calls are expensive in themselves (PostgREST) a
+ * batch is even larger: it waits until all but a fourth of the requests on their way have arrived. Where workers wait
+ * for a network (commit_hurry), most of the expected requests come later than that: then it waits for HURRIED_WAIT_US,
+ * and only when so many are on their way that some must arrive by then. */
 #include "store/commit.h"
 #include "base/clock.h"
 #include "base/condition.h"
@@ -15,7 +17,14 @@
 
 enum {
     BATCH_MAX = 256,
-    WAIT_MAX_NS = 20000000, /* a transaction that took longer was held up by something else */
+    BATCH_GOOD = 96,
+    LEFT_GOOD = 16, /* under way: enough to keep the workers busy while a batch is flushed */
+    DEAR_GOOD = 128,
+    DEAR_PART = 3, /* of those that wait: when fewer are expected, they are not waited for */
+    WAIT_US = 24000,
+    HURRIED_GOOD = 32,
+    HURRIED_EXPECTED = 64,
+    HURRIED_WAIT_US = 500,
     STACK_BYTES = 512 * 1024,
 };
 
@@ -25,17 +34,25 @@ struct commit {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct commit_item *first, **last;
-    size_t waiting;  /* in the queue */
-    int expected;    /* requests on workers that may still submit */
-    int64_t last_ns; /* how long the last transaction took */
-    bool stopping;
+    size_t waiting; /* in the queue */
+    int expected;   /* requests on workers that may still submit */
+    bool stopping, hurries;
     atomic_size_t depth; /* queue and running transaction */
 };
 
-/* Under the lock. With as many on their way as have arrived, the workers have enough to do while these are flushed. */
+/* Under the lock. Not all that is under way is waited for: the workers sign the rest while this batch is flushed, and
+ * would be idle at each flush without one. Half of it is enough, and so are LEFT_GOOD; a dear call keeps a processor
+ * busy for as long as the other one needs to sign a fourth. */
 static bool commit_is_worth_waiting(const struct commit *commit)
 {
-    return !commit->stopping && commit->waiting < BATCH_MAX && commit->expected > (int)commit->waiting;
+    if (commit->stopping)
+        return false;
+    if (commit->hurries)
+        return commit->waiting < HURRIED_GOOD && commit->expected >= HURRIED_EXPECTED;
+    if (commit->store->ops->is_dear)
+        return commit->waiting < DEAR_GOOD && commit->expected * DEAR_PART > (int)commit->waiting;
+    const size_t left = commit->waiting < LEFT_GOOD ? commit->waiting : LEFT_GOOD;
+    return commit->waiting < BATCH_GOOD && commit->expected > (int)left;
 }
 
 /* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up.
@@ -46,7 +63,7 @@ static void commit_gather(struct commit *commit)
         pthread_cond_wait(&commit->wake, &commit->lock);
     if (!commit_is_worth_waiting(commit))
         return;
-    const int64_t until_ns = clock_ns() + (commit->last_ns < WAIT_MAX_NS ? commit->last_ns : WAIT_MAX_NS);
+    int64_t until_ns = clock_ns() + (commit->hurries ? HURRIED_WAIT_US : WAIT_US) * 1000;
     while (commit_is_worth_waiting(commit) && condition_wait_until(&commit->wake, &commit->lock, until_ns))
         ;
 }
@@ -105,13 +122,10 @@ static void *commit_run(void *arg)
             break; /* stopping, and nothing is left */
         struct commit_item *batch = commit_take(commit, lists, &count);
         pthread_mutex_unlock(&commit->lock);
-        const int64_t began_ns = clock_ns();
         commit->store->ops->record(commit->store, lists, count, verdicts);
-        const int64_t took_ns = clock_ns() - began_ns;
         commit_count_kept(verdicts, count);
         commit_finish(commit, batch, verdicts);
         pthread_mutex_lock(&commit->lock);
-        commit->last_ns = took_ns;
     }
     pthread_mutex_unlock(&commit->lock);
     return NULL;
@@ -166,6 +180,13 @@ void commit_expect(struct commit *commit, int delta)
     pthread_mutex_unlock(&commit->lock);
     if (wakes)
         pthread_cond_signal(&commit->wake);
+}
+
+void commit_hurry(struct commit *commit)
+{
+    pthread_mutex_lock(&commit->lock);
+    commit->hurries = true;
+    pthread_mutex_unlock(&commit->lock);
 }
 
 size_t commit_depth(const struct commit *commit)

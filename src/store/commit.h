@@ -25,6 +25,10 @@ void commit_submit(struct commit *commit, struct commit_item *item);
 MUST_USE struct err commit_wait(struct commit *commit, const struct record *records);
 /* Says that `delta` more (or fewer) requests are on workers and may submit soon. */
 void commit_expect(struct commit *commit, int delta);
+/* From now on a batch waits for requests on workers half a millisecond, and only while there are many, since they
+ * wait for a network themselves (AWS KMS): for some milliseconds, not for a signature's quarter of one. Before the
+ * first request. */
+void commit_hurry(struct commit *commit);
 /* Items waiting or in the transaction that is running; for metrics. */
 size_t commit_depth(const struct commit *commit);
 /* Commits what was submitted, then stops the thread and frees. NULL allowed. */
