@@ -5,7 +5,6 @@
 #include "base/settings.h"
 #include "oauth/cookie.h"
 #include "oauth/csrf.h"
-#include "oauth/issuer.h"
 #include "oauth/operations.h"
 #include "oauth/pages.h"
 #include "oauth/see_other.h"
@@ -38,7 +37,7 @@ static struct str authorize_login_url(const struct authorize *authorize)
     const struct str challenge = authorize->login.challenge;
     const char *const url = settings->login_url;
     if (settings->login == LOGIN_BUILTIN)
-        return issuer_url(arena, settings, arena_printf(arena, "/login/%.*s", (int)challenge.len, challenge.at));
+        return login_request_url(authorize->call, &authorize->login, "/login");
     return arena_printf(arena, "%s%cchallenge=%.*s", url, str_has(str_of(url), '?') ? '&' : '?', (int)challenge.len,
                         challenge.at);
 }
@@ -155,12 +154,8 @@ static struct authorize_fault authorize_read(struct authorize *authorize, const 
  * kept, and goes on with a GET, which they come with. */
 static struct err authorize_keep(struct authorize *authorize)
 {
-    const struct settings *settings = authorize->call->service->settings;
-    struct arena *arena = authorize->call->request->arena;
-    const struct str challenge = authorize->login.challenge;
-    TRY(login_request_store(arena, &authorize->login, &authorize->records));
-    see_other(authorize->response,
-              issuer_url(arena, settings, arena_printf(arena, "/authorize/%.*s", (int)challenge.len, challenge.at)));
+    TRY(login_request_store(authorize->call->request->arena, &authorize->login, &authorize->records));
+    see_other(authorize->response, login_request_url(authorize->call, &authorize->login, "/authorize"));
     authorize->response->records = authorize->records;
     return OK;
 }

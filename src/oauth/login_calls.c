@@ -1,7 +1,6 @@
 /* oauth/login_calls.c: how the service that logs users in (LOGIN_URL) answers: GET /admin/login-requests/{challenge},
  * and its /accept and /reject. The browser then goes to `redirect_to`, where the authorization request goes on. */
 #include "jose/claims.h"
-#include "oauth/issuer.h"
 #include "oauth/login_request.h"
 #include "oauth/operations.h"
 #include "oauth/session.h"
@@ -194,13 +193,9 @@ static struct err login_calls_take_consent(const struct call *call, const struct
 
 static struct err login_calls_answer(const struct call *call, struct login_request *login, struct response *response)
 {
-    struct arena *arena = call->request->arena;
-    const struct str challenge = login->challenge;
-    const struct str url = issuer_url(arena, call->service->settings,
-                                      arena_printf(arena, "/authorize/%.*s", (int)challenge.len, challenge.at));
-    TRY(login_request_store(arena, login, &response->records));
+    TRY(login_request_store(call->request->arena, login, &response->records));
     buf_add(&response->body, STR("{\"redirect_to\":"));
-    json_write_str(&response->body, url);
+    json_write_str(&response->body, login_request_url(call, login, "/authorize"));
     buf_add_char(&response->body, '}');
     return OK;
 }

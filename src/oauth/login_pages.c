@@ -5,7 +5,6 @@
 #include "oauth/consent.h"
 #include "oauth/cookie.h"
 #include "oauth/csrf.h"
-#include "oauth/issuer.h"
 #include "oauth/login_request.h"
 #include "oauth/oauth.h"
 #include "oauth/operations.h"
@@ -43,12 +42,10 @@ static struct page_form login_pages_form(const struct login_pages *pages)
 {
     const struct call *call = pages->call;
     struct arena *arena = call->request->arena;
-    const struct str challenge = pages->login.challenge;
     return (struct page_form){
-        .action = issuer_url(arena, call->service->settings,
-                             arena_printf(arena, "/login/%.*s", (int)challenge.len, challenge.at)),
+        .action = login_request_url(call, &pages->login, "/login"),
         .csrf = csrf_token(arena, pages->key, login_pages_purpose(pages)),
-        .challenge = challenge,
+        .challenge = pages->login.challenge,
         .ui_locales = pages->login.request.ui_locales,
     };
 }
@@ -131,12 +128,8 @@ struct err show_login(struct call *call, struct response *response)
 /* Back to the authorization request, by a GET. */
 static struct err login_pages_go_on(struct login_pages *pages)
 {
-    const struct call *call = pages->call;
-    struct arena *arena = call->request->arena;
-    const struct str challenge = pages->login.challenge;
-    TRY(login_request_store(arena, &pages->login, &pages->response->records));
-    see_other(pages->response, issuer_url(arena, call->service->settings,
-                                          arena_printf(arena, "/authorize/%.*s", (int)challenge.len, challenge.at)));
+    TRY(login_request_store(pages->call->request->arena, &pages->login, &pages->response->records));
+    see_other(pages->response, login_request_url(pages->call, &pages->login, "/authorize"));
     return OK;
 }
 

@@ -5,6 +5,7 @@
 #include "jose/b64.h"
 #include "jose/claims.h"
 #include "jose/jws.h"
+#include "oauth/issuer.h"
 #include "oauth/session.h"
 #include "oauth/state.h"
 #include "service/call.h"
@@ -170,6 +171,13 @@ void login_request_end(struct arena *arena, const struct login_request *login, s
 {
     if (login->item.version > 0)
         *records = state_delete(arena, &login->item, *records);
+}
+
+struct str login_request_url(const struct call *call, const struct login_request *login, const char *path)
+{
+    struct arena *arena = call->request->arena;
+    return issuer_url(arena, call->service->settings,
+                      arena_printf(arena, "%s/%.*s", path, (int)login->challenge.len, login->challenge.at));
 }
 
 void login_request_bind(struct login_request *login, struct str browser_key)

@@ -44,6 +44,9 @@ MUST_USE struct err login_request_store(struct arena *arena, const struct login_
 /* The record that ends it; nothing when it was never stored. */
 void login_request_end(struct arena *arena, const struct login_request *login, struct record **records);
 
+/* Where it goes on: "/authorize" or "/login" of this service, and the challenge behind it. In the arena. */
+struct str login_request_url(const struct call *call, const struct login_request *login, const char *path);
+
 /* Binds it to the browser that has this key, or says whether it is bound to it. */
 void login_request_bind(struct login_request *login, struct str browser_key);
 bool login_request_is_bound_to(const struct login_request *login, struct str browser_key);

@@ -7,7 +7,7 @@
 #include "oauth/family.h"
 #include "oauth/operations.h"
 #include "oauth/user_claims.h"
-#include "service/call.h"
+#include "service/authn.h"
 #include "service/client_metadata.h"
 #include "service/clients.h"
 #include "service/service.h"
@@ -38,20 +38,11 @@ static struct err userinfo_find_token(struct call *call, struct str *token)
     return OK;
 }
 
-static bool userinfo_is_for_us(const struct service *service, const struct claims *claims)
-{
-    for (size_t i = 0; i < claims->aud_count; i++)
-        if (str_eq(claims->aud[i], str_of(service->settings->issuer)) || str_eq(claims->aud[i], claims->client_id) ||
-            str_has_item(service->audience, claims->aud[i]))
-            return true;
-    return false;
-}
-
 static struct err userinfo_check_token(const struct service *service, const struct claims *claims)
 {
     if (json_member(claims->all, STR("cnf"))) /* RFC 7800: valid only with a proof, which is not checked here */
         return failed(ERR_TOKEN_CLAIM, "the token is bound to a key, and the request has no proof of possession");
-    if (!claims->client_id.at || !userinfo_is_for_us(service, claims))
+    if (!claims->client_id.at || !authn_audience_is_ours(service, claims))
         return failed(ERR_TOKEN_CLAIM, "the token is not meant for this service");
     if (!claims->scope.at || !str_has_word(claims->scope, STR("openid")))
         return failed(ERR_INSUFFICIENT_SCOPE, "the token lacks the scope openid");

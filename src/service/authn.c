@@ -157,9 +157,7 @@ static struct err authn_check_assertion(struct call *call, struct str form_id, s
     return OK;
 }
 
-/* Whether a caller's token is meant for this service: it names the issuer, an audience of the settings, or is one of a
- * client's plain tokens, which name the client itself (docs/contract.md, "Claims"). */
-static bool authn_audience_is_ours(const struct service *service, const struct claims *claims)
+bool authn_audience_is_ours(const struct service *service, const struct claims *claims)
 {
     for (size_t i = 0; i < claims->aud_count; i++) {
         struct str aud = claims->aud[i];

@@ -6,6 +6,8 @@
 #include "service/call.h"
 #include "service/service.h"
 
+struct claims;
+
 /* Fills call->caller. ERR_NEEDS_LOOKUP when memory does not know the caller and call->may_wait is false. A wrong secret
  * and an unknown, disabled or public client take the same path to the same response, in the same time: memory can only
  * say yes, so each of them is looked up in the store or, after too many failures (failures.h), told to wait
@@ -15,6 +17,10 @@ MUST_USE struct err authenticate(struct call *call, int64_t *retry_after_s);
 
 /* Counts how the caller has authenticated, if it has: once a request, when that needs no more turns. */
 void authenticate_count(const struct call *call);
+
+/* Whether an access token is meant for this service: it names the issuer, an audience of the settings, or is one of a
+ * client's plain tokens, which name the client itself (docs/contract.md, "Claims"). Its claims have a client_id. */
+bool authn_audience_is_ours(const struct service *service, const struct claims *claims);
 
 /* Whether the caller may do what needs `scope`: its client is allowed it and, if it came with a token, that too. */
 bool caller_may(const struct caller *caller, struct str scope);
