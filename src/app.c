@@ -205,14 +205,20 @@ static bool app_has_users(const struct settings *settings)
     return settings->login != LOGIN_OFF || settings->login_url[0];
 }
 
-struct err app_open(struct app *app)
+/* What is fixed by the settings alone. */
+static void app_set_contract(struct service *service, const struct settings *settings)
 {
-    const struct settings *settings = &app->settings;
-    struct service *service = &app->service;
     service->settings = settings;
     service->routes = app_has_users(settings) ? &oauth_user_routes : &oauth_routes;
     service->opaque_tokens = &oauth_opaque_tokens;
     service->audience = str_of(settings->audience);
+}
+
+struct err app_open(struct app *app)
+{
+    const struct settings *settings = &app->settings;
+    struct service *service = &app->service;
+    app_set_contract(service, settings);
     if (app->looks && !app_has_store(settings))
         return failed(ERR_NOT_FOUND, "there is no store in TOKEN_DATA_DIR, and this command does not create one");
     const bool is_told = settings->signer == SIGNER_LOCAL; /* before auto is decided */

@@ -239,8 +239,8 @@ static const char *client_metadata_read_value(const struct reading *reading, con
 void client_metadata_read(struct arena *arena, struct str text, bool is_public, struct client_metadata *out)
 {
     const struct json *object = NULL, *value;
-    const struct reading reading = { arena, out, false };
     *out = defaults;
+    const struct reading reading = { arena, out, false };
     if (text.len > 0 && json_parse(arena, text, &object).code)
         object = NULL;
     for (size_t i = 0; i < ROWS; i++)
@@ -284,8 +284,8 @@ static struct err client_metadata_check_size(struct arena *arena, const struct c
 
 struct err client_metadata_take(struct arena *arena, const struct json *object, struct client_metadata *out)
 {
-    const struct reading reading = { arena, out, true };
     *out = defaults;
+    const struct reading reading = { arena, out, true };
     if (object->kind != JSON_OBJECT)
         return failed(ERR_CLIENT_METADATA, "the metadata is not a JSON object");
     for (const struct json *member = object->child; member; member = member->next)
