@@ -82,6 +82,14 @@ def victim(provider, web):
     return browser
 
 
+@pytest.fixture(scope="module")
+def signed_in(provider, web):
+    """The same, for tests that leave her as she is."""
+    browser = provider.browser()
+    web.log_in(browser)
+    return browser
+
+
 def tls_socket(provider, plain):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(provider.home / "server.pem")
@@ -248,27 +256,27 @@ TRICKS = [
 
 
 @pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: repr(trick)[1:60])
-def test_only_the_registered_redirect_uri_is_redirected_to(web, victim, trick):
+def test_only_the_registered_redirect_uri_is_redirected_to(web, signed_in, trick):
     """glewlwyd CVE-2024-25715, Keycloak CVE-2023-6291, CVE-2024-1132, CVE-2024-8883, CVE-2026-3872, CVE-2026-9689 and
     CVE-2026-18209, authentik CVE-2024-52289: neither a code nor an error goes there."""
     assert trick != CALLBACK
     for more in ({}, {"prompt": "none"}, {"response_type": "token"}, {"response_mode": "form_post"},
                  {"request": unsigned({"redirect_uri": trick})}):
-        assert is_error(victim.open(web.url(redirect_uri=trick, **more)))
-        assert is_error(victim.post_from_elsewhere("/authorize", web.request(redirect_uri=trick, **more)))
+        assert is_error(signed_in.open(web.url(redirect_uri=trick, **more)))
+        assert is_error(signed_in.post_from_elsewhere("/authorize", web.request(redirect_uri=trick, **more)))
 
 
 @pytest.mark.parametrize("twice", ["redirect_uri=" + quote("https://evil.example/callback", safe=""),
                                    "client_id=evil", "redirect_uri=", "request=x&request=y",
                                    "redirect_uri[]=https://evil.example/callback&redirect_uri=x"])
-def test_who_asks_and_where_the_answer_goes_is_said_once(web, victim, twice):
+def test_who_asks_and_where_the_answer_goes_is_said_once(web, signed_in, twice):
     for query in (f"{urlencode(web.request())}&{twice}", f"{twice}&{urlencode(web.request())}"):
-        assert is_error(victim.open(f"/authorize?{query}"))
+        assert is_error(signed_in.open(f"/authorize?{query}"))
 
 
 @pytest.mark.parametrize("name", ["state", "nonce", "scope", "prompt", "code_challenge", "response_type", "x"])
-def test_no_parameter_is_said_twice(web, victim, name):
-    left = victim.open(f"{web.url(**PKCE)}&{name}=x&{name}=y")
+def test_no_parameter_is_said_twice(web, signed_in, name):
+    left = signed_in.open(f"{web.url(**PKCE)}&{name}=x&{name}=y")
     assert isinstance(left, Left) and left.answer["error"] == "invalid_request"
     assert ("state" in left.answer) == (name != "state"), "of two, none counts"
 
