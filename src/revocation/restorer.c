@@ -15,7 +15,7 @@
 
 enum {
     ROUND_MS = 1000,
-    DEAR_ROUND_MS = 5000, /* where a look into the store is dear */
+    COSTLY_ROUND_MS = 5000, /* where a look into the store is costly */
     PAUSE_MAX_MS = 30000,
     LOOK_ROUNDS = 5, /* from one look at how Redis evicts to the next */
     BACKGROUND_NICE = 10,
@@ -35,7 +35,7 @@ struct restorer {
 /* How long after the last round the next one begins. */
 static int64_t restorer_pause_ms(const struct restorer *restorer)
 {
-    int64_t ms = restorer->revocations->store->ops->is_dear ? DEAR_ROUND_MS : ROUND_MS;
+    int64_t ms = restorer->revocations->store->ops->is_costly ? COSTLY_ROUND_MS : ROUND_MS;
     for (unsigned i = 0; i < restorer->failures && ms < PAUSE_MAX_MS; i++)
         ms *= 2;
     return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;

@@ -116,7 +116,7 @@ struct store;
 struct store_ops {
     const char *name; /* "sqlite" */
     bool is_shared;   /* any number of instances may be on it */
-    bool is_dear;     /* a call costs as much as some ten records */
+    bool is_costly;   /* a call costs as much as some ten records */
     /* ERR_NOT_FOUND when there is none; inactive clients are found. */
     struct err (*find_client)(struct store *, struct arena *, struct str id, struct client *out);
     /* At most `max` of those whose id comes after `after` (""; from the first one on), ordered by id. */

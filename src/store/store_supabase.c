@@ -133,7 +133,7 @@ static void store_supabase_close_supabase(struct store *store)
 }
 
 static const struct store_ops ops = {
-    .name = "supabase", .is_dear = true, PLATFORM_OPERATIONS, .close = store_supabase_close_supabase
+    .name = "supabase", .is_costly = true, PLATFORM_OPERATIONS, .close = store_supabase_close_supabase
 };
 
 static void store_supabase_add_header(struct store_supabase *self, const char *name, const char *value)
