@@ -11,6 +11,7 @@
 #include "keys/keyring.h"
 #include "keys/rotation.h"
 #include "keys/signer.h"
+#include "lambda/lambda.h"
 #include "oauth/oauth.h"
 #include "oauth/opaque_tokens.h"
 #include "oauth/operations.h"
@@ -165,7 +166,8 @@ static struct err app_open_revocations(struct app *app)
     struct service *service = &app->service;
     TRY(app_open_cache(app));
     service->revocations = revocations_new(&app->settings, service->store, app->cache, service->keyring);
-    return app->serves ? revocations_follow(service->revocations, FOLLOW_BY_THREADS) : OK;
+    return app->serves ? revocations_follow(service->revocations, app->by_rounds ? FOLLOW_BY_ROUNDS : FOLLOW_BY_THREADS)
+                       : OK;
 }
 
 struct err app_look_at_cache(struct app *app)
@@ -235,6 +237,10 @@ struct err app_open(struct app *app)
     service->housekeeping = app->housekeeping;
     if (app->serves)
         TRY(oauth_open(service, &app->oauth));
+    if (app->by_rounds)
+        return OK;
+    if (app->serves)
+        TRY(oauth_start(service));
     return housekeeping_start(app->housekeeping);
 }
 
@@ -315,6 +321,54 @@ struct err app_try_tls(const struct app *app, const char **note)
     *note = complaint ? complaint : "its files can be used";
     return now_s < validity.from || now_s >= validity.until ? failed(ERR_UNAVAILABLE, *note) : OK;
 }
+
+/* --- as a function of AWS Lambda --------------------------------------------------------------------------------- */
+
+/* A function keeps no files: what lies in its /tmp is gone with the environment, and no other environment sees it. So
+ * an unset data directory is one that nothing depends on, and only a setting makes it more than that. */
+static struct err app_choose_lambda_dir(struct app *app)
+{
+    struct settings *settings = &app->settings;
+    if (settings_are_given(settings, "TOKEN_DATA_DIR"))
+        return OK;
+    if (!app_shares_store(settings) || !settings->kms_key_id[0])
+        return failed(ERR_INVALID_REQUEST,
+                      "a Lambda function keeps no files: set SUPABASE_URL or DATABASE_URL, and KMS_KEY_ID; or, for a "
+                      "trial whose tokens and keys may be lost at any time, TOKEN_DATA_DIR=/tmp/token-service");
+    settings->data_dir = "/tmp/token-service";
+    return OK;
+}
+
+static struct err app_open_lambda(struct app *app)
+{
+    app->serves = app->by_rounds = true;
+    TRY(app_choose_lambda_dir(app));
+    TRY(app_open(app));
+    atomic_store(&app->service.moves_keys, true);
+    revocations_open_feed(app->service.revocations);
+    LOG(LOG_INFO, "serving_lambda", LOG_TEXT_("issuer", app->settings.issuer),
+        LOG_TEXT_("store", app->service.store->ops->name), LOG_TEXT_("signer", app->service.signer->ops->name),
+        LOG_TEXT_("cache", app->cache ? "redis" : "memory"));
+    return OK;
+}
+
+struct err app_serve_lambda(struct app *app, struct lambda *lambda)
+{
+    sigset_t signals;
+    lambda_signals(&signals);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* every thread inherits it: lambda_serve() takes them all */
+    (void)signal(SIGPIPE, SIG_IGN);
+    app_set_limits();
+    TRY(lambda_wait_for_restore(lambda)); /* before anything that a copy of this process must not share */
+    const struct err err = app_open_lambda(app);
+    if (err.code) {
+        lambda_tell_failed_start(lambda, err);
+        return err;
+    }
+    return lambda_serve(lambda, &app->service, &signals);
+}
+
+/* --- as a server ------------------------------------------------------------------------------------------------- */
 
 static void app_wait_for_the_end(struct housekeeping *housekeeping, struct server *server, const sigset_t *signals)
 {

@@ -20,6 +20,7 @@ struct app {
     struct arena arena;  /* sentences of errors at start-up */
     bool serves;         /* not a command, which ends */
     bool looks;          /* a command that only looks, or revokes: no store (ERR_NOT_FOUND) or key is made for it */
+    bool by_rounds;      /* it is frozen between calls: nothing goes on by itself */
     bool makes;          /* it may have made files in the data directory */
     int lock;            /* the data directory's, while serving; 0: none */
 };
@@ -56,6 +57,9 @@ MUST_USE struct err app_open_signer(struct app *app);
 MUST_USE struct err app_open(struct app *app);
 /* Opens everything and serves until SIGTERM or SIGINT; SIGHUP does a round of housekeeping at once. */
 MUST_USE struct err app_serve(struct app *app);
+/* The same as a function of AWS Lambda, until its environment ends: `lambda` brings the events. */
+struct lambda;
+MUST_USE struct err app_serve_lambda(struct app *app, struct lambda *lambda);
 /* Whether a server serves from the data directory now. */
 bool app_is_served(const struct settings *settings);
 /* Closes what is open, and frees what an error's sentence may lie in: report it first. Safe on a zeroed struct. */

@@ -1,5 +1,6 @@
 /* main.c: the subcommands, as a table. */
 #include "cli/cli.h"
+#include "lambda/lambda.h"
 #include "observe/log_writer.h"
 #include "version.h"
 #include <fcntl.h>
@@ -57,6 +58,30 @@ static int main_command_serve(int argc, char **argv)
     return code;
 }
 
+/* Its log is written by the threads themselves: a frozen process has no thread that would write a line in time. */
+static int main_serve_lambda(int argc, char **argv, struct lambda *lambda)
+{
+    struct app app = { 0 };
+    if (!options_read(argc, argv, NULL, 0, NULL, 0, &app.settings)) {
+        lambda_tell_failed_start(lambda, failed(ERR_INVALID_REQUEST, "the settings are wrong: the log says which"));
+        return EXIT_USAGE;
+    }
+    settings_warn_unknown(stderr);
+    const int code = report(app_serve_lambda(&app, lambda));
+    app_close(&app);
+    settings_release(&app.settings);
+    return code;
+}
+
+static int main_command_lambda(int argc, char **argv)
+{
+    struct lambda *lambda = NULL;
+    const struct err err = lambda_open(&lambda);
+    const int code = err.code ? report(err) : main_serve_lambda(argc, argv, lambda);
+    lambda_close(lambda);
+    return code;
+}
+
 static int main_command_version(int argc, char **argv)
 {
     (void)argc;
@@ -72,6 +97,10 @@ static const struct command commands[] = {
       main_command_serve,
       "Serves requests until SIGTERM. --check-config prints the settings and exits.",
       { "[--check-config]" } },
+    { "lambda",
+      main_command_lambda,
+      "Serves as a function of AWS Lambda: what runs without a command where AWS_LAMBDA_RUNTIME_API is.",
+      { "" } },
     { "token",
       command_token,
       "Issues a token; verifies, inspects or revokes one read from standard input; or revokes many.",
@@ -139,8 +168,28 @@ static bool main_asks_for_help(const char *arg)
     return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
+/* In AWS Lambda the program is called bootstrap, and gets no command, or a word that names a handler. */
+static bool main_is_bootstrap(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    return path && strcmp(slash ? slash + 1 : path, "bootstrap") == 0;
+}
+
+static bool main_is_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return true;
+    return name[0] == '-';
+}
+
 static int main_run(int argc, char **argv)
 {
+    const bool is_bootstrap = main_is_bootstrap(argv[0]);
+    if (argc < 2 && (is_bootstrap || lambda_is_wanted()))
+        return main_command_lambda(argc, argv);
+    if (is_bootstrap && !main_is_command(argv[1]))
+        return main_command_lambda(1, argv);
     const char *name = argc > 1 ? argv[1] : "help";
     if (strcmp(name, "--version") == 0)
         name = "version";

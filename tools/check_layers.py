@@ -31,11 +31,11 @@ BELOW = {
     "service": "revocation keys store cache wire observe jose base",
     "oauth": "service revocation keys store cache net wire observe jose base",
     "http": "service wire observe base",
-    "lambda": "oauth service wire observe jose base",
+    "lambda": "oauth service net wire observe jose base",
     "console": "oauth service wire observe jose base",
     "app": "http lambda console oauth service revocation keys store cache aws observe jose base",
     "cli": "app oauth service wire observe jose base",
-    "main": "cli app service observe base",
+    "main": "cli app lambda service observe base",
 }
 
 # The libraries, by the start of their headers' names, and the rooms that know them: each is swapped by changing those.
@@ -45,7 +45,7 @@ LIBRARIES = {
     "curl/": "net",
     "libpq": "store",
     "sys/socket": "net http redis",
-    "netdb": "http redis",
+    "netdb": "net http redis",
     "sys/un": "http",
 }
 

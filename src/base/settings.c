@@ -505,6 +505,14 @@ struct err settings_read(int argc, char **argv, int *next, struct settings *out)
     return OK;
 }
 
+bool settings_are_given(const struct settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings_rows_count; i++)
+        if (strcmp(settings_rows[i].name, name) == 0)
+            return settings->origins && settings->origins[i] != ORIGIN_DEFAULT;
+    return false;
+}
+
 /* The texts hold passwords and keys. */
 void settings_release(struct settings *settings)
 {

@@ -103,6 +103,8 @@ struct settings {
  * sentence is static until the next call; *next and *out are untouched. */
 MUST_USE struct err settings_read(int argc, char **argv, int *next, struct settings *out);
 void settings_release(struct settings *settings);
+/* Whether the environment or a flag gives the setting of that variable a value; otherwise it has its default. */
+bool settings_are_given(const struct settings *settings, const char *name);
 
 /* A line for every environment variable that begins with TOKEN_ and is no setting's, with the setting that was probably
  * meant; and for every one that names a backend which this version can't use. Never a value. */

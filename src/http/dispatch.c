@@ -3,7 +3,7 @@
 #include "http/dispatch.h"
 #include "base/clock.h"
 #include "base/settings.h"
-#include "http/peer.h"
+#include "wire/peer.h"
 #include "observe/log.h"
 #include "service/service.h"
 #include <errno.h>
@@ -12,7 +12,6 @@
 
 enum {
     GATHER_PAUSE_MS = 200, /* after an answer of its own, how long a loop does not gather */
-    REQUEST_ID_MAX = 64,
     ANSWER_MAX = 16 * 1024 * 1024,
 };
 
@@ -46,15 +45,10 @@ void dispatch_answer(struct loop *loop, struct exchange *exchange)
     connection_enter(&loop->connections, exchange->connection, PHASE_SENDING);
 }
 
-/* A caller's own request id is kept when it is harmless, so that one id follows a request through the platform. */
+/* The caller's own, or one of ours. */
 static struct str dispatch_request_id(struct loop *loop, struct exchange *exchange, struct str given)
 {
-    bool harmless = given.len > 0 && given.len <= REQUEST_ID_MAX;
-    for (size_t i = 0; harmless && i < given.len; i++)
-        harmless = (given.at[i] >= 'a' && given.at[i] <= 'z') || (given.at[i] >= 'A' && given.at[i] <= 'Z') ||
-                   (given.at[i] >= '0' && given.at[i] <= '9') || given.at[i] == '-' || given.at[i] == '_' ||
-                   given.at[i] == '.';
-    if (harmless)
+    if (request_id_is_harmless(given))
         return given;
     static const char digits[] = "0123456789abcdef";
     uint64_t id = loop->next_id++ * UINT64_C(0x9e3779b97f4a7c15); /* one to one, and spread */

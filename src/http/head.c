@@ -1,6 +1,6 @@
 /* http/head.c: one pass over the lines, then the checks that concern several of them. */
 #include "http/head.h"
-#include "http/target.h"
+#include "wire/target.h"
 #include "wire/fields.h"
 #include "wire/lines.h"
 

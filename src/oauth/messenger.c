@@ -34,7 +34,7 @@ static void *messenger_run(void *arg)
     struct messenger *messenger = arg;
     pthread_setname_np(pthread_self(), "messenger");
     while (messenger_wait(messenger))
-        backchannel_round(messenger->service);
+        (void)backchannel_round(messenger->service, INT64_MAX);
     return NULL;
 }
 

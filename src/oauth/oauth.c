@@ -2,6 +2,7 @@
 #include "oauth/oauth.h"
 #include "base/settings.h"
 #include "net/fetch.h"
+#include "oauth/backchannel.h"
 #include "oauth/client_assertions.h"
 #include "oauth/client_keys.h"
 #include "oauth/messenger.h"
@@ -23,7 +24,17 @@ struct err oauth_open(struct service *service, struct oauth **out)
         oauth->password_login = password_login_new(settings);
     service->oauth = oauth;
     service->client_assertions = &oauth_client_assertions;
-    return messenger_start(service, &oauth->messenger);
+    return OK;
+}
+
+struct err oauth_start(struct service *service)
+{
+    return messenger_start(service, &service->oauth->messenger);
+}
+
+bool oauth_round_now(struct service *service, int64_t until_ns)
+{
+    return backchannel_round(service, until_ns);
 }
 
 void oauth_close(struct oauth *oauth)

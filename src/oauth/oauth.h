@@ -3,6 +3,8 @@
 #define OAUTH_OAUTH_H
 
 #include "base/err.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 struct client_keys;
 struct fetch;
@@ -22,6 +24,11 @@ struct oauth {
 
 /* Makes it, as the settings say, and gives it to the service. Also after an error *out is to be closed. */
 MUST_USE struct err oauth_open(struct service *service, struct oauth **out);
+/* Starts what goes on by itself, on a thread. ERR_INTERNAL. */
+MUST_USE struct err oauth_start(struct service *service);
+/* For a process without it, which is frozen between calls: does on the caller's thread what is due; after `until_ns`
+ * (clock_ns()) nothing more is begun. True: something may still be due. Thread-safe. */
+bool oauth_round_now(struct service *service, int64_t until_ns);
 void oauth_close(struct oauth *oauth); /* NULL allowed */
 
 #endif

@@ -38,6 +38,17 @@ bool log_wants(enum log_level level)
     return (int)level <= atomic_load_explicit(&wanted_level, memory_order_relaxed);
 }
 
+static _Thread_local struct {
+    const struct log_field *fields;
+    size_t count;
+} context;
+
+void log_context(const struct log_field *fields, size_t count)
+{
+    context.fields = fields;
+    context.count = count;
+}
+
 /* --- the line ---------------------------------------------------------------------------------------------------- */
 
 struct line {
@@ -209,6 +220,8 @@ static void log_write_line(struct timespec now, enum log_level level, const char
     log_put_head(&line, now, level, event);
     for (size_t i = 0; i < count && !line.cut; i++)
         log_put_field(&line, fields[i]);
+    for (size_t i = 0; i < context.count && !line.cut; i++)
+        log_put_field(&line, context.fields[i]);
     log_put_tail(&line);
     log_writer_put((struct str){ line.at, line.len }, level <= LOG_WARN);
 }

@@ -32,6 +32,10 @@ void log_event(enum log_level level, const char *event, const struct log_field *
         }                                                                                                              \
     } while (0)
 
+/* Fields that every line of this thread gets after its own, such as which call it belongs to: until the next call of
+ * this function. They must live as long. NULL, 0: none. */
+void log_context(const struct log_field *fields, size_t count);
+
 /* A line for people, "token-service: …", as it is: why a command or the start failed. */
 void log_sentence(const char *sentence);
 

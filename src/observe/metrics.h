@@ -50,7 +50,8 @@ enum counter {
     COUNT_AUTH_POST,
     COUNT_AUTH_BEARER,
     COUNT_AUTH_ASSERTION,
-    COUNT_AUTH_NONE, /* token_service_authentications_total{method,…}; a public client */
+    COUNT_AUTH_NONE, /* a public client */
+    COUNT_AUTH_VOUCHED, /* token_service_authentications_total{method,…}; by its front */
     COUNT_AUTH_FAILED,
     COUNT_AUTH_LIMITED,
     COUNT_LOGOUTS_TOLD,
@@ -82,6 +83,14 @@ enum counter {
     COUNT_CLOCK_STEPS,        /* token_service_clock_steps_total */
     COUNT_CONNECTIONS_SPARED, /* token_service_spared_connections_total */
     COUNT_MEMORY_FULL,        /* token_service_request_memory_full_total */
+    COUNT_LAMBDA_HTTP,
+    COUNT_LAMBDA_BUS,
+    COUNT_LAMBDA_SCHEDULE,
+    COUNT_LAMBDA_REFUSED,    /* token_service_lambda_invocations_total{kind} */
+    COUNT_LAMBDA_DEADLINES,  /* token_service_lambda_deadlines_total */
+    COUNT_LAMBDA_DUPLICATES, /* token_service_lambda_duplicates_total */
+    COUNT_LAMBDA_STARTS,     /* token_service_lambda_cold_starts_total */
+    COUNT_CLOCK_STOPS,       /* token_service_clock_stops_total */
     COUNT_LOG_LIMITED,
     COUNT_LOG_FULL,
     COUNT_LOG_FAILED, /* token_service_log_lines_lost_total{reason} */

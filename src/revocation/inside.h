@@ -7,6 +7,7 @@
 #include "revocation/revocations.h"
 #include "revocation/rules.h"
 #include "store/store.h"
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct catchup;
@@ -25,6 +26,7 @@ struct revocations {
     struct store_follower *store_follower; /* without a shared cache but with a shared store; else NULL */
     struct feed *feed;                     /* NULL: there is none, or this is a command */
     bool by_rounds;                        /* following has no thread: it is done in revocations_round() */
+    pthread_mutex_t round;                 /* held by who does that, or revocations_catch_up() */
 
     /* The lease (lease.h), on clock_coarse_ms(): until then this instance knows of all revocations; INT64_MAX: there is
      * no other instance, or this is a command. And when it knew last. */

@@ -286,13 +286,24 @@ static struct err replication_try_to_follow(struct replication *replication, int
     return err;
 }
 
+struct err replication_catch_up(struct replication *replication)
+{
+    struct err err = OK;
+    unsigned failures = 0;
+    for (bool again = true; again;)
+        err = replication_try_to_follow(replication, 0, &failures, &again);
+    return err;
+}
+
 void replication_round(struct replication *replication)
 {
-    unsigned failures = 0;
-    bool again = true;
-    while (again)
-        (void)replication_try_to_follow(replication, 0, &failures, &again);
+    (void)replication_catch_up(replication);
     restorer_round(replication->restorer);
+}
+
+void replication_doubt(struct replication *replication)
+{
+    replication->proved_ms = INT64_MIN / 2;
 }
 
 /* Under the lock. */

@@ -17,6 +17,10 @@ MUST_USE struct err replication_open(struct revocations *revocations, struct rep
 void replication_close(struct replication *replication); /* NULL allowed */
 /* Reads all that is there now, and compares some of what Redis has: what the threads do. One thread at a time. */
 void replication_round(struct replication *replication);
+/* The same without the comparison, for a process that is about to answer. ERR_UNAVAILABLE. */
+MUST_USE struct err replication_catch_up(struct replication *replication);
+/* The clock stood still: the last write that Redis took may be older than it says. By rounds only, like those two. */
+void replication_doubt(struct replication *replication);
 /* Waits for the thread: until all revocations are known, or it is clear that Redis can't be reached now. */
 void replication_wait(struct replication *replication);
 

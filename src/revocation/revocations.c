@@ -27,6 +27,7 @@ struct revocations *revocations_new(const struct settings *settings, struct stor
                                          .catchup = catchup_new(),
                                          .known_until_ms = INT64_MAX,
                                          .cache_ok = true };
+    pthread_mutex_init(&revocations->round, NULL);
     return revocations;
 }
 
@@ -64,6 +65,7 @@ void revocations_close(struct revocations *revocations)
     catchup_free(revocations->catchup);
     hash_set_free(revocations->revoked);
     rules_free(revocations->rules);
+    pthread_mutex_destroy(&revocations->round);
     free(revocations);
 }
 
@@ -129,13 +131,48 @@ struct err revocations_make(struct revocations *revocations, struct record *reco
 
 /* --- for housekeeping -------------------------------------------------------------------------------------------- */
 
+/* With the lock. */
+static struct err revocations_one_round(struct revocations *revocations)
+{
+    if (revocations->replication)
+        replication_round(revocations->replication);
+    if (revocations->store_follower)
+        return store_follower_round(revocations->store_follower);
+    return catchup_store(revocations);
+}
+
 struct err revocations_round(struct revocations *revocations)
 {
-    if (revocations->by_rounds && revocations->replication)
-        replication_round(revocations->replication);
-    if (revocations->by_rounds && revocations->store_follower)
-        return store_follower_round(revocations->store_follower);
-    return revocations->store_follower ? OK : catchup_store(revocations); /* else that does it */
+    if (!revocations->by_rounds)
+        return revocations->store_follower ? OK : catchup_store(revocations); /* else that does it */
+    pthread_mutex_lock(&revocations->round);
+    const struct err err = revocations_one_round(revocations);
+    pthread_mutex_unlock(&revocations->round);
+    return err;
+}
+
+struct err revocations_catch_up(struct revocations *revocations)
+{
+    struct err err = OK;
+    if (!revocations->by_rounds)
+        return OK;
+    pthread_mutex_lock(&revocations->round);
+    if (revocations->replication)
+        err = replication_catch_up(revocations->replication);
+    else if (revocations->store_follower)
+        err = store_follower_round(revocations->store_follower);
+    pthread_mutex_unlock(&revocations->round);
+    return err;
+}
+
+void revocations_doubt(struct revocations *revocations)
+{
+    pthread_mutex_lock(&revocations->round);
+    if (lease_is_needed(revocations))
+        atomic_store(&revocations->known_until_ms, 0);
+    if (revocations->replication)
+        replication_doubt(revocations->replication);
+    pthread_mutex_unlock(&revocations->round);
 }
 
 void revocations_purge(struct revocations *revocations, int64_t now_s)

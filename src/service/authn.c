@@ -272,6 +272,17 @@ static bool authn_has_credentials(const struct call *call, struct str authorizat
            (call->takes_public && form_value(form, STR("client_id")).at);
 }
 
+/* The front says which client it is, and the registration what it may. */
+static struct err authn_check_vouched(struct call *call)
+{
+    struct client client = { 0 };
+    TRY(authn_find_client(call, call->request->vouched_client, &client));
+    authn_accept(call, &client);
+    call->caller.method = AUTH_VOUCHED;
+    call->caller.scopes = call->caller.token_scopes = client.scopes;
+    return OK;
+}
+
 struct err authenticate(struct call *call, int64_t *retry_after_s)
 {
     const struct request *request = call->request;
@@ -279,6 +290,8 @@ struct err authenticate(struct call *call, int64_t *retry_after_s)
         call->caller = (struct caller){ .client_id = STR("local-operator"), .is_operator = true };
         return OK;
     }
+    if (request->vouched_client.at)
+        return authn_check_vouched(call);
     const struct str authorization = request_header(request, STR("Authorization"));
     if (!authn_has_credentials(call, authorization))
         return failed(ERR_INVALID_CLIENT, "the call needs an authenticated client");
@@ -296,7 +309,8 @@ void authenticate_count(const struct call *call)
                                              [AUTH_POST] = COUNT_AUTH_POST,
                                              [AUTH_ASSERTION] = COUNT_AUTH_ASSERTION,
                                              [AUTH_NONE] = COUNT_AUTH_NONE,
-                                             [AUTH_BEARER] = COUNT_AUTH_BEARER };
+                                             [AUTH_BEARER] = COUNT_AUTH_BEARER,
+                                             [AUTH_VOUCHED] = COUNT_AUTH_VOUCHED };
     if (call->caller.client_id.at && !call->caller.is_operator)
         metrics_count(counters[call->caller.method], 1);
 }

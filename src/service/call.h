@@ -25,6 +25,7 @@ enum auth_method {
     AUTH_ASSERTION, /* private_key_jwt */
     AUTH_NONE,      /* none: a public client, which can only name itself */
     AUTH_BEARER,    /* an access token of this service */
+    AUTH_VOUCHED,   /* its front has made sure of it: request->vouched_client */
 };
 
 /* Who calls, and what it may do. */

@@ -12,6 +12,16 @@ struct str request_header(const struct request *request, struct str name)
     return headers_value(request->headers, request->arena, name);
 }
 
+bool request_id_is_harmless(struct str id)
+{
+    enum { REQUEST_ID_MAX = 64 };
+    for (size_t i = 0; i < id.len; i++)
+        if (!((id.at[i] >= 'a' && id.at[i] <= 'z') || (id.at[i] >= 'A' && id.at[i] <= 'Z') ||
+              (id.at[i] >= '0' && id.at[i] <= '9') || id.at[i] == '-' || id.at[i] == '_' || id.at[i] == '.'))
+            return false;
+    return id.len > 0 && id.len <= REQUEST_ID_MAX;
+}
+
 static const struct {
     struct str name;
     enum method method;

@@ -32,6 +32,7 @@ struct request {
     bool is_on_this_machine; /* the caller, not a proxy between */
     bool is_https;           /* how the caller spoke: to us, or to the proxy that says so */
     bool is_local_operator;  /* the command line: may do everything */
+    struct str vouched_client; /* the client that calls, which its front has made sure of; at == NULL: it has not */
     int64_t now_s, now_ms;   /* wall clock when the request was read */
     struct str id;           /* request id, for the log and X-Request-Id */
 };
@@ -59,6 +60,10 @@ struct response {
 /* The value of a header of any name; at == NULL: it did not come. headers_value() says what of several lines becomes.
  */
 struct str request_header(const struct request *request, struct str name);
+
+/* Whether an id that a caller gave its request may stand in our log and answer: so one id follows a request through the
+ * platform. */
+bool request_id_is_harmless(struct str id);
 
 /* A method by its name, which has a case (RFC 9110 section 9.1); METHOD_OTHER: none of ours. */
 enum method method_named(struct str name);

@@ -62,10 +62,26 @@ void service_give_up(const struct request *request, struct response *response)
                   failed(ERR_UNAVAILABLE, "too many requests change the same thing at once; try again"));
 }
 
+static void records_add(struct response *response, struct record *also)
+{
+    struct record **end = &response->records;
+    while (*end)
+        end = &(*end)->next;
+    *end = also;
+}
+
 void local_call(struct service *service, const struct request *request, struct response *response)
+{
+    local_call_with(service, request, NULL, response);
+}
+
+void local_call_with(struct service *service, const struct request *request, struct record *also,
+                     struct response *response)
 {
     for (int i = 0; i < SERVICE_TRIES; i++) {
         (void)service_answer(service, request, true, response);
+        if (!response->outcome)
+            records_add(response, also);
         const struct err err = records_record_and_wait(service, response);
         if (err.code == ERR_CONFLICT)
             continue;

@@ -15,6 +15,7 @@ struct failures;
 struct housekeeping;
 struct keyring;
 struct oauth;
+struct record;
 struct request;
 struct response;
 struct revocations;
@@ -103,6 +104,10 @@ void service_give_up(const struct request *request, struct response *response);
  * must, and makes its records durable. Then the response may be sent, also when it is a refusal. The front must still
  * call service_account(). Thread-safe. */
 void local_call(struct service *service, const struct request *request, struct response *response);
+/* The same; what the front adds is recorded with the response's records, all or nothing, unless the response is an
+ * error's. NULL: nothing. */
+void local_call_with(struct service *service, const struct request *request, struct record *also,
+                     struct response *response);
 
 /* Counts and logs a request; to be called once, when its response is final. */
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns);

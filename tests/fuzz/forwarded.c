@@ -3,7 +3,7 @@
  *
  * An input is two lines: of the one field, and of the other. */
 #include "fuzz.h"
-#include "http/forwarded.h"
+#include "wire/forwarded.h"
 
 static struct networks trusted;
 

@@ -5,7 +5,7 @@
  *
  * An input is a method's first letter (O: OPTIONS, C: CONNECT, else GET) and a target. */
 #include "fuzz.h"
-#include "http/target.h"
+#include "wire/target.h"
 #include <regex.h>
 
 #define PCHAR "([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f][0-9A-Fa-f])"

@@ -1,7 +1,7 @@
 /* test_forwarded.c: who called a proxy, by what it says (http/forwarded.c), and what becomes of it (http/peer.c). */
-#include "http/forwarded.h"
+#include "wire/forwarded.h"
 #include "http/head.h"
-#include "http/peer.h"
+#include "wire/peer.h"
 #include "unit.h"
 
 static struct networks trusted;

@@ -1,5 +1,5 @@
 /* test_target.c: what a request asks for, as http/target.c reads it. */
-#include "http/target.h"
+#include "wire/target.h"
 #include "unit.h"
 
 static void a_target_is_read_by_its_form(void **state)

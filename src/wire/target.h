@@ -1,7 +1,7 @@
-/* http/target.h: what a request asks for (RFC 9112 section 3.2), read by RFC 3986: the one reader of a target, so that
+/* wire/target.h: what a request asks for (RFC 9112 section 3.2), read by RFC 3986: the one reader of a target, so that
  * no two places can see two paths in it. A pure function on bytes. Fuzzed: tests/fuzz/target.c. */
-#ifndef HTTP_TARGET_H
-#define HTTP_TARGET_H
+#ifndef WIRE_TARGET_H
+#define WIRE_TARGET_H
 
 #include "base/mem.h"
 

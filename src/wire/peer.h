@@ -1,9 +1,9 @@
-/* http/peer.h: who called: the other side of the connection, or, when that is a proxy that the settings trust, the
+/* wire/peer.h: who called: the other side of the connection, or, when that is a proxy that the settings trust, the
  * caller that it names. */
-#ifndef HTTP_PEER_H
-#define HTTP_PEER_H
+#ifndef WIRE_PEER_H
+#define WIRE_PEER_H
 
-#include "http/forwarded.h"
+#include "wire/forwarded.h"
 #include "wire/headers.h"
 
 struct peer {

@@ -1,9 +1,9 @@
-/* http/forwarded.h: who called a proxy, by what it says: Forwarded (RFC 7239) or X-Forwarded-For and X-Forwarded-Proto.
+/* wire/forwarded.h: who called a proxy, by what it says: Forwarded (RFC 7239) or X-Forwarded-For and X-Forwarded-Proto.
  * Each proxy adds at the right what it saw; entries further left came with the request, and anybody can have written
  * them. So the caller is the right-most address that is not of a trusted proxy. Pure functions on texts. Fuzzed:
  * tests/fuzz/forwarded.c. */
-#ifndef HTTP_FORWARDED_H
-#define HTTP_FORWARDED_H
+#ifndef WIRE_FORWARDED_H
+#define WIRE_FORWARDED_H
 
 #include "base/address.h"
 

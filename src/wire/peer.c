@@ -1,5 +1,5 @@
-/* http/peer.c: the connection's word first, the headers' after it. */
-#include "http/peer.h"
+/* wire/peer.c: the connection's word first, the headers' after it. */
+#include "wire/peer.h"
 
 /* Whether a proxy adds such a header. */
 static bool peer_tells_of_a_proxy(struct str name)

@@ -1,5 +1,5 @@
-/* http/forwarded.c: from left to right, keeping the last hop that is not trusted. */
-#include "http/forwarded.h"
+/* wire/forwarded.c: from left to right, keeping the last hop that is not trusted. */
+#include "wire/forwarded.h"
 #include "wire/fields.h"
 
 /* What one proxy says of the hop before it. */

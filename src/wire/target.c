@@ -1,5 +1,5 @@
-/* http/target.c: characters first, then the forms. */
-#include "http/target.h"
+/* wire/target.c: characters first, then the forms. */
+#include "wire/target.h"
 #include "base/hex.h"
 #include "wire/lines.h"
 #include <arpa/inet.h>
