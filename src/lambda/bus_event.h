@@ -11,8 +11,8 @@
 #include "service/message.h"
 
 struct bus_event {
-    struct str id;   /* the same when it is delivered again */
-    bool is_once;    /* it changes something: to be done once, however often it is delivered */
+    struct str id; /* the same when it is delivered again */
+    bool is_once;  /* it changes something: to be done once, however often it is delivered */
 };
 
 /* Fills *out of the request, which has the arena: method, path, headers, body, caller. ERR_INVALID_REQUEST: a source, a

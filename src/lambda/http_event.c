@@ -81,7 +81,7 @@ static bool http_event_fill_template(struct str template, const struct json *par
 static struct str http_event_template(const struct event *event)
 {
     struct str method, key = http_event_has_format_2(event) ? event_text(event, STR("routeKey"), STR(""), STR(""))
-                                                             : event_text(event, STR("resource"), STR(""), STR(""));
+                                                            : event_text(event, STR("resource"), STR(""), STR(""));
     if (http_event_has_format_2(event) && !str_cut(&key, ' ', &method))
         return STR("");
     return str_has_prefix(key, STR("/")) ? key : STR("");
@@ -234,8 +234,8 @@ static struct err http_event_read_headers(const struct event *event, const struc
                                           struct request *out)
 {
     struct head_list *list = arena_alloc(out->arena, sizeof *list);
-    const struct json *headers =
-        event_part(event, event->has_lists ? STR("multiValueHeaders") : STR("headers"), STR(""));
+    const struct json *headers = event_part(event, event->has_lists ? STR("multiValueHeaders") : STR("headers"),
+                                            STR(""));
     list->count = list->bytes = 0;
     for (const struct json *each = headers && headers->kind == JSON_OBJECT ? headers->child : NULL; each;
          each = each->next) {

@@ -10,7 +10,7 @@
 
 /* What bounds a request, as the settings say it of the server. */
 struct http_rules {
-    size_t head_max, body_max; /* bytes: TOKEN_HEADER_MAX, TOKEN_BODY_MAX */
+    size_t head_max, body_max;      /* bytes: TOKEN_HEADER_MAX, TOKEN_BODY_MAX */
     const struct networks *trusted; /* TOKEN_TRUSTED_PROXIES: those before API Gateway or the load balancer */
 };
 

@@ -13,11 +13,11 @@
 #include "service/thaw.h"
 
 enum {
-    MARGIN_LEAST_MS = 100,      /* between our answer and Lambda's end; a refusal takes a millisecond */
+    MARGIN_LEAST_MS = 100, /* between our answer and Lambda's end; a refusal takes a millisecond */
     MARGIN_MOST_MS = 500,
-    MARGIN_SHARE = 8,           /* of the time that is left */
-    CLAIM_S = 50,               /* an event that failed comes again after a minute at the earliest */
-    REMEMBERED_S = 48 * 3600,   /* a bus delivers for a day, and Lambda tries for six hours */
+    MARGIN_SHARE = 8,         /* of the time that is left */
+    CLAIM_S = 50,             /* an event that failed comes again after a minute at the earliest */
+    REMEMBERED_S = 48 * 3600, /* a bus delivers for a day, and Lambda tries for six hours */
     ANSWER_FIRST = 2048,
     ANSWER_MAX = RUNTIME_ANSWER_MAX,
 };
@@ -109,8 +109,8 @@ static bool invocation_needs_revocations(const struct request *request)
            !(str_has_prefix(request->path, STR("/.well-known/")) || str_eq(request->path, STR("/health/live")));
 }
 
-static void invocation_answer_http(const struct invocations *all, struct invocation_form *form,
-                                   struct request *request, struct err fault, struct invocation_end *out)
+static void invocation_answer_http(const struct invocations *all, struct invocation_form *form, struct request *request,
+                                   struct err fault, struct invocation_end *out)
 {
     const int64_t began_ns = clock_ns();
     struct response response;
@@ -214,12 +214,16 @@ static void invocation_answer_schedule(const struct invocations *all, struct are
     const bool has_more = invocation_keep_house(all, until_ns);
     const struct service_state *state = &all->service->state;
     const bool is_well = atomic_load(&state->store_ok) && atomic_load(&state->keys_ok);
-    LOG(LOG_INFO, "schedule", LOG_TEXT_("outcome", !is_well ? "failed" : has_more ? "to_go_on" : "complete"),
+    LOG(LOG_INFO, "schedule",
+        LOG_TEXT_("outcome", !is_well   ? "failed"
+                             : has_more ? "to_go_on"
+                                        : "complete"),
         LOG_INT("duration_us", (clock_ns() - now_ns) / 1000));
     if (!is_well)
         invocation_fail(out, "Function.Unavailable", "the store or the signer does not answer; try again");
     else
-        out->answer = arena_printf(arena, "{\"statusCode\":200,\"body\":{\"complete\":%s}}", has_more ? "false" : "true");
+        out->answer = arena_printf(arena, "{\"statusCode\":200,\"body\":{\"complete\":%s}}",
+                                   has_more ? "false" : "true");
 }
 
 /* --- one event --------------------------------------------------------------------------------------------------- */

@@ -39,7 +39,8 @@ static size_t lambda_concurrency(void)
     if (!text || !text[0])
         return 1;
     if (!str_number(str_of(text), INT32_MAX, &count) || count < 1) {
-        LOG(LOG_WARN, "concurrency_unknown", LOG_TEXT_("why", "AWS_LAMBDA_MAX_CONCURRENCY is not a number: taken as 1"));
+        LOG(LOG_WARN, "concurrency_unknown",
+            LOG_TEXT_("why", "AWS_LAMBDA_MAX_CONCURRENCY is not a number: taken as 1"));
         return 1;
     }
     return count < CONCURRENCY_MAX ? (size_t)count : CONCURRENCY_MAX;

@@ -11,7 +11,7 @@
 
 enum {
     STACK_BYTES = 512 * 1024,
-    ROOM = 96 * 1024, /* of an event's arena, before it takes more: most need none */
+    ROOM = 96 * 1024,  /* of an event's arena, before it takes more: most need none */
     FAILURES_MAX = 10, /* of the runtime API, in a row */
     PAUSE_MS = 20,     /* after one; each further one doubles it */
     PAUSE_MAX_MS = 1000,
@@ -23,13 +23,13 @@ enum {
 struct slot {
     struct slots *slots;
     pthread_mutex_t lock;
-    unsigned turn;       /* of all that follows, under the lock */
-    bool is_busy;        /* an event is in work */
-    bool is_read;        /* its form is known */
+    unsigned turn; /* of all that follows, under the lock */
+    bool is_busy;  /* an event is in work */
+    bool is_read;  /* its form is known */
     struct invocation_limit limit;
-    struct event event;  /* its kind and form */
+    struct event event; /* its kind and form */
     enum method method;
-    char id[ID_ROOM];    /* the event's */
+    char id[ID_ROOM]; /* the event's */
     char request_id[ID_ROOM];
 };
 

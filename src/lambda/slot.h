@@ -18,7 +18,8 @@ struct slots *slots_new(const struct invocations *all, size_t count, const char 
 MUST_USE struct err slots_start(struct slots *slots);
 /* Answers in the place of those whose time is over. Returns when to look again (clock_ns()). One thread. */
 int64_t slots_watch(struct slots *slots);
-/* Whether the runtime API has failed a slot so often that it is gone; or too many threads wait for what doesn't come. */
+/* Whether the runtime API has failed a slot so often that it is gone; or too many threads wait for what doesn't come.
+ */
 bool slots_have_given_up(struct slots *slots);
 /* After stop_fd: waits for the events that are in work, and ends the threads. NULL allowed. */
 void slots_free(struct slots *slots);

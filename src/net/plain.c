@@ -68,7 +68,10 @@ static struct err plain_wait(const struct plain *plain, short events, int64_t un
         if (left_ns < 0)
             return too_late;
         const int64_t left_ms = left_ns / 1000000 + 1;
-        const int count = poll(fds, has_limit ? 1 : 2, !has_limit ? -1 : left_ms > INT32_MAX ? INT32_MAX : (int)left_ms);
+        const int count = poll(fds, has_limit ? 1 : 2,
+                               !has_limit            ? -1
+                               : left_ms > INT32_MAX ? INT32_MAX
+                                                     : (int)left_ms);
         if (count < 0 && errno != EINTR)
             return broken;
         if (count > 0 && !has_limit && fds[1].revents)
@@ -168,7 +171,6 @@ static struct err plain_get(struct inflow *inflow, char *to, size_t room, size_t
             return broken;
     }
 }
-
 
 /* --- the answer -------------------------------------------------------------------------------------------------- */
 
@@ -283,9 +285,8 @@ static struct err plain_read_body(struct inflow *inflow, struct arena *arena, si
     if (out->status == 204 || out->status == 304)
         return OK;
     if (encoding.at)
-        return !length.at && str_eq_nocase(encoding, STR("chunked"))
-                   ? plain_read_chunks(inflow, arena, max, &out->body)
-                   : nonsense;
+        return !length.at && str_eq_nocase(encoding, STR("chunked")) ? plain_read_chunks(inflow, arena, max, &out->body)
+                                                                     : nonsense;
     if (!length.at || !wire_read_length(length, &size))
         return nonsense;
     if (size > max)

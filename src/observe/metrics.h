@@ -50,7 +50,7 @@ enum counter {
     COUNT_AUTH_POST,
     COUNT_AUTH_BEARER,
     COUNT_AUTH_ASSERTION,
-    COUNT_AUTH_NONE, /* a public client */
+    COUNT_AUTH_NONE,    /* a public client */
     COUNT_AUTH_VOUCHED, /* token_service_authentications_total{method,…}; by its front */
     COUNT_AUTH_FAILED,
     COUNT_AUTH_LIMITED,

@@ -73,8 +73,8 @@ MUST_USE struct err revocations_confirm(struct revocations *revocations, uint64_
 /* Reads what is new in the store, unless another thread does; by rounds, also what other instances have revoked. May
  * wait. */
 MUST_USE struct err revocations_round(struct revocations *revocations);
-/* For a process that follows by rounds, before it answers: reads only what others have revoked since, which is one round
- * trip or two. Thread-safe, as revocations_round() is then. Nothing to do, and OK, where there are no others. */
+/* For a process that follows by rounds, before it answers: reads only what others have revoked since, which is one
+ * round trip or two. Thread-safe, as revocations_round() is then. Nothing to do, and OK, where there are no others. */
 MUST_USE struct err revocations_catch_up(struct revocations *revocations);
 /* What was heard may have been hours ago, since the clock stood still meanwhile: nothing is known before the next round
  * or catching up. Thread-safe. */

@@ -305,12 +305,10 @@ struct err authenticate(struct call *call, int64_t *retry_after_s)
 
 void authenticate_count(const struct call *call)
 {
-    static const enum counter counters[] = { [AUTH_BASIC] = COUNT_AUTH_BASIC,
-                                             [AUTH_POST] = COUNT_AUTH_POST,
-                                             [AUTH_ASSERTION] = COUNT_AUTH_ASSERTION,
-                                             [AUTH_NONE] = COUNT_AUTH_NONE,
-                                             [AUTH_BEARER] = COUNT_AUTH_BEARER,
-                                             [AUTH_VOUCHED] = COUNT_AUTH_VOUCHED };
+    static const enum counter counters[] = {
+        [AUTH_BASIC] = COUNT_AUTH_BASIC, [AUTH_POST] = COUNT_AUTH_POST,     [AUTH_ASSERTION] = COUNT_AUTH_ASSERTION,
+        [AUTH_NONE] = COUNT_AUTH_NONE,   [AUTH_BEARER] = COUNT_AUTH_BEARER, [AUTH_VOUCHED] = COUNT_AUTH_VOUCHED
+    };
     if (call->caller.client_id.at && !call->caller.is_operator)
         metrics_count(counters[call->caller.method], 1);
 }

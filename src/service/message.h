@@ -28,13 +28,13 @@ struct request {
     struct str query;       /* what follows the '?'; at == NULL: there is none */
     struct headers headers; /* all that came: request_header() */
     struct str body;
-    struct str peer;         /* the caller's address as text; "" for the command line */
-    bool is_on_this_machine; /* the caller, not a proxy between */
-    bool is_https;           /* how the caller spoke: to us, or to the proxy that says so */
-    bool is_local_operator;  /* the command line: may do everything */
+    struct str peer;           /* the caller's address as text; "" for the command line */
+    bool is_on_this_machine;   /* the caller, not a proxy between */
+    bool is_https;             /* how the caller spoke: to us, or to the proxy that says so */
+    bool is_local_operator;    /* the command line: may do everything */
     struct str vouched_client; /* the client that calls, which its front has made sure of; at == NULL: it has not */
-    int64_t now_s, now_ms;   /* wall clock when the request was read */
-    struct str id;           /* request id, for the log and X-Request-Id */
+    int64_t now_s, now_ms;     /* wall clock when the request was read */
+    struct str id;             /* request id, for the log and X-Request-Id */
 };
 
 enum { RESPONSE_HEADERS_MAX = 16 };

@@ -16,10 +16,10 @@ enum once_state {
 
 /* An id, and until when somebody who doesn't end the work holds it. Views live as long as the arena. */
 struct once {
-    struct str name;         /* of what kind of id it is, and the id: "event:…" */
-    int64_t now_s, until_s;  /* a claim lasts until then */
-    int64_t remembered_s;    /* s since 1970: until when the store knows that it was done */
-    int64_t version;         /* once.c's own */
+    struct str name;        /* of what kind of id it is, and the id: "event:…" */
+    int64_t now_s, until_s; /* a claim lasts until then */
+    int64_t remembered_s;   /* s since 1970: until when the store knows that it was done */
+    int64_t version;        /* once.c's own */
 };
 
 /* Claims it. May wait. ERR_UNAVAILABLE: the store is away, or somebody else is at it now; come back later. */

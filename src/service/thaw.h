@@ -13,10 +13,10 @@ struct thaw;
 struct thaw *thaw_new(struct service *service);
 void thaw_free(struct thaw *thaw); /* NULL allowed */
 
-/* Before a call is answered. Revocations, unless the call has nothing to do with tokens: under `strict` one reading that began after this was called, by whichever
- * thread; under `bounded` one when half of TOKEN_REVOCATION_STALENESS is over. Keys: when they were read more than a
- * second ago. When the clock stood still meanwhile, all of it, and clients too. May wait; what can't be read now is
- * known by its lease or its age, as always. Thread-safe. */
+/* Before a call is answered. Revocations, unless the call has nothing to do with tokens: under `strict` one reading
+ * that began after this was called, by whichever thread; under `bounded` one when half of TOKEN_REVOCATION_STALENESS is
+ * over. Keys: when they were read more than a second ago. When the clock stood still meanwhile, all of it, and clients
+ * too. May wait; what can't be read now is known by its lease or its age, as always. Thread-safe. */
 void thaw_catch_up(struct thaw *thaw, bool needs_revocations);
 
 /* --- for tests ---------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* fuzz/target.c: targets of requests, read by http/target.c and by a second opinion that has nothing in common with it:
+/* fuzz/target.c: targets of requests, read by wire/target.c and by a second opinion that has nothing in common with it:
  * the regular expression of RFC 3986 appendix B, which divides a reference into its parts, and the grammar of RFC 9112
  * section 3.2 with that of RFC 3986 appendix A, as regular expressions too. Both must take the same targets, and find
  * the same path and query in them.

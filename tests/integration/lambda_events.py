@@ -50,7 +50,8 @@ def _pairs(query, is_decoded):
 
 def rest(method, path, headers=(), query="", body=b"", *, caller=CALLER, stage="prod", base="", is_coded=None):
     """API Gateway, REST API, by a resource /{proxy+}."""
-    headers = [("Host", "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"), ("X-Forwarded-For", f"{caller}, 198.51.100.4"),
+    headers = [("Host", "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"),
+               ("X-Forwarded-For", f"{caller}, 198.51.100.4"),
                ("X-Forwarded-Port", "443"), ("X-Forwarded-Proto", "https"), ("Via", "2.0 cloudfront.example"), *headers]
     pairs = _pairs(query, True)
     return {

@@ -97,8 +97,8 @@ class _Api(ThreadingHTTPServer):
 
 
 class RuntimeApi:
-    """begin(event) is a Call; invoke(event) waits for its end. `faults`: what the next GETs of an event meet, a function
-    of the handler each; `answer_faults` the same of what is posted."""
+    """begin(event) is a Call; invoke(event) waits for its end. `faults`: what the next GETs of an event meet, a
+    function of the handler each; `answer_faults` the same of what is posted."""
 
     def __init__(self):
         self.events = queue.Queue()

@@ -1,4 +1,4 @@
-/* test_forwarded.c: who called a proxy, by what it says (http/forwarded.c), and what becomes of it (http/peer.c). */
+/* test_forwarded.c: who called a proxy, by what it says (wire/forwarded.c), and what becomes of it (wire/peer.c). */
 #include "wire/forwarded.h"
 #include "http/head.h"
 #include "wire/peer.h"

@@ -137,5 +137,4 @@ static void a_bus_event_is_answered_by_a_status_and_a_body_or_an_error(void **st
 }
 
 RUN(TEST(each_sender_gets_its_form), TEST(a_body_that_is_no_text_is_base64), TEST(what_has_no_body_has_none),
-    TEST(a_header_that_json_cannot_hold_is_a_500),
-    TEST(a_bus_event_is_answered_by_a_status_and_a_body_or_an_error))
+    TEST(a_header_that_json_cannot_hold_is_a_500), TEST(a_bus_event_is_answered_by_a_status_and_a_body_or_an_error))

@@ -93,8 +93,7 @@ static void stage_and_base_path_are_cut_off_where_the_event_shows_them(void **st
         { REST("/", "/auth", ""), "/" },
         { REST("/{proxy+}", "/auth/v1/token", ",\"pathParameters\":{\"proxy\":\"token\"}"), "/token" },
         { REST("/{proxy+}", "/prod/token", ",\"pathParameters\":{\"proxy\":\"prod/token\"}"), "/prod/token" },
-        { REST("/admin/clients/{id}", "/b/admin/clients/a", ",\"pathParameters\":{\"id\":\"a\"}"),
-          "/admin/clients/a" },
+        { REST("/admin/clients/{id}", "/b/admin/clients/a", ",\"pathParameters\":{\"id\":\"a\"}"), "/admin/clients/a" },
         { REST("/admin/clients/{id}", "/b/admin/clients/a", ",\"pathParameters\":{\"id\":7}"), "/b/admin/clients/a" },
         { REST("/admin/clients/{id", "/b/admin/clients/a", ""), "/b/admin/clients/a" },
         { "{\"httpMethod\":\"GET\",\"path\":\"/prod/token\",\"requestContext\":{\"elb\":{},\"stage\":\"prod\"}}",
@@ -123,8 +122,8 @@ static void a_query_is_what_was_sent(void **state)
         { V2("\"rawPath\":\"/\",\"rawQueryString\":\"a=b#c d\""), "a=b%23c%20d" },
         { V2("\"rawPath\":\"/\",\"queryStringParameters\":{\"a\":\"1,2\"}"), NULL },
 #define LISTS(context, lists, values)                                                                                  \
-    "{\"httpMethod\":\"GET\",\"path\":\"/\",\"requestContext\":{" context "},\"multiValueQueryStringParameters\":"     \
-    lists ",\"queryStringParameters\":" values "}"
+    "{\"httpMethod\":\"GET\",\"path\":\"/\",\"requestContext\":{" context                                              \
+    "},\"multiValueQueryStringParameters\":" lists ",\"queryStringParameters\":" values "}"
         { LISTS("", "{\"a\":[\"1\",\"2\"],\"b\":[\"x y&z=\"]}", "{\"a\":\"2\"}"), "a=1&a=2&b=x%20y%26z%3D" },
         { LISTS("", "{\"a\":[\"%41+\"]}", "null"), "a=%2541%2B" },
         { LISTS("", "null", "{\"a\":\"2\",\"b\":\"\"}"), "a=2&b=" },
@@ -151,8 +150,8 @@ static void the_caller_is_whom_aws_names(void **state)
         { V2("\"rawPath\":\"/\""), "192.0.2.1", true },
         { V2("\"rawPath\":\"/\",\"headers\":{\"x-forwarded-for\":\"203.0.113.1\"}"), "192.0.2.1", true },
 #define SOURCE(ip, headers)                                                                                            \
-    "{\"httpMethod\":\"GET\",\"path\":\"/\",\"requestContext\":{\"identity\":{\"sourceIp\":\"" ip "\"}},\"headers\":{" \
-    headers "}}"
+    "{\"httpMethod\":\"GET\",\"path\":\"/\",\"requestContext\":{\"identity\":{\"sourceIp\":\"" ip                      \
+    "\"}},\"headers\":{" headers "}}"
         { SOURCE("192.0.2.7", ""), "192.0.2.7", true },
         { SOURCE("test-invoke-source-ip", ""), "unknown", true },
         { SOURCE("2001:db8::7", "\"X-Forwarded-For\":\"203.0.113.1\""), "2001:db8::7", true },
@@ -240,8 +239,8 @@ static void what_no_server_would_take_is_refused(void **state)
                     rows[i].members);
     memset(longer, 'a', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';
-    assert_code(read_request(arena_printf(&arena, V2("\"rawPath\":\"/%s\""), longer).at, &request),
-                ERR_TARGET_TOO_LONG, "a path");
+    assert_code(read_request(arena_printf(&arena, V2("\"rawPath\":\"/%s\""), longer).at, &request), ERR_TARGET_TOO_LONG,
+                "a path");
     assert_code(read_request(arena_printf(&arena, V2("\"rawPath\":\"/\",\"rawQueryString\":\"%s\""), longer).at,
                              &request),
                 ERR_TARGET_TOO_LONG, "a query");

@@ -1,4 +1,4 @@
-/* test_target.c: what a request asks for, as http/target.c reads it. */
+/* test_target.c: what a request asks for, as wire/target.c reads it. */
 #include "wire/target.h"
 #include "unit.h"
 
