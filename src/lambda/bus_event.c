@@ -47,6 +47,7 @@ struct err bus_event_read(const struct event *event, struct bus_event *bus, stru
     const struct str source = event_text(event, STR("source"), STR(""), STR(""));
     bus->id = event_text(event, STR("id"), STR(""), STR(""));
     out->peer = STR("event");
+    out->path = STR("");
     if (!bus_event_is_known(source))
         return failed(ERR_INVALID_REQUEST, "events of this source are not taken");
     if (bus->id.len == 0 || bus->id.len > ID_MAX)

@@ -14,7 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { CONCURRENCY_MAX = 256 };
+enum { CONCURRENCY_MAX = 256, GIVEN_UP_MS = 200 };
 
 struct lambda {
     const char *authority;
@@ -143,6 +143,18 @@ static struct err lambda_watch(struct slots *slots, const sigset_t *signals)
     }
 }
 
+/* A thread that waits for KMS or a database may do so for a minute, and everything is its to use until then. What has
+ * been acknowledged is durable, so nothing is lost by ending at once. */
+static void lambda_end(struct slots *slots, struct err err, int64_t patience_ms)
+{
+    enum { FAILED = 3 }; /* as main.c ends after such an error */
+    if (!slots_end(slots, patience_ms)) {
+        log_sentence(err.code ? err.why : "a call was still waiting at the end");
+        _exit(FAILED);
+    }
+    slots_free(slots);
+}
+
 static void lambda_stop(const struct lambda *lambda)
 {
     const uint64_t one = 1;
@@ -168,7 +180,7 @@ struct err lambda_serve(struct lambda *lambda, struct service *service, const si
     if (!err.code)
         err = lambda_watch(slots, signals);
     lambda_stop(lambda);
-    slots_free(slots);
+    lambda_end(slots, err, err.code ? GIVEN_UP_MS : settings->drain_timeout_s * 1000);
     thaw_free(all->thaw);
     return err;
 }

@@ -348,14 +348,19 @@ struct err slots_start(struct slots *slots)
     return OK;
 }
 
+bool slots_end(struct slots *slots, int64_t patience_ms)
+{
+    const int64_t until_ns = clock_ns() + patience_ms * 1000000;
+    pthread_mutex_lock(&slots->lock);
+    while (slots->threads > 0 && condition_wait_until(&slots->ended, &slots->lock, until_ns))
+        ;
+    const bool have_ended = slots->threads == 0;
+    pthread_mutex_unlock(&slots->lock);
+    return have_ended;
+}
+
 void slots_free(struct slots *slots)
 {
-    if (!slots)
-        return;
-    pthread_mutex_lock(&slots->lock);
-    while (slots->threads > 0)
-        pthread_cond_wait(&slots->ended, &slots->lock);
-    pthread_mutex_unlock(&slots->lock);
     for (size_t i = 0; i < slots->count; i++)
         pthread_mutex_destroy(&slots->of[i].lock);
     runtime_free(slots->speaker);

@@ -21,7 +21,9 @@ int64_t slots_watch(struct slots *slots);
 /* Whether the runtime API has failed a slot so often that it is gone; or too many threads wait for what doesn't come.
  */
 bool slots_have_given_up(struct slots *slots);
-/* After stop_fd: waits for the events that are in work, and ends the threads. NULL allowed. */
-void slots_free(struct slots *slots);
+/* After stop_fd: waits for the threads, at most so long. False: one of them still waits for something; then neither the
+ * slots nor what they use may be freed, and the process has to end as it is. */
+MUST_USE bool slots_end(struct slots *slots, int64_t patience_ms);
+void slots_free(struct slots *slots); /* after that */
 
 #endif
