@@ -211,6 +211,19 @@ static void text_too_long_is_cut_as_well(void **state)
 
 /* --- levels, limit, failures ------------------------------------------------------------------------------------- */
 
+static void a_context_stands_at_the_end_of_every_line_of_its_thread(void **state)
+{
+    const struct log_field context[] = { LOG_TEXT_("call", "c1"), LOG_INT("deadline_ms", 7) };
+    (void)state;
+    log_context(context, 2);
+    const struct json *line = parsed(logged(LOG_WARN, "event", &LOG_INT("own", 1), 1), "with a context");
+    log_context(NULL, 0);
+    assert_str(json_member(line, STR("own"))->text, "1");
+    assert_str(json_member(line, STR("call"))->text, "c1");
+    assert_str(json_member(line, STR("deadline_ms"))->text, "7");
+    assert_null(json_member(parsed(logged(LOG_WARN, "event", NULL, 0), "without"), STR("call")));
+}
+
 static void a_level_that_is_not_wanted_costs_nothing_and_writes_nothing(void **state)
 {
     int evaluated = 0;
@@ -463,7 +476,8 @@ static void whoever_stops_waits_for_no_reader(void **state)
 RUN(TEST(a_line_is_one_json_object_with_time_level_event_and_fields),
     TEST(no_value_can_forge_a_line_or_steer_a_terminal), TEST(a_line_too_long_is_cut_and_still_one_json_object),
     TEST(fields_that_have_no_room_are_left_out_whole), TEST(text_is_for_people_and_quotes_what_is_odd),
-    TEST(text_too_long_is_cut_as_well), TEST(a_level_that_is_not_wanted_costs_nothing_and_writes_nothing),
+    TEST(text_too_long_is_cut_as_well), TEST(a_context_stands_at_the_end_of_every_line_of_its_thread),
+    TEST(a_level_that_is_not_wanted_costs_nothing_and_writes_nothing),
     TEST(a_flood_is_limited_and_what_was_dropped_is_counted),
     TEST(a_line_that_the_kernel_refuses_is_counted_and_errno_kept), TEST(lines_of_threads_never_mix),
     TEST(a_token_is_named_by_twelve_digits_of_its_hash), TEST(many_talk_while_nobody_reads_and_nobody_waits),
