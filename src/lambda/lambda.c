@@ -174,7 +174,7 @@ struct err lambda_serve(struct lambda *lambda, struct service *service, const si
         return failed(ERR_INTERNAL, fault);
     lambda->watcher = pthread_self();
     all->thaw = thaw_new(service);
-    metrics_count(COUNT_LAMBDA_STARTS, 1);
+    metrics_count(COUNT_COLD_STARTS, 1);
     struct slots *slots = slots_new(all, lambda->concurrency, lambda->authority, lambda->stop_fd, lambda_look, lambda);
     struct err err = slots_start(slots);
     if (!err.code)

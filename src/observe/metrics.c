@@ -110,7 +110,7 @@ static const struct {
                                  "Events that were given up because AWS Lambda was about to end them" },
     [COUNT_LAMBDA_DUPLICATES] = { "", "token_service_lambda_duplicates_total",
                                   "Events that came again after they had been dealt with" },
-    [COUNT_LAMBDA_STARTS] = { "", "token_service_lambda_cold_starts_total", "Starts as an AWS Lambda function" },
+    [COUNT_COLD_STARTS] = { "", "token_service_cold_starts_total", "Starts as a function of AWS Lambda" },
     [COUNT_CLOCK_STOPS] = { "", "token_service_clock_stops_total",
                             "Times that the process was frozen and its clock stood still" },
     [COUNT_LOG_LIMITED] = { "reason=\"rate\"", "token_service_log_lines_lost_total",

@@ -89,7 +89,7 @@ enum counter {
     COUNT_LAMBDA_REFUSED,    /* token_service_lambda_invocations_total{kind} */
     COUNT_LAMBDA_DEADLINES,  /* token_service_lambda_deadlines_total */
     COUNT_LAMBDA_DUPLICATES, /* token_service_lambda_duplicates_total */
-    COUNT_LAMBDA_STARTS,     /* token_service_lambda_cold_starts_total */
+    COUNT_COLD_STARTS,       /* token_service_cold_starts_total */
     COUNT_CLOCK_STOPS,       /* token_service_clock_stops_total */
     COUNT_LOG_LIMITED,
     COUNT_LOG_FULL,
