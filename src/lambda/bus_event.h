@@ -1,4 +1,4 @@
-/* lambda/bus_event.h: EventBridge events (docs/contract.md, "Events") as requests of the service, and its responses as
+/* lambda/bus_event.h: EventBridge events (docs/lambda.md, "Events") as requests of the service, and its responses as
  * what such an event is answered by.
  *
  * Who calls: an event has no credentials, and must have none, since buses, archives and queues keep it. Its source says
