@@ -297,7 +297,8 @@ struct err replication_catch_up(struct replication *replication)
 
 void replication_round(struct replication *replication)
 {
-    (void)replication_catch_up(replication);
+    const struct err err = replication_catch_up(replication);
+    (void)err; /* it has been logged, and shows in the lease */
     restorer_round(replication->restorer);
 }
 

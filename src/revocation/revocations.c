@@ -161,6 +161,8 @@ struct err revocations_catch_up(struct revocations *revocations)
         err = replication_catch_up(revocations->replication);
     else if (revocations->store_follower)
         err = store_follower_round(revocations->store_follower);
+    if (err.code && revocations->settings->revocation_policy == POLICY_STRICT)
+        atomic_store(&revocations->known_until_ms, 0); /* what is answered now would not know of what came before it */
     pthread_mutex_unlock(&revocations->round);
     return err;
 }

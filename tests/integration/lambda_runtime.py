@@ -4,6 +4,7 @@ a server that the other tests' helpers can call."""
 import json
 import os
 import queue
+import select
 import signal
 import threading
 import time
@@ -54,6 +55,12 @@ class Call:
         assert body.keys() == {"errorMessage", "errorType", "stackTrace"}
         assert self.sent["lambda-runtime-function-error-type"] == body["errorType"]
         return body
+
+
+def is_open(connection):
+    """Nothing has come, and no end."""
+    readable, _, _ = select.select([connection], [], [], 0)
+    return not readable
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -154,9 +161,12 @@ class RuntimeApi:
         with self.lock:
             self.waiting += 1
             self.waiting_most = max(self.waiting, self.waiting_most)
-        call = self.events.get()
+        call = self._next_for(handler)
         with self.lock:
             self.waiting -= 1
+        if not call:
+            handler.hang_up()
+            return
         call.deadline_ms = int((time.time() + self.ahead_s() + call.deadline_s) * 1000)
         headers = {"Lambda-Runtime-Aws-Request-Id": call.id, "Lambda-Runtime-Deadline-Ms": str(call.deadline_ms),
                    "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:111122223333:function:tokens",
@@ -168,6 +178,17 @@ class RuntimeApi:
         except OSError:  # nobody took it
             call.taken.clear()
             self.events.put(call)
+
+    def _next_for(self, handler):
+        """None: the function that asked is gone."""
+        while True:
+            with suppress(queue.Empty):
+                call = self.events.get(timeout=0.05)
+                if is_open(handler.connection):
+                    return call
+                self.events.put(call)
+            if not is_open(handler.connection):
+                return None
 
     def post(self, handler):
         body = handler.rfile.read(int(handler.headers["Content-Length"]))

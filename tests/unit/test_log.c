@@ -215,6 +215,7 @@ static void a_context_stands_at_the_end_of_every_line_of_its_thread(void **state
 {
     const struct log_field context[] = { LOG_TEXT_("call", "c1"), LOG_INT("deadline_ms", 7) };
     (void)state;
+    log_configure(LOG_INFO, LOG_JSON);
     log_context(context, 2);
     const struct json *line = parsed(logged(LOG_WARN, "event", &LOG_INT("own", 1), 1), "with a context");
     log_context(NULL, 0);
