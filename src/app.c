@@ -216,6 +216,16 @@ static void app_set_contract(struct service *service, const struct settings *set
     service->audience = str_of(settings->audience);
 }
 
+/* What goes on by itself, unless the process is frozen between calls. */
+static struct err app_start_threads(struct app *app)
+{
+    if (app->by_rounds)
+        return OK;
+    if (app->serves)
+        TRY(oauth_start(&app->service));
+    return housekeeping_start(app->housekeeping);
+}
+
 struct err app_open(struct app *app)
 {
     const struct settings *settings = &app->settings;
@@ -237,11 +247,7 @@ struct err app_open(struct app *app)
     service->housekeeping = app->housekeeping;
     if (app->serves)
         TRY(oauth_open(service, &app->oauth));
-    if (app->by_rounds)
-        return OK;
-    if (app->serves)
-        TRY(oauth_start(service));
-    return housekeeping_start(app->housekeeping);
+    return app_start_threads(app);
 }
 
 void app_close(struct app *app)

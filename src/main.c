@@ -99,7 +99,7 @@ static const struct command commands[] = {
       { "[--check-config]" } },
     { "lambda",
       main_command_lambda,
-      "Serves as a function of AWS Lambda: what runs without a command where AWS_LAMBDA_RUNTIME_API is.",
+      "Serves as a function of AWS Lambda, where this is what runs without a command.",
       { "" } },
     { "token",
       command_token,

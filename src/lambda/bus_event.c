@@ -6,17 +6,16 @@ enum { ID_MAX = 256 };
 static const struct str sources[] = { STR_INIT("storytailor.idp"), STR_INIT("storytailor.auth") };
 
 static const struct {
-    struct str type;
+    struct str type, path;
     enum method method;
-    struct str path;
     bool is_once;
 } types[] = {
-    { STR_INIT("GENERATE_TOKEN"), METHOD_POST, STR_INIT("/token"), true },
-    { STR_INIT("VERIFY_TOKEN"), METHOD_POST, STR_INIT("/token/verify"), false },
-    { STR_INIT("INTROSPECT_TOKEN"), METHOD_POST, STR_INIT("/token/introspect"), false },
-    { STR_INIT("REVOKE_TOKEN"), METHOD_POST, STR_INIT("/token/revoke"), true },
-    { STR_INIT("ROTATE_KEYS"), METHOD_POST, STR_INIT("/admin/rotate-keys"), true },
-    { STR_INIT("GET_JWKS"), METHOD_GET, STR_INIT("/.well-known/jwks.json"), false },
+    { STR_INIT("GENERATE_TOKEN"), STR_INIT("/token"), METHOD_POST, true },
+    { STR_INIT("VERIFY_TOKEN"), STR_INIT("/token/verify"), METHOD_POST, false },
+    { STR_INIT("INTROSPECT_TOKEN"), STR_INIT("/token/introspect"), METHOD_POST, false },
+    { STR_INIT("REVOKE_TOKEN"), STR_INIT("/token/revoke"), METHOD_POST, true },
+    { STR_INIT("ROTATE_KEYS"), STR_INIT("/admin/rotate-keys"), METHOD_POST, true },
+    { STR_INIT("GET_JWKS"), STR_INIT("/.well-known/jwks.json"), METHOD_GET, false },
 };
 
 static bool bus_event_is_known(struct str source)

@@ -74,8 +74,8 @@ MUST_USE struct err revocations_confirm(struct revocations *revocations, uint64_
  * wait. */
 MUST_USE struct err revocations_round(struct revocations *revocations);
 /* For a process that follows by rounds, before it answers: reads only what others have revoked since, which is one
- * round trip or two. Thread-safe, as revocations_round() is then. Nothing to do, and OK, where there are no others. After an
- * error nothing is known under `strict`; under `bounded` what was known stays so for its time. */
+ * round trip or two. Thread-safe, as revocations_round() is then. Nothing to do, and OK, where there are no others.
+ * After an error nothing is known under `strict`; under `bounded` what was known stays so for its time. */
 MUST_USE struct err revocations_catch_up(struct revocations *revocations);
 /* What was heard may have been hours ago, since the clock stood still meanwhile: nothing is known before the next round
  * or catching up. Thread-safe. */
