@@ -40,14 +40,11 @@ static struct str backchannel_write(struct arena *arena, const struct notice *no
 {
     struct buf body;
     buf_init(&body, arena, 512, ITEM_BODY_MAX);
-    buf_add(&body, STR("{\"uri\":"));
-    json_write_str(&body, notice->uri);
-    json_write_name(&body, STR("jti"));
-    json_write_str(&body, notice->jti);
-    json_write_name(&body, STR("tries"));
-    buf_add_int(&body, notice->tries);
-    json_write_name(&body, STR("next_at"));
-    buf_add_int(&body, notice->next_at);
+    buf_add_char(&body, '{');
+    json_write_text(&body, STR("uri"), notice->uri);
+    json_write_text(&body, STR("jti"), notice->jti);
+    json_write_int(&body, STR("tries"), notice->tries);
+    json_write_int(&body, STR("next_at"), notice->next_at);
     buf_add_char(&body, '}');
     return buf_str(&body);
 }
@@ -98,12 +95,6 @@ struct err backchannel_note(const struct call *call, struct str client_id, const
 
 /* --- the call ----------------------------------------------------------------------------------------------------- */
 
-static void backchannel_write_text(struct buf *out, struct str name, struct str value)
-{
-    json_write_name(out, name);
-    json_write_str(out, value);
-}
-
 /* Section 2.4. */
 static struct err backchannel_sign(const struct service *service, struct arena *arena, const struct notice *notice,
                                    int64_t now_s, struct buf *out)
@@ -111,15 +102,13 @@ static struct err backchannel_sign(const struct service *service, struct arena *
     struct buf claims;
     buf_init(&claims, arena, 1024, 8192);
     buf_add_char(&claims, '{');
-    backchannel_write_text(&claims, STR("iss"), str_of(service->settings->issuer));
-    backchannel_write_text(&claims, STR("sub"), notice->item.subject);
-    backchannel_write_text(&claims, STR("aud"), notice->item.client_id);
-    backchannel_write_text(&claims, STR("jti"), notice->jti);
-    backchannel_write_text(&claims, STR("sid"), notice->item.sid);
-    json_write_name(&claims, STR("iat"));
-    buf_add_int(&claims, now_s);
-    json_write_name(&claims, STR("exp"));
-    buf_add_int(&claims, now_s + TOKEN_LASTS_S);
+    json_write_text(&claims, STR("iss"), str_of(service->settings->issuer));
+    json_write_text(&claims, STR("sub"), notice->item.subject);
+    json_write_text(&claims, STR("aud"), notice->item.client_id);
+    json_write_text(&claims, STR("jti"), notice->jti);
+    json_write_text(&claims, STR("sid"), notice->item.sid);
+    json_write_int(&claims, STR("iat"), now_s);
+    json_write_int(&claims, STR("exp"), now_s + TOKEN_LASTS_S);
     buf_add(&claims, STR(",\"events\":{\"http://schemas.openid.net/event/backchannel-logout\":{}}}"));
     if (claims.overflowed)
         return failed(ERR_INTERNAL, "a logout token is too large");
@@ -138,7 +127,7 @@ static bool backchannel_send(const struct service *service, struct arena *arena,
     if (!err.code)
         err = fetch_post(service->oauth->fetch, arena, notice->uri, buf_str(&form), &status);
     const bool is_taken = !err.code && (status == 200 || status == 204);
-    metrics_count(is_taken ? COUNT_LOGOUTS_TOLD : COUNT_LOGOUTS_UNTOLD, 1);
+    metrics_count(is_taken ? COUNT_LOGOUTS_DELIVERED : COUNT_LOGOUTS_RETRIED, 1);
     if (!is_taken)
         LOG(LOG_WARN, "backchannel_logout_failed", LOG_STR("client_id", notice->item.client_id),
             LOG_INT("status", status), LOG_INT("tries", notice->tries), LOG_TEXT_("why", err.why ? err.why : ""));
@@ -167,17 +156,34 @@ static bool backchannel_claim(struct service *service, struct arena *arena, stru
     return is_ours;
 }
 
-static void backchannel_tell(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
+/* Whether the client knows. */
+static bool backchannel_tell(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
 {
     if (!backchannel_claim(service, arena, notice, now_s) || !backchannel_send(service, arena, notice, now_s))
-        return;
+        return false;
     const struct err err = commit_wait(service->commit, state_delete(arena, &notice->item, NULL));
     if (err.code) /* it is told once more */
         LOG(LOG_INFO, "backchannel_logout_not_noted", LOG_STR("client_id", notice->item.client_id));
+    return true;
 }
 
-/* One page, after *after. False: it was the last one, or can't be read. */
-static bool backchannel_page(struct service *service, unsigned char after[32], int64_t now_s)
+/* Its time is over. Of several instances one does it. */
+static void backchannel_give_up(struct service *service, struct arena *arena, const struct item *item)
+{
+    if (commit_wait(service->commit, state_delete(arena, item, NULL)).code)
+        return;
+    metrics_count(COUNT_LOGOUTS_GIVEN_UP, 1);
+    LOG(LOG_WARN, "backchannel_logout_given_up", LOG_STR("client_id", item->client_id));
+}
+
+struct round {
+    unsigned char after[32]; /* the last item that was looked at */
+    size_t waiting;          /* those that could not be told yet */
+    bool is_over;            /* there are no more, or the store can't be read */
+    bool is_cut;             /* the latter */
+};
+
+static void backchannel_page(struct service *service, struct round *round, int64_t now_s)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     struct store *store = service->store;
@@ -185,20 +191,24 @@ static bool backchannel_page(struct service *service, unsigned char after[32], i
     struct item *items = NULL;
     struct notice notice;
     size_t count = 0;
-    memcpy(query.after, after, sizeof query.after);
-    if (store->ops->list_items(store, &arena, &query, &items, &count).code)
-        return false;
+    memcpy(query.after, round->after, sizeof query.after);
+    round->is_cut = store->ops->list_items(store, &arena, &query, &items, &count).code != ERR_OK;
+    round->is_over = round->is_cut || count < ITEMS_LISTED_MAX;
     for (size_t i = 0; i < count; i++)
-        if (backchannel_read(&arena, &items[i], &notice) && notice.next_at <= now_s && items[i].expires_at > now_s)
-            backchannel_tell(service, &arena, &notice, now_s);
+        if (items[i].expires_at <= now_s)
+            backchannel_give_up(service, &arena, &items[i]);
+        else if (!backchannel_read(&arena, &items[i], &notice) || notice.next_at > now_s ||
+                 !backchannel_tell(service, &arena, &notice, now_s))
+            round->waiting++;
     if (count > 0)
-        memcpy(after, items[count - 1].id, 32);
-    return count == ITEMS_LISTED_MAX;
+        memcpy(round->after, items[count - 1].id, sizeof round->after);
 }
 
 void backchannel_round(struct service *service)
 {
-    unsigned char after[32] = { 0 };
-    for (int i = 0; i < PAGES_A_ROUND && backchannel_page(service, after, (int64_t)time(NULL)); i++)
-        ;
+    struct round round = { .waiting = 0 };
+    for (int i = 0; i < PAGES_A_ROUND && !round.is_over; i++)
+        backchannel_page(service, &round, (int64_t)time(NULL));
+    if (!round.is_cut)
+        atomic_store(&service->state.logouts_waiting, round.waiting);
 }
