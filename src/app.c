@@ -1,6 +1,7 @@
 /* app.c: the start-up list, read from top to bottom; app_close() is the same list backwards. */
 #include "app.h"
 #include "aws/kms.h"
+#include "base/clock.h"
 #include "cache/cache.h"
 #include "cache/uses.h"
 #include "cache/verified.h"
@@ -18,6 +19,8 @@
 #include "revocation/revocations.h"
 #include "service/clients.h"
 #include "service/clock_check.h"
+#include "service/event_bus.h"
+#include "service/events.h"
 #include "service/failures.h"
 #include "service/housekeeping.h"
 #include "store/commit.h"
@@ -200,6 +203,21 @@ static void app_make_memories(struct app *app)
     service->failures = failures_new(settings->failure_limit);
 }
 
+/* Events are written by all who issue, and told of by those that serve. */
+static struct err app_open_events(struct app *app)
+{
+    const struct settings *settings = &app->settings;
+    if (!settings->event_bus_name[0])
+        return OK;
+    if (app->serves) {
+        TRY(put_events_open(settings, &app->put_events));
+        app->event_bus = arena_zalloc(&app->arena, sizeof *app->event_bus);
+        *app->event_bus = (struct event_bus){ .put = put_events, .context = app->put_events, .now_ns = clock_ns };
+    }
+    app->service.events = events_new(app->service.store, app->event_bus);
+    return OK;
+}
+
 /* What is fixed by the settings alone. */
 static void app_set_contract(struct service *service, const struct settings *settings)
 {
@@ -225,6 +243,7 @@ struct err app_open(struct app *app)
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
     TRY(app_open_revocations(app));
+    TRY(app_open_events(app));
     app_make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;
@@ -242,6 +261,8 @@ void app_close(struct app *app)
     clients_free(service->clients);
     verified_cache_free(service->verified);
     uses_free(service->uses);
+    events_free(service->events);
+    put_events_close(app->put_events);
     revocations_close(service->revocations);
     cache_close(app->cache);
     commit_close(service->commit);
@@ -260,6 +281,8 @@ void app_close(struct app *app)
     app->makes = false;
     app->housekeeping = NULL;
     app->kms = NULL;
+    app->put_events = NULL;
+    app->event_bus = NULL;
     app->cache = NULL;
     app->lock = 0;
 }

@@ -1,6 +1,7 @@
 /* oauth/backchannel.c: the outbox. An attempt is noted before it is made, by compare-and-swap: so of several instances
  * one makes it, and when that one ends in the middle, the next attempt is made by any. */
 #include "oauth/backchannel.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/settings.h"
 #include "jose/b64.h"
@@ -180,7 +181,8 @@ struct round {
     unsigned char after[32]; /* the last item that was looked at */
     size_t waiting;          /* those that could not be told yet */
     bool is_over;            /* there are no more, or the store can't be read */
-    bool is_cut;             /* the latter */
+    bool is_cut;             /* the latter, or time was up */
+    int64_t until_ns;
 };
 
 static void backchannel_page(struct service *service, struct round *round, int64_t now_s)
@@ -195,7 +197,9 @@ static void backchannel_page(struct service *service, struct round *round, int64
     round->is_cut = store->ops->list_items(store, &arena, &query, &items, &count).code != ERR_OK;
     round->is_over = round->is_cut || count < ITEMS_LISTED_MAX;
     for (size_t i = 0; i < count; i++)
-        if (items[i].expires_at <= now_s)
+        if (clock_ns() >= round->until_ns)
+            round->is_over = round->is_cut = true;
+        else if (items[i].expires_at <= now_s)
             backchannel_give_up(service, &arena, &items[i]);
         else if (!backchannel_read(&arena, &items[i], &notice) || notice.next_at > now_s ||
                  !backchannel_tell(service, &arena, &notice, now_s))
@@ -204,9 +208,9 @@ static void backchannel_page(struct service *service, struct round *round, int64
         memcpy(round->after, items[count - 1].id, sizeof round->after);
 }
 
-void backchannel_round(struct service *service)
+void backchannel_round(struct service *service, int64_t until_ns)
 {
-    struct round round = { .waiting = 0 };
+    struct round round = { .until_ns = until_ns };
     for (int i = 0; i < PAGES_A_ROUND && !round.is_over; i++)
         backchannel_page(service, &round, (int64_t)time(NULL));
     if (!round.is_cut)
