@@ -4,6 +4,7 @@
 #include "service/authority.h"
 #include "service/call.h"
 #include "service/clients.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 
 struct err authorize_find_client(struct authorize *authorize, struct str client_id)
@@ -52,6 +53,8 @@ struct authorize_fault authorize_check_request(struct authorize *authorize)
     const struct resources *resource = &authorize->request.resource;
     if (!(authorize->registered.grants & GRANT_AUTHORIZATION_CODE))
         return (struct authorize_fault){ "unauthorized_client", "the client is not registered for this grant" };
+    if (pairwise_check(authorize->call->service->settings, &authorize->registered).code)
+        return (struct authorize_fault){ "unauthorized_client", "the client's subject_type is not offered here" };
     for (size_t i = 0; i < resource->count; i++)
         if (!authorize_client_may_ask_for(authorize, resource->of[i]))
             return (struct authorize_fault){ "invalid_target",

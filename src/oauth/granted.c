@@ -52,6 +52,7 @@ bool granted_read(const struct json *body, struct granted *out)
     *out = (struct granted){ .auth_time = -1 };
     return granted_need_text(body, STR("scope"), &out->scope) && granted_need_text(body, STR("sub"), &out->sub) &&
            granted_read_text(body, STR("sid"), &out->sid) && granted_read_text(body, STR("acr"), &out->acr) &&
+           granted_read_text(body, STR("sector"), &out->sector) &&
            (!auth_time || json_int(auth_time, 0, CLAIMS_TIME_MAX, &out->auth_time)) &&
            granted_read_list(body, STR("resource"), out->resource.of, RESOURCES_MAX, &out->resource.count) &&
            granted_read_list(body, STR("amr"), out->amr, GRANTED_AMR_MAX, &out->amr_count) &&
@@ -96,6 +97,7 @@ void granted_write(struct buf *body, const struct granted *granted)
     json_write_str(body, granted->sub);
     granted_write_text(body, STR("sid"), granted->sid);
     granted_write_text(body, STR("acr"), granted->acr);
+    granted_write_text(body, STR("sector"), granted->sector);
     if (granted->auth_time >= 0) {
         json_write_name(body, STR("auth_time"));
         buf_add_int(body, granted->auth_time);
@@ -110,7 +112,8 @@ bool granted_has_member(struct str name)
 {
     static const struct str names[] = { STR_INIT("scope"), STR_INIT("sub"),       STR_INIT("sid"),
                                         STR_INIT("acr"),   STR_INIT("auth_time"), STR_INIT("resource"),
-                                        STR_INIT("amr"),   STR_INIT("claims"),    STR_INIT("user") };
+                                        STR_INIT("amr"),   STR_INIT("claims"),    STR_INIT("user"),
+                                        STR_INIT("sector") };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (str_eq(names[i], name))
             return true;
