@@ -46,11 +46,23 @@ static void sector_close(struct fetch **fetch)
     fetch_close(*fetch);
 }
 
+/* A command has nothing of this room open. */
+static struct err sector_check_alone(const struct service *service, struct arena *arena,
+                                     const struct client_metadata *registered)
+{
+    AUTO(sector_close) struct fetch *fetch = NULL;
+    TRY(fetch_open(service->settings, &fetch));
+    return sector_check_by(fetch, arena, registered);
+}
+
 struct err sector_check(const struct service *service, struct arena *arena, const struct client_metadata *registered)
 {
-    AUTO(sector_close) struct fetch *own = NULL;
-    if (service->oauth)
-        return sector_check_by(service->oauth->fetch, arena, registered);
-    TRY(fetch_open(service->settings, &own));
-    return sector_check_by(own, arena, registered);
+    struct oauth *oauth = service->oauth;
+    struct err err = { ERR_UNAVAILABLE, "too many clients are being registered by a sector_identifier_uri: try again" };
+    if (!oauth)
+        return sector_check_alone(service, arena, registered);
+    if (atomic_fetch_add(&oauth->sectors, 1) < SECTORS_MAX)
+        err = sector_check_by(oauth->fetch, arena, registered);
+    (void)atomic_fetch_sub(&oauth->sectors, 1);
+    return err;
 }

@@ -8,9 +8,11 @@
 
 struct service;
 
+enum { SECTORS_MAX = 4 }; /* fetched at once: workers are for others too */
+
 /* Fetches it, and compares. Blocking, up to FETCH_TIME_MS. Also of a command, which has nothing of this room open.
- * ERR_CLIENT_METADATA with a sentence: it can't be fetched, or is not fit; ERR_UNAVAILABLE, ERR_INVALID_REQUEST: the
- * settings of fetching are of no use. */
+ * ERR_CLIENT_METADATA with a sentence: it can't be fetched, or is not fit. ERR_UNAVAILABLE: SECTORS_MAX are being
+ * fetched already, or, as ERR_INVALID_REQUEST, the settings of fetching are of no use to a command. */
 MUST_USE struct err sector_check(const struct service *service, struct arena *arena,
                                  const struct client_metadata *registered);
 
