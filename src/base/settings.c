@@ -108,15 +108,15 @@ const struct settings_row settings_rows[] = {
       "How long a refresh token may lie unused, unless its client has a time of its own. 0: until it expires." },
     { "TOKEN_SESSION_TTL", SECTION_USERS, SECONDS(session_ttl_s, "43200", 60, 31536000),
       "How long a user stays signed in, unless the login says otherwise." },
-    { "TOKEN_PAIRWISE_SALT", SECTION_USERS,
-      SECRET(pairwise_salt, 1024, settings_fault_of_salt, "32 to 1024 random bytes as text, or nothing"),
-      "The secret of pairwise subjects, the same at every instance. With another one, clients don't recognise their "
-      "users." },
     { "TOKEN_SCOPES", SECTION_USERS,
       TEXT(scopes, "openid profile email address phone offline_access", 0, 4096, NULL, "scopes separated by spaces"),
       "The scopes that the metadata names (scopes_supported). Which ones a client may have, its registration says." },
     { "TOKEN_ACR_VALUES", SECTION_USERS, TEXT(acr_values, "", 0, 2048, NULL, "names separated by spaces"),
       "The authentication contexts that LOGIN_URL knows, for the metadata (acr_values_supported)." },
+    { "TOKEN_PAIRWISE_SALT", SECTION_USERS,
+      SECRET(pairwise_salt, 1024, settings_fault_of_salt, "32 to 1024 random bytes as text, or nothing"),
+      "The secret of pairwise subjects, the same at every instance. With another one, clients don't recognise their "
+      "users." },
 
     { "TOKEN_CLOCK_SKEW", SECTION_CHECKS, SECONDS(clock_skew_s, "30", 0, 300),
       "How far nbf and iat may be in the future, since other machines' clocks differ. exp is exact." },

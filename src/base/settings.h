@@ -36,8 +36,8 @@ struct settings {
     int64_t login;                                       /* TOKEN_LOGIN: an enum login_kind */
     int64_t code_ttl_s, refresh_grace_s, refresh_idle_s; /* TOKEN_CODE_TTL, TOKEN_REFRESH_… */
     int64_t session_ttl_s;                               /* TOKEN_SESSION_TTL */
-    const char *pairwise_salt;                           /* TOKEN_PAIRWISE_SALT: a secret; "": none */
     const char *scopes, *acr_values;                     /* TOKEN_SCOPES, TOKEN_ACR_VALUES: space-separated */
+    const char *pairwise_salt;                           /* TOKEN_PAIRWISE_SALT: a secret; "": none */
     const char *privileged_claims;                       /* TOKEN_PRIVILEGED_CLAIMS: comma-separated, added to "role" */
     int64_t clock_skew_s;                                /* TOKEN_CLOCK_SKEW: for nbf and iat */
     int64_t clock_tolerance_max_s;                       /* TOKEN_CLOCK_TOLERANCE_MAX: the most a caller may ask for */
