@@ -15,6 +15,7 @@
 #include "oauth/oauth.h"
 #include "oauth/opaque_tokens.h"
 #include "oauth/operations.h"
+#include "oauth/sector.h"
 #include "observe/log.h"
 #include "revocation/revocations.h"
 #include "service/clients.h"
@@ -99,6 +100,7 @@ struct err app_open_store(struct app *app)
     const struct settings *settings = &app->settings;
     struct store **store = &app->service.store;
     app->service.settings = settings;
+    app->service.check_sector = sector_check;
     app->makes = true;
     if (app->serves && !app_shares_store(settings))
         TRY(app_take_data_dir(app));

@@ -115,6 +115,10 @@ const struct settings_row settings_rows[] = {
       "Logins and consents that one address may begin per minute; a further one gets 429. 0: no limit." },
     { "TOKEN_ACR_VALUES", SECTION_USERS, TEXT(acr_values, "", 0, 2048, NULL, "names separated by spaces"),
       "The authentication contexts that LOGIN_URL knows, for the metadata (acr_values_supported)." },
+    { "TOKEN_PAIRWISE_SALT", SECTION_USERS,
+      SECRET(pairwise_salt, 1024, settings_fault_of_salt, "32 to 1024 random bytes as text, or nothing"),
+      "The secret of pairwise subjects, the same at every instance. With another one, clients don't recognise their "
+      "users." },
 
     { "TOKEN_CLOCK_SKEW", SECTION_CHECKS, SECONDS(clock_skew_s, "30", 0, 300),
       "How far nbf and iat may be in the future, since other machines' clocks differ. exp is exact." },

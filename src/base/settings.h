@@ -20,6 +20,7 @@ enum signer_kind { SIGNER_AUTO, SIGNER_LOCAL, SIGNER_KMS, SIGNER_ENVELOPE };
 
 enum settings_origin { ORIGIN_DEFAULT, ORIGIN_ENVIRONMENT, ORIGIN_FLAG };
 
+enum { SETTINGS_SALT_MIN = 32 };     /* bytes of TOKEN_PAIRWISE_SALT */
 enum { SETTINGS_AUDIENCE_MAX = 15 }; /* names in TOKEN_AUDIENCE: a token's aud (CLAIMS_AUD_MAX) without its client */
 
 /* Strings and lists are NUL-terminated and live as long as the struct. Units are in the names. */
@@ -36,6 +37,7 @@ struct settings {
     int64_t code_ttl_s, refresh_grace_s, refresh_idle_s; /* TOKEN_CODE_TTL, TOKEN_REFRESH_… */
     int64_t session_ttl_s;                               /* TOKEN_SESSION_TTL */
     const char *scopes, *acr_values;                     /* TOKEN_SCOPES, TOKEN_ACR_VALUES: space-separated */
+    const char *pairwise_salt;                           /* TOKEN_PAIRWISE_SALT: a secret; "": none */
     const char *privileged_claims;                       /* TOKEN_PRIVILEGED_CLAIMS: comma-separated, added to "role" */
     int64_t clock_skew_s;                                /* TOKEN_CLOCK_SKEW: for nbf and iat */
     int64_t clock_tolerance_max_s;                       /* TOKEN_CLOCK_TOLERANCE_MAX: the most a caller may ask for */

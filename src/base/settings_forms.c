@@ -169,6 +169,12 @@ const char *settings_fault_of_path_prefix(struct str text)
     return NULL;
 }
 
+/* Who guesses it can try subjects one after the other. */
+const char *settings_fault_of_salt(struct str text)
+{
+    return text.len < SETTINGS_SALT_MIN ? "it is shorter than 32 bytes" : NULL;
+}
+
 /* It becomes part of a host's name and of what is signed. */
 const char *settings_fault_of_region(struct str text)
 {

@@ -179,7 +179,10 @@ static struct authorize_fault authorize_read(struct authorize *authorize, const 
     if (fault.error)
         return fault;
     login_request_begin(authorize->call, &authorize->request, &authorize->login);
-    authorize->login.subject = subject;
+    if (authorize->registered.subject == SUBJECT_PUBLIC)
+        authorize->login.subject = subject;
+    else
+        authorize->login.hinted = subject;
     return fault;
 }
 

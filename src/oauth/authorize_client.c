@@ -4,6 +4,7 @@
 #include "service/authority.h"
 #include "service/call.h"
 #include "service/clients.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 
 struct err authorize_find_client(struct authorize *authorize, struct str client_id)
@@ -42,6 +43,8 @@ struct authorize_fault authorize_check_request(struct authorize *authorize)
     const struct client_texts *own = &authorize->registered.resources;
     if (!(authorize->registered.grants & GRANT_AUTHORIZATION_CODE))
         return (struct authorize_fault){ "unauthorized_client", "the client is not registered for this grant" };
+    if (pairwise_check(authorize->call->service->settings, &authorize->registered).code)
+        return (struct authorize_fault){ "unauthorized_client", "the client's subject_type is not offered here" };
     if (resources_allow(&authorize->request.resource, own->at, own->count, authorize->call->service->audience).code)
         return (struct authorize_fault){ "invalid_target", "the client is not allowed a resource that was asked for" };
     return authorize_client_check_scope(authorize);

@@ -15,6 +15,7 @@
 #include "service/call.h"
 #include "service/client_metadata.h"
 #include "service/clients.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 #include "store/commit.h"
 #include <time.h>
@@ -64,6 +65,21 @@ static bool backchannel_read(struct arena *arena, const struct item *item, struc
            json_int(json_member(body, STR("next_at")), 0, CLAIMS_TIME_MAX, &out->next_at);
 }
 
+/* User and session as the client knows them, which is as they go out. A client that can't be told of users is not told
+ * of their ends either, and the session ends all the same. False: so it is. */
+static bool backchannel_name_user(const struct call *call, const struct client_metadata *registered,
+                                  const struct granted *login, struct item *item)
+{
+    const struct settings *settings = call->service->settings;
+    struct arena *arena = call->request->arena;
+    struct err err = pairwise_subject(settings, arena, registered, login->sub, &item->subject);
+    if (!err.code)
+        err = pairwise_session(settings, arena, registered, login->sid, &item->sid);
+    if (err.code)
+        LOG(LOG_WARN, "backchannel_logout_failed", LOG_STR("client_id", item->client_id), LOG_TEXT_("why", err.why));
+    return !err.code;
+}
+
 struct err backchannel_note(const struct call *call, struct str client_id, const struct granted *login,
                             struct record **records)
 {
@@ -78,13 +94,13 @@ struct err backchannel_note(const struct call *call, struct str client_id, const
     client_metadata_read(arena, client.metadata, client.is_public, &registered);
     if (registered.backchannel_logout_uri.len == 0)
         return OK;
-    struct notice notice = { .uri = registered.backchannel_logout_uri,
-                             .next_at = call->request->now_s,
-                             .item = { .kind = ITEM_NOTICE,
-                                       .expires_at = call->request->now_s + KEPT_S,
-                                       .client_id = client.id,
-                                       .subject = login->sub,
-                                       .sid = login->sid } };
+    struct notice notice = {
+        .uri = registered.backchannel_logout_uri,
+        .next_at = call->request->now_s,
+        .item = { .kind = ITEM_NOTICE, .expires_at = call->request->now_s + KEPT_S, .client_id = client.id }
+    };
+    if (!backchannel_name_user(call, &registered, login, &notice.item))
+        return OK;
     random_bytes(random, sizeof random);
     notice.jti = (struct str){ arena_alloc(arena, JTI_LEN), JTI_LEN };
     b64url_encode((struct str){ random, sizeof random }, (char *)notice.jti.at);

@@ -25,6 +25,7 @@ bool granted_read(const struct json *body, struct granted *out)
     return granted_need_text(body, STR("scope"), &out->scope) && granted_need_text(body, STR("sub"), &out->sub) &&
            json_read_text(body, STR("sid"), GRANTED_TEXT_MAX, &out->sid) &&
            json_read_text(body, STR("acr"), GRANTED_TEXT_MAX, &out->acr) &&
+           json_read_text(body, STR("sector"), GRANTED_TEXT_MAX, &out->sector) &&
            (!auth_time || json_int(auth_time, 0, CLAIMS_TIME_MAX, &out->auth_time)) &&
            json_read_texts(body, STR("resource"), (struct json_texts){ RESOURCES_MAX, 1, ITEM_MAX }, out->resource.of,
                            &out->resource.count) &&
@@ -49,6 +50,7 @@ void granted_write(struct buf *body, const struct granted *granted)
     json_write_text(body, STR("sub"), granted->sub);
     json_write_optional(body, STR("sid"), granted->sid);
     json_write_optional(body, STR("acr"), granted->acr);
+    json_write_optional(body, STR("sector"), granted->sector);
     if (granted->auth_time >= 0)
         json_write_int(body, STR("auth_time"), granted->auth_time);
     if (granted->resource.count > 0)
@@ -63,7 +65,8 @@ bool granted_has_member(struct str name)
 {
     static const struct str names[] = { STR_INIT("scope"), STR_INIT("sub"),       STR_INIT("sid"),
                                         STR_INIT("acr"),   STR_INIT("auth_time"), STR_INIT("resource"),
-                                        STR_INIT("amr"),   STR_INIT("claims"),    STR_INIT("user") };
+                                        STR_INIT("amr"),   STR_INIT("claims"),    STR_INIT("user"),
+                                        STR_INIT("sector") };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (str_eq(names[i], name))
             return true;

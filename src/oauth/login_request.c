@@ -43,6 +43,7 @@ static struct err login_request_write(struct arena *arena, const struct login_re
     if (login->is_bound)
         json_write_optional(&body, STR("browser"), hex_write(login->browser, sizeof login->browser, digits));
     json_write_optional(&body, STR("subject"), login->subject);
+    json_write_optional(&body, STR("hinted"), login->hinted);
     if (login->is_logged_in)
         buf_add(&body, STR(",\"logged_in\":true"));
     login_request_write_answers(&body, login);
@@ -90,7 +91,7 @@ static bool login_request_read(const struct json *body, struct login_request *ou
     out->step = (enum login_step)step;
     out->is_logged_in = json_member(body, STR("logged_in")) != NULL;
     return login_request_read_browser(body, out) && json_read_text(body, STR("subject"), TEXT_MAX, &out->subject) &&
-           login_request_read_answers(body, out);
+           json_read_text(body, STR("hinted"), TEXT_MAX, &out->hinted) && login_request_read_answers(body, out);
 }
 
 /* --- the item ----------------------------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ struct login_request {
     bool is_bound;        /* to a browser: by its key's SHA-256 */
     unsigned char browser[32];
     struct str subject; /* the user who must log in, or who is asked to consent; "": any */
+    struct str hinted;  /* the user who must log in, as a client with pairwise subjects knows that one; "": any */
     bool is_logged_in;  /* for this request: the session says who */
     /* The answers. */
     bool has_login;

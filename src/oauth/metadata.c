@@ -8,6 +8,7 @@
 #include "oauth/operations.h"
 #include "oauth/standard_claims.h"
 #include "service/call.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 #include "wire/fields.h"
 
@@ -34,7 +35,6 @@ static const struct member members[] = {
     { STR_INIT("jwks_uri"), STR_INIT("/.well-known/jwks.json"), URL, ALWAYS },
     { STR_INIT("response_types_supported"), STR_INIT("code"), WORDS, ALWAYS },
     { STR_INIT("response_modes_supported"), STR_INIT("query form_post"), WORDS, USERS },
-    { STR_INIT("subject_types_supported"), STR_INIT("public"), WORDS, ALWAYS },
     { STR_INIT("token_endpoint_auth_methods_supported"), STR_INIT(METHODS), WORDS, ALWAYS },
     { STR_INIT("token_endpoint_auth_signing_alg_values_supported"), STR_INIT(ALGORITHMS), WORDS, ALWAYS },
     { STR_INIT("introspection_endpoint_auth_methods_supported"), STR_INIT(METHODS), WORDS, ALWAYS },
@@ -100,6 +100,8 @@ static void metadata_write(struct buf *out, const struct service *service, struc
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (members[i].needs == ALWAYS || has_users)
             metadata_add(out, service, &members[i]);
+    metadata_add_list(out, "subject_types_supported",
+                      pairwise_is_offered(settings) ? STR("public pairwise") : STR("public"));
     metadata_add_list(out, "grant_types_supported",
                       has_users ? STR("authorization_code refresh_token client_credentials")
                                 : STR("client_credentials"));

@@ -3,6 +3,7 @@
 #define OAUTH_OAUTH_H
 
 #include "base/err.h"
+#include <stdatomic.h>
 
 struct client_keys;
 struct failures;
@@ -16,6 +17,7 @@ struct oauth {
     struct client_keys *client_keys;       /* the keys that clients sign with */
     struct password_login *password_login; /* of the built-in login; NULL: there is none */
     struct failures *login_requests;       /* new login requests by address (service/failures.h) */
+    atomic_uint sectors;                   /* how many are being fetched (sector.h) */
     struct messenger *messenger;           /* tells clients of logouts (messenger.h); NULL: nobody does */
 };
 

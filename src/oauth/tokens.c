@@ -9,6 +9,7 @@
 #include "oauth/user_claims.h"
 #include "revocation/revocations.h"
 #include "service/call.h"
+#include "service/pairwise.h"
 #include "service/revoke_rule.h"
 #include "service/service.h"
 #include "store/store.h"
@@ -54,6 +55,7 @@ static struct issue tokens_issue_of(const struct token_request *request, const s
     const struct call *call = request->call;
     return (struct issue){ .priority = SIGN_INTERACTIVE,
                            .client = request->client,
+                           .registered = request->registered,
                            .subject = grant->granted.sub,
                            .custom = tokens_claims(call->request->arena, grant, NULL),
                            .sid = grant->granted.sid.len > 0 ? grant->granted.sid : (struct str){ 0, 0 },
@@ -117,10 +119,23 @@ static struct err tokens_issue_id(const struct token_request *request, const str
     return OK;
 }
 
+/* A client whose sector, or type of subject, has changed since would see another sub come of the same grant, which
+ * OpenID Connect Core section 12.2 forbids: its users have to log in again. */
+static struct err tokens_check_sector(const struct token_request *request, const struct family *grant)
+{
+    const struct call *call = request->call;
+    struct str sector;
+    TRY(pairwise_sector(call->service->settings, call->request->arena, request->registered, &sector));
+    return str_eq(sector, grant->granted.sector)
+               ? OK
+               : failed(ERR_INVALID_GRANT, "the client's subject_type or sector has changed since this was granted");
+}
+
 struct err tokens_issue(const struct token_request *request, const struct family *grant, struct str nonce,
                         struct token_answer *answer)
 {
     const struct json *user = NULL;
+    TRY(tokens_check_sector(request, grant));
     struct err err = user_claims_find(request->call, &grant->granted, &user);
     if (err.code == ERR_NOT_FOUND)
         return failed(ERR_INVALID_GRANT, "the user is no longer known here");

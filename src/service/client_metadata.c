@@ -31,7 +31,7 @@ struct row {
 };
 
 static const char *const applications[] = { "web", "native", NULL };
-static const char *const subjects[] = { "public", "pairwise", NULL };
+static const char *const subjects[] = { "unsupported", "public", "pairwise", NULL }; /* nobody can ask for the first */
 static const char *const audiences[] = { "issuer", "token_endpoint", NULL };
 static const char *const responses[] = { "code", NULL };
 static const char *const grants[] = { "authorization_code", "refresh_token", "client_credentials", NULL };
@@ -76,7 +76,7 @@ static const struct row rows[] = {
     PLAIN("token_endpoint_auth_signing_alg", FORM_OWN_ALG, auth_alg, false),
     PLAIN("jwks", FORM_KEYS, jwks, false),
     URI("jwks_uri", jwks_uri, CLIENT_URI_FETCHED),
-    WORD("subject_type", subject, true, subjects, 0, "it is public or pairwise"),
+    WORD("subject_type", subject, true, subjects, 1, "it is public or pairwise"),
     URI("sector_identifier_uri", sector_identifier_uri, CLIENT_URI_FETCHED),
     PLAIN("id_token_signed_response_alg", FORM_ALG, id_token_alg, true),
     PLAIN("userinfo_signed_response_alg", FORM_ALG, userinfo_alg, false),
@@ -105,6 +105,7 @@ _Static_assert(sizeof(enum client_auth) == sizeof(unsigned) && sizeof(enum clien
                "an enum is an unsigned here");
 
 static const struct client_metadata defaults = { .auth = CLIENT_AUTH_BASIC,
+                                                 .subject = SUBJECT_PUBLIC,
                                                  .id_token_alg = JWA_RS256,
                                                  .require_pkce = true,
                                                  .default_max_age_s = -1,
@@ -176,8 +177,8 @@ static const char *client_metadata_read_texts(const struct reading *reading, con
     return NULL;
 }
 
-/* What a store has may be a way to authenticate that is not known here. Then it is the first word: "unsupported", and
- * not the default. */
+/* What a store has may be a way to authenticate, or a type of subject, that is not known here. Then it is the first
+ * word: "unsupported", and not the default. */
 static const char *client_metadata_read_word(const struct row *row, const struct json *value, unsigned *out)
 {
     *out = 0;

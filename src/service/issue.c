@@ -12,6 +12,8 @@
 #include "service/authority.h"
 #include "service/custom_claims.h"
 #include "service/events.h"
+#include "service/pairwise.h"
+#include "store/store.h"
 #include <time.h>
 
 enum { CLAIMS_MAX = 8192, JTI_BYTES = 16 };
@@ -240,6 +242,23 @@ static struct err issue_check_rules(struct service *service, struct claims_new *
     return failed(ERR_UNAVAILABLE, "tokens issued in this second have been revoked; try again");
 }
 
+/* An id token is for its client, and names user and session as that one knows them (pairwise.h). An access token is for
+ * resource servers, and a refresh token for this service: both keep the platform's own subject, by which rules of
+ * revocation go (RFC 9068 section 6 speaks of what that means). So this comes after the rules have been looked at. */
+static struct err issue_name_user(const struct service *service, struct arena *arena, const struct issue *issue,
+                                  struct claims_new *claims)
+{
+    struct client_metadata registered;
+    if (issue->kind != TOKEN_ID)
+        return OK;
+    if (issue->registered)
+        registered = *issue->registered;
+    else
+        client_metadata_read(arena, issue->client->metadata, issue->client->is_public, &registered);
+    TRY(pairwise_subject(service->settings, arena, &registered, claims->sub, &claims->sub));
+    return claims->sid.at ? pairwise_session(service->settings, arena, &registered, claims->sid, &claims->sid) : OK;
+}
+
 /* Before the token is signed: a rule that revokes everything issued up to now must not miss it. */
 static void issue_note_iat(struct service *service, int64_t iat)
 {
@@ -344,6 +363,7 @@ struct err token_issue(struct service *service, struct arena *arena, const struc
     TRY(authority_check(issue->authority, &claims));
     issue_note_iat(service, claims.iat);
     TRY(issue_check_rules(service, &claims, &out->retry_after_s));
+    TRY(issue_name_user(service, arena, issue, &claims));
     TRY(issue_sign(service, arena, issue, &claims, out));
     sha256(out->token, hash);
     out->expires_at = claims.exp;

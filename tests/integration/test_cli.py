@@ -60,7 +60,8 @@ def test_help_names_every_command_setting_and_exit_status(arguments):
         name = line.split("=")[0]
         flag = "--" + name.removeprefix("TOKEN_").lower().replace("_", "-")
         # secrets have none
-        if name in ("DATABASE_URL", "SUPABASE_SERVICE_KEY", "REDIS_URL", "REDIS_SENTINEL_PASSWORD"):
+        if name in ("DATABASE_URL", "SUPABASE_SERVICE_KEY", "REDIS_URL", "REDIS_SENTINEL_PASSWORD",
+                    "TOKEN_PAIRWISE_SALT"):
             flag = name
         assert re.search(rf"^  {flag}\s", text, re.M), flag
     assert all(re.search(rf"^  {status}  ", text, re.M) for status in range(4))

@@ -48,6 +48,7 @@ static void it_comes_back_as_it_was_stored(void **state)
     struct login_request login = begun(), found;
     assert_int_equal(login.challenge.len, LOGIN_CHALLENGE_LEN);
     login.subject = STR("ada");
+    login.hinted = STR("elfwwjP1");
     assert_ok(put(&login));
     assert_ok(find(login.challenge, &found));
     assert_str(found.request.client_id, "app");
@@ -56,6 +57,7 @@ static void it_comes_back_as_it_was_stored(void **state)
     assert_int_equal(found.request.max_age_s, 5);
     assert_int_equal(found.step, STEP_LOGIN);
     assert_str(found.subject, "ada");
+    assert_str(found.hinted, "elfwwjP1");
     assert_int_equal(found.item.expires_at, now_s + LOGIN_REQUEST_TTL_S);
     assert_false(found.is_bound || found.is_logged_in || found.has_login || found.has_consent);
     assert_str(found.denied, "");

@@ -138,6 +138,7 @@ static const struct {
     { "TOKEN_SCOPES", "openid profile email address phone offline_access" },
     { "TOKEN_ACR_VALUES", "" },
     { "TOKEN_LOGIN_REQUEST_LIMIT", "300" },
+    { "TOKEN_PAIRWISE_SALT", "" },
     { "TOKEN_USERS_FILE", "" },
     { "TOKEN_FETCH_ALLOW", "" },
     { "TOKEN_FETCH_CA_FILE", "" },
@@ -432,6 +433,7 @@ static const struct {
     { "TOKEN_TRUSTED_PROXIES", "10.0.0.0/33", "prefix length" },
     { "TOKEN_TRUSTED_PROXIES", "proxy.example", "address" },
     { "TOKEN_TRUSTED_PROXIES", "*", "address" },
+    { "TOKEN_PAIRWISE_SALT", "0123456789abcdef0123456789abcde", "shorter than 32 bytes" },
     { "TOKEN_PATH_PREFIX", "prod", "slash" },
     { "TOKEN_PATH_PREFIX", "/", "slash" },
     { "TOKEN_PATH_PREFIX", "/prod/", "slash" },
@@ -579,8 +581,8 @@ static struct str flag_of(const char *name)
 
 static bool is_secret(const char *name)
 {
-    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY", "REDIS_URL",
-                                         "REDIS_SENTINEL_PASSWORD" };
+    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY", "REDIS_URL", "REDIS_SENTINEL_PASSWORD",
+                                         "TOKEN_PAIRWISE_SALT" };
     for (size_t i = 0; i < COUNT(names); i++)
         if (strcmp(name, names[i]) == 0)
             return true;
@@ -693,14 +695,14 @@ static void a_secret_is_shown_nowhere(void **state)
 /* Not in what is printed, not in an error, not on a command line that every user of the machine can read. */
 static void a_secret_is_never_shown(void **state)
 {
-    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY" };
+    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY", "TOKEN_PAIRWISE_SALT" };
     char long_one[5000];
     int next;
     (void)state;
     memset(long_one, 'x', sizeof long_one - 1);
     long_one[sizeof long_one - 1] = '\0';
     for (size_t i = 0; i < COUNT(names); i++) {
-        setenv(names[i], "postgresql://u:hunter2@h/d", 1);
+        setenv(names[i], "postgresql://u:hunter2@host.example/data", 1);
         assert_ok(read_with(&next, NULL));
         assert_string_equal(value_of(names[i]), "(set, not shown)");
         setenv(names[i], "hunter2\x01", 1);
@@ -716,6 +718,15 @@ static void a_secret_is_never_shown(void **state)
         assert_ok(read_with(&next, flag_of(names[i]).at, "hunter2", NULL));
         assert_int_equal(next, 1); /* no such flag */
     }
+}
+
+static void a_salt_has_32_bytes_at_least(void **state)
+{
+    (void)state;
+    assert_ok(read_environment("TOKEN_PAIRWISE_SALT", "0123456789abcdef0123456789abcdef"));
+    assert_string_equal(settings.pairwise_salt, "0123456789abcdef0123456789abcdef");
+    assert_ok(read_environment("TOKEN_PAIRWISE_SALT", ""));
+    assert_string_equal(settings.pairwise_salt, "");
 }
 
 static void a_service_key_goes_to_no_stranger_in_clear(void **state)
@@ -762,4 +773,4 @@ RUN(CASE(a_secret_is_shown_nowhere), CASE(without_environment_and_flags_the_defa
     CASE(markdown_has_a_row_of_five_cells_for_each_setting),
     CASE(the_man_page_names_every_variable_and_knows_only_its_own_requests), CASE(roff_never_reads_a_text_as_its_own),
     CASE(values_are_printed_a_line_each_with_their_origin), CASE(a_secret_is_never_shown),
-    CASE(a_service_key_goes_to_no_stranger_in_clear))
+    CASE(a_salt_has_32_bytes_at_least), CASE(a_service_key_goes_to_no_stranger_in_clear))
