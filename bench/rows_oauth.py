@@ -93,7 +93,10 @@ def provider_of(bench, alg):
 def log_in_here(bench, service):
     """A browser whose user has logged in: LOGIN_URL is answered by this script."""
     browser, login = Browser(service.url), Service(service.port, service.process, bench.login)
-    challenge, = parse_qs(urlsplit(browser.go(authorize_path("openid"))).query)["challenge"]
+    location = browser.go(authorize_path("openid"))
+    if not location.startswith(LOGIN_URL):
+        raise Unmeasured(f"/authorize does not ask for a login, but sends to {location}")
+    challenge, = parse_qs(urlsplit(location).query)["challenge"]
     accepted = login.ask(f"/admin/login-requests/{challenge}/accept",
                          json.dumps({"subject": ISSUE["subject"], "amr": ["pwd"]}))
     browser.go(json.loads(accepted)["redirect_to"])
