@@ -49,15 +49,16 @@ static const struct json *tokens_claims(struct arena *arena, const struct family
     return json_parse(arena, buf_str(&out), &claims).code ? NULL : claims;
 }
 
-/* What both tokens have in common. */
-static struct issue tokens_issue_of(const struct token_request *request, const struct family *grant)
+/* What both tokens have in common. `user`: what is known of the user, of the token that says it. */
+static struct issue tokens_issue_of(const struct token_request *request, const struct family *grant,
+                                    const struct json *user)
 {
     const struct call *call = request->call;
     return (struct issue){ .priority = SIGN_INTERACTIVE,
                            .client = request->client,
                            .registered = request->registered,
                            .subject = grant->granted.sub,
-                           .custom = tokens_claims(call->request->arena, grant, NULL),
+                           .custom = tokens_claims(call->request->arena, grant, user),
                            .sid = grant->granted.sid.len > 0 ? grant->granted.sid : (struct str){ 0, 0 },
                            .auth_time = grant->granted.auth_time,
                            .now_s = call->request->now_s,
@@ -68,7 +69,7 @@ static struct err tokens_issue_access(const struct token_request *request, const
                                       struct token_answer *answer)
 {
     const struct call *call = request->call;
-    struct issue issue = tokens_issue_of(request, grant);
+    struct issue issue = tokens_issue_of(request, grant, NULL);
     struct issue_parent parent = { .client_id = grant->client_id, .iat = grant->issued_at };
     struct resources resources;
     TRY(tokens_narrow_scope(request->scope, grant->granted.scope, &issue.scope));
@@ -103,12 +104,11 @@ static struct err tokens_issue_id(const struct token_request *request, const str
                                   const struct json *user, struct str nonce, struct token_answer *answer)
 {
     const struct call *call = request->call;
-    struct issue issue = tokens_issue_of(request, grant);
+    struct issue issue = tokens_issue_of(request, grant, user);
     char at_hash[HALF_HASH_MAX];
     struct issued issued;
     issue.kind = TOKEN_ID;
     issue.scope = STR("");
-    issue.custom = tokens_claims(call->request->arena, grant, user);
     issue.nonce = nonce;
     issue.at_hash = tokens_at_hash(call->service, answer->access.token, at_hash);
     const struct err err = token_issue(call->service, call->request->arena, &issue, &issued);

@@ -183,6 +183,9 @@ const char *const store_sqlite_texts[STATEMENTS] = {
     [LIST_ITEMS_OF_SUBJECT] = LIST_ITEMS_BY("subject = ?4 AND subject <> '' AND "),
     [LIST_ITEMS_OF_SID] = LIST_ITEMS_BY("sid = ?5 AND sid <> '' AND "),
     [READ_ITEM_CHANGE] = "SELECT version, change, body <> '' FROM items WHERE kind = ?1 AND id = ?2",
+    /* nothing that an index holds */
+    [CHANGE_ITEM] = "UPDATE items SET version = ?3, change = ?4, body = ?9 WHERE kind = ?1 AND id = ?2 AND "
+                    "expires_at = ?5 AND client_id = ?6 AND subject = ?7 AND sid = ?8",
     /* a deleted one is soon purged, whenever it would have expired */
     [PUT_ITEM] = "INSERT INTO items(kind, id, version, change, expires_at, client_id, subject, sid, body) "
                  "VALUES (?1, ?2, ?3, ?4, CASE ?9 WHEN '' THEN min(?5, unixepoch()) ELSE ?5 END, ?6, ?7, ?8, ?9) "
