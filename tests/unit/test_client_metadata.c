@@ -127,6 +127,12 @@ static const struct {
     { ROW("\"id_token_signed_response_alg\":\"HS256\""), ERR_CLIENT_METADATA },
     { ROW("\"userinfo_signed_response_alg\":\"rs256\""), ERR_CLIENT_METADATA },
     { ROW("\"request_object_signing_alg\":\"RS256\""), ERR_CLIENT_METADATA }, /* there is no key */
+    { ROW(KEYED ",\"token_endpoint_auth_signing_alg\":\"Ed25519\"," JWKS("{" OKP ",\"alg\":\"Ed25519\"}")), ERR_OK },
+    { ROW("\"request_object_signing_alg\":\"Ed25519\"," JWKS("{" OKP "}")), ERR_OK },
+    { ROW("\"request_object_signing_alg\":\"ed25519\"," JWKS("{" OKP "}")), ERR_CLIENT_METADATA },
+    { ROW("\"token_endpoint_auth_signing_alg\":\"Ed448\""), ERR_CLIENT_METADATA },
+    { ROW("\"id_token_signed_response_alg\":\"Ed25519\""), ERR_CLIENT_METADATA }, /* what is signed here is EdDSA */
+    { ROW("\"userinfo_signed_response_alg\":\"Ed25519\""), ERR_CLIENT_METADATA },
     { ROW("\"backchannel_logout_uri\":\"http://127.0.0.1/bye\""), ERR_CLIENT_METADATA },
     { ROW("\"backchannel_logout_uri\":\"https://a.example/bye#x\""), ERR_CLIENT_METADATA },
     { ROW("\"client_uri\":\"javascript:alert(1)\""), ERR_CLIENT_METADATA },
