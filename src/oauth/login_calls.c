@@ -10,6 +10,9 @@
 #include "service/service.h"
 #include <stddef.h>
 
+/* As long as a client's scope may be (client_body.c), and as many words as that may have. */
+enum { SCOPE_MAX = 2048, SCOPES_MAX = SCOPE_MAX / 2 };
+
 static struct err login_calls_find(const struct call *call, struct login_request *login)
 {
     TRY(login_request_find(call, call->path_value, login));
@@ -128,7 +131,7 @@ static const struct field accept_fields[] = {
     { "amr", FIELD_STRINGS, false, offsetof(struct accept_body, amr), 0, 64 },
     { "auth_time", FIELD_INT, false, offsetof(struct accept_body, auth_time), 0, CLAIMS_TIME_MAX },
     { "claims", FIELD_OBJECT, false, offsetof(struct accept_body, claims), 0, 0 },
-    { "granted_scopes", FIELD_STRINGS, false, offsetof(struct accept_body, granted_scopes), 0, 255 },
+    { "granted_scopes", FIELD_STRINGS, false, offsetof(struct accept_body, granted_scopes), SCOPES_MAX, 0 },
     { "remember_for", FIELD_INT, false, offsetof(struct accept_body, remember_for), 0, SESSION_LASTING_MAX_S },
     { "remember_consent_for", FIELD_INT, false, offsetof(struct accept_body, remember_consent_for), 0,
       SESSION_LASTING_MAX_S },
@@ -176,11 +179,13 @@ static struct err login_calls_take_consent(const struct call *call, const struct
     struct buf words;
     if (!asked)
         return login->step == STEP_CONSENT ? failed(ERR_INVALID_REQUEST, "granted_scopes is missing") : OK;
-    buf_init(&words, call->request->arena, 256, 2048);
+    buf_init(&words, call->request->arena, 256, SCOPE_MAX);
     for (const struct json *each = login_calls_first(asked); each;
          each = asked->kind == JSON_ARRAY ? each->next : NULL) {
         if (!str_has_word(login->request.scope, each->text))
             return failed(ERR_INVALID_REQUEST, "granted_scopes has a scope that was not asked for");
+        if (str_has_word(buf_str(&words), each->text)) /* so it is no longer than what was asked for */
+            continue;
         if (words.len > 0)
             buf_add_char(&words, ' ');
         buf_add(&words, each->text);
