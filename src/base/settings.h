@@ -40,13 +40,14 @@ struct settings {
     int64_t clock_skew_s;                                /* TOKEN_CLOCK_SKEW: for nbf and iat */
     int64_t clock_tolerance_max_s;                       /* TOKEN_CLOCK_TOLERANCE_MAX: the most a caller may ask for */
     int64_t token_max_bytes;                             /* TOKEN_MAX_BYTES: a longer token is not looked at */
-    int64_t failure_limit;      /* TOKEN_FAILURE_LIMIT: a minute, by address and by client; 0: no limit */
-    int64_t client_cache_s;     /* TOKEN_CLIENT_CACHE_TTL */
-    int64_t client_staleness_s; /* TOKEN_CLIENT_STALENESS */
-    const char *fetch_allow;    /* TOKEN_FETCH_ALLOW: networks, comma-separated */
-    const char *fetch_ca_file;  /* TOKEN_FETCH_CA_FILE: PEM file; "": the system's certificates */
-    int64_t verified_cache;     /* TOKEN_VERIFIED_CACHE: entries */
-    int64_t jwks_max_age_s;     /* TOKEN_JWKS_MAX_AGE */
+    int64_t failure_limit;       /* TOKEN_FAILURE_LIMIT: a minute, by address and by client; 0: no limit */
+    int64_t login_request_limit; /* TOKEN_LOGIN_REQUEST_LIMIT: a minute, by address; 0: no limit */
+    int64_t client_cache_s;      /* TOKEN_CLIENT_CACHE_TTL */
+    int64_t client_staleness_s;  /* TOKEN_CLIENT_STALENESS */
+    const char *fetch_allow;     /* TOKEN_FETCH_ALLOW: networks, comma-separated */
+    const char *fetch_ca_file;   /* TOKEN_FETCH_CA_FILE: PEM file; "": the system's certificates */
+    int64_t verified_cache;      /* TOKEN_VERIFIED_CACHE: entries */
+    int64_t jwks_max_age_s;      /* TOKEN_JWKS_MAX_AGE */
     int64_t jwks_stale_while_revalidate_s, jwks_stale_if_error_s; /* TOKEN_JWKS_STALE_… (RFC 5861) */
     int64_t key_rotation_s;      /* TOKEN_KEY_ROTATION: an active key's time; 0: until somebody asks */
     int64_t key_pending_s;       /* TOKEN_KEY_PENDING: published before it signs */

@@ -121,20 +121,48 @@ static bool login_request_read(const struct json *body, struct login_request *ou
 
 /* --- the item ----------------------------------------------------------------------------------------------------- */
 
+static void login_request_set_challenge(struct arena *arena, struct login_request *login,
+                                        const unsigned char bytes[CHALLENGE_BYTES])
+{
+    char *challenge = arena_alloc(arena, LOGIN_CHALLENGE_LEN);
+    b64url_encode((struct str){ (const char *)bytes, CHALLENGE_BYTES }, challenge);
+    login->challenge = (struct str){ challenge, LOGIN_CHALLENGE_LEN };
+    sha256(login->challenge, login->item.id);
+}
+
 void login_request_begin(const struct call *call, const struct authorize_request *request, struct login_request *out)
 {
-    char random[CHALLENGE_BYTES];
-    char *challenge = arena_alloc(call->request->arena, LOGIN_CHALLENGE_LEN);
+    unsigned char random[CHALLENGE_BYTES];
     random_bytes(random, sizeof random);
-    b64url_encode((struct str){ random, sizeof random }, challenge);
-    *out = (struct login_request){ .challenge = { challenge, LOGIN_CHALLENGE_LEN },
-                                   .request = *request,
+    *out = (struct login_request){ .request = *request,
                                    .item = { .kind = ITEM_LOGIN,
                                              .expires_at = call->request->now_s + LOGIN_REQUEST_TTL_S,
                                              .client_id = request->client_id,
                                              .subject = STR(""),
                                              .sid = STR("") } };
-    sha256(out->challenge, out->item.id);
+    login_request_set_challenge(call->request->arena, out, random);
+}
+
+/* Label, key and hash have fixed lengths, as in csrf.c; nobody else knows the key. */
+struct err login_request_name(const struct call *call, struct login_request *login, struct str browser_key,
+                              bool is_known)
+{
+    struct store *store = call->service->store;
+    struct arena *arena = call->request->arena;
+    unsigned char asked[32], name[CHALLENGE_BYTES];
+    struct str body;
+    struct item before;
+    TRY(login_request_write(arena, login, &body));
+    sha256(body, asked);
+    const struct str parts[] = { STR("token-service login 1\n"), browser_key, { (const char *)asked, sizeof asked } };
+    sha256_parts(parts, sizeof parts / sizeof *parts, name);
+    login_request_set_challenge(arena, login, name);
+    if (!is_known)
+        return OK;
+    const struct err err = store->ops->find_item(store, arena, ITEM_LOGIN, login->item.id, &before);
+    if (!err.code)
+        login->item.version = before.version;
+    return err.code == ERR_NOT_FOUND ? OK : err;
 }
 
 struct err login_request_find(const struct call *call, struct str challenge, struct login_request *out)

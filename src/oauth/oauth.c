@@ -6,6 +6,7 @@
 #include "oauth/client_keys.h"
 #include "oauth/messenger.h"
 #include "oauth/password_login.h"
+#include "service/failures.h"
 #include "service/service.h"
 #include <stdlib.h>
 
@@ -21,6 +22,7 @@ struct err oauth_open(struct service *service, struct oauth **out)
     oauth->client_keys = client_keys_new((struct client_keys_way){ fetch_jwks, oauth->fetch }, FETCHES_MAX);
     if (settings->login == LOGIN_BUILTIN)
         oauth->password_login = password_login_new(settings);
+    oauth->login_requests = failures_new(settings->login_request_limit);
     service->oauth = oauth;
     service->client_assertions = &oauth_client_assertions;
     return messenger_start(service, &oauth->messenger);
@@ -31,6 +33,7 @@ void oauth_close(struct oauth *oauth)
     if (!oauth)
         return;
     messenger_stop(oauth->messenger);
+    failures_free(oauth->login_requests);
     password_login_free(oauth->password_login);
     client_keys_free(oauth->client_keys);
     fetch_close(oauth->fetch);

@@ -5,6 +5,7 @@
 #include "base/err.h"
 
 struct client_keys;
+struct failures;
 struct fetch;
 struct messenger;
 struct password_login;
@@ -14,6 +15,7 @@ struct oauth {
     struct fetch *fetch;                   /* calls to URLs that clients name */
     struct client_keys *client_keys;       /* the keys that clients sign with */
     struct password_login *password_login; /* of the built-in login; NULL: there is none */
+    struct failures *login_requests;       /* new login requests by address (service/failures.h) */
     struct messenger *messenger;           /* tells clients of logouts (messenger.h); NULL: nobody does */
 };
 

@@ -63,6 +63,8 @@ static const struct {
     [COUNT_LOGOUTS_TOLD] = { "result=\"taken\"", "token_service_backchannel_logouts_total",
                              "Calls that tell clients of a session's end" },
     [COUNT_LOGOUTS_UNTOLD] = { "result=\"failed\"", NULL, NULL },
+    [COUNT_LOGIN_REQUESTS_LIMITED] = { "", "token_service_login_requests_limited_total",
+                                       "Authorization requests refused: too many from one address" },
     [COUNT_QUEUE_FULL] = { "", "token_service_queue_full_total", "Requests refused: the workers' queue was full" },
     [COUNT_COMMITS] = { "", "token_service_commits_total", "Transactions of the group commit" },
     [COUNT_COMMITTED_RECORDS] = { "", "token_service_committed_records_total", "Records made durable by commits" },

@@ -54,8 +54,9 @@ enum counter {
     COUNT_AUTH_FAILED,
     COUNT_AUTH_LIMITED,
     COUNT_LOGOUTS_TOLD,
-    COUNT_LOGOUTS_UNTOLD, /* token_service_backchannel_logouts_total{result} */
-    COUNT_QUEUE_FULL,     /* token_service_queue_full_total */
+    COUNT_LOGOUTS_UNTOLD,         /* token_service_backchannel_logouts_total{result} */
+    COUNT_LOGIN_REQUESTS_LIMITED, /* token_service_login_requests_limited_total */
+    COUNT_QUEUE_FULL,             /* token_service_queue_full_total */
     COUNT_COMMITS,
     COUNT_COMMITTED_RECORDS, /* token_service_commits_total, …_records_total */
     COUNT_STORE_ERRORS,

@@ -125,6 +125,7 @@ BAD_SETTINGS = {
                          "86401"],
     "TOKEN_REFRESH_TTL": ["0", "x"], "TOKEN_ID_TTL": ["0", "x"],
     "TOKEN_FAILURE_LIMIT": ["-1", "ten", "1000001"],
+    "TOKEN_LOGIN_REQUEST_LIMIT": ["-1", "1e3", "1000001"],
     "TOKEN_CLIENT_CACHE_TTL": ["0", "3601"],
     "TOKEN_BODY_MAX": ["0", "64K", "65536.5", "-65536"], "TOKEN_HEADER_MAX": ["0", "x"], "TOKEN_MAX_BYTES": ["0", "x"],
     "TOKEN_REQUEST_MEMORY": ["0", "1000", "128M"],

@@ -166,6 +166,7 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_AUTH_NONE] = "token_service_authentications_total{method=\"none\",result=\"ok\"}",
         [COUNT_AUTH_FAILED] = "token_service_authentications_total{method=\"any\",result=\"failed\"}",
         [COUNT_AUTH_LIMITED] = "token_service_authentications_total{method=\"any\",result=\"limited\"}",
+        [COUNT_LOGIN_REQUESTS_LIMITED] = "token_service_login_requests_limited_total",
         [COUNT_QUEUE_FULL] = "token_service_queue_full_total",
         [COUNT_COMMITS] = "token_service_commits_total",
         [COUNT_COMMITTED_RECORDS] = "token_service_committed_records_total",

@@ -137,6 +137,7 @@ static const struct {
     { "TOKEN_SESSION_TTL", "43200" },
     { "TOKEN_SCOPES", "openid profile email address phone offline_access" },
     { "TOKEN_ACR_VALUES", "" },
+    { "TOKEN_LOGIN_REQUEST_LIMIT", "300" },
     { "TOKEN_USERS_FILE", "" },
     { "TOKEN_FETCH_ALLOW", "" },
     { "TOKEN_FETCH_CA_FILE", "" },
