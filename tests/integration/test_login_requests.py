@@ -27,8 +27,8 @@ def server(make_server):
 
 @pytest.fixture(scope="module")
 def site(server):
-    return server.add_client("site", "openid profile offline_access stories:read", "--redirect-uri", CALLBACK, "--grant",
-                             "authorization_code", "--auth-method", "client_secret_post", "--metadata",
+    return server.add_client("site", "openid profile offline_access stories:read", "--redirect-uri", CALLBACK,
+                             "--grant", "authorization_code", "--auth-method", "client_secret_post", "--metadata",
                              str(own_client(server)))
 
 

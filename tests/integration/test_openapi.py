@@ -347,7 +347,8 @@ def answers_to_forms(world, path, is_page):
 
 
 TOO_MUCH = {"nonce": '"' * 512, "state": '"' * 2048, "login_hint": '"' * 512, "acr_values": '"' * 512,
-            "ui_locales": '"' * 512, "claims_locales": '"' * 512, "claims": json.dumps({"id_token": {"x" * 3900: None}})}
+            "ui_locales": '"' * 512, "claims_locales": '"' * 512,
+            "claims": json.dumps({"id_token": {"x" * 3900: None}})}
 
 
 def answers_to_authorize(world, method):
