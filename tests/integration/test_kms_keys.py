@@ -353,13 +353,13 @@ def test_people_go_before_machines_when_the_quota_is_short(kms, start):
 def test_an_operators_rotation_goes_before_all_tokens(kms, start, body):
     """The line is as long as any may be: tokens of the most urgent kind that still come in time. A trial of the next
     key that stood behind them would come too late. Judged by the order in which KMS was asked, as above."""
-    server = start(kms.create_key("EdDSA"), settled=True, TOKEN_SIGNING_ALG="EdDSA", TOKEN_KMS_RATE="4",
-                   TOKEN_KMS_TIMEOUT="12")
+    server = start(kms.create_key("EdDSA"), settled=True, TOKEN_SIGNING_ALG="EdDSA", TOKEN_KMS_RATE="5",
+                   TOKEN_KMS_TIMEOUT="6")
     old = active(server)
     old_arn = arn_of(server, old)
     askers = Askers(server)
-    askers.ask("id", 60)
-    server.until(lambda: server.metric("kms_calls_total", operation="Sign", outcome="quota") > 0, "the line is not full")
+    askers.ask("id", 50)
+    server.until(lambda: server.metric("kms_calls_total", operation="Sign", outcome="quota") > 0, "there is room")
     before = len(kms.calls("Sign"))
     done = rotated(server, **({"immediate": True} if body == "immediate" else {"revoke": old}))
     keys = [call.body["KeyId"] for call in kms.calls("Sign")][before:]

@@ -147,5 +147,5 @@ def test_what_a_command_logs_on_a_terminal_is_text(tmp_path, setting, is_json):
     finally:
         os.close(theirs)
         os.close(ours)
-    assert done.returncode == 0 and "store_migrated" in text
+    assert done.returncode == 0 and "key_created" in text
     assert text.startswith("{") == is_json
