@@ -6,8 +6,10 @@ import os
 import pty
 import select
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -141,7 +143,7 @@ def test_what_a_command_logs_on_a_terminal_is_text(tmp_path, setting, is_json):
     settings = DEFAULTS | {"TOKEN_DATA_DIR": str(tmp_path / "data"), "TOKEN_LOG_FORMAT": setting}
     ours, theirs = pty.openpty()
     try:
-        done = subprocess.run([BINARY, "clients", "add", "--id", "one", "--scope", "a"], env=environment(settings),
+        done = subprocess.run([BINARY, "keys", "rotate"], env=environment(settings),
                               stdout=subprocess.DEVNULL, stderr=theirs, timeout=PATIENCE_S, check=True)
         text = os.read(ours, 65536).decode()
     finally:
@@ -149,3 +151,16 @@ def test_what_a_command_logs_on_a_terminal_is_text(tmp_path, setting, is_json):
         os.close(ours)
     assert done.returncode == 0 and "key_created" in text
     assert text.startswith("{") == is_json
+
+
+def test_a_migration_is_told_and_a_new_or_empty_store_is_none(make_server):
+    server = make_server()
+    for command in (("keys", "list"), ("clients", "list"), ("doctor",)):  # which look into what isn't there
+        assert "store_migrated" not in server.run(*command, expect=None).stderr
+    assert "store_migrated" not in server.run("clients", "add", "--id", "one", "--scope", "a").stderr
+    with closing(sqlite3.connect(server.database_path)) as database, database:  # back to the version before
+        for column in ("metadata", "old_secret_hash", "old_secret_until", "version"):
+            database.execute(f"ALTER TABLE oauth_clients DROP COLUMN {column}")
+        database.execute("PRAGMA user_version = 6")
+    with server.start():
+        assert [event["version"] for event in server.events("store_migrated")] == [7]
