@@ -138,7 +138,7 @@ static bool backchannel_send(const struct service *service, struct arena *arena,
     if (!err.code)
         err = fetch_post(service->oauth->fetch, arena, notice->uri, buf_str(&form), &status);
     const bool is_taken = !err.code && (status == 200 || status == 204);
-    metrics_count(is_taken ? COUNT_LOGOUTS_TOLD : COUNT_LOGOUTS_UNTOLD, 1);
+    metrics_count(is_taken ? COUNT_LOGOUTS_DELIVERED : COUNT_LOGOUTS_RETRIED, 1);
     if (!is_taken)
         LOG(LOG_WARN, "backchannel_logout_failed", LOG_STR("client_id", notice->item.client_id),
             LOG_INT("status", status), LOG_INT("tries", notice->tries), LOG_TEXT_("why", err.why ? err.why : ""));
@@ -167,17 +167,34 @@ static bool backchannel_claim(struct service *service, struct arena *arena, stru
     return is_ours;
 }
 
-static void backchannel_tell(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
+/* Whether the client knows. */
+static bool backchannel_tell(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
 {
     if (!backchannel_claim(service, arena, notice, now_s) || !backchannel_send(service, arena, notice, now_s))
-        return;
+        return false;
     const struct err err = commit_wait(service->commit, state_delete(arena, &notice->item, NULL));
     if (err.code) /* it is told once more */
         LOG(LOG_INFO, "backchannel_logout_not_noted", LOG_STR("client_id", notice->item.client_id));
+    return true;
 }
 
-/* One page, after *after. False: it was the last one, or can't be read. */
-static bool backchannel_page(struct service *service, unsigned char after[32], int64_t now_s)
+/* Its time is over. Of several instances one does it. */
+static void backchannel_give_up(struct service *service, struct arena *arena, const struct item *item)
+{
+    if (commit_wait(service->commit, state_delete(arena, item, NULL)).code)
+        return;
+    metrics_count(COUNT_LOGOUTS_GIVEN_UP, 1);
+    LOG(LOG_WARN, "backchannel_logout_given_up", LOG_STR("client_id", item->client_id));
+}
+
+struct round {
+    unsigned char after[32]; /* the last item that was looked at */
+    size_t waiting;          /* those that could not be told yet */
+    bool is_over;            /* there are no more, or the store can't be read */
+    bool is_cut;             /* the latter */
+};
+
+static void backchannel_page(struct service *service, struct round *round, int64_t now_s)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     struct store *store = service->store;
@@ -185,20 +202,24 @@ static bool backchannel_page(struct service *service, unsigned char after[32], i
     struct item *items = NULL;
     struct notice notice;
     size_t count = 0;
-    memcpy(query.after, after, sizeof query.after);
-    if (store->ops->list_items(store, &arena, &query, &items, &count).code)
-        return false;
+    memcpy(query.after, round->after, sizeof query.after);
+    round->is_cut = store->ops->list_items(store, &arena, &query, &items, &count).code != ERR_OK;
+    round->is_over = round->is_cut || count < ITEMS_LISTED_MAX;
     for (size_t i = 0; i < count; i++)
-        if (backchannel_read(&arena, &items[i], &notice) && notice.next_at <= now_s && items[i].expires_at > now_s)
-            backchannel_tell(service, &arena, &notice, now_s);
+        if (items[i].expires_at <= now_s)
+            backchannel_give_up(service, &arena, &items[i]);
+        else if (!backchannel_read(&arena, &items[i], &notice) || notice.next_at > now_s ||
+                 !backchannel_tell(service, &arena, &notice, now_s))
+            round->waiting++;
     if (count > 0)
-        memcpy(after, items[count - 1].id, 32);
-    return count == ITEMS_LISTED_MAX;
+        memcpy(round->after, items[count - 1].id, sizeof round->after);
 }
 
 void backchannel_round(struct service *service)
 {
-    unsigned char after[32] = { 0 };
-    for (int i = 0; i < PAGES_A_ROUND && backchannel_page(service, after, (int64_t)time(NULL)); i++)
-        ;
+    struct round round = { .waiting = 0 };
+    for (int i = 0; i < PAGES_A_ROUND && !round.is_over; i++)
+        backchannel_page(service, &round, (int64_t)time(NULL));
+    if (!round.is_cut)
+        atomic_store(&service->state.logouts_waiting, round.waiting);
 }

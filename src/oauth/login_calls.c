@@ -196,9 +196,13 @@ static struct err login_calls_take_consent(const struct call *call, const struct
     return OK;
 }
 
-static struct err login_calls_answer(const struct call *call, struct login_request *login, struct response *response)
+/* `counter`: of a login, not of a consent. */
+static struct err login_calls_answer(const struct call *call, struct login_request *login, enum counter counter,
+                                     struct response *response)
 {
     TRY(login_request_store(call->request->arena, login, &response->records));
+    if (login->step == STEP_LOGIN)
+        metrics_count(counter, 1);
     buf_add(&response->body, STR("{\"redirect_to\":"));
     json_write_str(&response->body, login_request_url(call, login, "/authorize"));
     buf_add_char(&response->body, '}');
@@ -216,7 +220,7 @@ struct err accept_login_request(struct call *call, struct response *response)
     if (login.step == STEP_LOGIN)
         TRY(login_calls_take_login(call, &body, &login));
     TRY(login_calls_take_consent(call, &body, &login));
-    return login_calls_answer(call, &login, response);
+    return login_calls_answer(call, &login, COUNT_LOGINS_ACCEPTED, response);
 }
 
 struct reject_body {
@@ -250,5 +254,5 @@ struct err reject_login_request(struct call *call, struct response *response)
                       "error and error_description take visible ASCII without quotes and backslashes");
     login.denied = body.error;
     login.denied_why = body.description;
-    return login_calls_answer(call, &login, response);
+    return login_calls_answer(call, &login, COUNT_LOGINS_REJECTED, response);
 }

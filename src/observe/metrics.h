@@ -53,8 +53,18 @@ enum counter {
     COUNT_AUTH_NONE, /* token_service_authentications_total{method,…}; a public client */
     COUNT_AUTH_FAILED,
     COUNT_AUTH_LIMITED,
-    COUNT_LOGOUTS_TOLD,
-    COUNT_LOGOUTS_UNTOLD,         /* token_service_backchannel_logouts_total{result} */
+    COUNT_LOGINS_OK,
+    COUNT_LOGINS_FAILED,
+    COUNT_LOGINS_SLOWED,
+    COUNT_LOGINS_ACCEPTED,
+    COUNT_LOGINS_REJECTED, /* token_service_logins_total{by,result}; the last two at LOGIN_URL */
+    COUNT_FETCHES_OK,
+    COUNT_FETCHES_REFUSED,
+    COUNT_FETCHES_FAILED,
+    COUNT_FETCHES_UNFIT, /* token_service_client_fetches_total{result} */
+    COUNT_LOGOUTS_DELIVERED,
+    COUNT_LOGOUTS_RETRIED,
+    COUNT_LOGOUTS_GIVEN_UP,       /* token_service_backchannel_logouts_total{result} */
     COUNT_LOGIN_REQUESTS_LIMITED, /* token_service_login_requests_limited_total */
     COUNT_QUEUE_FULL,             /* token_service_queue_full_total */
     COUNT_COMMITS,
