@@ -256,6 +256,21 @@ def test_an_answer_that_makes_no_sense_is_refused_and_the_request_waits_on(serve
     assert attempt.call(login, "").json()["step"] == "login"
 
 
+def test_answers_to_logins_are_counted_and_those_to_consents_are_not(server, web, login):
+    def answers():
+        return tuple(server.metric("logins_total", by="login_url", result=each) for each in ("accepted", "rejected"))
+
+    accepted, rejected = answers()
+    attempt = Attempt(server)
+    attempt.call(login, "/accept", {"subject": "somebody"})
+    assert answers() == (accepted + 1, rejected)
+    attempt.call(login, "/reject", {"error": "access_denied"})  # in the step consent
+    Attempt(server).call(login, "/accept", {})  # says nobody
+    assert answers() == (accepted + 1, rejected)
+    Attempt(server).call(login, "/reject", {})
+    assert answers() == (accepted + 1, rejected + 1)
+
+
 def test_only_a_client_with_the_scope_answers(server, web, agent):
     attempt = Attempt(server)
     assert attempt.call(agent, "").status_code == 403
