@@ -17,34 +17,16 @@ enum { VALUE_BYTES = 32, VALUE_LEN = 43 };
 
 /* --- the item ----------------------------------------------------------------------------------------------------- */
 
+/* One text for each client. Sessions of before had none. */
 static bool session_read_clients(const struct json *body, struct session *out)
 {
-    const struct json *list = json_member(body, STR("clients"));
-    if (!list || list->kind != JSON_ARRAY || list->count > SESSION_CLIENTS_MAX)
-        return false;
-    for (const struct json *each = list->child; each; each = each->next) {
-        if (each->kind != JSON_STRING)
-            return false;
-        out->clients[out->client_count++] = each->text;
-    }
-    return true;
-}
-
-/* One text for each client. Sessions of before had none. */
-static bool session_read_allowed(const struct json *body, struct session *out)
-{
-    const struct json *list = json_member(body, STR("allowed"));
-    size_t i = 0;
-    if (!list)
-        return true;
-    if (list->kind != JSON_ARRAY || list->count != out->client_count)
-        return false;
-    for (const struct json *each = list->child; each; each = each->next) {
-        if (each->kind != JSON_STRING)
-            return false;
-        out->allowed[i++] = each->text;
-    }
-    return true;
+    const struct json_texts names = { SESSION_CLIENTS_MAX, 1, ITEM_TEXT_MAX };
+    const struct json_texts scopes = { SESSION_CLIENTS_MAX, 0, SESSION_ALLOWED_MAX };
+    size_t allowed = 0;
+    return json_member(body, STR("clients")) &&
+           json_read_texts(body, STR("clients"), names, out->clients, &out->client_count) &&
+           json_read_texts(body, STR("allowed"), scopes, out->allowed, &allowed) &&
+           (allowed == out->client_count || !json_member(body, STR("allowed")));
 }
 
 struct err session_read(struct arena *arena, const struct item *item, struct session *out)
@@ -54,20 +36,8 @@ struct err session_read(struct arena *arena, const struct item *item, struct ses
     bool is_read = !json_parse(arena, item->body, &body).code && body->kind == JSON_OBJECT &&
                    granted_read(body, &out->login) &&
                    json_int(json_member(body, STR("begun_at")), 0, CLAIMS_TIME_MAX, &out->begun_at) &&
-                   session_read_clients(body, out) && session_read_allowed(body, out);
+                   session_read_clients(body, out);
     return is_read ? OK : failed(ERR_INTERNAL, "a session in the store is not as it was written");
-}
-
-static void session_write_texts(struct buf *body, struct str name, const struct str *texts, size_t count)
-{
-    json_write_name(body, name);
-    buf_add_char(body, '[');
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            buf_add_char(body, ',');
-        json_write_str(body, texts[i]);
-    }
-    buf_add_char(body, ']');
 }
 
 static struct err session_write(struct arena *arena, const struct session *session, struct str *out)
@@ -76,10 +46,9 @@ static struct err session_write(struct arena *arena, const struct session *sessi
     buf_init(&body, arena, 1024, ITEM_BODY_MAX);
     buf_add_char(&body, '{');
     granted_write(&body, &session->login);
-    json_write_name(&body, STR("begun_at"));
-    buf_add_int(&body, session->begun_at);
-    session_write_texts(&body, STR("clients"), session->clients, session->client_count);
-    session_write_texts(&body, STR("allowed"), session->allowed, session->client_count);
+    json_write_int(&body, STR("begun_at"), session->begun_at);
+    json_write_texts(&body, STR("clients"), session->clients, session->client_count);
+    json_write_texts(&body, STR("allowed"), session->allowed, session->client_count);
     buf_add_char(&body, '}');
     if (body.overflowed)
         return failed(ERR_TOO_LARGE, "what is known of the user is too large to be kept");
