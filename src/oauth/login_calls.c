@@ -21,40 +21,17 @@ static struct err login_calls_find(const struct call *call, struct login_request
 
 /* --- what is asked ------------------------------------------------------------------------------------------------ */
 
-static void login_calls_write_text(struct buf *body, const char *name, struct str text)
-{
-    if (text.len == 0)
-        return;
-    json_write_name(body, str_of(name));
-    json_write_str(body, text);
-}
-
-static void login_calls_write_words(struct buf *body, const char *name, struct str words)
-{
-    struct str word;
-    bool is_first = true;
-    json_write_name(body, str_of(name));
-    buf_add_char(body, '[');
-    while (str_next_word(&words, &word)) {
-        if (!is_first)
-            buf_add_char(body, ',');
-        json_write_str(body, word);
-        is_first = false;
-    }
-    buf_add_char(body, ']');
-}
-
 static void login_calls_write_client(struct buf *body, const struct client *client,
                                      const struct client_metadata *registered)
 {
     json_write_name(body, STR("client"));
     buf_add_char(body, '{');
-    login_calls_write_text(body, "client_id", client->id);
-    login_calls_write_text(body, "client_name", client->name);
-    login_calls_write_text(body, "client_uri", registered->client_uri);
-    login_calls_write_text(body, "logo_uri", registered->logo_uri);
-    login_calls_write_text(body, "policy_uri", registered->policy_uri);
-    login_calls_write_text(body, "tos_uri", registered->tos_uri);
+    json_write_optional(body, STR("client_id"), client->id);
+    json_write_optional(body, STR("client_name"), client->name);
+    json_write_optional(body, STR("client_uri"), registered->client_uri);
+    json_write_optional(body, STR("logo_uri"), registered->logo_uri);
+    json_write_optional(body, STR("policy_uri"), registered->policy_uri);
+    json_write_optional(body, STR("tos_uri"), registered->tos_uri);
     buf_add_char(body, '}');
 }
 
@@ -75,29 +52,26 @@ static void login_calls_write_prompt(struct buf *body, unsigned prompt)
             buf_add_char(&words, ' ');
         buf_add(&words, names[i].name);
     }
-    login_calls_write_words(body, "prompt", buf_str(&words));
+    json_write_words(body, STR("prompt"), buf_str(&words));
 }
 
 static void login_calls_write_request(struct buf *body, const struct login_request *login)
 {
     const struct authorize_request *request = &login->request;
-    login_calls_write_text(body, "step", login->step == STEP_LOGIN ? STR("login") : STR("consent"));
-    login_calls_write_words(body, "requested_scopes", request->scope.at ? request->scope : STR(""));
-    login_calls_write_text(body, "subject", login->subject);
-    login_calls_write_text(body, "login_hint", request->login_hint);
-    login_calls_write_text(body, "acr_values", request->acr_values);
-    login_calls_write_text(body, "ui_locales", request->ui_locales);
+    json_write_optional(body, STR("step"), login->step == STEP_LOGIN ? STR("login") : STR("consent"));
+    json_write_words(body, STR("requested_scopes"), request->scope.at ? request->scope : STR(""));
+    json_write_optional(body, STR("subject"), login->subject);
+    json_write_optional(body, STR("login_hint"), request->login_hint);
+    json_write_optional(body, STR("acr_values"), request->acr_values);
+    json_write_optional(body, STR("ui_locales"), request->ui_locales);
     login_calls_write_prompt(body, request->prompt);
-    if (request->max_age_s >= 0) {
-        json_write_name(body, STR("max_age"));
-        buf_add_int(body, request->max_age_s);
-    }
+    if (request->max_age_s >= 0)
+        json_write_int(body, STR("max_age"), request->max_age_s);
     if (request->claims) {
         json_write_name(body, STR("claims"));
         json_write(body, request->claims);
     }
-    json_write_name(body, STR("expires_at"));
-    buf_add_int(body, login->item.expires_at);
+    json_write_int(body, STR("expires_at"), login->item.expires_at);
 }
 
 struct err show_login_request(struct call *call, struct response *response)
