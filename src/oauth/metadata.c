@@ -55,43 +55,27 @@ static const struct member members[] = {
     { STR_INIT("backchannel_logout_session_supported"), STR_INIT(""), YES, USERS },
 };
 
-static void metadata_add_words(struct buf *out, struct str words)
-{
-    struct str word;
-    buf_add_char(out, '[');
-    for (bool is_first = true; str_next_word(&words, &word); is_first = false) {
-        if (!is_first)
-            buf_add_char(out, ',');
-        json_write_str(out, word);
-    }
-    buf_add_char(out, ']');
-}
-
 static void metadata_add(struct buf *out, const struct service *service, const struct member *member)
 {
-    json_write_name(out, member->name);
     switch (member->shape) {
     case URL:
-        json_write_str(out, issuer_url(out->arena, service->settings, member->value));
+        json_write_text(out, member->name, issuer_url(out->arena, service->settings, member->value));
         break;
     case WORDS:
-        metadata_add_words(out, member->value);
+        json_write_words(out, member->name, member->value);
         break;
     case YES:
-        buf_add(out, STR("true"));
-        break;
     case NO:
-        buf_add(out, STR("false"));
+        json_write_name(out, member->name);
+        buf_add(out, member->shape == YES ? STR("true") : STR("false"));
         break;
     }
 }
 
 static void metadata_add_list(struct buf *out, const char *name, struct str words)
 {
-    if (words.len == 0)
-        return;
-    json_write_name(out, str_of(name));
-    metadata_add_words(out, words);
+    if (words.len > 0)
+        json_write_words(out, str_of(name), words);
 }
 
 /* OpenID Connect Core section 5.1, and what id tokens say of themselves. */
