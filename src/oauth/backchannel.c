@@ -40,14 +40,11 @@ static struct str backchannel_write(struct arena *arena, const struct notice *no
 {
     struct buf body;
     buf_init(&body, arena, 512, ITEM_BODY_MAX);
-    buf_add(&body, STR("{\"uri\":"));
-    json_write_str(&body, notice->uri);
-    json_write_name(&body, STR("jti"));
-    json_write_str(&body, notice->jti);
-    json_write_name(&body, STR("tries"));
-    buf_add_int(&body, notice->tries);
-    json_write_name(&body, STR("next_at"));
-    buf_add_int(&body, notice->next_at);
+    buf_add_char(&body, '{');
+    json_write_text(&body, STR("uri"), notice->uri);
+    json_write_text(&body, STR("jti"), notice->jti);
+    json_write_int(&body, STR("tries"), notice->tries);
+    json_write_int(&body, STR("next_at"), notice->next_at);
     buf_add_char(&body, '}');
     return buf_str(&body);
 }
@@ -98,12 +95,6 @@ struct err backchannel_note(const struct call *call, struct str client_id, const
 
 /* --- the call ----------------------------------------------------------------------------------------------------- */
 
-static void backchannel_write_text(struct buf *out, struct str name, struct str value)
-{
-    json_write_name(out, name);
-    json_write_str(out, value);
-}
-
 /* Section 2.4. */
 static struct err backchannel_sign(const struct service *service, struct arena *arena, const struct notice *notice,
                                    int64_t now_s, struct buf *out)
@@ -111,15 +102,13 @@ static struct err backchannel_sign(const struct service *service, struct arena *
     struct buf claims;
     buf_init(&claims, arena, 1024, 8192);
     buf_add_char(&claims, '{');
-    backchannel_write_text(&claims, STR("iss"), str_of(service->settings->issuer));
-    backchannel_write_text(&claims, STR("sub"), notice->item.subject);
-    backchannel_write_text(&claims, STR("aud"), notice->item.client_id);
-    backchannel_write_text(&claims, STR("jti"), notice->jti);
-    backchannel_write_text(&claims, STR("sid"), notice->item.sid);
-    json_write_name(&claims, STR("iat"));
-    buf_add_int(&claims, now_s);
-    json_write_name(&claims, STR("exp"));
-    buf_add_int(&claims, now_s + TOKEN_LASTS_S);
+    json_write_text(&claims, STR("iss"), str_of(service->settings->issuer));
+    json_write_text(&claims, STR("sub"), notice->item.subject);
+    json_write_text(&claims, STR("aud"), notice->item.client_id);
+    json_write_text(&claims, STR("jti"), notice->jti);
+    json_write_text(&claims, STR("sid"), notice->item.sid);
+    json_write_int(&claims, STR("iat"), now_s);
+    json_write_int(&claims, STR("exp"), now_s + TOKEN_LASTS_S);
     buf_add(&claims, STR(",\"events\":{\"http://schemas.openid.net/event/backchannel-logout\":{}}}"));
     if (claims.overflowed)
         return failed(ERR_INTERNAL, "a logout token is too large");
