@@ -29,17 +29,9 @@ static struct err tokens_narrow_scope(struct str asked, struct str granted, stru
 /* How the user was authenticated: RFC 9068 section 2.2.1, OpenID Connect Core section 2. */
 static void tokens_write_authentication(struct buf *out, const struct family *grant)
 {
-    if (grant->granted.acr.len > 0) {
-        json_write_name(out, STR("acr"));
-        json_write_str(out, grant->granted.acr);
-    }
+    json_write_optional(out, STR("acr"), grant->granted.acr);
     if (grant->granted.amr_count > 0)
-        json_write_name(out, STR("amr"));
-    for (size_t i = 0; i < grant->granted.amr_count; i++) {
-        buf_add_char(out, i == 0 ? '[' : ',');
-        json_write_str(out, grant->granted.amr[i]);
-    }
-    buf_add(out, grant->granted.amr_count > 0 ? STR("]") : STR(""));
+        json_write_texts(out, STR("amr"), grant->granted.amr, grant->granted.amr_count);
 }
 
 /* Claims beside those that every token has. `user`: what is known of the user, of which the request's `claims` choose;
