@@ -86,10 +86,8 @@ static struct err userinfo_sign(const struct call *call, struct str client_id, s
                                 struct response *response)
 {
     const struct service *service = call->service;
-    json_write_name(claims, STR("iss"));
-    json_write_str(claims, str_of(service->settings->issuer));
-    json_write_name(claims, STR("aud"));
-    json_write_str(claims, client_id);
+    json_write_text(claims, STR("iss"), str_of(service->settings->issuer));
+    json_write_text(claims, STR("aud"), client_id);
     buf_add_char(claims, '}');
     if (claims->overflowed)
         return failed(ERR_INTERNAL, "what is known of the user is too large for an answer");
