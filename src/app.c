@@ -200,16 +200,11 @@ static void app_make_memories(struct app *app)
     service->failures = failures_new(settings->failure_limit);
 }
 
-static bool app_has_users(const struct settings *settings)
-{
-    return settings->login != LOGIN_OFF || settings->login_url[0];
-}
-
 /* What is fixed by the settings alone. */
 static void app_set_contract(struct service *service, const struct settings *settings)
 {
     service->settings = settings;
-    service->routes = app_has_users(settings) ? &oauth_user_routes : &oauth_routes;
+    service->routes = settings_have_users(settings) ? &oauth_user_routes : &oauth_routes;
     service->opaque_tokens = &oauth_opaque_tokens;
     service->audience = str_of(settings->audience);
 }
@@ -344,7 +339,7 @@ static void app_warn_of_clock(struct app *app)
 /* For Redis, for a database, or for passwords and what users' clients have published. */
 static bool app_has_workers_that_wait(const struct settings *settings)
 {
-    return settings->redis_url[0] || app_shares_store(settings) || app_has_users(settings);
+    return settings->redis_url[0] || app_shares_store(settings) || settings_have_users(settings);
 }
 
 static struct err app_serve_until(struct app *app, const sigset_t *signals, long cores)

@@ -98,6 +98,12 @@ struct settings {
     size_t owned_size;
 };
 
+/* Whether users can log in: here, or at a service elsewhere. */
+static inline bool settings_have_users(const struct settings *settings)
+{
+    return settings->login != LOGIN_OFF || settings->login_url[0];
+}
+
 /* Fills *out: defaults, then the environment (an empty variable counts as absent), then flags (`--listen 0.0.0.0:80` or
  * `--listen=…`) from argv[*next] on; stops at the first argument that is no setting's flag and leaves *next there. On a
  * bad value: ERR_INVALID_REQUEST with one sentence that names the variable, the value's fault and what is allowed; the

@@ -94,7 +94,7 @@ static void metadata_add_claims(struct buf *out)
 static void metadata_write(struct buf *out, const struct service *service, struct str signing_alg)
 {
     const struct settings *settings = service->settings;
-    const bool is_builtin = settings->login == LOGIN_BUILTIN, has_users = is_builtin || settings->login_url[0];
+    const bool is_builtin = settings->login == LOGIN_BUILTIN, has_users = settings_have_users(settings);
     buf_add(out, STR("{\"issuer\":"));
     json_write_str(out, str_of(settings->issuer));
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
