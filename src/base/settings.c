@@ -112,8 +112,7 @@ const struct settings_row settings_rows[] = {
       TEXT(scopes, "openid profile email address phone offline_access", 0, 4096, NULL, "scopes separated by spaces"),
       "The scopes that the metadata names (scopes_supported). Which ones a client may have, its registration says." },
     { "TOKEN_LOGIN_REQUEST_LIMIT", SECTION_USERS, NUMBER(login_request_limit, "300", 0, 1000000),
-      "Authorization requests per minute from one address that wait for a login or a consent; a further one gets 429. "
-      "0: no limit." },
+      "Logins and consents that one address may begin per minute; a further one gets 429. 0: no limit." },
     { "TOKEN_ACR_VALUES", SECTION_USERS, TEXT(acr_values, "", 0, 2048, NULL, "names separated by spaces"),
       "The authentication contexts that LOGIN_URL knows, for the metadata (acr_values_supported)." },
 
