@@ -63,7 +63,7 @@ def is_refused(answer):
 
 def waiting(server):
     with closing(sqlite3.connect(server.database_path, timeout=30)) as database:
-        return database.execute("SELECT count(*) FROM items WHERE kind = 4").fetchone()[0]
+        return database.execute("SELECT count(*) FROM items WHERE kind = 4 AND body <> ''").fetchone()[0]
 
 
 @pytest.mark.parametrize("method, network", [("GET", "198.51.100."), ("GET", NETWORK + ":"), ("POST", "203.0.113.")])
