@@ -192,6 +192,7 @@ static struct err authorize_keep(struct authorize *authorize)
 {
     TRY(authorize_admit(authorize));
     TRY(login_request_store(authorize->call->request->arena, &authorize->login, &authorize->records));
+    TRY(authorize_admit(authorize));
     see_other(authorize->response, login_request_url(authorize->call, &authorize->login, "/authorize"));
     authorize->response->records = authorize->records;
     return OK;
