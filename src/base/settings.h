@@ -72,10 +72,12 @@ struct settings {
     const char *aws_region;                    /* AWS_REGION; "": aws/region.h */
     const char *aws_endpoint_url;              /* AWS_ENDPOINT_URL: of every AWS service; "": AWS's own */
     const char *aws_endpoint_url_kms;          /* AWS_ENDPOINT_URL_KMS: goes before it */
+    const char *aws_endpoint_url_eventbridge;  /* AWS_ENDPOINT_URL_EVENTBRIDGE: likewise */
     int64_t aws_use_fips_endpoint;             /* AWS_USE_FIPS_ENDPOINT: 0 or 1 */
     const char *aws_ca_bundle;                 /* AWS_CA_BUNDLE: PEM file; "": the system's certificates */
     int64_t kms_rate;                          /* TOKEN_KMS_RATE: signatures a second */
     int64_t kms_timeout_s, kms_try_timeout_s;  /* TOKEN_KMS_TIMEOUT, TOKEN_KMS_TRY_TIMEOUT */
+    const char *event_bus_name;                /* EVENT_BUS_NAME: a name or an ARN; "": nobody is told of events */
     const char *redis_url;                     /* REDIS_URL; "": no cache. Holds a password */
     const char *redis_ca_file;                 /* REDIS_CA_FILE: PEM file; "": the system's certificates */
     const char *redis_cert_file;               /* REDIS_CERT_FILE, with REDIS_KEY_FILE: PEM files; "": none */

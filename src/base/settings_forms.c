@@ -177,3 +177,12 @@ const char *settings_fault_of_region(struct str text)
             return "it has other characters";
     return text.at[0] == '-' || text.at[text.len - 1] == '-' ? "it begins or ends with a hyphen" : NULL;
 }
+
+const char *settings_fault_of_bus(struct str text)
+{
+    const bool is_arn = str_has_prefix(text, STR("arn:"));
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum((unsigned char)text.at[i]) && !memchr("/.-_", text.at[i], 4) && !(is_arn && text.at[i] == ':'))
+            return "it has other characters";
+    return is_arn && !memmem(text.at, text.len, ":event-bus/", 11) ? "it is an ARN, but not of an event bus" : NULL;
+}

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 static const char *const section_names[] = { "Server",         "Issuing", "Users",           "Checking",        "Keys",
-                                             "Callers",        "Limits",  "Log and metrics", "Keys in AWS KMS", "Redis",
+                                             "Callers",        "Limits",  "Log and metrics", "AWS",     "Redis",
                                              "Shared database" };
 
-/* What stands below the name of the section on KMS, a line each. */
+/* What stands below the name of the section on AWS, a line each. */
 static const char *const kms_notes[] = {
     "AWS credentials are not settings. They are looked up where AWS's own tools look, in this order:",
     "the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION;",
@@ -22,7 +22,7 @@ static const char *const kms_notes[] = {
 /* The i-th of them where the row at `row` opens that section, else NULL. */
 static const char *settings_print_note_of(size_t row, size_t i)
 {
-    bool has_notes = settings_rows[row].section == SECTION_KMS && i < sizeof kms_notes / sizeof *kms_notes;
+    bool has_notes = settings_rows[row].section == SECTION_AWS && i < sizeof kms_notes / sizeof *kms_notes;
     return has_notes ? kms_notes[i] : NULL;
 }
 

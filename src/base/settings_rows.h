@@ -16,7 +16,7 @@ enum section {
     SECTION_CALLERS,
     SECTION_LIMITS,
     SECTION_OBSERVE,
-    SECTION_KMS,
+    SECTION_AWS,
     SECTION_REDIS,
     SECTION_SHARED
 };
@@ -58,6 +58,7 @@ const char *settings_fault_of_issuer(struct str text);
 const char *settings_fault_of_list(struct str text);
 const char *settings_fault_of_audience(struct str text);
 const char *settings_fault_of_origins(struct str text);
+const char *settings_fault_of_bus(struct str text);
 const char *settings_fault_of_networks(struct str text);
 const char *settings_fault_of_path_prefix(struct str text);
 const char *settings_fault_of_supabase_url(struct str text);
