@@ -18,6 +18,8 @@
 #include "revocation/revocations.h"
 #include "service/clients.h"
 #include "service/clock_check.h"
+#include "service/event_bus.h"
+#include "service/events.h"
 #include "service/failures.h"
 #include "service/housekeeping.h"
 #include "store/commit.h"
@@ -200,6 +202,21 @@ static void app_make_memories(struct app *app)
     service->failures = failures_new(settings->failure_limit);
 }
 
+/* Events are written by all who issue, and told of by those that serve. */
+static struct err app_open_events(struct app *app)
+{
+    const struct settings *settings = &app->settings;
+    if (!settings->event_bus_name[0])
+        return OK;
+    if (app->serves) {
+        TRY(put_events_open(settings, &app->put_events));
+        app->event_bus = arena_zalloc(&app->arena, sizeof *app->event_bus);
+        *app->event_bus = (struct event_bus){ .put = put_events, .context = app->put_events };
+    }
+    app->service.events = events_new(app->service.store, app->event_bus);
+    return OK;
+}
+
 static bool app_has_users(const struct settings *settings)
 {
     return settings->login != LOGIN_OFF || settings->login_url[0];
@@ -230,6 +247,7 @@ struct err app_open(struct app *app)
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
     TRY(app_open_revocations(app));
+    TRY(app_open_events(app));
     app_make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;
@@ -247,6 +265,8 @@ void app_close(struct app *app)
     clients_free(service->clients);
     verified_cache_free(service->verified);
     uses_free(service->uses);
+    events_free(service->events);
+    put_events_close(app->put_events);
     revocations_close(service->revocations);
     cache_close(app->cache);
     commit_close(service->commit);
@@ -265,6 +285,8 @@ void app_close(struct app *app)
     app->makes = false;
     app->housekeeping = NULL;
     app->kms = NULL;
+    app->put_events = NULL;
+    app->event_bus = NULL;
     app->cache = NULL;
     app->lock = 0;
 }

@@ -15,10 +15,10 @@
 #define SOURCE "storytailor.token-service"
 
 enum {
-    TIME_BYTES = 14,     /* of an entry's time, as AWS counts it */
+    TIME_BYTES = 14, /* of an entry's time, as AWS counts it */
     ANSWER_MAX = 64 * 1024,
     BODY_MAX = 2 * 1024 * 1024, /* every byte of a detail may be escaped */
-    TRIES_MAX = 3, /* the first, and one after each of the two faults that can be mended */
+    TRIES_MAX = 3,              /* the first, and one after each of the two faults that can be mended */
 };
 
 struct put_events {
@@ -107,9 +107,10 @@ static struct err put_events_write(const struct put_events *bus, struct arena *a
 
 static enum put_outcome put_events_outcome_of(struct str code)
 {
-    static const char *const passing[] = { "InternalFailure", "InternalException", "InternalError",
-                                           "ServiceUnavailable", "ServiceUnavailableException",
-                                           "ConcurrentModificationException" };
+    static const char *const passing[] = {
+        "InternalFailure",    "InternalException",           "InternalError",
+        "ServiceUnavailable", "ServiceUnavailableException", "ConcurrentModificationException"
+    };
     if (retry_is_throttling(code))
         return PUT_THROTTLED;
     for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
@@ -217,8 +218,8 @@ static struct err put_events_try(struct put_events *bus, struct arena *arena, st
     return failed(ERR_UNAVAILABLE, "EventBridge gave a response that is not understood");
 }
 
-struct err put_events(void *bus, struct arena *arena, const struct put_entry *entries, size_t count,
-                      int64_t timeout_ms, enum put_outcome outcomes[], bool *is_throttled)
+struct err put_events(void *bus, struct arena *arena, const struct put_entry *entries, size_t count, int64_t timeout_ms,
+                      enum put_outcome outcomes[], bool *is_throttled)
 {
     struct attempt attempt = { .deadline_ns = clock_ns() + timeout_ms * 1000000 };
     struct err err;

@@ -1,6 +1,7 @@
 /* oauth/backchannel.c: the outbox. An attempt is noted before it is made, by compare-and-swap: so of several instances
  * one makes it, and when that one ends in the middle, the next attempt is made by any. */
 #include "oauth/backchannel.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/settings.h"
 #include "jose/b64.h"
@@ -177,7 +178,7 @@ static void backchannel_tell(struct service *service, struct arena *arena, struc
 }
 
 /* One page, after *after. False: it was the last one, or can't be read. */
-static bool backchannel_page(struct service *service, unsigned char after[32], int64_t now_s)
+static bool backchannel_page(struct service *service, unsigned char after[32], int64_t now_s, int64_t until_ns)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     struct store *store = service->store;
@@ -188,17 +189,17 @@ static bool backchannel_page(struct service *service, unsigned char after[32], i
     memcpy(query.after, after, sizeof query.after);
     if (store->ops->list_items(store, &arena, &query, &items, &count).code)
         return false;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count && clock_ns() < until_ns; i++)
         if (backchannel_read(&arena, &items[i], &notice) && notice.next_at <= now_s && items[i].expires_at > now_s)
             backchannel_tell(service, &arena, &notice, now_s);
     if (count > 0)
         memcpy(after, items[count - 1].id, 32);
-    return count == ITEMS_LISTED_MAX;
+    return count == ITEMS_LISTED_MAX && clock_ns() < until_ns;
 }
 
-void backchannel_round(struct service *service)
+void backchannel_round(struct service *service, int64_t until_ns)
 {
     unsigned char after[32] = { 0 };
-    for (int i = 0; i < PAGES_A_ROUND && backchannel_page(service, after, (int64_t)time(NULL)); i++)
+    for (int i = 0; i < PAGES_A_ROUND && backchannel_page(service, after, (int64_t)time(NULL), until_ns); i++)
         ;
 }

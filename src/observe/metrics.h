@@ -60,7 +60,13 @@ enum counter {
     COUNT_COMMITTED_RECORDS, /* token_service_commits_total, …_records_total */
     COUNT_STORE_ERRORS,
     COUNT_SIGNER_ERRORS,
-    COUNT_REDIS_ERRORS, /* token_service_dependency_errors_total{dependency} */
+    COUNT_REDIS_ERRORS,
+    COUNT_EVENT_BUS_ERRORS, /* token_service_dependency_errors_total{dependency} */
+    COUNT_EVENTS_PUBLISHED,
+    COUNT_EVENTS_THROTTLED,
+    COUNT_EVENTS_FAILED,
+    COUNT_EVENTS_REFUSED,
+    COUNT_EVENTS_DROPPED, /* token_service_events_total{result} */
     COUNT_KEYS_PUBLISHED,
     COUNT_KEYS_ACTIVATED,
     COUNT_KEYS_RETIRED,

@@ -6,6 +6,7 @@
 #include "revocation/revocations.h"
 #include "service/call.h"
 #include "service/clients.h"
+#include "service/events.h"
 #include "service/operations.h"
 #include "service/service.h"
 #include "store/commit.h"
@@ -167,6 +168,18 @@ static void health_add_dependencies(struct gauges *gauges, struct service *servi
               revocations->staleness_s);
 }
 
+static void health_add_events(struct gauges *gauges, const struct service *service, int64_t now_s)
+{
+    if (!service->events)
+        return;
+    const struct events_state events = events_state(service->events);
+    GAUGE(gauges, "events_outbox", "Events that lie in the store until the event bus takes them; at most 100000",
+          events.outbox_length);
+    GAUGE(gauges, "events_outbox_age_seconds", "Age of the oldest of them, in seconds",
+          events.oldest_at > 0 && now_s > events.oldest_at ? now_s - events.oldest_at : 0);
+    GAUGE(gauges, "events_queue", "Events of failed verifications that wait in memory", events.queue_length);
+}
+
 static void health_add_keys(struct gauges *gauges, const struct settings *settings, const struct keyring_view *view,
                             struct arena *arena, int64_t now_s)
 {
@@ -197,6 +210,7 @@ struct err publish_metrics(struct call *call, struct response *response)
     health_add_load(&gauges, service);
     health_add_memory(&gauges, service, &revocations);
     health_add_dependencies(&gauges, service, &revocations);
+    health_add_events(&gauges, service, call->request->now_s);
     health_add_keys(&gauges, service->settings, view, arena, call->request->now_s);
     response->content_type = STR("text/plain; version=0.0.4; charset=utf-8");
     buf_init(&response->body, arena, 32 * 1024, METRICS_MAX);

@@ -11,6 +11,7 @@
 #include "service/authn.h"
 #include "service/authority.h"
 #include "service/custom_claims.h"
+#include "service/events.h"
 #include <time.h>
 
 enum { CLAIMS_MAX = 8192, JTI_BYTES = 16 };
@@ -304,6 +305,19 @@ static struct record *issue_record_of(const struct service *service, struct aren
     return record;
 }
 
+/* With the event that tells of it, if anybody is told. */
+static struct record *issue_tell(const struct service *service, struct arena *arena, const struct claims_new *claims,
+                                 const unsigned char hash[32], struct record *record)
+{
+    const struct told_token token = { .kind = claims->kind,
+                                      .hash = hash,
+                                      .subject = claims->sub,
+                                      .client_id = claims->client_id,
+                                      .issued_at = claims->iat,
+                                      .expires_at = claims->exp };
+    return events_of_token(service, arena, &token, record);
+}
+
 /* A refresh token is a grant, and worth a line; of the others there are thousands a second. */
 static void issue_log_issued(const struct issue *issue, int64_t lifetime_s, const unsigned char hash[32])
 {
@@ -333,7 +347,7 @@ struct err token_issue(struct service *service, struct arena *arena, const struc
     TRY(issue_sign(service, arena, issue, &claims, out));
     sha256(out->token, hash);
     out->expires_at = claims.exp;
-    out->record = issue_record_of(service, arena, &claims, hash);
+    out->record = issue_tell(service, arena, &claims, hash, issue_record_of(service, arena, &claims, hash));
     metrics_count(counters[issue->kind], 1);
     issue_log_issued(issue, out->lifetime_s, hash);
     return OK;

@@ -50,7 +50,8 @@ struct issued {
     struct str token, payload; /* payload: its claims, a JSON object */
     struct str scope;          /* one space between two words, each word once */
     int64_t lifetime_s, expires_at;
-    /* What must be durable before the token goes out; the caller may append its own. NULL: nothing is kept of it. */
+    /* What must be durable before the token goes out, all of the list; the caller may append its own. NULL: nothing is
+     * kept or told of it. */
     struct record *record;
     int64_t retry_after_s; /* after ERR_UNAVAILABLE: when it may go better; 0: not known */
 };

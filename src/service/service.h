@@ -11,6 +11,7 @@ struct call;
 struct client;
 struct clients;
 struct commit;
+struct events;
 struct failures;
 struct housekeeping;
 struct keyring;
@@ -64,6 +65,7 @@ struct service {
     struct failures *failures;                         /* failed authentications by address */
     const struct client_assertions *client_assertions; /* NULL: clients can't authenticate by them */
     const struct opaque_tokens *opaque_tokens;         /* NULL: there are none */
+    struct events *events;                             /* what others are told of (events.h); NULL: nobody is told */
     struct housekeeping *housekeeping;
     struct oauth *oauth; /* that room's own (oauth/oauth.h); NULL: a command, which has no such calls */
     struct service_state state;
