@@ -1,6 +1,7 @@
 /* app.c: the start-up list, read from top to bottom; app_close() is the same list backwards. */
 #include "app.h"
 #include "aws/kms.h"
+#include "base/clock.h"
 #include "cache/cache.h"
 #include "cache/uses.h"
 #include "cache/verified.h"
@@ -211,7 +212,7 @@ static struct err app_open_events(struct app *app)
     if (app->serves) {
         TRY(put_events_open(settings, &app->put_events));
         app->event_bus = arena_zalloc(&app->arena, sizeof *app->event_bus);
-        *app->event_bus = (struct event_bus){ .put = put_events, .context = app->put_events };
+        *app->event_bus = (struct event_bus){ .put = put_events, .context = app->put_events, .now_ns = clock_ns };
     }
     app->service.events = events_new(app->service.store, app->event_bus);
     return OK;

@@ -1,6 +1,5 @@
 /* service/event_bus.c: when the bus as a whole fails, nobody calls it for a while. */
 #include "service/event_bus.h"
-#include "base/clock.h"
 #include "base/random.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -17,7 +16,7 @@ int64_t event_bus_pause_ms(unsigned tries, uint64_t random)
 
 bool event_bus_is_open(const struct event_bus *bus)
 {
-    return clock_ns() >= bus->again_ns;
+    return bus->now_ns() >= bus->again_ns;
 }
 
 /* Of many that none is taken says something of the bus; that one is not, of this one. */
@@ -45,7 +44,7 @@ static void event_bus_fail(struct event_bus *bus, const char *why)
     random_bytes(&random, sizeof random);
     bus->failures++;
     bus->why = why;
-    bus->again_ns = clock_ns() + event_bus_pause_ms(bus->failures, random) * 1000000;
+    bus->again_ns = bus->now_ns() + event_bus_pause_ms(bus->failures, random) * 1000000;
     if (bus->failures == 1) {
         metrics_count(COUNT_EVENT_BUS_ERRORS, 1);
         LOG(LOG_ERROR, "event_bus_failing", LOG_TEXT_("why", why));
@@ -62,7 +61,7 @@ static void event_bus_recover(struct event_bus *bus)
 struct err event_bus_put(struct event_bus *bus, struct arena *arena, const struct put_entry *entries, size_t count,
                          int64_t until_ns, enum put_outcome outcomes[])
 {
-    const int64_t now_ns = clock_ns(), left_ms = (until_ns - now_ns) / 1000000;
+    const int64_t now_ns = bus->now_ns(), left_ms = (until_ns - now_ns) / 1000000;
     bool is_throttled = false;
     if (now_ns < bus->again_ns)
         return failed(ERR_UNAVAILABLE, bus->why);

@@ -13,9 +13,10 @@ typedef struct err (*event_bus_put_batch)(void *context, struct arena *arena, co
 struct event_bus {
     event_bus_put_batch put;
     void *context;
+    int64_t (*now_ns)(void); /* clock_ns(), but for tests */
     /* event_bus.c's own; one thread at a time */
     unsigned failures; /* in a row, of the bus as a whole */
-    int64_t again_ns;  /* it is not called before that; clock_ns() */
+    int64_t again_ns;  /* it is not called before that */
     const char *why;   /* the last of them; static or kept */
 };
 
@@ -30,7 +31,7 @@ enum {
 int64_t event_bus_pause_ms(unsigned tries, uint64_t random);
 /* Whether it would be called now. */
 bool event_bus_is_open(const struct event_bus *bus);
-/* Puts 1 to PUT_EVENTS_MAX entries, by until_ns (clock_ns(); INT64_MAX: no limit). OK: outcomes[i] is what became of
+/* Puts 1 to PUT_EVENTS_MAX entries, by until_ns (INT64_MAX: no limit). OK: outcomes[i] is what became of
  * entries[i], of which some were taken, or there is but one. ERR_UNAVAILABLE: the bus as a whole fails, or did a moment
  * ago, and none is known to be taken. ERR_TIMEOUT: there is no time for a call. */
 MUST_USE struct err event_bus_put(struct event_bus *bus, struct arena *arena, const struct put_entry *entries,

@@ -58,9 +58,14 @@ struct outbox_state outbox_state(const struct outbox *outbox)
     return (struct outbox_state){ atomic_load(&outbox->length), atomic_load(&outbox->oldest_at) };
 }
 
+static int64_t outbox_now_ns(const struct outbox *outbox)
+{
+    return outbox->bus ? outbox->bus->now_ns() : clock_ns();
+}
+
 static struct err outbox_look(struct outbox *outbox)
 {
-    const int64_t now_ns = clock_ns();
+    const int64_t now_ns = outbox_now_ns(outbox);
     size_t length = 0;
     int64_t oldest_at = 0;
     if (now_ns < outbox->look_ns)
@@ -144,7 +149,7 @@ static struct err outbox_hold(struct outbox *outbox, const struct event *event, 
         memcpy(held->key, batch->key.at, batch->key.len < KEY_MAX ? batch->key.len : KEY_MAX);
     }
     held->tries++;
-    held->again_ns = clock_ns() +
+    held->again_ns = outbox_now_ns(outbox) +
                      event_bus_pause_ms(outcome == PUT_REFUSED ? REFUSED_PAUSE_TRIES : held->tries, random) * 1000000;
     return OK;
 }
@@ -185,7 +190,7 @@ static void outbox_mark_waiting(const struct outbox *outbox, struct page *page)
 /* Taken now, or again some seconds later: the lease says that this instance tells. ERR_CONFLICT: another one does. */
 static struct err outbox_keep_lease(struct outbox *outbox)
 {
-    const int64_t now_ns = clock_ns();
+    const int64_t now_ns = outbox_now_ns(outbox);
     if (outbox->leased_ns != 0 && now_ns - outbox->leased_ns < lease_again_ns)
         return OK;
     TRY(outbox->store->ops->take_lease(outbox->store, STR("events"), OUTBOX_LEASE_S));
@@ -232,7 +237,7 @@ static struct err outbox_put_held(struct outbox *outbox, struct arena *arena, st
 {
     for (size_t i = 0; i < page->count; i++) {
         const struct held *held = outbox_held_at(outbox, page->events[i].position);
-        if (held && clock_ns() >= held->again_ns)
+        if (held && outbox_now_ns(outbox) >= held->again_ns)
             TRY(outbox_put(outbox, arena, page, &i, 1, until_ns));
     }
     return OK;
