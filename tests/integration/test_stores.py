@@ -75,7 +75,7 @@ def instances(make_server, shared):
 
 # --- the suite ------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("suite", ["test_store", "test_store_items"])
+@pytest.mark.parametrize("suite", ["test_store", "test_store_events", "test_store_items"])
 def test_the_conformance_suite_over_every_store(database, make_supabase, suite):
     """The unit tests, unchanged: SQLite, PostgreSQL, PostgREST."""
     program = UNIT / suite
