@@ -9,10 +9,11 @@
 #include "service/outbox.h"
 #include "service/service.h"
 #include "store/store.h"
+#include <ctype.h>
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { DETAIL_ROOM = 512 };
+enum { DETAIL_ROOM = 512, WORD_MAX = 40 /* a UUID has 36 */ };
 
 struct events {
     struct event_bus *bus; /* NULL: another process tells */
@@ -105,27 +106,23 @@ struct record *events_of_token(const struct service *service, struct arena *aren
     return events_record(arena, STR("token_generated"), &detail, token->issued_at, next);
 }
 
-/* Whether somebody has written a token where a reason belongs: a signed one, or one that lies in the store. */
-static bool events_holds_token(const struct service *service, struct str text)
+/* Whether somebody may have written a token, or another secret, where a reason belongs: the beginning of a signed
+ * token's header, or a word as no language has it. */
+static bool events_may_hold_secret(struct str text)
 {
-    struct str word, part;
-    while (str_next_word(&text, &word)) {
-        struct str rest = word;
-        const bool is_signed = str_has_prefix(word, STR("eyJ")) && str_cut(&rest, '.', &part);
-        if (is_signed || (service->opaque_tokens && service->opaque_tokens->have_form(word)))
-            return true;
-    }
-    return false;
+    size_t run = 0;
+    for (size_t i = 0; i < text.len && run < WORD_MAX; i++)
+        run = isalnum((unsigned char)text.at[i]) || memchr("-_+/", text.at[i], 4) ? run + 1 : 0;
+    return run >= WORD_MAX || memmem(text.at, text.len, "eyJ", 3);
 }
 
-static struct record *events_of_revocation(const struct service *service, struct arena *arena,
-                                           const struct record *revocation, struct record *next)
+static struct record *events_of_revocation(struct arena *arena, const struct record *revocation, struct record *next)
 {
     struct buf detail;
     events_begin_new(&detail, arena);
     events_write_hash(&detail, revocation->token_hash);
     events_write_text(&detail, STR("reason"),
-                      events_holds_token(service, revocation->reason) ? STR("revoked") : revocation->reason);
+                      events_may_hold_secret(revocation->reason) ? STR("revoked") : revocation->reason);
     if (revocation->revokes != REVOKED_TOKEN) {
         events_write_text(&detail, STR("kind"), revocation_kind_name(revocation->revokes));
         events_write_text(&detail, STR("target"), revocation->target);
@@ -139,7 +136,7 @@ struct record *events_of_revocations(const struct service *service, struct arena
     struct record *told = list;
     for (const struct record *record = service->events ? list : NULL; record; record = record->next)
         if (record->kind == RECORD_REVOCATION)
-            told = events_of_revocation(service, arena, record, told);
+            told = events_of_revocation(arena, record, told);
     return told;
 }
 

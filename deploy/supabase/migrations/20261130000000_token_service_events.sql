@@ -88,7 +88,7 @@ CREATE OR REPLACE FUNCTION public.token_service_count_events(args jsonb) RETURNS
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
     SELECT jsonb_build_object(
         'count', (SELECT count(*) FROM (SELECT 1 FROM public.token_service_events
-                                        LIMIT (args ->> 'max')::bigint) AS some),
+                                        LIMIT (args ->> 'max')::bigint) AS counted),
         'oldest', coalesce((SELECT public.token_service_seconds(e.created_at) FROM public.token_service_events e
                             ORDER BY e.id LIMIT 1), 0))
 $$;
