@@ -32,19 +32,26 @@ def bus():
 
 @pytest.fixture
 def start(make_server, bus):
-    """start(TOKEN_X=…): a server with this bus, and its client."""
+    """start(TOKEN_X=…): a server with this bus, and its client. It ends with the test."""
+    made = []
+
     def begin(**settings):
         server = make_server(**bus.environment(TOKEN_SIGNING_ALG="ES256", **settings)).start()
         server.secrets |= bus.credentials.secrets
+        made.append(server)
         return server, server.add_client("agent")
-    return begin
+
+    yield begin
+    for server in made:
+        server.session.close()
+        server.stop()
 
 
 def heard(bus, count, *types):
     """The events of these types, once there are so many."""
     def enough():
         return len({event.id for event in bus.events(*types)}) >= count
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not enough():
         assert time.monotonic() < end, f"{len(bus.events(*types))} of {count}: {bus.taken[-3:]}"
         time.sleep(0.02)
@@ -141,6 +148,7 @@ def no_tokens_in(bus, known):
 
 
 def test_no_event_holds_a_token(start, bus):
+    """Nor does the log, as is seen when the server ends."""
     server, agent = start()
     token, other = server.token(agent), server.token(agent)
     assert server.revoke(agent, token, reason="stolen: " + other[:240]).status_code == 200
@@ -150,7 +158,6 @@ def test_no_event_holds_a_token(start, bus):
     assert reasons == {hash_of(token): "revoked", hash_of(other): "a.b.c is no token"}
     heard(bus, 1, "token_verification_failed")
     no_tokens_in(bus, [token, other])
-    server.stop()  # which looks through the log
 
 
 def test_without_a_bus_there_is_nothing_of_it(make_server, bus):
@@ -181,9 +188,7 @@ def test_an_issue_costs_one_more_row(start, bus):
     before = server.metric("commits_total"), server.metric("committed_records_total")
     server.token(agent)
     assert (server.metric("commits_total"), server.metric("committed_records_total")) == (before[0] + 1, before[1] + 1)
-    ((count,),) = server.rows("SELECT count(*) FROM events WHERE type = 'token_generated'")
-    assert count == 1
-    bus.up()
+    assert server.rows("SELECT count(*) FROM events WHERE type = 'token_generated'") == [(1,)]
 
 
 # --- a bus that fails -----------------------------------------------------------------------------------------------
@@ -210,7 +215,7 @@ def all_heard(bus, issued, revoked):
 def test_entries_that_are_not_taken_are_put_again(start, bus):
     server, agent = start()
     chance = random.Random(7)
-    bus.entry = lambda _: chance.choice([None, None, "ThrottlingException", "InternalFailure"])
+    bus.entry = lambda _: chance.choice([None] * 8 + ["ThrottlingException", "InternalFailure"])
     issued, revoked = work(server, agent, 40)
     all_heard(bus, issued, revoked)
     empty(server)
@@ -226,8 +231,8 @@ def test_one_that_is_refused_holds_back_its_own_token_alone(start, bus):
     issued, revoked = work(server, agent, 20)
     all_heard(bus, issued, revoked)
     server.until(lambda: server.metric("events_total", result="refused") > 0, "nothing was refused")
-    waiting = [json.loads(row[0])["tokenHash"] for row in server.rows("SELECT detail FROM events ORDER BY id")]
-    assert {*waiting} == {hash_of(bad)} or hash_of(bad) in bus.hashes("token_generated")
+    server.until(lambda: {json.loads(row[0]).get("tokenHash") for row in server.rows("SELECT detail FROM events")} ==
+                 {hash_of(bad)}, "others wait too")
 
 
 @pytest.mark.parametrize("fault", ["ThrottlingException", (500, "InternalFailure"), "AccessDeniedException",
@@ -271,7 +276,7 @@ def test_what_was_taken_and_not_answered_is_told_again_by_the_same_name(start, b
     empty(server)
 
 
-def test_a_clock_that_is_wrong_and_credentials_that_expired_are_mended(start, bus):
+def test_a_clock_that_is_wrong_is_mended(start, bus):
     bus.clock_s = 3600
     server, agent = start()
     issued, revoked = work(server, agent, 4)
@@ -348,7 +353,6 @@ def test_kill_9_between_commit_and_publication_loses_nothing(start, bus):
         server.start()
     all_heard(bus, issued, revoked)
     empty(server)
-    server.stop()
 
 
 # --- instances that share a store -----------------------------------------------------------------------------------
@@ -370,7 +374,10 @@ def pair(make_server, bus, shared):
     for server in servers:
         server.secrets |= bus.credentials.secrets
         server.start()
-    return servers, servers[0].add_client("agent")
+    yield servers, servers[0].add_client("agent")
+    for server in servers:
+        server.session.close()
+        server.stop()
 
 
 def rows(url, query):
