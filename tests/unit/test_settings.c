@@ -566,20 +566,6 @@ static void settings_and_strangers_are_not_warned_of(void **state)
     (void)state;
 }
 
-static void a_backend_of_a_later_version_is_named_and_its_value_is_not(void **state)
-{
-    static const char *const names[] = { "EVENT_BUS_NAME" };
-    for (size_t i = 0; i < COUNT(names); i++) {
-        setenv(names[i], "redis://user:hunter2@host", 1);
-        struct str text = printed(settings_warn_unknown);
-        unsetenv(names[i]);
-        assert_row(has(text, names[i]) && has(text, "does not use it yet") && has(text, "embedded default"), names[i]);
-        assert_row(!has(text, "hunter2"), names[i]);
-        assert_row(memchr(text.at, '\n', text.len) == text.at + text.len - 1, names[i]);
-    }
-    (void)state;
-}
-
 /* --- printing ---------------------------------------------------------------------------------------------------- */
 
 static struct str flag_of(const char *name)
@@ -771,8 +757,8 @@ RUN(CASE(a_secret_is_shown_nowhere), CASE(without_environment_and_flags_the_defa
     CASE(what_is_allowed_is_taken_as_it_stands), CASE(a_bad_value_is_refused_in_one_sentence_that_names_its_variable),
     CASE(a_value_that_is_long_or_odd_is_not_repeated), CASE(certificate_and_key_together_are_taken),
     CASE(the_table_agrees_with_jose), CASE(a_misspelt_variable_is_named_with_what_was_meant),
-    CASE(settings_and_strangers_are_not_warned_of), CASE(a_backend_of_a_later_version_is_named_and_its_value_is_not),
-    CASE(help_shows_every_flag_in_at_most_100_columns), CASE(markdown_has_a_row_of_five_cells_for_each_setting),
+    CASE(settings_and_strangers_are_not_warned_of), CASE(help_shows_every_flag_in_at_most_100_columns),
+    CASE(markdown_has_a_row_of_five_cells_for_each_setting),
     CASE(the_man_page_names_every_variable_and_knows_only_its_own_requests), CASE(roff_never_reads_a_text_as_its_own),
     CASE(values_are_printed_a_line_each_with_their_origin), CASE(a_secret_is_never_shown),
     CASE(a_service_key_goes_to_no_stranger_in_clear))

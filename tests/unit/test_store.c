@@ -1474,8 +1474,11 @@ static void each_transition_has_its_event_and_events_are_purged(void **state)
     };
     assert_int_equal(sql("SELECT count(*) FROM events WHERE type = 'keys_rotated'"), COUNT(events));
     for (size_t i = 0; i < COUNT(events); i++)
-        assert_row(sql(arena_printf(&arena, "SELECT count(*) FROM events WHERE id = %zu AND detail = '%s'", i + 1,
-                                    events[i])
+        assert_row(sql(arena_printf(&arena,
+                                    "SELECT count(*) FROM events WHERE id = %zu AND json_remove(detail, '$.eventId') = "
+                                    "'%s' AND detail ->> 'eventId' GLOB '[0-9a-f]*' AND length(detail ->> 'eventId') = "
+                                    "32",
+                                    i + 1, events[i])
                            .at) == 1,
                    events[i]);
     assert_ok(store->ops->purge(store, 9100 + 30 * 24 * 3600 + STORE_TOKEN_KEPT_S, 100, &deleted));
