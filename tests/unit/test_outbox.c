@@ -87,7 +87,8 @@ static void add(const char *key)
 {
     static int64_t position;
     struct event *event = &kept[kept_count++];
-    *event = (struct event){ .position = ++position, .type = STR("token_revoked"), .created_at = 1000 + position };
+    position++;
+    *event = (struct event){ .position = position, .type = STR("token_revoked"), .created_at = 1000 + position };
     event->detail = arena_printf(&arena, "{\"eventId\":\"%lld\",\"tokenHash\":\"%s\"}", (long long)position, key);
 }
 
