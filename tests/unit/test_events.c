@@ -12,7 +12,7 @@
 /* --- a bus, and a store whose outbox is empty --------------------------------------------------------------------- */
 
 static struct put_entry put[3 * EVENT_QUEUE_ROOM];
-static size_t put_count;
+static size_t put_count, calls;
 static enum put_outcome says;
 static struct err whole;
 
@@ -23,6 +23,7 @@ static struct err fake_put(void *context, struct arena *to, const struct put_ent
     (void)to;
     (void)timeout_ms;
     *is_throttled = false;
+    calls++;
     for (size_t i = 0; i < count; i++) {
         outcomes[i] = says;
         if (whole.code == ERR_OK && says == PUT_TAKEN) {
@@ -73,7 +74,7 @@ static int begin(void **state)
     log_configure(LOG_ERROR, LOG_JSON);
     now_ns = INT64_C(1000000000000);
     bus = (struct event_bus){ .put = fake_put, .now_ns = fake_now };
-    put_count = 0;
+    put_count = calls = 0;
     says = PUT_TAKEN;
     whole = OK;
     service = (struct service){ .events = events_new(&empty, &bus) };
@@ -237,6 +238,9 @@ static void what_is_not_taken_waits_and_keeps_its_name(void **state)
         says = later[i];
         assert_code(events_round_now(service.events, INT64_MAX), ERR_UNAVAILABLE, "not taken");
         assert_int_equal(events_state(service.events).queue_length, 25);
+        const size_t before = calls;
+        assert_code(events_round_now(service.events, INT64_MAX), ERR_UNAVAILABLE, "too early");
+        assert_int_equal(calls, before);
         says = PUT_TAKEN;
         now_ns += EVENT_BUS_PAUSE_MAX_MS * INT64_C(1000000);
         assert_ok(events_round_now(service.events, INT64_MAX));
