@@ -183,8 +183,7 @@ const struct settings_row settings_rows[] = {
       "local." },
     { "AWS_REGION", SECTION_AWS,
       TEXT(aws_region, "", 0, 64, settings_fault_of_region, "lower-case letters, digits and hyphens"),
-      "The region of KMS and EventBridge, unless an ARN names it. Without it: AWS_DEFAULT_REGION, the profile's "
-      "region, then us-east-1." },
+      "The region, unless a key's or bus's ARN names it. Without it: AWS_DEFAULT_REGION, the profile's, us-east-1." },
     { "AWS_ENDPOINT_URL", SECTION_AWS,
       TEXT(aws_endpoint_url, "", 0, 512, settings_fault_of_issuer, "an https or http URL without query and fragment"),
       "Where to call AWS's services, instead of their own addresses in the region." },
@@ -208,8 +207,7 @@ const struct settings_row settings_rows[] = {
       "How long one attempt of a call to KMS may take." },
     { "EVENT_BUS_NAME", SECTION_AWS,
       TEXT(event_bus_name, "", 0, 1600, settings_fault_of_bus, "a name or an ARN: letters, digits and /.-_:"),
-      "The event bus of EventBridge that is told of tokens issued and revoked, verifications that failed, and new "
-      "keys. Without it nobody is told." },
+      "The event bus of EventBridge that is told of tokens and keys (docs/events.md). Without it nobody is told." },
 
     { "REDIS_URL", SECTION_REDIS,
       SECRET(redis_url, 4096, settings_fault_of_redis_url,
