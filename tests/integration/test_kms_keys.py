@@ -366,7 +366,7 @@ def test_an_operators_rotation_goes_before_all_tokens(kms, start, body):
     askers.join()
     assert done["oldKeyId"] == old and active(server) == done["newKeyId"]
     assert [key == old_arn for key in keys].index(False) <= 2, "the trial stood in line"  # on their way already
-    assert {status for _, status, _ in askers.answers["id"]} == {200, 503}
+    assert {status for _, status, _ in askers.answers["id"]} <= {200, 503}
 
 
 def test_who_finds_the_line_full_is_told_when_to_come_back(kms, start):
