@@ -15,6 +15,9 @@
 
 enum { VALUE_BYTES = 32, VALUE_LEN = 43 };
 
+/* The idle end moves by steps of this part of the idle time. */
+enum { IDLE_STEPS = 10 };
+
 /* --- the item ----------------------------------------------------------------------------------------------------- */
 
 static bool session_read_clients(const struct json *body, struct session *out)
@@ -47,6 +50,13 @@ static bool session_read_allowed(const struct json *body, struct session *out)
     return true;
 }
 
+/* Sessions of before, and those that have no idle end, lack it. */
+static bool session_read_end(const struct json *body, struct session *out)
+{
+    const struct json *end = json_member(body, STR("ends_at"));
+    return !end || json_int(end, 1, CLAIMS_TIME_MAX, &out->ends_at);
+}
+
 struct err session_read(struct arena *arena, const struct item *item, struct session *out)
 {
     const struct json *body = NULL;
@@ -54,6 +64,7 @@ struct err session_read(struct arena *arena, const struct item *item, struct ses
     bool is_read = !json_parse(arena, item->body, &body).code && body->kind == JSON_OBJECT &&
                    granted_read(body, &out->login) &&
                    json_int(json_member(body, STR("begun_at")), 0, CLAIMS_TIME_MAX, &out->begun_at) &&
+                   session_read_end(body, out) &&
                    session_read_clients(body, out) && session_read_allowed(body, out);
     return is_read ? OK : failed(ERR_INTERNAL, "a session in the store is not as it was written");
 }
@@ -78,6 +89,10 @@ static struct err session_write(struct arena *arena, const struct session *sessi
     granted_write(&body, &session->login);
     json_write_name(&body, STR("begun_at"));
     buf_add_int(&body, session->begun_at);
+    if (session->ends_at > 0) {
+        json_write_name(&body, STR("ends_at"));
+        buf_add_int(&body, session->ends_at);
+    }
     session_write_texts(&body, STR("clients"), session->clients, session->client_count);
     session_write_texts(&body, STR("allowed"), session->allowed, session->client_count);
     buf_add_char(&body, '}');
@@ -129,6 +144,26 @@ struct err session_of_request(const struct call *call, struct session *out)
     return known.code == ERR_NOT_FOUND ? no_session : known;
 }
 
+/* Of a session that is used now. */
+static int64_t session_idle_end(const struct call *call, int64_t ends_at)
+{
+    const int64_t now_s = call->request->now_s, idle_s = call->service->settings->session_idle_s;
+    return idle_s > 0 && idle_s < ends_at - now_s ? now_s + idle_s : ends_at;
+}
+
+void session_use(const struct call *call, struct session *session)
+{
+    if (session->ends_at == 0)
+        return;
+    const int64_t end = session_idle_end(call, session->ends_at), moves_s = end - session->item.expires_at;
+    const int64_t step_s = (call->service->settings->session_idle_s + IDLE_STEPS - 1) / IDLE_STEPS;
+    /* Backwards when the idle time is shorter than it was, and not for another machine's clock. */
+    if (moves_s == 0 || (end < session->ends_at && moves_s < step_s && moves_s > -step_s))
+        return;
+    session->item.expires_at = end;
+    session->is_changed = true;
+}
+
 /* 256 random bits in base64url. */
 static struct str session_random(struct arena *arena)
 {
@@ -158,8 +193,10 @@ void session_begin(const struct call *call, struct response *response, const str
     begun.login = *login;
     begun.login.sid = goes_on ? before->login.sid : session_random(arena);
     begun.is_changed = true;
+    begun.ends_at = lasts_s ? 0 : call->request->now_s + settings->session_ttl_s;
     begun.item = (struct item){ .kind = ITEM_SESSION,
-                                .expires_at = call->request->now_s + (lasts_s ? lasts_s : settings->session_ttl_s),
+                                .expires_at = lasts_s ? call->request->now_s + lasts_s
+                                                      : session_idle_end(call, begun.ends_at),
                                 .client_id = STR(""),
                                 .subject = begun.login.sub,
                                 .sid = begun.login.sid };
