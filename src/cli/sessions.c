@@ -84,7 +84,7 @@ static struct str sessions_time(struct arena *arena, const struct json *session,
 }
 
 /* When it ends if it isn't used. */
-static struct str sessions_end(struct arena *arena, const struct json *session)
+static struct str sessions_until(struct arena *arena, const struct json *session)
 {
     const struct str idle_end = sessions_time(arena, session, STR("idle_expires_at"));
     return idle_end.len > 0 ? idle_end : sessions_time(arena, session, STR("expires_at"));
@@ -94,7 +94,7 @@ static void sessions_print_row(struct arena *arena, const struct json *session)
 {
     const struct json *clients = json_member(session, STR("clients"));
     const struct str sid = sessions_text(session, STR("sid")), sub = sessions_text(session, STR("sub")),
-                     begun = sessions_time(arena, session, STR("begun_at")), end = sessions_end(arena, session);
+                     begun = sessions_time(arena, session, STR("begun_at")), end = sessions_until(arena, session);
     printf("%-44.*s %-24.*s %-21.*s %-21.*s", (int)sid.len, sid.at, (int)sub.len, sub.at, (int)begun.len, begun.at,
            (int)end.len, end.at);
     for (const struct json *each = clients ? clients->child : NULL; each; each = each->next)

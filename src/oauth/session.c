@@ -64,8 +64,7 @@ struct err session_read(struct arena *arena, const struct item *item, struct ses
     bool is_read = !json_parse(arena, item->body, &body).code && body->kind == JSON_OBJECT &&
                    granted_read(body, &out->login) &&
                    json_int(json_member(body, STR("begun_at")), 0, CLAIMS_TIME_MAX, &out->begun_at) &&
-                   session_read_end(body, out) &&
-                   session_read_clients(body, out) && session_read_allowed(body, out);
+                   session_read_end(body, out) && session_read_clients(body, out) && session_read_allowed(body, out);
     return is_read ? OK : failed(ERR_INTERNAL, "a session in the store is not as it was written");
 }
 

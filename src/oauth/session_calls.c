@@ -162,7 +162,7 @@ struct err show_session(struct call *call, struct response *response)
 static struct err session_calls_end_one(struct call *call, const struct session *session, struct response *response)
 {
     const uint64_t before = response->announced;
-    TRY(session_end(call, session, STR("session ended"), &response->records, &response->announced));
+    TRY(session_end(call, session, SESSION_ENDED, &response->records, &response->announced));
     return before == 0 || before == response->announced
                ? OK
                : failed(ERR_UNAVAILABLE, "Redis changed while sessions were ended; try again");

@@ -64,7 +64,7 @@ static struct issue tokens_issue_of(const struct token_request *request, const s
                            .client = request->client,
                            .subject = grant->granted.sub,
                            .custom = tokens_claims(call->request->arena, grant, NULL),
-                           .sid = grant->granted.sid.len > 0 ? grant->granted.sid : (struct str){ 0, 0 },
+                           .sid = grant_session(call, grant),
                            .auth_time = grant->granted.auth_time,
                            .now_s = call->request->now_s,
                            .request_id = call->request->id };
