@@ -82,6 +82,9 @@ struct err platform_add_client(struct store *, const struct client *);
 struct err platform_change_client(struct store *, const struct client *, int64_t version);
 struct err platform_delete_client(struct store *, struct str id);
 
+/* platform_users.c: store.h's operation on users. */
+struct err platform_find_user_claims(struct store *, struct arena *, struct str user_id, const struct json **out);
+
 /* platform.c: those that are about nothing else. platform_check also says whether the database has this version's
  * migration. */
 struct err platform_now(struct store *, int64_t *out_ms);
@@ -140,8 +143,9 @@ MUST_USE struct err platform_purge_items(struct store *, int64_t now_s, size_t m
     .retire_key = platform_retire_key, .revoke_key = platform_revoke_key,                                              \
     .request_rotation = platform_request_rotation, .raise_key_lifetime = platform_raise_key_lifetime,                  \
     .mark_key_disposed = platform_mark_key_disposed, .find_item = platform_find_item,                                  \
-    .list_items = platform_list_items, .record = platform_record, .revocations_since = platform_revocations_since,     \
-    .count_uses = platform_count_uses, .purge = platform_purge, .has_changed = platform_has_changed,                   \
-    .take_lease = platform_take_lease, .drop_lease = platform_drop_lease, .check = platform_check
+    .find_user_claims = platform_find_user_claims, .list_items = platform_list_items, .record = platform_record,       \
+    .revocations_since = platform_revocations_since, .count_uses = platform_count_uses, .purge = platform_purge,       \
+    .has_changed = platform_has_changed, .take_lease = platform_take_lease, .drop_lease = platform_drop_lease,         \
+    .check = platform_check
 
 #endif
