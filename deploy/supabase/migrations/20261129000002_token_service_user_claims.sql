@@ -2,7 +2,7 @@
 -- Comes after the migrations before it. Additive, repeatable, and reversible, as those are.
 
 -- By the platform's column names, without those that are null; which of them the table has is the platform's matter.
--- What is longer than any claim counts as nothing. Late bound: a platform without the table is told so when it is asked.
+-- What is longer than any claim counts as nothing. Late bound: a platform without the table hears of it when asked.
 CREATE OR REPLACE FUNCTION public.token_service_find_user_claims(args jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, extensions, pg_temp AS $$
 DECLARE
