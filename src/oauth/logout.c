@@ -88,7 +88,7 @@ static struct err logout_read(struct logout *logout)
 
 static struct err logout_find_session(struct logout *logout)
 {
-    const struct err err = session_of_request(logout->call, &logout->session);
+    const struct err err = session_of_logout(logout->call, &logout->session);
     logout->has_session = !err.code;
     return err.code == ERR_NOT_FOUND ? OK : err;
 }

@@ -84,9 +84,9 @@ static void session_calls_write(struct buf *body, const struct session *session)
     session_calls_write_number(body, STR("begun_at"), session->begun_at);
     if (login->auth_time >= 0)
         session_calls_write_number(body, STR("auth_time"), login->auth_time);
-    session_calls_write_number(body, STR("expires_at"), session->ends_at ? session->ends_at : session->item.expires_at);
-    if (session->item.expires_at < session->ends_at)
-        session_calls_write_number(body, STR("idle_expires_at"), session->item.expires_at);
+    session_calls_write_number(body, STR("expires_at"), session->item.expires_at);
+    if (session->idle_expires_at > 0 && session->idle_expires_at < session->item.expires_at)
+        session_calls_write_number(body, STR("idle_expires_at"), session->idle_expires_at);
     session_calls_write_text(body, STR("acr"), login->acr);
     session_calls_write_texts(body, STR("amr"), login->amr, login->amr_count);
     session_calls_write_texts(body, STR("clients"), session->clients, session->client_count);

@@ -102,23 +102,36 @@ def site(sites):
     return sites()
 
 
+@pytest.fixture(scope="module")
+def brief(sites):
+    return sites(TOKEN_SESSION_IDLE=SHORT_S)
+
+
 def user():
     return f"user-{uuid.uuid4().hex[:8]}"
 
 
 # --- unused ---------------------------------------------------------------------------------------------------------
 
-def test_a_session_that_nobody_uses_is_over(sites):
+def test_a_session_that_nobody_uses_is_over(brief):
     """At each instance; and a browser that comes back has to log in."""
-    site = sites(TOKEN_SESSION_IDLE=SHORT_S)
-    browser, ada = Browser(site.keeper), user()
-    grant = browser.tokens(site.servers[0], site.app, ada)
+    browser, ada = Browser(brief.keeper), user()
+    grant = browser.tokens(brief.servers[0], brief.app, ada)
     sid = sid_of(grant)
     begun_at = tokens.claims_of(grant["id_token"])["auth_time"]
-    site.everywhere(lambda server: site.shown(sid, server).status_code == 404, "it lies unused for ever")
+    brief.everywhere(lambda server: brief.shown(sid, server).status_code == 404, "it lies unused for ever")
     assert time.time() >= begun_at + SHORT_S
-    assert sid_of(browser.tokens(site.servers[-1], site.app, ada)) != sid
-    assert refresh(site.servers[0], site.app, grant["refresh_token"]).status_code == 200, "its grant is none the less"
+    assert sid_of(browser.tokens(brief.servers[-1], brief.app, ada)) != sid
+    assert refresh(brief.servers[0], brief.app, grant["refresh_token"]).status_code == 200, "its grant is none the less"
+
+
+def test_who_comes_back_late_to_log_out_ends_what_came_of_the_session(brief):
+    browser = Browser(brief.keeper)
+    grant = browser.tokens(brief.servers[0], brief.app, user(), "openid")
+    brief.everywhere(lambda server: brief.shown(sid_of(grant), server).status_code == 404, "it lies unused for ever")
+    assert brief.servers[-1].is_active(brief.keeper, grant["access_token"])
+    browser.log_out(brief.servers[0], grant["id_token"])
+    brief.everywhere(lambda server: not server.is_active(brief.keeper, grant["access_token"]), "its token is good still")
 
 
 def test_uses_cost_a_write_a_tenth_of_the_idle_time(site):
@@ -126,7 +139,7 @@ def test_uses_cost_a_write_a_tenth_of_the_idle_time(site):
     sid = sid_of(browser.tokens(site.servers[0], site.app, ada))
     ((version, end),) = site.sessions(sid)
     shown = site.shown(sid).json()
-    assert shown["idle_expires_at"] == end == shown["begun_at"] + IDLE_S < shown["expires_at"]
+    assert shown["idle_expires_at"] == shown["begun_at"] + IDLE_S < shown["expires_at"] == end
     for number in range(12):
         assert sid_of(browser.tokens(site.servers[number % len(site.servers)], site.app, ada)) == sid
     assert site.sessions(sid) == [(version, end)]

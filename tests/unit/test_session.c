@@ -89,13 +89,17 @@ static void a_session_that_nobody_uses_is_over(void **state)
     struct session begun, found;
     settings.session_idle_s = 1000;
     const struct str cookie = sign_in("ada", NULL, 0, &begun);
-    assert_int_equal(begun.item.expires_at, begun_at + 1000);
-    assert_int_equal(begun.ends_at, begun_at + 3600);
+    assert_int_equal(begun.idle_expires_at, begun_at + 1000);
     now_s = begun_at + 999;
     assert_ok(find(cookie, &found));
-    assert_int_equal(found.ends_at, begun_at + 3600);
+    assert_int_equal(found.idle_expires_at, begun_at + 1000);
     now_s = begun_at + 1000;
     assert_code(find(cookie, &found), ERR_NOT_FOUND, "it was not used");
+    const struct call call = call_with_cookies(cookie);
+    assert_ok(session_of_logout(&call, &found)); /* which ends what came of it */
+    assert_int_equal(found.item.expires_at, begun_at + 3600);
+    revoke_session(arena_copy(&arena, begun.login.sid).at);
+    assert_code(session_of_logout(&call, &found), ERR_NOT_FOUND, "it has ended");
     now_s = begun_at;
     settings.session_idle_s = 0;
 }
@@ -118,7 +122,7 @@ static void a_use_moves_the_idle_end_in_steps(void **state)
         const bool has_written = use(cookie);
         assert_row(has_written == (uses[i].expires_at != before), arena_printf(&arena, "write %zu", i).at);
         assert_ok(find(cookie, &found));
-        assert_row(found.item.expires_at == begun_at + uses[i].expires_at, arena_printf(&arena, "end %zu", i).at);
+        assert_row(found.idle_expires_at == begun_at + uses[i].expires_at, arena_printf(&arena, "end %zu", i).at);
         before = uses[i].expires_at;
     }
     now_s = begun_at + 3600;
@@ -154,19 +158,19 @@ static void another_idle_time_is_in_force_with_the_next_use(void **state)
     (void)state;
     struct session begun, found;
     const struct str cookie = sign_in("ada", NULL, 0, &begun);
-    assert_int_equal(begun.item.expires_at, now_s + 3600);
+    assert_int_equal(begun.idle_expires_at, now_s + 3600);
     settings.session_idle_s = 1000;
     assert_true(use(cookie));
     settings.session_idle_s = 500;
     assert_true(use(cookie));
     assert_ok(find(cookie, &found));
-    assert_int_equal(found.item.expires_at, now_s + 500);
+    assert_int_equal(found.idle_expires_at, now_s + 500);
     settings.session_idle_s = 530; /* which is no more than clocks that differ */
     assert_false(use(cookie));
     settings.session_idle_s = 0;
     assert_true(use(cookie));
     assert_ok(find(cookie, &found));
-    assert_int_equal(found.item.expires_at, now_s + 3600);
+    assert_int_equal(found.idle_expires_at, now_s + 3600);
 }
 
 /* Who was asked to be remembered for a month does not come back each hour. */
@@ -177,7 +181,7 @@ static void a_session_of_a_length_that_was_asked_for_has_no_idle_end(void **stat
     settings.session_idle_s = 10;
     const struct str cookie = sign_in("ada", NULL, 3000, &begun);
     assert_int_equal(begun.item.expires_at, now_s + 3000);
-    assert_int_equal(begun.ends_at, 0);
+    assert_int_equal(begun.idle_expires_at, 0);
     now_s += 2999;
     assert_false(use(cookie));
     now_s -= 2999;
@@ -272,8 +276,8 @@ static void a_body_of_another_form_is_an_error(void **state)
         "{\"scope\":\"\",\"sub\":\"u\",\"begun_at\":1}",
         "{\"scope\":\"\",\"sub\":\"u\",\"begun_at\":-1,\"clients\":[]}",
         "{\"scope\":\"\",\"sub\":\"u\",\"begun_at\":1,\"clients\":[1]}",
-        "{\"scope\":\"\",\"sub\":\"u\",\"begun_at\":1,\"clients\":[],\"ends_at\":0}",
-        "{\"scope\":\"\",\"sub\":\"u\",\"begun_at\":1,\"clients\":[],\"ends_at\":\"2\"}",
+        "{\"scope\":\"\",\"sub\":\"u\",\"begun_at\":1,\"clients\":[],\"idle_expires_at\":0}",
+        "{\"scope\":\"\",\"sub\":\"u\",\"begun_at\":1,\"clients\":[],\"idle_expires_at\":\"2\"}",
         "{\"sub\":\"u\",\"begun_at\":1,\"clients\":[]}",
     };
     (void)state;
