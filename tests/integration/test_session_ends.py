@@ -131,7 +131,8 @@ def test_who_comes_back_late_to_log_out_ends_what_came_of_the_session(brief):
     brief.everywhere(lambda server: brief.shown(sid_of(grant), server).status_code == 404, "it lies unused for ever")
     assert brief.servers[-1].is_active(brief.keeper, grant["access_token"])
     browser.log_out(brief.servers[0], grant["id_token"])
-    brief.everywhere(lambda server: not server.is_active(brief.keeper, grant["access_token"]), "its token is good still")
+    brief.everywhere(lambda server: not server.is_active(brief.keeper, grant["access_token"]),
+                     "a token of the session is still good")
 
 
 def test_uses_cost_a_write_a_tenth_of_the_idle_time(site):
