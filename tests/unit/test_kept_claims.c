@@ -84,5 +84,4 @@ static void what_is_too_much_is_an_error_and_never_less(void **state)
     assert_null(claims);
 }
 
-RUN(TEST(each_column_becomes_its_claim_unless_it_was_said),
-    TEST(what_is_too_much_is_an_error_and_never_less))
+RUN(TEST(each_column_becomes_its_claim_unless_it_was_said), TEST(what_is_too_much_is_an_error_and_never_less))
