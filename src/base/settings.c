@@ -108,6 +108,8 @@ const struct settings_row settings_rows[] = {
       "How long a refresh token may lie unused, unless its client has a time of its own. 0: until it expires." },
     { "TOKEN_SESSION_TTL", SECTION_USERS, SECONDS(session_ttl_s, "43200", 60, 31536000),
       "How long a user stays signed in, unless the login says otherwise." },
+    { "TOKEN_SESSION_IDLE", SECTION_USERS, SECONDS(session_idle_s, "7200", 0, 31536000),
+      "How long such a session may lie unused by /authorize; it may end a tenth of that sooner. 0: no such end." },
     { "TOKEN_SCOPES", SECTION_USERS,
       TEXT(scopes, "openid profile email address phone offline_access", 0, 4096, NULL, "scopes separated by spaces"),
       "The scopes that the metadata names (scopes_supported). Which ones a client may have, its registration says." },

@@ -35,7 +35,7 @@ struct settings {
     const char *login_url;                               /* LOGIN_URL */
     int64_t login;                                       /* TOKEN_LOGIN: an enum login_kind */
     int64_t code_ttl_s, refresh_grace_s, refresh_idle_s; /* TOKEN_CODE_TTL, TOKEN_REFRESH_… */
-    int64_t session_ttl_s;                               /* TOKEN_SESSION_TTL */
+    int64_t session_ttl_s, session_idle_s;               /* TOKEN_SESSION_TTL, TOKEN_SESSION_IDLE */
     const char *scopes, *acr_values;                     /* TOKEN_SCOPES, TOKEN_ACR_VALUES: space-separated */
     const char *pairwise_salt;                           /* TOKEN_PAIRWISE_SALT: a secret; "": none */
     const char *privileged_claims;                       /* TOKEN_PRIVILEGED_CLAIMS: comma-separated, added to "role" */

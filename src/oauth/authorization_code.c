@@ -23,15 +23,22 @@ static struct err authorization_code_revoke(const struct token_request *request,
     return no_code;
 }
 
+/* When it was made, if no setting has changed since. */
+static int64_t authorization_code_issued_at(const struct token_request *request, const struct code *code)
+{
+    const int64_t now_s = request->call->request->now_s;
+    const int64_t issued_at = code->expires_at - request->call->service->settings->code_ttl_s;
+    return issued_at < 0 ? 0 : issued_at < now_s ? issued_at : now_s;
+}
+
 /* The grant that the code stands for may have been revoked since, by a rule: with its user, its session or its client.
  */
 static bool authorization_code_is_refused(const struct token_request *request, const struct code *code)
 {
-    const struct settings *settings = request->call->service->settings;
     const struct claims granted = { .sub = code->granted.sub,
                                     .client_id = code->client_id,
                                     .sid = code->granted.sid,
-                                    .iat = code->expires_at - settings->code_ttl_s };
+                                    .iat = authorization_code_issued_at(request, code) };
     return revocations_refuse_new(request->call->service->revocations, &granted);
 }
 
@@ -121,6 +128,8 @@ struct err grant_authorization_code(const struct token_request *request, struct 
     AUTO(family_wipe) struct family family = authorization_code_family(request, &code, has_refresh_token);
     terms = tokens_terms(request);
     TRY(family_begin(&family, &terms, call->request->now_s, &token));
+    /* It began with the code: so a rule that was made since refuses it too, also where that is not known yet. */
+    family.issued_at = authorization_code_issued_at(request, &code);
     TRY(tokens_issue(request, &family, code.nonce.len > 0 ? code.nonce : STR(""), answer));
     if (has_refresh_token) {
         answer->refresh_token = arena_copy(arena, refresh_token_text(&token));

@@ -109,6 +109,8 @@ static struct err authorize_go_on(struct authorize *authorize)
     if (found.code && found.code != ERR_NOT_FOUND)
         return found;
     authorize->has_session = !found.code;
+    if (authorize->has_session)
+        session_use(authorize->call, &authorize->session);
     TRY(authorize_decide(authorize, &need, &fault, &scope));
     if (fault.error)
         TRY(authorize_give_fault(authorize, &fault));

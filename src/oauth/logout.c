@@ -88,7 +88,7 @@ static struct err logout_read(struct logout *logout)
 
 static struct err logout_find_session(struct logout *logout)
 {
-    const struct err err = session_of_request(logout->call, &logout->session);
+    const struct err err = session_of_logout(logout->call, &logout->session);
     logout->has_session = !err.code;
     return err.code == ERR_NOT_FOUND ? OK : err;
 }
@@ -98,7 +98,7 @@ static struct err logout_end_session(struct logout *logout)
     struct call *call = logout->call;
     if (!logout->has_session)
         return OK;
-    TRY(session_end(call, &logout->session, STR("logged out"), &logout->response->records,
+    TRY(session_end(call, &logout->session, SESSION_LOGGED_OUT, &logout->response->records,
                     &logout->response->announced));
     cookie_forget(logout->response, call->request->arena, COOKIE_SESSION, logout_is_secure(call));
     return OK;

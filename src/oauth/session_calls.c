@@ -60,6 +60,8 @@ static void session_calls_write(struct buf *body, const struct session *session)
     if (login->auth_time >= 0)
         json_write_int(body, STR("auth_time"), login->auth_time);
     json_write_int(body, STR("expires_at"), session->item.expires_at);
+    if (session->idle_expires_at > 0 && session->idle_expires_at < session->item.expires_at)
+        json_write_int(body, STR("idle_expires_at"), session->idle_expires_at);
     json_write_optional(body, STR("acr"), login->acr);
     json_write_texts(body, STR("amr"), login->amr, login->amr_count);
     json_write_texts(body, STR("clients"), session->clients, session->client_count);
@@ -135,7 +137,7 @@ struct err show_session(struct call *call, struct response *response)
 static struct err session_calls_end_one(struct call *call, const struct session *session, struct response *response)
 {
     const uint64_t before = response->announced;
-    TRY(session_end(call, session, STR("session ended"), &response->records, &response->announced));
+    TRY(session_end(call, session, SESSION_ENDED, &response->records, &response->announced));
     return before == 0 || before == response->announced
                ? OK
                : failed(ERR_UNAVAILABLE, "Redis changed while sessions were ended; try again");

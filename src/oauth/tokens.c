@@ -59,7 +59,7 @@ static struct issue tokens_issue_of(const struct token_request *request, const s
                            .registered = request->registered,
                            .subject = grant->granted.sub,
                            .custom = tokens_claims(call->request->arena, grant, user),
-                           .sid = grant->granted.sid.len > 0 ? grant->granted.sid : (struct str){ 0, 0 },
+                           .sid = grant_session(call, grant),
                            .auth_time = grant->granted.auth_time,
                            .now_s = call->request->now_s,
                            .request_id = call->request->id };
@@ -140,12 +140,14 @@ struct err tokens_issue(const struct token_request *request, const struct family
     if (err.code == ERR_NOT_FOUND)
         return failed(ERR_INVALID_GRANT, "the user is no longer known here");
     TRY(err);
+    const bool has_id_token = str_has_word(grant->granted.scope, STR("openid"));
+    if (has_id_token)
+        TRY(user_claims_add_kept(request->call, &grant->granted, STR("id_token"), STR(""), &user));
     err = tokens_issue_access(request, grant, answer);
     answer->retry_after_s = answer->access.retry_after_s;
     TRY(err);
     answer->records = answer->access.record;
-    return str_has_word(grant->granted.scope, STR("openid")) ? tokens_issue_id(request, grant, user, nonce, answer)
-                                                             : OK;
+    return has_id_token ? tokens_issue_id(request, grant, user, nonce, answer) : OK;
 }
 
 struct err tokens_revoke_grant(struct call *call, const unsigned char grant_id[32], struct str reason)

@@ -136,6 +136,7 @@ static struct err userinfo_answer(const struct call *call, const struct claims *
     if (err.code == ERR_NOT_FOUND)
         return failed(ERR_TOKEN_REVOKED, "the user is no longer known");
     TRY(err);
+    TRY(user_claims_add_kept(call, &granted, STR("userinfo"), claims->scope, &user));
     client_metadata_read(arena, client.metadata, client.is_public, &registered);
     TRY(userinfo_name_user(call, &registered, &granted));
     buf_init(&body, arena, 1024, USERINFO_MAX);

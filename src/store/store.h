@@ -180,6 +180,10 @@ struct store_ops {
     struct err (*list_items)(struct store *, struct arena *, const struct item_query *query, struct item **out,
                              size_t *count);
 
+    /* What the platform knows of a user, an object by the column names of its oauth_id_token_claims, without those that
+     * are null. ERR_NOT_FOUND: there is no row, or the id is no uuid. NULL: the store has no such table. */
+    struct err (*find_user_claims)(struct store *, struct arena *, struct str user_id, const struct json **out);
+
     /* A verdict for each list (a request's records, through ->next): verdicts[i] is OK when all of lists[i] is durable;
      * otherwise nothing of it is stored, or that is not known (ERR_UNAVAILABLE). ERR_INVALID_REQUEST: the store can't
      * hold its content. One transaction for all when none is bad; otherwise a bounded number, so that only the bad list

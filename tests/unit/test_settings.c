@@ -135,6 +135,7 @@ static const struct {
     { "TOKEN_REFRESH_GRACE", "60" },
     { "TOKEN_REFRESH_IDLE", "0" },
     { "TOKEN_SESSION_TTL", "43200" },
+    { "TOKEN_SESSION_IDLE", "7200" },
     { "TOKEN_SCOPES", "openid profile email address phone offline_access" },
     { "TOKEN_ACR_VALUES", "" },
     { "TOKEN_LOGIN_REQUEST_LIMIT", "300" },

@@ -102,7 +102,7 @@ DECLARE
     known text;
 BEGIN
     UPDATE public.token_service_state SET checks = checks + 1 WHERE id = 1 RETURNING identity INTO known;
-    RETURN jsonb_build_object('version', 8, 'identity', known,
+    RETURN jsonb_build_object('version', 9, 'identity', known,
         'now_ms', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint);
 END $$;
 
