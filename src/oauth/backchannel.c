@@ -177,7 +177,7 @@ static void backchannel_tell(struct service *service, struct arena *arena, struc
         LOG(LOG_INFO, "backchannel_logout_not_noted", LOG_STR("client_id", notice->item.client_id));
 }
 
-/* One page, after *after. False: it was the last one, or can't be read. */
+/* One page, after *after. False: it was the last one, can't be read, or was not ended for want of time. */
 static bool backchannel_page(struct service *service, unsigned char after[32], int64_t now_s, int64_t until_ns)
 {
     AUTO(arena_release) struct arena arena = { 0 };
@@ -197,9 +197,10 @@ static bool backchannel_page(struct service *service, unsigned char after[32], i
     return count == ITEMS_LISTED_MAX && clock_ns() < until_ns;
 }
 
-void backchannel_round(struct service *service, int64_t until_ns)
+bool backchannel_round(struct service *service, int64_t until_ns)
 {
     unsigned char after[32] = { 0 };
     for (int i = 0; i < PAGES_A_ROUND && backchannel_page(service, after, (int64_t)time(NULL), until_ns); i++)
         ;
+    return clock_ns() >= until_ns;
 }
