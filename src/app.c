@@ -218,6 +218,13 @@ static struct err app_open_events(struct app *app)
     return OK;
 }
 
+/* What others revoke, and what they are told. */
+static struct err app_open_to_others(struct app *app)
+{
+    TRY(app_open_revocations(app));
+    return app_open_events(app);
+}
+
 static bool app_has_users(const struct settings *settings)
 {
     return settings->login != LOGIN_OFF || settings->login_url[0];
@@ -247,8 +254,7 @@ struct err app_open(struct app *app)
     TRY(commit_open(service->store, &service->commit));
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
-    TRY(app_open_revocations(app));
-    TRY(app_open_events(app));
+    TRY(app_open_to_others(app));
     app_make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;
