@@ -244,8 +244,7 @@ struct err app_open(struct app *app)
     TRY(commit_open(service->store, &service->commit));
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
-    TRY(app_open_revocations(app));
-    TRY(app_open_events(app));
+    TRY(app_open_to_others(app));
     app_make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;

@@ -224,7 +224,7 @@ static void backchannel_page(struct service *service, struct round *round, int64
         memcpy(round->after, items[count - 1].id, sizeof round->after);
 }
 
-void backchannel_round(struct service *service, int64_t until_ns)
+bool backchannel_round(struct service *service, int64_t until_ns)
 {
     struct round round = { .until_ns = until_ns };
     for (int i = 0; i < PAGES_A_ROUND && !round.is_over; i++)

@@ -15,8 +15,9 @@ struct service;
 MUST_USE struct err backchannel_note(const struct call *call, struct str client_id, const struct granted *login,
                                      struct record **records);
 
-/* Tells those that are due, a bounded number, and begins with none after `until_ns` (clock_ns(); INT64_MAX: no limit).
- * On a thread that may wait for clients; any number of instances may do it at once. */
-void backchannel_round(struct service *service, int64_t until_ns);
+/* Tells those that are due, a bounded number; after `until_ns` (clock_ns(); INT64_MAX: no limit) none is begun. On a
+ * thread that may wait for clients; any number of instances may do it at once. True: time was over before all had been
+ * looked at. */
+bool backchannel_round(struct service *service, int64_t until_ns);
 
 #endif

@@ -38,7 +38,7 @@ static void *messenger_run(void *arg)
     struct messenger *messenger = arg;
     pthread_setname_np(pthread_self(), "messenger");
     while (messenger_wait(messenger)) {
-        backchannel_round(messenger->service, clock_ns() + turn_ns);
+        (void)backchannel_round(messenger->service, clock_ns() + turn_ns);
         const struct err err = events_round_now(messenger->service->events, clock_ns() + turn_ns);
         (void)err; /* counted and logged there; what is left is for the next round */
     }
