@@ -220,6 +220,13 @@ static struct err app_open_events(struct app *app)
     return OK;
 }
 
+/* What others revoke, and what they are told. */
+static struct err app_open_to_others(struct app *app)
+{
+    TRY(app_open_revocations(app));
+    return app_open_events(app);
+}
+
 /* What is fixed by the settings alone. */
 static void app_set_contract(struct service *service, const struct settings *settings)
 {

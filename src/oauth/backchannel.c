@@ -196,8 +196,9 @@ static void backchannel_give_up(struct service *service, struct arena *arena, co
 struct round {
     unsigned char after[32]; /* the last item that was looked at */
     size_t waiting;          /* those that could not be told yet */
-    bool is_over;            /* there are no more, or the store can't be read */
-    bool is_cut;             /* the latter, or time was up */
+    bool is_over;            /* there are no more, or one of the next two */
+    bool is_unread;          /* the store can't be read */
+    bool is_late;            /* time was over */
     int64_t until_ns;
 };
 
@@ -210,11 +211,11 @@ static void backchannel_page(struct service *service, struct round *round, int64
     struct notice notice;
     size_t count = 0;
     memcpy(query.after, round->after, sizeof query.after);
-    round->is_cut = store->ops->list_items(store, &arena, &query, &items, &count).code != ERR_OK;
-    round->is_over = round->is_cut || count < ITEMS_LISTED_MAX;
+    round->is_unread = store->ops->list_items(store, &arena, &query, &items, &count).code != ERR_OK;
+    round->is_over = round->is_unread || count < ITEMS_LISTED_MAX;
     for (size_t i = 0; i < count; i++)
         if (clock_ns() >= round->until_ns)
-            round->is_over = round->is_cut = true;
+            round->is_over = round->is_late = true;
         else if (items[i].expires_at <= now_s)
             backchannel_give_up(service, &arena, &items[i]);
         else if (!backchannel_read(&arena, &items[i], &notice) || notice.next_at > now_s ||
@@ -229,6 +230,7 @@ bool backchannel_round(struct service *service, int64_t until_ns)
     struct round round = { .until_ns = until_ns };
     for (int i = 0; i < PAGES_A_ROUND && !round.is_over; i++)
         backchannel_page(service, &round, (int64_t)time(NULL));
-    if (!round.is_cut)
+    if (!round.is_unread && !round.is_late)
         atomic_store(&service->state.logouts_waiting, round.waiting);
+    return round.is_late;
 }
