@@ -177,3 +177,12 @@ const char *settings_fault_of_region(struct str text)
             return "it has other characters";
     return text.at[0] == '-' || text.at[text.len - 1] == '-' ? "it begins or ends with a hyphen" : NULL;
 }
+
+/* It stands in JSON as it is (observe/emf.c); CloudWatch would take more. */
+const char *settings_fault_of_service(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum((unsigned char)text.at[i]) && !strchr("-_.:/", text.at[i]))
+            return "it has other characters";
+    return text.at[0] == ':' ? "it begins with a colon" : NULL;
+}
