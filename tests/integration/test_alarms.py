@@ -1,0 +1,277 @@
+"""The alarms and the dashboard in deploy/: Debian's Prometheus scrapes a real server, and each alarm is raised by the
+fault that it is for, which was not there a moment before. What the rules make of nearly bad values is
+deploy/prometheus/rules_test.yaml, which promtool runs."""
+
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+import yaml
+
+import redis_servers
+from clock import HOUR, LIBRARY, Clock
+from prometheus import RULES, Prometheus, rules
+from service import ROOT, Client
+from test_http import make_certificate
+from wire import head
+
+DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
+METRIC = re.compile(r"\b(?:token_service|process)_[a-z0-9_]+")
+ES256 = {"TOKEN_SIGNING_ALG": "ES256"}
+TO_COME = {"EventsLate", "EventsOutboxGrowing"}  # there is no outbox of events yet
+CAUSED = set()
+
+
+def causes(*alarms):
+    """Of a test: the alarms that it has raised."""
+    CAUSED.update(alarms)
+    return lambda test: test
+
+
+def test_every_alarm_has_its_fault():
+    assert {rule["alert"] for rule in rules()} == CAUSED | TO_COME
+
+
+def test_the_rules_make_the_right_thing_of_good_and_bad_and_nearly_bad_values():
+    if not shutil.which("promtool"):
+        pytest.skip("there is no promtool here: Debian's package prometheus")
+    done = subprocess.run(["promtool", "test", "rules", "rules_test.yaml"], cwd=RULES.parent, capture_output=True,
+                          text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    tests = yaml.safe_load((RULES.parent / "rules_test.yaml").read_text())["tests"]
+    judged = {case["alertname"]: set() for test in tests for case in test["alert_rule_test"]}
+    for test in tests:
+        for case in test["alert_rule_test"]:
+            judged[case["alertname"]].add(bool(case["exp_alerts"]))
+    assert judged == {rule["alert"]: {True, False} for rule in rules()}
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory):
+    made = Prometheus(tmp_path_factory.mktemp("prometheus-"))
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+def nothing_is_wrong(prometheus, instance):
+    alarms = prometheus.alarms(instance)
+    assert not alarms - {"NextKeyMissing"}, alarms  # which is made a second after the start
+
+
+@causes("TokenServiceDown")
+def test_an_instance_that_is_gone(prometheus, make_server):
+    server = make_server(**ES256).start()
+    instance = prometheus.watch(server)
+    nothing_is_wrong(prometheus, instance)
+    server.stop()
+    prometheus.raises("TokenServiceDown", instance)
+
+
+@causes("TokenGenerationFailing", "SignerFailing", "KmsFailing")
+def test_a_kms_that_refuses(prometheus, kms, start):
+    server = start(kms.create_key("ES256"), settled=True, **ES256)
+    instance = prometheus.watch(server)
+    nothing_is_wrong(prometheus, instance)
+    kms.deny(operation="Sign")
+    for alarm in ("TokenGenerationFailing", "KmsFailing", "SignerFailing"):
+        prometheus.raises(alarm, instance, lambda: server.ask(server.agent))
+    kms.clear_faults()
+    for alarm in ("SignerFailing", "TokenGenerationFailing", "KmsFailing"):
+        prometheus.calms_down(alarm, instance)
+
+
+@causes("NextKeyMissing", "SigningKeyEnding", "SigningKeyOverdue")
+def test_a_key_near_its_end_that_none_can_follow(prometheus, kms, start):
+    kms.deny(operation="CreateKey")
+    server = start(kms.create_key("ES256"), TOKEN_KEY_ROTATION=8 * HOUR, **ES256)
+    instance = prometheus.watch(server)
+    for alarm in ("NextKeyMissing", "SigningKeyEnding"):
+        prometheus.raises(alarm, instance)
+    assert "SigningKeyOverdue" not in prometheus.alarms(instance)
+    server.stop()
+    with closing(sqlite3.connect(server.database_path)) as database, database:
+        database.execute("UPDATE oauth_jwks SET activated_at = activated_at - ?", (9 * HOUR,))
+    server.start()
+    instance = prometheus.watch(server)
+    prometheus.raises("SigningKeyOverdue", instance)
+    kms.clear_faults()  # the next one is made, which is to be published before it signs
+    prometheus.calms_down("NextKeyMissing", instance)
+    assert "SigningKeyOverdue" in prometheus.alarms(instance)
+
+
+@causes("TokenGenerationSlow")
+def test_a_kms_that_is_slow(prometheus, kms, start):
+    server = start(kms.create_key("ES256"), **ES256)
+    instance = prometheus.watch(server)
+    nothing_is_wrong(prometheus, instance)
+    kms.slow(1.2, operation="Sign")
+    prometheus.raises("TokenGenerationSlow", instance, lambda: server.token(server.agent))
+
+
+@causes("VerificationSlow")
+def test_a_check_that_takes_long(prometheus, make_server):
+    """By a caller whose body comes late: nothing in the service takes as long."""
+    server = make_server(**ES256).start()
+    agent = server.add_client("agent")
+    server.until(lambda: server.ask(agent).status_code == 200, "its client is not known")
+    instance = prometheus.watch(server)
+    nothing_is_wrong(prometheus, instance)
+    body = json.dumps({"token": server.token(agent)}).encode()
+
+    def verify():
+        with server.wire() as wire:
+            wire.send(head("POST", "/token/verify", f"Authorization: {agent.basic()}", "Content-Type: application/json",
+                           f"Content-Length: {len(body)}"))
+            time.sleep(0.3)
+            assert wire.call(body).status == 200
+
+    prometheus.raises("VerificationSlow", instance, verify)
+
+
+@causes("TokenServiceOverloaded")
+def test_more_requests_than_the_queue_takes(prometheus, kms, start):
+    server = start(kms.create_key("ES256"), TOKEN_WORKERS=1, TOKEN_QUEUE=1, **ES256)
+    instance = prometheus.watch(server)
+    nothing_is_wrong(prometheus, instance)
+    kms.slow(0.2, operation="Sign")
+    with ThreadPoolExecutor(4) as threads:
+        def at_once():
+            statuses = list(threads.map(lambda _: server.ask(server.agent).status_code, range(8)))
+            assert set(statuses) <= {200, 503}
+        prometheus.raises("TokenServiceOverloaded", instance, at_once)
+
+
+@causes("CallersLimited")
+def test_a_caller_that_guesses(prometheus, make_server):
+    server = make_server(TOKEN_FAILURE_LIMIT=1, **ES256).start()
+    instance = prometheus.watch(server)
+    nothing_is_wrong(prometheus, instance)
+
+    def guess():
+        answer = server.post("/token/introspect", auth=Client("agent", "a guess", ""), form={"token": "x"})
+        assert answer.status_code in (401, 429)
+
+    prometheus.raises("CallersLimited", instance, guess)
+
+
+@causes("RedisFailing", "RevocationsUnknown", "RevocationsStale", "RequestsFailing")
+def test_a_redis_that_is_stopped(prometheus, redis, make_server):
+    server = make_server(REDIS_URL=redis.url, **ES256).start()
+    agent = server.add_client("agent")
+    token = server.token(agent)
+    instance = prometheus.watch(server)
+    nothing_is_wrong(prometheus, instance)
+    redis.stop()
+    for alarm in ("RedisFailing", "RevocationsUnknown", "RequestsFailing", "RevocationsStale"):
+        prometheus.raises(alarm, instance, lambda: server.verify(agent, token))
+    redis.start()
+    for alarm in ("RevocationsUnknown", "RevocationsStale", "RequestsFailing", "RedisFailing"):
+        prometheus.calms_down(alarm, instance)
+
+
+@causes("RedisMayEvict")
+def test_a_redis_that_may_forget(prometheus, start_redis, make_server):
+    redis = start_redis(redis_servers.single)
+    server = make_server(REDIS_URL=redis.url, **ES256).start()
+    instance = prometheus.watch(server)
+    nothing_is_wrong(prometheus, instance)
+    redis.ask("CONFIG", "SET", "maxmemory", 100_000_000)
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    prometheus.raises("RedisMayEvict", instance)
+
+
+@causes("StoreFailing")
+def test_a_database_that_is_gone(prometheus, postgres, make_server):
+    server = make_server(DATABASE_URL=postgres.database(f"alarms-{uuid.uuid4().hex[:8]}"), TOKEN_STORE_TIMEOUT=2,
+                         **ES256).start()
+    instance = prometheus.watch(server)
+    nothing_is_wrong(prometheus, instance)
+    postgres.kill()
+    try:
+        prometheus.raises("StoreFailing", instance)
+    finally:
+        postgres.start()
+    prometheus.calms_down("StoreFailing", instance)
+
+
+@causes("CertificateEnding")
+def test_a_certificate_that_ends_soon(prometheus, make_server, tmp_path):
+    for days, is_raised in ((8, False), (6, True)):
+        certificate, key = make_certificate(tmp_path, ends_h=24 * days)
+        server = make_server(TOKEN_TLS_CERT=str(certificate), TOKEN_TLS_KEY=str(key), **ES256)
+        server.spawn()
+        server.port = server._wait_for_port(0)  # pylint: disable=protected-access
+        instance = prometheus.watch(server, "https")
+        if is_raised:
+            prometheus.raises("CertificateEnding", instance)
+        else:
+            nothing_is_wrong(prometheus, instance)
+
+
+@causes("ClockWrong")
+def test_a_clock_that_is_set_ahead(prometheus, make_server, tmp_path):
+    if not LIBRARY:
+        pytest.skip("there is no libfaketime here: Debian's package of that name")
+    clock = Clock(tmp_path)
+    server = make_server(**clock.settings, **ES256).start()
+    instance = prometheus.watch(server)
+    nothing_is_wrong(prometheus, instance)
+    clock.set(2 * HOUR)
+    prometheus.raises("ClockWrong", instance)
+
+
+# --- the dashboard ----------------------------------------------------------------------------------------------------
+
+def queries():
+    """The expressions of all panels, as Grafana would send them."""
+    def panels(of):
+        for panel in of["panels"]:
+            yield panel
+            yield from panels({"panels": panel.get("panels", [])})
+
+    for panel in panels(json.loads(DASHBOARD.read_text())):
+        for target in panel.get("targets", []):
+            yield panel["title"], re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda found: {
+                "__rate_interval": "15s", "job": "token-service", "instance": ".+"}[found[1] or found[2]],
+                target["expr"])
+
+
+def test_every_query_of_the_dashboard_is_answered(prometheus, kms, start, redis):
+    server = start(kms.create_key("ES256"), REDIS_URL=redis.url, settled=True, **ES256)
+    token = server.token(server.agent)
+    server.verify(server.agent, token)
+    server.revoke(server.agent, token)
+    prometheus.watch(server)
+    shown = set(METRIC.findall(server.get("/metrics").text))
+    asked = list(queries())
+    assert len(asked) >= 15
+    for title, expression in asked:
+        names = set(METRIC.findall(expression))
+        assert names, f"{title}: {expression} asks for nothing of ours"
+        found = prometheus.query(expression)
+        if names <= shown:
+            assert found, f"{title}: {expression} has no answer"
+        else:
+            assert {name for name in names - shown if not re.search("_events_|_clock_difference_|_tls_", name)} == set()
+
+
+def test_nothing_is_raised_while_all_is_well(prometheus, kms, start, redis):
+    server = start(kms.create_key("ES256"), REDIS_URL=redis.url, settled=True, **ES256)
+    instance = prometheus.watch(server)
+    first = prometheus.scrapes(instance)
+    while prometheus.scrapes(instance) < first + 10:
+        token = server.token(server.agent)
+        assert server.verify(server.agent, token).status_code == 200
+        assert server.ask(server.agent, scope="no:such").status_code == 400
+        assert server.verify(server.agent, token + "x").status_code == 401
+        assert server.revoke(server.agent, token).status_code == 200
+    assert prometheus.alarms(instance) == set()
