@@ -1,6 +1,6 @@
-"""The alarms and the dashboard in deploy/: Debian's Prometheus scrapes a real server, and each alarm is raised by the
-fault that it is for, which was not there a moment before. What the rules make of nearly bad values is
-deploy/prometheus/rules_test.yaml, which promtool runs."""
+"""The alarms and the dashboards in deploy/: Debian's Prometheus scrapes a real server, and each alarm is raised by the
+fault that it is for, which was not there a moment before; so is CloudWatch's of the same name, by what the server wrote
+for that. What the rules make of nearly bad values is deploy/prometheus/rules_test.yaml, which promtool runs."""
 
 import json
 import re
@@ -15,6 +15,7 @@ from contextlib import closing
 import pytest
 import yaml
 
+import cloudwatch
 import redis_servers
 from clock import HOUR, LIBRARY, Clock
 from prometheus import RULES, Prometheus, rules
@@ -24,8 +25,9 @@ from wire import head
 
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
 METRIC = re.compile(r"\b(?:token_service|process)_[a-z0-9_]+")
-ES256 = {"TOKEN_SIGNING_ALG": "ES256"}
+SETTINGS = {"TOKEN_SIGNING_ALG": "ES256", "TOKEN_EMF": "on", "TOKEN_EMF_INTERVAL": 1}
 TO_COME = {"EventsLate", "EventsOutboxGrowing"}  # there is no outbox of events yet
+OF_AWS = {"DeadLetters", "FunctionErrors", "FunctionThrottled"}  # by metrics of AWS's own
 CAUSED = set()
 
 
@@ -37,6 +39,7 @@ def causes(*alarms):
 
 def test_every_alarm_has_its_fault():
     assert {rule["alert"] for rule in rules()} == CAUSED | TO_COME
+    assert set(cloudwatch.alarms()) - OF_AWS <= CAUSED | TO_COME
 
 
 def test_the_rules_make_the_right_thing_of_good_and_bad_and_nearly_bad_values():
@@ -62,69 +65,89 @@ def prometheus(tmp_path_factory):
         made.stop()
 
 
-def nothing_is_wrong(prometheus, instance):
-    alarms = prometheus.alarms(instance)
-    assert not alarms - {"NextKeyMissing"}, alarms  # which is made a second after the start
+class Watched:
+    """A server that both watch."""
+
+    def __init__(self, prometheus, server, scheme="http"):
+        self.prometheus, self.server = prometheus, server
+        self.instance = prometheus.watch(server, scheme)
+        self.since = len(server.events("metrics"))
+
+    def all_is_well(self):
+        """Before the fault. The next key is made only a second after the start."""
+        assert not self.alarms() - {"NextKeyMissing"}, self.alarms()
+        lines = self.server.events("metrics")
+        assert not cloudwatch.raised(lines) - {"NextKeyMissing"}, lines
+        self.since = len(lines)
+        return self
+
+    def alarms(self):
+        return self.prometheus.alarms(self.instance)
+
+    def raises(self, alarm, meanwhile=lambda: None):
+        """Waits for both, doing that meanwhile."""
+        self.prometheus.raises(alarm, self.instance, meanwhile)
+        if alarm in cloudwatch.alarms():
+            cloudwatch.raises(self.server, alarm, self.since, meanwhile)
+
+    def calms_down(self, alarm):
+        self.prometheus.calms_down(alarm, self.instance)
 
 
 @causes("TokenServiceDown")
 def test_an_instance_that_is_gone(prometheus, make_server):
-    server = make_server(**ES256).start()
-    instance = prometheus.watch(server)
-    nothing_is_wrong(prometheus, instance)
+    server = make_server(**SETTINGS).start()
+    watched = Watched(prometheus, server).all_is_well()
     server.stop()
-    prometheus.raises("TokenServiceDown", instance)
+    watched.raises("TokenServiceDown")
 
 
 @causes("TokenGenerationFailing", "SignerFailing", "KmsFailing")
 def test_a_kms_that_refuses(prometheus, kms, start):
-    server = start(kms.create_key("ES256"), settled=True, **ES256)
-    instance = prometheus.watch(server)
-    nothing_is_wrong(prometheus, instance)
+    server = start(kms.create_key("ES256"), settled=True, **SETTINGS)
+    watched = Watched(prometheus, server).all_is_well()
     kms.deny(operation="Sign")
     for alarm in ("TokenGenerationFailing", "KmsFailing", "SignerFailing"):
-        prometheus.raises(alarm, instance, lambda: server.ask(server.agent))
+        watched.raises(alarm, lambda: server.ask(server.agent))
     kms.clear_faults()
     for alarm in ("SignerFailing", "TokenGenerationFailing", "KmsFailing"):
-        prometheus.calms_down(alarm, instance)
+        watched.calms_down(alarm)
 
 
 @causes("NextKeyMissing", "SigningKeyEnding", "SigningKeyOverdue")
 def test_a_key_near_its_end_that_none_can_follow(prometheus, kms, start):
     kms.deny(operation="CreateKey")
-    server = start(kms.create_key("ES256"), TOKEN_KEY_ROTATION=8 * HOUR, **ES256)
-    instance = prometheus.watch(server)
+    server = start(kms.create_key("ES256"), TOKEN_KEY_ROTATION=8 * HOUR, **SETTINGS)
+    watched = Watched(prometheus, server)
     for alarm in ("NextKeyMissing", "SigningKeyEnding"):
-        prometheus.raises(alarm, instance)
-    assert "SigningKeyOverdue" not in prometheus.alarms(instance)
+        watched.raises(alarm)
+    assert "SigningKeyOverdue" not in watched.alarms()
     server.stop()
     with closing(sqlite3.connect(server.database_path)) as database, database:
         database.execute("UPDATE oauth_jwks SET activated_at = activated_at - ?", (9 * HOUR,))
     server.start()
-    instance = prometheus.watch(server)
-    prometheus.raises("SigningKeyOverdue", instance)
+    watched = Watched(prometheus, server)
+    watched.raises("SigningKeyOverdue")
     kms.clear_faults()  # the next one is made, which is to be published before it signs
-    prometheus.calms_down("NextKeyMissing", instance)
-    assert "SigningKeyOverdue" in prometheus.alarms(instance)
+    watched.calms_down("NextKeyMissing")
+    assert "SigningKeyOverdue" in watched.alarms()
 
 
 @causes("TokenGenerationSlow")
 def test_a_kms_that_is_slow(prometheus, kms, start):
-    server = start(kms.create_key("ES256"), **ES256)
-    instance = prometheus.watch(server)
-    nothing_is_wrong(prometheus, instance)
+    server = start(kms.create_key("ES256"), **SETTINGS)
+    watched = Watched(prometheus, server).all_is_well()
     kms.slow(1.2, operation="Sign")
-    prometheus.raises("TokenGenerationSlow", instance, lambda: server.token(server.agent))
+    watched.raises("TokenGenerationSlow", lambda: server.token(server.agent))
 
 
 @causes("VerificationSlow")
 def test_a_check_that_takes_long(prometheus, make_server):
     """By a caller whose body comes late: nothing in the service takes as long."""
-    server = make_server(**ES256).start()
+    server = make_server(**SETTINGS).start()
     agent = server.add_client("agent")
     server.until(lambda: server.ask(agent).status_code == 200, "its client is not known")
-    instance = prometheus.watch(server)
-    nothing_is_wrong(prometheus, instance)
+    watched = Watched(prometheus, server).all_is_well()
     body = json.dumps({"token": server.token(agent)}).encode()
 
     def verify():
@@ -134,87 +157,82 @@ def test_a_check_that_takes_long(prometheus, make_server):
             time.sleep(0.3)
             assert wire.call(body).status == 200
 
-    prometheus.raises("VerificationSlow", instance, verify)
+    watched.raises("VerificationSlow", verify)
 
 
 @causes("TokenServiceOverloaded")
 def test_more_requests_than_the_queue_takes(prometheus, kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_WORKERS=1, TOKEN_QUEUE=1, **ES256)
-    instance = prometheus.watch(server)
-    nothing_is_wrong(prometheus, instance)
+    server = start(kms.create_key("ES256"), TOKEN_WORKERS=1, TOKEN_QUEUE=1, **SETTINGS)
+    watched = Watched(prometheus, server).all_is_well()
     kms.slow(0.2, operation="Sign")
     with ThreadPoolExecutor(4) as threads:
         def at_once():
             statuses = list(threads.map(lambda _: server.ask(server.agent).status_code, range(8)))
             assert set(statuses) <= {200, 503}
-        prometheus.raises("TokenServiceOverloaded", instance, at_once)
+        watched.raises("TokenServiceOverloaded", at_once)
 
 
 @causes("CallersLimited")
 def test_a_caller_that_guesses(prometheus, make_server):
-    server = make_server(TOKEN_FAILURE_LIMIT=1, **ES256).start()
-    instance = prometheus.watch(server)
-    nothing_is_wrong(prometheus, instance)
+    server = make_server(TOKEN_FAILURE_LIMIT=1, **SETTINGS).start()
+    watched = Watched(prometheus, server).all_is_well()
 
     def guess():
         answer = server.post("/token/introspect", auth=Client("agent", "a guess", ""), form={"token": "x"})
         assert answer.status_code in (401, 429)
 
-    prometheus.raises("CallersLimited", instance, guess)
+    watched.raises("CallersLimited", guess)
 
 
 @causes("RedisFailing", "RevocationsUnknown", "RevocationsStale", "RequestsFailing")
 def test_a_redis_that_is_stopped(prometheus, redis, make_server):
-    server = make_server(REDIS_URL=redis.url, **ES256).start()
+    server = make_server(REDIS_URL=redis.url, **SETTINGS).start()
     agent = server.add_client("agent")
     token = server.token(agent)
-    instance = prometheus.watch(server)
-    nothing_is_wrong(prometheus, instance)
+    watched = Watched(prometheus, server).all_is_well()
     redis.stop()
     for alarm in ("RedisFailing", "RevocationsUnknown", "RequestsFailing", "RevocationsStale"):
-        prometheus.raises(alarm, instance, lambda: server.verify(agent, token))
+        watched.raises(alarm, lambda: server.verify(agent, token))
     redis.start()
     for alarm in ("RevocationsUnknown", "RevocationsStale", "RequestsFailing", "RedisFailing"):
-        prometheus.calms_down(alarm, instance)
+        watched.calms_down(alarm)
 
 
 @causes("RedisMayEvict")
 def test_a_redis_that_may_forget(prometheus, start_redis, make_server):
     redis = start_redis(redis_servers.single)
-    server = make_server(REDIS_URL=redis.url, **ES256).start()
-    instance = prometheus.watch(server)
-    nothing_is_wrong(prometheus, instance)
+    server = make_server(REDIS_URL=redis.url, **SETTINGS).start()
+    watched = Watched(prometheus, server).all_is_well()
     redis.ask("CONFIG", "SET", "maxmemory", 100_000_000)
     redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-    prometheus.raises("RedisMayEvict", instance)
+    watched.raises("RedisMayEvict")
 
 
 @causes("StoreFailing")
 def test_a_database_that_is_gone(prometheus, postgres, make_server):
     server = make_server(DATABASE_URL=postgres.database(f"alarms-{uuid.uuid4().hex[:8]}"), TOKEN_STORE_TIMEOUT=2,
-                         **ES256).start()
-    instance = prometheus.watch(server)
-    nothing_is_wrong(prometheus, instance)
+                         **SETTINGS).start()
+    watched = Watched(prometheus, server).all_is_well()
     postgres.kill()
     try:
-        prometheus.raises("StoreFailing", instance)
+        watched.raises("StoreFailing")
     finally:
         postgres.start()
-    prometheus.calms_down("StoreFailing", instance)
+    watched.calms_down("StoreFailing")
 
 
 @causes("CertificateEnding")
 def test_a_certificate_that_ends_soon(prometheus, make_server, tmp_path):
     for days, is_raised in ((8, False), (6, True)):
         certificate, key = make_certificate(tmp_path, ends_h=24 * days)
-        server = make_server(TOKEN_TLS_CERT=str(certificate), TOKEN_TLS_KEY=str(key), **ES256)
+        server = make_server(TOKEN_TLS_CERT=str(certificate), TOKEN_TLS_KEY=str(key), **SETTINGS)
         server.spawn()
         server.port = server._wait_for_port(0)  # pylint: disable=protected-access
-        instance = prometheus.watch(server, "https")
+        watched = Watched(prometheus, server, "https")
         if is_raised:
-            prometheus.raises("CertificateEnding", instance)
+            watched.raises("CertificateEnding")
         else:
-            nothing_is_wrong(prometheus, instance)
+            watched.all_is_well()
 
 
 @causes("ClockWrong")
@@ -222,11 +240,10 @@ def test_a_clock_that_is_set_ahead(prometheus, make_server, tmp_path):
     if not LIBRARY:
         pytest.skip("there is no libfaketime here: Debian's package of that name")
     clock = Clock(tmp_path)
-    server = make_server(**clock.settings, **ES256).start()
-    instance = prometheus.watch(server)
-    nothing_is_wrong(prometheus, instance)
+    server = make_server(**clock.settings, **SETTINGS).start()
+    watched = Watched(prometheus, server).all_is_well()
     clock.set(2 * HOUR)
-    prometheus.raises("ClockWrong", instance)
+    watched.raises("ClockWrong")
 
 
 # --- the dashboard ----------------------------------------------------------------------------------------------------
@@ -246,10 +263,11 @@ def queries():
 
 
 def test_every_query_of_the_dashboard_is_answered(prometheus, kms, start, redis):
-    server = start(kms.create_key("ES256"), REDIS_URL=redis.url, settled=True, **ES256)
+    server = start(kms.create_key("ES256"), REDIS_URL=redis.url, settled=True, **SETTINGS)
     token = server.token(server.agent)
     server.verify(server.agent, token)
     server.revoke(server.agent, token)
+    assert server.ask(server.agent, scope="no:such").status_code == 400
     prometheus.watch(server)
     shown = set(METRIC.findall(server.get("/metrics").text))
     asked = list(queries())
@@ -265,13 +283,14 @@ def test_every_query_of_the_dashboard_is_answered(prometheus, kms, start, redis)
 
 
 def test_nothing_is_raised_while_all_is_well(prometheus, kms, start, redis):
-    server = start(kms.create_key("ES256"), REDIS_URL=redis.url, settled=True, **ES256)
-    instance = prometheus.watch(server)
-    first = prometheus.scrapes(instance)
-    while prometheus.scrapes(instance) < first + 10:
+    server = start(kms.create_key("ES256"), REDIS_URL=redis.url, settled=True, **SETTINGS)
+    watched = Watched(prometheus, server)
+    first = prometheus.scrapes(watched.instance)
+    while prometheus.scrapes(watched.instance) < first + 10:
         token = server.token(server.agent)
         assert server.verify(server.agent, token).status_code == 200
         assert server.ask(server.agent, scope="no:such").status_code == 400
         assert server.verify(server.agent, token + "x").status_code == 401
         assert server.revoke(server.agent, token).status_code == 200
-    assert prometheus.alarms(instance) == set()
+    assert watched.alarms() == set()
+    assert not cloudwatch.raised(server.events("metrics")) - {"NextKeyMissing"}
