@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Holds what is said of metrics to the source: docs/metrics.md has a row for each metric, with its name in CloudWatch if
-it has one, and one for each alarm; and the alarms and dashboards in deploy/ ask for no metric that isn't there.
+"""Holds what is said of metrics to the source: docs/metrics.md has a row for each metric, with its name in CloudWatch
+if it has one, and one for each alarm; and the alarms and dashboards in deploy/ ask for no metric that is not there.
 """
 import pathlib
 import re
