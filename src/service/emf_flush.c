@@ -11,8 +11,8 @@
 /* clock_coarse_ms(); of this process, like the lines themselves. */
 static atomic_llong gauges_due_ms;
 
-/* True for one caller each time. A time of wake that an instance can't see, since it was frozen, makes them late, and
- * no more. */
+/* True for one caller each time. While a process is frozen this clock stands still, so the next ones come late; that
+ * does no harm. */
 static bool emf_flush_takes_gauges(const struct settings *settings)
 {
     const long long now_ms = clock_coarse_ms();

@@ -6,6 +6,7 @@
 #include "base/wall_clock.h"
 #include "keys/keyring.h"
 #include "keys/rotation.h"
+#include "observe/emf.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "revocation/revocations.h"
@@ -184,7 +185,7 @@ static void housekeeping_round_of_work(struct housekeeping *housekeeping, bool n
     if (service->uses && housekeeping_is_due(housekeeping, &housekeeping->usage_at, now, settings->usage_interval_s) &&
         usage_write(service, USAGE_BATCHES_MAX))
         housekeeping_go_on(housekeeping, &housekeeping->usage_at, now);
-    if (housekeeping_is_due(housekeeping, &housekeeping->emf_at, now, settings->emf_interval_s))
+    if (emf_is_open() && housekeeping_is_due(housekeeping, &housekeeping->emf_at, now, settings->emf_interval_s))
         emf_flush(service);
 }
 
