@@ -103,7 +103,7 @@ static const struct json *metric(const char *name)
     const struct json *found = NULL;
     for (size_t i = 0; i < lines.count; i++) {
         const struct json *here = json_member(lines.at[i], str_of(name));
-        assert_row(!here || !found, name);
+        assert_true(!here || !found);
         found = here ? here : found;
     }
     return found;
