@@ -175,8 +175,7 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_LOG_FORMAT", SECTION_OBSERVE, WORD(log_format, "auto", LOG_AUTO, formats),
       "auto: text when standard error is a terminal, otherwise one JSON object per line." },
     { "TOKEN_EMF", SECTION_OBSERVE, WORD(emf, "auto", EMF_AUTO, emfs),
-      "on: metrics for CloudWatch go to standard error as well, as lines in its Embedded Metric Format. auto: in AWS "
-      "Lambda only." },
+      "on: metrics for CloudWatch are lines of the log, in its Embedded Metric Format. auto: in AWS Lambda only." },
     { "TOKEN_EMF_INTERVAL", SECTION_OBSERVE, SECONDS(emf_interval_s, "60", 1, 3600), "How often they are written." },
     { "TOKEN_EMF_SERVICE", SECTION_OBSERVE,
       TEXT(emf_service, "token-service", 1, 250, settings_fault_of_service, "letters, digits and -_.:/"),
