@@ -16,12 +16,14 @@
 #include "oauth/opaque_tokens.h"
 #include "oauth/operations.h"
 #include "oauth/sector.h"
+#include "observe/emf.h"
 #include "observe/log.h"
 #include "revocation/revocations.h"
 #include "service/clients.h"
 #include "service/clock_check.h"
 #include "service/event_bus.h"
 #include "service/events.h"
+#include "service/emf_flush.h"
 #include "service/failures.h"
 #include "service/housekeeping.h"
 #include "store/commit.h"
@@ -385,6 +387,8 @@ static struct err app_serve_until(struct app *app, const sigset_t *signals, long
                                                                             : cores;
     atomic_store(&app->service.moves_keys, true);
     revocations_open_feed(app->service.revocations);
+    if (app->settings.emf == EMF_ON)
+        emf_open(app->settings.emf_service);
     TRY(server_open(&app->service, &server, &port));
     app_warn_of_clock(app);
     data_dir_give(app->settings.data_dir);
@@ -394,6 +398,8 @@ static struct err app_serve_until(struct app *app, const sigset_t *signals, long
         LOG_INT("loops", app->settings.loops), LOG_INT("workers", app->settings.workers));
     app_wait_for_the_end(app->housekeeping, server, signals);
     server_close(server);
+    emf_flush(&app->service);
+    emf_close();
     LOG(LOG_INFO, "stopped", LOG_INT("port", port));
     return OK;
 }

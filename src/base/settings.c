@@ -11,6 +11,7 @@
 static const char *const algorithms[] = { "RS256", "PS256", "ES256", "EdDSA", NULL }; /* enum jwa, from 1 */
 static const char *const records[] = { "all", "grants", NULL };
 static const char *const accesses[] = { "loopback", "any", "off", NULL };
+static const char *const emfs[] = { "auto", "on", "off", NULL }; /* enum emf */
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const formats[] = { "auto", "json", "text", NULL };
 static const char *const signers[] = { "auto", "local", "kms", "envelope", NULL }; /* enum signer_kind */
@@ -181,6 +182,12 @@ const struct settings_row settings_rows[] = {
       "The least important lines that are logged. debug adds a line for each request." },
     { "TOKEN_LOG_FORMAT", SECTION_OBSERVE, WORD(log_format, "auto", LOG_AUTO, formats),
       "auto: text when standard error is a terminal, otherwise one JSON object per line." },
+    { "TOKEN_EMF", SECTION_OBSERVE, WORD(emf, "auto", EMF_AUTO, emfs),
+      "on: metrics for CloudWatch are lines of the log, in its Embedded Metric Format. auto: in AWS Lambda only." },
+    { "TOKEN_EMF_INTERVAL", SECTION_OBSERVE, SECONDS(emf_interval_s, "60", 1, 3600), "How often they are written." },
+    { "TOKEN_EMF_SERVICE", SECTION_OBSERVE,
+      TEXT(emf_service, "token-service", 1, 250, settings_fault_of_service, "letters, digits and -_.:/"),
+      "The value of their one dimension, Service, by which installations in one account are told apart." },
 
     { "KMS_KEY_ID", SECTION_AWS,
       TEXT(kms_key_id, "", 0, 4096, settings_fault_of_list, "a key's id, ARN or alias, or several separated by commas"),

@@ -8,6 +8,7 @@
 
 enum records_kept { RECORDS_ALL, RECORDS_GRANTS };
 enum metrics_access { METRICS_LOOPBACK, METRICS_ANY, METRICS_OFF };
+enum emf { EMF_AUTO, EMF_ON, EMF_OFF };
 enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
@@ -68,6 +69,9 @@ struct settings {
     const char *tls_cert, *tls_key;            /* TOKEN_TLS_CERT, TOKEN_TLS_KEY: PEM files; both or none */
     int64_t metrics;                           /* TOKEN_METRICS: an enum metrics_access */
     int64_t log_level, log_format;             /* TOKEN_LOG_LEVEL, TOKEN_LOG_FORMAT */
+    int64_t emf;                               /* TOKEN_EMF: an enum emf */
+    int64_t emf_interval_s;                    /* TOKEN_EMF_INTERVAL */
+    const char *emf_service;                   /* TOKEN_EMF_SERVICE: a dimension's value */
     int64_t purge_interval_s;                  /* TOKEN_PURGE_INTERVAL */
     int64_t usage_interval_s;                  /* TOKEN_USAGE_INTERVAL; 0: uses are not counted */
     const char *kms_key_id;                    /* KMS_KEY_ID: id, ARN or alias, or a comma-separated list */

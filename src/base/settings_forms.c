@@ -192,3 +192,12 @@ const char *settings_fault_of_bus(struct str text)
             return "it has other characters";
     return is_arn && !memmem(text.at, text.len, ":event-bus/", 11) ? "it is an ARN, but not of an event bus" : NULL;
 }
+
+/* It stands in JSON as it is (observe/emf.c); CloudWatch would take more. */
+const char *settings_fault_of_service(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum((unsigned char)text.at[i]) && !strchr("-_.:/", text.at[i]))
+            return "it has other characters";
+    return text.at[0] == ':' ? "it begins with a colon" : NULL;
+}

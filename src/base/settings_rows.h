@@ -63,6 +63,7 @@ const char *settings_fault_of_networks(struct str text);
 const char *settings_fault_of_path_prefix(struct str text);
 const char *settings_fault_of_salt(struct str text);
 const char *settings_fault_of_supabase_url(struct str text);
+const char *settings_fault_of_service(struct str text);
 /* This one stands with its reader, in redis/url.c. */
 const char *settings_fault_of_redis_url(struct str text);
 

@@ -97,6 +97,7 @@ enum counter {
     COUNT_RULE_REFUSALS,      /* token_service_rule_refusals_total */
     COUNT_RULES_FULL,         /* token_service_rules_full_total */
     COUNT_CLOCK_STEPS,        /* token_service_clock_steps_total */
+    COUNT_COLD_STARTS,        /* token_service_cold_starts_total; of a function in AWS Lambda */
     COUNT_CONNECTIONS_SPARED, /* token_service_spared_connections_total */
     COUNT_MEMORY_FULL,        /* token_service_request_memory_full_total */
     COUNT_LOG_LIMITED,
@@ -114,7 +115,11 @@ struct metrics_remote {
     size_t throttled_outcome;
     struct {
         const char *name, *help;
-    } calls, throttled, breaker, duration; /* a counter {operation,outcome}, its part, a gauge, a histogram */
+    } calls, throttled,
+        failures; /* a counter {operation,outcome}, and two parts of it: throttled, neither that nor ok */
+    struct {
+        const char *name, *help;
+    } breaker, duration; /* a gauge, a histogram */
 };
 
 /* Shows them from now on; before that, nothing is counted. */
@@ -139,5 +144,27 @@ struct gauge {
 /* Appends everything: requests by operation and outcome, duration histograms by operation, counters, the gauges given
  * (rows of one name stand together), resident memory and start time of the process. Format: Prometheus text 0.0.4. */
 void metrics_write(struct buf *out, const struct gauge *gauges, size_t count);
+
+/* --- the same as numbers, for emf.c ------------------------------------------------------------------------------ */
+
+/* The histograms: one for each operation, one for the remote service, one for commands of Redis. */
+enum { HISTOGRAM_REMOTE = OP_COUNT, HISTOGRAM_REDIS, HISTOGRAMS };
+enum { METRICS_BUCKETS = 20 }; /* of a histogram; the last one has no upper bound */
+
+/* What all threads have counted up to a time. */
+struct metrics_totals;
+struct metrics_totals *metrics_totals_new(void); /* all 0; the caller frees */
+void metrics_totals_take(struct metrics_totals *totals);
+uint64_t metrics_totals_counter(const struct metrics_totals *totals, enum counter counter);
+/* Answers of an operation whose HTTP status is one of `from` to `to`. A failure of ours is FAILURE_FROM to FAILURE_TO:
+ * 505 is its caller's. */
+enum { FAILURE_FROM = 500, FAILURE_TO = 504 };
+uint64_t metrics_totals_answers(const struct metrics_totals *totals, enum operation operation, int from, int to);
+/* Tries of calls to the remote service; 0 where none is in use. */
+enum remote_part { REMOTE_ALL, REMOTE_THROTTLED, REMOTE_FAILED };
+uint64_t metrics_totals_remote(const struct metrics_totals *totals, enum remote_part part);
+uint64_t metrics_totals_bucket(const struct metrics_totals *totals, size_t histogram, size_t bucket);
+/* Of a bucket: the longest time that falls into it, in nanoseconds; INT64_MAX: there is no bound. */
+int64_t metrics_bucket_up_to_ns(size_t bucket);
 
 #endif

@@ -140,6 +140,8 @@ BAD_SETTINGS = {
     "TOKEN_CLOCK_TOLERANCE_MAX": ["3601"], "TOKEN_VERIFIED_CACHE": ["-1"], "TOKEN_IDLE_TIMEOUT": ["0"],
     "TOKEN_REQUEST_TIMEOUT": ["0", "301"], "TOKEN_DRAIN_TIMEOUT": ["601"], "TOKEN_PURGE_INTERVAL": ["0"],
     "TOKEN_USAGE_INTERVAL": ["3601"],
+    "TOKEN_EMF": ["true", "ON"], "TOKEN_EMF_INTERVAL": ["0", "3601"],
+    "TOKEN_EMF_SERVICE": ["a b", 'a"b', "a\\b", "ä", ":a", "a" * 251],
 }
 
 

@@ -60,7 +60,7 @@ def heard(bus, count, *types):
 
 def empty(server):
     """Waits until the outbox is."""
-    server.until(lambda: server.metric("events_outbox") == 0 and server.metric("events_queue") == 0,
+    server.until(lambda: server.metric("events_outbox_length") == 0 and server.metric("events_queue") == 0,
                  "the outbox does not empty", 60)
 
 
@@ -168,7 +168,7 @@ def test_without_a_bus_there_is_nothing_of_it(make_server, bus):
     token = server.token(agent)
     server.revoke(agent, token)
     server.verify(agent, token)
-    assert "events_outbox" not in server.get("/metrics").text
+    assert "events_outbox_length" not in server.get("/metrics").text
     assert {row[0] for row in server.rows("SELECT type FROM events")} <= {"keys_rotated"}
     assert bus.calls == 0
     server.stop()
@@ -241,7 +241,7 @@ def test_a_bus_that_fails_as_a_whole_hears_of_it_later(start, bus, fault):
     server, agent = start()
     bus.whole = lambda _: fault
     issued, revoked = work(server, agent, 6)
-    server.until(lambda: server.metric("events_outbox") > 0 and
+    server.until(lambda: server.metric("events_outbox_length") > 0 and
                  server.metric("dependency_errors_total", dependency="eventbridge") > 0, "it does not fail", 30)
     assert server.told("event_bus_failing")
     calls = bus.calls
@@ -259,7 +259,7 @@ def test_a_bus_that_hangs_holds_up_nobody(start, bus):
     issued, revoked = work(server, agent, 10)
     server.until(lambda: bus.calls > 0, "it is not called")
     more, others = work(server, agent, 10)
-    server.until(lambda: server.metric("events_outbox_age_seconds") > 0, "the outbox has no age", 30)
+    server.until(lambda: server.metric("events_oldest_seconds") > 0, "the outbox has no age", 30)
     bus.heal()
     all_heard(bus, issued | more, revoked | others)
 
@@ -490,6 +490,6 @@ def test_a_bus_that_does_not_exist_keeps_the_events(moto, make_server):
         why = server.told("event_bus_failing")[0]["why"]
         assert "EventBridge refused" in why
         assert server.told("eventbridge_error")[0]["code"] == "ResourceNotFoundException"
-        server.until(lambda: server.metric("events_outbox") > 0, "the outbox is empty")
+        server.until(lambda: server.metric("events_outbox_length") > 0, "the outbox is empty")
     finally:
         bus.down()

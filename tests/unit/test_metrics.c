@@ -192,6 +192,7 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_RULE_REFUSALS] = "token_service_rule_refusals_total",
         [COUNT_RULES_FULL] = "token_service_rules_full_total",
         [COUNT_CLOCK_STEPS] = "token_service_clock_steps_total",
+        [COUNT_COLD_STARTS] = "token_service_cold_starts_total",
         [COUNT_CONNECTIONS_SPARED] = "token_service_spared_connections_total",
         [COUNT_AUTH_ASSERTION] = "token_service_authentications_total{method=\"private_key_jwt\",result=\"ok\"}",
         [COUNT_LOGINS_OK] = "token_service_logins_total{by=\"builtin\",result=\"succeeded\"}",
@@ -226,6 +227,23 @@ static void every_counter_has_a_series_of_its_own(void **state)
             double grown = value_of(after, series[j]) - value_of(before, series[j]);
             assert_row(grown >= (i == j ? (double)(i + 3) : 0) && grown <= (i == j ? (double)(i + 3) : 0), series[j]);
         }
+    }
+    (void)state;
+}
+
+static void failures_have_a_row_before_the_first_and_are_told_from_callers_faults(void **state)
+{
+    static const char series[] = "token_service_server_errors_total{operation=\"logout\"}";
+    static const struct {
+        enum err_code outcome;
+        int failures;
+    } rows[] = { { ERR_OK, 0 },      { ERR_INVALID_REQUEST, 0 }, { ERR_TOO_MANY_REQUESTS, 0 },
+                 { ERR_VERSION, 0 }, { ERR_UNAVAILABLE, 1 },     { ERR_INTERNAL, 1 } };
+    assert_true(value_of(scrape(), series) >= 0);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        double before = value_of(scrape(), series);
+        metrics_request(OP_LOGOUT, rows[i].outcome, 1000);
+        assert_int_equal((int)(value_of(scrape(), series) - before), rows[i].failures);
     }
     (void)state;
 }
@@ -363,6 +381,7 @@ static void the_process_tells_its_memory_its_start_and_its_version(void **state)
 }
 
 RUN(TEST(the_text_is_well_formed_with_every_outcome_of_every_operation), TEST(every_counter_has_a_series_of_its_own),
+    TEST(failures_have_a_row_before_the_first_and_are_told_from_callers_faults),
     TEST(a_duration_falls_into_the_first_bucket_that_holds_it), TEST(the_sum_is_exact_to_the_nanosecond),
     TEST(threads_lose_nothing_and_a_scrape_never_sees_less_than_before),
     TEST(gauges_of_one_name_stand_together_whatever_their_order),
