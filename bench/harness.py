@@ -58,6 +58,7 @@ class Row:
                         # "+": service above reference by no more than the goal
     node: str = ""
     note: str = ""
+    peer: list = dataclasses.field(default_factory=list) # samples of a Node service that was measured beside this one
 
     def value(self):
         return statistics.median(self.service)
@@ -123,6 +124,10 @@ def await_port(process, port, what):
     raise Unmeasured(f"{what} does not start")
 
 
+def basic(client_id, secret):
+    return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+
+
 class Bench:
     """The folder that everything lies in, the client that calls, and who runs on which core."""
 
@@ -131,16 +136,20 @@ class Bench:
         self.server_core, self.load_core = ({core} for core in sorted(os.sched_getaffinity(0))[:2])
         self.cores = self.server_core | self.load_core
         self.data, self.log = folder / "data", folder / "log"
-        command = [build / "token-service", "clients", "add", "--id", "bench", "--scope", SCOPES, "--json"]
-        added = subprocess.run(command, env=self.environment(), capture_output=True, text=True)
-        if added.returncode != 0:
-            raise Unmeasured(f"no client could be added: {added.stderr.strip()}")
-        client = json.loads(added.stdout)
-        pair = f"{client['client_id']}:{client['client_secret']}"
-        self.authorization = "Basic " + base64.b64encode(pair.encode()).decode()
+        self.authorization = basic("bench", self.add_client("bench", SCOPES))
 
     def environment(self, **settings):
         return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TOKEN_DATA_DIR": str(self.data), **settings}
+
+    def add_client(self, client_id, scope, metadata=None):
+        """Its secret."""
+        command = [self.build / "token-service", "clients", "add", "--id", client_id, "--scope", scope, "--json"]
+        added = subprocess.run(command + (["--metadata", "-"] if metadata else []),
+                               input=json.dumps(metadata or {}), env=self.environment(), capture_output=True,
+                               text=True)
+        if added.returncode != 0:
+            raise Unmeasured(f"no client could be added: {added.stderr.strip()}")
+        return json.loads(added.stdout)["client_secret"]
 
     @contextlib.contextmanager
     def service(self, cores, **settings):
@@ -291,6 +300,7 @@ VALID = 'token_service_verifications_total{result="valid"}'
 INVALID = 'token_service_verifications_total{result="invalid"}'
 MISS = 'token_service_verified_cache_total{result="miss"}'
 ISSUED = 'token_service_tokens_issued_total{type="access"}'
+ISSUED_ID = 'token_service_tokens_issued_total{type="id"}'
 RECORDED = "token_service_committed_records_total"
 
 

@@ -136,7 +136,7 @@ def memory(bench):
             return result["requests"]
         first = load(100000 + CONNECTIONS, 120) # what is on its way at the end is not counted
         early = service.resident_mb()
-        total = first + load(bench.plan.requests - first, 6 if bench.plan is QUICK else 300)
+        total = first + load(bench.plan.requests - first, 2 if bench.plan is QUICK else 300)
         late = service.resident_mb()
     note = "fewer than a million: --quick" if total < 990000 else ""
     return [Row("memory after 100,000 requests", "MB", [early], [], "", 20, "<", NODE["memory"]),

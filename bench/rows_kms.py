@@ -136,7 +136,7 @@ def throttled(bench):
             bench.service(bench.server_core, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_TIMEOUT="2",
                                                         TOKEN_KMS_RATE=str(THROTTLED_RATE))) as service:
         time.sleep(1)
-        seconds = 2 if bench.plan is QUICK else 5
+        seconds = 1 if bench.plan is QUICK else 5
         load = service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [issue], seconds,
                                                   content_type=JSON, connections=THROTTLED_RATE, awake=False),
                                ISSUED, RECORDED)

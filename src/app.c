@@ -1,6 +1,7 @@
 /* app.c: the start-up list, read from top to bottom; app_close() is the same list backwards. */
 #include "app.h"
 #include "aws/kms.h"
+#include "base/clock.h"
 #include "cache/cache.h"
 #include "cache/uses.h"
 #include "cache/verified.h"
@@ -15,10 +16,15 @@
 #include "oauth/oauth.h"
 #include "oauth/opaque_tokens.h"
 #include "oauth/operations.h"
+#include "oauth/sector.h"
+#include "observe/emf.h"
 #include "observe/log.h"
 #include "revocation/revocations.h"
 #include "service/clients.h"
 #include "service/clock_check.h"
+#include "service/event_bus.h"
+#include "service/events.h"
+#include "service/emf_flush.h"
 #include "service/failures.h"
 #include "service/housekeeping.h"
 #include "store/commit.h"
@@ -97,6 +103,7 @@ struct err app_open_store(struct app *app)
     const struct settings *settings = &app->settings;
     struct store **store = &app->service.store;
     app->service.settings = settings;
+    app->service.check_sector = sector_check;
     app->makes = true;
     if (app->serves && !app_shares_store(settings))
         TRY(app_take_data_dir(app));
@@ -202,16 +209,33 @@ static void app_make_memories(struct app *app)
     service->failures = failures_new(settings->failure_limit);
 }
 
-static bool app_has_users(const struct settings *settings)
+/* Events are written by all who issue, and told of by those that serve. */
+static struct err app_open_events(struct app *app)
 {
-    return settings->login != LOGIN_OFF || settings->login_url[0];
+    const struct settings *settings = &app->settings;
+    if (!settings->event_bus_name[0])
+        return OK;
+    if (app->serves) {
+        TRY(put_events_open(settings, &app->put_events));
+        app->event_bus = arena_zalloc(&app->arena, sizeof *app->event_bus);
+        *app->event_bus = (struct event_bus){ .put = put_events, .context = app->put_events, .now_ns = clock_ns };
+    }
+    app->service.events = events_new(app->service.store, app->event_bus);
+    return OK;
+}
+
+/* What others revoke, and what they are told. */
+static struct err app_open_to_others(struct app *app)
+{
+    TRY(app_open_revocations(app));
+    return app_open_events(app);
 }
 
 /* What is fixed by the settings alone. */
 static void app_set_contract(struct service *service, const struct settings *settings)
 {
     service->settings = settings;
-    service->routes = app_has_users(settings) ? &oauth_user_routes : &oauth_routes;
+    service->routes = settings_have_users(settings) ? &oauth_user_routes : &oauth_routes;
     service->opaque_tokens = &oauth_opaque_tokens;
     service->audience = str_of(settings->audience);
 }
@@ -241,7 +265,7 @@ struct err app_open(struct app *app)
     TRY(commit_open(service->store, &service->commit));
     if (settings->signer == SIGNER_KMS)
         commit_hurry(service->commit);
-    TRY(app_open_revocations(app));
+    TRY(app_open_to_others(app));
     app_make_memories(app);
     TRY(housekeeping_open(service, &app->housekeeping));
     service->housekeeping = app->housekeeping;
@@ -259,6 +283,8 @@ void app_close(struct app *app)
     clients_free(service->clients);
     verified_cache_free(service->verified);
     uses_free(service->uses);
+    events_free(service->events);
+    put_events_close(app->put_events);
     revocations_close(service->revocations);
     cache_close(app->cache);
     commit_close(service->commit);
@@ -277,6 +303,8 @@ void app_close(struct app *app)
     app->makes = false;
     app->housekeeping = NULL;
     app->kms = NULL;
+    app->put_events = NULL;
+    app->event_bus = NULL;
     app->cache = NULL;
     app->lock = 0;
 }
@@ -352,6 +380,8 @@ static struct err app_open_lambda(struct app *app)
     TRY(app_open(app));
     atomic_store(&app->service.moves_keys, true);
     revocations_open_feed(app->service.revocations);
+    if (app->settings.emf != EMF_OFF)
+        emf_open(app->settings.emf_service);
     LOG(LOG_INFO, "serving_lambda", LOG_TEXT_("issuer", app->settings.issuer),
         LOG_TEXT_("store", app->service.store->ops->name), LOG_TEXT_("signer", app->service.signer->ops->name),
         LOG_TEXT_("cache", app->cache ? "redis" : "memory"));
@@ -404,7 +434,7 @@ static void app_warn_of_clock(struct app *app)
 /* For Redis, for a database, or for passwords and what users' clients have published. */
 static bool app_has_workers_that_wait(const struct settings *settings)
 {
-    return settings->redis_url[0] || app_shares_store(settings) || app_has_users(settings);
+    return settings->redis_url[0] || app_shares_store(settings) || settings_have_users(settings);
 }
 
 static struct err app_serve_until(struct app *app, const sigset_t *signals, long cores)
@@ -419,6 +449,8 @@ static struct err app_serve_until(struct app *app, const sigset_t *signals, long
                                                                             : cores;
     atomic_store(&app->service.moves_keys, true);
     revocations_open_feed(app->service.revocations);
+    if (app->settings.emf == EMF_ON)
+        emf_open(app->settings.emf_service);
     TRY(server_open(&app->service, &server, &port));
     app_warn_of_clock(app);
     data_dir_give(app->settings.data_dir);
@@ -428,6 +460,8 @@ static struct err app_serve_until(struct app *app, const sigset_t *signals, long
         LOG_INT("loops", app->settings.loops), LOG_INT("workers", app->settings.workers));
     app_wait_for_the_end(app->housekeeping, server, signals);
     server_close(server);
+    emf_flush(&app->service);
+    emf_close();
     LOG(LOG_INFO, "stopped", LOG_INT("port", port));
     return OK;
 }

@@ -6,23 +6,27 @@
 #include "service/service.h"
 
 struct cache;
+struct event_bus;
 struct housekeeping;
 struct oauth;
 struct kms;
+struct put_events;
 
 struct app {
     struct settings settings;
     struct service service;
     struct oauth *oauth;
     struct housekeeping *housekeeping;
-    struct kms *kms;     /* AWS KMS; NULL without KMS_KEY_ID */
-    struct cache *cache; /* the Redis of all instances; NULL without REDIS_URL */
-    struct arena arena;  /* sentences of errors at start-up */
-    bool serves;         /* not a command, which ends */
-    bool looks;          /* a command that only looks, or revokes: no store (ERR_NOT_FOUND) or key is made for it */
-    bool by_rounds;      /* it is frozen between calls: nothing goes on by itself */
-    bool makes;          /* it may have made files in the data directory */
-    int lock;            /* the data directory's, while serving; 0: none */
+    struct kms *kms;               /* AWS KMS; NULL without KMS_KEY_ID */
+    struct put_events *put_events; /* EventBridge; NULL without EVENT_BUS_NAME, and in a command */
+    struct event_bus *event_bus;   /* the way to it; NULL likewise */
+    struct cache *cache;           /* the Redis of all instances; NULL without REDIS_URL */
+    struct arena arena;            /* sentences of errors at start-up */
+    bool serves;                   /* not a command, which ends */
+    bool looks;     /* a command that only looks, or revokes: no store (ERR_NOT_FOUND) or key is made for it */
+    bool by_rounds; /* it is frozen between calls: nothing goes on by itself */
+    bool makes;     /* it may have made files in the data directory */
+    int lock;       /* the data directory's, while serving; 0: none */
 };
 
 /* First of all, in every command: keeps private keys out of core dumps and of the ordinary heap. */

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 
 # What a room may see beside itself. Each row lists all of it, so that a row can be read alone. Some of the rooms are
-# still to come. aws is below the store: the events that it sends come to it through an interface of its own.
+# still to come. aws is below the store: the events that it sends come to it as plain texts.
 BELOW = {
     "base": "",
     "jose": "base",
@@ -28,7 +28,7 @@ BELOW = {
     "cache": "redis observe jose base",
     "keys": "store aws observe jose base",
     "revocation": "keys store cache observe jose base",
-    "service": "revocation keys store cache wire observe jose base",
+    "service": "revocation keys store cache aws wire observe jose base",
     "oauth": "service revocation keys store cache net wire observe jose base",
     "http": "service wire observe base",
     "lambda": "oauth service net wire observe jose base",

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-enum { BUDGET_PRIORITIES = 3 };
+enum { BUDGET_PRIORITIES = 4 };
 
 struct budget;
 

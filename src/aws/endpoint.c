@@ -2,16 +2,30 @@
 #include "aws/endpoint.h"
 #include <stdlib.h>
 
-static struct str endpoint_of_its_own(const struct settings *settings, const char *service)
+/* Its own setting, and the value of that. */
+static struct str endpoint_of_its_own(const struct settings *settings, const char *service, const char **name)
 {
-    if (strcmp(service, "kms") == 0)
-        return str_of(settings->aws_endpoint_url_kms);
-    return str_of(getenv("AWS_ENDPOINT_URL_STS")); /* it belongs to the credentials, which are no settings */
+    const struct {
+        const char *service, *name, *url;
+    } rows[] = {
+        { "kms", "AWS_ENDPOINT_URL_KMS", settings->aws_endpoint_url_kms },
+        { "events", "AWS_ENDPOINT_URL_EVENTBRIDGE", settings->aws_endpoint_url_eventbridge },
+        /* it belongs to the credentials, which are no settings */
+        { "sts", "AWS_ENDPOINT_URL_STS", getenv("AWS_ENDPOINT_URL_STS") },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(service, rows[i].service) == 0) {
+            *name = rows[i].name;
+            return str_of(rows[i].url);
+        }
+    *name = "AWS_ENDPOINT_URL";
+    return (struct str){ 0, 0 };
 }
 
 struct str endpoint_url(const struct settings *settings, struct arena *arena, const char *service, struct str region)
 {
-    struct str url = endpoint_of_its_own(settings, service);
+    const char *name;
+    struct str url = endpoint_of_its_own(settings, service, &name);
     if (url.len == 0)
         url = str_of(settings->aws_endpoint_url);
     while (url.len > 0 && url.at[url.len - 1] == '/')
@@ -25,8 +39,9 @@ struct str endpoint_url(const struct settings *settings, struct arena *arena, co
 
 const char *endpoint_setting(const struct settings *settings, const char *service)
 {
-    if (endpoint_of_its_own(settings, service).len > 0)
-        return strcmp(service, "kms") == 0 ? "AWS_ENDPOINT_URL_KMS" : "AWS_ENDPOINT_URL_STS";
+    const char *name;
+    if (endpoint_of_its_own(settings, service, &name).len > 0)
+        return name;
     return settings->aws_endpoint_url[0] ? "AWS_ENDPOINT_URL" : "AWS_REGION";
 }
 

@@ -27,17 +27,15 @@ static void kms_warn_of_plain_http(const struct kms *kms)
 
 struct err kms_open(const struct settings *settings, struct kms **out)
 {
-    struct net_client *net = NULL;
-    struct err err = net_open(settings->aws_ca_bundle, &net);
-    if (err.code == ERR_INVALID_REQUEST)
-        return failed(err.code, "AWS_CA_BUNDLE is not a readable PEM file with certificates");
-    TRY(err);
     struct kms *kms = mem_alloc(sizeof *kms);
-    *kms = (struct kms){ .settings = settings, .net = net };
-    kms->credentials = credentials_new(net, settings);
+    *kms = (struct kms){ .settings = settings };
+    struct err err = signed_caller_open(&kms->caller, "kms", settings);
+    if (err.code) {
+        free(kms);
+        return err;
+    }
     kms->budget = budget_new((double)settings->kms_rate);
     breaker_init(&kms->breaker);
-    pthread_mutex_init(&kms->lock, NULL);
     arena_init(&kms->arena, NULL, 0);
     kms_metrics_show();
     err = region_of_kms(settings, &kms->arena, &kms->place.region);
@@ -45,7 +43,7 @@ struct err kms_open(const struct settings *settings, struct kms **out)
         kms_close(kms);
         return err;
     }
-    kms->place = kms_place_in(settings, &kms->arena, kms->place.region);
+    kms->place = aws_place_in(settings, &kms->arena, "kms", kms->place.region);
     kms_warn_of_plain_http(kms);
     *out = kms;
     return OK;
@@ -55,13 +53,10 @@ void kms_close(struct kms *kms)
 {
     if (!kms)
         return;
-    credentials_free(kms->credentials);
+    signed_caller_close(&kms->caller);
     budget_free(kms->budget);
     breaker_release(&kms->breaker);
-    pthread_mutex_destroy(&kms->lock);
-    net_close(kms->net);
     arena_release(&kms->arena);
-    mem_wipe(&kms->signing, sizeof kms->signing);
     free(kms);
 }
 

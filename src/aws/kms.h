@@ -12,7 +12,7 @@ struct kms;
 
 /* The priority when the quota is short: a sign call with a lower number goes first. KMS's quota counts all keys of an
  * account and region together. */
-enum kms_priority { KMS_INTERACTIVE, KMS_CLIENT_CREDENTIALS, KMS_BACKGROUND };
+enum kms_priority { KMS_TRIAL, KMS_INTERACTIVE, KMS_CLIENT_CREDENTIALS, KMS_BACKGROUND };
 
 enum kms_key_state { KMS_ENABLED, KMS_DISABLED, KMS_PENDING_DELETION, KMS_OTHER_STATE };
 

@@ -1,5 +1,5 @@
 /* aws/kms_call.c: a call is tried until it succeeds, can't succeed, or its time is up. Each attempt needs its turn in
- * the quota (if it signs), the breaker's permission, credentials and a signature of the request; then the response is
+ * the quota (if it signs), the breaker's permission, credentials and a signature (signed_call.c); then the response is
  * judged. */
 #include "aws/kms_call.h"
 #include "aws/endpoint.h"
@@ -11,120 +11,33 @@
 #include "base/sentence.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
-#include <stdlib.h>
-#include <time.h>
 
-enum { TRIES_MAX = 8, ANSWER_MAX = 256 * 1024, HEADERS = 6, LEAST_PART = 4, NO_ANSWER = -1 };
-
-/* Now, as AWS has it. */
-static int64_t kms_call_aws_time_s(const struct kms *kms)
-{
-    return (int64_t)time(NULL) + atomic_load_explicit(&kms->skew_s, memory_order_relaxed);
-}
-
-/* --- where -------------------------------------------------------------------------------------------------------- */
-
-struct kms_place kms_place_in(const struct settings *settings, struct arena *arena, struct str region)
-{
-    const struct str url = endpoint_url(settings, arena, "kms", region);
-    return (struct kms_place){ region, url, arena_copy(arena, endpoint_host(url)), endpoint_path(url) };
-}
+enum { TRIES_MAX = 8, ANSWER_MAX = 256 * 1024, LEAST_PART = 4, NO_ANSWER = -1 };
 
 /* A key's ARN knows its region better than any setting. */
-static struct kms_place kms_call_place_of(const struct kms *kms, struct arena *arena, struct str key)
+static struct aws_place kms_call_place_of(const struct kms *kms, struct arena *arena, struct str key)
 {
     const struct str region = region_of_arn(key);
     return region.len == 0 || str_eq(region, kms->place.region) ? kms->place
-                                                                : kms_place_in(kms->settings, arena, region);
-}
-
-/* --- signing the request ----------------------------------------------------------------------------------------- */
-
-/* The derived key of this day, region and these credentials; derived again when one of them changes. The caller wipes
- * it. */
-static struct err kms_call_signing_key(struct kms *kms, const struct aws_credentials *credentials,
-                                       const struct sigv4_scope *scope, unsigned char out[SIGV4_KEY_LEN])
-{
-    struct err err = OK;
-    pthread_mutex_lock(&kms->lock);
-    if (kms->signing.serial != credentials->serial || memcmp(kms->signing.day, scope->time, SIGV4_DATE_LEN) != 0 ||
-        !str_eq(str_of(kms->signing.region), scope->region)) {
-        kms->signing.serial = 0;
-        err = sigv4_derive_key(credentials->secret_key, scope, kms->signing.key);
-        if (!err.code) {
-            memcpy(kms->signing.day, scope->time, SIGV4_DATE_LEN);
-            memcpy(kms->signing.region, scope->region.at, scope->region.len);
-            kms->signing.region[scope->region.len] = '\0';
-            kms->signing.serial = credentials->serial;
-        }
-    }
-    memcpy(out, kms->signing.key, SIGV4_KEY_LEN);
-    pthread_mutex_unlock(&kms->lock);
-    return err;
-}
-
-/* The headers to sign, the last of them empty unless there is a session token. */
-static size_t kms_call_fill_headers(const struct kms_place *place, struct arena *arena, const struct kms_call *call,
-                                    const struct aws_credentials *credentials, const char *time,
-                                    struct net_header headers[HEADERS])
-{
-    size_t count = 0;
-    headers[count++] = (struct net_header){ "Content-Type", "application/x-amz-json-1.1" };
-    headers[count++] = (struct net_header){ "Host", place->host.at };
-    headers[count++] = (struct net_header){ "X-Amz-Date", time };
-    headers[count++] = (struct net_header){
-        "X-Amz-Target", arena_printf(arena, "TrentService.%s", kms_operation_name(call->operation)).at
-    };
-    if (credentials->token.len > 0)
-        headers[count++] = (struct net_header){ "X-Amz-Security-Token", credentials->token.at };
-    return count;
-}
-
-/* Adds the Authorization header. */
-static struct err kms_call_sign_request(struct kms *kms, struct arena *arena, const struct aws_credentials *credentials,
-                                        const struct sigv4_scope *scope, const struct kms_place *place,
-                                        struct net_header *headers, size_t *count, struct str body)
-{
-    struct sigv4_header signed_headers[HEADERS];
-    unsigned char key[SIGV4_KEY_LEN];
-    struct str authorization = { 0, 0 };
-    for (size_t i = 0; i < *count; i++)
-        signed_headers[i] = (struct sigv4_header){ str_of(headers[i].name), str_of(headers[i].value) };
-    const struct sigv4_request request = { .method = STR("POST"),
-                                           .path = place->path,
-                                           .headers = signed_headers,
-                                           .header_count = *count,
-                                           .body = body,
-                                           .normalize_path = true };
-    TRY(kms_call_signing_key(kms, credentials, scope, key));
-    struct err err = sigv4_authorization(arena, &request, scope, credentials->access_key, key, &authorization);
-    mem_wipe(key, sizeof key);
-    headers[(*count)++] = (struct net_header){ "Authorization", authorization.at };
-    return err;
+                                                                : aws_place_in(kms->settings, arena, "kms", region);
 }
 
 /* --- one try ----------------------------------------------------------------------------------------------------- */
 
-static struct err kms_call_send_signed(struct kms *kms, struct arena *arena, const struct kms_call *call,
-                                       int64_t timeout_ms, const struct aws_credentials *credentials,
-                                       struct net_answer *out)
+static struct err kms_call_send(struct kms *kms, struct arena *arena, const struct kms_call *call, int64_t timeout_ms,
+                                const struct aws_credentials *credentials, struct net_answer *out)
 {
-    struct net_header headers[HEADERS];
-    const struct kms_place place = kms_call_place_of(kms, arena, call->key);
-    struct sigv4_scope scope = { .region = place.region, .service = STR("kms") };
-    sigv4_time(kms_call_aws_time_s(kms), scope.time);
-    size_t count = kms_call_fill_headers(&place, arena, call, credentials, scope.time, headers);
-    TRY(kms_call_sign_request(kms, arena, credentials, &scope, &place, headers, &count, call->body));
-    const struct net_request request = { .method = "POST",
-                                         .url = place.url.at,
-                                         .headers = headers,
-                                         .header_count = count,
-                                         .body = call->body,
-                                         .timeout_ms = timeout_ms,
-                                         .answer_max = ANSWER_MAX,
-                                         .is_secret = call->is_secret,
-                                         .is_unique = call->is_unique };
-    return net_send(kms->net, arena, &request, out);
+    const struct aws_place place = kms_call_place_of(kms, arena, call->key);
+    const struct signed_call signed_call = {
+        .place = &place,
+        .target = arena_printf(arena, "TrentService.%s", kms_operation_name(call->operation)).at,
+        .body = call->body,
+        .timeout_ms = timeout_ms,
+        .answer_max = ANSWER_MAX,
+        .is_secret = call->is_secret,
+        .is_unique = call->is_unique
+    };
+    return signed_call_send(&kms->caller, arena, &signed_call, credentials, out);
 }
 
 static void kms_call_report(struct kms *kms, bool answered)
@@ -144,24 +57,12 @@ struct progress {
     struct err err;
 };
 
-/* The clock is set right when the answer's own time differs from the one signed with by more than a few seconds. */
-static bool kms_call_move_clock(struct kms *kms, const struct net_answer *answer)
-{
-    int64_t skew_s = answer->date_s - (int64_t)time(NULL);
-    int64_t now_s = atomic_load_explicit(&kms->skew_s, memory_order_relaxed);
-    if (answer->date_s == 0 || (skew_s - now_s < 5 && now_s - skew_s < 5))
-        return false;
-    atomic_store_explicit(&kms->skew_s, skew_s, memory_order_relaxed);
-    LOG(LOG_WARN, "clock_corrected", LOG_INT("aws_is_ahead_s", skew_s));
-    return true;
-}
-
 static void kms_call_judge(struct kms *kms, struct arena *arena, const struct kms_call *call, uint64_t serial,
                            const struct net_answer *answer, struct progress *progress)
 {
     struct kms_error error;
     kms_error_read(arena, answer->status, answer->error_type, answer->body, &error);
-    bool is_throttled = error.verdict == KMS_THROTTLED;
+    bool is_throttled = error.verdict == AWS_THROTTLED;
     metrics_remote_call(call->operation, is_throttled            ? KMS_OUTCOME_THROTTLED
                                          : answer->status >= 500 ? KMS_OUTCOME_FAILED
                                                                  : KMS_OUTCOME_REFUSED);
@@ -174,15 +75,15 @@ static void kms_call_judge(struct kms *kms, struct arena *arena, const struct km
         atomic_store(&kms->fault, error.err.why);
     progress->throttled += is_throttled;
     progress->err = error.err;
-    progress->again = is_throttled || (error.verdict == KMS_AGAIN && !call->is_unique);
-    if (error.verdict == KMS_WRONG_CLOCK && !progress->moved_clock) {
+    progress->again = is_throttled || (error.verdict == AWS_AGAIN && !call->is_unique);
+    if (error.verdict == AWS_WRONG_CLOCK && !progress->moved_clock) {
         progress->moved_clock = true;
-        (void)kms_call_move_clock(kms, answer); /* also when another caller has: this one signed before that */
+        signed_caller_move_clock(&kms->caller, answer); /* also when another caller has: this one signed before that */
         progress->again = answer->date_s != 0;
     }
-    if (error.verdict == KMS_BAD_CREDENTIALS && !progress->changed_credentials) {
+    if (error.verdict == AWS_BAD_CREDENTIALS && !progress->changed_credentials) {
         progress->changed_credentials = progress->again = true;
-        credentials_refused(kms->credentials, serial);
+        credentials_refused(kms->caller.credentials, serial);
     }
 }
 
@@ -208,7 +109,7 @@ static struct err kms_call_send_with_leave(struct kms *kms, struct arena *arena,
         metrics_remote_call(call->operation, KMS_OUTCOME_BREAKER);
         return kms_call_breaker_refuses(kms);
     }
-    struct err err = kms_call_send_signed(kms, arena, call, left_ms < most_ms ? left_ms : most_ms, credentials, out);
+    struct err err = kms_call_send(kms, arena, call, left_ms < most_ms ? left_ms : most_ms, credentials, out);
     kms_call_report(kms, !err.code && out->status < 500);
     if (!err.code)
         return OK;
@@ -227,12 +128,12 @@ static void kms_call_try_once(struct kms *kms, struct arena *arena, const struct
     struct net_answer answer = { 0 };
     const int64_t began_ns = clock_ns();
     progress->again = false;
-    progress->err = credentials_get(kms->credentials, kms_call_aws_time_s(kms), &credentials);
+    progress->err = credentials_get(kms->caller.credentials, signed_caller_time_s(&kms->caller), &credentials);
     if (progress->err.code)
         return;
     const uint64_t serial = credentials->serial;
     progress->err = kms_call_send_with_leave(kms, arena, call, progress->deadline_ns, credentials, &answer);
-    credentials_put(kms->credentials, credentials);
+    credentials_put(kms->caller.credentials, credentials);
     if (progress->err.code) {
         progress->again = answer.status == NO_ANSWER && !call->is_unique;
     } else if (answer.status != 200) {

@@ -2,19 +2,11 @@
 #ifndef AWS_KMS_ERROR_H
 #define AWS_KMS_ERROR_H
 
-#include "base/mem.h"
-
-enum kms_verdict {
-    KMS_FINAL,          /* another try would end the same */
-    KMS_AGAIN,          /* a fault of the service that may pass */
-    KMS_THROTTLED,      /* too fast */
-    KMS_WRONG_CLOCK,    /* signed at a time that KMS does not take for now */
-    KMS_BAD_CREDENTIALS /* expired or unknown: others may do */
-};
+#include "aws/call_error.h"
 
 struct kms_error {
     struct str code; /* AWS's, for the log: "ThrottlingException"; a view, or static */
-    enum kms_verdict verdict;
+    enum aws_verdict verdict;
     struct err err; /* for the caller, when it ends here; its sentence is static */
 };
 

@@ -31,6 +31,7 @@ static const struct metrics_remote remote = {
     .throttled_outcome = KMS_OUTCOME_THROTTLED,
     .calls = { "token_service_kms_calls_total", "Attempts of calls to AWS KMS" },
     .throttled = { "token_service_kms_throttled_total", "Attempts that AWS KMS throttled" },
+    .failures = { "token_service_kms_failures_total", "Attempts that failed, were refused or were not sent" },
     .breaker = { "token_service_kms_breaker_open", "Whether the circuit breaker keeps calls from AWS KMS" },
     .duration = { "token_service_kms_sign_duration_seconds",
                   "Time that AWS KMS took for a signature, without waiting for its quota" },

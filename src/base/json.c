@@ -433,6 +433,33 @@ bool json_int(const struct json *value, int64_t min, int64_t max, int64_t *out)
     return true;
 }
 
+bool json_read_text(const struct json *object, struct str name, size_t most, struct str *out)
+{
+    const struct json *value = json_member(object, name);
+    if (!value)
+        return true;
+    if (value->kind != JSON_STRING || value->text.len > most)
+        return false;
+    *out = value->text;
+    return true;
+}
+
+bool json_read_texts(const struct json *object, struct str name, struct json_texts bounds, struct str *out,
+                     size_t *count)
+{
+    const struct json *list = json_member(object, name);
+    if (!list)
+        return true;
+    if (list->kind != JSON_ARRAY || list->count > bounds.count)
+        return false;
+    for (const struct json *each = list->child; each; each = each->next) {
+        if (each->kind != JSON_STRING || each->text.len < bounds.least || each->text.len > bounds.most)
+            return false;
+        out[(*count)++] = each->text;
+    }
+    return true;
+}
+
 /* --- writing ----------------------------------------------------------------------------------------------------- */
 
 static void json_write_escaped(struct buf *buf, unsigned char c)
@@ -480,6 +507,47 @@ void json_write_name(struct buf *buf, struct str name)
     buf_add_char(buf, '"');
     buf_add(buf, name);
     buf_add(buf, STR("\":"));
+}
+
+void json_write_text(struct buf *buf, struct str name, struct str text)
+{
+    json_write_name(buf, name);
+    json_write_str(buf, text);
+}
+
+void json_write_optional(struct buf *buf, struct str name, struct str text)
+{
+    if (text.len > 0)
+        json_write_text(buf, name, text);
+}
+
+void json_write_int(struct buf *buf, struct str name, int64_t number)
+{
+    json_write_name(buf, name);
+    buf_add_int(buf, number);
+}
+
+void json_write_texts(struct buf *buf, struct str name, const struct str *texts, size_t count)
+{
+    json_write_name(buf, name);
+    buf_add_char(buf, '[');
+    for (size_t i = 0; i < count; i++) {
+        buf_add(buf, i > 0 ? STR(",") : STR(""));
+        json_write_str(buf, texts[i]);
+    }
+    buf_add_char(buf, ']');
+}
+
+void json_write_words(struct buf *buf, struct str name, struct str words)
+{
+    struct str word;
+    json_write_name(buf, name);
+    buf_add_char(buf, '[');
+    for (bool is_first = true; str_next_word(&words, &word); is_first = false) {
+        buf_add(buf, is_first ? STR("") : STR(","));
+        json_write_str(buf, word);
+    }
+    buf_add_char(buf, ']');
 }
 
 static void json_write_leaf(struct buf *buf, const struct json *value)

@@ -32,6 +32,16 @@ const struct json *json_member(const struct json *object, struct str name);
 /* An integer without fraction or exponent within [min, max]; false otherwise (also for NULL and other kinds). */
 bool json_int(const struct json *value, int64_t min, int64_t max, int64_t *out);
 
+/* A member that may be absent, and then *out is left as it is: a string of at most `most` bytes; or a list of strings,
+ * which are added to `out` at *count. False: it is there, and is something else. */
+bool json_read_text(const struct json *object, struct str name, size_t most, struct str *out);
+struct json_texts {
+    size_t count;       /* at most so many */
+    size_t least, most; /* bytes of each */
+};
+bool json_read_texts(const struct json *object, struct str name, struct json_texts bounds, struct str *out,
+                     size_t *count);
+
 /* --- writing: appends to a buf; the caller places commas and braces ---------------------------------------------- */
 
 /* A quoted string; escapes quote, backslash and control characters, but not U+2028 and U+2029. `s` must be valid UTF-8.
@@ -39,6 +49,13 @@ bool json_int(const struct json *value, int64_t min, int64_t max, int64_t *out);
 void json_write_str(struct buf *buf, struct str s);
 /* "name": with the colon; `name` needs no escaping. Puts a comma first unless the last byte is one of `{[,:`. */
 void json_write_name(struct buf *buf, struct str name);
+/* A member of an object, name and value: a string, the same unless it is empty, a whole number, a list of strings, a
+ * list of the words of a space-separated text. */
+void json_write_text(struct buf *buf, struct str name, struct str text);
+void json_write_optional(struct buf *buf, struct str name, struct str text);
+void json_write_int(struct buf *buf, struct str name, int64_t number);
+void json_write_texts(struct buf *buf, struct str name, const struct str *texts, size_t count);
+void json_write_words(struct buf *buf, struct str name, struct str words);
 /* A parsed value again, compact: same members in the same order, numbers as they stood. */
 void json_write(struct buf *buf, const struct json *value);
 

@@ -11,6 +11,7 @@
 static const char *const algorithms[] = { "RS256", "PS256", "ES256", "EdDSA", NULL }; /* enum jwa, from 1 */
 static const char *const records[] = { "all", "grants", NULL };
 static const char *const accesses[] = { "loopback", "any", "off", NULL };
+static const char *const emfs[] = { "auto", "on", "off", NULL }; /* enum emf */
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const formats[] = { "auto", "json", "text", NULL };
 static const char *const signers[] = { "auto", "local", "kms", "envelope", NULL }; /* enum signer_kind */
@@ -108,11 +109,19 @@ const struct settings_row settings_rows[] = {
       "How long a refresh token may lie unused, unless its client has a time of its own. 0: until it expires." },
     { "TOKEN_SESSION_TTL", SECTION_USERS, SECONDS(session_ttl_s, "43200", 60, 31536000),
       "How long a user stays signed in, unless the login says otherwise." },
+    { "TOKEN_SESSION_IDLE", SECTION_USERS, SECONDS(session_idle_s, "7200", 0, 31536000),
+      "How long such a session may lie unused by /authorize; it may end a tenth of that sooner. 0: no such end." },
     { "TOKEN_SCOPES", SECTION_USERS,
       TEXT(scopes, "openid profile email address phone offline_access", 0, 4096, NULL, "scopes separated by spaces"),
       "The scopes that the metadata names (scopes_supported). Which ones a client may have, its registration says." },
+    { "TOKEN_LOGIN_REQUEST_LIMIT", SECTION_USERS, NUMBER(login_request_limit, "300", 0, 1000000),
+      "Logins and consents that one address may begin per minute; a further one gets 429. 0: no limit." },
     { "TOKEN_ACR_VALUES", SECTION_USERS, TEXT(acr_values, "", 0, 2048, NULL, "names separated by spaces"),
       "The authentication contexts that LOGIN_URL knows, for the metadata (acr_values_supported)." },
+    { "TOKEN_PAIRWISE_SALT", SECTION_USERS,
+      SECRET(pairwise_salt, 1024, settings_fault_of_salt, "32 to 1024 random bytes as text, or nothing"),
+      "The secret of pairwise subjects, the same at every instance. With another one, clients don't recognise their "
+      "users." },
 
     { "TOKEN_CLOCK_SKEW", SECTION_CHECKS, SECONDS(clock_skew_s, "30", 0, 300),
       "How far nbf and iat may be in the future, since other machines' clocks differ. exp is exact." },
@@ -173,35 +182,47 @@ const struct settings_row settings_rows[] = {
       "The least important lines that are logged. debug adds a line for each request." },
     { "TOKEN_LOG_FORMAT", SECTION_OBSERVE, WORD(log_format, "auto", LOG_AUTO, formats),
       "auto: text when standard error is a terminal, otherwise one JSON object per line." },
+    { "TOKEN_EMF", SECTION_OBSERVE, WORD(emf, "auto", EMF_AUTO, emfs),
+      "on: metrics for CloudWatch are lines of the log, in its Embedded Metric Format. auto: in AWS Lambda only." },
+    { "TOKEN_EMF_INTERVAL", SECTION_OBSERVE, SECONDS(emf_interval_s, "60", 1, 3600), "How often they are written." },
+    { "TOKEN_EMF_SERVICE", SECTION_OBSERVE,
+      TEXT(emf_service, "token-service", 1, 250, settings_fault_of_service, "letters, digits and -_.:/"),
+      "The value of their one dimension, Service, by which installations in one account are told apart." },
 
-    { "KMS_KEY_ID", SECTION_KMS,
+    { "KMS_KEY_ID", SECTION_AWS,
       TEXT(kms_key_id, "", 0, 4096, settings_fault_of_list, "a key's id, ARN or alias, or several separated by commas"),
       "The key in AWS KMS. From a list of signing keys, each rotation takes the next. A symmetric key wraps new key "
       "pairs." },
-    { "TOKEN_SIGNER", SECTION_KMS, WORD(signer, "auto", SIGNER_AUTO, signers),
+    { "TOKEN_SIGNER", SECTION_AWS, WORD(signer, "auto", SIGNER_AUTO, signers),
       "kms: AWS KMS signs each token; envelope: KMS wraps a key; local: a key file; auto: what KMS_KEY_ID is for, or "
       "local." },
-    { "AWS_REGION", SECTION_KMS,
+    { "AWS_REGION", SECTION_AWS,
       TEXT(aws_region, "", 0, 64, settings_fault_of_region, "lower-case letters, digits and hyphens"),
-      "KMS's region, unless the key's ARN names it. Without it: AWS_DEFAULT_REGION, the profile's region, then "
-      "us-east-1." },
-    { "AWS_ENDPOINT_URL", SECTION_KMS,
+      "The region, unless an ARN names it. Without it: AWS_DEFAULT_REGION, the profile's region, us-east-1." },
+    { "AWS_ENDPOINT_URL", SECTION_AWS,
       TEXT(aws_endpoint_url, "", 0, 512, settings_fault_of_issuer, "an https or http URL without query and fragment"),
       "Where to call AWS's services, instead of their own addresses in the region." },
-    { "AWS_ENDPOINT_URL_KMS", SECTION_KMS,
+    { "AWS_ENDPOINT_URL_KMS", SECTION_AWS,
       TEXT(aws_endpoint_url_kms, "", 0, 512, settings_fault_of_issuer,
            "an https or http URL without query and fragment"),
       "Where to call KMS; takes precedence over AWS_ENDPOINT_URL." },
-    { "AWS_USE_FIPS_ENDPOINT", SECTION_KMS, WORD(aws_use_fips_endpoint, "false", 0, truths),
-      "Whether KMS is called at its FIPS 140 endpoint." },
-    { "AWS_CA_BUNDLE", SECTION_KMS, TEXT(aws_ca_bundle, "", 0, 3072, NULL, "a path, or nothing"),
+    { "AWS_ENDPOINT_URL_EVENTBRIDGE", SECTION_AWS,
+      TEXT(aws_endpoint_url_eventbridge, "", 0, 512, settings_fault_of_issuer,
+           "an https or http URL without query and fragment"),
+      "Where to call EventBridge; takes precedence over AWS_ENDPOINT_URL." },
+    { "AWS_USE_FIPS_ENDPOINT", SECTION_AWS, WORD(aws_use_fips_endpoint, "false", 0, truths),
+      "Whether AWS's services are called at their FIPS 140 endpoints." },
+    { "AWS_CA_BUNDLE", SECTION_AWS, TEXT(aws_ca_bundle, "", 0, 3072, NULL, "a path, or nothing"),
       "PEM file of the certificates to trust for AWS, instead of the system's." },
-    { "TOKEN_KMS_RATE", SECTION_KMS, NUMBER(kms_rate, "900", 1, 1000000),
+    { "TOKEN_KMS_RATE", SECTION_AWS, NUMBER(kms_rate, "900", 1, 1000000),
       "Signatures per second that this instance asks of KMS; KMS's own quota is for a whole account and region." },
-    { "TOKEN_KMS_TIMEOUT", SECTION_KMS, SECONDS(kms_timeout_s, "5", 1, 60),
+    { "TOKEN_KMS_TIMEOUT", SECTION_AWS, SECONDS(kms_timeout_s, "5", 1, 60),
       "How long a call to KMS may take, including waits for the quota and retries." },
-    { "TOKEN_KMS_TRY_TIMEOUT", SECTION_KMS, SECONDS(kms_try_timeout_s, "2", 1, 60),
+    { "TOKEN_KMS_TRY_TIMEOUT", SECTION_AWS, SECONDS(kms_try_timeout_s, "2", 1, 60),
       "How long one attempt of a call to KMS may take." },
+    { "EVENT_BUS_NAME", SECTION_AWS,
+      TEXT(event_bus_name, "", 0, 1600, settings_fault_of_bus, "a name or an ARN: letters, digits and /.-_:"),
+      "The bus of EventBridge that is told of tokens, revocations, failed verifications and new keys. None: nobody." },
 
     { "REDIS_URL", SECTION_REDIS,
       SECRET(redis_url, 4096, settings_fault_of_redis_url,

@@ -8,6 +8,7 @@
 
 enum records_kept { RECORDS_ALL, RECORDS_GRANTS };
 enum metrics_access { METRICS_LOOPBACK, METRICS_ANY, METRICS_OFF };
+enum emf { EMF_AUTO, EMF_ON, EMF_OFF };
 enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
@@ -20,6 +21,7 @@ enum signer_kind { SIGNER_AUTO, SIGNER_LOCAL, SIGNER_KMS, SIGNER_ENVELOPE };
 
 enum settings_origin { ORIGIN_DEFAULT, ORIGIN_ENVIRONMENT, ORIGIN_FLAG };
 
+enum { SETTINGS_SALT_MIN = 32 };     /* bytes of TOKEN_PAIRWISE_SALT */
 enum { SETTINGS_AUDIENCE_MAX = 15 }; /* names in TOKEN_AUDIENCE: a token's aud (CLAIMS_AUD_MAX) without its client */
 
 /* Strings and lists are NUL-terminated and live as long as the struct. Units are in the names. */
@@ -34,19 +36,21 @@ struct settings {
     const char *login_url;                               /* LOGIN_URL */
     int64_t login;                                       /* TOKEN_LOGIN: an enum login_kind */
     int64_t code_ttl_s, refresh_grace_s, refresh_idle_s; /* TOKEN_CODE_TTL, TOKEN_REFRESH_… */
-    int64_t session_ttl_s;                               /* TOKEN_SESSION_TTL */
+    int64_t session_ttl_s, session_idle_s;               /* TOKEN_SESSION_TTL, TOKEN_SESSION_IDLE */
     const char *scopes, *acr_values;                     /* TOKEN_SCOPES, TOKEN_ACR_VALUES: space-separated */
+    const char *pairwise_salt;                           /* TOKEN_PAIRWISE_SALT: a secret; "": none */
     const char *privileged_claims;                       /* TOKEN_PRIVILEGED_CLAIMS: comma-separated, added to "role" */
     int64_t clock_skew_s;                                /* TOKEN_CLOCK_SKEW: for nbf and iat */
     int64_t clock_tolerance_max_s;                       /* TOKEN_CLOCK_TOLERANCE_MAX: the most a caller may ask for */
     int64_t token_max_bytes;                             /* TOKEN_MAX_BYTES: a longer token is not looked at */
-    int64_t failure_limit;      /* TOKEN_FAILURE_LIMIT: a minute, by address and by client; 0: no limit */
-    int64_t client_cache_s;     /* TOKEN_CLIENT_CACHE_TTL */
-    int64_t client_staleness_s; /* TOKEN_CLIENT_STALENESS */
-    const char *fetch_allow;    /* TOKEN_FETCH_ALLOW: networks, comma-separated */
-    const char *fetch_ca_file;  /* TOKEN_FETCH_CA_FILE: PEM file; "": the system's certificates */
-    int64_t verified_cache;     /* TOKEN_VERIFIED_CACHE: entries */
-    int64_t jwks_max_age_s;     /* TOKEN_JWKS_MAX_AGE */
+    int64_t failure_limit;       /* TOKEN_FAILURE_LIMIT: a minute, by address and by client; 0: no limit */
+    int64_t login_request_limit; /* TOKEN_LOGIN_REQUEST_LIMIT: a minute, by address; 0: no limit */
+    int64_t client_cache_s;      /* TOKEN_CLIENT_CACHE_TTL */
+    int64_t client_staleness_s;  /* TOKEN_CLIENT_STALENESS */
+    const char *fetch_allow;     /* TOKEN_FETCH_ALLOW: networks, comma-separated */
+    const char *fetch_ca_file;   /* TOKEN_FETCH_CA_FILE: PEM file; "": the system's certificates */
+    int64_t verified_cache;      /* TOKEN_VERIFIED_CACHE: entries */
+    int64_t jwks_max_age_s;      /* TOKEN_JWKS_MAX_AGE */
     int64_t jwks_stale_while_revalidate_s, jwks_stale_if_error_s; /* TOKEN_JWKS_STALE_… (RFC 5861) */
     int64_t key_rotation_s;      /* TOKEN_KEY_ROTATION: an active key's time; 0: until somebody asks */
     int64_t key_pending_s;       /* TOKEN_KEY_PENDING: published before it signs */
@@ -65,6 +69,9 @@ struct settings {
     const char *tls_cert, *tls_key;            /* TOKEN_TLS_CERT, TOKEN_TLS_KEY: PEM files; both or none */
     int64_t metrics;                           /* TOKEN_METRICS: an enum metrics_access */
     int64_t log_level, log_format;             /* TOKEN_LOG_LEVEL, TOKEN_LOG_FORMAT */
+    int64_t emf;                               /* TOKEN_EMF: an enum emf */
+    int64_t emf_interval_s;                    /* TOKEN_EMF_INTERVAL */
+    const char *emf_service;                   /* TOKEN_EMF_SERVICE: a dimension's value */
     int64_t purge_interval_s;                  /* TOKEN_PURGE_INTERVAL */
     int64_t usage_interval_s;                  /* TOKEN_USAGE_INTERVAL; 0: uses are not counted */
     const char *kms_key_id;                    /* KMS_KEY_ID: id, ARN or alias, or a comma-separated list */
@@ -72,10 +79,12 @@ struct settings {
     const char *aws_region;                    /* AWS_REGION; "": aws/region.h */
     const char *aws_endpoint_url;              /* AWS_ENDPOINT_URL: of every AWS service; "": AWS's own */
     const char *aws_endpoint_url_kms;          /* AWS_ENDPOINT_URL_KMS: goes before it */
+    const char *aws_endpoint_url_eventbridge;  /* AWS_ENDPOINT_URL_EVENTBRIDGE: likewise */
     int64_t aws_use_fips_endpoint;             /* AWS_USE_FIPS_ENDPOINT: 0 or 1 */
     const char *aws_ca_bundle;                 /* AWS_CA_BUNDLE: PEM file; "": the system's certificates */
     int64_t kms_rate;                          /* TOKEN_KMS_RATE: signatures a second */
     int64_t kms_timeout_s, kms_try_timeout_s;  /* TOKEN_KMS_TIMEOUT, TOKEN_KMS_TRY_TIMEOUT */
+    const char *event_bus_name;                /* EVENT_BUS_NAME: a name or an ARN; "": nobody is told of events */
     const char *redis_url;                     /* REDIS_URL; "": no cache. Holds a password */
     const char *redis_ca_file;                 /* REDIS_CA_FILE: PEM file; "": the system's certificates */
     const char *redis_cert_file;               /* REDIS_CERT_FILE, with REDIS_KEY_FILE: PEM files; "": none */
@@ -96,6 +105,12 @@ struct settings {
     char *owned;                      /* what the strings above point into; settings_release frees it */
     size_t owned_size;
 };
+
+/* Whether users can log in: here, or at a service elsewhere. */
+static inline bool settings_have_users(const struct settings *settings)
+{
+    return settings->login != LOGIN_OFF || settings->login_url[0];
+}
 
 /* Fills *out: defaults, then the environment (an empty variable counts as absent), then flags (`--listen 0.0.0.0:80` or
  * `--listen=…`) from argv[*next] on; stops at the first argument that is no setting's flag and leaves *next there. On a

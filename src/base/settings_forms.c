@@ -169,6 +169,12 @@ const char *settings_fault_of_path_prefix(struct str text)
     return NULL;
 }
 
+/* Who guesses it can try subjects one after the other. */
+const char *settings_fault_of_salt(struct str text)
+{
+    return text.len < SETTINGS_SALT_MIN ? "it is shorter than 32 bytes" : NULL;
+}
+
 /* It becomes part of a host's name and of what is signed. */
 const char *settings_fault_of_region(struct str text)
 {
@@ -176,4 +182,22 @@ const char *settings_fault_of_region(struct str text)
         if (!islower((unsigned char)text.at[i]) && !isdigit((unsigned char)text.at[i]) && text.at[i] != '-')
             return "it has other characters";
     return text.at[0] == '-' || text.at[text.len - 1] == '-' ? "it begins or ends with a hyphen" : NULL;
+}
+
+const char *settings_fault_of_bus(struct str text)
+{
+    const bool is_arn = str_has_prefix(text, STR("arn:"));
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum((unsigned char)text.at[i]) && !memchr("/.-_", text.at[i], 4) && !(is_arn && text.at[i] == ':'))
+            return "it has other characters";
+    return is_arn && !memmem(text.at, text.len, ":event-bus/", 11) ? "it is an ARN, but not of an event bus" : NULL;
+}
+
+/* It stands in JSON as it is (observe/emf.c); CloudWatch would take more. */
+const char *settings_fault_of_service(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum((unsigned char)text.at[i]) && !strchr("-_.:/", text.at[i]))
+            return "it has other characters";
+    return text.at[0] == ':' ? "it begins with a colon" : NULL;
 }

@@ -1,14 +1,13 @@
 /* base/settings_print.c: the table of settings for people: --help, the man page, the documentation, --check-config, and
  * a warning about variables that look like settings but are not. */
 #include "base/settings_rows.h"
-#include <stdlib.h>
 #include <unistd.h>
 
-static const char *const section_names[] = { "Server",         "Issuing", "Users",           "Checking",        "Keys",
-                                             "Callers",        "Limits",  "Log and metrics", "Keys in AWS KMS", "Redis",
-                                             "Shared database" };
+static const char *const section_names[] = { "Server", "Issuing", "Users",          "Checking",
+                                             "Keys",   "Callers", "Limits",         "Log and metrics",
+                                             "AWS",    "Redis",   "Shared database" };
 
-/* What stands below the name of the section on KMS, a line each. */
+/* What stands below the name of the section on AWS, a line each. */
 static const char *const kms_notes[] = {
     "AWS credentials are not settings. They are looked up where AWS's own tools look, in this order:",
     "the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION;",
@@ -22,7 +21,7 @@ static const char *const kms_notes[] = {
 /* The i-th of them where the row at `row` opens that section, else NULL. */
 static const char *settings_print_note_of(size_t row, size_t i)
 {
-    bool has_notes = settings_rows[row].section == SECTION_KMS && i < sizeof kms_notes / sizeof *kms_notes;
+    bool has_notes = settings_rows[row].section == SECTION_AWS && i < sizeof kms_notes / sizeof *kms_notes;
     return has_notes ? kms_notes[i] : NULL;
 }
 
@@ -78,17 +77,6 @@ static void settings_print_warn_if_unknown(struct str name, FILE *out)
 
 void settings_warn_unknown(FILE *out)
 {
-    static const char *const later[][2] = {
-        { "EVENT_BUS_NAME", "sends no events" },
-    };
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-        const char *value = getenv(later[i][0]);
-        if (value && value[0])
-            fprintf(out,
-                    "token-service: %s is set, but this version does not use it yet: it runs on the embedded "
-                    "default and %s\n",
-                    later[i][0], later[i][1]);
-    }
     for (char **at = environ; at && *at; at++) {
         struct str rest = str_of(*at), name;
         if (str_cut(&rest, '=', &name) && rest.len > 0 && str_has_prefix(name, STR("TOKEN_")))
@@ -124,7 +112,7 @@ static bool settings_print_opens_section(size_t i)
 
 void settings_print_help(FILE *out)
 {
-    enum { INDENT = 33, WIDTH = 100 };
+    enum { INDENT = 34, WIDTH = 100 };
     char flag[SETTINGS_FLAG_ROOM], allowed[128], about[384];
     fputs("settings of every command (each is an environment variable too: --data-dir is TOKEN_DATA_DIR,\n"
           "--aws-region is AWS_REGION; a secret has no flag):\n",

@@ -16,7 +16,7 @@ enum section {
     SECTION_CALLERS,
     SECTION_LIMITS,
     SECTION_OBSERVE,
-    SECTION_KMS,
+    SECTION_AWS,
     SECTION_REDIS,
     SECTION_SHARED
 };
@@ -58,9 +58,12 @@ const char *settings_fault_of_issuer(struct str text);
 const char *settings_fault_of_list(struct str text);
 const char *settings_fault_of_audience(struct str text);
 const char *settings_fault_of_origins(struct str text);
+const char *settings_fault_of_bus(struct str text);
 const char *settings_fault_of_networks(struct str text);
 const char *settings_fault_of_path_prefix(struct str text);
+const char *settings_fault_of_salt(struct str text);
 const char *settings_fault_of_supabase_url(struct str text);
+const char *settings_fault_of_service(struct str text);
 /* This one stands with its reader, in redis/url.c. */
 const char *settings_fault_of_redis_url(struct str text);
 

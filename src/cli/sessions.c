@@ -83,12 +83,18 @@ static struct str sessions_time(struct arena *arena, const struct json *session,
     return json_int(json_member(session, name), 0, INT64_MAX, &at_s) ? rfc3339_write(arena, at_s) : STR("");
 }
 
+/* When it ends if it isn't used. */
+static struct str sessions_until(struct arena *arena, const struct json *session)
+{
+    const struct str idle_end = sessions_time(arena, session, STR("idle_expires_at"));
+    return idle_end.len > 0 ? idle_end : sessions_time(arena, session, STR("expires_at"));
+}
+
 static void sessions_print_row(struct arena *arena, const struct json *session)
 {
     const struct json *clients = json_member(session, STR("clients"));
     const struct str sid = sessions_text(session, STR("sid")), sub = sessions_text(session, STR("sub")),
-                     begun = sessions_time(arena, session, STR("begun_at")),
-                     end = sessions_time(arena, session, STR("expires_at"));
+                     begun = sessions_time(arena, session, STR("begun_at")), end = sessions_until(arena, session);
     printf("%-44.*s %-24.*s %-21.*s %-21.*s", (int)sid.len, sid.at, (int)sub.len, sub.at, (int)begun.len, begun.at,
            (int)end.len, end.at);
     for (const struct json *each = clients ? clients->child : NULL; each; each = each->next)

@@ -225,18 +225,6 @@ struct err claims_check(const struct claims *claims, const struct claims_expect 
 
 /* --- write ------------------------------------------------------------------------------------------------------- */
 
-static void claims_write_text(struct buf *out, struct str name, struct str value)
-{
-    json_write_name(out, name);
-    json_write_str(out, value);
-}
-
-static void claims_write_time(struct buf *out, struct str name, int64_t time_s)
-{
-    json_write_name(out, name);
-    buf_add_int(out, time_s);
-}
-
 static void claims_write_audience(struct buf *out, const struct claims_new *claims)
 {
     bool as_list = claims->aud_as_list || claims->aud_count != 1;
@@ -257,41 +245,41 @@ static void claims_write_of_kind(struct buf *out, const struct claims_new *claim
 {
     if (claims->kind == TOKEN_ID) {
         if (claims->nonce.len > 0)
-            claims_write_text(out, STR("nonce"), claims->nonce);
+            json_write_text(out, STR("nonce"), claims->nonce);
         if (claims->auth_time >= 0)
-            claims_write_time(out, STR("auth_time"), claims->auth_time);
+            json_write_int(out, STR("auth_time"), claims->auth_time);
         if (claims->at_hash.at)
-            claims_write_text(out, STR("at_hash"), claims->at_hash);
-        claims_write_text(out, STR("azp"), claims->client_id);
+            json_write_text(out, STR("at_hash"), claims->at_hash);
+        json_write_text(out, STR("azp"), claims->client_id);
         return;
     }
     if (claims->scope.len > 0)
-        claims_write_text(out, STR("scope"), claims->scope);
-    claims_write_text(out, STR("token_type"), claims->kind == TOKEN_ACCESS ? STR("Bearer") : STR("Refresh"));
-    claims_write_text(out, STR("client_id"), claims->client_id);
+        json_write_text(out, STR("scope"), claims->scope);
+    json_write_text(out, STR("token_type"), claims->kind == TOKEN_ACCESS ? STR("Bearer") : STR("Refresh"));
+    json_write_text(out, STR("client_id"), claims->client_id);
     if (claims->auth_time >= 0) /* RFC 9068 section 2.2.1 */
-        claims_write_time(out, STR("auth_time"), claims->auth_time);
+        json_write_int(out, STR("auth_time"), claims->auth_time);
 }
 
 void claims_write(struct buf *out, const struct claims_new *claims)
 {
     buf_add_char(out, '{');
-    claims_write_text(out, STR("iss"), claims->iss);
-    claims_write_text(out, STR("sub"), claims->sub);
+    json_write_text(out, STR("iss"), claims->iss);
+    json_write_text(out, STR("sub"), claims->sub);
     claims_write_audience(out, claims);
-    claims_write_time(out, STR("exp"), claims->exp);
-    claims_write_time(out, STR("iat"), claims->iat);
-    claims_write_time(out, STR("nbf"), claims->iat);
-    claims_write_text(out, STR("jti"), claims->jti);
+    json_write_int(out, STR("exp"), claims->exp);
+    json_write_int(out, STR("iat"), claims->iat);
+    json_write_int(out, STR("nbf"), claims->iat);
+    json_write_text(out, STR("jti"), claims->jti);
     if (claims->issued_after > 0)
-        claims_write_time(out, STR("issued_after"), claims->issued_after);
+        json_write_int(out, STR("issued_after"), claims->issued_after);
     claims_write_of_kind(out, claims);
     if (claims->sid.at)
-        claims_write_text(out, STR("sid"), claims->sid);
+        json_write_text(out, STR("sid"), claims->sid);
     if (claims->parent_hash.at) {
-        claims_write_text(out, STR("parent_hash"), claims->parent_hash);
-        claims_write_text(out, STR("parent_client_id"), claims->parent_client_id);
-        claims_write_time(out, STR("parent_iat"), claims->parent_iat);
+        json_write_text(out, STR("parent_hash"), claims->parent_hash);
+        json_write_text(out, STR("parent_client_id"), claims->parent_client_id);
+        json_write_int(out, STR("parent_iat"), claims->parent_iat);
     }
     const struct json *custom = claims->custom ? claims->custom->child : NULL;
     for (; custom; custom = custom->next) {

@@ -44,6 +44,11 @@ bool jwa_find(struct str name, enum jwa *out)
     return false;
 }
 
+struct str jwa_usual_name(struct str name)
+{
+    return str_eq(name, STR("Ed25519")) ? STR("EdDSA") : name;
+}
+
 static void jwk_bn_freep(BIGNUM **number)
 {
     BN_free(*number);
@@ -297,9 +302,7 @@ static struct err jwk_find_algorithm(const struct json *jwk, enum jwa *out)
     for (size_t i = 0; i < ALGORITHMS; i++) {
         bool is_type = str_eq(kty, str_of(algorithms[i].kty)) &&
                        (!algorithms[i].crv || str_eq(crv, str_of(algorithms[i].crv)));
-        bool is_name = str_eq(alg, str_of(algorithms[i].name)) ||
-                       (algorithms[i].alg == JWA_EDDSA && str_eq(alg, STR("Ed25519"))); /* RFC 9864's name for it */
-        if (is_type && (!alg.at || is_name)) {
+        if (is_type && (!alg.at || str_eq(jwa_usual_name(alg), str_of(algorithms[i].name)))) {
             *out = algorithms[i].alg;
             return OK;
         }

@@ -15,6 +15,9 @@ const char *jwa_name(enum jwa alg);
 /* By exact name; false for anything else, "none" in every spelling included. */
 MUST_USE bool jwa_find(struct str name, enum jwa *out);
 
+/* The name that an algorithm of others has here: RFC 9864 calls EdDSA over Ed25519 Ed25519. */
+struct str jwa_usual_name(struct str name);
+
 /* A key and what it is pinned to. Owned by its maker; then immutable and safe to share between threads. */
 struct jwk {
     enum jwa alg;

@@ -91,7 +91,7 @@ static struct err rotation_prove(struct signer *signer, struct arena *arena, con
     TRY(signer->ops->load(signer, arena, key));
     TRY(pair_read_public(arena, key, &public));
     struct str message = pair_test_message(arena, public);
-    TRY(signer->ops->sign(signer, key->kid, public->alg, SIGN_BACKGROUND, message, signature, &len));
+    TRY(signer->ops->sign(signer, key->kid, public->alg, SIGN_TRIAL, message, signature, &len));
     return pair_check(public, message, (struct str){ signature, len });
 }
 

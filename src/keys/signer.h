@@ -7,8 +7,9 @@
 #include "jose/jws.h"
 #include "store/store.h"
 
-/* Who goes first when signatures are scarce (KMS's quota). */
-enum sign_priority { SIGN_INTERACTIVE, SIGN_CLIENT_CREDENTIALS, SIGN_BACKGROUND };
+/* Who goes first when signatures are scarce (KMS's quota): the trial of a key, since an operator waits for it, and
+ * tokens of that key do; there is one for each that a rotation or a load brings. Then users, then programs. */
+enum sign_priority { SIGN_TRIAL, SIGN_INTERACTIVE, SIGN_CLIENT_CREDENTIALS, SIGN_BACKGROUND };
 
 struct kms;
 struct signer;

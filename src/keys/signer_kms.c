@@ -84,7 +84,7 @@ static struct err signer_kms_test_key(struct signer_kms *self, struct arena *are
         LOG(LOG_ERROR, "kms_key_differs", LOG_STR("kid", key->kid), LOG_STR("arn", signer_kms_arn_of(key)));
         return failed(ERR_UNAVAILABLE, "the KMS key's public key is not the one that the store publishes");
     }
-    TRY(kms_sign(self->kms, signer_kms_arn_of(key), published->alg, KMS_BACKGROUND, message, signature, &len));
+    TRY(kms_sign(self->kms, signer_kms_arn_of(key), published->alg, KMS_TRIAL, message, signature, &len));
     return pair_check(published, message, (struct str){ signature, len });
 }
 
@@ -278,7 +278,8 @@ static struct err signer_kms_adopt(struct signer *signer, struct arena *arena, e
 
 /* --- the rest ---------------------------------------------------------------------------------------------------- */
 
-_Static_assert((int)SIGN_INTERACTIVE == (int)KMS_INTERACTIVE && (int)SIGN_BACKGROUND == (int)KMS_BACKGROUND &&
+_Static_assert((int)SIGN_TRIAL == (int)KMS_TRIAL && (int)SIGN_INTERACTIVE == (int)KMS_INTERACTIVE &&
+                   (int)SIGN_BACKGROUND == (int)KMS_BACKGROUND &&
                    (int)SIGN_CLIENT_CREDENTIALS == (int)KMS_CLIENT_CREDENTIALS,
                "the same order in both");
 

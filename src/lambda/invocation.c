@@ -7,6 +7,8 @@
 #include "lambda/http_answer.h"
 #include "oauth/oauth.h"
 #include "observe/log.h"
+#include "service/emf_flush.h"
+#include "service/events.h"
 #include "service/housekeeping.h"
 #include "service/once.h"
 #include "service/service.h"
@@ -126,6 +128,7 @@ static void invocation_answer_http(const struct invocations *all, struct invocat
     http_answer_write(&form->event, request, &response, &answer);
     service_account(request, &response, clock_ns() - began_ns);
     invocation_take(out, &answer);
+    out->has_recorded = response.records != NULL;
 }
 
 /* --- EventBridge ------------------------------------------------------------------------------------------------- */
@@ -190,6 +193,7 @@ static void invocation_answer_bus(const struct invocations *all, const struct bu
     buf_init(&answer, request->arena, response.body.len + ANSWER_FIRST, ANSWER_MAX);
     bus_event_answer(&response, &answer);
     invocation_take(out, &answer);
+    out->has_recorded = bus->is_once; /* a rotation records by itself */
 }
 
 /* --- schedules --------------------------------------------------------------------------------------------------- */
@@ -274,7 +278,20 @@ void invocation_run(const struct invocations *all, struct arena *arena, const st
         invocation_answer_schedule(all, arena, limit, out);
 }
 
-void invocation_settle(const struct invocations *all)
+void invocation_tell(const struct invocations *all)
 {
-    housekeeping_settle(all->service->housekeeping);
+    emf_flush(all->service);
+}
+
+/* Each environment has failed verifications of its own to tell of, and a schedule reaches one of them. The outbox can
+ * be told of by any; what fails now is left to that. */
+void invocation_settle(const struct invocations *all, const struct invocation_end *end,
+                       const struct invocation_limit *limit)
+{
+    struct service *service = all->service;
+    housekeeping_settle(service->housekeeping);
+    if (service->events && (end->has_recorded || events_state(service->events).queue_length > 0)) {
+        const struct err err = events_round_now(service->events, limit->at_ns);
+        (void)err;
+    }
 }

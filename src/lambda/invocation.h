@@ -29,6 +29,7 @@ struct invocation_end {
     struct str answer;   /* JSON; at == NULL: it has failed, */
     const char *failure; /* a sentence, static or in the arena, */
     const char *type;    /* and a short name, static */
+    bool has_recorded;   /* something, which others may have to be told of */
 };
 
 /* When it has to be answered: by then, Lambda would be about to end it. */
@@ -58,7 +59,10 @@ void invocation_refuse_unread(struct arena *arena, const struct runtime_event *e
 /* The refusal of an event for which Lambda's time is over. */
 extern const struct err invocation_too_late;
 
-/* After the answer: what was counted, and what can't wait for a schedule. May wait. */
-void invocation_settle(const struct invocations *all);
+/* Before the answer: what was counted, for CloudWatch. */
+void invocation_tell(const struct invocations *all);
+/* After it: uses of tokens are written, and the event bus hears of what the call has recorded. May wait. */
+void invocation_settle(const struct invocations *all, const struct invocation_end *end,
+                       const struct invocation_limit *limit);
 
 #endif

@@ -115,21 +115,22 @@ static void slot_say(struct runtime *runtime, struct arena *arena, struct str id
 }
 
 static void slot_decide(struct turn *turn, const struct runtime_event *event, struct err fault,
-                        struct invocation_end *end)
+                        struct invocation_limit *limit, struct invocation_end *end)
 {
     struct slots *slots = turn->slot->slots;
-    struct invocation_limit limit;
-    if (!invocation_limit_of(event->deadline_ms, &limit)) {
-        limit = (struct invocation_limit){ INT64_MAX, INT64_MAX };
+    if (!invocation_limit_of(event->deadline_ms, limit)) {
+        *limit = (struct invocation_limit){ INT64_MAX, INT64_MAX };
         metrics_count(COUNT_LAMBDA_DEADLINES, 1);
         LOG(LOG_WARN, "deadline_near", LOG_TEXT_("stage", "before"));
         fault = invocation_too_late;
     }
-    slot_begin(turn->slot, event, &limit);
+    slot_begin(turn->slot, event, limit);
     if (!fault.code)
-        invocation_run(slots->all, &turn->arena, event, &limit, slot_note_form, turn, end);
+        invocation_run(slots->all, &turn->arena, event, limit, slot_note_form, turn, end);
     else
         invocation_refuse_unread(&turn->arena, event, fault, end);
+    if (fault.code)
+        limit->at_ns = 0; /* nothing more is begun for it */
 }
 
 /* False: the slot is another thread's now. */
@@ -137,13 +138,15 @@ static bool slot_handle(struct turn *turn, const struct runtime_event *event, st
 {
     const struct log_field fields[] = { LOG_STR("aws_request_id", event->id), LOG_STR("trace_id", event->trace_id),
                                         LOG_INT("deadline_ms", event->deadline_ms) };
+    struct invocation_limit limit;
     struct invocation_end end;
     log_context(fields, event->deadline_ms == INT64_MAX ? 2 : 3);
-    slot_decide(turn, event, fault, &end);
+    slot_decide(turn, event, fault, &limit, &end);
+    invocation_tell(turn->slot->slots->all);
     const bool is_ours = slot_end(turn);
     if (is_ours) {
         slot_say(turn->runtime, &turn->arena, event->id, &end);
-        invocation_settle(turn->slot->slots->all);
+        invocation_settle(turn->slot->slots->all, &end, &limit);
     } else {
         LOG(LOG_WARN, "too_late", LOG_TEXT_("why", "the event was answered with 503 before its work had ended"));
     }

@@ -5,6 +5,7 @@
 #include "net/client.h"
 #include "net/guard.h"
 #include "observe/log.h"
+#include "observe/metrics.h"
 #include "wire/fields.h"
 #include "wire/https_url.h"
 #include <pthread.h>
@@ -70,10 +71,16 @@ const char *fetch_fault_of(const struct fetch *fetch, struct str url)
     return fetch_read_url(fetch, url, &read);
 }
 
+static struct err fetch_end(enum counter counter, struct err err)
+{
+    metrics_count(counter, 1);
+    return err;
+}
+
 static struct err fetch_refuse(struct str host, const char *why)
 {
     LOG(LOG_WARN, "fetch_failed", LOG_STR("host", host), LOG_TEXT_("detail", why));
-    return failed(ERR_UNAVAILABLE, why);
+    return fetch_end(COUNT_FETCHES_UNFIT, failed(ERR_UNAVAILABLE, why));
 }
 
 /* The URL, the method, and what else differs are the caller's; the bounds are here. */
@@ -83,12 +90,16 @@ static struct err fetch_send(struct fetch *fetch, struct arena *arena, struct ne
     struct net_client *client = NULL;
     const char *fault = fetch_read_url(fetch, url, read);
     if (fault)
-        return failed(ERR_INVALID_REQUEST, arena_printf(arena, "the URL can't be fetched: %s", fault).at);
-    TRY(fetch_open_client(fetch, &client));
+        return fetch_end(COUNT_FETCHES_REFUSED,
+                         failed(ERR_INVALID_REQUEST, arena_printf(arena, "the URL can't be fetched: %s", fault).at));
+    struct err err = fetch_open_client(fetch, &client);
+    if (err.code)
+        return fetch_end(COUNT_FETCHES_FAILED, err);
     request.url = arena_copy(arena, url).at; /* visible characters alone: no NUL ends it early */
     request.timeout_ms = FETCH_TIME_MS;
     request.answer_max = FETCH_SIZE_MAX;
-    return net_send(client, arena, &request, out);
+    err = net_send(client, arena, &request, out);
+    return err.code ? fetch_end(COUNT_FETCHES_FAILED, err) : OK;
 }
 
 static int64_t fetch_lifetime_s(struct str cache_control)
@@ -118,7 +129,7 @@ static struct err fetch_get(struct fetch *fetch, struct arena *arena, struct str
         !(other_type.len > 0 && field_is_type(answer.content_type, other_type)))
         return fetch_refuse(read.host, "the response is not JSON by its Content-Type");
     *out = (struct fetched){ answer.body, fetch_lifetime_s(answer.cache_control) };
-    return OK;
+    return fetch_end(COUNT_FETCHES_OK, OK);
 }
 
 struct err fetch_json(struct fetch *fetch, struct arena *arena, struct str url, struct fetched *out)
@@ -142,5 +153,5 @@ struct err fetch_post(struct fetch *fetch, struct arena *arena, struct str url, 
     struct https_url read;
     TRY(fetch_send(fetch, arena, request, url, &read, &answer));
     *status = answer.status;
-    return OK;
+    return fetch_end(COUNT_FETCHES_OK, OK);
 }

@@ -92,7 +92,7 @@ struct err assertion_read(struct arena *arena, struct str text, struct assertion
         return assertion_refuse("the client_assertion is not a signed JWT in compact form");
     if (jws_read_header(arena, read.parts.header, &read.header).code)
         return assertion_refuse("the client_assertion's header is malformed, or asks for an extension");
-    read.header.alg = client_keys_alg(read.header.alg);
+    read.header.alg = jwa_usual_name(read.header.alg);
     if (!jwa_find(read.header.alg, &alg))
         return assertion_refuse("the client_assertion's alg is not supported");
     if (!assertion_is_typ(read.header.typ))

@@ -9,6 +9,7 @@
 #include "observe/log.h"
 #include "revocation/revocations.h"
 #include "service/call.h"
+#include "service/events.h"
 #include "service/service.h"
 
 static const struct err no_code = { ERR_INVALID_GRANT, "the code is not good, or not this client's" };
@@ -22,15 +23,22 @@ static struct err authorization_code_revoke(const struct token_request *request,
     return no_code;
 }
 
+/* When it was made, if no setting has changed since. */
+static int64_t authorization_code_issued_at(const struct token_request *request, const struct code *code)
+{
+    const int64_t now_s = request->call->request->now_s;
+    const int64_t issued_at = code->expires_at - request->call->service->settings->code_ttl_s;
+    return issued_at < 0 ? 0 : issued_at < now_s ? issued_at : now_s;
+}
+
 /* The grant that the code stands for may have been revoked since, by a rule: with its user, its session or its client.
  */
 static bool authorization_code_is_refused(const struct token_request *request, const struct code *code)
 {
-    const struct settings *settings = request->call->service->settings;
     const struct claims granted = { .sub = code->granted.sub,
                                     .client_id = code->client_id,
                                     .sid = code->granted.sid,
-                                    .iat = code->expires_at - settings->code_ttl_s };
+                                    .iat = authorization_code_issued_at(request, code) };
     return revocations_refuse_new(request->call->service->revocations, &granted);
 }
 
@@ -72,6 +80,22 @@ static struct family authorization_code_family(const struct token_request *reque
                             .granted = code->granted };
 }
 
+/* Others are told of the grant's refresh tokens once, when it begins: they go by its id, by which it is revoked. */
+static void authorization_code_tell(const struct token_request *request, const struct family *family,
+                                    struct token_answer *answer)
+{
+    const struct call *call = request->call;
+    unsigned char id[32];
+    const struct told_token token = { .kind = TOKEN_REFRESH,
+                                      .hash = id,
+                                      .subject = family->granted.sub,
+                                      .client_id = family->client_id,
+                                      .issued_at = call->request->now_s,
+                                      .expires_at = family->expires_at };
+    family_row_id(family->grant_id, id);
+    answer->records = events_of_token(call->service, call->request->arena, &token, answer->records);
+}
+
 /* The grant as an item, and the code that it uses up. */
 static struct err authorization_code_record(const struct token_request *request, const struct code *code,
                                             const struct family *family, struct token_answer *answer)
@@ -104,8 +128,12 @@ struct err grant_authorization_code(const struct token_request *request, struct 
     AUTO(family_wipe) struct family family = authorization_code_family(request, &code, has_refresh_token);
     terms = tokens_terms(request);
     TRY(family_begin(&family, &terms, call->request->now_s, &token));
+    /* It began with the code: so a rule that was made since refuses it too, also where that is not known yet. */
+    family.issued_at = authorization_code_issued_at(request, &code);
     TRY(tokens_issue(request, &family, code.nonce.len > 0 ? code.nonce : STR(""), answer));
-    if (has_refresh_token)
+    if (has_refresh_token) {
         answer->refresh_token = arena_copy(arena, refresh_token_text(&token));
+        authorization_code_tell(request, &family, answer);
+    }
     return authorization_code_record(request, &code, &family, answer);
 }

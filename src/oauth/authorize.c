@@ -2,23 +2,30 @@
  * /authorize, and /authorize/{challenge}, where a request goes on after its user has logged in or consented. Each time
  * all of it is decided anew, from the request, the session and what has been answered since. */
 #include "oauth/authorize.h"
+#include "base/clock.h"
 #include "base/settings.h"
 #include "oauth/cookie.h"
 #include "oauth/csrf.h"
+#include "oauth/oauth.h"
 #include "oauth/operations.h"
 #include "oauth/pages.h"
 #include "oauth/see_other.h"
 #include "oauth/signed_request.h"
 #include "oauth/token_hint.h"
 #include "service/call.h"
+#include "service/failures.h"
 #include "service/service.h"
 
-/* Only a page of ours may tell of it: it is not known where an answer may go. */
+/* A page of ours, and nothing of what the answer would have been: either it is not known where that may go, or the
+ * request can't be kept. */
 static struct err authorize_show(const struct authorize *authorize, struct err err)
 {
-    if (err.code == ERR_UNAVAILABLE || err.code == ERR_INTERNAL)
+    struct response *response = authorize->response;
+    if (!err.code || err.code == ERR_UNAVAILABLE || err.code == ERR_INTERNAL)
         return err;
-    page_error(authorize->response, authorize->call->request->arena, authorize->request.ui_locales, err);
+    response->header_count = response->lasting_count;
+    response->records = NULL;
+    page_error(response, authorize->call->request->arena, authorize->request.ui_locales, err);
     return OK;
 }
 
@@ -42,14 +49,40 @@ static struct str authorize_login_url(const struct authorize *authorize)
                         challenge.at);
 }
 
+/* Whoever asks, without being anybody: one that is new takes room in the store until its time is over. */
+static struct err authorize_admit(struct authorize *authorize)
+{
+    const struct call *call = authorize->call;
+    if (authorize->login.item.version > 0)
+        return OK;
+    const int64_t wait_s = failures_admit(call->service->oauth->login_requests, call->request->peer, clock_coarse_ms());
+    if (wait_s == 0)
+        return OK;
+    metrics_count(COUNT_LOGIN_REQUESTS_LIMITED, 1);
+    authorize->response->retry_after_s = wait_s;
+    return failed(ERR_TOO_MANY_REQUESTS, "too many log-ins were begun from your network: wait a moment");
+}
+
 /* The browser's key binds the request to it. */
-static struct err authorize_ask(struct authorize *authorize, enum login_step step)
+static struct err authorize_bind(struct authorize *authorize)
 {
     const struct call *call = authorize->call;
     const bool is_secure = cookie_is_secure(call->request, str_of(call->service->settings->issuer));
+    const bool is_known = cookie_value(call->request, COOKIE_BROWSER, is_secure).at;
     struct login_request *login = &authorize->login;
-    if (!login->is_bound)
-        login_request_bind(login, csrf_key(call->request, authorize->response, is_secure));
+    if (login->is_bound)
+        return OK;
+    const struct str key = csrf_key(call->request, authorize->response, is_secure);
+    login_request_bind(login, key);
+    return login->item.version == 0 ? login_request_name(call, login, key, is_known) : OK;
+}
+
+static struct err authorize_ask(struct authorize *authorize, enum login_step step)
+{
+    const struct call *call = authorize->call;
+    struct login_request *login = &authorize->login;
+    TRY(authorize_bind(authorize));
+    TRY(authorize_admit(authorize));
     login->step = step;
     if (step == STEP_CONSENT)
         login->subject = authorize->session.login.sub;
@@ -76,6 +109,8 @@ static struct err authorize_go_on(struct authorize *authorize)
     if (found.code && found.code != ERR_NOT_FOUND)
         return found;
     authorize->has_session = !found.code;
+    if (authorize->has_session)
+        session_use(authorize->call, &authorize->session);
     TRY(authorize_decide(authorize, &need, &fault, &scope));
     if (fault.error)
         TRY(authorize_give_fault(authorize, &fault));
@@ -146,7 +181,10 @@ static struct authorize_fault authorize_read(struct authorize *authorize, const 
     if (fault.error)
         return fault;
     login_request_begin(authorize->call, &authorize->request, &authorize->login);
-    authorize->login.subject = subject;
+    if (authorize->registered.subject == SUBJECT_PUBLIC)
+        authorize->login.subject = subject;
+    else
+        authorize->login.hinted = subject;
     return fault;
 }
 
@@ -154,7 +192,9 @@ static struct authorize_fault authorize_read(struct authorize *authorize, const 
  * kept, and goes on with a GET, which they come with. */
 static struct err authorize_keep(struct authorize *authorize)
 {
+    TRY(authorize_admit(authorize));
     TRY(login_request_store(authorize->call->request->arena, &authorize->login, &authorize->records));
+    TRY(authorize_admit(authorize));
     see_other(authorize->response, login_request_url(authorize->call, &authorize->login, "/authorize"));
     authorize->response->records = authorize->records;
     return OK;
@@ -171,9 +211,10 @@ struct err authorize_begin(struct call *call, struct response *response)
     if (err.code)
         return authorize_show(&authorize, err);
     fault = authorize_read(&authorize, &form, fault);
-    if (fault.error)
-        return authorize_give_fault(&authorize, &fault);
-    return call->request->method == METHOD_POST ? authorize_keep(&authorize) : authorize_go_on(&authorize);
+    err = fault.error                            ? authorize_give_fault(&authorize, &fault)
+          : call->request->method == METHOD_POST ? authorize_keep(&authorize)
+                                                 : authorize_go_on(&authorize);
+    return authorize_show(&authorize, err);
 }
 
 /* --- one that goes on --------------------------------------------------------------------------------------------- */
@@ -207,5 +248,6 @@ struct err authorize_resume(struct call *call, struct response *response)
     if (authorize.login.denied.len > 0)
         return authorize_give_error(&authorize, authorize.login.denied, authorize.login.denied_why);
     const struct authorize_fault fault = authorize_check_request(&authorize); /* the registration may have changed */
-    return fault.error ? authorize_give_fault(&authorize, &fault) : authorize_go_on(&authorize);
+    return authorize_show(&authorize,
+                          fault.error ? authorize_give_fault(&authorize, &fault) : authorize_go_on(&authorize));
 }

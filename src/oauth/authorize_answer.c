@@ -6,6 +6,7 @@
 #include "oauth/pages.h"
 #include "oauth/see_other.h"
 #include "service/call.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 
 enum { PARAMETERS_MAX = 4 };
@@ -57,6 +58,7 @@ struct err authorize_give_code(struct authorize *authorize, struct str scope)
     code.granted.scope = scope;
     code.granted.resource = request->resource;
     code.granted.claims = request->claims;
+    TRY(pairwise_sector(settings, call->request->arena, &authorize->registered, &code.granted.sector));
     TRY(code_make(call->request->arena, &code, authorize->records, &text, &authorize->records));
     const struct redirect_parameter parameters[PARAMETERS_MAX] = { { STR("code"), text },
                                                                    { STR("state"), request->state },

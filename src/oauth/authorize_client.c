@@ -4,6 +4,7 @@
 #include "service/authority.h"
 #include "service/call.h"
 #include "service/clients.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 
 struct err authorize_find_client(struct authorize *authorize, struct str client_id)
@@ -37,24 +38,14 @@ static struct authorize_fault authorize_client_check_scope(const struct authoriz
     return (struct authorize_fault){ 0, 0 };
 }
 
-/* What the client has registered, and what every token is for (TOKEN_AUDIENCE). */
-static bool authorize_client_may_ask_for(const struct authorize *authorize, struct str resource)
-{
-    const struct client_texts *own = &authorize->registered.resources;
-    for (size_t i = 0; i < own->count; i++)
-        if (str_eq(own->at[i], resource))
-            return true;
-    return str_has_item(authorize->call->service->audience, resource);
-}
-
 struct authorize_fault authorize_check_request(struct authorize *authorize)
 {
-    const struct resources *resource = &authorize->request.resource;
+    const struct client_texts *own = &authorize->registered.resources;
     if (!(authorize->registered.grants & GRANT_AUTHORIZATION_CODE))
         return (struct authorize_fault){ "unauthorized_client", "the client is not registered for this grant" };
-    for (size_t i = 0; i < resource->count; i++)
-        if (!authorize_client_may_ask_for(authorize, resource->of[i]))
-            return (struct authorize_fault){ "invalid_target",
-                                             "the client is not allowed a resource that was asked for" };
+    if (pairwise_check(authorize->call->service->settings, &authorize->registered).code)
+        return (struct authorize_fault){ "unauthorized_client", "the client's subject_type is not offered here" };
+    if (resources_allow(&authorize->request.resource, own->at, own->count, authorize->call->service->audience).code)
+        return (struct authorize_fault){ "invalid_target", "the client is not allowed a resource that was asked for" };
     return authorize_client_check_scope(authorize);
 }

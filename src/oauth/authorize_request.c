@@ -261,29 +261,9 @@ static void authorize_request_write_texts(const struct authorize_request *reques
 {
     for (size_t i = 0; i < TEXTS; i++) {
         const struct str *text = (const struct str *)(const void *)((const char *)request + texts[i].offset);
-        if (!text->at || !texts[i].is_written)
-            continue;
-        json_write_name(out, texts[i].name);
-        json_write_str(out, *text);
+        if (texts[i].is_written)
+            json_write_optional(out, texts[i].name, *text);
     }
-}
-
-static void authorize_request_write_resources(const struct resources *resource, struct buf *out)
-{
-    if (resource->count == 0)
-        return;
-    json_write_name(out, STR("resource"));
-    for (size_t i = 0; i < resource->count; i++) {
-        buf_add_char(out, i == 0 ? '[' : ',');
-        json_write_str(out, resource->of[i]);
-    }
-    buf_add_char(out, ']');
-}
-
-static void authorize_request_write_number(struct buf *out, struct str name, int64_t value)
-{
-    json_write_name(out, name);
-    buf_add_int(out, value);
 }
 
 struct err authorize_request_write(const struct authorize_request *request, struct buf *out)
@@ -291,12 +271,13 @@ struct err authorize_request_write(const struct authorize_request *request, stru
     const size_t begin = out->len;
     buf_add_char(out, '{');
     authorize_request_write_texts(request, out);
-    authorize_request_write_number(out, STR("response_mode"), request->response_mode);
-    authorize_request_write_number(out, STR("prompt"), request->prompt);
-    authorize_request_write_number(out, STR("display"), request->display);
+    json_write_int(out, STR("response_mode"), request->response_mode);
+    json_write_int(out, STR("prompt"), request->prompt);
+    json_write_int(out, STR("display"), request->display);
     if (request->max_age_s >= 0)
-        authorize_request_write_number(out, STR("max_age"), request->max_age_s);
-    authorize_request_write_resources(&request->resource, out);
+        json_write_int(out, STR("max_age"), request->max_age_s);
+    if (request->resource.count > 0)
+        json_write_texts(out, STR("resource"), request->resource.of, request->resource.count);
     if (request->claims) {
         json_write_name(out, STR("claims"));
         json_write(out, request->claims);

@@ -4,6 +4,7 @@
 #include "oauth/claims_request.h"
 #include "oauth/consent.h"
 #include "service/call.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 
 static const struct authorize_fault no_fault = { 0, 0 };
@@ -29,10 +30,42 @@ static int64_t authorize_user_max_age_s(const struct authorize *authorize)
     return asked_s >= 0 ? asked_s : authorize->registered.default_max_age_s;
 }
 
+/* By the hint; what it says may be as it is if the client had another subject_type then (token_hint.h). */
+static bool authorize_user_is_hinted(const struct authorize *authorize)
+{
+    const struct call *call = authorize->call;
+    const struct str hinted = authorize->login.hinted, sub = authorize->session.login.sub;
+    return hinted.len == 0 || str_eq(hinted, sub) ||
+           pairwise_is_subject(call->service->settings, call->request->arena, &authorize->registered, hinted, sub);
+}
+
+/* Section 3.1.2.2: an id token is asked for of this user, as the client knows that one, and of nobody else. */
+static bool authorize_user_is_claimed(const struct authorize *authorize)
+{
+    const struct call *call = authorize->call;
+    struct claim_request asked;
+    struct str known;
+    if (!claims_request_find(authorize->request.claims, STR("id_token"), STR("sub"), &asked))
+        return true;
+    return !pairwise_subject(call->service->settings, call->request->arena, &authorize->registered,
+                             authorize->session.login.sub, &known)
+                .code &&
+           claim_request_takes(&asked, known);
+}
+
 static bool authorize_user_is_the_one(const struct authorize *authorize)
 {
     const struct login_request *login = &authorize->login;
-    return login->subject.len == 0 || str_eq(login->subject, authorize->session.login.sub);
+    return (login->subject.len == 0 || str_eq(login->subject, authorize->session.login.sub)) &&
+           authorize_user_is_hinted(authorize) && authorize_user_is_claimed(authorize);
+}
+
+/* Whoever logs users in knows none by what a client knows them by; but of the user who is signed in it is known. */
+static void authorize_user_name_hinted(struct authorize *authorize)
+{
+    struct login_request *login = &authorize->login;
+    if (authorize->has_session && login->hinted.len > 0 && authorize_user_is_hinted(authorize))
+        login->subject = authorize->session.login.sub;
 }
 
 /* Whether the client insists on an acr that the login does not have (section 5.5.1.1). */
@@ -132,6 +165,7 @@ struct err authorize_decide(struct authorize *authorize, enum authorize_need *ne
     const bool is_silent = authorize->request.prompt & PROMPT_NONE;
     *fault = no_fault;
     authorize_user_take_login(authorize);
+    authorize_user_name_hinted(authorize);
     if (authorize_user_needs_login(authorize)) {
         *need = NEED_LOGIN;
         if (is_silent)

@@ -15,6 +15,7 @@
 #include "service/call.h"
 #include "service/client_metadata.h"
 #include "service/clients.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 #include "store/commit.h"
 #include <time.h>
@@ -41,14 +42,11 @@ static struct str backchannel_write(struct arena *arena, const struct notice *no
 {
     struct buf body;
     buf_init(&body, arena, 512, ITEM_BODY_MAX);
-    buf_add(&body, STR("{\"uri\":"));
-    json_write_str(&body, notice->uri);
-    json_write_name(&body, STR("jti"));
-    json_write_str(&body, notice->jti);
-    json_write_name(&body, STR("tries"));
-    buf_add_int(&body, notice->tries);
-    json_write_name(&body, STR("next_at"));
-    buf_add_int(&body, notice->next_at);
+    buf_add_char(&body, '{');
+    json_write_text(&body, STR("uri"), notice->uri);
+    json_write_text(&body, STR("jti"), notice->jti);
+    json_write_int(&body, STR("tries"), notice->tries);
+    json_write_int(&body, STR("next_at"), notice->next_at);
     buf_add_char(&body, '}');
     return buf_str(&body);
 }
@@ -67,6 +65,21 @@ static bool backchannel_read(struct arena *arena, const struct item *item, struc
            json_int(json_member(body, STR("next_at")), 0, CLAIMS_TIME_MAX, &out->next_at);
 }
 
+/* User and session as the client knows them, which is as they go out. A client that can't be told of users is not told
+ * of their ends either, and the session ends all the same. False: so it is. */
+static bool backchannel_name_user(const struct call *call, const struct client_metadata *registered,
+                                  const struct granted *login, struct item *item)
+{
+    const struct settings *settings = call->service->settings;
+    struct arena *arena = call->request->arena;
+    struct err err = pairwise_subject(settings, arena, registered, login->sub, &item->subject);
+    if (!err.code)
+        err = pairwise_session(settings, arena, registered, login->sid, &item->sid);
+    if (err.code)
+        LOG(LOG_WARN, "backchannel_logout_failed", LOG_STR("client_id", item->client_id), LOG_TEXT_("why", err.why));
+    return !err.code;
+}
+
 struct err backchannel_note(const struct call *call, struct str client_id, const struct granted *login,
                             struct record **records)
 {
@@ -81,13 +94,13 @@ struct err backchannel_note(const struct call *call, struct str client_id, const
     client_metadata_read(arena, client.metadata, client.is_public, &registered);
     if (registered.backchannel_logout_uri.len == 0)
         return OK;
-    struct notice notice = { .uri = registered.backchannel_logout_uri,
-                             .next_at = call->request->now_s,
-                             .item = { .kind = ITEM_NOTICE,
-                                       .expires_at = call->request->now_s + KEPT_S,
-                                       .client_id = client.id,
-                                       .subject = login->sub,
-                                       .sid = login->sid } };
+    struct notice notice = {
+        .uri = registered.backchannel_logout_uri,
+        .next_at = call->request->now_s,
+        .item = { .kind = ITEM_NOTICE, .expires_at = call->request->now_s + KEPT_S, .client_id = client.id }
+    };
+    if (!backchannel_name_user(call, &registered, login, &notice.item))
+        return OK;
     random_bytes(random, sizeof random);
     notice.jti = (struct str){ arena_alloc(arena, JTI_LEN), JTI_LEN };
     b64url_encode((struct str){ random, sizeof random }, (char *)notice.jti.at);
@@ -99,12 +112,6 @@ struct err backchannel_note(const struct call *call, struct str client_id, const
 
 /* --- the call ----------------------------------------------------------------------------------------------------- */
 
-static void backchannel_write_text(struct buf *out, struct str name, struct str value)
-{
-    json_write_name(out, name);
-    json_write_str(out, value);
-}
-
 /* Section 2.4. */
 static struct err backchannel_sign(const struct service *service, struct arena *arena, const struct notice *notice,
                                    int64_t now_s, struct buf *out)
@@ -112,15 +119,13 @@ static struct err backchannel_sign(const struct service *service, struct arena *
     struct buf claims;
     buf_init(&claims, arena, 1024, 8192);
     buf_add_char(&claims, '{');
-    backchannel_write_text(&claims, STR("iss"), str_of(service->settings->issuer));
-    backchannel_write_text(&claims, STR("sub"), notice->item.subject);
-    backchannel_write_text(&claims, STR("aud"), notice->item.client_id);
-    backchannel_write_text(&claims, STR("jti"), notice->jti);
-    backchannel_write_text(&claims, STR("sid"), notice->item.sid);
-    json_write_name(&claims, STR("iat"));
-    buf_add_int(&claims, now_s);
-    json_write_name(&claims, STR("exp"));
-    buf_add_int(&claims, now_s + TOKEN_LASTS_S);
+    json_write_text(&claims, STR("iss"), str_of(service->settings->issuer));
+    json_write_text(&claims, STR("sub"), notice->item.subject);
+    json_write_text(&claims, STR("aud"), notice->item.client_id);
+    json_write_text(&claims, STR("jti"), notice->jti);
+    json_write_text(&claims, STR("sid"), notice->item.sid);
+    json_write_int(&claims, STR("iat"), now_s);
+    json_write_int(&claims, STR("exp"), now_s + TOKEN_LASTS_S);
     buf_add(&claims, STR(",\"events\":{\"http://schemas.openid.net/event/backchannel-logout\":{}}}"));
     if (claims.overflowed)
         return failed(ERR_INTERNAL, "a logout token is too large");
@@ -139,7 +144,7 @@ static bool backchannel_send(const struct service *service, struct arena *arena,
     if (!err.code)
         err = fetch_post(service->oauth->fetch, arena, notice->uri, buf_str(&form), &status);
     const bool is_taken = !err.code && (status == 200 || status == 204);
-    metrics_count(is_taken ? COUNT_LOGOUTS_TOLD : COUNT_LOGOUTS_UNTOLD, 1);
+    metrics_count(is_taken ? COUNT_LOGOUTS_DELIVERED : COUNT_LOGOUTS_RETRIED, 1);
     if (!is_taken)
         LOG(LOG_WARN, "backchannel_logout_failed", LOG_STR("client_id", notice->item.client_id),
             LOG_INT("status", status), LOG_INT("tries", notice->tries), LOG_TEXT_("why", err.why ? err.why : ""));
@@ -168,17 +173,36 @@ static bool backchannel_claim(struct service *service, struct arena *arena, stru
     return is_ours;
 }
 
-static void backchannel_tell(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
+/* Whether the client knows. */
+static bool backchannel_tell(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
 {
     if (!backchannel_claim(service, arena, notice, now_s) || !backchannel_send(service, arena, notice, now_s))
-        return;
+        return false;
     const struct err err = commit_wait(service->commit, state_delete(arena, &notice->item, NULL));
     if (err.code) /* it is told once more */
         LOG(LOG_INFO, "backchannel_logout_not_noted", LOG_STR("client_id", notice->item.client_id));
+    return true;
 }
 
-/* One page, after *after. False: it was the last one, can't be read, or was not ended for want of time. */
-static bool backchannel_page(struct service *service, unsigned char after[32], int64_t now_s, int64_t until_ns)
+/* Its time is over. Of several instances one does it. */
+static void backchannel_give_up(struct service *service, struct arena *arena, const struct item *item)
+{
+    if (commit_wait(service->commit, state_delete(arena, item, NULL)).code)
+        return;
+    metrics_count(COUNT_LOGOUTS_GIVEN_UP, 1);
+    LOG(LOG_WARN, "backchannel_logout_given_up", LOG_STR("client_id", item->client_id));
+}
+
+struct round {
+    unsigned char after[32]; /* the last item that was looked at */
+    size_t waiting;          /* those that could not be told yet */
+    bool is_over;            /* there are no more, or one of the next two */
+    bool is_unread;          /* the store can't be read */
+    bool is_late;            /* time was over */
+    int64_t until_ns;
+};
+
+static void backchannel_page(struct service *service, struct round *round, int64_t now_s)
 {
     AUTO(arena_release) struct arena arena = { 0 };
     struct store *store = service->store;
@@ -186,21 +210,27 @@ static bool backchannel_page(struct service *service, unsigned char after[32], i
     struct item *items = NULL;
     struct notice notice;
     size_t count = 0;
-    memcpy(query.after, after, sizeof query.after);
-    if (store->ops->list_items(store, &arena, &query, &items, &count).code)
-        return false;
-    for (size_t i = 0; i < count && clock_ns() < until_ns; i++)
-        if (backchannel_read(&arena, &items[i], &notice) && notice.next_at <= now_s && items[i].expires_at > now_s)
-            backchannel_tell(service, &arena, &notice, now_s);
+    memcpy(query.after, round->after, sizeof query.after);
+    round->is_unread = store->ops->list_items(store, &arena, &query, &items, &count).code != ERR_OK;
+    round->is_over = round->is_unread || count < ITEMS_LISTED_MAX;
+    for (size_t i = 0; i < count; i++)
+        if (clock_ns() >= round->until_ns)
+            round->is_over = round->is_late = true;
+        else if (items[i].expires_at <= now_s)
+            backchannel_give_up(service, &arena, &items[i]);
+        else if (!backchannel_read(&arena, &items[i], &notice) || notice.next_at > now_s ||
+                 !backchannel_tell(service, &arena, &notice, now_s))
+            round->waiting++;
     if (count > 0)
-        memcpy(after, items[count - 1].id, 32);
-    return count == ITEMS_LISTED_MAX && clock_ns() < until_ns;
+        memcpy(round->after, items[count - 1].id, sizeof round->after);
 }
 
 bool backchannel_round(struct service *service, int64_t until_ns)
 {
-    unsigned char after[32] = { 0 };
-    for (int i = 0; i < PAGES_A_ROUND && backchannel_page(service, after, (int64_t)time(NULL), until_ns); i++)
-        ;
-    return clock_ns() >= until_ns;
+    struct round round = { .until_ns = until_ns };
+    for (int i = 0; i < PAGES_A_ROUND && !round.is_over; i++)
+        backchannel_page(service, &round, (int64_t)time(NULL));
+    if (!round.is_unread && !round.is_late)
+        atomic_store(&service->state.logouts_waiting, round.waiting);
+    return round.is_late;
 }

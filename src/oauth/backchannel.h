@@ -10,8 +10,8 @@
 struct call;
 struct service;
 
-/* The record that a client is to be told, in front of *records; none, if it has registered no backchannel_logout_uri.
- * ERR_UNAVAILABLE. */
+/* The record that a client is to be told, in front of *records; none, if it has registered no backchannel_logout_uri,
+ * or can be told of no user. ERR_UNAVAILABLE. */
 MUST_USE struct err backchannel_note(const struct call *call, struct str client_id, const struct granted *login,
                                      struct record **records);
 

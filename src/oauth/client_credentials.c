@@ -26,28 +26,17 @@ static struct str client_credentials_usual_scope(struct arena *arena, struct str
     return buf_str(&words);
 }
 
-/* What the client has registered, and what every token is for. */
-static struct err client_credentials_check_resources(const struct token_request *request)
-{
-    const struct client_texts *own = &request->registered->resources;
-    for (size_t i = 0; i < request->resource.count; i++) {
-        const struct resources one = { .of = { request->resource.of[i] }, .count = 1 };
-        if (!str_has_item(request->call->service->audience, one.of[0]))
-            TRY(resources_allow(&one, own->at, own->count));
-    }
-    return OK;
-}
-
 struct err grant_client_credentials(const struct token_request *request, struct token_answer *answer)
 {
     const struct client *client = request->client;
+    const struct client_texts *own = &request->registered->resources;
     struct arena *arena = request->call->request->arena;
     if (client->is_public)
         return failed(ERR_UNAUTHORIZED_CLIENT, "a public client can't have tokens of its own");
     if (request->scope.at &&
         (str_has_word(request->scope, STR("openid")) || str_has_word(request->scope, STR("offline_access"))))
         return failed(ERR_INVALID_SCOPE, "openid and offline_access need a user, and this grant has none");
-    TRY(client_credentials_check_resources(request));
+    TRY(resources_allow(&request->resource, own->at, own->count, request->call->service->audience));
     const struct issue issue = { .kind = TOKEN_ACCESS,
                                  .priority = SIGN_CLIENT_CREDENTIALS,
                                  .client = client,

@@ -235,11 +235,6 @@ static void client_keys_release(struct client_keys *keys, struct held *held)
     pthread_mutex_unlock(&keys->lock);
 }
 
-struct str client_keys_alg(struct str alg)
-{
-    return str_eq(alg, STR("Ed25519")) ? STR("EdDSA") : alg;
-}
-
 /* With the set that is there, and once more with a newer one. */
 struct err client_keys_verify(struct client_keys *keys, struct arena *arena, const struct client_keys_source *source,
                               const struct jws_parts *parts, const struct jws_header *header, int64_t now_ms)

@@ -40,9 +40,6 @@ struct client_keys_source {
     struct str client_id, jwks, jwks_uri;
 };
 
-/* The name that `alg` of a client's header has here: RFC 9864 calls EdDSA over Ed25519 Ed25519. */
-struct str client_keys_alg(struct str alg);
-
 /* Whether one of the client's keys made the signature. A key is asked when it is pinned to the header's alg
  * (jose/jwk.h; never `none` or HMAC), and its kid is the header's, or one of the two has none; at most
  * CLIENT_KEYS_TRIED_MAX of them. `now_ms` by the monotonic clock (base/clock.h). ERR_TOKEN_ALGORITHM: the alg is none

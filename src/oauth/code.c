@@ -10,12 +10,6 @@ enum { CODE_BYTES = 32, CODE_LEN = 43, TEXT_MAX = 2048 };
 
 static const struct err no_code = { ERR_INVALID_GRANT, "the code is not good, or not this client's" };
 
-static void code_write_text(struct buf *body, struct str name, struct str text)
-{
-    json_write_name(body, name);
-    json_write_str(body, text);
-}
-
 /* The item's body. */
 static struct err code_write(struct arena *arena, const struct code *code, struct str *out)
 {
@@ -23,13 +17,13 @@ static struct err code_write(struct arena *arena, const struct code *code, struc
     struct buf body;
     buf_init(&body, arena, 1024, ITEM_BODY_MAX);
     buf_add_char(&body, '{');
-    code_write_text(&body, STR("redirect_uri"), code->redirect_uri);
-    code_write_text(&body, STR("nonce"), code->nonce);
-    code_write_text(&body, STR("code_challenge"), code->code_challenge);
+    json_write_text(&body, STR("redirect_uri"), code->redirect_uri);
+    json_write_text(&body, STR("nonce"), code->nonce);
+    json_write_text(&body, STR("code_challenge"), code->code_challenge);
     granted_write(&body, &code->granted);
     if (code->is_used) {
         buf_add(&body, STR(",\"used\":true"));
-        code_write_text(&body, STR("grant"), hex_write(code->grant_id, sizeof code->grant_id, digits));
+        json_write_text(&body, STR("grant"), hex_write(code->grant_id, sizeof code->grant_id, digits));
     }
     buf_add_char(&body, '}');
     if (body.overflowed)
@@ -38,22 +32,18 @@ static struct err code_write(struct arena *arena, const struct code *code, struc
     return OK;
 }
 
-static bool code_read_text(const struct json *body, struct str name, struct str *out)
+static bool code_need_text(const struct json *body, struct str name, struct str *out)
 {
-    const struct json *value = json_member(body, name);
-    if (!value || value->kind != JSON_STRING || value->text.len > TEXT_MAX)
-        return false;
-    *out = value->text;
-    return true;
+    return json_member(body, name) && json_read_text(body, name, TEXT_MAX, out);
 }
 
 static bool code_read(const struct json *body, struct code *out)
 {
     const struct json *grant = json_member(body, STR("grant"));
     out->is_used = grant != NULL;
-    return code_read_text(body, STR("redirect_uri"), &out->redirect_uri) &&
-           code_read_text(body, STR("nonce"), &out->nonce) &&
-           code_read_text(body, STR("code_challenge"), &out->code_challenge) && granted_read(body, &out->granted) &&
+    return code_need_text(body, STR("redirect_uri"), &out->redirect_uri) &&
+           code_need_text(body, STR("nonce"), &out->nonce) &&
+           code_need_text(body, STR("code_challenge"), &out->code_challenge) && granted_read(body, &out->granted) &&
            (!grant || (grant->kind == JSON_STRING && hex_read(grant->text, out->grant_id, sizeof out->grant_id)));
 }
 

@@ -13,18 +13,6 @@ static const struct str members[] = {
 
 /* --- reading: each says whether the member is as it must be ------------------------------------------------------- */
 
-/* Left alone when it isn't there. */
-static bool family_body_read_text(const struct json *body, struct str name, size_t max, struct str *out)
-{
-    const struct json *value = json_member(body, name);
-    if (!value)
-        return true;
-    if (value->kind != JSON_STRING || value->text.len > max)
-        return false;
-    *out = value->text;
-    return true;
-}
-
 static bool family_body_read_number(const struct json *body, struct str name, int64_t max, int64_t *out)
 {
     const struct json *value = json_member(body, name);
@@ -85,7 +73,7 @@ static bool family_body_read_state(const struct json *body, struct family *out)
            family_body_need_number(body, STR("issued_at"), CLAIMS_TIME_MAX, &out->issued_at) &&
            family_body_need_number(body, STR("idle_expires_at"), CLAIMS_TIME_MAX, &out->idle_expires_at) &&
            family_body_read_number(body, STR("revoked_at"), CLAIMS_TIME_MAX, &out->revoked_at) &&
-           family_body_read_text(body, STR("revocation_reason"), FAMILY_REASON_MAX, &out->revocation_reason) &&
+           json_read_text(body, STR("revocation_reason"), FAMILY_REASON_MAX, &out->revocation_reason) &&
            family_body_read_successors(body, out);
 }
 
@@ -105,25 +93,10 @@ struct err family_read(struct arena *arena, const struct family_row *row, struct
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 
-static void family_body_write_text(struct buf *body, struct str name, struct str text)
-{
-    if (text.len == 0)
-        return;
-    json_write_name(body, name);
-    json_write_str(body, text);
-}
-
-static void family_body_write_number(struct buf *body, struct str name, int64_t value)
-{
-    json_write_name(body, name);
-    buf_add_int(body, value);
-}
-
 static void family_body_write_hash(struct buf *body, struct str name, const unsigned char hash[32])
 {
     char digits[2 * 32 + 1];
-    json_write_name(body, name);
-    json_write_str(body, hex_write(hash, 32, digits));
+    json_write_text(body, name, hex_write(hash, 32, digits));
 }
 
 static void family_body_write_bytes(struct buf *body, struct str name, const unsigned char *bytes, size_t len)
@@ -143,7 +116,7 @@ static void family_body_write_successors(struct buf *body, const struct family *
         buf_add(body, i == 0 ? STR("{") : STR(",{"));
         family_body_write_hash(body, STR("follows"), entry->follows);
         family_body_write_bytes(body, STR("sealed"), entry->sealed, sizeof entry->sealed);
-        family_body_write_number(body, STR("used_at"), entry->used_at);
+        json_write_int(body, STR("used_at"), entry->used_at);
         buf_add_char(body, '}');
     }
     buf_add_char(body, ']');
@@ -154,13 +127,13 @@ static void family_body_write_state(struct buf *body, const struct family *famil
     family_body_write_hash(body, STR("token_hash"), family->token_hash);
     if (family->rotation_count > 0)
         family_body_write_hash(body, STR("previous_token_hash"), family->previous_token_hash);
-    family_body_write_number(body, STR("rotation_count"), family->rotation_count);
+    json_write_int(body, STR("rotation_count"), family->rotation_count);
     family_body_write_bytes(body, STR("reuse_key"), family->reuse_key, sizeof family->reuse_key);
-    family_body_write_number(body, STR("issued_at"), family->issued_at);
-    family_body_write_number(body, STR("idle_expires_at"), family->idle_expires_at);
+    json_write_int(body, STR("issued_at"), family->issued_at);
+    json_write_int(body, STR("idle_expires_at"), family->idle_expires_at);
     if (family->revoked_at > 0) {
-        family_body_write_number(body, STR("revoked_at"), family->revoked_at);
-        family_body_write_text(body, STR("revocation_reason"), family->revocation_reason);
+        json_write_int(body, STR("revoked_at"), family->revoked_at);
+        json_write_optional(body, STR("revocation_reason"), family->revocation_reason);
     }
     family_body_write_successors(body, family);
 }

@@ -2,6 +2,8 @@
 #include "oauth/grant.h"
 #include "jose/claims.h"
 #include "revocation/revocations.h"
+#include "revocation/rule.h"
+#include "service/call.h"
 #include "service/service.h"
 
 /* `grant_id`: NULL when only the id of the item is known. */
@@ -29,15 +31,33 @@ struct err grant_of_id(struct store *store, struct arena *arena, const unsigned 
     return grant_read(store, arena, id, NULL, out);
 }
 
-struct err grant_check_rules(const struct service *service, const struct family *family)
+bool grant_outlives_logout(const struct granted *granted)
 {
-    const struct claims granted = {
-        .sub = family->granted.sub, .client_id = family->client_id, .sid = family->granted.sid, .iat = family->issued_at
-    };
+    return str_has_word(granted->scope, STR("offline_access"));
+}
+
+struct err grant_check_rules(const struct call *call, const struct family *family)
+{
+    const struct service *service = call->service;
+    const struct granted *its = &family->granted;
+    const struct claims granted = { .sub = its->sub,
+                                    .client_id = family->client_id,
+                                    .sid = grant_outlives_logout(its)
+                                               ? rule_offline_target(call->request->arena, its->sid)
+                                               : its->sid,
+                                    .iat = family->issued_at };
     const struct revocations_state state = revocations_state(service->revocations);
     if (state.follows && !state.is_known)
         return failed(ERR_UNAVAILABLE, "it is not known at the moment what other instances have revoked; try again");
     return revocations_refuse_new(service->revocations, &granted)
                ? failed(ERR_INVALID_GRANT, "what the user has granted was revoked")
                : OK;
+}
+
+struct str grant_session(const struct call *call, const struct family *family)
+{
+    static const struct str none = { 0, 0 };
+    const struct str sid = family->granted.sid;
+    const struct claims of_session = { .sid = sid, .iat = family->issued_at };
+    return sid.len == 0 || revocations_refuse_new(call->service->revocations, &of_session) ? none : sid;
 }

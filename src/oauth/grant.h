@@ -6,7 +6,7 @@
 #include "oauth/family.h"
 #include "store/store.h"
 
-struct service;
+struct call;
 
 /* A grant as it was read. Views, into the arena that it was read with. Holds secrets: family_wipe(&grant.family). */
 struct grant {
@@ -22,9 +22,17 @@ MUST_USE struct err grant_of_token(struct store *store, struct arena *arena, con
 MUST_USE struct err grant_of_id(struct store *store, struct arena *arena, const unsigned char id[32],
                                 struct grant *out);
 
+/* Whether it goes on when its user has logged out: the user has allowed the client to act alone (Back-Channel Logout
+ * 1.0 section 2.7). */
+bool grant_outlives_logout(const struct granted *granted);
+
 /* Whether a rule that is known here revokes the grant: all of it began when it was made, so what refuses tokens that
- * were issued then to its user, its session or its client refuses it too. ERR_INVALID_GRANT. ERR_UNAVAILABLE when it is
- * not known what other instances have revoked: a token that came of it now would be later than such a rule. */
-MUST_USE struct err grant_check_rules(const struct service *service, const struct family *family);
+ * were issued then to its user, its session or its client refuses it too. Of a grant that outlives the logout, the rule
+ * about the session is another one, which only an administrator makes (revocation/rule.h). ERR_INVALID_GRANT.
+ * ERR_UNAVAILABLE when it is not known what other instances have revoked: a token that came of it now would be later
+ * than such a rule. */
+MUST_USE struct err grant_check_rules(const struct call *call, const struct family *family);
+/* The session that its tokens are of; at == NULL: of none, or of one that is known here to have ended. */
+struct str grant_session(const struct call *call, const struct family *family);
 
 #endif

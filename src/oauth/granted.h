@@ -12,6 +12,7 @@ enum { GRANTED_TEXT_MAX = 2048, GRANTED_AMR_MAX = 16 };
 /* Empty: none; auth_time -1: not known. Views. */
 struct granted {
     struct str scope, sub, sid, acr;
+    struct str sector; /* in which the client knows the user (service/pairwise.h); empty: as sub */
     int64_t auth_time; /* s */
     struct resources resource;
     struct str amr[GRANTED_AMR_MAX];

@@ -10,6 +10,9 @@
 #include "service/service.h"
 #include <stddef.h>
 
+/* As long as a client's scope may be (client_body.c), and as many words as that may have. */
+enum { SCOPE_MAX = 2048, SCOPES_MAX = SCOPE_MAX / 2 };
+
 static struct err login_calls_find(const struct call *call, struct login_request *login)
 {
     TRY(login_request_find(call, call->path_value, login));
@@ -18,40 +21,17 @@ static struct err login_calls_find(const struct call *call, struct login_request
 
 /* --- what is asked ------------------------------------------------------------------------------------------------ */
 
-static void login_calls_write_text(struct buf *body, const char *name, struct str text)
-{
-    if (text.len == 0)
-        return;
-    json_write_name(body, str_of(name));
-    json_write_str(body, text);
-}
-
-static void login_calls_write_words(struct buf *body, const char *name, struct str words)
-{
-    struct str word;
-    bool is_first = true;
-    json_write_name(body, str_of(name));
-    buf_add_char(body, '[');
-    while (str_next_word(&words, &word)) {
-        if (!is_first)
-            buf_add_char(body, ',');
-        json_write_str(body, word);
-        is_first = false;
-    }
-    buf_add_char(body, ']');
-}
-
 static void login_calls_write_client(struct buf *body, const struct client *client,
                                      const struct client_metadata *registered)
 {
     json_write_name(body, STR("client"));
     buf_add_char(body, '{');
-    login_calls_write_text(body, "client_id", client->id);
-    login_calls_write_text(body, "client_name", client->name);
-    login_calls_write_text(body, "client_uri", registered->client_uri);
-    login_calls_write_text(body, "logo_uri", registered->logo_uri);
-    login_calls_write_text(body, "policy_uri", registered->policy_uri);
-    login_calls_write_text(body, "tos_uri", registered->tos_uri);
+    json_write_optional(body, STR("client_id"), client->id);
+    json_write_optional(body, STR("client_name"), client->name);
+    json_write_optional(body, STR("client_uri"), registered->client_uri);
+    json_write_optional(body, STR("logo_uri"), registered->logo_uri);
+    json_write_optional(body, STR("policy_uri"), registered->policy_uri);
+    json_write_optional(body, STR("tos_uri"), registered->tos_uri);
     buf_add_char(body, '}');
 }
 
@@ -72,29 +52,26 @@ static void login_calls_write_prompt(struct buf *body, unsigned prompt)
             buf_add_char(&words, ' ');
         buf_add(&words, names[i].name);
     }
-    login_calls_write_words(body, "prompt", buf_str(&words));
+    json_write_words(body, STR("prompt"), buf_str(&words));
 }
 
 static void login_calls_write_request(struct buf *body, const struct login_request *login)
 {
     const struct authorize_request *request = &login->request;
-    login_calls_write_text(body, "step", login->step == STEP_LOGIN ? STR("login") : STR("consent"));
-    login_calls_write_words(body, "requested_scopes", request->scope.at ? request->scope : STR(""));
-    login_calls_write_text(body, "subject", login->subject);
-    login_calls_write_text(body, "login_hint", request->login_hint);
-    login_calls_write_text(body, "acr_values", request->acr_values);
-    login_calls_write_text(body, "ui_locales", request->ui_locales);
+    json_write_optional(body, STR("step"), login->step == STEP_LOGIN ? STR("login") : STR("consent"));
+    json_write_words(body, STR("requested_scopes"), request->scope.at ? request->scope : STR(""));
+    json_write_optional(body, STR("subject"), login->subject);
+    json_write_optional(body, STR("login_hint"), request->login_hint);
+    json_write_optional(body, STR("acr_values"), request->acr_values);
+    json_write_optional(body, STR("ui_locales"), request->ui_locales);
     login_calls_write_prompt(body, request->prompt);
-    if (request->max_age_s >= 0) {
-        json_write_name(body, STR("max_age"));
-        buf_add_int(body, request->max_age_s);
-    }
+    if (request->max_age_s >= 0)
+        json_write_int(body, STR("max_age"), request->max_age_s);
     if (request->claims) {
         json_write_name(body, STR("claims"));
         json_write(body, request->claims);
     }
-    json_write_name(body, STR("expires_at"));
-    buf_add_int(body, login->item.expires_at);
+    json_write_int(body, STR("expires_at"), login->item.expires_at);
 }
 
 struct err show_login_request(struct call *call, struct response *response)
@@ -128,7 +105,7 @@ static const struct field accept_fields[] = {
     { "amr", FIELD_STRINGS, false, offsetof(struct accept_body, amr), 0, 64 },
     { "auth_time", FIELD_INT, false, offsetof(struct accept_body, auth_time), 0, CLAIMS_TIME_MAX },
     { "claims", FIELD_OBJECT, false, offsetof(struct accept_body, claims), 0, 0 },
-    { "granted_scopes", FIELD_STRINGS, false, offsetof(struct accept_body, granted_scopes), 0, 255 },
+    { "granted_scopes", FIELD_STRINGS, false, offsetof(struct accept_body, granted_scopes), SCOPES_MAX, 0 },
     { "remember_for", FIELD_INT, false, offsetof(struct accept_body, remember_for), 0, SESSION_LASTING_MAX_S },
     { "remember_consent_for", FIELD_INT, false, offsetof(struct accept_body, remember_consent_for), 0,
       SESSION_LASTING_MAX_S },
@@ -176,11 +153,13 @@ static struct err login_calls_take_consent(const struct call *call, const struct
     struct buf words;
     if (!asked)
         return login->step == STEP_CONSENT ? failed(ERR_INVALID_REQUEST, "granted_scopes is missing") : OK;
-    buf_init(&words, call->request->arena, 256, 2048);
+    buf_init(&words, call->request->arena, 256, SCOPE_MAX);
     for (const struct json *each = login_calls_first(asked); each;
          each = asked->kind == JSON_ARRAY ? each->next : NULL) {
         if (!str_has_word(login->request.scope, each->text))
             return failed(ERR_INVALID_REQUEST, "granted_scopes has a scope that was not asked for");
+        if (str_has_word(buf_str(&words), each->text)) /* so it is no longer than what was asked for */
+            continue;
         if (words.len > 0)
             buf_add_char(&words, ' ');
         buf_add(&words, each->text);
@@ -191,9 +170,13 @@ static struct err login_calls_take_consent(const struct call *call, const struct
     return OK;
 }
 
-static struct err login_calls_answer(const struct call *call, struct login_request *login, struct response *response)
+/* `counter`: of a login, not of a consent. */
+static struct err login_calls_answer(const struct call *call, struct login_request *login, enum counter counter,
+                                     struct response *response)
 {
     TRY(login_request_store(call->request->arena, login, &response->records));
+    if (login->step == STEP_LOGIN)
+        metrics_count(counter, 1);
     buf_add(&response->body, STR("{\"redirect_to\":"));
     json_write_str(&response->body, login_request_url(call, login, "/authorize"));
     buf_add_char(&response->body, '}');
@@ -211,7 +194,7 @@ struct err accept_login_request(struct call *call, struct response *response)
     if (login.step == STEP_LOGIN)
         TRY(login_calls_take_login(call, &body, &login));
     TRY(login_calls_take_consent(call, &body, &login));
-    return login_calls_answer(call, &login, response);
+    return login_calls_answer(call, &login, COUNT_LOGINS_ACCEPTED, response);
 }
 
 struct reject_body {
@@ -245,5 +228,5 @@ struct err reject_login_request(struct call *call, struct response *response)
                       "error and error_description take visible ASCII without quotes and backslashes");
     login.denied = body.error;
     login.denied_why = body.description;
-    return login_calls_answer(call, &login, response);
+    return login_calls_answer(call, &login, COUNT_LOGINS_REJECTED, response);
 }

@@ -15,20 +15,6 @@ enum { CHALLENGE_BYTES = 32, TEXT_MAX = 2048 };
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 
-static void login_request_write_text(struct buf *body, struct str name, struct str text)
-{
-    if (text.len == 0)
-        return;
-    json_write_name(body, name);
-    json_write_str(body, text);
-}
-
-static void login_request_write_number(struct buf *body, struct str name, int64_t number)
-{
-    json_write_name(body, name);
-    buf_add_int(body, number);
-}
-
 static void login_request_write_answers(struct buf *body, const struct login_request *login)
 {
     if (login->has_login) {
@@ -36,15 +22,14 @@ static void login_request_write_answers(struct buf *body, const struct login_req
         buf_add_char(body, '{');
         granted_write(body, &login->login);
         buf_add_char(body, '}');
-        login_request_write_number(body, STR("login_lasts"), login->login_lasts_s);
+        json_write_int(body, STR("login_lasts"), login->login_lasts_s);
     }
     if (login->has_consent) {
-        json_write_name(body, STR("consent_scope"));
-        json_write_str(body, login->consent_scope);
-        login_request_write_number(body, STR("consent_lasts"), login->consent_lasts_s);
+        json_write_text(body, STR("consent_scope"), login->consent_scope);
+        json_write_int(body, STR("consent_lasts"), login->consent_lasts_s);
     }
-    login_request_write_text(body, STR("denied"), login->denied);
-    login_request_write_text(body, STR("denied_why"), login->denied_why);
+    json_write_optional(body, STR("denied"), login->denied);
+    json_write_optional(body, STR("denied_why"), login->denied_why);
 }
 
 static struct err login_request_write(struct arena *arena, const struct login_request *login, struct str *out)
@@ -54,10 +39,11 @@ static struct err login_request_write(struct arena *arena, const struct login_re
     buf_init(&body, arena, 2048, ITEM_BODY_MAX);
     buf_add(&body, STR("{\"request\":"));
     TRY(authorize_request_write(&login->request, &body));
-    login_request_write_number(&body, STR("step"), login->step);
+    json_write_int(&body, STR("step"), login->step);
     if (login->is_bound)
-        login_request_write_text(&body, STR("browser"), hex_write(login->browser, sizeof login->browser, digits));
-    login_request_write_text(&body, STR("subject"), login->subject);
+        json_write_optional(&body, STR("browser"), hex_write(login->browser, sizeof login->browser, digits));
+    json_write_optional(&body, STR("subject"), login->subject);
+    json_write_optional(&body, STR("hinted"), login->hinted);
     if (login->is_logged_in)
         buf_add(&body, STR(",\"logged_in\":true"));
     login_request_write_answers(&body, login);
@@ -70,21 +56,10 @@ static struct err login_request_write(struct arena *arena, const struct login_re
 
 /* --- reading: each says whether the member is as it must be ------------------------------------------------------- */
 
-static bool login_request_read_text(const struct json *body, struct str name, struct str *out)
-{
-    const struct json *value = json_member(body, name);
-    if (!value)
-        return true;
-    if (value->kind != JSON_STRING || value->text.len > TEXT_MAX)
-        return false;
-    *out = value->text;
-    return true;
-}
-
 static bool login_request_read_browser(const struct json *body, struct login_request *out)
 {
     struct str digits = { 0, 0 };
-    if (!login_request_read_text(body, STR("browser"), &digits))
+    if (!json_read_text(body, STR("browser"), TEXT_MAX, &digits))
         return false;
     out->is_bound = digits.at != NULL;
     return !out->is_bound || hex_read(digits, out->browser, sizeof out->browser);
@@ -101,9 +76,9 @@ static bool login_request_read_answers(const struct json *body, struct login_req
     if (out->has_consent &&
         !json_int(json_member(body, STR("consent_lasts")), 0, CLAIMS_TIME_MAX, &out->consent_lasts_s))
         return false;
-    return login_request_read_text(body, STR("consent_scope"), &out->consent_scope) &&
-           login_request_read_text(body, STR("denied"), &out->denied) &&
-           login_request_read_text(body, STR("denied_why"), &out->denied_why);
+    return json_read_text(body, STR("consent_scope"), TEXT_MAX, &out->consent_scope) &&
+           json_read_text(body, STR("denied"), TEXT_MAX, &out->denied) &&
+           json_read_text(body, STR("denied_why"), TEXT_MAX, &out->denied_why);
 }
 
 static bool login_request_read(const struct json *body, struct login_request *out)
@@ -115,26 +90,54 @@ static bool login_request_read(const struct json *body, struct login_request *ou
         return false;
     out->step = (enum login_step)step;
     out->is_logged_in = json_member(body, STR("logged_in")) != NULL;
-    return login_request_read_browser(body, out) && login_request_read_text(body, STR("subject"), &out->subject) &&
-           login_request_read_answers(body, out);
+    return login_request_read_browser(body, out) && json_read_text(body, STR("subject"), TEXT_MAX, &out->subject) &&
+           json_read_text(body, STR("hinted"), TEXT_MAX, &out->hinted) && login_request_read_answers(body, out);
 }
 
 /* --- the item ----------------------------------------------------------------------------------------------------- */
 
+static void login_request_set_challenge(struct arena *arena, struct login_request *login,
+                                        const unsigned char bytes[CHALLENGE_BYTES])
+{
+    char *challenge = arena_alloc(arena, LOGIN_CHALLENGE_LEN);
+    b64url_encode((struct str){ (const char *)bytes, CHALLENGE_BYTES }, challenge);
+    login->challenge = (struct str){ challenge, LOGIN_CHALLENGE_LEN };
+    sha256(login->challenge, login->item.id);
+}
+
 void login_request_begin(const struct call *call, const struct authorize_request *request, struct login_request *out)
 {
-    char random[CHALLENGE_BYTES];
-    char *challenge = arena_alloc(call->request->arena, LOGIN_CHALLENGE_LEN);
+    unsigned char random[CHALLENGE_BYTES];
     random_bytes(random, sizeof random);
-    b64url_encode((struct str){ random, sizeof random }, challenge);
-    *out = (struct login_request){ .challenge = { challenge, LOGIN_CHALLENGE_LEN },
-                                   .request = *request,
+    *out = (struct login_request){ .request = *request,
                                    .item = { .kind = ITEM_LOGIN,
                                              .expires_at = call->request->now_s + LOGIN_REQUEST_TTL_S,
                                              .client_id = request->client_id,
                                              .subject = STR(""),
                                              .sid = STR("") } };
-    sha256(out->challenge, out->item.id);
+    login_request_set_challenge(call->request->arena, out, random);
+}
+
+/* Label, key and hash have fixed lengths, as in csrf.c; nobody else knows the key. */
+struct err login_request_name(const struct call *call, struct login_request *login, struct str browser_key,
+                              bool is_known)
+{
+    struct store *store = call->service->store;
+    struct arena *arena = call->request->arena;
+    unsigned char asked[32], name[CHALLENGE_BYTES];
+    struct str body;
+    struct item before;
+    TRY(login_request_write(arena, login, &body));
+    sha256(body, asked);
+    const struct str parts[] = { STR("token-service login 1\n"), browser_key, { (const char *)asked, sizeof asked } };
+    sha256_parts(parts, sizeof parts / sizeof *parts, name);
+    login_request_set_challenge(arena, login, name);
+    if (!is_known)
+        return OK;
+    const struct err err = store->ops->find_item(store, arena, ITEM_LOGIN, login->item.id, &before);
+    if (!err.code)
+        login->item.version = before.version;
+    return err.code == ERR_NOT_FOUND ? OK : err;
 }
 
 struct err login_request_find(const struct call *call, struct str challenge, struct login_request *out)

@@ -23,6 +23,7 @@ struct login_request {
     bool is_bound;        /* to a browser: by its key's SHA-256 */
     unsigned char browser[32];
     struct str subject; /* the user who must log in, or who is asked to consent; "": any */
+    struct str hinted;  /* the user who must log in, as a client with pairwise subjects knows that one; "": any */
     bool is_logged_in;  /* for this request: the session says who */
     /* The answers. */
     bool has_login;
@@ -38,6 +39,11 @@ struct login_request {
 void login_request_begin(const struct call *call, const struct authorize_request *request, struct login_request *out);
 /* ERR_NOT_FOUND: there is none, or its time is over. ERR_UNAVAILABLE. */
 MUST_USE struct err login_request_find(const struct call *call, struct str challenge, struct login_request *out);
+/* Names a new one, which is bound, by a secret of its browser's and by what it asks: so when the same request comes
+ * again (a page that is loaded again), its item takes the place of the one before, and none is left behind. `is_known`:
+ * the browser came with its key, so there may be one. ERR_TOO_LARGE, ERR_UNAVAILABLE. */
+MUST_USE struct err login_request_name(const struct call *call, struct login_request *login, struct str browser_key,
+                                       bool is_known);
 /* The record that keeps it as it is, in front of *records. ERR_TOO_LARGE. */
 MUST_USE struct err login_request_store(struct arena *arena, const struct login_request *login,
                                         struct record **records);

@@ -88,7 +88,7 @@ static struct err logout_read(struct logout *logout)
 
 static struct err logout_find_session(struct logout *logout)
 {
-    const struct err err = session_of_request(logout->call, &logout->session);
+    const struct err err = session_of_logout(logout->call, &logout->session);
     logout->has_session = !err.code;
     return err.code == ERR_NOT_FOUND ? OK : err;
 }
@@ -98,7 +98,7 @@ static struct err logout_end_session(struct logout *logout)
     struct call *call = logout->call;
     if (!logout->has_session)
         return OK;
-    TRY(session_end(call, &logout->session, STR("logged out"), &logout->response->records,
+    TRY(session_end(call, &logout->session, SESSION_LOGGED_OUT, &logout->response->records,
                     &logout->response->announced));
     cookie_forget(logout->response, call->request->arena, COOKIE_SESSION, logout_is_secure(call));
     return OK;
@@ -133,10 +133,11 @@ static void logout_ask(struct logout *logout)
 }
 
 /* The session is the hint's: the client may end it unasked. */
-static bool logout_is_of_hint(const struct logout *logout)
+static struct err logout_is_of_hint(const struct logout *logout, bool *out)
 {
-    return logout->has_hint && str_eq(logout->hint.sub, logout->session.login.sub) &&
-           (logout->hint.sid.len == 0 || str_eq(logout->hint.sid, logout->session.login.sid));
+    const struct granted *login = &logout->session.login;
+    *out = false;
+    return logout->has_hint ? token_hint_names(logout->call, &logout->hint, login->sub, login->sid, out) : OK;
 }
 
 /* A form of another site comes without our cookies (oauth/cookie.h): the same as a GET comes with them. */
@@ -162,7 +163,10 @@ struct err begin_logout(struct call *call, struct response *response)
     if (call->request->method == METHOD_POST && call->request->body.len > 0)
         return logout_repeat_as_get(&logout);
     TRY(logout_find_session(&logout));
-    if (logout.has_session && !logout_is_of_hint(&logout)) {
+    bool is_of_hint = false;
+    if (logout.has_session)
+        TRY(logout_is_of_hint(&logout, &is_of_hint));
+    if (logout.has_session && !is_of_hint) {
         logout_ask(&logout);
         return OK;
     }

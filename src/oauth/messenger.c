@@ -4,10 +4,14 @@
 #include "base/condition.h"
 #include "base/mem.h"
 #include "oauth/backchannel.h"
+#include "service/events.h"
+#include "service/service.h"
 #include <pthread.h>
 #include <stdlib.h>
 
 enum { PAUSE_MS = 1000, STACK_BYTES = 512 * 1024 };
+
+static const int64_t turn_ns = INT64_C(10000000000); /* of one outbox, until it is the other's turn */
 
 struct messenger {
     struct service *service;
@@ -33,8 +37,11 @@ static void *messenger_run(void *arg)
 {
     struct messenger *messenger = arg;
     pthread_setname_np(pthread_self(), "messenger");
-    while (messenger_wait(messenger))
-        (void)backchannel_round(messenger->service, INT64_MAX);
+    while (messenger_wait(messenger)) {
+        (void)backchannel_round(messenger->service, clock_ns() + turn_ns);
+        const struct err err = events_round_now(messenger->service->events, clock_ns() + turn_ns);
+        (void)err; /* counted and logged there; what is left is for the next round */
+    }
     return NULL;
 }
 
@@ -58,7 +65,7 @@ struct err messenger_start(struct service *service, struct messenger **out)
     pthread_attr_destroy(&attributes);
     if (!started) {
         messenger_release(messenger);
-        return failed(ERR_INTERNAL, "the thread that tells clients of logouts could not be started");
+        return failed(ERR_INTERNAL, "the thread that tells others of logouts and events could not be started");
     }
     *out = messenger;
     return OK;

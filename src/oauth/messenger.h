@@ -1,4 +1,5 @@
-/* oauth/messenger.h: the thread that tells clients of logouts: it may wait for them, and nobody waits for it. */
+/* oauth/messenger.h: the thread that tells others what lies in the store for them: clients, of logouts, and the event
+ * bus. It may wait for them, and nobody waits for it. */
 #ifndef OAUTH_MESSENGER_H
 #define OAUTH_MESSENGER_H
 
@@ -7,7 +8,8 @@
 struct messenger;
 struct service;
 
-/* Looks at the outbox (backchannel.h) every second. ERR_INTERNAL. */
+/* Looks at both outboxes (backchannel.h, service/outbox.h) every second, and stays no longer than some seconds with one
+ * of them. ERR_INTERNAL. */
 MUST_USE struct err messenger_start(struct service *service, struct messenger **out);
 /* After the call that it may be making. NULL allowed. */
 void messenger_stop(struct messenger *messenger);

@@ -8,6 +8,7 @@
 #include "oauth/operations.h"
 #include "oauth/standard_claims.h"
 #include "service/call.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 #include "wire/fields.h"
 
@@ -34,7 +35,6 @@ static const struct member members[] = {
     { STR_INIT("jwks_uri"), STR_INIT("/.well-known/jwks.json"), URL, ALWAYS },
     { STR_INIT("response_types_supported"), STR_INIT("code"), WORDS, ALWAYS },
     { STR_INIT("response_modes_supported"), STR_INIT("query form_post"), WORDS, USERS },
-    { STR_INIT("subject_types_supported"), STR_INIT("public"), WORDS, ALWAYS },
     { STR_INIT("token_endpoint_auth_methods_supported"), STR_INIT(METHODS), WORDS, ALWAYS },
     { STR_INIT("token_endpoint_auth_signing_alg_values_supported"), STR_INIT(ALGORITHMS), WORDS, ALWAYS },
     { STR_INIT("introspection_endpoint_auth_methods_supported"), STR_INIT(METHODS), WORDS, ALWAYS },
@@ -55,43 +55,27 @@ static const struct member members[] = {
     { STR_INIT("backchannel_logout_session_supported"), STR_INIT(""), YES, USERS },
 };
 
-static void metadata_add_words(struct buf *out, struct str words)
-{
-    struct str word;
-    buf_add_char(out, '[');
-    for (bool is_first = true; str_next_word(&words, &word); is_first = false) {
-        if (!is_first)
-            buf_add_char(out, ',');
-        json_write_str(out, word);
-    }
-    buf_add_char(out, ']');
-}
-
 static void metadata_add(struct buf *out, const struct service *service, const struct member *member)
 {
-    json_write_name(out, member->name);
     switch (member->shape) {
     case URL:
-        json_write_str(out, issuer_url(out->arena, service->settings, member->value));
+        json_write_text(out, member->name, issuer_url(out->arena, service->settings, member->value));
         break;
     case WORDS:
-        metadata_add_words(out, member->value);
+        json_write_words(out, member->name, member->value);
         break;
     case YES:
-        buf_add(out, STR("true"));
-        break;
     case NO:
-        buf_add(out, STR("false"));
+        json_write_name(out, member->name);
+        buf_add(out, member->shape == YES ? STR("true") : STR("false"));
         break;
     }
 }
 
 static void metadata_add_list(struct buf *out, const char *name, struct str words)
 {
-    if (words.len == 0)
-        return;
-    json_write_name(out, str_of(name));
-    metadata_add_words(out, words);
+    if (words.len > 0)
+        json_write_words(out, str_of(name), words);
 }
 
 /* OpenID Connect Core section 5.1, and what id tokens say of themselves. */
@@ -110,12 +94,14 @@ static void metadata_add_claims(struct buf *out)
 static void metadata_write(struct buf *out, const struct service *service, struct str signing_alg)
 {
     const struct settings *settings = service->settings;
-    const bool is_builtin = settings->login == LOGIN_BUILTIN, has_users = is_builtin || settings->login_url[0];
+    const bool is_builtin = settings->login == LOGIN_BUILTIN, has_users = settings_have_users(settings);
     buf_add(out, STR("{\"issuer\":"));
     json_write_str(out, str_of(settings->issuer));
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (members[i].needs == ALWAYS || has_users)
             metadata_add(out, service, &members[i]);
+    metadata_add_list(out, "subject_types_supported",
+                      pairwise_is_offered(settings) ? STR("public pairwise") : STR("public"));
     metadata_add_list(out, "grant_types_supported",
                       has_users ? STR("authorization_code refresh_token client_credentials")
                                 : STR("client_credentials"));

@@ -3,10 +3,12 @@
 #define OAUTH_OAUTH_H
 
 #include "base/err.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct client_keys;
+struct failures;
 struct fetch;
 struct messenger;
 struct password_login;
@@ -16,6 +18,8 @@ struct oauth {
     struct fetch *fetch;                   /* calls to URLs that clients name */
     struct client_keys *client_keys;       /* the keys that clients sign with */
     struct password_login *password_login; /* of the built-in login; NULL: there is none */
+    struct failures *login_requests;       /* new login requests by address (service/failures.h) */
+    atomic_uint sectors;                   /* how many are being fetched (sector.h) */
     struct messenger *messenger;           /* tells clients of logouts (messenger.h); NULL: nobody does */
 };
 

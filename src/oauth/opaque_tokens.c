@@ -63,7 +63,7 @@ static struct err opaque_tokens_find_client(const struct call *call, struct str 
 static struct err opaque_tokens_check_user(const struct call *call, const struct family *family)
 {
     const struct json *user;
-    TRY(grant_check_rules(call->service, family));
+    TRY(grant_check_rules(call, family));
     const struct err err = user_claims_find(call, &family->granted, &user);
     return err.code == ERR_NOT_FOUND ? not_good : err;
 }

@@ -249,7 +249,8 @@ void page_error(struct response *response, struct arena *arena, struct str ui_lo
     const int status = err_status(err.code);
     page_begin(&page, response, arena, ui_locales, texts->error_title, true);
     pages_add_heading(&page, texts->error_title);
-    pages_add_paragraph(&page, "<p>", texts->error_about, STR(""));
+    if (status != 429)
+        pages_add_paragraph(&page, "<p>", texts->error_about, STR(""));
     page_add(&page, "<p class=\"problem\" role=\"alert\">");
     page_add_text(&page, str_of(sentence_for_callers(err.why)));
     page_add(&page, " (<code>");
@@ -259,7 +260,8 @@ void page_error(struct response *response, struct arena *arena, struct str ui_lo
     response->status = status == 401 || status == 403 ? 400 : status;
     response->outcome = err.code;
     if (response->status == 429 || response->status == 503)
-        response_add_header(response, STR("Retry-After"), STR("1"));
+        response_add_header(response, STR("Retry-After"),
+                            pages_number(arena, response->retry_after_s > 0 ? response->retry_after_s : 1));
     page_end(&page);
 }
 

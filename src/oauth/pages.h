@@ -62,7 +62,8 @@ void page_logout(struct response *response, struct arena *arena, const struct lo
 void page_signed_out(struct response *response, struct arena *arena, struct str ui_locales);
 
 /* What is wrong with a request that may not be answered by a redirect; its error and sentence are shown. The status is
- * the error's, but 400 for those that ask a program for credentials (401, 403). */
+ * the error's, but 400 for those that ask a program for credentials (401, 403); with 429 and 503 the response's
+ * retry_after_s is told. */
 void page_error(struct response *response, struct arena *arena, struct str ui_locales, struct err err);
 
 /* OAuth 2.0 Form Post Response Mode, section 2: the parameters of an answer, posted to the client's redirect URI by a

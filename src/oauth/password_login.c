@@ -5,6 +5,7 @@
 #include "base/settings.h"
 #include "jose/password.h"
 #include "observe/log.h"
+#include "observe/metrics.h"
 #include "oauth/users.h"
 #include "service/failures.h"
 #include <stdlib.h>
@@ -101,16 +102,26 @@ static struct err password_login_judge(struct password_login *login, struct aren
     return OK;
 }
 
+/* What says nothing of the password counts as neither. */
+static void password_login_count(enum err_code outcome)
+{
+    if (outcome == ERR_OK)
+        metrics_count(COUNT_LOGINS_OK, 1);
+    else if (outcome == ERR_NOT_FOUND)
+        metrics_count(COUNT_LOGINS_FAILED, 1);
+    else if (outcome == ERR_TOO_MANY_REQUESTS)
+        metrics_count(COUNT_LOGINS_SLOWED, 1);
+}
+
 struct err password_login_check(struct password_login *login, struct arena *arena, const struct password_try *try,
                                 struct user *out, int64_t *wait_s)
 {
     bool is_over;
     *wait_s = failures_begin(login->failures, try->address, try->username, try->now_ms, &is_over);
-    if (*wait_s > 0)
-        return limited;
-    const struct err err = password_login_judge(login, arena, try, out);
-    if (err.code != ERR_NOT_FOUND)
+    const struct err err = *wait_s > 0 ? limited : password_login_judge(login, arena, try, out);
+    if (*wait_s == 0 && err.code != ERR_NOT_FOUND)
         failures_take_back(login->failures, try->address, try->username, try->now_ms, is_over);
+    password_login_count(err.code);
     return err;
 }
 

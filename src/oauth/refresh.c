@@ -122,7 +122,7 @@ struct err grant_refresh_token(const struct token_request *request, struct token
         return failed(ERR_INVALID_REQUEST, "the parameter refresh_token is missing");
     TRY(refresh_read(&refresh));
     refresh.terms = tokens_terms(request);
-    const struct err revoked = grant_check_rules(request->call->service, &refresh.family);
+    const struct err revoked = grant_check_rules(request->call, &refresh.family);
     if (revoked.code)
         return revoked.code == ERR_INVALID_GRANT ? no_grant : revoked;
     TRY(refresh_use(&refresh, &changed));

@@ -29,10 +29,10 @@ struct err resources_add(struct resources *resources, struct str named)
     return OK;
 }
 
-struct err resources_allow(const struct resources *asked, const struct str *allowed, size_t count)
+struct err resources_allow(const struct resources *asked, const struct str *registered, size_t count, struct str usual)
 {
     for (size_t i = 0; i < asked->count; i++)
-        if (!resource_is_in(allowed, count, asked->of[i]))
+        if (!resource_is_in(registered, count, asked->of[i]) && !str_has_item(usual, asked->of[i]))
             return failed(ERR_INVALID_TARGET, "this client may not ask for one of the resources");
     return OK;
 }

@@ -17,8 +17,10 @@ struct resources {
  * (section 2), or is longer than RESOURCE_LEN_MAX; or there are too many. */
 MUST_USE struct err resources_add(struct resources *resources, struct str named);
 
-/* Whether all may be asked for: each is one of `allowed`, byte by byte. ERR_INVALID_TARGET. */
-MUST_USE struct err resources_allow(const struct resources *asked, const struct str *allowed, size_t count);
+/* Whether a client may ask for all of them: each is one that it has registered, byte by byte, or one of `usual`, what
+ * every token is for (TOKEN_AUDIENCE, comma-separated). ERR_INVALID_TARGET. */
+MUST_USE struct err resources_allow(const struct resources *asked, const struct str *registered, size_t count,
+                                    struct str usual);
 
 /* What a step gets that asks for `asked` of what was `granted`: all of it when it names none. ERR_INVALID_TARGET when
  * one was not granted: also when nothing was, for then the grant is for the usual audience alone, which the caller puts

@@ -15,36 +15,28 @@
 
 enum { VALUE_BYTES = 32, VALUE_LEN = 43 };
 
+/* The idle end moves by steps of this part of the idle time. */
+enum { IDLE_STEPS = 10 };
+
 /* --- the item ----------------------------------------------------------------------------------------------------- */
 
+/* One text for each client. Sessions of before had none. */
 static bool session_read_clients(const struct json *body, struct session *out)
 {
-    const struct json *list = json_member(body, STR("clients"));
-    if (!list || list->kind != JSON_ARRAY || list->count > SESSION_CLIENTS_MAX)
-        return false;
-    for (const struct json *each = list->child; each; each = each->next) {
-        if (each->kind != JSON_STRING)
-            return false;
-        out->clients[out->client_count++] = each->text;
-    }
-    return true;
+    const struct json_texts names = { SESSION_CLIENTS_MAX, 1, ITEM_TEXT_MAX };
+    const struct json_texts scopes = { SESSION_CLIENTS_MAX, 0, SESSION_ALLOWED_MAX };
+    size_t allowed = 0;
+    return json_member(body, STR("clients")) &&
+           json_read_texts(body, STR("clients"), names, out->clients, &out->client_count) &&
+           json_read_texts(body, STR("allowed"), scopes, out->allowed, &allowed) &&
+           (allowed == out->client_count || !json_member(body, STR("allowed")));
 }
 
-/* One text for each client. Sessions of before had none. */
-static bool session_read_allowed(const struct json *body, struct session *out)
+/* Sessions of before, and those that have no idle end, lack it. */
+static bool session_read_idle_end(const struct json *body, struct session *out)
 {
-    const struct json *list = json_member(body, STR("allowed"));
-    size_t i = 0;
-    if (!list)
-        return true;
-    if (list->kind != JSON_ARRAY || list->count != out->client_count)
-        return false;
-    for (const struct json *each = list->child; each; each = each->next) {
-        if (each->kind != JSON_STRING)
-            return false;
-        out->allowed[i++] = each->text;
-    }
-    return true;
+    const struct json *end = json_member(body, STR("idle_expires_at"));
+    return !end || json_int(end, 1, CLAIMS_TIME_MAX, &out->idle_expires_at);
 }
 
 struct err session_read(struct arena *arena, const struct item *item, struct session *out)
@@ -54,20 +46,8 @@ struct err session_read(struct arena *arena, const struct item *item, struct ses
     bool is_read = !json_parse(arena, item->body, &body).code && body->kind == JSON_OBJECT &&
                    granted_read(body, &out->login) &&
                    json_int(json_member(body, STR("begun_at")), 0, CLAIMS_TIME_MAX, &out->begun_at) &&
-                   session_read_clients(body, out) && session_read_allowed(body, out);
+                   session_read_idle_end(body, out) && session_read_clients(body, out);
     return is_read ? OK : failed(ERR_INTERNAL, "a session in the store is not as it was written");
-}
-
-static void session_write_texts(struct buf *body, struct str name, const struct str *texts, size_t count)
-{
-    json_write_name(body, name);
-    buf_add_char(body, '[');
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            buf_add_char(body, ',');
-        json_write_str(body, texts[i]);
-    }
-    buf_add_char(body, ']');
 }
 
 static struct err session_write(struct arena *arena, const struct session *session, struct str *out)
@@ -76,10 +56,11 @@ static struct err session_write(struct arena *arena, const struct session *sessi
     buf_init(&body, arena, 1024, ITEM_BODY_MAX);
     buf_add_char(&body, '{');
     granted_write(&body, &session->login);
-    json_write_name(&body, STR("begun_at"));
-    buf_add_int(&body, session->begun_at);
-    session_write_texts(&body, STR("clients"), session->clients, session->client_count);
-    session_write_texts(&body, STR("allowed"), session->allowed, session->client_count);
+    json_write_int(&body, STR("begun_at"), session->begun_at);
+    if (session->idle_expires_at > 0)
+        json_write_int(&body, STR("idle_expires_at"), session->idle_expires_at);
+    json_write_texts(&body, STR("clients"), session->clients, session->client_count);
+    json_write_texts(&body, STR("allowed"), session->allowed, session->client_count);
     buf_add_char(&body, '}');
     if (body.overflowed)
         return failed(ERR_TOO_LARGE, "what is known of the user is too large to be kept");
@@ -89,13 +70,23 @@ static struct err session_write(struct arena *arena, const struct session *sessi
 
 /* --- requests ----------------------------------------------------------------------------------------------------- */
 
-bool session_is_over(const struct call *call, const struct session *session)
+static bool session_is_over_by_time(const struct call *call, const struct session *session)
+{
+    const int64_t now_s = call->request->now_s, idle_end = session->idle_expires_at;
+    return session->item.expires_at <= now_s || (idle_end > 0 && idle_end <= now_s);
+}
+
+static bool session_is_revoked(const struct call *call, const struct session *session)
 {
     const struct claims claims = { .sub = session->login.sub,
                                    .sid = session->login.sid,
                                    .iat = session->login.auth_time };
-    return session->item.expires_at <= call->request->now_s ||
-           revocations_refuse_new(call->service->revocations, &claims);
+    return revocations_refuse_new(call->service->revocations, &claims);
+}
+
+bool session_is_over(const struct call *call, const struct session *session)
+{
+    return session_is_over_by_time(call, session) || session_is_revoked(call, session);
 }
 
 /* With the built-in login, whose users may have been disabled since. */
@@ -106,9 +97,10 @@ static struct err session_check_user(const struct call *call, const struct sessi
     return login ? password_login_find(login, call->request->arena, session->login.sub, &user) : OK;
 }
 
-struct err session_of_request(const struct call *call, struct session *out)
+static const struct err no_session = { ERR_NOT_FOUND, "nobody is signed in" };
+
+struct err session_of_logout(const struct call *call, struct session *out)
 {
-    static const struct err no_session = { ERR_NOT_FOUND, "nobody is signed in" };
     struct store *store = call->service->store;
     struct arena *arena = call->request->arena;
     const bool is_secure = cookie_is_secure(call->request, str_of(call->service->settings->issuer));
@@ -123,10 +115,36 @@ struct err session_of_request(const struct call *call, struct session *out)
         return no_session;
     TRY(err);
     TRY(session_read(arena, &item, out));
-    if (session_is_over(call, out))
+    return session_is_revoked(call, out) ? no_session : OK;
+}
+
+struct err session_of_request(const struct call *call, struct session *out)
+{
+    TRY(session_of_logout(call, out));
+    if (session_is_over_by_time(call, out))
         return no_session;
     const struct err known = session_check_user(call, out);
     return known.code == ERR_NOT_FOUND ? no_session : known;
+}
+
+/* Of a session that is used now. */
+static int64_t session_idle_end(const struct call *call, int64_t expires_at)
+{
+    const int64_t now_s = call->request->now_s, idle_s = call->service->settings->session_idle_s;
+    return idle_s > 0 && idle_s < expires_at - now_s ? now_s + idle_s : expires_at;
+}
+
+void session_use(const struct call *call, struct session *session)
+{
+    const int64_t expires_at = session->item.expires_at, end = session_idle_end(call, expires_at);
+    const int64_t moves_s = end - session->idle_expires_at;
+    const int64_t step_s = (call->service->settings->session_idle_s + IDLE_STEPS - 1) / IDLE_STEPS;
+    /* Backwards when the idle time is shorter than it was, and not for another machine's clock. */
+    const bool is_worth_it = moves_s != 0 && (end == expires_at || moves_s >= step_s || moves_s <= -step_s);
+    if (session->idle_expires_at == 0 || !is_worth_it)
+        return;
+    session->idle_expires_at = end;
+    session->is_changed = true;
 }
 
 /* 256 random bits in base64url. */
@@ -163,6 +181,7 @@ void session_begin(const struct call *call, struct response *response, const str
                                 .client_id = STR(""),
                                 .subject = begun.login.sub,
                                 .sid = begun.login.sid };
+    begun.idle_expires_at = lasts_s ? 0 : session_idle_end(call, begun.item.expires_at);
     sha256(value, begun.item.id);
     *out = begun;
     cookie_set(response, arena, COOKIE_SESSION, is_secure, value, lasts_s);

@@ -16,6 +16,7 @@ struct session {
     struct item item;                        /* as it was read; version 0: it is new */
     struct granted login;                    /* who it is, and how that is known; no scope, no resource */
     int64_t begun_at;                        /* s */
+    int64_t idle_expires_at;                 /* s; its end unless it is used before; 0: it has none */
     struct str clients[SESSION_CLIENTS_MAX]; /* that have tokens of it: told when it ends (Back-Channel Logout) */
     struct str
         allowed[SESSION_CLIENTS_MAX]; /* the scope that the user has allowed each for as long as it lasts; "": none */
@@ -28,6 +29,15 @@ struct session {
  * with its user.
  * ERR_UNAVAILABLE. */
 MUST_USE struct err session_of_request(const struct call *call, struct session *out);
+
+/* The same for a logout: one that is over by time counts too, since what came of it goes on until then. */
+MUST_USE struct err session_of_logout(const struct call *call, struct session *out);
+
+/* It was used now, which moves its idle end (TOKEN_SESSION_IDLE): by a tenth of the idle time or more, so that few uses
+ * cost a write. Its tokens' use is none of its own, a refresh of its grants neither: that shows that a program runs,
+ * and not that its user is there; and where the cookie isn't, the session would have to be looked for. A session whose
+ * length the login has asked for (remember_for) has no idle end. */
+void session_use(const struct call *call, struct session *session);
 
 /* Whether a session that was read has ended, by time or by a revocation rule that is known here. */
 bool session_is_over(const struct call *call, const struct session *session);

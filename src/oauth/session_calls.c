@@ -49,45 +49,22 @@ static struct err session_calls_list(const struct call *call, const struct item_
 
 /* --- showing ------------------------------------------------------------------------------------------------------ */
 
-static void session_calls_write_text(struct buf *body, struct str name, struct str text)
-{
-    if (text.len == 0)
-        return;
-    json_write_name(body, name);
-    json_write_str(body, text);
-}
-
-static void session_calls_write_number(struct buf *body, struct str name, int64_t number)
-{
-    json_write_name(body, name);
-    buf_add_int(body, number);
-}
-
-static void session_calls_write_texts(struct buf *body, struct str name, const struct str *texts, size_t count)
-{
-    json_write_name(body, name);
-    buf_add_char(body, '[');
-    for (size_t i = 0; i < count; i++) {
-        buf_add(body, i > 0 ? STR(",") : STR(""));
-        json_write_str(body, texts[i]);
-    }
-    buf_add_char(body, ']');
-}
-
 /* Not what the login has said of the user: that is for the clients that may ask for it. */
 static void session_calls_write(struct buf *body, const struct session *session)
 {
     const struct granted *login = &session->login;
     buf_add_char(body, '{');
-    session_calls_write_text(body, STR("sid"), login->sid);
-    session_calls_write_text(body, STR("sub"), login->sub);
-    session_calls_write_number(body, STR("begun_at"), session->begun_at);
+    json_write_optional(body, STR("sid"), login->sid);
+    json_write_optional(body, STR("sub"), login->sub);
+    json_write_int(body, STR("begun_at"), session->begun_at);
     if (login->auth_time >= 0)
-        session_calls_write_number(body, STR("auth_time"), login->auth_time);
-    session_calls_write_number(body, STR("expires_at"), session->item.expires_at);
-    session_calls_write_text(body, STR("acr"), login->acr);
-    session_calls_write_texts(body, STR("amr"), login->amr, login->amr_count);
-    session_calls_write_texts(body, STR("clients"), session->clients, session->client_count);
+        json_write_int(body, STR("auth_time"), login->auth_time);
+    json_write_int(body, STR("expires_at"), session->item.expires_at);
+    if (session->idle_expires_at > 0 && session->idle_expires_at < session->item.expires_at)
+        json_write_int(body, STR("idle_expires_at"), session->idle_expires_at);
+    json_write_optional(body, STR("acr"), login->acr);
+    json_write_texts(body, STR("amr"), login->amr, login->amr_count);
+    json_write_texts(body, STR("clients"), session->clients, session->client_count);
     buf_add_char(body, '}');
 }
 
@@ -122,7 +99,7 @@ struct err list_sessions(struct call *call, struct response *response)
     TRY(session_calls_list(call, &query, &items, &count));
     TRY(session_calls_write_page(call, items, count, body, &shown));
     if (shown > 0 && (shown < count || count == query.max))
-        session_calls_write_text(body, STR("next"), hex_write(items[shown - 1].id, sizeof items->id, digits));
+        json_write_optional(body, STR("next"), hex_write(items[shown - 1].id, sizeof items->id, digits));
     buf_add_char(body, '}');
     return OK;
 }
@@ -160,7 +137,7 @@ struct err show_session(struct call *call, struct response *response)
 static struct err session_calls_end_one(struct call *call, const struct session *session, struct response *response)
 {
     const uint64_t before = response->announced;
-    TRY(session_end(call, session, STR("session ended"), &response->records, &response->announced));
+    TRY(session_end(call, session, SESSION_ENDED, &response->records, &response->announced));
     return before == 0 || before == response->announced
                ? OK
                : failed(ERR_UNAVAILABLE, "Redis changed while sessions were ended; try again");

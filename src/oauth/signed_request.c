@@ -38,7 +38,7 @@ static struct authorize_fault signed_request_verify(struct call *call, const str
     if (jws_split(text, &parts).code || jws_read_header(arena, parts.header, &header).code ||
         !signed_request_is_typ(header.typ))
         return signed_request_wrong("the request object is no signed JWT");
-    header.alg = client_keys_alg(header.alg);
+    header.alg = jwa_usual_name(header.alg);
     if (registered->request_object_alg && !str_eq(header.alg, str_of(jwa_name(registered->request_object_alg))))
         return signed_request_wrong("the request object is not signed with the algorithm that was registered");
     if (client_keys_verify(call->service->oauth->client_keys, arena, &source, &parts, &header, clock_coarse_ms()).code)

@@ -32,8 +32,11 @@ const struct standard_claim standard_claims[] = {
 };
 const size_t standard_claims_count = sizeof standard_claims / sizeof *standard_claims;
 
-static const struct str address_members[] = { STR_INIT("formatted"), STR_INIT("street_address"), STR_INIT("locality"),
-                                              STR_INIT("region"),    STR_INIT("postal_code"),    STR_INIT("country") };
+const struct str standard_address_members[] = {
+    STR_INIT("formatted"), STR_INIT("street_address"), STR_INIT("locality"),
+    STR_INIT("region"),    STR_INIT("postal_code"),    STR_INIT("country")
+};
+const size_t standard_address_members_count = sizeof standard_address_members / sizeof *standard_address_members;
 
 const struct standard_claim *standard_claim_named(struct str name)
 {
@@ -45,8 +48,8 @@ const struct standard_claim *standard_claim_named(struct str name)
 
 bool standard_claim_is_address_member(struct str name)
 {
-    for (size_t i = 0; i < sizeof address_members / sizeof *address_members; i++)
-        if (str_eq(address_members[i], name))
+    for (size_t i = 0; i < standard_address_members_count; i++)
+        if (str_eq(standard_address_members[i], name))
             return true;
     return false;
 }
@@ -124,6 +127,11 @@ static const char *standard_claims_fault_of(enum claim_form form, const struct j
                                                    "postal_code or country, and nothing else";
     }
     return "is of no known form";
+}
+
+bool standard_claim_takes(const struct standard_claim *claim, const struct json *value)
+{
+    return !standard_claims_fault_of(claim->form, value);
 }
 
 struct err standard_claims_check(struct arena *arena, const struct json *claims)

@@ -26,8 +26,12 @@ extern const size_t standard_claims_count;
 
 /* NULL: no claim has this name. */
 const struct standard_claim *standard_claim_named(struct str name);
-/* Whether an address has a member of this name. */
+/* The members of an address (section 5.1.1), and whether it has one of this name. */
+extern const struct str standard_address_members[];
+extern const size_t standard_address_members_count;
 bool standard_claim_is_address_member(struct str name);
+/* Whether the claim can have this value. */
+bool standard_claim_takes(const struct standard_claim *claim, const struct json *value);
 
 /* `claims`: an object. ERR_INVALID_REQUEST, with a sentence in the arena that names the claim: a name that is not in
  * the table, or a value of another form. A text has 1 to 2048 bytes and says something: it is not blank, and not the

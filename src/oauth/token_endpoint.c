@@ -56,16 +56,9 @@ static void token_endpoint_write(struct buf *body, const struct token_answer *an
     buf_add(body, answer->access.token);
     buf_add(body, STR("\",\"token_type\":\"Bearer\",\"expires_in\":"));
     buf_add_int(body, answer->access.lifetime_s);
-    if (answer->refresh_token.at) {
-        json_write_name(body, STR("refresh_token"));
-        json_write_str(body, answer->refresh_token);
-    }
-    if (answer->id_token.at) {
-        json_write_name(body, STR("id_token"));
-        json_write_str(body, answer->id_token);
-    }
-    json_write_name(body, STR("scope"));
-    json_write_str(body, answer->access.scope);
+    json_write_optional(body, STR("refresh_token"), answer->refresh_token);
+    json_write_optional(body, STR("id_token"), answer->id_token);
+    json_write_text(body, STR("scope"), answer->access.scope);
     buf_add_char(body, '}');
 }
 

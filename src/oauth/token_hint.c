@@ -2,6 +2,8 @@
 #include "oauth/token_hint.h"
 #include "base/settings.h"
 #include "service/call.h"
+#include "service/clients.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 #include "service/verify.h"
 
@@ -18,5 +20,26 @@ struct err token_hint_read(const struct call *call, struct str text, struct toke
     *out = (struct token_hint){ .sub = arena_copy(arena, entry->claims.sub),
                                 .sid = entry->claims.sid.at ? arena_copy(arena, entry->claims.sid) : STR(""),
                                 .client_id = arena_copy(arena, claims_owner(&entry->claims)) };
+    return OK;
+}
+
+struct err token_hint_names(const struct call *call, const struct token_hint *hint, struct str sub, struct str sid,
+                            bool *out)
+{
+    const struct settings *settings = call->service->settings;
+    struct arena *arena = call->request->arena;
+    struct client_metadata registered;
+    struct client client;
+    const bool is_of_user = str_eq(hint->sub, sub), is_of_session = hint->sid.len == 0 || str_eq(hint->sid, sid);
+    *out = is_of_user && is_of_session;
+    if (*out)
+        return OK;
+    const struct err err = clients_find_active(call->service->clients, arena, hint->client_id, &client);
+    if (err.code == ERR_NOT_FOUND) /* nobody knows the user by anything else */
+        return OK;
+    TRY(err);
+    client_metadata_read(arena, client.metadata, client.is_public, &registered);
+    *out = (is_of_user || pairwise_is_subject(settings, arena, &registered, hint->sub, sub)) &&
+           (is_of_session || pairwise_is_session(settings, arena, &registered, hint->sid, sid));
     return OK;
 }

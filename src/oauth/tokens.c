@@ -9,6 +9,7 @@
 #include "oauth/user_claims.h"
 #include "revocation/revocations.h"
 #include "service/call.h"
+#include "service/pairwise.h"
 #include "service/revoke_rule.h"
 #include "service/service.h"
 #include "store/store.h"
@@ -29,17 +30,9 @@ static struct err tokens_narrow_scope(struct str asked, struct str granted, stru
 /* How the user was authenticated: RFC 9068 section 2.2.1, OpenID Connect Core section 2. */
 static void tokens_write_authentication(struct buf *out, const struct family *grant)
 {
-    if (grant->granted.acr.len > 0) {
-        json_write_name(out, STR("acr"));
-        json_write_str(out, grant->granted.acr);
-    }
+    json_write_optional(out, STR("acr"), grant->granted.acr);
     if (grant->granted.amr_count > 0)
-        json_write_name(out, STR("amr"));
-    for (size_t i = 0; i < grant->granted.amr_count; i++) {
-        buf_add_char(out, i == 0 ? '[' : ',');
-        json_write_str(out, grant->granted.amr[i]);
-    }
-    buf_add(out, grant->granted.amr_count > 0 ? STR("]") : STR(""));
+        json_write_texts(out, STR("amr"), grant->granted.amr, grant->granted.amr_count);
 }
 
 /* Claims beside those that every token has. `user`: what is known of the user, of which the request's `claims` choose;
@@ -56,15 +49,17 @@ static const struct json *tokens_claims(struct arena *arena, const struct family
     return json_parse(arena, buf_str(&out), &claims).code ? NULL : claims;
 }
 
-/* What both tokens have in common. */
-static struct issue tokens_issue_of(const struct token_request *request, const struct family *grant)
+/* What both tokens have in common. `user`: what is known of the user, of the token that says it. */
+static struct issue tokens_issue_of(const struct token_request *request, const struct family *grant,
+                                    const struct json *user)
 {
     const struct call *call = request->call;
     return (struct issue){ .priority = SIGN_INTERACTIVE,
                            .client = request->client,
+                           .registered = request->registered,
                            .subject = grant->granted.sub,
-                           .custom = tokens_claims(call->request->arena, grant, NULL),
-                           .sid = grant->granted.sid.len > 0 ? grant->granted.sid : (struct str){ 0, 0 },
+                           .custom = tokens_claims(call->request->arena, grant, user),
+                           .sid = grant_session(call, grant),
                            .auth_time = grant->granted.auth_time,
                            .now_s = call->request->now_s,
                            .request_id = call->request->id };
@@ -74,7 +69,7 @@ static struct err tokens_issue_access(const struct token_request *request, const
                                       struct token_answer *answer)
 {
     const struct call *call = request->call;
-    struct issue issue = tokens_issue_of(request, grant);
+    struct issue issue = tokens_issue_of(request, grant, NULL);
     struct issue_parent parent = { .client_id = grant->client_id, .iat = grant->issued_at };
     struct resources resources;
     TRY(tokens_narrow_scope(request->scope, grant->granted.scope, &issue.scope));
@@ -95,38 +90,64 @@ static struct str tokens_at_hash(const struct service *service, struct str token
     return half_hash(view->active->jwk->alg, token, to);
 }
 
+/* Both lists, one behind the other. */
+static struct record *tokens_join(struct record *first, struct record *rest)
+{
+    struct record **end = &first;
+    while (*end)
+        end = &(*end)->next;
+    *end = rest;
+    return first;
+}
+
 static struct err tokens_issue_id(const struct token_request *request, const struct family *grant,
                                   const struct json *user, struct str nonce, struct token_answer *answer)
 {
     const struct call *call = request->call;
-    struct issue issue = tokens_issue_of(request, grant);
+    struct issue issue = tokens_issue_of(request, grant, user);
     char at_hash[HALF_HASH_MAX];
     struct issued issued;
     issue.kind = TOKEN_ID;
     issue.scope = STR("");
-    issue.custom = tokens_claims(call->request->arena, grant, user);
     issue.nonce = nonce;
     issue.at_hash = tokens_at_hash(call->service, answer->access.token, at_hash);
     const struct err err = token_issue(call->service, call->request->arena, &issue, &issued);
     answer->retry_after_s = issued.retry_after_s;
+    TRY(err);
     answer->id_token = issued.token;
-    return err;
+    answer->records = tokens_join(issued.record, answer->records);
+    return OK;
+}
+
+/* A client whose sector, or type of subject, has changed since would see another sub come of the same grant, which
+ * OpenID Connect Core section 12.2 forbids: its users have to log in again. */
+static struct err tokens_check_sector(const struct token_request *request, const struct family *grant)
+{
+    const struct call *call = request->call;
+    struct str sector;
+    TRY(pairwise_sector(call->service->settings, call->request->arena, request->registered, &sector));
+    return str_eq(sector, grant->granted.sector)
+               ? OK
+               : failed(ERR_INVALID_GRANT, "the client's subject_type or sector has changed since this was granted");
 }
 
 struct err tokens_issue(const struct token_request *request, const struct family *grant, struct str nonce,
                         struct token_answer *answer)
 {
     const struct json *user = NULL;
+    TRY(tokens_check_sector(request, grant));
     struct err err = user_claims_find(request->call, &grant->granted, &user);
     if (err.code == ERR_NOT_FOUND)
         return failed(ERR_INVALID_GRANT, "the user is no longer known here");
     TRY(err);
+    const bool has_id_token = str_has_word(grant->granted.scope, STR("openid"));
+    if (has_id_token)
+        TRY(user_claims_add_kept(request->call, &grant->granted, STR("id_token"), STR(""), &user));
     err = tokens_issue_access(request, grant, answer);
     answer->retry_after_s = answer->access.retry_after_s;
     TRY(err);
     answer->records = answer->access.record;
-    return str_has_word(grant->granted.scope, STR("openid")) ? tokens_issue_id(request, grant, user, nonce, answer)
-                                                             : OK;
+    return has_id_token ? tokens_issue_id(request, grant, user, nonce, answer) : OK;
 }
 
 struct err tokens_revoke_grant(struct call *call, const unsigned char grant_id[32], struct str reason)

@@ -6,8 +6,9 @@
 #include "oauth/token_endpoint.h"
 
 /* Issues an access token with the given part of the grant's scope and resources and, where the grant has the scope
- * openid, an id token. ERR_INVALID_GRANT: the user has been disabled or removed since. Both name the grant's session;
- * the access token is revoked with the grant. */
+ * openid, an id token. ERR_INVALID_GRANT: the user has been disabled or removed since, or the client's sector has
+ * changed; ERR_UNAUTHORIZED_CLIENT: it can be told of no user (service/pairwise.h). Both name the grant's session,
+ * as long as it has not ended; the access token is revoked with the grant. */
 MUST_USE struct err tokens_issue(const struct token_request *request, const struct family *grant, struct str nonce,
                                  struct token_answer *answer);
 

@@ -12,6 +12,12 @@ struct call;
  * (ERR_NOT_FOUND: the user is gone, or disabled), else what the login said. */
 MUST_USE struct err user_claims_find(const struct call *call, const struct granted *granted, const struct json **out);
 
+/* Adds what the platform's table says of the user, if its store has one, and if the part may have a claim that the
+ * login has not said: what was said wins (kept_claims.h). `part` and `scope` as below. May wait. ERR_UNAVAILABLE: never
+ * fewer claims instead. */
+MUST_USE struct err user_claims_add_kept(const struct call *call, const struct granted *granted, struct str part,
+                                         struct str scope, const struct json **user);
+
 /* Appends to an object those claims that a part ("userinfo", "id_token") may have: named in the request's `claims`, and
  * by `scope` ("" in an id token: section 5.4). `sub` and what else tokens say by themselves is never among them. */
 void user_claims_write(struct buf *out, const struct json *user, const struct granted *granted, struct str part,

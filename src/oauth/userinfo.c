@@ -10,6 +10,7 @@
 #include "service/authn.h"
 #include "service/client_metadata.h"
 #include "service/clients.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 #include "service/verify.h"
 #include "store/store.h"
@@ -49,7 +50,7 @@ static struct err userinfo_check_token(const struct service *service, const stru
     return OK;
 }
 
-/* Without a grant in the store nothing is known of the user but the token's sub. */
+/* Without a grant in the store nothing is known of the user but the token's sub: then out->sector.at is NULL. */
 static struct err userinfo_find_grant(const struct call *call, const struct claims *claims, struct granted *out)
 {
     struct store *store = call->service->store;
@@ -71,7 +72,27 @@ static struct err userinfo_find_grant(const struct call *call, const struct clai
     if (family.revoked_at > 0)
         return failed(ERR_TOKEN_REVOKED, "the token has been revoked");
     *out = family.granted;
+    if (!out->sector.at)
+        out->sector = STR("");
     return OK;
+}
+
+/* The sub that the id token has too (section 5.3.2), whichever the access token has. */
+static struct err userinfo_name_user(const struct call *call, const struct client_metadata *registered,
+                                     struct granted *granted)
+{
+    const struct settings *settings = call->service->settings;
+    struct arena *arena = call->request->arena;
+    struct str sector = { 0, 0 };
+    struct err err = pairwise_subject(settings, arena, registered, granted->sub, &granted->sub);
+    if (!err.code)
+        err = pairwise_sector(settings, arena, registered, &sector);
+    if (err.code == ERR_UNAUTHORIZED_CLIENT)
+        return failed(ERR_TOKEN_CLAIM, "the token's client can't be told of users");
+    TRY(err);
+    return !granted->sector.at || str_eq(granted->sector, sector)
+               ? OK
+               : failed(ERR_TOKEN_CLAIM, "the client's subject_type or sector has changed since this was granted");
 }
 
 static void userinfo_write(struct buf *body, const struct json *user, const struct granted *granted, struct str scope)
@@ -86,10 +107,8 @@ static struct err userinfo_sign(const struct call *call, struct str client_id, s
                                 struct response *response)
 {
     const struct service *service = call->service;
-    json_write_name(claims, STR("iss"));
-    json_write_str(claims, str_of(service->settings->issuer));
-    json_write_name(claims, STR("aud"));
-    json_write_str(claims, client_id);
+    json_write_text(claims, STR("iss"), str_of(service->settings->issuer));
+    json_write_text(claims, STR("aud"), client_id);
     buf_add_char(claims, '}');
     if (claims->overflowed)
         return failed(ERR_INTERNAL, "what is known of the user is too large for an answer");
@@ -117,7 +136,9 @@ static struct err userinfo_answer(const struct call *call, const struct claims *
     if (err.code == ERR_NOT_FOUND)
         return failed(ERR_TOKEN_REVOKED, "the user is no longer known");
     TRY(err);
+    TRY(user_claims_add_kept(call, &granted, STR("userinfo"), claims->scope, &user));
     client_metadata_read(arena, client.metadata, client.is_public, &registered);
+    TRY(userinfo_name_user(call, &registered, &granted));
     buf_init(&body, arena, 1024, USERINFO_MAX);
     userinfo_write(&body, user, &granted, claims->scope);
     if (registered.userinfo_alg)

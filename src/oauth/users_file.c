@@ -223,12 +223,9 @@ void users_write(struct buf *out, const struct user_list *list)
     for (size_t i = 0; i < list->count; i++) {
         const struct user *user = &list->at[i];
         buf_add(out, i > 0 ? STR(",\n{") : STR("\n{"));
-        json_write_name(out, STR("subject"));
-        json_write_str(out, user->subject);
-        json_write_name(out, STR("username"));
-        json_write_str(out, user->username);
-        json_write_name(out, STR("password_hash"));
-        json_write_str(out, user->password_hash);
+        json_write_text(out, STR("subject"), user->subject);
+        json_write_text(out, STR("username"), user->username);
+        json_write_text(out, STR("password_hash"), user->password_hash);
         json_write_name(out, STR("claims"));
         buf_add(out, user->claims);
         json_write_name(out, STR("disabled"));

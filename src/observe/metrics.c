@@ -61,9 +61,25 @@ static const struct {
     [COUNT_AUTH_VOUCHED] = { "method=\"event\",result=\"ok\"", NULL, NULL },
     [COUNT_AUTH_FAILED] = { "method=\"any\",result=\"failed\"", NULL, NULL },
     [COUNT_AUTH_LIMITED] = { "method=\"any\",result=\"limited\"", NULL, NULL },
-    [COUNT_LOGOUTS_TOLD] = { "result=\"taken\"", "token_service_backchannel_logouts_total",
-                             "Calls that tell clients of a session's end" },
-    [COUNT_LOGOUTS_UNTOLD] = { "result=\"failed\"", NULL, NULL },
+    [COUNT_LOGINS_OK] = { "by=\"builtin\",result=\"succeeded\"", "token_service_logins_total",
+                          "Log-ins: by the built-in login, and as LOGIN_URL answered" },
+    [COUNT_LOGINS_FAILED] = { "by=\"builtin\",result=\"failed\"", NULL, NULL },
+    [COUNT_LOGINS_SLOWED] = { "by=\"builtin\",result=\"slowed\"", NULL, NULL },
+    [COUNT_LOGINS_ACCEPTED] = { "by=\"login_url\",result=\"accepted\"", NULL, NULL },
+    [COUNT_LOGINS_REJECTED] = { "by=\"login_url\",result=\"rejected\"", NULL, NULL },
+    [COUNT_FETCHES_OK] = { "result=\"ok\"", "token_service_client_fetches_total",
+                           "Calls to URLs that clients name: answered, refused by the URL, failed, or answered with "
+                           "what can't be used" },
+    [COUNT_FETCHES_REFUSED] = { "result=\"refused\"", NULL, NULL },
+    [COUNT_FETCHES_FAILED] = { "result=\"failed\"", NULL, NULL },
+    [COUNT_FETCHES_UNFIT] = { "result=\"unfit\"", NULL, NULL },
+    [COUNT_LOGOUTS_DELIVERED] = { "result=\"delivered\"", "token_service_backchannel_logouts_total",
+                                  "Calls that tell clients of a session's end: delivered, failed and to be made again, "
+                                  "or given up after a day" },
+    [COUNT_LOGOUTS_RETRIED] = { "result=\"retried\"", NULL, NULL },
+    [COUNT_LOGOUTS_GIVEN_UP] = { "result=\"given_up\"", NULL, NULL },
+    [COUNT_LOGIN_REQUESTS_LIMITED] = { "", "token_service_login_requests_limited_total",
+                                       "Authorization requests refused: too many from one address" },
     [COUNT_QUEUE_FULL] = { "", "token_service_queue_full_total", "Requests refused: the workers' queue was full" },
     [COUNT_COMMITS] = { "", "token_service_commits_total", "Transactions of the group commit" },
     [COUNT_COMMITTED_RECORDS] = { "", "token_service_committed_records_total", "Records made durable by commits" },
@@ -71,6 +87,14 @@ static const struct {
                              "Failures of dependencies" },
     [COUNT_SIGNER_ERRORS] = { "dependency=\"signer\"", NULL, NULL },
     [COUNT_REDIS_ERRORS] = { "dependency=\"redis\"", NULL, NULL },
+    [COUNT_EVENT_BUS_ERRORS] = { "dependency=\"eventbridge\"", NULL, NULL },
+    [COUNT_EVENTS_PUBLISHED] = { "result=\"published\"", "token_service_events_total",
+                                 "Events put on the event bus: taken, not taken at that try, or dropped for want of "
+                                 "room" },
+    [COUNT_EVENTS_THROTTLED] = { "result=\"throttled\"", NULL, NULL },
+    [COUNT_EVENTS_FAILED] = { "result=\"failed\"", NULL, NULL },
+    [COUNT_EVENTS_REFUSED] = { "result=\"refused\"", NULL, NULL },
+    [COUNT_EVENTS_DROPPED] = { "result=\"dropped\"", NULL, NULL },
     [COUNT_KEYS_PUBLISHED] = { "to=\"pending\"", "token_service_key_transitions_total",
                                "Transitions of signing keys that this process performed" },
     [COUNT_KEYS_ACTIVATED] = { "to=\"active\"", NULL, NULL },
@@ -110,7 +134,6 @@ static const struct {
                                  "Events that were given up because AWS Lambda was about to end them" },
     [COUNT_LAMBDA_DUPLICATES] = { "", "token_service_lambda_duplicates_total",
                                   "Events that came again after they had been dealt with" },
-    [COUNT_COLD_STARTS] = { "", "token_service_cold_starts_total", "Starts as a function of AWS Lambda" },
     [COUNT_CLOCK_STOPS] = { "", "token_service_clock_stops_total",
                             "Times that the process was frozen and its clock stood still" },
     [COUNT_LOG_LIMITED] = { "reason=\"rate\"", "token_service_log_lines_lost_total",
@@ -119,6 +142,7 @@ static const struct {
     [COUNT_LOG_FAILED] = { "reason=\"error\"", NULL, NULL },
     [COUNT_RULES_FULL] = { "", "token_service_rules_full_total", "Rules refused: as many as are allowed are in force" },
     [COUNT_CLOCK_STEPS] = { "", "token_service_clock_steps_total", "Steps of the system's time of day" },
+    [COUNT_COLD_STARTS] = { "", "token_service_cold_starts_total", "Starts of this process by AWS Lambda" },
 };
 _Static_assert(sizeof counters / sizeof *counters == COUNT_COUNT, "every counter needs a row");
 
@@ -133,9 +157,6 @@ static const struct {
     { 1000000000, "1" },   { 2500000000, "2.5" }, { 5000000000, "5" },   { 10000000000, "10" },
 };
 
-/* Histograms: one for each operation, one for a remote service, one for commands of Redis. */
-enum { HISTOGRAM_REMOTE = OP_COUNT, HISTOGRAM_REDIS, HISTOGRAMS };
-
 /* Where each count lies in a block. */
 enum {
     BUCKETS = sizeof buckets / sizeof *buckets,
@@ -146,6 +167,7 @@ enum {
     CELL_REMOTE = CELL_SUMS + HISTOGRAMS,                          /* [operation][outcome] of the remote service */
     CELLS = CELL_REMOTE + METRICS_REMOTE_CELLS
 };
+_Static_assert(BUCKETS + 1 == (int)METRICS_BUCKETS, "as metrics.h says");
 
 static size_t metrics_outcome_cell(size_t operation, size_t outcome)
 {
@@ -268,6 +290,76 @@ static void metrics_add_up(uint64_t totals[CELLS])
             totals[i] += atomic_load_explicit(&block->cells[i], memory_order_relaxed);
 }
 
+/* --- numbers ----------------------------------------------------------------------------------------------------- */
+
+struct metrics_totals {
+    uint64_t cells[CELLS];
+};
+
+struct metrics_totals *metrics_totals_new(void)
+{
+    struct metrics_totals *totals = mem_alloc(sizeof *totals);
+    memset(totals, 0, sizeof *totals);
+    return totals;
+}
+
+void metrics_totals_take(struct metrics_totals *totals)
+{
+    metrics_add_up(totals->cells);
+}
+
+uint64_t metrics_totals_counter(const struct metrics_totals *totals, enum counter counter)
+{
+    return totals->cells[CELL_COUNTERS + (size_t)counter];
+}
+
+static uint64_t metrics_answers(const uint64_t totals[CELLS], size_t operation, int from, int to)
+{
+    uint64_t sum = 0;
+    for (size_t code = 0; code < ERR_CODE_COUNT; code++)
+        if (err_status((enum err_code)code) >= from && err_status((enum err_code)code) <= to)
+            sum += totals[metrics_outcome_cell(operation, code)];
+    return sum;
+}
+
+uint64_t metrics_totals_answers(const struct metrics_totals *totals, enum operation operation, int from, int to)
+{
+    return metrics_answers(totals->cells, operation, from, to);
+}
+
+static bool metrics_is_in(const struct metrics_remote *remote, size_t outcome, enum remote_part part)
+{
+    const bool is_throttled = outcome == remote->throttled_outcome;
+    return part == REMOTE_ALL || (part == REMOTE_THROTTLED ? is_throttled : !is_throttled && outcome != 0);
+}
+
+static uint64_t metrics_remote_part(const uint64_t totals[CELLS], const struct metrics_remote *remote,
+                                    enum remote_part part)
+{
+    uint64_t sum = 0;
+    for (size_t op = 0; op < remote->operation_count; op++)
+        for (size_t outcome = 0; outcome < remote->outcome_count; outcome++)
+            if (metrics_is_in(remote, outcome, part))
+                sum += totals[metrics_remote_cell(remote, op, outcome)];
+    return sum;
+}
+
+uint64_t metrics_totals_remote(const struct metrics_totals *totals, enum remote_part part)
+{
+    const struct metrics_remote *remote = metrics_shown();
+    return remote ? metrics_remote_part(totals->cells, remote, part) : 0;
+}
+
+uint64_t metrics_totals_bucket(const struct metrics_totals *totals, size_t histogram, size_t bucket)
+{
+    return totals->cells[metrics_bucket_cell(histogram, bucket)];
+}
+
+int64_t metrics_bucket_up_to_ns(size_t bucket)
+{
+    return bucket < BUCKETS ? buckets[bucket].up_to_ns : INT64_MAX;
+}
+
 /* --- writing ----------------------------------------------------------------------------------------------------- */
 
 static void metrics_write_head(struct buf *out, const char *name, const char *help, const char *type)
@@ -330,6 +422,18 @@ static void metrics_write_outcomes(struct buf *out, const uint64_t totals[CELLS]
         }
 }
 
+/* A part of the same, of which there is a row before the first: a rate can't be told from a row that begins with 1. */
+static void metrics_write_failures(struct buf *out, const uint64_t totals[CELLS])
+{
+    static const char name[] = "token_service_server_errors_total";
+    char labels[48];
+    metrics_write_head(out, name, "Answers with a status of 500 to 504", "counter");
+    for (size_t op = 0; op < OP_COUNT; op++) {
+        snprintf(labels, sizeof labels, "operation=\"%s\"", operation_names[op]);
+        metrics_write_count(out, name, labels, metrics_answers(totals, op, FAILURE_FROM, FAILURE_TO));
+    }
+}
+
 static void metrics_write_part(struct buf *out, const char *name, const char *part, const char *labels,
                                struct str value)
 {
@@ -372,23 +476,20 @@ static void metrics_write_durations(struct buf *out, const uint64_t totals[CELLS
     }
 }
 
-static uint64_t metrics_write_remote_calls(struct buf *out, const uint64_t totals[CELLS],
-                                           const struct metrics_remote *remote)
+static void metrics_write_remote_calls(struct buf *out, const uint64_t totals[CELLS],
+                                       const struct metrics_remote *remote)
 {
-    uint64_t throttled = 0;
     char labels[96];
     metrics_write_head(out, remote->calls.name, remote->calls.help, "counter");
     for (size_t op = 0; op < remote->operation_count; op++)
         for (size_t outcome = 0; outcome < remote->outcome_count; outcome++) {
             uint64_t value = totals[metrics_remote_cell(remote, op, outcome)];
-            throttled += outcome == remote->throttled_outcome ? value : 0;
             if (value == 0 && outcome != 0)
                 continue;
             snprintf(labels, sizeof labels, "operation=\"%s\",outcome=\"%s\"", remote->operations[op],
                      remote->outcomes[outcome]);
             metrics_write_count(out, remote->calls.name, labels, value);
         }
-    return throttled;
 }
 
 /* Nothing, where none is in use. */
@@ -397,9 +498,11 @@ static void metrics_write_remote(struct buf *out, const uint64_t totals[CELLS])
     const struct metrics_remote *remote = metrics_shown();
     if (!remote)
         return;
-    const uint64_t throttled = metrics_write_remote_calls(out, totals, remote);
+    metrics_write_remote_calls(out, totals, remote);
     metrics_write_head(out, remote->throttled.name, remote->throttled.help, "counter");
-    metrics_write_count(out, remote->throttled.name, "", throttled);
+    metrics_write_count(out, remote->throttled.name, "", metrics_remote_part(totals, remote, REMOTE_THROTTLED));
+    metrics_write_head(out, remote->failures.name, remote->failures.help, "counter");
+    metrics_write_count(out, remote->failures.name, "", metrics_remote_part(totals, remote, REMOTE_FAILED));
     metrics_write_head(out, remote->breaker.name, remote->breaker.help, "gauge");
     metrics_write_count(out, remote->breaker.name, "", atomic_load_explicit(&is_breaker_open, memory_order_relaxed));
     metrics_write_head(out, remote->duration.name, remote->duration.help, "histogram");
@@ -508,6 +611,7 @@ void metrics_write(struct buf *out, const struct gauge *gauges, size_t count)
     uint64_t totals[CELLS];
     metrics_add_up(totals);
     metrics_write_outcomes(out, totals);
+    metrics_write_failures(out, totals);
     metrics_write_durations(out, totals);
     metrics_write_counters(out, totals);
     metrics_write_remote(out, totals);

@@ -54,14 +54,31 @@ enum counter {
     COUNT_AUTH_VOUCHED, /* token_service_authentications_total{method,…}; by its front */
     COUNT_AUTH_FAILED,
     COUNT_AUTH_LIMITED,
-    COUNT_LOGOUTS_TOLD,
-    COUNT_LOGOUTS_UNTOLD, /* token_service_backchannel_logouts_total{result} */
-    COUNT_QUEUE_FULL,     /* token_service_queue_full_total */
+    COUNT_LOGINS_OK,
+    COUNT_LOGINS_FAILED,
+    COUNT_LOGINS_SLOWED,
+    COUNT_LOGINS_ACCEPTED,
+    COUNT_LOGINS_REJECTED, /* token_service_logins_total{by,result}; the last two at LOGIN_URL */
+    COUNT_FETCHES_OK,
+    COUNT_FETCHES_REFUSED,
+    COUNT_FETCHES_FAILED,
+    COUNT_FETCHES_UNFIT, /* token_service_client_fetches_total{result} */
+    COUNT_LOGOUTS_DELIVERED,
+    COUNT_LOGOUTS_RETRIED,
+    COUNT_LOGOUTS_GIVEN_UP,       /* token_service_backchannel_logouts_total{result} */
+    COUNT_LOGIN_REQUESTS_LIMITED, /* token_service_login_requests_limited_total */
+    COUNT_QUEUE_FULL,             /* token_service_queue_full_total */
     COUNT_COMMITS,
     COUNT_COMMITTED_RECORDS, /* token_service_commits_total, …_records_total */
     COUNT_STORE_ERRORS,
     COUNT_SIGNER_ERRORS,
-    COUNT_REDIS_ERRORS, /* token_service_dependency_errors_total{dependency} */
+    COUNT_REDIS_ERRORS,
+    COUNT_EVENT_BUS_ERRORS, /* token_service_dependency_errors_total{dependency} */
+    COUNT_EVENTS_PUBLISHED,
+    COUNT_EVENTS_THROTTLED,
+    COUNT_EVENTS_FAILED,
+    COUNT_EVENTS_REFUSED,
+    COUNT_EVENTS_DROPPED, /* token_service_events_total{result} */
     COUNT_KEYS_PUBLISHED,
     COUNT_KEYS_ACTIVATED,
     COUNT_KEYS_RETIRED,
@@ -81,6 +98,7 @@ enum counter {
     COUNT_RULE_REFUSALS,      /* token_service_rule_refusals_total */
     COUNT_RULES_FULL,         /* token_service_rules_full_total */
     COUNT_CLOCK_STEPS,        /* token_service_clock_steps_total */
+    COUNT_COLD_STARTS,        /* token_service_cold_starts_total; of a function in AWS Lambda */
     COUNT_CONNECTIONS_SPARED, /* token_service_spared_connections_total */
     COUNT_MEMORY_FULL,        /* token_service_request_memory_full_total */
     COUNT_LAMBDA_HTTP,
@@ -89,7 +107,6 @@ enum counter {
     COUNT_LAMBDA_REFUSED,    /* token_service_lambda_invocations_total{kind} */
     COUNT_LAMBDA_DEADLINES,  /* token_service_lambda_deadlines_total */
     COUNT_LAMBDA_DUPLICATES, /* token_service_lambda_duplicates_total */
-    COUNT_COLD_STARTS,       /* token_service_cold_starts_total */
     COUNT_CLOCK_STOPS,       /* token_service_clock_stops_total */
     COUNT_LOG_LIMITED,
     COUNT_LOG_FULL,
@@ -106,7 +123,11 @@ struct metrics_remote {
     size_t throttled_outcome;
     struct {
         const char *name, *help;
-    } calls, throttled, breaker, duration; /* a counter {operation,outcome}, its part, a gauge, a histogram */
+    } calls, throttled,
+        failures; /* a counter {operation,outcome}, and two parts of it: throttled, neither that nor ok */
+    struct {
+        const char *name, *help;
+    } breaker, duration; /* a gauge, a histogram */
 };
 
 /* Shows them from now on; before that, nothing is counted. */
@@ -131,5 +152,27 @@ struct gauge {
 /* Appends everything: requests by operation and outcome, duration histograms by operation, counters, the gauges given
  * (rows of one name stand together), resident memory and start time of the process. Format: Prometheus text 0.0.4. */
 void metrics_write(struct buf *out, const struct gauge *gauges, size_t count);
+
+/* --- the same as numbers, for emf.c ------------------------------------------------------------------------------ */
+
+/* The histograms: one for each operation, one for the remote service, one for commands of Redis. */
+enum { HISTOGRAM_REMOTE = OP_COUNT, HISTOGRAM_REDIS, HISTOGRAMS };
+enum { METRICS_BUCKETS = 20 }; /* of a histogram; the last one has no upper bound */
+
+/* What all threads have counted up to a time. */
+struct metrics_totals;
+struct metrics_totals *metrics_totals_new(void); /* all 0; the caller frees */
+void metrics_totals_take(struct metrics_totals *totals);
+uint64_t metrics_totals_counter(const struct metrics_totals *totals, enum counter counter);
+/* Answers of an operation whose HTTP status is one of `from` to `to`. A failure of ours is FAILURE_FROM to FAILURE_TO:
+ * 505 is its caller's. */
+enum { FAILURE_FROM = 500, FAILURE_TO = 504 };
+uint64_t metrics_totals_answers(const struct metrics_totals *totals, enum operation operation, int from, int to);
+/* Tries of calls to the remote service; 0 where none is in use. */
+enum remote_part { REMOTE_ALL, REMOTE_THROTTLED, REMOTE_FAILED };
+uint64_t metrics_totals_remote(const struct metrics_totals *totals, enum remote_part part);
+uint64_t metrics_totals_bucket(const struct metrics_totals *totals, size_t histogram, size_t bucket);
+/* Of a bucket: the longest time that falls into it, in nanoseconds; INT64_MAX: there is no bound. */
+int64_t metrics_bucket_up_to_ns(size_t bucket);
 
 #endif

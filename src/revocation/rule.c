@@ -17,6 +17,16 @@ void rule_hash(enum revocation_kind kind, struct str value, unsigned char out[32
     sha256_parts(parts, kind == REVOKED_ALL ? 1 : 2, out);
 }
 
+struct str rule_offline_target(struct arena *arena, struct str sid)
+{
+    static const struct str prefix = STR_INIT("offline:");
+    struct buf target;
+    buf_init(&target, arena, prefix.len + sid.len, prefix.len + sid.len);
+    buf_add(&target, prefix);
+    buf_add(&target, sid);
+    return buf_str(&target);
+}
+
 void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][32])
 {
     const struct {

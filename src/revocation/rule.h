@@ -21,6 +21,9 @@ void rule_hash(enum revocation_kind kind, struct str value, unsigned char out[32
  * apply to the token that it was issued with, whose client is its subject too. */
 enum { RULE_OF_ALL = 3, RULES_OF_TOKEN = RULE_OF_ALL + 1, RULES_OF_PARENT = VERIFIED_RULES - RULE_OF_ALL };
 void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][32]);
+/* What a rule names that is about the grants of a session which outlive its logout (offline_access): a session as well,
+ * of a name that no session has. No token says it; oauth/grant.h asks for it. */
+struct str rule_offline_target(struct arena *arena, struct str sid);
 /* The same of a token that has been verified: made once, and kept with it. They lie there or in `room`. */
 const unsigned char (*rule_hashes_of(struct verified *entry, unsigned char room[VERIFIED_RULES][32]))[32];
 

@@ -2,12 +2,14 @@
 #include "service/client_admin.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/settings.h"
 #include "jose/b64.h"
 #include "jose/jws.h"
 #include "service/authority.h"
 #include "service/client_body.h"
 #include "service/client_metadata.h"
 #include "service/clients.h"
+#include "service/pairwise.h"
 #include "service/service.h"
 
 /* A secret is 256 random bits in base64url, and a NUL. */
@@ -38,6 +40,40 @@ static void client_admin_put_in_force(struct service *service)
         clients_refresh(service->clients, clock_coarse_s());
 }
 
+/* --- what a client knows its users by ----------------------------------------------------------------------------- */
+
+static bool client_admin_has_same_sector(const struct client_metadata *one, const struct client_metadata *other)
+{
+    const struct client_texts *these = &one->redirect_uris, *those = &other->redirect_uris;
+    bool is_same = one->subject == other->subject && these->count == those->count &&
+                   str_eq(one->sector_identifier_uri, other->sector_identifier_uri);
+    for (size_t i = 0; is_same && i < these->count; i++)
+        is_same = str_eq(these->at[i], those->at[i]);
+    return is_same;
+}
+
+/* OpenID Connect Core section 8.1: asked when a client is registered, and when what it asks of has changed. Else a
+ * client could not be disabled while its own server is away. */
+static struct err client_admin_check_sector(const struct service *service, struct arena *arena,
+                                            const struct client *before, const struct client *client)
+{
+    struct client_metadata was, is;
+    client_metadata_read(arena, client->metadata, client->is_public, &is);
+    if (before) {
+        client_metadata_read(arena, before->metadata, before->is_public, &was);
+        if (client_admin_has_same_sector(&was, &is))
+            return OK;
+    }
+    if (is.subject == SUBJECT_PAIRWISE && !pairwise_is_offered(service->settings))
+        return failed(ERR_CLIENT_METADATA,
+                      "the member \"subject_type\" is refused: pairwise is not offered without TOKEN_PAIRWISE_SALT");
+    if (is.sector_identifier_uri.len == 0)
+        return OK;
+    return service->check_sector ? service->check_sector(service, arena, &is)
+                                 : failed(ERR_CLIENT_METADATA,
+                                          "the member \"sector_identifier_uri\" is refused: it can't be fetched here");
+}
+
 /* --- adding and looking ------------------------------------------------------------------------------------------ */
 
 static struct err client_admin_insert(struct service *service, const struct client *client)
@@ -53,6 +89,7 @@ struct err client_admin_add(struct service *service, struct arena *arena, const 
     struct client client;
     TRY(client_body_describe(arena, wanted, now_s, &client));
     TRY(authority_check_client(caller, client.scopes));
+    TRY(client_admin_check_sector(service, arena, NULL, &client));
     if (client_body_has_secret(arena, &client))
         client_admin_make_secret(secret, client.secret_hash);
     struct err err = client_admin_insert(service, &client);
@@ -117,11 +154,12 @@ static struct err client_admin_try(struct service *service, struct arena *arena,
                                    struct str id, const struct change *change, struct client *out)
 {
     TRY(client_admin_find_own(service, arena, caller, id, out));
-    const int64_t version = out->version;
+    const struct client before = *out;
     TRY(change->make(arena, change, out));
     TRY(authority_check_client(caller, out->scopes));
-    TRY(service->store->ops->change_client(service->store, out, version));
-    out->version = version + 1;
+    TRY(client_admin_check_sector(service, arena, &before, out));
+    TRY(service->store->ops->change_client(service->store, out, before.version));
+    out->version = before.version + 1;
     return OK;
 }
 

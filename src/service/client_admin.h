@@ -1,7 +1,9 @@
 /* service/client_admin.h: clients as an administrator sees and changes them, whichever front asks. What a change says
  * is durable when it returns. This process acts on it at once; others see it within seconds, or after
  * TOKEN_CLIENT_CACHE_TTL at most, where they share a database. Everything here may wait for the store, and passes
- * ERR_UNAVAILABLE on. Only service->store must be there.
+ * ERR_UNAVAILABLE on. Of the service, the settings and the store must be there, and check_sector for a client that has
+ * a sector_identifier_uri: it is fetched when such a client is added, and when its redirect URIs, that URI or its
+ * subject_type change.
  *
  * What comes in and goes out are JSON objects (client_body.h); they are appended to `out`, a secret in them when it was
  * made. `caller` bounds what comes of a change (authority.h): it must be able to pass on the scopes that a client gets,

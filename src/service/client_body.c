@@ -198,19 +198,11 @@ bool client_body_has_secret(struct arena *arena, const struct client *client)
 
 /* --- writing ----------------------------------------------------------------------------------------------------- */
 
-static void client_body_write_str(struct buf *out, struct str name, struct str value)
-{
-    json_write_name(out, name);
-    json_write_str(out, value);
-}
-
 /* 0: there is none. */
 static void client_body_write_int(struct buf *out, struct str name, int64_t value)
 {
-    if (value == 0)
-        return;
-    json_write_name(out, name);
-    buf_add_int(out, value);
+    if (value != 0)
+        json_write_int(out, name, value);
 }
 
 void client_body_write(struct arena *arena, const struct client *client, const char *secret, struct buf *out)
@@ -218,19 +210,17 @@ void client_body_write(struct arena *arena, const struct client *client, const c
     struct client_metadata metadata;
     client_metadata_read(arena, client->metadata, client->is_public, &metadata);
     buf_add_char(out, '{');
-    client_body_write_str(out, STR("client_id"), client->id);
+    json_write_text(out, STR("client_id"), client->id);
     if (secret && secret[0]) {
-        client_body_write_str(out, STR("client_secret"), str_of(secret));
-        json_write_name(out, STR("client_secret_expires_at")); /* never: RFC 7591 section 3.2.1 */
-        buf_add_char(out, '0');
+        json_write_text(out, STR("client_secret"), str_of(secret));
+        json_write_int(out, STR("client_secret_expires_at"), 0); /* never: RFC 7591 section 3.2.1 */
     }
-    client_body_write_str(out, STR("client_name"), client->name);
-    client_body_write_str(out, STR("client_type"), client->is_public ? STR("public") : STR("confidential"));
-    client_body_write_str(out, STR("scope"), client->scopes);
+    json_write_text(out, STR("client_name"), client->name);
+    json_write_text(out, STR("client_type"), client->is_public ? STR("public") : STR("confidential"));
+    json_write_text(out, STR("scope"), client->scopes);
     json_write_name(out, STR("is_active"));
     buf_add(out, client->is_active ? STR("true") : STR("false"));
-    json_write_name(out, STR("created_at"));
-    buf_add_int(out, client->created_at);
+    json_write_int(out, STR("created_at"), client->created_at);
     client_body_write_int(out, STR("access_token_ttl"), client->access_ttl_s);
     client_body_write_int(out, STR("refresh_token_ttl"), client->refresh_ttl_s);
     client_body_write_int(out, STR("id_token_ttl"), client->id_ttl_s);

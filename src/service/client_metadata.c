@@ -12,7 +12,8 @@ enum form {
     FORM_URI,     /* struct str */
     FORM_WORD,    /* an enum: one of the words, by its number */
     FORM_WORDS,   /* unsigned: some of the words, a bit each */
-    FORM_ALG,     /* enum jwa */
+    FORM_ALG,     /* enum jwa: of what is signed here */
+    FORM_OWN_ALG, /* the same of what the client signs, which may have another name (jwk.h) */
     FORM_FLAG,    /* bool */
     FORM_SECONDS, /* int64_t */
     FORM_KEYS,    /* struct str: an object as it stands */
@@ -30,7 +31,7 @@ struct row {
 };
 
 static const char *const applications[] = { "web", "native", NULL };
-static const char *const subjects[] = { "public", "pairwise", NULL };
+static const char *const subjects[] = { "unsupported", "public", "pairwise", NULL }; /* nobody can ask for the first */
 static const char *const audiences[] = { "issuer", "token_endpoint", NULL };
 static const char *const responses[] = { "code", NULL };
 static const char *const grants[] = { "authorization_code", "refresh_token", "client_credentials", NULL };
@@ -72,14 +73,14 @@ static const struct row rows[] = {
     WORDS("response_types", responses, responses, "it is a list of code, which is all that is offered"),
     WORD("token_endpoint_auth_method", auth, true, auths, 1,
          "it is client_secret_basic, client_secret_post, private_key_jwt or none"),
-    PLAIN("token_endpoint_auth_signing_alg", FORM_ALG, auth_alg, false),
+    PLAIN("token_endpoint_auth_signing_alg", FORM_OWN_ALG, auth_alg, false),
     PLAIN("jwks", FORM_KEYS, jwks, false),
     URI("jwks_uri", jwks_uri, CLIENT_URI_FETCHED),
-    WORD("subject_type", subject, true, subjects, 0, "it is public or pairwise"),
+    WORD("subject_type", subject, true, subjects, 1, "it is public or pairwise"),
     URI("sector_identifier_uri", sector_identifier_uri, CLIENT_URI_FETCHED),
     PLAIN("id_token_signed_response_alg", FORM_ALG, id_token_alg, true),
     PLAIN("userinfo_signed_response_alg", FORM_ALG, userinfo_alg, false),
-    PLAIN("request_object_signing_alg", FORM_ALG, request_object_alg, false),
+    PLAIN("request_object_signing_alg", FORM_OWN_ALG, request_object_alg, false),
     PLAIN("require_pkce", FORM_FLAG, require_pkce, true),
     PLAIN("require_auth_time", FORM_FLAG, require_auth_time, false),
     SECONDS("default_max_age", default_max_age_s, 0, INT32_MAX),
@@ -104,6 +105,7 @@ _Static_assert(sizeof(enum client_auth) == sizeof(unsigned) && sizeof(enum clien
                "an enum is an unsigned here");
 
 static const struct client_metadata defaults = { .auth = CLIENT_AUTH_BASIC,
+                                                 .subject = SUBJECT_PUBLIC,
                                                  .id_token_alg = JWA_RS256,
                                                  .require_pkce = true,
                                                  .default_max_age_s = -1,
@@ -175,8 +177,8 @@ static const char *client_metadata_read_texts(const struct reading *reading, con
     return NULL;
 }
 
-/* What a store has may be a way to authenticate that is not known here. Then it is the first word: "unsupported", and
- * not the default. */
+/* What a store has may be a way to authenticate, or a type of subject, that is not known here. Then it is the first
+ * word: "unsupported", and not the default. */
 static const char *client_metadata_read_word(const struct row *row, const struct json *value, unsigned *out)
 {
     *out = 0;
@@ -220,6 +222,10 @@ static const char *client_metadata_read_value(const struct reading *reading, con
         return client_metadata_read_words(reading, row, value, at);
     case FORM_ALG:
         return value->kind == JSON_STRING && jwa_find(value->text, at) ? NULL : "it is RS256, PS256, ES256 or EdDSA";
+    case FORM_OWN_ALG:
+        return value->kind == JSON_STRING && jwa_find(jwa_usual_name(value->text), at)
+                   ? NULL
+                   : "it is RS256, PS256, ES256, EdDSA or Ed25519";
     case FORM_FLAG:
         if (value->kind != JSON_TRUE && value->kind != JSON_FALSE)
             return "it is neither true nor false";
@@ -339,6 +345,7 @@ static bool client_metadata_is_written(const struct row *row, const void *at)
     case FORM_KEYS:
         return ((const struct str *)at)->len > 0;
     case FORM_ALG:
+    case FORM_OWN_ALG:
         return *(const enum jwa *)at != 0;
     case FORM_WORD:
         return row->is_always_written || *(const unsigned *)at != 0;
@@ -369,6 +376,7 @@ static void client_metadata_write_value(const struct row *row, const void *at, s
         client_metadata_write_words(row, *(const unsigned *)at, out);
         break;
     case FORM_ALG:
+    case FORM_OWN_ALG:
         json_write_str(out, str_of(jwa_name(*(const enum jwa *)at)));
         break;
     case FORM_FLAG:

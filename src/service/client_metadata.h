@@ -13,7 +13,11 @@ enum { CLIENT_METADATA_MAX = 32 * 1024, CLIENT_LIST_MAX = 32, CLIENT_JWKS_MAX = 
 enum client_grant { GRANT_AUTHORIZATION_CODE = 1, GRANT_REFRESH_TOKEN = 2, GRANT_CLIENT_CREDENTIALS = 4 };
 enum client_response { RESPONSE_CODE = 1 };
 enum client_application { APPLICATION_WEB, APPLICATION_NATIVE };
-enum client_subject { SUBJECT_PUBLIC, SUBJECT_PAIRWISE };
+enum client_subject {
+    SUBJECT_UNSUPPORTED, /* a type that is not known here: it is told of no user */
+    SUBJECT_PUBLIC,
+    SUBJECT_PAIRWISE, /* pairwise.h */
+};
 /* What an assertion of the client's names as its audience (RFC 7523 section 3). */
 enum client_audience { AUDIENCE_ISSUER, AUDIENCE_TOKEN_ENDPOINT };
 

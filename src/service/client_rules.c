@@ -1,6 +1,6 @@
 /* service/client_rules.c: the rules between members, one after the other. */
 #include "service/client_rules.h"
-#include "service/client_uri.h"
+#include "service/pairwise.h"
 
 enum { KEYS_MAX = 16 };
 
@@ -107,21 +107,11 @@ static struct client_fault client_rules_check_public(const struct client_metadat
     return metadata->require_pkce ? FINE : client_rules_broken("require_pkce", "a public client can't go without PKCE");
 }
 
-/* Whose redirect URIs have several hosts needs a name for all of them. */
 static struct client_fault client_rules_check_subject(const struct client_metadata *metadata)
 {
-    const struct client_texts *uris = &metadata->redirect_uris;
-    if (metadata->subject != SUBJECT_PAIRWISE || metadata->sector_identifier_uri.len > 0)
-        return FINE;
-    if (uris->count == 0)
-        return client_rules_broken("subject_type", "pairwise needs a redirect URI or sector_identifier_uri");
-    for (size_t i = 1; i < uris->count; i++)
-        if (!str_eq_nocase(client_uri_host(uris->at[i]), client_uri_host(uris->at[0])))
-            return client_rules_broken("subject_type",
-                                       "pairwise needs sector_identifier_uri where redirect_uris have several hosts");
-    return client_uri_host(uris->at[0]).len > 0
-               ? FINE
-               : client_rules_broken("subject_type", "pairwise needs sector_identifier_uri where there is no host");
+    struct str host;
+    const char *fault = metadata->subject == SUBJECT_PAIRWISE ? pairwise_find_sector(metadata, &host) : NULL;
+    return fault ? client_rules_broken("subject_type", fault) : FINE;
 }
 
 struct client_fault client_rules_fault(struct arena *arena, const struct client_metadata *metadata)

@@ -148,7 +148,11 @@ static void failures_take_one(struct failures *failures, const unsigned char key
         slot->level = 0;
 }
 
-/* In seconds, rounded up. */
+static int64_t failures_seconds(int64_t wait_ms)
+{
+    return (wait_ms + 999) / 1000;
+}
+
 static int64_t failures_longest_wait_s(struct failures *failures, const struct keys *keys, int64_t now_ms)
 {
     const int64_t named = failures_level_now(failures, keys->of[BUCKET_NAME], now_ms);
@@ -157,8 +161,8 @@ static int64_t failures_longest_wait_s(struct failures *failures, const struct k
                                                 failures_level_now(failures, keys->of[BUCKET_RESERVE], now_ms));
     if (named == 0 && of_reserve < of_address)
         of_address = of_reserve;
-    const int64_t of_name = failures_wait_ms(failures, named), longest = of_name > of_address ? of_name : of_address;
-    return (longest + 999) / 1000;
+    const int64_t of_name = failures_wait_ms(failures, named);
+    return failures_seconds(of_name > of_address ? of_name : of_address);
 }
 
 /* Whether the address was over its limit, so that its reserve has it. */
@@ -221,4 +225,20 @@ void failures_take_back(struct failures *failures, struct str address, struct st
     failures_take_one(failures, keys.of[is_over ? BUCKET_RESERVE : BUCKET_ADDRESS], now_ms);
     failures_take_one(failures, keys.of[BUCKET_NAME], now_ms);
     pthread_mutex_unlock(&failures->lock);
+}
+
+int64_t failures_admit(struct failures *failures, struct str address, int64_t now_ms)
+{
+    char bytes[KEY_BYTES];
+    unsigned char key[KEY_BYTES];
+    if (failures->limit == 0)
+        return 0;
+    failures_address_bytes(address, bytes);
+    failures_make_key(failures, BUCKET_ADDRESS, (struct str){ bytes, sizeof bytes }, key);
+    pthread_mutex_lock(&failures->lock);
+    const int64_t wait_ms = failures_wait_ms(failures, failures_level_now(failures, key, now_ms));
+    if (wait_ms == 0)
+        failures_add_one(failures, key, now_ms);
+    pthread_mutex_unlock(&failures->lock);
+    return failures_seconds(wait_ms);
 }

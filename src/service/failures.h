@@ -1,7 +1,8 @@
 /* service/failures.h: failed authentications, so that guessing secrets is slow, and costs the store little (RFC 6749
  * section 2.3.1 asks for it). An address may fail `limit` times at once and then `limit` times a minute, and so may a
  * name, from all addresses together; while one of them is over its limit, nothing is looked up for it. One table counts
- * clients by their ids, another one users by their usernames (oauth/password_login.h).
+ * clients by their ids, another one users by their usernames (oauth/password_login.h). A third one counts what anybody
+ * may have kept here, by address alone (oauth/authorize.c).
  *
  * Only clients that memory does not know need a lookup, so no number of failures keeps out a client that memory knows:
  * neither others at its address nor others that use its id can lock it out. A user who logs in has nothing but the
@@ -35,5 +36,9 @@ void failures_count(struct failures *failures, struct str address, struct str na
 int64_t failures_begin(struct failures *failures, struct str address, struct str name, int64_t now_ms, bool *is_over);
 /* The secret was right, or could not be checked: what failures_begin() counted is no failure. */
 void failures_take_back(struct failures *failures, struct str address, struct str name, int64_t now_ms, bool is_over);
+
+/* The same for what is no failure and has no name: the address alone counts. Seconds until it may go on; 0: it may, and
+ * is counted. */
+int64_t failures_admit(struct failures *failures, struct str address, int64_t now_ms);
 
 #endif

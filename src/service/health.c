@@ -1,14 +1,13 @@
 /* service/health.c: GET /health/live, GET /health/ready, GET /metrics. They tell what housekeeping found last; nothing
  * here asks a dependency, so a probe never waits. */
 #include "base/settings.h"
-#include "keys/keyring.h"
-#include "revocation/feed.h"
+#include "keys/signer.h"
 #include "revocation/revocations.h"
 #include "service/call.h"
-#include "service/clients.h"
+#include "service/gauges.h"
 #include "service/operations.h"
 #include "service/service.h"
-#include "store/commit.h"
+#include "store/store.h"
 
 enum { METRICS_MAX = 512 * 1024 };
 
@@ -111,95 +110,12 @@ struct err health_ready(struct call *call, struct response *response)
 
 /* --- metrics ----------------------------------------------------------------------------------------------------- */
 
-struct gauges {
-    struct gauge list[KEYRING_MAX + 32];
-    size_t count;
-};
-
-#define GAUGE(gauges, gauge_name, gauge_help, gauge_value)                                                             \
-    (gauges)->list[(gauges)->count++] = (struct gauge)                                                                 \
-    {                                                                                                                  \
-        "token_service_" gauge_name, gauge_help, "", (double)(gauge_value)                                             \
-    }
-
-static void health_add_load(struct gauges *gauges, struct service *service)
-{
-    GAUGE(gauges, "connections", "Open connections", atomic_load(&service->state.connections));
-    if (atomic_load(&service->state.tls_expires_at) != 0)
-        GAUGE(gauges, "tls_certificate_expiry_timestamp_seconds",
-              "When the certificate that is served, or one of its chain, expires, in seconds since 1970",
-              atomic_load(&service->state.tls_expires_at));
-    GAUGE(gauges, "request_bytes", "Memory of the requests in progress, in bytes: headers, bodies and responses",
-          atomic_load(&service->state.request_bytes));
-    GAUGE(gauges, "queue_depth", "Requests that wait for a worker", atomic_load(&service->state.jobs_waiting));
-    GAUGE(gauges, "commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));
-}
-
-static void health_add_memory(struct gauges *gauges, struct service *service,
-                              const struct revocations_state *revocations)
-{
-    GAUGE(gauges, "revocations", "Revoked tokens held in memory", revocations->tokens);
-    GAUGE(gauges, "revocation_rules", "Rules in force, each of which revokes more than one token", revocations->rules);
-    GAUGE(gauges, "revocations_bytes", "Memory of the revoked tokens and of the rules, in bytes",
-          revocations_bytes(service->revocations));
-    GAUGE(gauges, "feed_bytes", "Memory of the revocation feed's pages, in bytes",
-          feed_bytes(revocations_feed(service->revocations)));
-    GAUGE(gauges, "clients_cached", "Clients held in memory", clients_count(service->clients));
-}
-
-static void health_add_dependencies(struct gauges *gauges, struct service *service,
-                                    const struct revocations_state *revocations)
-{
-    GAUGE(gauges, "store_up", "Whether the store answered its last call", atomic_load(&service->state.store_ok));
-    GAUGE(gauges, "clock_ahead_seconds", "How far the time of day stepped ahead and is not trusted yet, in seconds",
-          atomic_load(&service->state.clock_ahead_s));
-    if (service->store->ops->now)
-        GAUGE(gauges, "clock_difference_seconds", "How far this machine's clock is ahead of the database's, in seconds",
-              (double)atomic_load(&service->state.clock_difference_ms) / 1000);
-    GAUGE(gauges, "keys_up", "Whether the signer answered its last call", atomic_load(&service->state.keys_ok));
-    if (revocations->follows_cache) {
-        GAUGE(gauges, "cache_up", "Whether Redis answered its last call", revocations->cache_ok);
-        GAUGE(gauges, "cache_may_evict", "Whether Redis's maxmemory-policy lets it drop keys that must be kept",
-              revocations->evicts != NULL);
-    }
-    if (revocations->follows)
-        GAUGE(gauges, "revocations_staleness_seconds", "Time since all revocations were last known, in seconds",
-              revocations->staleness_s);
-}
-
-static void health_add_keys(struct gauges *gauges, const struct settings *settings, const struct keyring_view *view,
-                            struct arena *arena, int64_t now_s)
-{
-    const struct lifecycle life = { view->records, view->count, settings };
-    int64_t rotation_at = lifecycle_rotation_at(&life, now_s);
-    if (rotation_at != LIFECYCLE_NEVER)
-        GAUGE(gauges, "key_rotation_seconds", "Time until the next key signs, in seconds",
-              rotation_at > now_s ? rotation_at - now_s : 0);
-    GAUGE(gauges, "key_standby", "Whether the next key is published already", lifecycle_standby(&life) != NULL);
-    for (size_t i = 0; i < view->count; i++) {
-        const struct keyring_key *key = &view->keys[i];
-        GAUGE(gauges, "key_age_seconds", "Age of each published key, in seconds", now_s - key->created_at);
-        gauges->list[gauges->count - 1].labels = arena_printf(arena, "kid=\"%.*s\",alg=\"%s\",state=\"%s\"",
-                                                              (int)key->kid.len, key->kid.at, jwa_name(key->jwk->alg),
-                                                              key_state_name(key->state))
-                                                     .at;
-    }
-}
-
 struct err publish_metrics(struct call *call, struct response *response)
 {
-    struct service *service = call->service;
-    struct arena *arena = call->request->arena;
-    AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
-    const struct revocations_state revocations = revocations_state(service->revocations);
     struct gauges gauges;
-    gauges.count = 0;
-    health_add_load(&gauges, service);
-    health_add_memory(&gauges, service, &revocations);
-    health_add_dependencies(&gauges, service, &revocations);
-    health_add_keys(&gauges, service->settings, view, arena, call->request->now_s);
+    gauges_read(call->service, call->request->arena, call->request->now_s, &gauges);
     response->content_type = STR("text/plain; version=0.0.4; charset=utf-8");
-    buf_init(&response->body, arena, 32 * 1024, METRICS_MAX);
+    buf_init(&response->body, call->request->arena, 32 * 1024, METRICS_MAX);
     metrics_write(&response->body, gauges.list, gauges.count);
     return OK;
 }

@@ -6,11 +6,13 @@
 #include "base/wall_clock.h"
 #include "keys/keyring.h"
 #include "keys/rotation.h"
+#include "observe/emf.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "revocation/revocations.h"
 #include "service/clients.h"
 #include "service/clock_step.h"
+#include "service/emf_flush.h"
 #include "service/service.h"
 #include "service/usage.h"
 #include <pthread.h>
@@ -40,9 +42,9 @@ struct housekeeping {
     int64_t until_ns;        /* of this round: after that nothing is begun */
     bool has_more;           /* something was due that was not begun, or not ended */
     struct wall_clock wall;
-    bool clock_is_off;                                /* from the store's, and that was said */
-    int64_t check_at, refresh_at, purge_at, usage_at; /* clock_coarse_s() */
-    int64_t keys_at;                                  /* clock_coarse_s(); keys are not moved before that */
+    bool clock_is_off;                                        /* from the store's, and that was said */
+    int64_t check_at, refresh_at, purge_at, usage_at, emf_at; /* clock_coarse_s() */
+    int64_t keys_at;                                          /* clock_coarse_s(); keys are not moved before that */
 };
 
 /* A time of day that stepped is told, and deletes nothing and moves no key before it is believed (wall_clock.h). */
@@ -183,6 +185,8 @@ static void housekeeping_round_of_work(struct housekeeping *housekeeping, bool n
     if (service->uses && housekeeping_is_due(housekeeping, &housekeeping->usage_at, now, settings->usage_interval_s) &&
         usage_write(service, USAGE_BATCHES_MAX))
         housekeeping_go_on(housekeeping, &housekeeping->usage_at, now);
+    if (emf_is_open() && housekeeping_is_due(housekeeping, &housekeeping->emf_at, now, settings->emf_interval_s))
+        emf_flush(service);
 }
 
 /* Whoever holds `working`. True: there is more that is due. */

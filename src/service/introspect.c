@@ -19,12 +19,6 @@ static void introspect_write_text(struct buf *out, struct str name, struct str v
     json_write_str(out, value);
 }
 
-static void introspect_write_number(struct buf *out, struct str name, int64_t value)
-{
-    json_write_name(out, name);
-    buf_add_int(out, value);
-}
-
 void introspection_write(struct buf *out, const struct claims *claims)
 {
     buf_add(out, STR("{\"active\":true"));
@@ -32,9 +26,9 @@ void introspection_write(struct buf *out, const struct claims *claims)
     introspect_write_text(out, STR("client_id"), claims->client_id);
     introspect_write_text(out, STR("username"), claims->sub); /* never a custom claim: those are the word of a client */
     introspect_write_text(out, STR("token_type"), claims->token_type);
-    introspect_write_number(out, STR("exp"), claims->exp);
-    introspect_write_number(out, STR("iat"), claims->iat);
-    introspect_write_number(out, STR("nbf"), claims->nbf);
+    json_write_int(out, STR("exp"), claims->exp);
+    json_write_int(out, STR("iat"), claims->iat);
+    json_write_int(out, STR("nbf"), claims->nbf);
     introspect_write_text(out, STR("sub"), claims->sub);
     json_write_name(out, STR("aud"));
     json_write(out, json_member(claims->all, STR("aud")));

@@ -11,6 +11,9 @@
 #include "service/authn.h"
 #include "service/authority.h"
 #include "service/custom_claims.h"
+#include "service/events.h"
+#include "service/pairwise.h"
+#include "store/store.h"
 #include <time.h>
 
 enum { CLAIMS_MAX = 8192, JTI_BYTES = 16 };
@@ -239,6 +242,23 @@ static struct err issue_check_rules(struct service *service, struct claims_new *
     return failed(ERR_UNAVAILABLE, "tokens issued in this second have been revoked; try again");
 }
 
+/* An id token is for its client, and names user and session as that one knows them (pairwise.h). An access token is for
+ * resource servers, and a refresh token for this service: both keep the platform's own subject, by which rules of
+ * revocation go (RFC 9068 section 6 speaks of what that means). So this comes after the rules have been looked at. */
+static struct err issue_name_user(const struct service *service, struct arena *arena, const struct issue *issue,
+                                  struct claims_new *claims)
+{
+    struct client_metadata registered;
+    if (issue->kind != TOKEN_ID)
+        return OK;
+    if (issue->registered)
+        registered = *issue->registered;
+    else
+        client_metadata_read(arena, issue->client->metadata, issue->client->is_public, &registered);
+    TRY(pairwise_subject(service->settings, arena, &registered, claims->sub, &claims->sub));
+    return claims->sid.at ? pairwise_session(service->settings, arena, &registered, claims->sid, &claims->sid) : OK;
+}
+
 /* Before the token is signed: a rule that revokes everything issued up to now must not miss it. */
 static void issue_note_iat(struct service *service, int64_t iat)
 {
@@ -304,6 +324,19 @@ static struct record *issue_record_of(const struct service *service, struct aren
     return record;
 }
 
+/* With the event that tells of it, if anybody is told. */
+static struct record *issue_tell(const struct service *service, struct arena *arena, const struct claims_new *claims,
+                                 const unsigned char hash[32], struct record *record)
+{
+    const struct told_token token = { .kind = claims->kind,
+                                      .hash = hash,
+                                      .subject = claims->sub,
+                                      .client_id = claims->client_id,
+                                      .issued_at = claims->iat,
+                                      .expires_at = claims->exp };
+    return events_of_token(service, arena, &token, record);
+}
+
 /* A refresh token is a grant, and worth a line; of the others there are thousands a second. */
 static void issue_log_issued(const struct issue *issue, int64_t lifetime_s, const unsigned char hash[32])
 {
@@ -330,10 +363,11 @@ struct err token_issue(struct service *service, struct arena *arena, const struc
     TRY(authority_check(issue->authority, &claims));
     issue_note_iat(service, claims.iat);
     TRY(issue_check_rules(service, &claims, &out->retry_after_s));
+    TRY(issue_name_user(service, arena, issue, &claims));
     TRY(issue_sign(service, arena, issue, &claims, out));
     sha256(out->token, hash);
     out->expires_at = claims.exp;
-    out->record = issue_record_of(service, arena, &claims, hash);
+    out->record = issue_tell(service, arena, &claims, hash, issue_record_of(service, arena, &claims, hash));
     metrics_count(counters[issue->kind], 1);
     issue_log_issued(issue, out->lifetime_s, hash);
     return OK;

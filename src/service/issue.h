@@ -10,6 +10,7 @@
 
 struct caller;
 struct client;
+struct client_metadata;
 struct record;
 struct service;
 
@@ -25,7 +26,8 @@ struct issue_parent {
 struct issue {
     enum token_kind kind;
     enum sign_priority priority;
-    const struct client *client; /* the one that the token is for; active */
+    const struct client *client;              /* the one that the token is for; active */
+    const struct client_metadata *registered; /* by it; NULL: it is read when it is needed */
     /* The caller, whose authority limits the token (authority.h); NULL: a grant has authorised it, and none of this
      * service's own scopes can be passed on. */
     const struct caller *authority;
@@ -50,14 +52,16 @@ struct issued {
     struct str token, payload; /* payload: its claims, a JSON object */
     struct str scope;          /* one space between two words, each word once */
     int64_t lifetime_s, expires_at;
-    /* What must be durable before the token goes out; the caller may append its own. NULL: nothing is kept of it. */
+    /* What must be durable before the token goes out, all of the list; the caller may append its own. NULL: nothing is
+     * kept or told of it. */
     struct record *record;
     int64_t retry_after_s; /* after ERR_UNAVAILABLE: when it may go better; 0: not known */
 };
 
 /* Issues a token. May wait for the signer. Results lie in `arena`. ERR_INVALID_SCOPE, ERR_INVALID_TARGET,
- * ERR_INVALID_REQUEST, ERR_INSUFFICIENT_SCOPE, each with a sentence that names what was too much; ERR_UNAVAILABLE.
- * *out counts only when this returns OK, but for retry_after_s. */
+ * ERR_INVALID_REQUEST, ERR_INSUFFICIENT_SCOPE, each with a sentence that names what was too much;
+ * ERR_UNAUTHORIZED_CLIENT: an id token for a client that can be told of no user (pairwise.h); ERR_UNAVAILABLE. *out
+ * counts only when this returns OK, but for retry_after_s. */
 MUST_USE struct err token_issue(struct service *service, struct arena *arena, const struct issue *issue,
                                 struct issued *out);
 

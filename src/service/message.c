@@ -73,9 +73,10 @@ static struct err message_read_strings(struct arena *arena, const struct field *
                                        void *at)
 {
     const struct json *each = value->kind == JSON_ARRAY ? value->child : value;
+    const int64_t most = field->min ? field->min : CLAIMS_AUD_MAX;
     if (value->kind == JSON_ARRAY && value->count == 0)
         return message_field_wrong(arena, field->name, "is an empty list");
-    if (value->kind == JSON_ARRAY && value->count > CLAIMS_AUD_MAX)
+    if (value->kind == JSON_ARRAY && value->count > most)
         return message_field_wrong(arena, field->name, "has too many entries");
     for (; each; each = value->kind == JSON_ARRAY ? each->next : NULL) {
         if (each->kind != JSON_STRING || each->text.len == 0)

@@ -87,7 +87,8 @@ struct field {
     enum field_kind kind;
     bool required;
     size_t offset;
-    int64_t min, max; /* FIELD_INT: its range; strings: max bytes when not 0 */
+    int64_t min, max; /* FIELD_INT: its range; strings: max bytes when not 0; FIELD_STRINGS: min entries at most, when
+                       * not 0, else CLAIMS_AUD_MAX */
 };
 
 /* Reads a JSON object by its rows. ERR_INVALID_REQUEST, with a sentence that names the member: not an object, a member

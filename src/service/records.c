@@ -1,6 +1,7 @@
 /* service/records.c: from a response's records to the group commit and back. An operation only names what must be
  * durable, and a front only waits: so many requests share a commit without knowing it. */
 #include "revocation/revocations.h"
+#include "service/events.h"
 #include "service/message.h"
 #include "service/service.h"
 #include "store/commit.h"
@@ -17,6 +18,13 @@ struct pending {
 void service_expect(struct service *service, int delta)
 {
     commit_expect(service->commit, delta);
+}
+
+/* With the events that tell of revocations, whichever operation made them. */
+static const struct record *records_to_keep(const struct service *service, const struct request *request,
+                                            const struct response *response)
+{
+    return events_of_revocations(service, request->arena, response->records);
 }
 
 /* They are durable; of a revocation, other instances have to know as well. */
@@ -40,7 +48,8 @@ void service_record(struct service *service, const struct request *request, cons
         return;
     }
     struct pending *pending = arena_alloc(request->arena, sizeof *pending);
-    *pending = (struct pending){ .item = { .records = response->records, .done = records_committed },
+    *pending = (struct pending){ .item = { .records = records_to_keep(service, request, response),
+                                           .done = records_committed },
                                  .service = service,
                                  .response = response,
                                  .done = done,
@@ -48,11 +57,12 @@ void service_record(struct service *service, const struct request *request, cons
     commit_submit(service->commit, &pending->item);
 }
 
-static struct err records_record_and_wait(struct service *service, const struct response *response)
+static struct err records_record_and_wait(struct service *service, const struct request *request,
+                                          const struct response *response)
 {
     if (!response->records)
         return OK;
-    TRY(commit_wait(service->commit, response->records));
+    TRY(commit_wait(service->commit, records_to_keep(service, request, response)));
     return records_confirm(service, response);
 }
 
@@ -82,7 +92,7 @@ void local_call_with(struct service *service, const struct request *request, str
         (void)service_answer(service, request, true, response);
         if (!response->outcome)
             records_add(response, also);
-        const struct err err = records_record_and_wait(service, response);
+        const struct err err = records_record_and_wait(service, request, response);
         if (err.code == ERR_CONFLICT)
             continue;
         if (err.code)

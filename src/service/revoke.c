@@ -8,6 +8,7 @@
 #include "service/authn.h"
 #include "service/call.h"
 #include "service/operations.h"
+#include "service/reason.h"
 #include "service/service.h"
 #include "service/verify.h"
 #include "store/store.h"
@@ -63,7 +64,7 @@ static struct err revoke_and_record(struct call *call, const struct verified *en
                                .issued_at = call->request->now_s,
                                .expires_at = revoke_keep_until(call, &entry->claims),
                                .token_expires_at = entry->claims.exp,
-                               .reason = reason.len > 0 ? reason : STR("revoked"),
+                               .reason = reason_to_keep(reason),
                                .revoked_by = call->caller.client_id };
     memcpy(record->token_hash, entry->hash, sizeof record->token_hash);
     TRY(revocations_make(call->service->revocations, record, &response->announced));
@@ -115,7 +116,7 @@ static struct err revoke_check_issuer(const struct call *call, const struct clai
 /* A refresh token of a grant: with it ends the grant, and all that came of it (section 2.1). */
 static struct err revoke_opaque(struct call *call, const struct revoke_body *body, struct response *response)
 {
-    const struct str reason = body->reason.len > 0 ? body->reason : STR("revoked");
+    const struct str reason = reason_to_keep(body->reason);
     const struct err err = call->service->opaque_tokens->revoke(call, body->token, reason);
     if (err.code == ERR_NOT_FOUND)
         return revoke_answer_unknown(call, err.why, response);

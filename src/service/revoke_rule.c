@@ -8,6 +8,7 @@
 #include "revocation/rule.h"
 #include "service/call.h"
 #include "service/operations.h"
+#include "service/reason.h"
 #include "service/revoke_rule.h"
 #include "service/service.h"
 #include "store/store.h"
@@ -86,7 +87,7 @@ static struct err revoke_rule_read_rule(struct call *call, struct record *record
     TRY(fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, &body));
     *record = (struct record){ .kind = RECORD_REVOCATION,
                                .issued_at = now,
-                               .reason = body.reason.len > 0 ? body.reason : STR("revoked"),
+                               .reason = reason_to_keep(body.reason),
                                .revoked_by = call->caller.client_id };
     TRY(revoke_rule_read_target(&body, record));
     if (body.before > now + call->service->settings->clock_skew_s)
@@ -148,12 +149,27 @@ struct err rule_revoke(struct call *call, enum revocation_kind kind, struct str 
     return OK;
 }
 
+/* Both are relied upon together, so both must have been announced to one Redis (revocations_confirm()). */
+struct err rule_revoke_offline(struct call *call, struct record *rule, uint64_t *announced)
+{
+    struct record *record = arena_alloc(call->request->arena, sizeof *record);
+    const uint64_t before = *announced;
+    *record = *rule;
+    record->target = rule_offline_target(call->request->arena, rule->target);
+    rule_hash(record->revokes, record->target, record->token_hash);
+    TRY(revocations_make(call->service->revocations, record, announced));
+    rule->next = record;
+    return before == *announced ? OK : failed(ERR_UNAVAILABLE, "Redis changed during the revocation; try again");
+}
+
 struct err revoke_by_rule(struct call *call, struct response *response)
 {
     struct record *record = arena_zalloc(call->request->arena, sizeof *record);
     TRY(revoke_rule_read_rule(call, record));
     TRY(revoke_rule_decide_expiry(call, record));
     TRY(revoke_rule_revoke(call, record, &response->announced));
+    if (record->revokes == REVOKED_SESSION)
+        TRY(rule_revoke_offline(call, record, &response->announced));
     response->records = record;
     struct buf *body = &response->body;
     buf_add(body, STR("{\"revoked\":true,\"before\":"));

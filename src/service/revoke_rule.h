@@ -12,6 +12,11 @@ struct call;
 MUST_USE struct err rule_revoke(struct call *call, enum revocation_kind kind, struct str target, struct str reason,
                                 struct record **out, uint64_t *announced);
 
+/* Of a rule about a session, which is in force: a second one for the session's grants that its logout leaves alone
+ * (rule_offline_target()), behind it in its list. In force, and announced with it, when this returns. May wait.
+ * ERR_UNAVAILABLE. */
+MUST_USE struct err rule_revoke_offline(struct call *call, struct record *rule, uint64_t *announced);
+
 /* When no caller accepts any token any more that this service issued up to `until_s`, whatever lifetimes the settings
  * and clients have had. May wait. ERR_UNAVAILABLE. */
 MUST_USE struct err rule_end_of_tokens(struct call *call, int64_t until_s, int64_t *out);

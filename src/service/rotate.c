@@ -4,6 +4,7 @@
 #include "service/call.h"
 #include "service/key_admin.h"
 #include "service/operations.h"
+#include "service/reason.h"
 #include <stddef.h>
 
 static const struct field body_fields[] = {
@@ -96,6 +97,8 @@ struct err rotate_keys(struct call *call, struct response *response)
     struct key_move move = { .revoke = { 0, 0 } };
     struct key_moved done;
     TRY(rotate_read_body(request, &move));
+    if (move.reason.len > 0)
+        move.reason = reason_to_keep(move.reason);
     struct err err = key_admin_move(call->service, request->arena, &move, request->now_s, &done);
     if (err.code == ERR_NOT_FOUND)
         return failed(ERR_NOT_FOUND, "there is no key with the kid that is to be revoked");

@@ -9,8 +9,10 @@
 
 struct call;
 struct client;
+struct client_metadata;
 struct clients;
 struct commit;
+struct events;
 struct failures;
 struct housekeeping;
 struct keyring;
@@ -65,6 +67,11 @@ struct service {
     struct failures *failures;                         /* failed authentications by address */
     const struct client_assertions *client_assertions; /* NULL: clients can't authenticate by them */
     const struct opaque_tokens *opaque_tokens;         /* NULL: there are none */
+    struct events *events;                             /* what others are told of (events.h); NULL: nobody is told */
+    /* Whether a client's sector_identifier_uri has all its redirect URIs; a room above fetches it. Waits for the
+     * client's server. ERR_CLIENT_METADATA, ERR_UNAVAILABLE. NULL: no client can be registered with one. */
+    struct err (*check_sector)(const struct service *service, struct arena *arena,
+                               const struct client_metadata *registered);
     struct housekeeping *housekeeping;
     struct oauth *oauth; /* that room's own (oauth/oauth.h); NULL: a command, which has no such calls */
     struct service_state state;

@@ -16,6 +16,9 @@ struct service_state {
     atomic_llong clock_difference_ms; /* ahead of the clock of a store that instances share */
     atomic_llong clock_step_s;        /* the last step of the time of day; 0: it has not stepped */
 
+    /* who tells clients of logouts (oauth/backchannel.c) */
+    atomic_size_t logouts_waiting; /* calls that are still to be made; of those that a round looks at */
+
     /* the front that serves */
     atomic_bool draining;        /* it is about to stop */
     atomic_size_t connections;   /* open */

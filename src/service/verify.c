@@ -11,6 +11,7 @@
 #include "keys/pair.h"
 #include "revocation/revocations.h"
 #include "service/call.h"
+#include "service/events.h"
 #include "service/housekeeping.h"
 #include "service/introspect.h"
 #include "service/operations.h"
@@ -258,6 +259,7 @@ struct err verify_token(struct call *call, struct response *response)
         return err; /* not known, which is neither valid nor not */
     metrics_count(err.code ? COUNT_VERIFY_INVALID : COUNT_VERIFY_VALID, 1);
     if (err.code) {
+        events_note_unverified(call->service, err.code, call->request->now_s);
         response_fail(response, arena, err);
         struct str error = arena_copy(arena, buf_str(&response->body));
         response->body.len = 0;

@@ -6,7 +6,7 @@
 #include "observe/metrics.h"
 #include "store/identity.h"
 
-enum { VERSION = 7 };
+enum { VERSION = 9 };
 
 /* --- arguments --------------------------------------------------------------------------------------------------- */
 

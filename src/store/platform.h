@@ -82,6 +82,9 @@ struct err platform_add_client(struct store *, const struct client *);
 struct err platform_change_client(struct store *, const struct client *, int64_t version);
 struct err platform_delete_client(struct store *, struct str id);
 
+/* platform_users.c: store.h's operation on users. */
+struct err platform_find_user_claims(struct store *, struct arena *, struct str user_id, const struct json **out);
+
 /* platform.c: those that are about nothing else. platform_check also says whether the database has this version's
  * migration. */
 struct err platform_now(struct store *, int64_t *out_ms);
@@ -130,6 +133,14 @@ MUST_USE bool platform_read_conflicts(const struct json *answer, const struct re
 /* Deletes at most `max`. */
 MUST_USE struct err platform_purge_items(struct store *, int64_t now_s, size_t max, size_t *deleted);
 
+/* platform_events.c: store.h's operations on events. */
+struct err platform_list_events(struct store *, struct arena *, int64_t after, size_t max, struct event **out,
+                                size_t *count);
+struct err platform_drop_events(struct store *, const struct event *events, size_t count);
+struct err platform_count_events(struct store *, size_t max, size_t *count, int64_t *oldest_at);
+/* The members of an event's row among the arguments of a call that records, after what it begins with. */
+void platform_put_event(struct buf *args, const struct event *event);
+
 /* All operations of store.h except name and close, which each kind has of its own. */
 #define PLATFORM_OPERATIONS                                                                                            \
     .is_shared = true, .find_client = platform_find_client, .list_clients = platform_list_clients,                     \
@@ -140,7 +151,9 @@ MUST_USE struct err platform_purge_items(struct store *, int64_t now_s, size_t m
     .retire_key = platform_retire_key, .revoke_key = platform_revoke_key,                                              \
     .request_rotation = platform_request_rotation, .raise_key_lifetime = platform_raise_key_lifetime,                  \
     .mark_key_disposed = platform_mark_key_disposed, .find_item = platform_find_item,                                  \
-    .list_items = platform_list_items, .record = platform_record, .revocations_since = platform_revocations_since,     \
+    .find_user_claims = platform_find_user_claims, .list_items = platform_list_items,                                  \
+    .list_events = platform_list_events, .drop_events = platform_drop_events,                                          \
+    .count_events = platform_count_events, .record = platform_record, .revocations_since = platform_revocations_since, \
     .count_uses = platform_count_uses, .purge = platform_purge, .has_changed = platform_has_changed,                   \
     .take_lease = platform_take_lease, .drop_lease = platform_drop_lease, .check = platform_check
 

@@ -57,11 +57,35 @@ static void platform_records_put_revocation(struct buf *args, const struct recor
     buf_add_char(args, '}');
 }
 
+static void platform_records_put_event(struct buf *args, const struct record *record, int64_t list)
+{
+    if (args->at[args->len - 1] != '[')
+        buf_add_char(args, ',');
+    buf_add_char(args, '{');
+    platform_put_event(args, record->event);
+    if (list != LIST_NONE)
+        platform_put_int(args, "list", list);
+    buf_add_char(args, '}');
+}
+
+static void (*const platform_records_put[])(struct buf *, const struct record *, int64_t list) = {
+    [RECORD_TOKEN] = platform_records_put_token,
+    [RECORD_REVOCATION] = platform_records_put_revocation,
+    [RECORD_EVENT] = platform_records_put_event,
+};
+
+static bool platform_records_have(const struct record *const *lists, size_t count, enum record_kind kind)
+{
+    for (size_t i = 0; i < count; i++)
+        for (const struct record *record = lists[i]; record; record = record->next)
+            if (record->kind == kind)
+                return true;
+    return false;
+}
+
 static void platform_records_put_all(struct buf *args, const char *name, enum record_kind kind,
                                      const struct record *const *lists, size_t count, const struct err *verdicts)
 {
-    void (*put)(struct buf *, const struct record *, int64_t) = kind == RECORD_TOKEN ? platform_records_put_token
-                                                                                     : platform_records_put_revocation;
     json_write_name(args, str_of(name));
     buf_add_char(args, '[');
     for (size_t i = 0; i < count; i++) {
@@ -69,7 +93,7 @@ static void platform_records_put_all(struct buf *args, const char *name, enum re
         for (const struct record *record = verdicts[i].code ? NULL : lists[i]; record && !args->overflowed;
              record = record->next)
             if (record->kind == kind)
-                put(args, record, list);
+                platform_records_put[kind](args, record, list);
     }
     buf_add_char(args, ']');
 }
@@ -97,6 +121,8 @@ static struct err platform_records_keep_lists(struct store *store, const struct 
     platform_begin(&args, &arena);
     platform_records_put_all(&args, "tokens", RECORD_TOKEN, lists, count, verdicts);
     platform_records_put_all(&args, "revocations", RECORD_REVOCATION, lists, count, verdicts);
+    if (platform_records_have(lists, count, RECORD_EVENT))
+        platform_records_put_all(&args, "events", RECORD_EVENT, lists, count, verdicts);
     if (has_items)
         platform_put_items(&args, lists, count, verdicts);
     struct err err = platform_try(store, &arena, has_items ? "token_service_record_items" : "token_service_record",

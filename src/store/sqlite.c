@@ -193,11 +193,13 @@ static struct err sqlite_migrate_within(struct sqlite *sqlite, const char *const
     size_t version = 0;
     char text[64];
     TRY(sqlite_read_version(sqlite, &version)); /* again: another process may have been faster */
+    const bool is_new = version == 0;
     if (version > count)
         return failed(ERR_UNAVAILABLE, "the database in TOKEN_DATA_DIR has a newer version than this program");
     for (; version < count; version++) {
         TRY(sqlite_run(sqlite, migrations[version]));
-        LOG(LOG_INFO, "store_migrated", LOG_INT("version", (int64_t)version + 1));
+        if (!is_new) /* what a command looks into may be empty, and in memory alone */
+            LOG(LOG_INFO, "store_migrated", LOG_INT("version", (int64_t)version + 1));
     }
     snprintf(text, sizeof text, "PRAGMA user_version=%zu", count);
     return sqlite_run(sqlite, text);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/settings.h"
 #include "jose/claims.h"
+#include "store/event.h"
 #include "store/item.h"
 
 /* A time or a lifetime as it comes from a database, in seconds: what somebody has put there may lie anywhere. Held to
@@ -67,7 +68,7 @@ struct str revocation_kind_name(enum revocation_kind kind);
 MUST_USE bool revocation_kind_find(struct str name, enum revocation_kind *out);
 
 /* What must be durable before its response is sent. Views must live until the record is committed. */
-enum record_kind { RECORD_TOKEN = 1, RECORD_REVOCATION, RECORD_ITEM };
+enum record_kind { RECORD_TOKEN = 1, RECORD_REVOCATION, RECORD_ITEM, RECORD_EVENT };
 struct record {
     enum record_kind kind;
     enum token_kind token_kind;
@@ -82,6 +83,7 @@ struct record {
     const struct item *item;       /* RECORD_ITEM: what it becomes, with item_version + 1 as its version */
     int64_t item_version;          /* the version that must be there now; 0: there must be none */
     uint64_t item_change;          /* random, made with the record: names this change when it is recorded again */
+    const struct event *event;     /* RECORD_EVENT; its position is the store's to give */
     struct record *next;           /* of the same request: committed together or not at all */
 };
 
@@ -178,6 +180,10 @@ struct store_ops {
     struct err (*list_items)(struct store *, struct arena *, const struct item_query *query, struct item **out,
                              size_t *count);
 
+    /* What the platform knows of a user, an object by the column names of its oauth_id_token_claims, without those that
+     * are null. ERR_NOT_FOUND: there is no row, or the id is no uuid. NULL: the store has no such table. */
+    struct err (*find_user_claims)(struct store *, struct arena *, struct str user_id, const struct json **out);
+
     /* A verdict for each list (a request's records, through ->next): verdicts[i] is OK when all of lists[i] is durable;
      * otherwise nothing of it is stored, or that is not known (ERR_UNAVAILABLE). ERR_INVALID_REQUEST: the store can't
      * hold its content. One transaction for all when none is bad; otherwise a bounded number, so that only the bad list
@@ -188,6 +194,15 @@ struct store_ops {
      * same item, the first that can be kept is. A change that is there already (its answer was lost) is OK: an item
      * remembers its last change, a shared store the last four. */
     void (*record)(struct store *, const struct record *const *lists, size_t count, struct err *verdicts);
+    /* Events that were committed and not dropped: up to `max` (at most EVENTS_LISTED_MAX) with a position above
+     * `after`, in order. What was recorded twice, because an answer was lost, stands there twice, with one eventId. */
+    struct err (*list_events)(struct store *, struct arena *, int64_t after, size_t max, struct event **out,
+                              size_t *count);
+    /* Deletes those, as they were listed; one that is gone already is passed over. Not durable at once: one that was
+     * dropped may come back after a crash. */
+    struct err (*drop_events)(struct store *, const struct event *events, size_t count);
+    /* How many events there are, counted up to `max`, and when the first of them was made (s; 0: there is none). */
+    struct err (*count_events)(struct store *, size_t max, size_t *count, int64_t *oldest_at);
     /* Up to `max` revocations with a position above `after` that have not expired at `now_s` (of a shared store: or not
      * by the database's clock), in order; and the sequence that these positions are of. */
     struct err (*revocations_since)(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,

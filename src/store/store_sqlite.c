@@ -1,6 +1,6 @@
 /* store/store_sqlite.c: the embedded store: one SQLite file in the data directory. Here: opening it, clients, tokens
- * and revocations; keys are in store_sqlite_keys.c, items in store_sqlite_items.c, the schema and every statement's
- * text in store_sqlite_schema.c.
+ * and revocations; keys are in store_sqlite_keys.c, items in store_sqlite_items.c, events in store_sqlite_events.c, the
+ * schema and every statement's text in store_sqlite_schema.c.
  *
  * Two connections: one writes, one reads, so that looking a client up never waits for a commit. Access tokens lie in
  * the order in which they expire, and there is no index on their hash: a new one goes to the end of one tree, where its
@@ -251,6 +251,8 @@ static struct err store_sqlite_add_one(struct store_sqlite *sqlite, const struct
         return store_sqlite_add_revocation(&sqlite->writer, record);
     if (record->kind == RECORD_ITEM)
         return sqlite_put_item(&sqlite->writer, record);
+    if (record->kind == RECORD_EVENT)
+        return sqlite_add_event(&sqlite->writer, record->event);
     return record->token_kind == TOKEN_REFRESH ? store_sqlite_add_refresh(&sqlite->writer, record)
                                                : store_sqlite_add_access(sqlite, record);
 }
@@ -428,6 +430,9 @@ static const struct store_ops sqlite_ops = {
     .mark_key_disposed = sqlite_mark_key_disposed,
     .find_item = sqlite_find_item,
     .list_items = sqlite_list_items,
+    .list_events = sqlite_list_events,
+    .drop_events = sqlite_drop_events,
+    .count_events = sqlite_count_events,
     .record = store_sqlite_record_all,
     .revocations_since = store_sqlite_revocations_since,
     .purge = store_sqlite_purge,

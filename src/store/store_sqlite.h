@@ -23,7 +23,11 @@ enum statement {
     REQUEST_ROTATION,
     RAISE_LIFETIME,
     MARK_DISPOSED,
+    ADD_KEY_EVENT,
     ADD_EVENT,
+    LIST_EVENTS,
+    DROP_EVENT,
+    COUNT_EVENTS,
     ADD_ACCESS,
     ADD_REFRESH,
     ADD_REVOCATION,
@@ -36,6 +40,7 @@ enum statement {
     LIST_ITEMS_OF_SUBJECT,
     LIST_ITEMS_OF_SID,
     READ_ITEM_CHANGE,
+    CHANGE_ITEM,
     PUT_ITEM,
     PURGE_ACCESS,
     PURGE_REFRESH,
@@ -110,6 +115,14 @@ struct err sqlite_raise_lifetime(struct store *, int64_t lifetime_s);
 struct err sqlite_mark_key_disposed(struct store *, struct str kid, int64_t now_s);
 /* Inside or outside a transaction: the active key may sign tokens of that lifetime. */
 MUST_USE struct err sqlite_raise_key_lifetime(struct connection *writer, int64_t lifetime_s);
+
+/* store_sqlite_events.c: store.h's operations on events. */
+struct err sqlite_list_events(struct store *, struct arena *, int64_t after, size_t max, struct event **out,
+                              size_t *count);
+struct err sqlite_drop_events(struct store *, const struct event *events, size_t count);
+struct err sqlite_count_events(struct store *, size_t max, size_t *count, int64_t *oldest_at);
+/* Inside a transaction. */
+MUST_USE struct err sqlite_add_event(struct connection *writer, const struct event *event);
 
 /* store_sqlite_items.c: store.h's operations on items. */
 struct err sqlite_find_item(struct store *, struct arena *, enum item_kind kind, const unsigned char id[32],

@@ -98,11 +98,11 @@ struct err sqlite_judge_items(struct connection *writer, const struct record *li
     return OK;
 }
 
-/* Again, it changes nothing. */
-struct err sqlite_put_item(struct connection *writer, const struct record *record)
+static struct err store_sqlite_items_put(struct connection *writer, const struct record *record,
+                                         enum statement statement)
 {
     const struct item *item = record->item;
-    sqlite3_stmt *put = statement_of(writer, PUT_ITEM);
+    sqlite3_stmt *put = statement_of(writer, statement);
     sqlite3_bind_int(put, 1, (int)item->kind);
     sqlite_bind_bytes(put, 2, item->id, sizeof item->id);
     sqlite3_bind_int64(put, 3, record->item_version + 1);
@@ -113,4 +113,16 @@ struct err sqlite_put_item(struct connection *writer, const struct record *recor
     sqlite_bind_str(put, 8, item->sid);
     sqlite_bind_str(put, 9, item->body);
     return sqlite_do(&writer->sqlite, put);
+}
+
+/* Again, it changes nothing. An upsert takes an item out of each index and puts it back, whether that changes anything
+ * or not; most changes are of the body alone, and then no index is touched. */
+struct err sqlite_put_item(struct connection *writer, const struct record *record)
+{
+    if (record->item_version > 0 && record->item->body.len > 0) {
+        TRY(store_sqlite_items_put(writer, record, CHANGE_ITEM));
+        if (sqlite3_changes(writer->sqlite.db) > 0)
+            return OK;
+    }
+    return store_sqlite_items_put(writer, record, PUT_ITEM);
 }

@@ -93,7 +93,7 @@ static struct err store_sqlite_keys_update_one(struct connection *writer, sqlite
 static struct err store_sqlite_keys_add_event(struct connection *writer, struct str new_kid, struct str old_kid,
                                               const char *transition, struct str reason, int64_t now_s)
 {
-    sqlite3_stmt *add = statement_of(writer, ADD_EVENT);
+    sqlite3_stmt *add = statement_of(writer, ADD_KEY_EVENT);
     sqlite_bind_str(add, 1, new_kid);
     sqlite_bind_str(add, 2, old_kid);
     sqlite_bind_str(add, 3, str_of(transition));

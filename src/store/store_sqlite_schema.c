@@ -150,9 +150,14 @@ const char *const store_sqlite_texts[STATEMENTS] = {
     [RAISE_LIFETIME] = "UPDATE oauth_jwks SET lifetime_s = ?1 WHERE state = 2 AND lifetime_s < ?1",
     [MARK_DISPOSED] = "UPDATE oauth_jwks SET disposed_at = ?2 WHERE kid = ?1 AND state IN (4, 5)",
     /* a merge patch leaves null members out (RFC 7396) */
-    [ADD_EVENT] = "INSERT INTO events(type, detail, created_at) VALUES ('keys_rotated', json_patch('{}', "
-                  "json_object('newKeyId', nullif(?1, ''), 'oldKeyId', nullif(?2, ''), 'transition', ?3, "
-                  "'reason', nullif(?4, ''))), ?5)",
+    [ADD_KEY_EVENT] = "INSERT INTO events(type, detail, created_at) VALUES ('keys_rotated', json_patch('{}', "
+                      "json_object('eventId', lower(hex(randomblob(16))), 'newKeyId', nullif(?1, ''), "
+                      "'oldKeyId', nullif(?2, ''), 'transition', ?3, 'reason', nullif(?4, ''))), ?5)",
+    [ADD_EVENT] = "INSERT INTO events(type, detail, created_at) VALUES (?1, ?2, ?3)",
+    [LIST_EVENTS] = "SELECT id, type, detail, created_at FROM events WHERE id > ?1 ORDER BY id LIMIT ?2",
+    [DROP_EVENT] = "DELETE FROM events WHERE id = ?1",
+    [COUNT_EVENTS] = "SELECT (SELECT count(*) FROM (SELECT 1 FROM events LIMIT ?1)), "
+                     "coalesce((SELECT created_at FROM events ORDER BY id LIMIT 1), 0)",
     [ADD_ACCESS] = "INSERT INTO oauth_access_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
                    "id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (?8 << 24) | ?9) ON CONFLICT DO NOTHING",
     [ADD_REFRESH] = "INSERT INTO oauth_refresh_tokens(token_hash, jti, subject, client_id, scope, audience, issued_at, "
@@ -178,6 +183,9 @@ const char *const store_sqlite_texts[STATEMENTS] = {
     [LIST_ITEMS_OF_SUBJECT] = LIST_ITEMS_BY("subject = ?4 AND subject <> '' AND "),
     [LIST_ITEMS_OF_SID] = LIST_ITEMS_BY("sid = ?5 AND sid <> '' AND "),
     [READ_ITEM_CHANGE] = "SELECT version, change, body <> '' FROM items WHERE kind = ?1 AND id = ?2",
+    /* nothing that an index holds */
+    [CHANGE_ITEM] = "UPDATE items SET version = ?3, change = ?4, body = ?9 WHERE kind = ?1 AND id = ?2 AND "
+                    "expires_at = ?5 AND client_id = ?6 AND subject = ?7 AND sid = ?8",
     /* a deleted one is soon purged, whenever it would have expired */
     [PUT_ITEM] = "INSERT INTO items(kind, id, version, change, expires_at, client_id, subject, sid, body) "
                  "VALUES (?1, ?2, ?3, ?4, CASE ?9 WHEN '' THEN min(?5, unixepoch()) ELSE ?5 END, ?6, ?7, ?8, ?9) "

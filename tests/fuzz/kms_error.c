@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         PROMISE(error.err.code == ERR_UNAVAILABLE || error.err.code == ERR_NOT_FOUND ||
                 error.err.code == ERR_INSUFFICIENT_SCOPE);
         PROMISE(error.err.why && error.code.len > 0);
-        PROMISE(statuses[i] != 503 || error.verdict != KMS_FINAL || error.code.at[0] != 'n' ||
+        PROMISE(statuses[i] != 503 || error.verdict != AWS_FINAL || error.code.at[0] != 'n' ||
                 !str_eq(error.code, STR("none")));
         arena_release(&arena);
     }

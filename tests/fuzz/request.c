@@ -24,6 +24,7 @@ enum { NOW = 1800000000, REQUEST_MAX = 1 << 18, HEADERS_MAX = 64 };
 static const struct settings settings = {
     .issuer = ISSUER,
     .audience = "api",
+    .pairwise_salt = "0123456789abcdef0123456789abcdef",
     .signing_alg = JWA_ES256,
     .records = RECORDS_ALL,
     .access_ttl_s = 3600,

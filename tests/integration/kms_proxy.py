@@ -66,7 +66,7 @@ class Answer(Exception):
         self.status, self.body, self.headers, self.half, self.reset = status, body, headers or {}, half, reset
 
 
-class _Server(ThreadingHTTPServer):
+class Listener(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 512
@@ -168,12 +168,12 @@ class KmsProxy:
 
     def up(self):
         """Listens: on the same port as before, if there was one."""
-        self.server = _Server(("127.0.0.1", self.port), self)
+        self.server = Listener(("127.0.0.1", self.port), self)
         self.port = self.server.server_address[1]
 
     def up_with_tls(self, context):
         """Listens on another port too, until the reset: that port."""
-        self.secure = _Server(("127.0.0.1", 0), self, context)
+        self.secure = Listener(("127.0.0.1", 0), self, context)
         return self.secure.server_address[1]
 
     def down(self):

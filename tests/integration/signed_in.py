@@ -66,13 +66,14 @@ class Browser:
         assert answer.status_code == 200, answer.text
         return answer.json()["redirect_to"]
 
-    def code(self, server, app, user="ada", scope=USER_SCOPES, **login):
-        """Signs in, unless somebody is signed in, and comes back with a code."""
+    def code(self, server, app, user="ada", scope=USER_SCOPES, asked=None, **login):
+        """Signs in, unless somebody is signed in, and comes back with a code. `asked`: the parameter `claims`."""
         verifier = secrets.token_urlsafe(32)
         challenge = tokens.encode(hashlib.sha256(verifier.encode()).digest())
         location = "/authorize?" + urlencode({
             "response_type": "code", "client_id": app.id, "redirect_uri": CALLBACK, "scope": scope, "state": "here",
-            "code_challenge": challenge, "code_challenge_method": "S256"})
+            "code_challenge": challenge, "code_challenge_method": "S256"} |
+            ({"claims": json.dumps(asked)} if asked else {}))
         for _ in range(6):
             if location.startswith(CALLBACK):
                 return Code(parse_qs(urlsplit(location).query)["code"][0], verifier)
@@ -89,6 +90,11 @@ class Browser:
         answer = redeem(server, app, self.code(server, app, user, scope, **login))
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def log_out(self, server, id_token):
+        """As the app has it, unasked."""
+        answer = self._open(server, "/logout?" + urlencode({"id_token_hint": id_token}))
+        assert answer.status_code == 200, answer.text
 
 
 def ask_token(server, app, form):

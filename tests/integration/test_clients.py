@@ -20,7 +20,7 @@ EVERYTHING = {
     "id_token_ttl": 80, "application_type": "native", "redirect_uris": ["com.example.app:/cb", "http://127.0.0.1/cb"],
     "post_logout_redirect_uris": ["com.example.app:/bye"], "grant_types": ["authorization_code", "refresh_token"],
     "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "EdDSA", "jwks": JWKS,
-    "subject_type": "pairwise", "sector_identifier_uri": "https://app.example/sector",
+    "subject_type": "public",
     "id_token_signed_response_alg": "ES256", "userinfo_signed_response_alg": "PS256",
     "request_object_signing_alg": "EdDSA", "require_pkce": False, "require_auth_time": True, "default_max_age": 0,
     "backchannel_logout_uri": "https://app.example/logout", "backchannel_logout_session_required": True,

@@ -349,6 +349,26 @@ def test_people_go_before_machines_when_the_quota_is_short(kms, start):
     assert server.metric("kms_throttled_total") == 0
 
 
+@pytest.mark.parametrize("body", ["immediate", "revoke"])
+def test_an_operators_rotation_goes_before_all_tokens(kms, start, body):
+    """The line is as long as any may be: tokens of the most urgent kind that still come in time. A trial of the next
+    key that stood behind them would come too late. Judged by the order in which KMS was asked, as above."""
+    server = start(kms.create_key("EdDSA"), settled=True, TOKEN_SIGNING_ALG="EdDSA", TOKEN_KMS_RATE="5",
+                   TOKEN_KMS_TIMEOUT="6")
+    old = active(server)
+    old_arn = arn_of(server, old)
+    askers = Askers(server)
+    askers.ask("id", 50)
+    server.until(lambda: server.metric("kms_calls_total", operation="Sign", outcome="quota") > 0, "there is room")
+    before = len(kms.calls("Sign"))
+    done = rotated(server, **({"immediate": True} if body == "immediate" else {"revoke": old}))
+    keys = [call.body["KeyId"] for call in kms.calls("Sign")][before:]
+    askers.join()
+    assert done["oldKeyId"] == old and active(server) == done["newKeyId"]
+    assert [key == old_arn for key in keys].index(False) <= 2, "the trial stood in line"  # on their way already
+    assert {status for _, status, _ in askers.answers["id"]} <= {200, 503}
+
+
 def test_who_finds_the_line_full_is_told_when_to_come_back(kms, start):
     server = start(kms.create_key("ES256"), settled=True, TOKEN_SIGNING_ALG="ES256", TOKEN_KMS_RATE="2",
                    TOKEN_KMS_TIMEOUT="5")

@@ -6,8 +6,10 @@ import os
 import pty
 import select
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -136,9 +138,20 @@ def test_a_commands_stream_that_is_closed_is_none_of_its_files_either(tmp_path):
     assert process.returncode in (1, 2)
 
 
+def set_back(server):
+    """A database of the version before."""
+    server.add_client("of-before")
+    with closing(sqlite3.connect(server.database_path)) as database, database:
+        for column in ("metadata", "old_secret_hash", "old_secret_until", "version"):
+            database.execute(f"ALTER TABLE oauth_clients DROP COLUMN {column}")
+        database.execute("PRAGMA user_version = 6")
+
+
 @pytest.mark.parametrize("setting, is_json", [("auto", False), ("text", False), ("json", True)])
-def test_what_a_command_logs_on_a_terminal_is_text(tmp_path, setting, is_json):
-    settings = DEFAULTS | {"TOKEN_DATA_DIR": str(tmp_path / "data"), "TOKEN_LOG_FORMAT": setting}
+def test_what_a_command_logs_on_a_terminal_is_text(make_server, setting, is_json):
+    server = make_server()
+    set_back(server)
+    settings = server.settings | {"TOKEN_LOG_FORMAT": setting}
     ours, theirs = pty.openpty()
     try:
         done = subprocess.run([BINARY, "clients", "add", "--id", "one", "--scope", "a"], env=environment(settings),
@@ -149,3 +162,13 @@ def test_what_a_command_logs_on_a_terminal_is_text(tmp_path, setting, is_json):
         os.close(ours)
     assert done.returncode == 0 and "store_migrated" in text
     assert text.startswith("{") == is_json
+
+
+def test_a_migration_is_told_and_a_new_or_empty_store_is_none(make_server):
+    server = make_server()
+    for command in (("keys", "list"), ("clients", "list"), ("doctor",)):  # which look into what isn't there
+        assert "store_migrated" not in server.run(*command, expect=None).stderr
+    assert "store_migrated" not in server.run("clients", "add", "--id", "one", "--scope", "a").stderr
+    set_back(server)
+    server.start()
+    assert [event["version"] for event in server.events("store_migrated")] == [7]

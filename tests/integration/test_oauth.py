@@ -3,13 +3,18 @@ requests from /authorize to the code. The built-in login is in test_oidc_provide
 
 import base64
 import hashlib
+import json
 import os
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import pytest
 import requests
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from jwt.algorithms import OKPAlgorithm
 
+from tokens import sign
 from service import SCOPES
 
 CALLBACK = "https://app.example/callback"
@@ -123,6 +128,29 @@ def test_a_client_authenticates_as_it_is_registered_to_and_in_no_other_way(serve
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 
+@pytest.mark.parametrize("registered", ["Ed25519", "EdDSA"])
+@pytest.mark.parametrize("said", ["Ed25519", "EdDSA"])
+def test_a_client_signs_by_either_name_of_ed25519_as_the_metadata_says(server, tmp_path, registered, said):
+    names = requests.get(server.url + "/.well-known/openid-configuration", timeout=10).json()
+    for kind in ("token_endpoint_auth", "request_object"):
+        assert {"Ed25519", "EdDSA"} <= set(names[f"{kind}_signing_alg_values_supported"])
+    key, name = ed25519.Ed25519PrivateKey.generate(), f"signs-{registered}-{said}"
+    public = json.loads(OKPAlgorithm.to_jwk(key.public_key())) | {"alg": registered}
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [public]},
+                                "token_endpoint_auth_signing_alg": registered,
+                                "request_object_signing_alg": registered, "grant_types": ["client_credentials"]}))
+    server.run("clients", "add", "--id", name, "--scope", "stories:read", "--metadata", str(path))
+    now = int(time.time())
+    claims = {"iss": name, "sub": name, "aud": "http://provider.test/tenant", "jti": name, "exp": now + 60}
+    assertion = sign(key, "EdDSA", {"alg": said}, claims)
+    server.tokens.add(assertion)
+    answer = requests.post(server.url + "/token", timeout=10, data={
+        "grant_type": "client_credentials", "client_assertion": assertion,
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"})
+    assert answer.status_code == 200, answer.text
+
+
 # --- login requests -------------------------------------------------------------------------------------------------
 
 class Attempt:
@@ -186,6 +214,18 @@ def test_a_login_elsewhere_says_who_the_user_is_and_what_was_allowed(server, web
     assert told == {"sub": USER, "name": "A Reader", "nickname": "reader"}
 
 
+def test_a_login_grants_as_many_scopes_as_a_client_may_have(server, login):
+    scopes = ["openid", *(f"s{number}" for number in range(400))]  # of 2048 bytes in all
+    client = server.add_client("many", " ".join(scopes), "--redirect-uri", CALLBACK, "--grant", "authorization_code")
+    attempt = Attempt(server, client_id="many", scope=" ".join(scopes))
+    assert attempt.call(login, "").json()["requested_scopes"] == scopes
+    granted = scopes + scopes  # twice is once
+    assert attempt.call(login, "/accept", {"subject": USER, "granted_scopes": granted}).status_code == 200
+    assert attempt.redeem(client).json()["scope"].split() == scopes
+    attempt = Attempt(server, client_id="many", scope=" ".join(scopes))
+    assert attempt.call(login, "/accept", {"subject": USER, "granted_scopes": ["s1"] * 1025}).status_code == 400
+
+
 def test_consent_is_asked_for_by_itself_and_remembered(server, web, login):
     attempt = Attempt(server)
     attempt.call(login, "/accept", {"subject": USER})
@@ -214,6 +254,21 @@ def test_an_answer_that_makes_no_sense_is_refused_and_the_request_waits_on(serve
     answer = attempt.call(login, "/accept", body)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
     assert attempt.call(login, "").json()["step"] == "login"
+
+
+def test_answers_to_logins_are_counted_and_those_to_consents_are_not(server, web, login):
+    def answers():
+        return tuple(server.metric("logins_total", by="login_url", result=each) for each in ("accepted", "rejected"))
+
+    accepted, rejected = answers()
+    attempt = Attempt(server)
+    attempt.call(login, "/accept", {"subject": "somebody"})
+    assert answers() == (accepted + 1, rejected)
+    attempt.call(login, "/reject", {"error": "access_denied"})  # in the step consent
+    Attempt(server).call(login, "/accept", {})  # says nobody
+    assert answers() == (accepted + 1, rejected)
+    Attempt(server).call(login, "/reject", {})
+    assert answers() == (accepted + 1, rejected + 1)
 
 
 def test_only_a_client_with_the_scope_answers(server, web, agent):

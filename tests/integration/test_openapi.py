@@ -28,7 +28,8 @@ METADATA = ("/.well-known/openid-configuration", "/.well-known/oauth-authorizati
 FOR_ANYONE = ("/.well-known/jwks.json", "/revocations", *METADATA)  # of any origin, and in any cache
 # Described, and never to be seen here.
 BY_NOBODY = {(500, "server_error"): "a fault of the service: no caller can make one", (500, None): "the same, of HEAD"}
-NOT_HERE = {("delete", "/admin/clients/{client_id}", 409, "conflict"): "only a shared database refers to a client"}
+NOT_HERE = {("delete", "/admin/clients/{client_id}", 409, "conflict"): "only a shared database refers to a client",
+            ("get", "/authorize/{challenge}", 413, None): "it takes a session that has allowed many clients much"}
 WAITING = "{challenge}"  # in its place stands a login request that waits
 SIGNED_IN = "{sid}"  # in its place, the session of a user who has signed in
 ITSELF = "{client_id}"  # a client whose id is what stands in the paths of the document
@@ -233,6 +234,15 @@ def strict(make_server):
 
 
 @pytest.fixture(scope="module")
+def crowded(make_server):
+    """A server at which many log in at once, from here."""
+    server = make_server(TOKEN_LOGIN_REQUEST_LIMIT=1, TOKEN_HEADER_MAX=65536, TOKEN_SIGNING_ALG="ES256",
+                         TOKEN_LOGIN="builtin").start()
+    server.site = add_site(server)
+    return server
+
+
+@pytest.fixture(scope="module")
 def broken(make_server):
     """A server whose tables were taken away under its feet; a client that it has in memory, and one that it has not."""
     server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CLIENT_CACHE_TTL=3600, TOKEN_LOGIN="builtin").start()
@@ -336,6 +346,11 @@ def answers_to_forms(world, path, is_page):
         yield server.post(path, data="csrf=%", headers={"Content-Type": FORM})
 
 
+TOO_MUCH = {"nonce": '"' * 512, "state": '"' * 2048, "login_hint": '"' * 512, "acr_values": '"' * 512,
+            "ui_locales": '"' * 512, "claims_locales": '"' * 512,
+            "claims": json.dumps({"id_token": {"x" * 3900: None}})}
+
+
 def answers_to_authorize(world, method):
     server, site, person = world["server"], world["site"], Person(world["server"])
     yield world["closed"].request(method, "/authorize")
@@ -345,9 +360,9 @@ def answers_to_authorize(world, method):
         yield person.begin(site, method, **members)
     if method == "POST":
         yield from answers_to_forms(world, "/authorize", is_page=True)
-        yield person.begin(site, method, nonce='"' * 512, state='"' * 2048, login_hint='"' * 512, acr_values='"' * 512,
-                           ui_locales='"' * 512, claims_locales='"' * 512, claims=json.dumps({"id_token": {
-                               "x" * 3900: None}}))
+    yield Person(world["crowded"]).begin(world["crowded"].site, method, **TOO_MUCH)
+    for _ in range(2):
+        yield Person(world["crowded"]).begin(world["crowded"].site, method)
     yield from answers_of_the_store(world, method, "/authorize")
 
 
@@ -654,9 +669,9 @@ def answers(world, method, path):
 
 
 @pytest.fixture(scope="module")
-def world(server, agent, nobody, site, signer, strict, broken, full, closed):
+def world(server, agent, nobody, site, signer, strict, crowded, broken, full, closed):
     return {"server": server, "agent": agent, "nobody": nobody, "site": site, "signer": signer, "strict": strict,
-            "broken": broken, "full": full, "closed": closed}
+            "crowded": crowded, "broken": broken, "full": full, "closed": closed}
 
 
 @pytest.fixture(scope="module")

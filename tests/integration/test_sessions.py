@@ -93,7 +93,8 @@ def test_a_session_is_shown_with_what_is_known_of_it(server, keeper, app):
     claims = tokens.claims_of(grant["id_token"])
     (shown,) = listed(server, keeper, "?subject=shown")["sessions"]
     assert shown == {"sid": claims["sid"], "sub": "shown", "begun_at": shown["begun_at"],
-                     "auth_time": claims["auth_time"], "expires_at": shown["begun_at"] + 12 * 3600, "acr": "silver",
+                     "auth_time": claims["auth_time"], "expires_at": shown["begun_at"] + 12 * 3600,
+                     "idle_expires_at": shown["begun_at"] + 2 * 3600, "acr": "silver",
                      "amr": ["pwd", "otp"], "clients": ["app", "second app"]}
     assert server.get(f"{SESSIONS}/{shown['sid']}", auth=keeper).json() == shown
     assert server.request("HEAD", f"{SESSIONS}/{shown['sid']}", auth=keeper).status_code == 200

@@ -36,6 +36,7 @@ static struct {
     bool signs_wrong;     /* a byte of each signature is changed */
     bool is_slow_to_make; /* a new key is "Creating" when it is asked for the first time */
     atomic_int describes, signs, creates;
+    atomic_int last_priority; /* of a signature */
 } fake;
 
 static inline void fake_clear(void)
@@ -128,7 +129,7 @@ struct err kms_sign(struct kms *kms, struct str id, enum jwa alg, enum kms_prior
 {
     AUTO(jwk_freep) struct jwk *pair = NULL;
     (void)kms;
-    (void)priority;
+    fake.last_priority = priority;
     atomic_fetch_add(&fake.signs, 1);
     FAKE_FIND(key, id);
     if (alg == JWA_EDDSA && input.len > 4096)

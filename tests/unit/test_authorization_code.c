@@ -175,10 +175,29 @@ static void a_session_that_has_ended_since_gives_nothing(void **state)
     assert_ok(redeem(good, GOOD, &call, &answer));
 }
 
+/* Another instance may redeem it before it hears of the end of its session: what comes of it must be refused later. */
+static void a_grant_begins_with_its_code(void **state)
+{
+    (void)state;
+    const struct str text = new_code("openid offline_access", "s", CHALLENGE);
+    struct token_answer answer;
+    struct call call;
+    struct refresh_token token;
+    struct grant grant;
+    now_s += CODE_TTL_S - 1;
+    assert_ok(redeem(text, GOOD, &call, &answer));
+    assert_ok(keep(answer.records));
+    assert_true(refresh_token_read(answer.refresh_token, &token));
+    assert_ok(grant_of_token(store, &arena, &token, &grant));
+    assert_int_equal(grant.family.issued_at, now_s - (CODE_TTL_S - 1));
+    assert_int_equal(grant.item.expires_at, now_s + REFRESH_TTL_S);
+    now_s -= CODE_TTL_S - 1;
+}
+
 RUN_WITH(granting_begin, granting_finish, cmocka_unit_test(a_code_becomes_a_grant),
          cmocka_unit_test(a_request_that_does_not_fit_the_code_gets_nothing),
          cmocka_unit_test(a_verifier_without_a_challenge_is_refused),
          cmocka_unit_test(of_two_at_once_one_is_kept_and_the_other_ends_it),
          cmocka_unit_test(a_used_code_of_another_client_ends_nothing),
          cmocka_unit_test(a_refresh_token_is_for_who_asked_and_is_registered_for_it),
-         cmocka_unit_test(a_session_that_has_ended_since_gives_nothing))
+         cmocka_unit_test(a_session_that_has_ended_since_gives_nothing), cmocka_unit_test(a_grant_begins_with_its_code))

@@ -5,6 +5,7 @@
 #include "jose/jws.h"
 #include "observe/log.h"
 #include "service/call.h"
+#include "service/client_metadata.h"
 #include "service/clients.h"
 #include "service/service.h"
 
@@ -332,6 +333,106 @@ static void who_is_not_there_or_public_is_not_found(void **state)
     assert_code(client_admin_delete(&service, &arena, &operator, STR("x")), ERR_NOT_FOUND, "nobody");
 }
 
+/* --- pairwise subjects ------------------------------------------------------------------------------------------- */
+
+static struct {
+    size_t asked; /* how often */
+    bool refuses;
+    char uri[64];
+    size_t redirect_uris;
+} sector;
+
+static struct err look_at_sector(const struct service *asking, struct arena *in,
+                                 const struct client_metadata *registered)
+{
+    assert_true(asking == &service && in != NULL);
+    sector.asked++;
+    sector.redirect_uris = registered->redirect_uris.count;
+    snprintf(sector.uri, sizeof sector.uri, "%.*s", (int)registered->sector_identifier_uri.len,
+             registered->sector_identifier_uri.at);
+    return sector.refuses ? failed(ERR_CLIENT_METADATA, "it is refused") : OK;
+}
+
+static void pairwise_needs_the_salt(void **state)
+{
+    static const char pairwise[] = "{\"client_id\":\"one\",\"redirect_uris\":[\"https://a.example/cb\"],"
+                                   "\"subject_type\":\"pairwise\"}";
+    char secret[SECRET_SIZE];
+    struct client one;
+    (void)state;
+    settings.pairwise_salt = "";
+    struct err err = add(pairwise, &one, secret);
+    assert_code(err, ERR_CLIENT_METADATA, "no salt");
+    assert_non_null(strstr(err.why, "subject_type"));
+    assert_code(change("one", "{}", &one), ERR_NOT_FOUND, "it was not added");
+    assert_ok(add("{\"client_id\":\"two\",\"redirect_uris\":[\"https://a.example/cb\"]}", &one, secret));
+    assert_code(change("two", "{\"subject_type\":\"pairwise\"}", &one), ERR_CLIENT_METADATA, "no salt");
+    settings.pairwise_salt = "0123456789abcdef0123456789abcdef";
+    assert_ok(add(pairwise, &one, secret));
+    assert_true(says(shown("one"), "\"subject_type\":\"pairwise\""));
+    assert_ok(change("two", "{\"subject_type\":\"pairwise\"}", &one));
+    settings.pairwise_salt = ""; /* it is gone again: what has nothing to do with it goes on */
+    assert_ok(change("one", "{\"is_active\":false,\"tos_uri\":\"https://a.example/\"}", &one));
+    assert_code(change("one", "{\"redirect_uris\":[\"https://a.example/2\"]}", &one), ERR_CLIENT_METADATA, "no salt");
+    assert_ok(change("one", "{\"redirect_uris\":[\"https://a.example/2\"],\"subject_type\":\"public\"}", &one));
+}
+
+static void a_sector_is_looked_at_whenever_it_may_have_changed(void **state)
+{
+    static const struct {
+        const char *patch;
+        bool is_asked;
+    } rows[] = {
+        { "{\"client_name\":\"N\",\"scope\":\"a\"}", false },
+        { "{\"is_active\":false}", false },
+        { "{\"contacts\":[\"a@a.example\"]}", false },
+        { "{\"redirect_uris\":[\"https://a.example/1\",\"https://b.example/2\"]}", false }, /* as they are */
+        { "{\"redirect_uris\":[\"https://b.example/2\",\"https://a.example/1\"]}", true },
+        { "{\"redirect_uris\":[\"https://b.example/2\"]}", true },
+        { "{\"redirect_uris\":[\"https://b.example/2\",\"https://c.example/3\"]}", true },
+        { "{\"subject_type\":\"public\"}", true },
+        { "{\"subject_type\":\"pairwise\"}", true },
+        { "{\"sector_identifier_uri\":\"https://s.example/other\"}", true },
+        { "{\"sector_identifier_uri\":null,\"subject_type\":\"public\"}", false }, /* there is none any more */
+    };
+    char secret[SECRET_SIZE];
+    struct client one;
+    (void)state;
+    settings.pairwise_salt = "0123456789abcdef0123456789abcdef";
+    service.check_sector = look_at_sector;
+    sector.asked = 0;
+    sector.refuses = false;
+    assert_ok(add("{\"client_id\":\"one\",\"redirect_uris\":[\"https://a.example/1\",\"https://b.example/2\"],"
+                  "\"subject_type\":\"pairwise\",\"sector_identifier_uri\":\"https://s.example/list\"}",
+                  &one, secret));
+    assert_true(sector.asked == 1 && sector.redirect_uris == 2);
+    assert_string_equal(sector.uri, "https://s.example/list");
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        sector.asked = 0;
+        assert_ok(change("one", rows[i].patch, &one));
+        assert_row(sector.asked == (rows[i].is_asked ? 1 : 0), rows[i].patch);
+    }
+}
+
+static void a_sector_that_is_refused_refuses_the_client(void **state)
+{
+    static const char wanted[] = "{\"client_id\":\"one\",\"redirect_uris\":[\"https://a.example/1\"],"
+                                 "\"sector_identifier_uri\":\"https://s.example/list\"}";
+    char secret[SECRET_SIZE];
+    struct client one;
+    (void)state;
+    assert_code(add(wanted, &one, secret), ERR_CLIENT_METADATA, "nobody can fetch it");
+    service.check_sector = look_at_sector;
+    sector.refuses = true;
+    assert_code(add(wanted, &one, secret), ERR_CLIENT_METADATA, "it is refused");
+    assert_code(change("one", "{}", &one), ERR_NOT_FOUND, "it was not added");
+    sector.refuses = false;
+    assert_ok(add(wanted, &one, secret));
+    sector.refuses = true;
+    assert_code(change("one", "{\"redirect_uris\":[\"https://a.example/2\"]}", &one), ERR_CLIENT_METADATA, "refused");
+    assert_true(says(found("one").metadata, "https://a.example/1"));
+}
+
 /* --- others at the same time ------------------------------------------------------------------------------------- */
 
 /* A store that somebody else changes before each of the first `hurries` changes here; with `loses`, the first change
@@ -401,4 +502,6 @@ RUN(OF_ITS_OWN(what_is_added_is_listed_without_its_secret), OF_ITS_OWN(a_client_
     OF_ITS_OWN(a_patch_changes_what_it_names_and_leaves_the_rest),
     OF_ITS_OWN(a_change_of_something_else_leaves_what_the_platform_wrote),
     OF_ITS_OWN(a_change_is_in_force_here_at_once), OF_ITS_OWN(two_secrets_overlap_and_no_third),
-    OF_ITS_OWN(who_is_not_there_or_public_is_not_found), OF_ITS_OWN(a_change_undoes_nobody_elses))
+    OF_ITS_OWN(who_is_not_there_or_public_is_not_found), OF_ITS_OWN(pairwise_needs_the_salt),
+    OF_ITS_OWN(a_sector_is_looked_at_whenever_it_may_have_changed),
+    OF_ITS_OWN(a_sector_that_is_refused_refuses_the_client), OF_ITS_OWN(a_change_undoes_nobody_elses))

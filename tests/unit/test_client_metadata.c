@@ -127,6 +127,12 @@ static const struct {
     { ROW("\"id_token_signed_response_alg\":\"HS256\""), ERR_CLIENT_METADATA },
     { ROW("\"userinfo_signed_response_alg\":\"rs256\""), ERR_CLIENT_METADATA },
     { ROW("\"request_object_signing_alg\":\"RS256\""), ERR_CLIENT_METADATA }, /* there is no key */
+    { ROW(KEYED ",\"token_endpoint_auth_signing_alg\":\"Ed25519\"," JWKS("{" OKP ",\"alg\":\"Ed25519\"}")), ERR_OK },
+    { ROW("\"request_object_signing_alg\":\"Ed25519\"," JWKS("{" OKP "}")), ERR_OK },
+    { ROW("\"request_object_signing_alg\":\"ed25519\"," JWKS("{" OKP "}")), ERR_CLIENT_METADATA },
+    { ROW("\"token_endpoint_auth_signing_alg\":\"Ed448\""), ERR_CLIENT_METADATA },
+    { ROW("\"id_token_signed_response_alg\":\"Ed25519\""), ERR_CLIENT_METADATA }, /* what is signed here is EdDSA */
+    { ROW("\"userinfo_signed_response_alg\":\"Ed25519\""), ERR_CLIENT_METADATA },
     { ROW("\"backchannel_logout_uri\":\"http://127.0.0.1/bye\""), ERR_CLIENT_METADATA },
     { ROW("\"backchannel_logout_uri\":\"https://a.example/bye#x\""), ERR_CLIENT_METADATA },
     { ROW("\"client_uri\":\"javascript:alert(1)\""), ERR_CLIENT_METADATA },
@@ -137,6 +143,8 @@ static const struct {
     { ROW("\"refresh_token_grace\":3601"), ERR_CLIENT_METADATA },
     { ROW("\"refresh_token_idle\":0"), ERR_CLIENT_METADATA },
     { ROW("\"subject_type\":\"pairwise\""), ERR_CLIENT_METADATA },
+    { ROW("\"subject_type\":\"unsupported\""), ERR_CLIENT_METADATA },
+    { ROW("\"subject_type\":\"Pairwise\""), ERR_CLIENT_METADATA },
     { ROW("\"redirect_uris\":[\"https://a.example/\",\"https://b.example/\"],\"subject_type\":\"pairwise\""),
       ERR_CLIENT_METADATA },
     { ROW("\"redirect_uris\":[\"com.example:/\"],\"application_type\":\"native\",\"subject_type\":\"pairwise\""),
@@ -215,7 +223,7 @@ static void a_row_that_others_wrote_allows_no_more_than_it_says(void **state)
     for (size_t i = 0; i < COUNT(nonsense); i++) {
         client_metadata_read(&arena, nonsense[i], false, &got);
         assert_row(got.grants == 0 && got.redirect_uris.count == 0 && got.require_pkce, nonsense[i].at);
-        assert_row(got.auth == CLIENT_AUTH_BASIC, nonsense[i].at);
+        assert_row(got.auth == CLIENT_AUTH_BASIC && got.subject == SUBJECT_PUBLIC, nonsense[i].at);
     }
     client_metadata_read(&arena,
                          STR("{\"redirect_uris\":[null,\"https://a.example/cb\",\"http://a.example/cb\",7,"
@@ -229,7 +237,7 @@ static void a_row_that_others_wrote_allows_no_more_than_it_says(void **state)
     assert_str(got.redirect_uris.at[0], "https://a.example/cb");
     assert_true(got.grants == GRANT_AUTHORIZATION_CODE && got.responses == RESPONSE_CODE && got.require_pkce);
     assert_true(got.auth == CLIENT_AUTH_UNSUPPORTED && got.id_token_alg == JWA_RS256 && got.default_max_age_s == -1);
-    assert_true(got.subject == SUBJECT_PUBLIC && got.jwks.len > 0 && got.jwks_uri.len == 0);
+    assert_true(got.subject == SUBJECT_UNSUPPORTED && got.jwks.len > 0 && got.jwks_uri.len == 0);
 }
 
 static void whether_a_client_has_a_secret_comes_before_its_method(void **state)

@@ -24,6 +24,9 @@ static void the_settings_say_where(void **state)
         { "eu-west-1", "http://a:1/", "http://b/", false, "", "sts", "http://a:1" },
         { "eu-west-1", "http://a:1/", "http://b/", false, "https://c/x", "sts", "https://c/x" },
         { "eu-west-1", "", "", false, "https://c", "kms", "https://kms.eu-west-1.amazonaws.com" },
+        { "eu-west-1", "", "http://b", false, "", "events", "https://events.eu-west-1.amazonaws.com" },
+        { "us-east-1", "", "", true, "", "events", "https://events-fips.us-east-1.amazonaws.com" },
+        { "eu-west-1", "http://a:1/", "http://b", false, "", "events", "http://a:1" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct settings settings = settings_of(rows[i].url, rows[i].url_kms, rows[i].fips);
@@ -53,4 +56,19 @@ static void an_url_has_a_host_and_a_path(void **state)
     (void)state;
 }
 
-RUN(TEST(the_settings_say_where), TEST(an_url_has_a_host_and_a_path))
+static void each_service_has_a_setting_of_its_own(void **state)
+{
+    struct settings settings = settings_of("http://a:1", "http://b", false);
+    settings.aws_endpoint_url_eventbridge = "http://e/";
+    (void)state;
+    assert_str(endpoint_url(&settings, &arena, "events", STR("eu-west-1")), "http://e");
+    assert_str(endpoint_url(&settings, &arena, "kms", STR("eu-west-1")), "http://b");
+    assert_string_equal(endpoint_setting(&settings, "events"), "AWS_ENDPOINT_URL_EVENTBRIDGE");
+    assert_string_equal(endpoint_setting(&settings, "kms"), "AWS_ENDPOINT_URL_KMS");
+    settings.aws_endpoint_url_eventbridge = "";
+    assert_string_equal(endpoint_setting(&settings, "events"), "AWS_ENDPOINT_URL");
+    settings.aws_endpoint_url = "";
+    assert_string_equal(endpoint_setting(&settings, "events"), "AWS_REGION");
+}
+
+RUN(TEST(each_service_has_a_setting_of_its_own), TEST(the_settings_say_where), TEST(an_url_has_a_host_and_a_path))

@@ -224,6 +224,24 @@ static void long_and_foreign_texts_are_no_addresses_but_do_no_harm(void **state)
     failures_free(failures);
 }
 
+static void what_has_no_name_is_admitted_by_its_address_alone(void **state)
+{
+    struct failures *failures = failures_new(LIMIT), *none = failures_new(0);
+    (void)state;
+    for (int i = 0; i < LIMIT; i++)
+        assert_int_equal(failures_admit(failures, STR("2001:db8:1:2::1"), start_ms), 0);
+    assert_in_range(failures_admit(failures, STR("2001:db8:1:2::ffff"), start_ms), 6, 7); /* one /64 is one caller's */
+    for (int i = 0; i < 1000; i++) /* who is refused is not counted, and waits no longer for it */
+        (void)failures_admit(failures, STR("2001:db8:1:2::1"), start_ms);
+    assert_int_equal(failures_admit(failures, STR("2001:db8:1:2::1"), start_ms + 7000), 0);
+    assert_int_not_equal(failures_admit(failures, STR("2001:db8:1:2::1"), start_ms + 7000), 0);
+    assert_int_equal(failures_admit(failures, STR("2001:db8:1:3::1"), start_ms), 0);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(failures_admit(none, STR("192.0.2.1"), start_ms), 0);
+    failures_free(none);
+    failures_free(failures);
+}
+
 static void *count_many(void *arg)
 {
     for (int i = 0; i < 5000; i++) {
@@ -253,5 +271,5 @@ RUN(TEST(an_address_fails_up_to_the_limit_and_waits_then),
     TEST(over_time_an_address_fails_no_more_often_than_the_limit), TEST(parallel_failures_lock_nobody_out_for_longer),
     TEST(addresses_count_by_what_one_caller_holds), TEST(a_failure_that_was_none_is_taken_back),
     TEST(a_right_guess_from_an_address_over_its_limit_gives_it_no_more), TEST(a_limit_of_zero_never_limits),
-    TEST(a_flood_of_single_failures_does_not_free_an_address),
+    TEST(what_has_no_name_is_admitted_by_its_address_alone), TEST(a_flood_of_single_failures_does_not_free_an_address),
     TEST(long_and_foreign_texts_are_no_addresses_but_do_no_harm), TEST(threads_share_the_table))

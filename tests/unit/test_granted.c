@@ -27,6 +27,7 @@ static void all_of_it_comes_back(void **state)
                                .sub = STR("user-1"),
                                .sid = STR("session-1"),
                                .acr = STR("silver"),
+                               .sector = STR("a.test"),
                                .auth_time = 0,
                                .resource = { { ROW("https://a.test/"), ROW("https://b.test/") }, 2 },
                                .amr = { ROW("pwd"), ROW("otp") },
@@ -41,6 +42,7 @@ static void all_of_it_comes_back(void **state)
     assert_str(read.sub, "user-1");
     assert_str(read.sid, "session-1");
     assert_str(read.acr, "silver");
+    assert_str(read.sector, "a.test");
     assert_int_equal(read.auth_time, 0);
     assert_int_equal(read.resource.count, 2);
     assert_str(read.resource.of[1], "https://b.test/");
@@ -50,7 +52,7 @@ static void all_of_it_comes_back(void **state)
     assert_str(json_member(read.user, STR("name"))->text, "Ada");
     for (const struct json *each = body->child; each; each = each->next)
         assert_row(granted_has_member(each->name), each->name.at);
-    assert_int_equal(body->count, 9);
+    assert_int_equal(body->count, 10);
     assert_false(granted_has_member(STR("scopes")) || granted_has_member(STR("")) || granted_has_member(STR("Sub")));
 }
 
@@ -76,7 +78,7 @@ static void a_member_of_another_form_is_refused(void **state)
         "\"amr\":[\"\"]",      "\"amr\":[1]",
         "\"resource\":{}",     "\"resource\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]",
         "\"claims\":[]",       "\"claims\":\"{}\"",
-        "\"user\":null",
+        "\"user\":null",       "\"sector\":1",
     };
     static const char *const incomplete[] = { "{}", "{\"scope\":\"a\"}", "{\"sub\":\"u\"}",
                                               "{\"scope\":1,\"sub\":\"u\"}" };

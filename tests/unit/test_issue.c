@@ -5,6 +5,7 @@
 #include "revocation/revocations.h"
 #include "revocation/rule.h"
 #include "service/call.h"
+#include "service/client_metadata.h"
 #include "service/service.h"
 #include <time.h>
 
@@ -120,6 +121,66 @@ static void an_id_token_has_its_nonce_and_is_for_its_client(void **state)
     assert_str(claim(&issued, "acr")->text, "2");
 }
 
+/* The values are those of test_pairwise.c. */
+static void of_a_pairwise_client_an_id_token_alone_names_the_user_otherwise(void **state)
+{
+    static const struct client pairwise = {
+        .id = ROW("app"),
+        .scopes = ROW("a b"),
+        .is_active = true,
+        .metadata = ROW("{\"subject_type\":\"pairwise\",\"redirect_uris\":[\"https://a.example/cb\"]}")
+    };
+    static const enum token_kind kinds[] = { TOKEN_ACCESS, TOKEN_REFRESH, TOKEN_ID };
+    struct client_metadata registered;
+    struct issued issued;
+    (void)state;
+    client_metadata_read(&arena, pairwise.metadata, false, &registered);
+    settings.pairwise_salt = "0123456789abcdef0123456789abcdef";
+    for (size_t i = 0; i < 2 * COUNT(kinds); i++) {
+        struct issue asked = granted(kinds[i / 2]);
+        asked.client = &pairwise;
+        asked.registered = i % 2 ? &registered : NULL; /* it is read, if it isn't given */
+        asked.sid = STR("session-1");
+        assert_ok(issue(&asked, &issued));
+        const bool is_id = asked.kind == TOKEN_ID;
+        assert_str(claim(&issued, "sub")->text, is_id ? "kWOsUqTuaohLALZJIrM4pQbv9xIhNknAnVqrO_YFWRM" : "user-1");
+        assert_str(claim(&issued, "sid")->text, is_id ? "4DMHmTKhuvgMFSIgK-9vNcO7A8YTQW-Ce_bazK0_I3c" : "session-1");
+        assert_true(!is_id || !memmem(issued.payload.at, issued.payload.len, "user-1", 6));
+    }
+    settings.pairwise_salt = "";
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        struct issue asked = granted(kinds[i]);
+        asked.client = &pairwise;
+        assert_code(issue(&asked, &issued), kinds[i] == TOKEN_ID ? ERR_UNAUTHORIZED_CLIENT : ERR_OK, "without a salt");
+    }
+}
+
+/* Rules go by the platform's subject, also of a token that will not show it. */
+static void a_rule_refuses_an_id_token_that_does_not_name_its_user(void **state)
+{
+    static const struct client pairwise = {
+        .id = ROW("app"),
+        .scopes = ROW("a b"),
+        .is_active = true,
+        .metadata = ROW("{\"subject_type\":\"pairwise\",\"redirect_uris\":[\"https://a.example/cb\"]}")
+    };
+    struct issue asked = granted(TOKEN_ID);
+    struct issued issued;
+    struct record rule = {
+        .kind = RECORD_REVOCATION, .revokes = REVOKED_SUBJECT, .before = NOW, .expires_at = NOW + 9999, .issued_at = NOW
+    };
+    uint64_t announced = 0;
+    (void)state;
+    settings.pairwise_salt = "0123456789abcdef0123456789abcdef";
+    asked.client = &pairwise;
+    asked.subject = STR("user-2");
+    assert_ok(issue(&asked, &issued));
+    rule_hash(REVOKED_SUBJECT, STR("user-2"), rule.token_hash);
+    assert_ok(revocations_make(service.revocations, &rule, &announced));
+    assert_code(issue(&asked, &issued), ERR_UNAVAILABLE, "its user's tokens are revoked");
+    settings.pairwise_salt = "";
+}
+
 /* Each row is good but for one thing. */
 static void what_a_grant_may_not_have(void **state)
 {
@@ -199,5 +260,8 @@ static void a_rule_refuses_the_session_of_a_grant(void **state)
 
 RUN_WITH(begin, finish, cmocka_unit_test(a_grant_needs_no_caller),
          cmocka_unit_test(a_refresh_token_has_a_record_that_others_can_follow),
-         cmocka_unit_test(an_id_token_has_its_nonce_and_is_for_its_client), cmocka_unit_test(what_a_grant_may_not_have),
-         cmocka_unit_test(a_caller_limits_what_it_has_issued), cmocka_unit_test(a_rule_refuses_the_session_of_a_grant))
+         cmocka_unit_test(an_id_token_has_its_nonce_and_is_for_its_client),
+         cmocka_unit_test(of_a_pairwise_client_an_id_token_alone_names_the_user_otherwise),
+         cmocka_unit_test(a_rule_refuses_an_id_token_that_does_not_name_its_user),
+         cmocka_unit_test(what_a_grant_may_not_have), cmocka_unit_test(a_caller_limits_what_it_has_issued),
+         cmocka_unit_test(a_rule_refuses_the_session_of_a_grant))

@@ -521,6 +521,48 @@ static void a_member_is_written_without_its_name_or_its_neighbours(void **state)
     assert_str(written(json_member(value, STR("d"))), "[[]]");
 }
 
+static void members_are_written_and_read_again(void **state)
+{
+    static const struct str list[] = { STR_INIT("a"), STR_INIT("\""), STR_INIT("") };
+    const struct json *value;
+    struct str text = STR("as it was"), texts[4] = { STR("x") };
+    size_t count = 1;
+    struct buf buf;
+    (void)state;
+    buf_init(&buf, &arena, 8, 256);
+    buf_add_char(&buf, '{');
+    json_write_text(&buf, STR("t"), STR("a\"b"));
+    json_write_text(&buf, STR("e"), STR(""));
+    json_write_optional(&buf, STR("o"), STR(""));
+    json_write_optional(&buf, STR("p"), STR("q"));
+    json_write_int(&buf, STR("n"), -7);
+    json_write_texts(&buf, STR("l"), list, COUNT(list));
+    json_write_texts(&buf, STR("m"), list, 0);
+    json_write_words(&buf, STR("w"), STR(" one  two "));
+    json_write_words(&buf, STR("v"), STR(""));
+    buf_add_char(&buf, '}');
+    assert_str(buf_str(&buf), "{\"t\":\"a\\\"b\",\"e\":\"\",\"p\":\"q\",\"n\":-7,\"l\":[\"a\",\"\\\"\",\"\"],\"m\":[],"
+                              "\"w\":[\"one\",\"two\"],\"v\":[]}");
+    assert_ok(parse(buf_str(&buf), &value));
+    assert_true(json_read_text(value, STR("absent"), 0, &text));
+    assert_str(text, "as it was");
+    assert_true(json_read_text(value, STR("t"), 3, &text));
+    assert_str(text, "a\"b");
+    assert_false(json_read_text(value, STR("t"), 2, &text));
+    assert_false(json_read_text(value, STR("n"), 99, &text) || json_read_text(value, STR("l"), 99, &text));
+    assert_true(json_read_texts(value, STR("absent"), (struct json_texts){ 0, 1, 1 }, texts, &count));
+    assert_int_equal(count, 1);
+    assert_true(json_read_texts(value, STR("l"), (struct json_texts){ 3, 0, 1 }, texts, &count));
+    assert_int_equal(count, 4);
+    assert_str(texts[2], "\"");
+    count = 0;
+    assert_false(json_read_texts(value, STR("l"), (struct json_texts){ 2, 0, 1 }, texts, &count));
+    assert_false(json_read_texts(value, STR("l"), (struct json_texts){ 3, 1, 1 }, texts, &count));
+    count = 0;
+    assert_false(json_read_texts(value, STR("w"), (struct json_texts){ 3, 0, 2 }, texts, &count));
+    assert_false(json_read_texts(value, STR("t"), (struct json_texts){ 3, 0, 9 }, texts, &count));
+}
+
 RUN(TEST(whatever_rfc_8259_allows_is_read_and_written_again), TEST(what_is_not_json_is_refused_with_a_sentence),
     TEST(nothing_at_all_is_refused), TEST(every_cut_and_every_changed_byte_is_taken_or_refused_within_the_text),
     TEST(a_quote_an_escape_or_a_control_character_is_seen_at_every_place),
@@ -529,4 +571,5 @@ RUN(TEST(whatever_rfc_8259_allows_is_read_and_written_again), TEST(what_is_not_j
     TEST(a_long_string_is_read_whole), TEST(members_are_found_by_their_whole_name),
     TEST(the_text_of_a_branch_is_what_stood_there), TEST(integers_are_whole_and_within_their_range),
     TEST(a_string_is_escaped_so_that_it_reads_back_the_same), TEST(a_nul_within_a_string_is_escaped_too),
-    TEST(names_are_divided_by_commas_where_needed), TEST(a_member_is_written_without_its_name_or_its_neighbours))
+    TEST(names_are_divided_by_commas_where_needed), TEST(a_member_is_written_without_its_name_or_its_neighbours),
+    TEST(members_are_written_and_read_again))

@@ -243,34 +243,34 @@ static void each_error_is_judged(void **state)
     static const struct {
         int status;
         const char *body;
-        enum kms_verdict verdict;
+        enum aws_verdict verdict;
         enum err_code err;
         const char *code;
     } rows[] = {
-        { 400, ERROR("ThrottlingException"), KMS_THROTTLED, ERR_UNAVAILABLE, "ThrottlingException" },
-        { 400, ERROR("com.amazonaws.kms#NotFoundException"), KMS_FINAL, ERR_NOT_FOUND, "NotFoundException" },
-        { 400, ERROR("NotFoundException:http://x/"), KMS_FINAL, ERR_NOT_FOUND, "NotFoundException" },
-        { 400, ERROR("DisabledException"), KMS_FINAL, ERR_UNAVAILABLE, "DisabledException" },
-        { 400, ERROR("KMSInvalidStateException"), KMS_FINAL, ERR_UNAVAILABLE, "KMSInvalidStateException" },
-        { 400, ERROR("InvalidKeyUsageException"), KMS_FINAL, ERR_UNAVAILABLE, "InvalidKeyUsageException" },
-        { 400, ERROR("AccessDeniedException"), KMS_FINAL, ERR_INSUFFICIENT_SCOPE, "AccessDeniedException" },
-        { 400, ERROR("ValidationException"), KMS_FINAL, ERR_UNAVAILABLE, "ValidationException" },
-        { 500, ERROR("KMSInternalException"), KMS_AGAIN, ERR_UNAVAILABLE, "KMSInternalException" },
-        { 400, ERROR("DependencyTimeoutException"), KMS_AGAIN, ERR_UNAVAILABLE, "DependencyTimeoutException" },
-        { 500, ERROR("KeyUnavailableException"), KMS_AGAIN, ERR_UNAVAILABLE, "KeyUnavailableException" },
-        { 503, "<html>", KMS_AGAIN, ERR_UNAVAILABLE, "none" },
-        { 502, "", KMS_AGAIN, ERR_UNAVAILABLE, "none" },
-        { 429, "", KMS_THROTTLED, ERR_UNAVAILABLE, "none" },
-        { 404, "[1,2]", KMS_FINAL, ERR_UNAVAILABLE, "none" },
-        { 400, "{\"__type\":7}", KMS_FINAL, ERR_UNAVAILABLE, "none" },
-        { 400, ERROR("InvalidSignatureException"), KMS_FINAL, ERR_UNAVAILABLE, "InvalidSignatureException" },
+        { 400, ERROR("ThrottlingException"), AWS_THROTTLED, ERR_UNAVAILABLE, "ThrottlingException" },
+        { 400, ERROR("com.amazonaws.kms#NotFoundException"), AWS_FINAL, ERR_NOT_FOUND, "NotFoundException" },
+        { 400, ERROR("NotFoundException:http://x/"), AWS_FINAL, ERR_NOT_FOUND, "NotFoundException" },
+        { 400, ERROR("DisabledException"), AWS_FINAL, ERR_UNAVAILABLE, "DisabledException" },
+        { 400, ERROR("KMSInvalidStateException"), AWS_FINAL, ERR_UNAVAILABLE, "KMSInvalidStateException" },
+        { 400, ERROR("InvalidKeyUsageException"), AWS_FINAL, ERR_UNAVAILABLE, "InvalidKeyUsageException" },
+        { 400, ERROR("AccessDeniedException"), AWS_FINAL, ERR_INSUFFICIENT_SCOPE, "AccessDeniedException" },
+        { 400, ERROR("ValidationException"), AWS_FINAL, ERR_UNAVAILABLE, "ValidationException" },
+        { 500, ERROR("KMSInternalException"), AWS_AGAIN, ERR_UNAVAILABLE, "KMSInternalException" },
+        { 400, ERROR("DependencyTimeoutException"), AWS_AGAIN, ERR_UNAVAILABLE, "DependencyTimeoutException" },
+        { 500, ERROR("KeyUnavailableException"), AWS_AGAIN, ERR_UNAVAILABLE, "KeyUnavailableException" },
+        { 503, "<html>", AWS_AGAIN, ERR_UNAVAILABLE, "none" },
+        { 502, "", AWS_AGAIN, ERR_UNAVAILABLE, "none" },
+        { 429, "", AWS_THROTTLED, ERR_UNAVAILABLE, "none" },
+        { 404, "[1,2]", AWS_FINAL, ERR_UNAVAILABLE, "none" },
+        { 400, "{\"__type\":7}", AWS_FINAL, ERR_UNAVAILABLE, "none" },
+        { 400, ERROR("InvalidSignatureException"), AWS_FINAL, ERR_UNAVAILABLE, "InvalidSignatureException" },
         { 400, "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired: 1 is now earlier than 2\"}",
-          KMS_WRONG_CLOCK, ERR_UNAVAILABLE, "InvalidSignatureException" },
+          AWS_WRONG_CLOCK, ERR_UNAVAILABLE, "InvalidSignatureException" },
         { 400, "{\"__type\":\"InvalidSignatureException\",\"Message\":\"Signature not yet current: 1\"}",
-          KMS_WRONG_CLOCK, ERR_UNAVAILABLE, "InvalidSignatureException" },
-        { 400, ERROR("RequestTimeTooSkewed"), KMS_WRONG_CLOCK, ERR_UNAVAILABLE, "RequestTimeTooSkewed" },
-        { 400, ERROR("ExpiredTokenException"), KMS_BAD_CREDENTIALS, ERR_UNAVAILABLE, "ExpiredTokenException" },
-        { 400, ERROR("UnrecognizedClientException"), KMS_BAD_CREDENTIALS, ERR_UNAVAILABLE,
+          AWS_WRONG_CLOCK, ERR_UNAVAILABLE, "InvalidSignatureException" },
+        { 400, ERROR("RequestTimeTooSkewed"), AWS_WRONG_CLOCK, ERR_UNAVAILABLE, "RequestTimeTooSkewed" },
+        { 400, ERROR("ExpiredTokenException"), AWS_BAD_CREDENTIALS, ERR_UNAVAILABLE, "ExpiredTokenException" },
+        { 400, ERROR("UnrecognizedClientException"), AWS_BAD_CREDENTIALS, ERR_UNAVAILABLE,
           "UnrecognizedClientException" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {

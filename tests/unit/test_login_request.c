@@ -48,6 +48,7 @@ static void it_comes_back_as_it_was_stored(void **state)
     struct login_request login = begun(), found;
     assert_int_equal(login.challenge.len, LOGIN_CHALLENGE_LEN);
     login.subject = STR("ada");
+    login.hinted = STR("elfwwjP1");
     assert_ok(put(&login));
     assert_ok(find(login.challenge, &found));
     assert_str(found.request.client_id, "app");
@@ -56,6 +57,7 @@ static void it_comes_back_as_it_was_stored(void **state)
     assert_int_equal(found.request.max_age_s, 5);
     assert_int_equal(found.step, STEP_LOGIN);
     assert_str(found.subject, "ada");
+    assert_str(found.hinted, "elfwwjP1");
     assert_int_equal(found.item.expires_at, now_s + LOGIN_REQUEST_TTL_S);
     assert_false(found.is_bound || found.is_logged_in || found.has_login || found.has_consent);
     assert_str(found.denied, "");
@@ -131,6 +133,39 @@ static void it_goes_on_in_its_browser_alone(void **state)
     assert_false(login_request_is_bound_to(&found, STR("")));
 }
 
+/* As authorize.c begins one for a browser that came with its key. */
+static struct login_request named(const char *key, const char *subject)
+{
+    const struct call call = call_with("");
+    struct login_request login = begun();
+    login.step = STEP_NOTHING;
+    login.subject = str_of(subject);
+    login_request_bind(&login, str_of(key));
+    assert_ok(login_request_name(&call, &login, str_of(key), true));
+    login.step = STEP_LOGIN;
+    return login;
+}
+
+static void the_same_request_of_a_browser_takes_the_place_of_the_one_before(void **state)
+{
+    (void)state;
+    struct login_request first = named("key", "ada"), found;
+    assert_int_equal(first.challenge.len, LOGIN_CHALLENGE_LEN);
+    assert_int_equal(first.item.version, 0);
+    first.denied = STR("access_denied");
+    assert_ok(put(&first));
+    struct login_request again = named("key", "ada"), of_another = named("kez", "ada"), other = named("key", "bob");
+    assert_true(str_eq(again.challenge, first.challenge));
+    assert_false(str_eq(of_another.challenge, first.challenge) || str_eq(other.challenge, first.challenge));
+    assert_int_equal(again.item.version, 1);
+    assert_int_equal(of_another.item.version, 0);
+    assert_int_equal(other.item.version, 0);
+    assert_ok(put(&again));
+    assert_code(put(&again), ERR_CONFLICT, "two at once");
+    assert_ok(find(first.challenge, &found));
+    assert_str(found.denied, ""); /* what was answered before is not the answer to this one */
+}
+
 static void it_ends_once_and_only_when_it_was_stored(void **state)
 {
     (void)state;
@@ -168,5 +203,7 @@ static void a_body_of_another_form_is_an_error(void **state)
 RUN_WITH(granting_begin, granting_finish, cmocka_unit_test(it_comes_back_as_it_was_stored),
          cmocka_unit_test(so_do_its_answers), cmocka_unit_test(a_consent_to_nothing_is_an_answer),
          cmocka_unit_test(it_is_found_by_its_challenge_until_its_time_is_over),
-         cmocka_unit_test(it_goes_on_in_its_browser_alone), cmocka_unit_test(it_ends_once_and_only_when_it_was_stored),
+         cmocka_unit_test(it_goes_on_in_its_browser_alone),
+         cmocka_unit_test(the_same_request_of_a_browser_takes_the_place_of_the_one_before),
+         cmocka_unit_test(it_ends_once_and_only_when_it_was_stored),
          cmocka_unit_test(a_body_of_another_form_is_an_error))

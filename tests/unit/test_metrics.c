@@ -166,6 +166,7 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_AUTH_NONE] = "token_service_authentications_total{method=\"none\",result=\"ok\"}",
         [COUNT_AUTH_FAILED] = "token_service_authentications_total{method=\"any\",result=\"failed\"}",
         [COUNT_AUTH_LIMITED] = "token_service_authentications_total{method=\"any\",result=\"limited\"}",
+        [COUNT_LOGIN_REQUESTS_LIMITED] = "token_service_login_requests_limited_total",
         [COUNT_QUEUE_FULL] = "token_service_queue_full_total",
         [COUNT_COMMITS] = "token_service_commits_total",
         [COUNT_COMMITTED_RECORDS] = "token_service_committed_records_total",
@@ -191,11 +192,28 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_RULE_REFUSALS] = "token_service_rule_refusals_total",
         [COUNT_RULES_FULL] = "token_service_rules_full_total",
         [COUNT_CLOCK_STEPS] = "token_service_clock_steps_total",
+        [COUNT_COLD_STARTS] = "token_service_cold_starts_total",
         [COUNT_CONNECTIONS_SPARED] = "token_service_spared_connections_total",
         [COUNT_AUTH_ASSERTION] = "token_service_authentications_total{method=\"private_key_jwt\",result=\"ok\"}",
-        [COUNT_LOGOUTS_TOLD] = "token_service_backchannel_logouts_total{result=\"taken\"}",
-        [COUNT_LOGOUTS_UNTOLD] = "token_service_backchannel_logouts_total{result=\"failed\"}",
+        [COUNT_LOGINS_OK] = "token_service_logins_total{by=\"builtin\",result=\"succeeded\"}",
+        [COUNT_LOGINS_FAILED] = "token_service_logins_total{by=\"builtin\",result=\"failed\"}",
+        [COUNT_LOGINS_SLOWED] = "token_service_logins_total{by=\"builtin\",result=\"slowed\"}",
+        [COUNT_LOGINS_ACCEPTED] = "token_service_logins_total{by=\"login_url\",result=\"accepted\"}",
+        [COUNT_LOGINS_REJECTED] = "token_service_logins_total{by=\"login_url\",result=\"rejected\"}",
+        [COUNT_FETCHES_OK] = "token_service_client_fetches_total{result=\"ok\"}",
+        [COUNT_FETCHES_REFUSED] = "token_service_client_fetches_total{result=\"refused\"}",
+        [COUNT_FETCHES_FAILED] = "token_service_client_fetches_total{result=\"failed\"}",
+        [COUNT_FETCHES_UNFIT] = "token_service_client_fetches_total{result=\"unfit\"}",
+        [COUNT_LOGOUTS_DELIVERED] = "token_service_backchannel_logouts_total{result=\"delivered\"}",
+        [COUNT_LOGOUTS_RETRIED] = "token_service_backchannel_logouts_total{result=\"retried\"}",
+        [COUNT_LOGOUTS_GIVEN_UP] = "token_service_backchannel_logouts_total{result=\"given_up\"}",
         [COUNT_MEMORY_FULL] = "token_service_request_memory_full_total",
+        [COUNT_EVENT_BUS_ERRORS] = "token_service_dependency_errors_total{dependency=\"eventbridge\"}",
+        [COUNT_EVENTS_PUBLISHED] = "token_service_events_total{result=\"published\"}",
+        [COUNT_EVENTS_THROTTLED] = "token_service_events_total{result=\"throttled\"}",
+        [COUNT_EVENTS_FAILED] = "token_service_events_total{result=\"failed\"}",
+        [COUNT_EVENTS_REFUSED] = "token_service_events_total{result=\"refused\"}",
+        [COUNT_EVENTS_DROPPED] = "token_service_events_total{result=\"dropped\"}",
         [COUNT_LOG_LIMITED] = "token_service_log_lines_lost_total{reason=\"rate\"}",
         [COUNT_LOG_FULL] = "token_service_log_lines_lost_total{reason=\"queue\"}",
         [COUNT_LOG_FAILED] = "token_service_log_lines_lost_total{reason=\"error\"}",
@@ -209,6 +227,23 @@ static void every_counter_has_a_series_of_its_own(void **state)
             double grown = value_of(after, series[j]) - value_of(before, series[j]);
             assert_row(grown >= (i == j ? (double)(i + 3) : 0) && grown <= (i == j ? (double)(i + 3) : 0), series[j]);
         }
+    }
+    (void)state;
+}
+
+static void failures_have_a_row_before_the_first_and_are_told_from_callers_faults(void **state)
+{
+    static const char series[] = "token_service_server_errors_total{operation=\"logout\"}";
+    static const struct {
+        enum err_code outcome;
+        int failures;
+    } rows[] = { { ERR_OK, 0 },      { ERR_INVALID_REQUEST, 0 }, { ERR_TOO_MANY_REQUESTS, 0 },
+                 { ERR_VERSION, 0 }, { ERR_UNAVAILABLE, 1 },     { ERR_INTERNAL, 1 } };
+    assert_true(value_of(scrape(), series) >= 0);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        double before = value_of(scrape(), series);
+        metrics_request(OP_LOGOUT, rows[i].outcome, 1000);
+        assert_int_equal((int)(value_of(scrape(), series) - before), rows[i].failures);
     }
     (void)state;
 }
@@ -346,6 +381,7 @@ static void the_process_tells_its_memory_its_start_and_its_version(void **state)
 }
 
 RUN(TEST(the_text_is_well_formed_with_every_outcome_of_every_operation), TEST(every_counter_has_a_series_of_its_own),
+    TEST(failures_have_a_row_before_the_first_and_are_told_from_callers_faults),
     TEST(a_duration_falls_into_the_first_bucket_that_holds_it), TEST(the_sum_is_exact_to_the_nanosecond),
     TEST(threads_lose_nothing_and_a_scrape_never_sees_less_than_before),
     TEST(gauges_of_one_name_stand_together_whatever_their_order),

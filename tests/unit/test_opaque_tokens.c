@@ -126,8 +126,12 @@ static void its_session_and_its_client_must_be_there(void **state)
     struct family grant;
     const struct str ended = new_grant("openid", "ended", &grant);
     assert_int_equal(code_of(ended), ERR_OK);
+    const struct str kept = new_grant("openid offline_access", "ended", &grant);
     revoke_session("ended");
     assert_int_equal(code_of(ended), ERR_INVALID_GRANT);
+    assert_int_equal(code_of(kept), ERR_OK); /* which is what a logout leaves alone */
+    revoke_session("offline:ended");
+    assert_int_equal(code_of(kept), ERR_INVALID_GRANT);
     add_client("codes", "{\"grant_types\":[\"authorization_code\"]}");
     use_client("codes");
     assert_int_equal(code_of(new_grant("openid", "s", &grant)), ERR_INVALID_GRANT);

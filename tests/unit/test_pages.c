@@ -208,6 +208,20 @@ static void an_error_page_leads_nowhere(void **state)
     }
 }
 
+static void an_error_page_says_when_to_come_back(void **state)
+{
+    (void)state;
+    response_init(&response, &arena);
+    response.retry_after_s = 17;
+    page_error(&response, &arena, STR(""), failed(ERR_TOO_MANY_REQUESTS, "wait a moment"));
+    assert_int_equal(response.status, 429);
+    assert_true(header_says("Retry-After", "17"));
+    assert_true(says("wait a moment") && !says("The application that sent you here"));
+    response_init(&response, &arena);
+    page_error(&response, &arena, STR(""), failed(ERR_UNAVAILABLE, "the store is away"));
+    assert_true(header_says("Retry-After", "1") && says("The application that sent you here"));
+}
+
 static void a_form_post_page_posts_itself(void **state)
 {
     static const struct page_parameter parameters[] = { { STR_INIT("code"), STR_INIT("abc-_") },
@@ -271,5 +285,6 @@ static void no_two_pages_have_the_same_nonce(void **state)
 
 RUN(TEST(the_login_page_asks_for_a_username_and_a_password), TEST(the_button_that_agrees_comes_first),
     TEST(a_problem_is_told_with_its_status), TEST(the_consent_page_says_in_words_what_a_client_wants),
-    TEST(the_pages_of_signing_out), TEST(an_error_page_leads_nowhere), TEST(a_form_post_page_posts_itself),
-    TEST(nothing_of_strangers_gets_out_of_its_place), TEST(no_two_pages_have_the_same_nonce))
+    TEST(the_pages_of_signing_out), TEST(an_error_page_leads_nowhere), TEST(an_error_page_says_when_to_come_back),
+    TEST(a_form_post_page_posts_itself), TEST(nothing_of_strangers_gets_out_of_its_place),
+    TEST(no_two_pages_have_the_same_nonce))

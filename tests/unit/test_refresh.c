@@ -212,6 +212,36 @@ static void a_rule_that_revokes_its_session_refuses_it(void **state)
     assert_ok(use_token(good, "").err);
 }
 
+/* Whether the tokens that come of a use are of that session. */
+static bool names_session(struct str token, const char *sid)
+{
+    const struct use use = use_token(token, "");
+    assert_ok(use.err);
+    const struct json *access = claim(use.answer.access.token, "sid"), *id = claim(use.answer.id_token, "sid");
+    assert_true(!access == !id);
+    return access && str_eq(access->text, str_of(sid)) && str_eq(id->text, str_of(sid));
+}
+
+/* Back-Channel Logout 1.0 section 2.7. An administrator's end is the second rule. */
+static void one_with_offline_access_outlives_a_logout(void **state)
+{
+    (void)state;
+    struct family grant, other;
+    const struct str token = new_grant("openid offline_access", "left", &grant),
+                     bystander = new_grant("openid offline_access", "stays", &other);
+    assert_true(names_session(token, "left"));
+    revoke_session("left");
+    assert_false(names_session(token, "left"));
+    assert_null(claim(use_token(token, "").answer.access.token, "sid"));
+    assert_false(names_session(used(token), "left"));
+    assert_true(names_session(bystander, "stays"));
+    revoke_session("offline:left");
+    assert_code(use_token(token, "").err, ERR_INVALID_GRANT, "an administrator has ended it");
+    assert_ok(use_token(bystander, "").err);
+    revoke_session("offline:stays"); /* alone, as another instance may learn of them */
+    assert_code(use_token(bystander, "").err, ERR_INVALID_GRANT, "the second rule is enough");
+}
+
 static void a_wider_scope_is_refused_and_uses_nothing_up(void **state)
 {
     (void)state;
@@ -229,4 +259,5 @@ RUN_WITH(granting_begin, granting_finish, cmocka_unit_test(a_use_brings_a_succes
          cmocka_unit_test(a_client_that_does_not_rotate_keeps_its_token),
          cmocka_unit_test(another_clients_token_is_none), cmocka_unit_test(what_is_no_token_is_refused),
          cmocka_unit_test(a_rule_that_revokes_its_session_refuses_it),
+         cmocka_unit_test(one_with_offline_access_outlives_a_logout),
          cmocka_unit_test(a_wider_scope_is_refused_and_uses_nothing_up))

@@ -131,15 +131,17 @@ static void only_what_a_client_may_ask_for_is_allowed_byte_by_byte(void **state)
                                        "https://b.example/",   "https://a.example/%78", "https://a.example/./x" };
     struct resources asked = { .count = 0 };
     (void)state;
-    assert_ok(resources_allow(&asked, allowed, COUNT(allowed)));
-    assert_ok(resources_allow(&asked, NULL, 0));
+    assert_ok(resources_allow(&asked, allowed, COUNT(allowed), STR("")));
+    assert_ok(resources_allow(&asked, NULL, 0, STR("")));
     asked = LIST("https://b.example", "https://a.example/x");
-    assert_ok(resources_allow(&asked, allowed, COUNT(allowed)));
-    assert_code(resources_allow(&asked, allowed, 1), ERR_INVALID_TARGET, "one of them");
-    assert_code(resources_allow(&asked, NULL, 0), ERR_INVALID_TARGET, "nothing is allowed");
+    assert_ok(resources_allow(&asked, allowed, COUNT(allowed), STR("")));
+    assert_code(resources_allow(&asked, allowed, 1, STR("")), ERR_INVALID_TARGET, "one of them");
+    assert_ok(resources_allow(&asked, allowed, 1, STR("api,https://b.example"))); /* what every token is for */
+    assert_code(resources_allow(&asked, allowed, 1, STR("api,https://b.example/")), ERR_INVALID_TARGET, "another one");
+    assert_code(resources_allow(&asked, NULL, 0, STR("")), ERR_INVALID_TARGET, "nothing is allowed");
     for (size_t i = 0; i < COUNT(bad); i++) {
         asked = LIST("https://b.example", bad[i]);
-        assert_code(resources_allow(&asked, allowed, COUNT(allowed)), ERR_INVALID_TARGET, bad[i]);
+        assert_code(resources_allow(&asked, allowed, COUNT(allowed), STR("")), ERR_INVALID_TARGET, bad[i]);
     }
 }
 

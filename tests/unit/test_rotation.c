@@ -383,6 +383,38 @@ static void at_once_is_at_once_and_says_what_that_means(void **state)
     assert_null(strstr(done.message, "may refuse"));
 }
 
+static enum sign_priority last_priority;
+static const struct signer_ops *below; /* what signs */
+
+static struct err sign_and_note(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
+                                struct str input, char *out, size_t *len)
+{
+    last_priority = priority;
+    return below->sign(signer, kid, alg, priority, input, out, len);
+}
+
+/* The quota of a signer may be used up by callers who want tokens. */
+static void what_is_asked_for_goes_before_all_tokens(void **state)
+{
+    struct rotated done;
+    OPEN(one);
+    (void)state;
+    struct signer_ops ops = *one.signer->ops;
+    below = one.signer->ops;
+    ops.sign = sign_and_note;
+    one.signer->ops = &ops;
+    round_at(&one, 1001);
+    last_priority = SIGN_BACKGROUND;
+    assert_ok(rotation_rotate(one.rotation, &arena, true, 1300, &done));
+    assert_int_equal(last_priority, SIGN_TRIAL);
+    round_at(&one, 1301);
+    last_priority = SIGN_BACKGROUND;
+    assert_ok(rotation_revoke(one.rotation, &arena, active_of(&one).kid, STR("stolen"), 1302, &done));
+    assert_int_equal(last_priority, SIGN_TRIAL);
+    assert_true(SIGN_TRIAL < SIGN_INTERACTIVE);
+    one.signer->ops = below;
+}
+
 static void a_revoked_key_is_out_at_once_and_the_standby_signs(void **state)
 {
     struct rotated done;
@@ -786,7 +818,7 @@ RUN(IN_FOLDER(a_standby_is_made_soon_and_once), IN_FOLDER(a_key_lives_its_life),
     IN_FOLDER(a_pair_of_another_algorithm_is_disposed_of), IN_FOLDER(a_past_keys_file_that_comes_back_is_removed_again),
     IN_FOLDER(a_standby_that_cannot_sign_is_replaced_in_time),
     IN_FOLDER(a_request_waits_until_verifiers_know_the_key_and_outlives_a_restart),
-    IN_FOLDER(at_once_is_at_once_and_says_what_that_means),
+    IN_FOLDER(at_once_is_at_once_and_says_what_that_means), IN_FOLDER(what_is_asked_for_goes_before_all_tokens),
     IN_FOLDER(a_revoked_key_is_out_at_once_and_the_standby_signs), IN_FOLDER(every_state_can_be_revoked),
     IN_FOLDER(without_another_key_nothing_rotates_and_the_sentence_says_why),
     IN_FOLDER(a_key_that_does_not_prove_itself_is_not_published),

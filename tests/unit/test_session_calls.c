@@ -2,6 +2,7 @@
  * records can hold, each with its tokens and with notices to its clients. */
 #include "oauth/operations.h"
 #include "oauth/session.h"
+#include "oauth/session_end.h"
 #include "granting.h"
 
 static struct call call;
@@ -118,12 +119,40 @@ static void an_end_is_one_list_of_rule_item_and_notices(void **state)
     assert_int_equal(rule->revokes, REVOKED_SESSION);
     assert_true(str_eq(rule->target, sid));
     assert_str(rule->revoked_by, "keeper");
+    const struct record *offline = revocation_among(rule->next); /* of the grants that a logout leaves alone */
+    assert_true(str_eq(offline->target, rule_offline_target(&arena, sid)));
+    assert_memory_not_equal(offline->token_hash, rule->token_hash, 32);
+    assert_int_equal(offline->before, rule->before);
+    assert_str(offline->revoked_by, "keeper");
     assert_int_equal(count_of("leaving"), 0); /* in memory at once; ask() has made another response */
     assert_ok(ask(end_session, NULL, sid));
     struct record *records = response.records;
     assert_ok(keep(records));
     assert_int_equal(notices("leaving"), 1);
     assert_code(ask(end_session, NULL, sid), ERR_NOT_FOUND, "it has ended");
+}
+
+/* So its grants with offline_access go on (test_refresh.c). */
+static void a_logout_is_one_rule(void **state)
+{
+    (void)state;
+    const struct item_query query = { .kind = ITEM_SESSION, .sid = sign_in("logged out", 0), .max = 2 };
+    struct item *items;
+    size_t count;
+    struct session session;
+    struct record *records = NULL;
+    uint64_t announced = 0;
+    assert_ok(store->ops->list_items(store, &arena, &query, &items, &count));
+    assert_int_equal(count, 1);
+    assert_ok(session_read(&arena, items, &session));
+    call = call_with("");
+    assert_ok(session_end(&call, &session, SESSION_LOGGED_OUT, &records, &announced));
+    const struct record *rule = revocation_among(records);
+    assert_true(str_eq(rule->target, query.sid));
+    assert_str(rule->reason, "logged out");
+    assert_null(revocation_among(rule->next));
+    assert_ok(keep(records));
+    assert_int_equal(count_of("logged+out"), 0);
 }
 
 static void two_who_end_one_at_once_end_it_once(void **state)
@@ -194,7 +223,7 @@ static void what_is_over_by_time_ends_as_well(void **state)
 
 RUN_WITH(granting_begin, granting_finish, cmocka_unit_test(a_session_is_shown_until_it_is_over),
          cmocka_unit_test(pages_follow_one_another), cmocka_unit_test(a_wrong_question_is_refused),
-         cmocka_unit_test(an_end_is_one_list_of_rule_item_and_notices),
+         cmocka_unit_test(an_end_is_one_list_of_rule_item_and_notices), cmocka_unit_test(a_logout_is_one_rule),
          cmocka_unit_test(two_who_end_one_at_once_end_it_once),
          cmocka_unit_test(all_of_a_user_end_in_as_many_calls_as_it_takes),
          cmocka_unit_test(a_list_of_records_is_never_longer_than_may_be),

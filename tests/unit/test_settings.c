@@ -135,8 +135,11 @@ static const struct {
     { "TOKEN_REFRESH_GRACE", "60" },
     { "TOKEN_REFRESH_IDLE", "0" },
     { "TOKEN_SESSION_TTL", "43200" },
+    { "TOKEN_SESSION_IDLE", "7200" },
     { "TOKEN_SCOPES", "openid profile email address phone offline_access" },
     { "TOKEN_ACR_VALUES", "" },
+    { "TOKEN_LOGIN_REQUEST_LIMIT", "300" },
+    { "TOKEN_PAIRWISE_SALT", "" },
     { "TOKEN_USERS_FILE", "" },
     { "TOKEN_FETCH_ALLOW", "" },
     { "TOKEN_FETCH_CA_FILE", "" },
@@ -166,6 +169,9 @@ static const struct {
     { "TOKEN_METRICS", "loopback" },
     { "TOKEN_LOG_LEVEL", "info" },
     { "TOKEN_LOG_FORMAT", "auto" },
+    { "TOKEN_EMF", "auto" },
+    { "TOKEN_EMF_INTERVAL", "60" },
+    { "TOKEN_EMF_SERVICE", "token-service" },
     { "TOKEN_PURGE_INTERVAL", "60" },
     { "TOKEN_USAGE_INTERVAL", "5" },
     { "KMS_KEY_ID", "" },
@@ -173,11 +179,13 @@ static const struct {
     { "AWS_REGION", "" },
     { "AWS_ENDPOINT_URL", "" },
     { "AWS_ENDPOINT_URL_KMS", "" },
+    { "AWS_ENDPOINT_URL_EVENTBRIDGE", "" },
     { "AWS_USE_FIPS_ENDPOINT", "false" },
     { "AWS_CA_BUNDLE", "" },
     { "TOKEN_KMS_RATE", "900" },
     { "TOKEN_KMS_TIMEOUT", "5" },
     { "TOKEN_KMS_TRY_TIMEOUT", "2" },
+    { "EVENT_BUS_NAME", "" },
     { "REDIS_URL", "" },
     { "REDIS_CA_FILE", "" },
     { "REDIS_CERT_FILE", "" },
@@ -314,6 +322,10 @@ static const struct {
     { "AWS_ENDPOINT_URL", "http://127.0.0.1:4566" },
     { "AWS_ENDPOINT_URL_KMS", "https://vpce-1.kms.eu-west-1.vpce.amazonaws.com/base" },
     { "AWS_USE_FIPS_ENDPOINT", "true" },
+    { "AWS_ENDPOINT_URL_EVENTBRIDGE", "http://127.0.0.1:4566" },
+    { "EVENT_BUS_NAME", "default" },
+    { "EVENT_BUS_NAME", "story/tokens.v1_a-b" },
+    { "EVENT_BUS_NAME", "arn:aws:events:eu-west-1:111122223333:event-bus/story" },
     { "TOKEN_KMS_RATE", "1000000" },
     { "TOKEN_CORS_ORIGINS", "https://a.example, http://localhost:3000" },
     { "TOKEN_CORS_ORIGINS", "capacitor://localhost" },
@@ -329,6 +341,9 @@ static const struct {
     { "TOKEN_METRICS", "off" },
     { "TOKEN_LOG_LEVEL", "debug" },
     { "TOKEN_LOG_FORMAT", "text" },
+    { "TOKEN_EMF", "on" },
+    { "TOKEN_EMF_INTERVAL", "3600" },
+    { "TOKEN_EMF_SERVICE", "stories-Prod_1.eu:a/b" },
     { "TOKEN_ACCESS_TTL", "86400" },
     { "TOKEN_ACCESS_TTL_MAX", "3600" },
 };
@@ -403,6 +418,9 @@ static const struct {
     { "AWS_ENDPOINT_URL", "http://user:secret@host", "host" },
     { "AWS_ENDPOINT_URL_KMS", "https://host/?x", "query" },
     { "AWS_USE_FIPS_ENDPOINT", "yes", "not one of the choices" },
+    { "EVENT_BUS_NAME", "two words", "characters" },
+    { "EVENT_BUS_NAME", "a:b", "characters" },
+    { "EVENT_BUS_NAME", "arn:aws:sqs:eu-west-1:111122223333:story", "not of an event bus" },
     { "TOKEN_KMS_RATE", "0", "range" },
     { "TOKEN_KMS_TRY_TIMEOUT", "6", "above TOKEN_KMS_TIMEOUT" },
     { "TOKEN_CORS_ORIGINS", "https://a.example,https://b.example/x", "path" },
@@ -422,6 +440,7 @@ static const struct {
     { "TOKEN_TRUSTED_PROXIES", "10.0.0.0/33", "prefix length" },
     { "TOKEN_TRUSTED_PROXIES", "proxy.example", "address" },
     { "TOKEN_TRUSTED_PROXIES", "*", "address" },
+    { "TOKEN_PAIRWISE_SALT", "0123456789abcdef0123456789abcde", "shorter than 32 bytes" },
     { "TOKEN_PATH_PREFIX", "prod", "slash" },
     { "TOKEN_PATH_PREFIX", "/", "slash" },
     { "TOKEN_PATH_PREFIX", "/prod/", "slash" },
@@ -437,6 +456,12 @@ static const struct {
     { "TOKEN_METRICS", "on", "(allowed: loopback, any, off)" },
     { "TOKEN_LOG_LEVEL", "warning", "(allowed: error, warn, info, debug)" },
     { "TOKEN_LOG_FORMAT", "xml", "(allowed: auto, json, text)" },
+    { "TOKEN_EMF", "yes", "(allowed: auto, on, off)" },
+    { "TOKEN_EMF_SERVICE", "a b", "it has other characters" },
+    { "TOKEN_EMF_SERVICE", "a\"b", "it has other characters" },
+    { "TOKEN_EMF_SERVICE", "a\\b", "it has other characters" },
+    { "TOKEN_EMF_SERVICE", "\xc3\xa4", "it has other characters" },
+    { "TOKEN_EMF_SERVICE", ":a", "it begins with a colon" },
     { "TOKEN_DATA_DIR", "a\nb", "control characters" },
     { "TOKEN_DATA_DIR", "a\x7f", "control characters" },
     { "TOKEN_DATA_DIR", "\xc2\x9b", "control characters" },
@@ -557,20 +582,6 @@ static void settings_and_strangers_are_not_warned_of(void **state)
     (void)state;
 }
 
-static void a_backend_of_a_later_version_is_named_and_its_value_is_not(void **state)
-{
-    static const char *const names[] = { "EVENT_BUS_NAME" };
-    for (size_t i = 0; i < COUNT(names); i++) {
-        setenv(names[i], "redis://user:hunter2@host", 1);
-        struct str text = printed(settings_warn_unknown);
-        unsetenv(names[i]);
-        assert_row(has(text, names[i]) && has(text, "does not use it yet") && has(text, "embedded default"), names[i]);
-        assert_row(!has(text, "hunter2"), names[i]);
-        assert_row(memchr(text.at, '\n', text.len) == text.at + text.len - 1, names[i]);
-    }
-    (void)state;
-}
-
 /* --- printing ---------------------------------------------------------------------------------------------------- */
 
 static struct str flag_of(const char *name)
@@ -583,8 +594,8 @@ static struct str flag_of(const char *name)
 
 static bool is_secret(const char *name)
 {
-    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY", "REDIS_URL",
-                                         "REDIS_SENTINEL_PASSWORD" };
+    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY", "REDIS_URL", "REDIS_SENTINEL_PASSWORD",
+                                         "TOKEN_PAIRWISE_SALT" };
     for (size_t i = 0; i < COUNT(names); i++)
         if (strcmp(name, names[i]) == 0)
             return true;
@@ -697,14 +708,14 @@ static void a_secret_is_shown_nowhere(void **state)
 /* Not in what is printed, not in an error, not on a command line that every user of the machine can read. */
 static void a_secret_is_never_shown(void **state)
 {
-    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY" };
+    static const char *const names[] = { "DATABASE_URL", "SUPABASE_SERVICE_KEY", "TOKEN_PAIRWISE_SALT" };
     char long_one[5000];
     int next;
     (void)state;
     memset(long_one, 'x', sizeof long_one - 1);
     long_one[sizeof long_one - 1] = '\0';
     for (size_t i = 0; i < COUNT(names); i++) {
-        setenv(names[i], "postgresql://u:hunter2@h/d", 1);
+        setenv(names[i], "postgresql://u:hunter2@host.example/data", 1);
         assert_ok(read_with(&next, NULL));
         assert_string_equal(value_of(names[i]), "(set, not shown)");
         setenv(names[i], "hunter2\x01", 1);
@@ -720,6 +731,15 @@ static void a_secret_is_never_shown(void **state)
         assert_ok(read_with(&next, flag_of(names[i]).at, "hunter2", NULL));
         assert_int_equal(next, 1); /* no such flag */
     }
+}
+
+static void a_salt_has_32_bytes_at_least(void **state)
+{
+    (void)state;
+    assert_ok(read_environment("TOKEN_PAIRWISE_SALT", "0123456789abcdef0123456789abcdef"));
+    assert_string_equal(settings.pairwise_salt, "0123456789abcdef0123456789abcdef");
+    assert_ok(read_environment("TOKEN_PAIRWISE_SALT", ""));
+    assert_string_equal(settings.pairwise_salt, "");
 }
 
 static void a_service_key_goes_to_no_stranger_in_clear(void **state)
@@ -762,8 +782,8 @@ RUN(CASE(a_secret_is_shown_nowhere), CASE(without_environment_and_flags_the_defa
     CASE(what_is_allowed_is_taken_as_it_stands), CASE(a_bad_value_is_refused_in_one_sentence_that_names_its_variable),
     CASE(a_value_that_is_long_or_odd_is_not_repeated), CASE(certificate_and_key_together_are_taken),
     CASE(the_table_agrees_with_jose), CASE(a_misspelt_variable_is_named_with_what_was_meant),
-    CASE(settings_and_strangers_are_not_warned_of), CASE(a_backend_of_a_later_version_is_named_and_its_value_is_not),
-    CASE(help_shows_every_flag_in_at_most_100_columns), CASE(markdown_has_a_row_of_five_cells_for_each_setting),
+    CASE(settings_and_strangers_are_not_warned_of), CASE(help_shows_every_flag_in_at_most_100_columns),
+    CASE(markdown_has_a_row_of_five_cells_for_each_setting),
     CASE(the_man_page_names_every_variable_and_knows_only_its_own_requests), CASE(roff_never_reads_a_text_as_its_own),
     CASE(values_are_printed_a_line_each_with_their_origin), CASE(a_secret_is_never_shown),
-    CASE(a_service_key_goes_to_no_stranger_in_clear))
+    CASE(a_salt_has_32_bytes_at_least), CASE(a_service_key_goes_to_no_stranger_in_clear))

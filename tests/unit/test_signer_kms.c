@@ -322,6 +322,21 @@ static void a_key_that_may_not_sign_is_not_loaded(void **state)
     assert_code(signer->ops->load(signer, &arena, &gone), ERR_UNAVAILABLE, "nothing");
 }
 
+static void the_trial_of_a_key_goes_before_all_tokens(void **state)
+{
+    struct key key;
+    (void)state;
+    settings.kms_key_id = fake_add("RSA_2048");
+    settings.signing_alg = JWA_RS256;
+    OPEN(signer);
+    fake.last_priority = -1;
+    assert_ok(create(signer, &key));
+    assert_int_equal(fake.last_priority, KMS_TRIAL);
+    assert_true(KMS_TRIAL < KMS_INTERACTIVE && KMS_INTERACTIVE < KMS_CLIENT_CREDENTIALS);
+    assert_true(signs(signer, &key, JWA_RS256));
+    assert_int_equal(fake.last_priority, KMS_INTERACTIVE);
+}
+
 static void an_rsa_signature_that_does_not_verify_is_not_given_out(void **state)
 {
     struct key key;
@@ -417,6 +432,6 @@ RUN(CASE(the_first_key_is_the_one_that_is_named_and_the_next_is_made_like_it),
     CASE(a_standby_that_is_taken_away_makes_nobody_unready),
     CASE(at_a_first_start_a_disabled_key_is_an_error_and_no_other_is_made), CASE(an_alias_follows_the_active_key),
     CASE(the_kind_follows_from_the_key_or_is_refused_with_a_sentence), CASE(a_key_that_may_not_sign_is_not_loaded),
-    CASE(an_rsa_signature_that_does_not_verify_is_not_given_out),
+    CASE(the_trial_of_a_key_goes_before_all_tokens), CASE(an_rsa_signature_that_does_not_verify_is_not_given_out),
     CASE(readiness_costs_no_call_each_and_sees_a_failed_signature_at_once),
     CASE(kms_out_of_reach_is_told_when_nothing_has_been_signed_for_long))

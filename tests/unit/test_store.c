@@ -1474,8 +1474,11 @@ static void each_transition_has_its_event_and_events_are_purged(void **state)
     };
     assert_int_equal(sql("SELECT count(*) FROM events WHERE type = 'keys_rotated'"), COUNT(events));
     for (size_t i = 0; i < COUNT(events); i++)
-        assert_row(sql(arena_printf(&arena, "SELECT count(*) FROM events WHERE id = %zu AND detail = '%s'", i + 1,
-                                    events[i])
+        assert_row(sql(arena_printf(&arena,
+                                    "SELECT count(*) FROM events WHERE id = %zu AND json_remove(detail, '$.eventId') = "
+                                    "'%s' AND detail ->> 'eventId' GLOB '[0-9a-f]*' AND length(detail ->> 'eventId') = "
+                                    "32",
+                                    i + 1, events[i])
                            .at) == 1,
                    events[i]);
     assert_ok(store->ops->purge(store, 9100 + 30 * 24 * 3600 + STORE_TOKEN_KEPT_S, 100, &deleted));
@@ -1814,6 +1817,50 @@ static void a_handle_of_this_process_that_is_closed_takes_nothing_away(void **st
     assert_int_equal(run_another_process("count", ""), 2);
 }
 
+#define ADA "6b29fc40-ca47-1067-b31d-00dd010662da"
+
+/* Claim by claim is kept_claims.h's. */
+static void what_the_platform_knows_of_a_user_is_read(void **state)
+{
+    (void)state;
+    const struct json *columns = NULL;
+    OPEN(store);
+    static const char *const nobody[] = { "",
+                                          "ada",
+                                          "6b29fc40-ca47-1067-b31d-00dd010662db",
+                                          "6b29fc40-ca47-1067-b31d-00dd010662d",
+                                          "6b29fc40-ca47-1067-b31d-00dd010662daa",
+                                          "6b29fc40xca47-1067-b31d-00dd010662da",
+                                          "6b29fc40-ca47-1067-b31d-00dd010662dg",
+                                          "' OR true --" };
+    pg("INSERT INTO auth.users (id) VALUES ('" ADA "'), ('6b29fc40-ca47-1067-b31d-00dd010662dc')");
+    assert_code(store->ops->find_user_claims(store, &arena, STR(ADA), &columns), ERR_NOT_FOUND, "a user without a row");
+    pg("INSERT INTO oauth_id_token_claims (user_id, preferred_username, profile_url, email_verified, website, "
+       "address_street, gender) VALUES ('" ADA
+       "', 'zo\u00eb \"quoted\"', 'https://a.example/', false, '', 'Wall 1', NULL), "
+       "('6b29fc40-ca47-1067-b31d-00dd010662dc', 'another', NULL, NULL, NULL, NULL, NULL)");
+    assert_ok(store->ops->find_user_claims(store, &arena, STR(ADA), &columns));
+    assert_int_equal(columns->count, 5); /* neither what is null, nor the user's id */
+    assert_str(json_member(columns, STR("preferred_username"))->text, "zo\u00eb \"quoted\"");
+    assert_str(json_member(columns, STR("profile_url"))->text, "https://a.example/");
+    assert_str(json_member(columns, STR("address_street"))->text, "Wall 1");
+    assert_str(json_member(columns, STR("website"))->text, "");
+    assert_int_equal(json_member(columns, STR("email_verified"))->kind, JSON_FALSE);
+    assert_ok(store->ops->find_user_claims(store, &arena, STR("6B29FC40-CA47-1067-B31D-00DD010662DA"), &columns));
+    for (size_t i = 0; i < COUNT(nobody); i++)
+        assert_code(store->ops->find_user_claims(store, &arena, str_of(nobody[i]), &columns), ERR_NOT_FOUND, nobody[i]);
+    pg("UPDATE oauth_id_token_claims SET locale = repeat('x', 100000), zoneinfo = repeat('y', 2048) WHERE user_id = "
+       "'" ADA "'");
+    assert_ok(store->ops->find_user_claims(store, &arena, STR(ADA), &columns));
+    assert_null(json_member(columns, STR("locale")));
+    assert_int_equal(json_member(columns, STR("zoneinfo"))->text.len, 2048);
+    pg("UPDATE oauth_id_token_claims SET preferred_username = NULL, profile_url = NULL, email_verified = NULL, website "
+       "= "
+       "NULL, address_street = NULL, locale = NULL, zoneinfo = NULL WHERE user_id = '" ADA "'");
+    assert_ok(store->ops->find_user_claims(store, &arena, STR(ADA), &columns));
+    assert_int_equal(columns->count, 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest conformance[] = {
@@ -1889,6 +1936,7 @@ int main(int argc, char **argv)
         IN_EACH(a_text_that_cannot_be_held_poisons_no_batch),
         IN_EACH(no_position_becomes_visible_behind_a_reader),
         IN_EACH(keys_of_the_service_before_are_left_alone),
+        IN_EACH(what_the_platform_knows_of_a_user_is_read),
     };
     int bad = 0;
     if (argc == 4)

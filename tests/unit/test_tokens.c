@@ -44,6 +44,42 @@ static void both_tokens_say_how_the_user_was_authenticated(void **state)
     assert_int_equal(answer.access.lifetime_s, ACCESS_TTL_S);
 }
 
+/* OpenID Connect Core section 12.2. The identifiers were computed as those of test_pairwise.c. */
+static void a_grant_gives_one_sub_or_none(void **state)
+{
+    static const char *const clients[] = {
+        "{\"grant_types\":[\"authorization_code\"],\"redirect_uris\":[\"https://a.example/1\"]}",
+        "{\"grant_types\":[\"authorization_code\"],\"redirect_uris\":[\"https://a.example/1\"],"
+        "\"subject_type\":\"pairwise\"}",
+        "{\"grant_types\":[\"authorization_code\"],\"redirect_uris\":[\"https://b.example/1\"],"
+        "\"subject_type\":\"pairwise\"}",
+    };
+    static const char *const sectors[] = { "", "a.example", "b.example" };
+    (void)state;
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        struct family grant;
+        struct token_answer answer;
+        const char *const id = arena_printf(&arena, "client-%zu", i).at;
+        settings.pairwise_salt = "0123456789abcdef0123456789abcdef";
+        add_client(id, clients[i]);
+        use_client(id);
+        (void)new_grant("openid", "s", &grant);
+        for (size_t each = 0; each < COUNT(sectors); each++) {
+            grant.granted.sector = str_of(sectors[each]);
+            assert_code(issue(&grant, "", &answer), each == i ? ERR_OK : ERR_INVALID_GRANT, sectors[each]);
+        }
+        grant.granted.sector = str_of(sectors[i]);
+        assert_ok(issue(&grant, "", &answer));
+        assert_str(claim(answer.access.token, "sub")->text, "ada");
+        assert_row(str_eq(claim(answer.id_token, "sub")->text, STR("ada")) == (i == 0), sectors[i]);
+        if (i == 1)
+            assert_str(claim(answer.id_token, "sub")->text, "elfwwjP19CAlEeNxrbygQblGAmIMfAZQNz51GebWp88");
+        settings.pairwise_salt = "";
+        assert_code(issue(&grant, "", &answer), i == 0 ? ERR_OK : ERR_UNAUTHORIZED_CLIENT, "without a salt");
+    }
+    use_client("app");
+}
+
 static void without_openid_there_is_no_id_token(void **state)
 {
     (void)state;
@@ -201,7 +237,7 @@ static void two_who_end_a_grant_at_once_agree(void **state)
 }
 
 RUN_WITH(granting_begin, granting_finish, cmocka_unit_test(both_tokens_say_how_the_user_was_authenticated),
-         cmocka_unit_test(without_openid_there_is_no_id_token),
+         cmocka_unit_test(a_grant_gives_one_sub_or_none), cmocka_unit_test(without_openid_there_is_no_id_token),
          cmocka_unit_test(a_request_gets_a_part_of_the_grant_and_never_more),
          cmocka_unit_test(a_clients_own_terms_come_before_the_settings),
          cmocka_unit_test(instances_that_share_a_store_add_what_clocks_may_differ),
