@@ -5,6 +5,7 @@ A freeze is SIGSTOP. What hours change besides is done to it: connections are cl
 rotate, and the time of day goes on while its clock stood still (libfaketime)."""
 
 import contextlib
+import json
 import queue
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 import clock
 import lambda_events
 import redis_servers
+from eventbridge import EventBridge
 from lambda_events import bus, schedule
 from lambda_runtime import Function
 from relay import Relay
@@ -361,3 +363,59 @@ def test_uses_are_written_although_nothing_runs_between_calls(pair):
         function.get("/health/live")
     with psycopg.connect(function.database, autocommit=True) as connection:
         assert connection.execute("SELECT sum(use_count) FROM oauth_access_tokens").fetchone()[0] == 3
+
+
+# --- what others are told -------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def told(tmp_path, made):
+    """A function with an event bus; and that bus."""
+    (tmp_path / "told").mkdir()
+    bus_of_aws = EventBridge()
+    function = Function(tmp_path / "told", bus_of_aws.environment(TOKEN_SIGNING_ALG="ES256"))
+    function.secrets |= bus_of_aws.credentials.secrets
+    made.append(function.start())
+    function.agent = function.add_client("agent")
+    yield function, bus_of_aws
+    bus_of_aws.heal()
+    bus_of_aws.down()
+
+
+def types_of(bus_of_aws):
+    """But for the first key, which the bus is told of too."""
+    return sorted(event.type for event in bus_of_aws.taken if event.type != "keys_rotated")
+
+
+def test_the_bus_hears_of_a_call_before_the_process_is_frozen(told):
+    function, bus_of_aws = told
+    token = function.token(function.agent)
+    function.get("/health/live")  # begins when the call before it has been settled
+    assert types_of(bus_of_aws) == ["token_generated"]
+    assert function.revoke(function.agent, token).status_code == 200
+    assert function.verify(function.agent, token).status_code == 401
+    function.get("/health/live")
+    assert types_of(bus_of_aws) == ["token_generated", "token_revoked", "token_verification_failed"]
+
+
+def test_what_the_bus_did_not_take_is_told_by_the_next_schedule(told):
+    function, bus_of_aws = told
+    bus_of_aws.whole = lambda _: "InternalFailure"
+    token = function.token(function.agent)
+    assert token and function.get("/health/live").status_code == 200
+    assert not bus_of_aws.taken
+    bus_of_aws.heal()
+
+    def is_told():
+        assert function.api.invoke(schedule()).json()["statusCode"] == 200
+        return types_of(bus_of_aws) == ["token_generated"]
+    function.until(is_told, "the event was lost")
+
+
+def test_cloudwatch_gets_a_line_with_each_answer(told):
+    function, _ = told
+    function.token(function.agent)
+    lines = [line for line in map(json.loads, function.lines()) if "_aws" in line]
+    names = {metric["Name"] for line in lines for each in line["_aws"]["CloudWatchMetrics"]
+             for metric in each["Metrics"]}
+    assert "ColdStarts" in names, names
+    assert all(each["Namespace"] == "TokenService" for line in lines for each in line["_aws"]["CloudWatchMetrics"])
