@@ -1,6 +1,7 @@
 /* app.c: the start-up list, read from top to bottom; app_close() is the same list backwards. */
 #include "app.h"
 #include "aws/kms.h"
+#include "base/trusted.h"
 #include "cache/cache.h"
 #include "cache/uses.h"
 #include "cache/verified.h"
@@ -45,6 +46,7 @@ void app_prepare(void)
 {
     const struct rlimit none = { 0, 0 };
     (void)setrlimit(RLIMIT_CORE, &none);
+    trusted_find();
     is_memory_locked = private_memory_open();
 }
 
