@@ -2,6 +2,7 @@
 #include "app.h"
 #include "aws/kms.h"
 #include "base/clock.h"
+#include "base/trusted.h"
 #include "cache/cache.h"
 #include "cache/uses.h"
 #include "cache/verified.h"
@@ -52,6 +53,7 @@ void app_prepare(void)
 {
     const struct rlimit none = { 0, 0 };
     (void)setrlimit(RLIMIT_CORE, &none);
+    trusted_find();
     is_memory_locked = private_memory_open();
 }
 

@@ -16,7 +16,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
     IDLE_MAX = 512,      /* handles; above that they are closed after use */
@@ -113,20 +112,6 @@ static void client_put_back(struct net_client *client, struct net_handle *handle
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
-/* OpenSSL's default places; where Debian's are not (the library was brought along), those of other distributions. */
-static void client_trust_the_system(X509_STORE *store)
-{
-    static const char *const bundles[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-                                           "/etc/ssl/cert.pem" };
-    (void)X509_STORE_set_default_paths(
-        store); /* a folder is looked into by each certificate's hash, when it is needed */
-    if (access(X509_get_default_cert_dir(), R_OK) == 0)
-        return;
-    for (size_t i = 0; i < sizeof bundles / sizeof *bundles; i++)
-        if (X509_STORE_load_file(store, bundles[i]) == 1)
-            return;
-}
-
 static struct err client_open_trusted(struct net_client *client)
 {
     X509_STORE *store = X509_STORE_new();
@@ -137,7 +122,7 @@ static struct err client_open_trusted(struct net_client *client)
         return failed(ERR_INVALID_REQUEST,
                       "the bundle of trusted certificates is not a readable PEM file with certificates");
     if (!client->common.ca_file[0])
-        client_trust_the_system(store);
+        (void)X509_STORE_set_default_paths(store); /* in a folder each is looked for when it is needed */
     return OK;
 }
 
