@@ -152,9 +152,9 @@ void platform_put_event(struct buf *args, const struct event *event);
     .request_rotation = platform_request_rotation, .raise_key_lifetime = platform_raise_key_lifetime,                  \
     .mark_key_disposed = platform_mark_key_disposed, .find_item = platform_find_item,                                  \
     .find_user_claims = platform_find_user_claims, .list_items = platform_list_items,                                  \
-    .list_events = platform_list_events, .drop_events = platform_drop_events,                                          \
-    .count_events = platform_count_events, .record = platform_record, .revocations_since = platform_revocations_since, \
-    .count_uses = platform_count_uses, .purge = platform_purge, .has_changed = platform_has_changed,                   \
-    .take_lease = platform_take_lease, .drop_lease = platform_drop_lease, .check = platform_check
+    .list_events = platform_list_events, .drop_events = platform_drop_events, .count_events = platform_count_events,   \
+    .record = platform_record, .revocations_since = platform_revocations_since, .count_uses = platform_count_uses,     \
+    .purge = platform_purge, .has_changed = platform_has_changed, .take_lease = platform_take_lease,                   \
+    .drop_lease = platform_drop_lease, .check = platform_check
 
 #endif
