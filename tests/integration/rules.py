@@ -21,6 +21,12 @@ def hash_of(target):
     return hashlib.sha256(":".join(target).encode()).digest()
 
 
+def made_with(target):
+    """A session has a second rule, about grants that its user's logout leaves alone (docs/refresh-tokens.md)."""
+    claim, value = target
+    return [target, (claim, f"offline:{value}")] if claim == "sid" else [target]
+
+
 class Rules:
     """A target is a claim and its value: ("sub", "user-1")."""
 
@@ -37,7 +43,8 @@ class Rules:
         return chance.choice(targets), chance.choice([now, now, now - 1, token.issued_at])
 
     def ask(self, target, before):
-        self.asked[target] = max(before, self.asked.get(target, 0))
+        for made in made_with(target):
+            self.asked[made] = max(before, self.asked.get(made, 0))
 
     def was_made(self, target, rule):
         """Of several with the same target the latest `before` holds."""
@@ -45,7 +52,8 @@ class Rules:
         if known:
             rule = Rule(max(rule.before, known.before), max(rule.expires_at, known.expires_at),
                         rule.at if rule.before > known.before else known.at)
-        self.acknowledged[target] = rule
+        for made in made_with(target):
+            self.acknowledged[made] = rule
 
     def asked_about(self, token):
         return any(token.issued_at <= self.asked.get(target, 0) for target in token.targets)
