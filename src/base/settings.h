@@ -80,6 +80,8 @@ struct settings {
     const char *aws_endpoint_url;              /* AWS_ENDPOINT_URL: of every AWS service; "": AWS's own */
     const char *aws_endpoint_url_kms;          /* AWS_ENDPOINT_URL_KMS: goes before it */
     const char *aws_endpoint_url_eventbridge;  /* AWS_ENDPOINT_URL_EVENTBRIDGE: likewise */
+    const char *aws_endpoint_url_secrets_manager; /* AWS_ENDPOINT_URL_SECRETS_MANAGER: likewise */
+    const char *aws_endpoint_url_ssm;             /* AWS_ENDPOINT_URL_SSM: likewise */
     int64_t aws_use_fips_endpoint;             /* AWS_USE_FIPS_ENDPOINT: 0 or 1 */
     const char *aws_ca_bundle;                 /* AWS_CA_BUNDLE: PEM file; "": the system's certificates */
     int64_t kms_rate;                          /* TOKEN_KMS_RATE: signatures a second */
@@ -104,6 +106,8 @@ struct settings {
     enum settings_origin *origins;    /* for each row of the table: where its value came from; owned */
     char *owned;                      /* what the strings above point into; settings_release frees it */
     size_t owned_size;
+    struct secret fetched; /* what settings_fetch_secrets() has got: some of them point into it then */
+    bool has_fetched;
 };
 
 /* Whether users can log in: here, or at a service elsewhere. */
@@ -120,6 +124,16 @@ MUST_USE struct err settings_read(int argc, char **argv, int *next, struct setti
 void settings_release(struct settings *settings);
 /* Whether the environment or a flag gives the setting of that variable a value; otherwise it has its default. */
 bool settings_are_given(const struct settings *settings, const char *name);
+
+/* A secret may be given as a reference (base/secret_reference.h); until its value is fetched, it is the reference that
+ * stands in the struct, and no more than its form has been checked. Whether there is one: */
+bool settings_have_references(const struct settings *settings);
+/* Gets what one reference names; the text must live until settings_fetch_secrets() returns. `variable`: the setting's,
+ * for sentences. */
+typedef struct err settings_fetch(void *context, const char *variable, struct str reference, struct str *out);
+/* Puts values in the place of all references and checks them, alone and together. Once done, another call does nothing.
+ * ERR_INVALID_REQUEST with a sentence as settings_read() has it; fetch's errors as they are. */
+MUST_USE struct err settings_fetch_secrets(struct settings *settings, settings_fetch *fetch, void *context);
 
 /* A line for every environment variable that begins with TOKEN_ and is no setting's, with the setting that was probably
  * meant; and for every one that names a backend which this version can't use. Never a value. */
