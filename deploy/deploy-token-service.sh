@@ -229,7 +229,8 @@ try_api() {
     answer=$(mktemp)
     issuer=$(ask lambda get-function-configuration --function-name "$stack" \
         --query 'Environment.Variables.TOKEN_ISSUER')
-    for row in '200 /health/ready .' '200 /.well-known/jwks.json "kid"' "200 /.well-known/openid-configuration \"$issuer\"" \
+    for row in '200 /health/ready .' '200 /.well-known/jwks.json "kid"' \
+        "200 /.well-known/openid-configuration \"$issuer\"" \
         '401 /token . --request POST --header Content-Type:application/json --data {}' '404 /metrics .'; do
         read -r -a words <<<"$row"
         status=$(get "${words[1]}" "${words[@]:3}")

@@ -1,4 +1,5 @@
-/* aws/secret_values.c: one call for each reference, tried until it succeeds, can't succeed, or the time of all is up. */
+/* aws/secret_values.c: one call for each reference, tried until it succeeds, can't succeed, or the time of all is up.
+ */
 #include "aws/secret_values.h"
 #include "aws/call_error.h"
 #include "aws/endpoint.h"
@@ -51,8 +52,7 @@ struct asked {
 
 static struct err secret_values_failed(struct secret_values *values, const struct asked *asked, const char *cause)
 {
-    return failed(ERR_UNAVAILABLE,
-                  arena_printf(values->sentences, "%s can't be read: %s", asked->variable, cause).at);
+    return failed(ERR_UNAVAILABLE, arena_printf(values->sentences, "%s can't be read: %s", asked->variable, cause).at);
 }
 
 /* --- the response ------------------------------------------------------------------------------------------------- */
@@ -96,8 +96,8 @@ const char *secret_values_read(struct arena *arena, struct str body, const struc
         answer = NULL;
     if (reference->place == SECRET_OF_MANAGER)
         return secret_values_read_secret(arena, answer, reference->member, out);
-    value = secret_values_text_in(
-        answer && answer->kind == JSON_OBJECT ? json_member(answer, STR("Parameter")) : NULL, STR("Value"));
+    value = secret_values_text_in(answer && answer->kind == JSON_OBJECT ? json_member(answer, STR("Parameter")) : NULL,
+                                  STR("Value"));
     if (!value)
         return "the Parameter Store's response is not understood";
     *out = arena_copy(arena, value->text);
@@ -134,8 +134,7 @@ static const char *secret_values_cause(struct arena *arena, const struct place *
 static struct err secret_values_judge(struct secret_values *values, struct asked *asked, uint64_t serial,
                                       const struct net_answer *answer)
 {
-    const struct aws_error error =
-        aws_error_read(&values->arena, answer->status, answer->error_type, answer->body);
+    const struct aws_error error = aws_error_read(&values->arena, answer->status, answer->error_type, answer->body);
     LOG(LOG_WARN, "secret_not_read", LOG_TEXT_("setting", asked->variable), LOG_INT("status", answer->status),
         LOG_STR("code", error.code), LOG_STR("request_id", answer->request_id));
     if (error.verdict == AWS_WRONG_CLOCK && !asked->moved_clock) {
@@ -153,9 +152,8 @@ static struct err secret_values_judge(struct secret_values *values, struct asked
 static struct err secret_values_send(struct secret_values *values, struct asked *asked, int64_t left_ms,
                                      const struct aws_credentials *credentials, struct net_answer *answer)
 {
-    const struct aws_place place =
-        aws_place_in(values->settings, &values->arena, asked->place->service,
-                     arena_copy(&values->arena, asked->reference.region));
+    const struct aws_place place = aws_place_in(values->settings, &values->arena, asked->place->service,
+                                                arena_copy(&values->arena, asked->reference.region));
     const struct signed_call call = { .place = &place,
                                       .target = asked->place->target,
                                       .body = asked->body,

@@ -1,5 +1,5 @@
-/* fuzz/secret_values.c: an ARN (the first line) is a reference or is refused, and what it is made of lies in it; whatever
- * a service answers (the rest) is a value or has none. */
+/* fuzz/secret_values.c: an ARN (the first line) is a reference or is refused, and what it is made of lies in it;
+ * whatever a service answers (the rest) is a value or has none. */
 #include "fuzz.h"
 #include "aws/secret_values.h"
 

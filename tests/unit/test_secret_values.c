@@ -1,5 +1,5 @@
-/* test_secret_values.c: secrets that settings refer to: which ARNs are references, what is asked of a real HTTP server on
- * the loopback whose answers a test scripts, and what becomes of each answer. */
+/* test_secret_values.c: secrets that settings refer to: which ARNs are references, what is asked of a real HTTP server
+ * on the loopback whose answers a test scripts, and what becomes of each answer. */
 #include "aws/secret_values.h"
 #include "http_server.h"
 #include "observe/log.h"
@@ -337,7 +337,7 @@ static void credentials_are_changed_once(void **state)
 RUN(TEST(an_arn_is_taken_apart), TEST(what_is_nearly_an_arn_is_refused),
     WITH_SERVER(a_secret_is_asked_for_in_its_region), WITH_SERVER(a_parameter_is_asked_for_decrypted),
     WITH_SERVER(without_references_nothing_is_asked), WITH_SERVER(several_are_kept_apart),
-    WITH_SERVER(one_secret_is_asked_for_once),
-    TEST(a_value_is_read_or_said_to_be_none), WITH_SERVER(a_value_that_does_not_fit_is_refused),
-    WITH_SERVER(what_settings_say_together_is_checked_then), WITH_SERVER(a_refusal_names_the_setting_and_the_cause),
-    WITH_SERVER(what_may_pass_is_tried_again), WITH_SERVER(credentials_are_changed_once))
+    WITH_SERVER(one_secret_is_asked_for_once), TEST(a_value_is_read_or_said_to_be_none),
+    WITH_SERVER(a_value_that_does_not_fit_is_refused), WITH_SERVER(what_settings_say_together_is_checked_then),
+    WITH_SERVER(a_refusal_names_the_setting_and_the_cause), WITH_SERVER(what_may_pass_is_tried_again),
+    WITH_SERVER(credentials_are_changed_once))

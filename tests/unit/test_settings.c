@@ -807,5 +807,5 @@ RUN(CASE(a_secret_is_shown_nowhere), CASE(without_environment_and_flags_the_defa
     CASE(markdown_has_a_row_of_five_cells_for_each_setting),
     CASE(the_man_page_names_every_variable_and_knows_only_its_own_requests), CASE(roff_never_reads_a_text_as_its_own),
     CASE(values_are_printed_a_line_each_with_their_origin), CASE(a_secret_is_never_shown),
-    CASE(a_reference_to_a_secret_is_shown_and_checked),
-    CASE(a_salt_has_32_bytes_at_least), CASE(a_service_key_goes_to_no_stranger_in_clear))
+    CASE(a_reference_to_a_secret_is_shown_and_checked), CASE(a_salt_has_32_bytes_at_least),
+    CASE(a_service_key_goes_to_no_stranger_in_clear))
