@@ -220,7 +220,7 @@ try_version() {
 get() {
     local path=$1
     shift
-    curl -sS --max-time 20 --output "$answer" --write-out '%{http_code}' "$@" "$url$path" || printf '000'
+    curl -sS --max-time 20 --output "$answer" --write-out '%{http_code}' "$@" "$url$path" || true
 }
 
 # What any caller can see of a service that works.
@@ -272,9 +272,11 @@ look_at_alarm() {
 }
 
 watch_canary() {
-    local end=$((SECONDS + watch_s))
+    local end=$((SECONDS + watch_s)) answer=/dev/null status
     while ((SECONDS < end)); do
         sleep "$every_s"
+        status=$(get /health/ready)
+        [[ $status == 200 ]] || die "$url/health/ready answers $status while version $version has a part of the traffic"
         look_at_alarm
         [[ $state != ALARM ]] || die "the alarm $stack-canary rang: version $version fails"
     done

@@ -4,6 +4,7 @@ of the types in our template. moto has these services; here its CloudFormation l
     python moto_account.py PORT     serves until it is killed
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -116,6 +117,46 @@ def _teach_updates():
     parsing.parse_and_update_resource = update
 
 
+def _teach_previous_values():
+    """A list of a parameter that an update keeps is one already."""
+    from moto.cloudformation import parsing  # pylint: disable=import-outside-toplevel
+    before = parsing.ResourceMap.load_parameters
+
+    def load(self):
+        self.input_parameters = {name: ",".join(value) if isinstance(value, list) else value
+                                 for name, value in self.input_parameters.items()}
+        before(self)
+
+    parsing.ResourceMap.load_parameters = load
+
+
+def _teach_keys():
+    """A key has the spec that the template says, and its policy is a text, as other calls expect."""
+    from moto.kms import models  # pylint: disable=import-outside-toplevel
+
+    def create(_, resource_name, cloudformation_json, account_id, region_name, **__):
+        del resource_name
+        properties = cloudformation_json["Properties"]
+        return models.kms_backends[account_id][region_name].create_key(
+            policy=json.dumps(properties["KeyPolicy"]), key_usage=properties["KeyUsage"],
+            key_spec=properties["KeySpec"], description=properties["Description"], tags=None)
+
+    models.Key.create_from_cloudformation_json = classmethod(create)
+
+
+def _teach_roles():
+    """So are the policies of a role."""
+    from moto.iam import models  # pylint: disable=import-outside-toplevel
+    before = models.Role.create_from_cloudformation_json.__func__
+
+    def create(cls, resource_name, cloudformation_json, *where, **options):
+        for policy in cloudformation_json["Properties"].get("Policies", []):
+            policy["PolicyDocument"] = json.dumps(policy["PolicyDocument"])
+        return before(cls, resource_name, cloudformation_json, *where, **options)
+
+    models.Role.create_from_cloudformation_json = classmethod(create)
+
+
 def _teach_version():
     """What Fn::GetAtt gives of a version of a function."""
     from moto.awslambda import models  # pylint: disable=import-outside-toplevel
@@ -173,9 +214,8 @@ def _teach(port):
 
 def main(port):
     from moto.server import main as serve  # pylint: disable=import-outside-toplevel
-    _teach_no_value()
-    _teach_updates()
-    _teach_version()
+    for teach in (_teach_no_value, _teach_updates, _teach_previous_values, _teach_keys, _teach_roles, _teach_version):
+        teach()
     kept = _teach(port)
     serve(["-H", "127.0.0.1", "-p", str(port)])
     return kept
@@ -217,11 +257,11 @@ class Account:
 
     def function_answers(self, *answers):
         """What the next calls of functions get, one after the other."""
-        requests.post(self.url + "/moto-api/static/lambda-simple/response", json={"results": list(answers), "region": REGION},
-                      timeout=60)
+        requests.post(self.url + "/moto-api/static/lambda-simple/response", timeout=60,
+                      json={"results": list(answers), "region": REGION})
 
     def stop(self):
-        __import__("shutil").copy(self.log_path, "/tmp/moto.log"); self.process.kill()
+        self.process.kill()
         self.process.wait(60)
         self.folder.cleanup()
 

@@ -83,6 +83,7 @@ def test_an_aws_that_is_away_ends_the_start(tmp_path):
 
 
 def test_a_check_of_the_settings_asks_nobody(tmp_path):
-    settings = {"TOKEN_PAIRWISE_SALT": NOWHERE, "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "TOKEN_DATA_DIR": str(tmp_path)}
+    settings = {"TOKEN_PAIRWISE_SALT": NOWHERE, "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+                "TOKEN_DATA_DIR": str(tmp_path)}
     said = run("serve", "--check-config", settings=settings).stdout
     assert f"TOKEN_PAIRWISE_SALT=(read at {NOWHERE})" in said
