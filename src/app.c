@@ -1,6 +1,7 @@
 /* app.c: the start-up list, read from top to bottom; app_close() is the same list backwards. */
 #include "app.h"
 #include "aws/kms.h"
+#include "aws/secret_values.h"
 #include "base/clock.h"
 #include "base/trusted.h"
 #include "cache/cache.h"
@@ -67,6 +68,15 @@ static void app_protect_memory(void)
             LOG_TEXT_("why", "RLIMIT_MEMLOCK is below 5 MB: private keys could be swapped out; raise it"));
 }
 
+/* Before anything that is opened with a secret: those that the settings only refer to. They are in no file, nor in the
+ * environment. */
+static struct err app_fetch_secrets(struct app *app)
+{
+    if (settings_have_references(&app->settings))
+        (void)prctl(PR_SET_DUMPABLE, 0);
+    return secret_values_fetch(&app->settings, &app->arena);
+}
+
 /* Who signs: a key file, AWS KMS, or a key that KMS wraps. */
 static struct err app_choose_signer(struct app *app)
 {
@@ -106,6 +116,7 @@ struct err app_open_store(struct app *app)
     struct store **store = &app->service.store;
     app->service.settings = settings;
     app->service.check_sector = sector_check;
+    TRY(app_fetch_secrets(app));
     app->makes = true;
     if (app->serves && !app_shares_store(settings))
         TRY(app_take_data_dir(app));
@@ -121,6 +132,7 @@ struct err app_look(struct app *app)
     const struct settings *settings = &app->settings;
     struct store **store = &app->service.store;
     app->service.settings = settings;
+    TRY(app_fetch_secrets(app));
     if (settings->database_url[0])
         return store_postgres_open(settings, store);
     if (settings->supabase_url[0])
@@ -139,8 +151,9 @@ const char *app_migration(bool down)
     return down ? store_migration_down : store_migration_up;
 }
 
-struct err app_migrate(const struct app *app, bool down)
+struct err app_migrate(struct app *app, bool down)
 {
+    TRY(app_fetch_secrets(app));
     return store_migrate(&app->settings, app_migration(down));
 }
 
@@ -165,6 +178,7 @@ static struct err app_open_cache(struct app *app)
 {
     if (!app->settings.redis_url[0])
         return OK;
+    TRY(app_fetch_secrets(app));
     (void)signal(SIGPIPE, SIG_IGN); /* TLS writes to its socket without MSG_NOSIGNAL */
     return cache_open(&app->settings, &app->cache);
 }

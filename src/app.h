@@ -53,7 +53,7 @@ bool app_has_store(const struct settings *settings);
 /* The SQL that a shared store's database needs, or, with `down`, what takes it back; and running it over DATABASE_URL.
  */
 const char *app_migration(bool down);
-MUST_USE struct err app_migrate(const struct app *app, bool down);
+MUST_USE struct err app_migrate(struct app *app, bool down);
 /* Opens the store and the signer: what moving keys needs, also when the keys themselves can't be used. */
 MUST_USE struct err app_open_signer(struct app *app);
 /* Opens everything that a call needs: store, keys, caches, group commit. Makes the first signing key, unless it only

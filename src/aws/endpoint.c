@@ -10,6 +10,8 @@ static struct str endpoint_of_its_own(const struct settings *settings, const cha
     } rows[] = {
         { "kms", "AWS_ENDPOINT_URL_KMS", settings->aws_endpoint_url_kms },
         { "events", "AWS_ENDPOINT_URL_EVENTBRIDGE", settings->aws_endpoint_url_eventbridge },
+        { "secretsmanager", "AWS_ENDPOINT_URL_SECRETS_MANAGER", settings->aws_endpoint_url_secrets_manager },
+        { "ssm", "AWS_ENDPOINT_URL_SSM", settings->aws_endpoint_url_ssm },
         /* it belongs to the credentials, which are no settings */
         { "sts", "AWS_ENDPOINT_URL_STS", getenv("AWS_ENDPOINT_URL_STS") },
     };

@@ -4,9 +4,9 @@
 
 #include "base/settings.h"
 
-/* The URL of "kms", "events" or "sts" in that region, NUL-terminated in the arena, without a slash at its end:
- * AWS_ENDPOINT_URL_KMS, _EVENTBRIDGE or _STS, else AWS_ENDPOINT_URL, else AWS's regional address (China's regions have
- * a domain of their own), the FIPS one if wanted. */
+/* The URL of "kms", "events", "secretsmanager", "ssm" or "sts" in that region, NUL-terminated in the arena, without a
+ * slash at its end: AWS_ENDPOINT_URL_KMS, _EVENTBRIDGE, _SECRETS_MANAGER, _SSM or _STS, else AWS_ENDPOINT_URL, else
+ * AWS's regional address (China's regions have a domain of their own), the FIPS one if wanted. */
 struct str endpoint_url(const struct settings *settings, struct arena *arena, const char *service, struct str region);
 /* The setting that such a URL comes from, for a sentence; static. */
 const char *endpoint_setting(const struct settings *settings, const char *service);

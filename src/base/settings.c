@@ -3,6 +3,7 @@
  * before default) is read once, by its kind; what several settings must agree on comes after. */
 #include "base/settings_rows.h"
 #include "base/json.h"
+#include "base/secret_reference.h"
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -210,6 +211,14 @@ const struct settings_row settings_rows[] = {
       TEXT(aws_endpoint_url_eventbridge, "", 0, 512, settings_fault_of_issuer,
            "an https or http URL without query and fragment"),
       "Where to call EventBridge; takes precedence over AWS_ENDPOINT_URL." },
+    { "AWS_ENDPOINT_URL_SECRETS_MANAGER", SECTION_AWS,
+      TEXT(aws_endpoint_url_secrets_manager, "", 0, 512, settings_fault_of_issuer,
+           "an https or http URL without query and fragment"),
+      "Where to call Secrets Manager; takes precedence over AWS_ENDPOINT_URL." },
+    { "AWS_ENDPOINT_URL_SSM", SECTION_AWS,
+      TEXT(aws_endpoint_url_ssm, "", 0, 512, settings_fault_of_issuer,
+           "an https or http URL without query and fragment"),
+      "Where to call Systems Manager's Parameter Store; takes precedence over AWS_ENDPOINT_URL." },
     { "AWS_USE_FIPS_ENDPOINT", SECTION_AWS, WORD(aws_use_fips_endpoint, "false", 0, truths),
       "Whether AWS's services are called at their FIPS 140 endpoints." },
     { "AWS_CA_BUNDLE", SECTION_AWS, TEXT(aws_ca_bundle, "", 0, 3072, NULL, "a path, or nothing"),
@@ -353,6 +362,14 @@ static const char *settings_fault_of_text(const struct settings_row *row, struct
     return text.len > 0 && row->fault_of ? row->fault_of(text) : NULL;
 }
 
+/* Of a text that is given, or, for a secret, of the reference to it. */
+static const char *settings_fault_of_given(const struct settings_row *row, struct str text)
+{
+    struct secret_reference reference;
+    return row->kind == KIND_SECRET && secret_reference_is(text) ? secret_reference_read(text, &reference)
+                                                                 : settings_fault_of_text(row, text);
+}
+
 /* Writes the row's member. A text goes to *room, which moves on. */
 static struct err settings_read_value(const struct settings_row *row, struct str text, struct settings *settings,
                                       char **room)
@@ -363,7 +380,7 @@ static struct err settings_read_value(const struct settings_row *row, struct str
     switch (row->kind) {
     case KIND_TEXT:
     case KIND_SECRET:
-        fault = settings_fault_of_text(row, text);
+        fault = settings_fault_of_given(row, text);
         memcpy(*room, text.at, text.len);
         (*room)[text.len] = '\0';
         memcpy(member, room, sizeof *room);
@@ -452,7 +469,7 @@ static bool settings_is_of_sentinels(const char *redis_url)
 static struct err settings_check_redis(const struct settings *settings)
 {
     const bool is_tls = str_has_prefix(str_of(settings->redis_url), STR("rediss"));
-    const bool is_set = settings->redis_url[0] != '\0';
+    const bool is_set = settings->redis_url[0] && !secret_reference_is(str_of(settings->redis_url));
     if (is_set && !is_tls && settings->redis_ca_file[0])
         return refuse("REDIS_URL does not use TLS: REDIS_CA_FILE is set (allowed: rediss://, or no REDIS_CA_FILE)");
     if (is_set && !is_tls && settings->redis_cert_file[0])
@@ -534,9 +551,71 @@ bool settings_are_given(const struct settings *settings, const char *name)
     return false;
 }
 
+/* --- secrets by reference ---------------------------------------------------------------------------------------- */
+
+static const char *settings_text_of(const struct settings *settings, const struct settings_row *row)
+{
+    const char *text;
+    memcpy(&text, (const char *)settings + row->offset, sizeof text);
+    return text;
+}
+
+static bool settings_is_reference(const struct settings *settings, const struct settings_row *row)
+{
+    return row->kind == KIND_SECRET && secret_reference_is(str_of(settings_text_of(settings, row)));
+}
+
+bool settings_have_references(const struct settings *settings)
+{
+    for (size_t i = 0; i < ROWS && !settings->has_fetched; i++)
+        if (settings_is_reference(settings, &settings_rows[i]))
+            return true;
+    return false;
+}
+
+/* The value behind a reference; it may not be empty, which would count as if nothing had been set. */
+static struct err settings_fetch_one(const struct settings *settings, const struct settings_row *row,
+                                     settings_fetch *fetch, void *context, struct str *out)
+{
+    TRY(fetch(context, row->name, str_of(settings_text_of(settings, row)), out));
+    const char *fault = out->len > 0 ? settings_fault_of_text(row, *out) : "it is empty where its ARN leads";
+    return fault ? settings_refuse_value(row, *out, fault) : OK;
+}
+
+static struct err settings_place_secrets(struct settings *settings, const struct str values[ROWS])
+{
+    size_t size = 0;
+    for (size_t i = 0; i < ROWS; i++)
+        size += values[i].at ? values[i].len + 1 : 0;
+    TRY(secret_init(&settings->fetched, size, NULL));
+    char *room = settings->fetched.at;
+    for (size_t i = 0; i < ROWS; i++) {
+        if (!values[i].at)
+            continue;
+        memcpy(room, values[i].at, values[i].len); /* and a NUL, which is there */
+        memcpy((char *)settings + settings_rows[i].offset, &room, sizeof room);
+        room += values[i].len + 1;
+    }
+    return OK;
+}
+
+struct err settings_fetch_secrets(struct settings *settings, settings_fetch *fetch, void *context)
+{
+    struct str values[ROWS] = { { 0, 0 } };
+    if (!settings_have_references(settings))
+        return OK;
+    for (size_t i = 0; i < ROWS; i++)
+        if (settings_is_reference(settings, &settings_rows[i]))
+            TRY(settings_fetch_one(settings, &settings_rows[i], fetch, context, &values[i]));
+    TRY(settings_place_secrets(settings, values));
+    settings->has_fetched = true;
+    return settings_check_together(settings);
+}
+
 /* The texts hold passwords and keys. */
 void settings_release(struct settings *settings)
 {
+    secret_release(&settings->fetched);
     if (settings->owned)
         mem_wipe(settings->owned, settings->owned_size);
     free(settings->owned);

@@ -64,30 +64,32 @@ struct settings {
     int64_t header_max_bytes;      /* TOKEN_HEADER_MAX: request line and headers together */
     int64_t connections;           /* TOKEN_CONNECTIONS */
     int64_t request_memory_bytes;  /* TOKEN_REQUEST_MEMORY: of all requests in hand together */
-    int64_t idle_timeout_s, request_timeout_s; /* TOKEN_IDLE_TIMEOUT, TOKEN_REQUEST_TIMEOUT */
-    int64_t drain_timeout_s;                   /* TOKEN_DRAIN_TIMEOUT */
-    const char *tls_cert, *tls_key;            /* TOKEN_TLS_CERT, TOKEN_TLS_KEY: PEM files; both or none */
-    int64_t metrics;                           /* TOKEN_METRICS: an enum metrics_access */
-    int64_t log_level, log_format;             /* TOKEN_LOG_LEVEL, TOKEN_LOG_FORMAT */
-    int64_t emf;                               /* TOKEN_EMF: an enum emf */
-    int64_t emf_interval_s;                    /* TOKEN_EMF_INTERVAL */
-    const char *emf_service;                   /* TOKEN_EMF_SERVICE: a dimension's value */
-    int64_t purge_interval_s;                  /* TOKEN_PURGE_INTERVAL */
-    int64_t usage_interval_s;                  /* TOKEN_USAGE_INTERVAL; 0: uses are not counted */
-    const char *kms_key_id;                    /* KMS_KEY_ID: id, ARN or alias, or a comma-separated list */
-    int64_t signer;                            /* TOKEN_SIGNER: an enum signer_kind */
-    const char *aws_region;                    /* AWS_REGION; "": aws/region.h */
-    const char *aws_endpoint_url;              /* AWS_ENDPOINT_URL: of every AWS service; "": AWS's own */
-    const char *aws_endpoint_url_kms;          /* AWS_ENDPOINT_URL_KMS: goes before it */
-    const char *aws_endpoint_url_eventbridge;  /* AWS_ENDPOINT_URL_EVENTBRIDGE: likewise */
-    int64_t aws_use_fips_endpoint;             /* AWS_USE_FIPS_ENDPOINT: 0 or 1 */
-    const char *aws_ca_bundle;                 /* AWS_CA_BUNDLE: PEM file; "": the system's certificates */
-    int64_t kms_rate;                          /* TOKEN_KMS_RATE: signatures a second */
-    int64_t kms_timeout_s, kms_try_timeout_s;  /* TOKEN_KMS_TIMEOUT, TOKEN_KMS_TRY_TIMEOUT */
-    const char *event_bus_name;                /* EVENT_BUS_NAME: a name or an ARN; "": nobody is told of events */
-    const char *redis_url;                     /* REDIS_URL; "": no cache. Holds a password */
-    const char *redis_ca_file;                 /* REDIS_CA_FILE: PEM file; "": the system's certificates */
-    const char *redis_cert_file;               /* REDIS_CERT_FILE, with REDIS_KEY_FILE: PEM files; "": none */
+    int64_t idle_timeout_s, request_timeout_s;    /* TOKEN_IDLE_TIMEOUT, TOKEN_REQUEST_TIMEOUT */
+    int64_t drain_timeout_s;                      /* TOKEN_DRAIN_TIMEOUT */
+    const char *tls_cert, *tls_key;               /* TOKEN_TLS_CERT, TOKEN_TLS_KEY: PEM files; both or none */
+    int64_t metrics;                              /* TOKEN_METRICS: an enum metrics_access */
+    int64_t log_level, log_format;                /* TOKEN_LOG_LEVEL, TOKEN_LOG_FORMAT */
+    int64_t emf;                                  /* TOKEN_EMF: an enum emf */
+    int64_t emf_interval_s;                       /* TOKEN_EMF_INTERVAL */
+    const char *emf_service;                      /* TOKEN_EMF_SERVICE: a dimension's value */
+    int64_t purge_interval_s;                     /* TOKEN_PURGE_INTERVAL */
+    int64_t usage_interval_s;                     /* TOKEN_USAGE_INTERVAL; 0: uses are not counted */
+    const char *kms_key_id;                       /* KMS_KEY_ID: id, ARN or alias, or a comma-separated list */
+    int64_t signer;                               /* TOKEN_SIGNER: an enum signer_kind */
+    const char *aws_region;                       /* AWS_REGION; "": aws/region.h */
+    const char *aws_endpoint_url;                 /* AWS_ENDPOINT_URL: of every AWS service; "": AWS's own */
+    const char *aws_endpoint_url_kms;             /* AWS_ENDPOINT_URL_KMS: goes before it */
+    const char *aws_endpoint_url_eventbridge;     /* AWS_ENDPOINT_URL_EVENTBRIDGE: likewise */
+    const char *aws_endpoint_url_secrets_manager; /* AWS_ENDPOINT_URL_SECRETS_MANAGER: likewise */
+    const char *aws_endpoint_url_ssm;             /* AWS_ENDPOINT_URL_SSM: likewise */
+    int64_t aws_use_fips_endpoint;                /* AWS_USE_FIPS_ENDPOINT: 0 or 1 */
+    const char *aws_ca_bundle;                    /* AWS_CA_BUNDLE: PEM file; "": the system's certificates */
+    int64_t kms_rate;                             /* TOKEN_KMS_RATE: signatures a second */
+    int64_t kms_timeout_s, kms_try_timeout_s;     /* TOKEN_KMS_TIMEOUT, TOKEN_KMS_TRY_TIMEOUT */
+    const char *event_bus_name;                   /* EVENT_BUS_NAME: a name or an ARN; "": nobody is told of events */
+    const char *redis_url;                        /* REDIS_URL; "": no cache. Holds a password */
+    const char *redis_ca_file;                    /* REDIS_CA_FILE: PEM file; "": the system's certificates */
+    const char *redis_cert_file;                  /* REDIS_CERT_FILE, with REDIS_KEY_FILE: PEM files; "": none */
     const char *redis_key_file;
     const char *redis_sentinel_user; /* REDIS_SENTINEL_USER, with REDIS_SENTINEL_PASSWORD; "": those of redis_url */
     const char *redis_sentinel_password;
@@ -104,6 +106,8 @@ struct settings {
     enum settings_origin *origins;    /* for each row of the table: where its value came from; owned */
     char *owned;                      /* what the strings above point into; settings_release frees it */
     size_t owned_size;
+    struct secret fetched; /* what settings_fetch_secrets() has got: some of them point into it then */
+    bool has_fetched;
 };
 
 /* Whether users can log in: here, or at a service elsewhere. */
@@ -120,6 +124,16 @@ MUST_USE struct err settings_read(int argc, char **argv, int *next, struct setti
 void settings_release(struct settings *settings);
 /* Whether the environment or a flag gives the setting of that variable a value; otherwise it has its default. */
 bool settings_are_given(const struct settings *settings, const char *name);
+
+/* A secret may be given as a reference (base/secret_reference.h); until its value is fetched, it is the reference that
+ * stands in the struct, and no more than its form has been checked. Whether there is one: */
+bool settings_have_references(const struct settings *settings);
+/* Gets what one reference names; the text must live until settings_fetch_secrets() returns. `variable`: the setting's,
+ * for sentences. */
+typedef struct err settings_fetch(void *context, const char *variable, struct str reference, struct str *out);
+/* Puts values in the place of all references and checks them, alone and together. Once done, another call does nothing.
+ * ERR_INVALID_REQUEST with a sentence as settings_read() has it; fetch's errors as they are. */
+MUST_USE struct err settings_fetch_secrets(struct settings *settings, settings_fetch *fetch, void *context);
 
 /* A line for every environment variable that begins with TOKEN_ and is no setting's, with the setting that was probably
  * meant; and for every one that names a backend which this version can't use. Never a value. */

@@ -1,5 +1,6 @@
 /* base/settings_print.c: the table of settings for people: --help, the man page, the documentation, --check-config, and
  * a warning about variables that look like settings but are not. */
+#include "base/secret_reference.h"
 #include "base/settings_rows.h"
 #include <unistd.h>
 
@@ -8,7 +9,7 @@ static const char *const section_names[] = { "Server", "Issuing", "Users",      
                                              "AWS",    "Redis",   "Shared database" };
 
 /* What stands below the name of the section on AWS, a line each. */
-static const char *const kms_notes[] = {
+static const char *const aws_notes[] = {
     "AWS credentials are not settings. They are looked up where AWS's own tools look, in this order:",
     "the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION;",
     "a web identity (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME; AWS_ENDPOINT_URL_STS);",
@@ -16,13 +17,16 @@ static const char *const kms_notes[] = {
     "a container's address (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or AWS_CONTAINER_CREDENTIALS_FULL_URI, with",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN or AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE);",
     "an EC2 instance's metadata (IMDSv2; AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT).",
+    "A setting that is a secret (it has no flag) may be a reference instead of the value, which is then read at",
+    "each start: the ARN of a secret of AWS Secrets Manager, with :member:: after it for one member of a JSON",
+    "object, or of a parameter of AWS Systems Manager.",
 };
 
 /* The i-th of them where the row at `row` opens that section, else NULL. */
 static const char *settings_print_note_of(size_t row, size_t i)
 {
-    bool has_notes = settings_rows[row].section == SECTION_AWS && i < sizeof kms_notes / sizeof *kms_notes;
-    return has_notes ? kms_notes[i] : NULL;
+    bool has_notes = settings_rows[row].section == SECTION_AWS && i < sizeof aws_notes / sizeof *aws_notes;
+    return has_notes ? aws_notes[i] : NULL;
 }
 
 /* --- variables that are not read --------------------------------------------------------------------------------- */
@@ -112,7 +116,7 @@ static bool settings_print_opens_section(size_t i)
 
 void settings_print_help(FILE *out)
 {
-    enum { INDENT = 34, WIDTH = 100 };
+    enum { INDENT = 38, WIDTH = 100 };
     char flag[SETTINGS_FLAG_ROOM], allowed[128], about[384];
     fputs("settings of every command (each is an environment variable too: --data-dir is TOKEN_DATA_DIR,\n"
           "--aws-region is AWS_REGION; a secret has no flag):\n",
@@ -215,7 +219,12 @@ void settings_print_values(const struct settings *settings, FILE *out)
         fprintf(out, "%s=", settings_rows[i].name);
         if (settings_is_text(&settings_rows[i])) {
             memcpy(&text, member, sizeof text);
-            fputs(settings_rows[i].kind == KIND_SECRET && text[0] ? "(set, not shown)" : text, out);
+            if (settings_rows[i].kind != KIND_SECRET || !text[0])
+                fputs(text, out);
+            else if (settings_have_references(settings) && secret_reference_is(str_of(text)))
+                fprintf(out, "(read at %s)", text);
+            else
+                fputs("(set, not shown)", out);
         } else {
             memcpy(&number, member, sizeof number);
             if (settings_rows[i].kind == KIND_WORD)

@@ -27,6 +27,9 @@ static void the_settings_say_where(void **state)
         { "eu-west-1", "", "http://b", false, "", "events", "https://events.eu-west-1.amazonaws.com" },
         { "us-east-1", "", "", true, "", "events", "https://events-fips.us-east-1.amazonaws.com" },
         { "eu-west-1", "http://a:1/", "http://b", false, "", "events", "http://a:1" },
+        { "eu-west-1", "", "", false, "", "secretsmanager", "https://secretsmanager.eu-west-1.amazonaws.com" },
+        { "us-east-1", "", "", true, "", "ssm", "https://ssm-fips.us-east-1.amazonaws.com" },
+        { "eu-west-1", "http://a:1/", "", false, "", "ssm", "http://a:1" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct settings settings = settings_of(rows[i].url, rows[i].url_kms, rows[i].fips);

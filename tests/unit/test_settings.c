@@ -180,6 +180,8 @@ static const struct {
     { "AWS_ENDPOINT_URL", "" },
     { "AWS_ENDPOINT_URL_KMS", "" },
     { "AWS_ENDPOINT_URL_EVENTBRIDGE", "" },
+    { "AWS_ENDPOINT_URL_SECRETS_MANAGER", "" },
+    { "AWS_ENDPOINT_URL_SSM", "" },
     { "AWS_USE_FIPS_ENDPOINT", "false" },
     { "AWS_CA_BUNDLE", "" },
     { "TOKEN_KMS_RATE", "900" },
@@ -323,6 +325,8 @@ static const struct {
     { "AWS_ENDPOINT_URL_KMS", "https://vpce-1.kms.eu-west-1.vpce.amazonaws.com/base" },
     { "AWS_USE_FIPS_ENDPOINT", "true" },
     { "AWS_ENDPOINT_URL_EVENTBRIDGE", "http://127.0.0.1:4566" },
+    { "AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:4566" },
+    { "AWS_ENDPOINT_URL_SSM", "https://ssm.eu-west-1.amazonaws.com" },
     { "EVENT_BUS_NAME", "default" },
     { "EVENT_BUS_NAME", "story/tokens.v1_a-b" },
     { "EVENT_BUS_NAME", "arn:aws:events:eu-west-1:111122223333:event-bus/story" },
@@ -705,6 +709,23 @@ static void a_secret_is_shown_nowhere(void **state)
     (void)state;
 }
 
+/* What is read at the start: the reference is no secret, and a wrong one is refused before anything is asked. */
+static void a_reference_to_a_secret_is_shown_and_checked(void **state)
+{
+    (void)state;
+    assert_ok(read_environment("DATABASE_URL", "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf:url::"));
+    assert_true(settings_have_references(&settings));
+    assert_string_equal(value_of("DATABASE_URL"),
+                        "(read at arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf:url::)");
+    struct err err = read_environment("DATABASE_URL", "arn:aws:secretsmanager:eu-west-1:111122223333:db");
+    assert_code(err, ERR_INVALID_REQUEST, "not of a secret");
+    assert_row(strstr(err.why, "DATABASE_URL is not usable: it is an ARN of Secrets Manager, but not of a secret"),
+               err.why);
+    assert_ok(read_environment("REDIS_URL", "arn:aws:ssm:eu-west-1:111122223333:parameter/redis"));
+    assert_ok(read_environment("DATABASE_URL", "postgresql://arn:x@host/arn:aws"));
+    assert_false(settings_have_references(&settings));
+}
+
 /* Not in what is printed, not in an error, not on a command line that every user of the machine can read. */
 static void a_secret_is_never_shown(void **state)
 {
@@ -786,4 +807,5 @@ RUN(CASE(a_secret_is_shown_nowhere), CASE(without_environment_and_flags_the_defa
     CASE(markdown_has_a_row_of_five_cells_for_each_setting),
     CASE(the_man_page_names_every_variable_and_knows_only_its_own_requests), CASE(roff_never_reads_a_text_as_its_own),
     CASE(values_are_printed_a_line_each_with_their_origin), CASE(a_secret_is_never_shown),
-    CASE(a_salt_has_32_bytes_at_least), CASE(a_service_key_goes_to_no_stranger_in_clear))
+    CASE(a_reference_to_a_secret_is_shown_and_checked), CASE(a_salt_has_32_bytes_at_least),
+    CASE(a_service_key_goes_to_no_stranger_in_clear))
