@@ -143,7 +143,8 @@ static void loop_cut_overdue(struct loop *loop, bool idle_too)
 
 /* When all requests are for the workers, and those are busy, waking for each single request would only take the
  * processor from them: the loop sleeps a moment, and then takes many at once. Not while it has responses of its own to
- * send, whose callers would notice; and not for a second after the workers ran out of work during such a sleep. */
+ * send, whose callers would notice; and not for a second after the workers ran out of work during such a sleep. What it
+ * is worth: workers.c. */
 static void loop_gather(struct loop *loop)
 {
     const struct timespec moment = { .tv_nsec = GATHER_NS };

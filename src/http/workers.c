@@ -1,7 +1,10 @@
 /* http/workers.c: two queues, one lock, plain blocking threads. A job is handed to the thread that became idle last
  * (its memory is the warmest), and queued when none is idle: so a thread that wakes has its job, and needs no lock.
- * They run at a lower priority than the event loops and in longer slices, so that a loop with a response to send need
- * not wait for signatures to end.
+ * They run at a lower priority than the event loops and in longer slices, and yield after every second job, so that a
+ * loop with a response to send need not wait for signatures to end. Slices, yields and the loop's sleep (loop_gather)
+ * stand in for one another: without one of them nothing changes, and without all three the p99 of introspection beside
+ * saturated issuing was 4.0 and 4.3 ms instead of 1.0 (./dev bench --only latency), while some 580 tokens a second were
+ * issued instead of 350, and issuing by itself was as fast (--only issuing).
  *
  * Jobs of unknown callers ask the store, which may be slow: at most half of the threads run them, and while both queues
  * hold jobs, every fourth job taken is one of theirs. */
