@@ -192,7 +192,6 @@ static struct authorize_fault authorize_read(struct authorize *authorize, const 
  * kept, and goes on with a GET, which they come with. */
 static struct err authorize_keep(struct authorize *authorize)
 {
-    TRY(authorize_admit(authorize));
     TRY(login_request_store(authorize->call->request->arena, &authorize->login, &authorize->records));
     TRY(authorize_admit(authorize));
     see_other(authorize->response, login_request_url(authorize->call, &authorize->login, "/authorize"));
