@@ -24,12 +24,12 @@ from service import BINARY, Server, sanitizer_of
 from supabase import PROGRAM, Supabase
 
 HERE = Path(__file__).parent
-LONGEST = ["test_stores", "test_faults", "test_alarms", "test_redis", "test_verifiers", "test_hostile_redis",
-           "test_eviction", "test_kms_keys", "test_durability", "test_clock", "test_kms", "test_feed",
-           "test_fail_over", "test_cut_off", "test_envelope", "test_rotation", "test_http", "test_acknowledged",
-           "test_aws_credentials", "test_settings", "test_oidc_provider", "test_oauth_attacks", "test_refresh_races",
-           "test_load", "test_events", "test_client_chromium",
-           "test_client_spring"]  # these begin first when several run at a time
+LONGEST = ["test_lambda_frozen", "test_stores", "test_alarms", "test_faults", "test_verifiers", "test_deploy",
+           "test_lambda", "test_events", "test_redis", "test_hostile_redis", "test_eviction", "test_kms_keys",
+           "test_durability", "test_clock", "test_kms", "test_feed", "test_fail_over", "test_cut_off",
+           "test_envelope", "test_rotation", "test_http", "test_acknowledged", "test_aws_credentials",
+           "test_settings", "test_oidc_provider", "test_oauth_attacks", "test_refresh_races", "test_load",
+           "test_client_chromium", "test_client_spring"]  # these begin first when several run at a time
 DIVIDED = {"test_verifiers": r"\[(node|python|c)"}  # a part can run beside the others
 
 
