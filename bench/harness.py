@@ -9,10 +9,12 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import time
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
+TESTS = HERE.parent / "tests/integration"
 CONNECTIONS = 32        # of one wrk
 ISSUE_CONNECTIONS = 128 # so many that while some requests wait for a commit, there are others to sign
 LOAD_MAX_S = 600        # wrk's own limit; it is ended long before
@@ -59,6 +61,7 @@ class Row:
     node: str = ""
     note: str = ""
     peer: list = dataclasses.field(default_factory=list) # samples of a Node service that was measured beside this one
+    peer_is: str = "oidc-provider"
 
     def value(self):
         return statistics.median(self.service)
@@ -122,6 +125,16 @@ def await_port(process, port, what):
                 return
         time.sleep(0.002)
     raise Unmeasured(f"{what} does not start")
+
+
+def node_of_tests():
+    """Node.js is that of the integration tests. None: it is not installed."""
+    sys.path.insert(0, str(TESTS))
+    try:
+        from node import NODE # pylint: disable=import-outside-toplevel
+    except ImportError:
+        return None
+    return NODE
 
 
 def basic(client_id, secret):
@@ -249,6 +262,7 @@ class Service:
 
     def __init__(self, port, process, authorization):
         self.url, self.port, self.process, self.authorization = f"http://127.0.0.1:{port}", port, process, authorization
+        self.pid = process.pid
 
     def ask(self, path, body=None, content_type=JSON):
         headers = {"Authorization": self.authorization, "Content-Type": content_type} if body else {}
@@ -265,14 +279,14 @@ class Service:
         return {name: float(value) for name, _, value in lines}
 
     def resident_mb(self):
-        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
         raise Unmeasured("the service has ended")
 
     def processor_s(self):
         """What it has had of all processors, in user mode and in the kernel."""
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
     def checked(self, run, *names):

@@ -9,12 +9,11 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import typing
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from harness import (FORM, HERE, ISSUE, ISSUE_CONNECTIONS, ISSUED, ISSUED_ID, QUICK, RECORDED, Bench, Row, Service,
-                     Unmeasured, await_port, basic, end, free_port, in_turn, pinned, rates)
+from harness import (FORM, HERE, ISSUE, ISSUE_CONNECTIONS, ISSUED, ISSUED_ID, QUICK, RECORDED, TESTS, Bench, Row,
+                     Service, Unmeasured, await_port, basic, end, free_port, in_turn, node_of_tests, pinned, rates)
 
 CLIENT = "shop"
 CALLBACK = "https://app.example/callback"
@@ -106,22 +105,11 @@ def log_in_here(bench, service):
 
 # --- npm's oidc-provider ----------------------------------------------------------------------------------------------
 
-def node_of_tests():
-    """Node.js and npm's packages are those of the integration tests. None: they are not installed."""
-    tests = HERE.parent / "tests/integration"
-    sys.path.insert(0, str(tests))
-    try:
-        from node import NODE # pylint: disable=import-outside-toplevel
-    except ImportError:
-        return None
-    return NODE if (tests / "node_modules/oidc-provider").is_dir() else None
-
-
 @contextlib.contextmanager
 def oidc_provider(bench):
     """Its URL, on the server's core; None: it is not installed, or it would take too long."""
     node = None if bench.plan is QUICK else node_of_tests()
-    if not node:
+    if not node or not (TESTS / "node_modules/oidc-provider").is_dir():
         yield None
         return
     port = free_port()

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from harness import (ACTIVE, HERE, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, RECORDED, Bench, Row, Unmeasured, end,
+from harness import (ACTIVE, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, RECORDED, TESTS, Bench, Row, Unmeasured, end,
                      free_port, in_turn, pinned, rates)
 from rows import answers_200
 
@@ -22,7 +22,7 @@ MANY = 1000000
 
 def kits():
     """The servers that the tests start."""
-    sys.path.insert(0, str(HERE.parent / "tests/integration"))
+    sys.path.insert(0, str(TESTS))
     try:
         import postgres, redis_servers, supabase # pylint: disable=import-outside-toplevel,multiple-imports
     except ImportError as error:
