@@ -15,9 +15,8 @@ import subprocess
 import sys
 import time
 
-from harness import (HERE, ISSUE, ISSUED, JSON, RECORDED, TESTS, VALID, Row, Service, Unmeasured, await_port, free_port,
-                     in_turn, node_of_tests, pinned, same_size)
-from rows_kms import beside, kms, settings, sign_directly
+from harness import HERE, ISSUE, JSON, TESTS, Row, Service, Unmeasured, await_port, free_port, node_of_tests, pinned
+from rows_kms import beside
 
 sys.path.insert(0, str(TESTS))
 from lambda_events import answer_of, http as http_event # pylint: disable=wrong-import-position,wrong-import-order
@@ -52,7 +51,7 @@ class Function(Service):
         return http_event("POST" if body else "GET", path, headers, "", (body or "").encode())
 
     def invoke(self, event):
-        """What it answers. The emulator refuses an event (400) while an earlier one is under way: wrk's last."""
+        """What it answers. The emulator refuses an event (400) while an earlier one is under way."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)) as emulator:
@@ -182,59 +181,3 @@ def size_of_zip():
     path = HERE.parent / f"build/packages/token-service-lambda-{architecture}.zip"
     return [Row("function: size of the zip", "MB", [path.stat().st_size / 1e6], [], "", 10, "<")
             ] if path.exists() else []
-
-
-# --- one event after another ------------------------------------------------------------------------------------------
-
-def one_by_one(bench, asked, event):
-    """A function that has been asked before."""
-    return bench.load("repeat.lua", asked.url + INVOCATIONS, [bench.file("event", json.dumps(event))],
-                      bench.plan.latency_s, content_type=JSON, connections=1, awake=False)
-
-
-def milliseconds(loads):
-    return [load["p50_us"] / 1000 for load in loads]
-
-
-@contextlib.contextmanager
-def beside_it(bench, command, event):
-    """Another function, at the same time, which has answered once."""
-    with function(bench, command) as other:
-        other.invoke(event)
-        yield other
-
-
-def verify_in_function(bench):
-    bench = bench_of(bench)
-    with function(bench, program(bench), TOKEN_METRICS="any") as service:
-        event = service.event("/token/verify", json.dumps({"token": service.issue()}))
-        answer = service.invoke(event)
-        if not answer_of(KIND, answer)[2].startswith(b'{"valid":true,'):
-            raise Unmeasured("the function does not take a good token")
-        with beside_it(bench, constant(bench, answer), event) as other:
-            references, services = in_turn(bench.plan.turns, lambda: one_by_one(bench, other, event),
-                                           lambda: service.checked(lambda: one_by_one(bench, service, event), VALID))
-    same_size(references, services)
-    return [Row("function: p50 of verify, one token", "ms", milliseconds(services), milliseconds(references),
-                "a constant", 1, "+")]
-
-
-def kms_in_function(bench):
-    """ES256 by kms.c. What there is to add to is a call of Sign and the emulator's part, each measured alone."""
-    bench = beside(bench, "function-kms")
-    with kms(bench, bench.cores) as url, \
-            function(bench, program(bench), **settings(url, "es256", TOKEN_SIGNING_ALG="ES256",
-                                                       TOKEN_METRICS="any")) as service:
-        event = service.event("/token", json.dumps(ISSUE))
-        answer = service.invoke(event)
-        token_of(answer, "ES256")
-        with beside_it(bench, constant(bench, answer), event) as other:
-            def reference():
-                alone, sign = one_by_one(bench, other, event), sign_directly(bench, url)
-                return {"bytes": alone["bytes"], "requests": alone["requests"],
-                        "p50_us": alone["p50_us"] + sign["p50_us"]}
-            references, services = in_turn(bench.plan.turns, reference, lambda: service.checked(
-                lambda: one_by_one(bench, service, event), ISSUED, RECORDED))
-    same_size(references, services)
-    return [Row("function: p50 of issuing by KMS", "ms", milliseconds(services), milliseconds(references),
-                "Sign and a constant", 1, "+")]

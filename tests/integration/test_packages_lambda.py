@@ -1,6 +1,5 @@
 """The zip for AWS Lambda (`./dev lambda`): it needs nothing but the kernel, and the same files give the same bytes."""
 
-import json
 import os
 import re
 import shutil
@@ -12,8 +11,6 @@ from pathlib import Path
 import pytest
 
 import redis_servers
-from lambda_emulator import EMULATOR, UnderEmulator, need_emulator
-from lambda_events import schedule
 from roots import Rooted, inside, made_by, why_not, works
 from service import BINARY, ROOT
 
@@ -69,48 +66,6 @@ def test_it_runs_where_nothing_else_is(there, root):
 
 def test_it_serves_where_nothing_else_is(there):
     works(there)
-
-
-class EmulatedThere(UnderEmulator, Rooted):
-    """As in AWS's images: what stands for Lambda is in the function's root, finds the program by itself, and gives it
-    Lambda's variables."""
-
-    def __init__(self, home, root):
-        super().__init__(home, root, PROGRAM, {
-            "TOKEN_SIGNING_ALG": "ES256", "LAMBDA_TASK_ROOT": "/var/task", "TZ": ":UTC",
-            "PATH": "/usr/local/bin:/usr/bin/:/bin:/opt/bin",
-            "LD_LIBRARY_PATH": "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"})
-        place = "usr/local/bin/aws-lambda-rie"
-        (root / place).parent.mkdir(parents=True)
-        shutil.copy(EMULATOR, root / place)
-        (root / "dev").mkdir()
-        (root / "dev/null").touch()  # the emulator opens it for what it starts
-        self.emulator = [*inside(root), f"/{place}"]
-
-
-@pytest.fixture
-def emulated_there(root, tmp_path):
-    need_emulator()
-    made = EmulatedThere(tmp_path, root)
-    yield made
-    made.close()
-
-
-def test_it_serves_events_there_under_aws_own_emulator(emulated_there):
-    agent = emulated_there.add_client("agent")
-    emulated_there.start()
-    headers = [("Authorization", agent.basic()), ("Content-Type", "application/json")]
-
-    def post(path, body):
-        status, _, content = emulated_there.call("http", "POST", path, headers, "", json.dumps(body).encode())
-        assert status == 200, content
-        return json.loads(content)
-
-    token = post("/token", {"subject": "agent", "clientId": "agent", "scope": "", "tokenType": "access"})["token"]
-    assert post("/token/verify", {"token": token})["valid"] is True
-    assert emulated_there.invoke(schedule()) == {"statusCode": 200, "body": {"complete": True}}
-    (pid,) = emulated_there.function_pids()
-    assert Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0] == PROGRAM.encode()
 
 
 @pytest.mark.parametrize(("part", "settings"), [
