@@ -76,12 +76,6 @@ size_t put_entry_bytes(const struct put_entry *entry)
     return TIME_BYTES + sizeof SOURCE - 1 + entry->detail_type.len + entry->detail.len;
 }
 
-static void put_events_write_text(struct buf *out, struct str name, struct str value)
-{
-    json_write_name(out, name);
-    json_write_str(out, value);
-}
-
 static struct err put_events_write(const struct put_events *bus, struct arena *arena, const struct put_entry *entries,
                                    size_t count, struct str *out)
 {
@@ -90,12 +84,11 @@ static struct err put_events_write(const struct put_events *bus, struct arena *a
     buf_add(&body, STR("{\"Entries\":["));
     for (size_t i = 0; i < count; i++) {
         buf_add(&body, i == 0 ? STR("{") : STR(",{"));
-        json_write_name(&body, STR("Time"));
-        buf_add_int(&body, entries[i].at_s);
-        put_events_write_text(&body, STR("Source"), STR(SOURCE));
-        put_events_write_text(&body, STR("DetailType"), entries[i].detail_type);
-        put_events_write_text(&body, STR("Detail"), entries[i].detail);
-        put_events_write_text(&body, STR("EventBusName"), str_of(bus->settings->event_bus_name));
+        json_write_int(&body, STR("Time"), entries[i].at_s);
+        json_write_text(&body, STR("Source"), STR(SOURCE));
+        json_write_text(&body, STR("DetailType"), entries[i].detail_type);
+        json_write_text(&body, STR("Detail"), entries[i].detail);
+        json_write_text(&body, STR("EventBusName"), str_of(bus->settings->event_bus_name));
         buf_add_char(&body, '}');
     }
     buf_add(&body, STR("]}"));

@@ -231,8 +231,7 @@ static struct str secret_values_write(struct secret_values *values, const struct
     struct buf body;
     buf_init(&body, &values->arena, 256, BODY_MAX);
     buf_add_char(&body, '{');
-    json_write_name(&body, str_of(asked->place->id_member));
-    json_write_str(&body, asked->reference.id);
+    json_write_text(&body, str_of(asked->place->id_member), asked->reference.id);
     buf_add(&body, str_of(asked->place->rest));
     buf_add_char(&body, '}');
     return buf_str(&body);

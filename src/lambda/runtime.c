@@ -121,10 +121,8 @@ static struct err runtime_say_error(struct runtime *runtime, struct arena *arena
     struct buf body;
     buf_init(&body, arena, 256, SENTENCE_MAX);
     buf_add_char(&body, '{');
-    json_write_name(&body, STR("errorMessage"));
-    json_write_str(&body, str_of(why));
-    json_write_name(&body, STR("errorType"));
-    json_write_str(&body, str_of(type));
+    json_write_text(&body, STR("errorMessage"), str_of(why));
+    json_write_text(&body, STR("errorType"), str_of(type));
     buf_add(&body, STR(",\"stackTrace\":[]}"));
     return runtime_say(runtime, arena, target, str_of(type), body.overflowed ? STR("{}") : buf_str(&body));
 }

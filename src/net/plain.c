@@ -294,7 +294,7 @@ static struct err plain_read_body(struct inflow *inflow, struct arena *arena, si
     return plain_read_known(inflow, arena, size, &out->body);
 }
 
-/* Of one try; a 1xx is passed over. */
+/* Of one try. */
 static struct err plain_receive(struct inflow *inflow, struct arena *arena, size_t max, struct plain_answer *out)
 {
     TRY(plain_read_head(inflow, arena, out));

@@ -41,16 +41,10 @@ void events_free(struct events *events)
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 
-static void events_write_text(struct buf *detail, struct str name, struct str value)
-{
-    json_write_name(detail, name);
-    json_write_str(detail, value);
-}
-
 static void events_write_hash(struct buf *detail, const unsigned char hash[32])
 {
     char text[65];
-    events_write_text(detail, STR("tokenHash"), hex_write(hash, 32, text));
+    json_write_text(detail, STR("tokenHash"), hex_write(hash, 32, text));
 }
 
 static void events_write_time(struct buf *detail, struct str name, int64_t at_s)
@@ -65,7 +59,7 @@ static void events_begin(struct buf *detail, struct arena *arena, const unsigned
     char text[2 * EVENT_ID_BYTES + 1];
     buf_init(detail, arena, DETAIL_ROOM, EVENT_DETAIL_MAX);
     buf_add_char(detail, '{');
-    events_write_text(detail, STR("eventId"), hex_write(id, EVENT_ID_BYTES, text));
+    json_write_text(detail, STR("eventId"), hex_write(id, EVENT_ID_BYTES, text));
 }
 
 static void events_begin_new(struct buf *detail, struct arena *arena)
@@ -98,9 +92,9 @@ struct record *events_of_token(const struct service *service, struct arena *aren
         return next;
     events_begin_new(&detail, arena);
     events_write_hash(&detail, token->hash);
-    events_write_text(&detail, STR("tokenType"), token_kind_name(token->kind));
-    events_write_text(&detail, STR("subject"), token->subject);
-    events_write_text(&detail, STR("clientId"), token->client_id);
+    json_write_text(&detail, STR("tokenType"), token_kind_name(token->kind));
+    json_write_text(&detail, STR("subject"), token->subject);
+    json_write_text(&detail, STR("clientId"), token->client_id);
     events_write_time(&detail, STR("expiresAt"), token->expires_at);
     return events_record(arena, STR("token_generated"), &detail, token->issued_at, next);
 }
@@ -110,10 +104,10 @@ static struct record *events_of_revocation(struct arena *arena, const struct rec
     struct buf detail;
     events_begin_new(&detail, arena);
     events_write_hash(&detail, revocation->token_hash);
-    events_write_text(&detail, STR("reason"), revocation->reason);
+    json_write_text(&detail, STR("reason"), revocation->reason);
     if (revocation->revokes != REVOKED_TOKEN) {
-        events_write_text(&detail, STR("kind"), revocation_kind_name(revocation->revokes));
-        events_write_text(&detail, STR("target"), revocation->target);
+        json_write_text(&detail, STR("kind"), revocation_kind_name(revocation->revokes));
+        json_write_text(&detail, STR("target"), revocation->target);
         events_write_time(&detail, STR("before"), revocation->before);
     }
     return events_record(arena, STR("token_revoked"), &detail, revocation->issued_at, next);
@@ -140,7 +134,7 @@ static struct put_entry events_entry_of(struct arena *arena, const struct queued
 {
     struct buf detail;
     events_begin(&detail, arena, queued->id);
-    events_write_text(&detail, STR("error"), str_of(queued->error));
+    json_write_text(&detail, STR("error"), str_of(queued->error));
     buf_add_char(&detail, '}');
     return (struct put_entry){ .detail_type = STR("token_verification_failed"),
                                .detail = buf_str(&detail),
