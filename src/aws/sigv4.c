@@ -17,19 +17,13 @@ void sigv4_time(int64_t at_s, char out[SIGV4_TIME_LEN + 1])
         memcpy(out, "19700101T000000Z", SIGV4_TIME_LEN + 1);
 }
 
-static bool sigv4_is_unreserved(char c) /* RFC 3986 section 2.3 */
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.' || c == '~';
-}
-
 /* Percent-encodes all but unreserved characters and, of what is sent encoded already, the percent signs where
  * `encodes_percent`; upper-case digits. */
 static void sigv4_add_encoded(struct buf *out, struct str text, char also_plain, bool encodes_percent)
 {
     for (size_t i = 0; i < text.len; i++) {
         const char c = text.at[i];
-        if (sigv4_is_unreserved(c) || c == also_plain || (c == '%' && !encodes_percent))
+        if (hex_is_unreserved(c) || c == also_plain || (c == '%' && !encodes_percent))
             buf_add_char(out, c);
         else
             hex_add_percent(out, (unsigned char)c);

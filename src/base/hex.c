@@ -32,6 +32,12 @@ bool hex_read(struct str text, unsigned char *out, size_t len)
     return true;
 }
 
+bool hex_is_unreserved(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
+}
+
 void hex_add_percent(struct buf *out, unsigned char byte)
 {
     static const char digits[] = "0123456789ABCDEF";

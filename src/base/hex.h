@@ -19,5 +19,7 @@ struct str hex_write(const unsigned char *bytes, size_t len, char *to);
 bool hex_read(struct str text, unsigned char *out, size_t len);
 /* A byte as URLs and forms have it, "%2F" (RFC 3986 section 2.1). */
 void hex_add_percent(struct buf *out, unsigned char byte);
+/* What needs no such code anywhere: letters, digits, `-`, `.`, `_`, `~` (section 2.3). */
+bool hex_is_unreserved(char c);
 
 #endif

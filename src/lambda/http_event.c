@@ -21,21 +21,6 @@ static bool http_event_has_format_2(const struct event *event)
 
 /* --- encoding ---------------------------------------------------------------------------------------------------- */
 
-/* RFC 3986 section 2.3. */
-static bool http_event_is_unreserved(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
-}
-
-static void http_event_encode_char(struct buf *out, char c)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    const unsigned char byte = (unsigned char)c;
-    const char code[] = { '%', digits[byte >> 4], digits[byte & 15] };
-    buf_add(out, (struct str){ code, 3 });
-}
-
 /* Whether a percent sign begins an encoding. */
 static bool http_event_is_code(struct str text, size_t at)
 {
@@ -47,10 +32,10 @@ static void http_event_encode(struct buf *out, struct str text, struct str also,
 {
     for (size_t i = 0; i < text.len; i++) {
         const char c = text.at[i];
-        if (http_event_is_unreserved(c) || str_has(also, c) || (is_raw && c == '%' && http_event_is_code(text, i)))
+        if (hex_is_unreserved(c) || str_has(also, c) || (is_raw && c == '%' && http_event_is_code(text, i)))
             buf_add_char(out, c);
         else
-            http_event_encode_char(out, c);
+            hex_add_percent(out, (unsigned char)c);
     }
 }
 

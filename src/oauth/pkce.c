@@ -1,8 +1,8 @@
 /* oauth/pkce.c: both ends of PKCE. */
 #include "oauth/pkce.h"
+#include "base/hex.h"
 #include "jose/b64.h"
 #include "jose/jws.h"
-#include "oauth/uri.h"
 
 enum { HASH_LEN = 32 };
 
@@ -18,7 +18,7 @@ static bool pkce_is_challenge(struct str text)
 static bool pkce_is_verifier(struct str text)
 {
     for (size_t i = 0; i < text.len && i < PKCE_VERIFIER_MAX; i++)
-        if (!uri_is_unreserved(text.at[i]))
+        if (!hex_is_unreserved(text.at[i]))
             return false;
     return text.len >= PKCE_VERIFIER_MIN && text.len <= PKCE_VERIFIER_MAX;
 }

@@ -139,7 +139,7 @@ bool redirect_uri_find(const struct str *registered, size_t count, bool is_nativ
 static void redirect_uri_add_encoded(struct buf *out, struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (uri_is_unreserved(text.at[i]))
+        if (hex_is_unreserved(text.at[i]))
             buf_add_char(out, text.at[i]);
         else
             hex_add_percent(out, (unsigned char)text.at[i]);

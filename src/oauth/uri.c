@@ -12,18 +12,13 @@ static bool uri_is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-bool uri_is_unreserved(char c)
-{
-    return uri_is_letter(c) || uri_is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
-}
-
 /* Unreserved characters, those that delimit (section 2.2) but for the fragment's, and percent codes. */
 static bool uri_has_its_bytes(struct str text)
 {
     for (size_t i = 0; i < text.len; i++) {
         const char c = text.at[i];
         if (c == '%' ? text.len - i < 3 || hex_digit(text.at[i + 1]) < 0 || hex_digit(text.at[i + 2]) < 0
-                     : !uri_is_unreserved(c) && !str_has(STR(":/?[]@!$&'()*+,;="), c))
+                     : !hex_is_unreserved(c) && !str_has(STR(":/?[]@!$&'()*+,;="), c))
             return false;
     }
     return true;

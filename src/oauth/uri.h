@@ -16,7 +16,4 @@ struct uri {
  * (spaces, control characters, quotes, backslashes, all above ASCII), or a percent sign without two digits. */
 MUST_USE bool uri_split(struct str text, struct uri *out);
 
-/* Letters, digits, `-`, `.`, `_`, `~` (section 2.3). */
-bool uri_is_unreserved(char c);
-
 #endif
