@@ -90,16 +90,6 @@ static struct str tokens_at_hash(const struct service *service, struct str token
     return half_hash(view->active->jwk->alg, token, to);
 }
 
-/* Both lists, one behind the other. */
-static struct record *tokens_join(struct record *first, struct record *rest)
-{
-    struct record **end = &first;
-    while (*end)
-        end = &(*end)->next;
-    *end = rest;
-    return first;
-}
-
 static struct err tokens_issue_id(const struct token_request *request, const struct family *grant,
                                   const struct json *user, struct str nonce, struct token_answer *answer)
 {
@@ -115,7 +105,7 @@ static struct err tokens_issue_id(const struct token_request *request, const str
     answer->retry_after_s = issued.retry_after_s;
     TRY(err);
     answer->id_token = issued.token;
-    answer->records = tokens_join(issued.record, answer->records);
+    answer->records = records_join(issued.record, answer->records);
     return OK;
 }
 

@@ -72,12 +72,13 @@ void service_give_up(const struct request *request, struct response *response)
                   failed(ERR_UNAVAILABLE, "too many requests change the same thing at once; try again"));
 }
 
-static void records_add(struct response *response, struct record *also)
+struct record *records_join(struct record *first, struct record *rest)
 {
-    struct record **end = &response->records;
+    struct record **end = &first;
     while (*end)
         end = &(*end)->next;
-    *end = also;
+    *end = rest;
+    return first;
 }
 
 void local_call(struct service *service, const struct request *request, struct response *response)
@@ -91,7 +92,7 @@ void local_call_with(struct service *service, const struct request *request, str
     for (int i = 0; i < SERVICE_TRIES; i++) {
         (void)service_answer(service, request, true, response);
         if (!response->outcome)
-            records_add(response, also);
+            response->records = records_join(response->records, also);
         const struct err err = records_record_and_wait(service, request, response);
         if (err.code == ERR_CONFLICT)
             continue;

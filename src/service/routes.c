@@ -271,11 +271,7 @@ void call_record_always(struct call *call, struct record *record)
 
 static void routes_append_always(struct call *call, struct response *response)
 {
-    struct record **end = &call->always;
-    while (*end)
-        end = &(*end)->next;
-    *end = response->records;
-    response->records = call->always;
+    response->records = records_join(call->always, response->records);
     if (call->announced)
         response->announced = call->announced;
 }

@@ -107,6 +107,9 @@ void service_record(struct service *service, const struct request *request, cons
 /* What a request is told that was overtaken each time: its response becomes a 503. */
 void service_give_up(const struct request *request, struct response *response);
 
+/* Both lists of records as one, the second behind the first. */
+struct record *records_join(struct record *first, struct record *rest);
+
 /* For fronts without a loop (the command line, Lambda): answers the request on the caller's thread, waiting where it
  * must, and makes its records durable. Then the response may be sent, also when it is a refusal. The front must still
  * call service_account(). Thread-safe. */
