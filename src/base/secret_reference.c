@@ -1,5 +1,6 @@
 /* base/secret_reference.c: reads the ARNs of secrets and parameters. */
 #include "base/secret_reference.h"
+#include "base/settings.h"
 #include <ctype.h>
 
 enum { ACCOUNT_DIGITS = 12, REGION_MAX = 32 };
@@ -9,13 +10,10 @@ bool secret_reference_is(struct str value)
     return str_has_prefix(value, STR("arn:"));
 }
 
-/* Of lower-case letters, digits and hyphens: a region becomes a part of a host's name. */
+/* A region, or a partition, whose names are made of the same. */
 static bool secret_reference_is_name(struct str text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (!islower((unsigned char)text.at[i]) && !isdigit((unsigned char)text.at[i]) && text.at[i] != '-')
-            return false;
-    return text.len > 0 && text.len <= REGION_MAX && text.at[0] != '-' && text.at[text.len - 1] != '-';
+    return text.len > 0 && text.len <= REGION_MAX && !settings_fault_of_region(text);
 }
 
 static bool secret_reference_is_account(struct str text)
