@@ -1,7 +1,7 @@
 /* net/client.c: a pool of libcurl's handles, with the connections that they keep alive. A caller takes the handle that
  * was used last (the warmest), sends, waits, and gives it back: no lock is held while it does, and there are as many
  * connections as there were callers at once. DNS results and TLS sessions are shared by all handles; connections are
- * not, since before libcurl 8 two threads could not share them.
+ * not, since before libcurl 8 two threads could not share them. With a guard nothing is kept or shared but DNS results.
  *
  * The trusted certificates are read once, for all connections. libcurl would read the system's 140 for each: 20 ms and
  * a megabyte, 200 times over. */
@@ -149,7 +149,8 @@ static struct err client_open_share(struct net_client *client)
         calls->share_setopt(client->common.share, CURLSHOPT_UNLOCKFUNC, client_unlock_shared) ||
         calls->share_setopt(client->common.share, CURLSHOPT_USERDATA, client) ||
         calls->share_setopt(client->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) ||
-        calls->share_setopt(client->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION))
+        (!client->common.guard && /* each call judges the peer's certificate anew */
+         calls->share_setopt(client->common.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION)))
         return failed(ERR_INTERNAL, "libcurl could not be set up");
     return OK;
 }

@@ -236,9 +236,22 @@ static void check_rule(const struct record *record)
     PROMISE(hash_set_holds(rules, hash, 1, expires_at, before));
     PROMISE(!hash_set_holds(rules, hash, 1, expires_at + 1, 0) && !hash_set_holds(rules, hash, 1, 0, before + 1));
     PROMISE(before >= 0 && before <= NOW + settings.clock_skew_s && expires_at > NOW && expires_at > before);
-    PROMISE(record->revokes > REVOKED_TOKEN && record->revokes <= REVOKED_ALL && !record->next);
+    PROMISE(record->revokes > REVOKED_TOKEN && record->revokes <= REVOKED_ALL);
     PROMISE((record->revokes == REVOKED_ALL) == (record->target.len == 0));
     PROMISE(str_eq(record->revoked_by, STR("admin")));
+}
+
+/* The end of a session is two: one for its tokens, one for the grants that outlive a logout (rule.h). */
+static void check_rules(const struct record *first)
+{
+    const struct record *second = first->next;
+    check_rule(first);
+    PROMISE((second != NULL) == (first->revokes == REVOKED_SESSION));
+    if (!second)
+        return;
+    check_rule(second);
+    PROMISE(second->revokes == REVOKED_SESSION && !second->next && second->before == first->before &&
+            memcmp(second->token_hash, first->token_hash, 32) != 0);
 }
 
 static void check_success(struct arena *arena, const struct request *request, const struct response *response)
@@ -255,7 +268,7 @@ static void check_success(struct arena *arena, const struct request *request, co
     if (response->operation == OP_REVOKE && response->records)
         PROMISE(hash_set_has(service.revocations->revoked, response->records->token_hash));
     if (response->operation == OP_REVOKE_RULE && response->records)
-        check_rule(response->records);
+        check_rules(response->records);
 }
 
 static void check_answer(struct arena *arena, const struct request *request, const struct response *response)
