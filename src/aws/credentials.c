@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { REFRESH_MS = 5000, TRY_MS = 1000, ANSWER_MAX = 64 * 1024, SECRETS_MAX = 16 * 1024 };
+enum { REFRESH_MS = 5000, TRY_MS = 2000, ANSWER_MAX = 64 * 1024, SECRETS_MAX = 16 * 1024 };
 
 static const struct credentials_source *const chain[] = { &credentials_environment, &credentials_web_identity,
                                                           &credentials_profile, &credentials_container,
