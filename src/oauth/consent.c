@@ -2,7 +2,7 @@
 #include "oauth/consent.h"
 #include "jose/claims.h"
 #include "jose/jws.h"
-#include "oauth/state.h"
+#include "store/store.h"
 
 enum { SCOPE_MAX = 2048 };
 
@@ -100,6 +100,6 @@ struct err consent_extend(struct arena *arena, const struct consent *consent, st
         return failed(ERR_TOO_LARGE, "the scopes that the user has allowed are too many to be kept");
     item.body = buf_str(&body);
     item.expires_at = now_s + lasts_s;
-    *records = state_put(arena, &item, item.version, *records);
+    *records = item_put(arena, &item, item.version, *records);
     return OK;
 }
