@@ -1,6 +1,7 @@
 /* oauth/backchannel.c: the outbox. An attempt is noted before it is made, by compare-and-swap: so of several instances
  * one makes it, and when that one ends in the middle, the next attempt is made by any. */
 #include "oauth/backchannel.h"
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/settings.h"
@@ -153,20 +154,12 @@ static bool backchannel_send(const struct service *service, struct arena *arena,
 
 /* --- rounds ------------------------------------------------------------------------------------------------------- */
 
-static int64_t backchannel_pause_s(int64_t tries)
-{
-    int64_t pause_s = FIRST_PAUSE_S;
-    for (int64_t i = 1; i < tries && pause_s < LONGEST_PAUSE_S; i++)
-        pause_s *= 2;
-    return pause_s < LONGEST_PAUSE_S ? pause_s : LONGEST_PAUSE_S;
-}
-
 /* Notes the attempt; false when another instance makes it, or the store is away. */
 static bool backchannel_claim(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
 {
     struct item item = notice->item;
     notice->tries++;
-    notice->next_at = now_s + backchannel_pause_s(notice->tries);
+    notice->next_at = now_s + backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, (uint64_t)notice->tries);
     item.body = backchannel_write(arena, notice);
     const bool is_ours = !commit_wait(service->commit, item_put(arena, &item, item.version, NULL)).code;
     notice->item.version++;

@@ -40,6 +40,7 @@
  * the log, which is read from its beginning, and keeps more than can be under way. The keys are compared with the store
  * afterwards, on a thread of its own (restorer.c), for those who read them instead of asking. */
 #include "revocation/replication.h"
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/condition.h"
 #include "base/hex.h"
@@ -315,14 +316,6 @@ static void replication_pause_for(struct replication *replication, int64_t ms)
         ;
 }
 
-static int64_t replication_pause_after(unsigned failures)
-{
-    int64_t ms = PAUSE_MS;
-    for (unsigned i = 1; i < failures && ms < PAUSE_MAX_MS; i++)
-        ms *= 2;
-    return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
-}
-
 static void *replication_run(void *arg)
 {
     struct replication *replication = arg;
@@ -339,7 +332,7 @@ static void *replication_run(void *arg)
             pthread_cond_broadcast(&replication->changed);
         }
         if (err.code && !again)
-            replication_pause_for(replication, replication_pause_after(failures));
+            replication_pause_for(replication, backoff(PAUSE_MS, PAUSE_MAX_MS, failures));
     }
     pthread_mutex_unlock(&replication->lock);
     return NULL;
@@ -360,9 +353,7 @@ struct err replication_open(struct revocations *revocations, struct replication 
 {
     struct replication *replication = mem_alloc(sizeof *replication);
     *replication = (struct replication){ .revocations = revocations, .cache = revocations->cache };
-    uint64_t name;
-    random_bytes(&name, sizeof name);
-    snprintf(replication->name, sizeof replication->name, "%016llx", (unsigned long long)name);
+    snprintf(replication->name, sizeof replication->name, "%016llx", (unsigned long long)random_number());
     atomic_store(&revocations->cache_ok, false);
     lease_begin(revocations);
     pthread_mutex_init(&replication->lock, NULL);

@@ -1,6 +1,7 @@
 /* revocation/restorer.c: a comparison of all when it was woken, and between that one of some keys each second; after
  * failures less and less often. */
 #include "revocation/restorer.h"
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/condition.h"
 #include "observe/log.h"
@@ -35,10 +36,8 @@ struct restorer {
 /* How long after the last round the next one begins. */
 static int64_t restorer_pause_ms(const struct restorer *restorer)
 {
-    int64_t ms = restorer->revocations->store->ops->is_costly ? COSTLY_ROUND_MS : ROUND_MS;
-    for (unsigned i = 0; i < restorer->failures && ms < PAUSE_MAX_MS; i++)
-        ms *= 2;
-    return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
+    const bool is_costly = restorer->revocations->store->ops->is_costly;
+    return backoff(is_costly ? COSTLY_ROUND_MS : ROUND_MS, PAUSE_MAX_MS, 1 + (uint64_t)restorer->failures);
 }
 
 /* Under the lock: until it is time, or, unless the last round failed, somebody wakes it. False at the end. */

@@ -77,8 +77,9 @@ struct record *item_put(struct arena *arena, const struct item *item, int64_t ve
     struct record *record = arena_zalloc(arena, sizeof *record);
     struct item *copy = arena_alloc(arena, sizeof *copy);
     *copy = *item;
-    *record = (struct record){ .kind = RECORD_ITEM, .item = copy, .item_version = version, .next = next };
-    random_bytes(&record->item_change, sizeof record->item_change);
+    *record = (struct record){
+        .kind = RECORD_ITEM, .item = copy, .item_version = version, .item_change = random_number(), .next = next
+    };
     return record;
 }
 
