@@ -1,6 +1,6 @@
 /* oauth/resource.c: lists of resources. */
 #include "oauth/resource.h"
-#include "oauth/uri.h"
+#include "wire/uri.h"
 
 static bool resource_is_in(const struct str *list, size_t count, struct str resource)
 {
