@@ -527,6 +527,12 @@ void json_write_int(struct buf *buf, struct str name, int64_t number)
     buf_add_int(buf, number);
 }
 
+void json_write_bool(struct buf *buf, struct str name, bool truth)
+{
+    json_write_name(buf, name);
+    buf_add(buf, truth ? STR("true") : STR("false"));
+}
+
 void json_write_texts(struct buf *buf, struct str name, const struct str *texts, size_t count)
 {
     json_write_name(buf, name);

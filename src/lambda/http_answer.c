@@ -72,8 +72,7 @@ static void http_answer_write_joined(const struct fields *fields, size_t first, 
             buf_add(&all, all.len > 0 ? STR(", ") : STR(""));
             buf_add(&all, fields->at[i].value);
         }
-    json_write_name(out, fields->at[first].name);
-    json_write_str(out, buf_str(&all));
+    json_write_text(out, fields->at[first].name, buf_str(&all));
 }
 
 /* "Set-Cookie", "set-Cookie", "SEt-Cookie", …: the same name to everybody but the load balancer's map. */
@@ -138,8 +137,7 @@ static void http_answer_write_base64(struct buf *out, struct str bytes)
 static void http_answer_write_body(struct str body, struct buf *out)
 {
     const bool is_text = utf8_valid(body);
-    json_write_name(out, STR("isBase64Encoded"));
-    buf_add(out, is_text ? STR("false") : STR("true"));
+    json_write_bool(out, STR("isBase64Encoded"), !is_text);
     json_write_name(out, STR("body"));
     if (is_text) {
         json_write_str(out, body);

@@ -13,10 +13,8 @@ static const struct str inactive = STR_INIT("{\"active\":false}");
 
 static void introspect_write_text(struct buf *out, struct str name, struct str value)
 {
-    if (!value.at)
-        return;
-    json_write_name(out, name);
-    json_write_str(out, value);
+    if (value.at)
+        json_write_text(out, name, value);
 }
 
 void introspection_write(struct buf *out, const struct claims *claims)

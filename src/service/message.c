@@ -311,10 +311,8 @@ void response_fail(struct response *response, struct arena *arena, struct err er
     response->body.len = 0;
     struct buf *body = &response->body;
     buf_add(body, STR("{"));
-    json_write_name(body, STR("error"));
-    json_write_str(body, str_of(err_name(err.code)));
-    json_write_name(body, STR("error_description"));
-    json_write_str(body, str_of(sentence_for_callers(err.why)));
+    json_write_text(body, STR("error"), str_of(err_name(err.code)));
+    json_write_text(body, STR("error_description"), str_of(sentence_for_callers(err.why)));
     buf_add(body, STR("}"));
     if (response->status == 401 || response->status == 403)
         response_add_header(response, STR("WWW-Authenticate"), message_challenge_of(arena, err.code));

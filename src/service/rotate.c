@@ -32,12 +32,9 @@ static void rotate_write_key(struct buf *body, const struct key_entry *key)
                   { "retiringAt", key->retiring_at },   { "retiresAt", key->retire_after },
                   { "retiredAt", key->retired_at },     { "revokedAt", key->revoked_at } };
     buf_add(body, STR("{"));
-    json_write_name(body, STR("kid"));
-    json_write_str(body, key->kid);
-    json_write_name(body, STR("state"));
-    json_write_str(body, str_of(key->state));
-    json_write_name(body, STR("alg"));
-    json_write_str(body, key->alg);
+    json_write_text(body, STR("kid"), key->kid);
+    json_write_text(body, STR("state"), str_of(key->state));
+    json_write_text(body, STR("alg"), key->alg);
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         if (times[i].at_s == 0)
             continue;
@@ -74,13 +71,10 @@ static struct err rotate_write_answer(struct call *call, struct str revoked, con
                                       struct buf *body)
 {
     buf_add(body, STR("{\"success\":true"));
-    json_write_name(body, STR("message"));
-    json_write_str(body, str_of(done->message));
+    json_write_text(body, STR("message"), str_of(done->message));
     if (done->new_kid.len > 0) {
-        json_write_name(body, STR("newKeyId"));
-        json_write_str(body, done->new_kid);
-        json_write_name(body, STR("oldKeyId"));
-        json_write_str(body, done->old_kid);
+        json_write_text(body, STR("newKeyId"), done->new_kid);
+        json_write_text(body, STR("oldKeyId"), done->old_kid);
     }
     if (done->at_s > 0) {
         json_write_name(body, STR("rotatesAt"));
