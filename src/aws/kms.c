@@ -6,7 +6,6 @@
 #include "jose/b64.h"
 #include "jose/jws.h"
 #include "observe/log.h"
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -74,11 +73,7 @@ static void kms_add_base64(struct buf *body, struct str name, struct str bytes)
 {
     json_write_name(body, name);
     buf_add_char(body, '"');
-    char *to = bytes.len < BODY_MAX ? buf_reserve(body, (bytes.len + 2) / 3 * 4 + 1) : NULL; /* it writes a NUL */
-    if (to)
-        body->len += (size_t)EVP_EncodeBlock((unsigned char *)to, (const unsigned char *)bytes.at, (int)bytes.len);
-    else
-        body->overflowed = true;
+    b64_add(body, bytes);
     buf_add_char(body, '"');
 }
 

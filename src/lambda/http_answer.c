@@ -1,9 +1,8 @@
 /* lambda/http_answer.c: the fields once, in the form that the kind has. */
 #include "lambda/http_answer.h"
 #include "base/json.h"
+#include "jose/b64.h"
 #include "wire/reason.h"
-
-static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 enum { FIELDS_MAX = RESPONSE_HEADERS_MAX + 3 };
 
@@ -122,18 +121,6 @@ static void http_answer_write_cookies(const struct fields *fields, struct buf *o
 
 /* --- the body ---------------------------------------------------------------------------------------------------- */
 
-static void http_answer_write_base64(struct buf *out, struct str bytes)
-{
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        uint32_t group = 0;
-        const size_t here = bytes.len - i < 3 ? bytes.len - i : 3;
-        for (size_t j = 0; j < 3; j++)
-            group = group << 8 | (j < here ? (unsigned char)bytes.at[i + j] : 0);
-        for (size_t j = 0; j < 4; j++)
-            buf_add_char(out, j <= here ? base64_letters[group >> (18 - 6 * j) & 63] : '=');
-    }
-}
-
 static void http_answer_write_body(struct str body, struct buf *out)
 {
     const bool is_text = utf8_valid(body);
@@ -144,7 +131,7 @@ static void http_answer_write_body(struct str body, struct buf *out)
         return;
     }
     buf_add_char(out, '"');
-    http_answer_write_base64(out, body);
+    b64_add(out, body);
     buf_add_char(out, '"');
 }
 
