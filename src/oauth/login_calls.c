@@ -186,11 +186,9 @@ static struct err login_calls_answer(const struct call *call, struct login_reque
 struct err accept_login_request(struct call *call, struct response *response)
 {
     struct accept_body body = { .auth_time = -1 };
-    const struct json *json;
     struct login_request login;
     TRY(login_calls_find(call, &login));
-    TRY(request_json(call->request, &json));
-    TRY(fields_read(call->request->arena, json, accept_fields, sizeof accept_fields / sizeof *accept_fields, &body));
+    TRY(request_fields(call->request, accept_fields, sizeof accept_fields / sizeof *accept_fields, &body));
     if (login.step == STEP_LOGIN)
         TRY(login_calls_take_login(call, &body, &login));
     TRY(login_calls_take_consent(call, &body, &login));
@@ -218,11 +216,9 @@ static bool login_calls_is_plain(struct str text)
 struct err reject_login_request(struct call *call, struct response *response)
 {
     struct reject_body body = { .error = STR("access_denied"), .description = STR("the request was denied") };
-    const struct json *json;
     struct login_request login;
     TRY(login_calls_find(call, &login));
-    TRY(request_json(call->request, &json));
-    TRY(fields_read(call->request->arena, json, reject_fields, sizeof reject_fields / sizeof *reject_fields, &body));
+    TRY(request_fields(call->request, reject_fields, sizeof reject_fields / sizeof *reject_fields, &body));
     if (!login_calls_is_plain(body.error) || !login_calls_is_plain(body.description))
         return failed(ERR_INVALID_REQUEST,
                       "error and error_description take visible ASCII without quotes and backslashes");

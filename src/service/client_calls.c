@@ -120,21 +120,12 @@ static const struct field secret_fields[] = {
     { "overlap", FIELD_INT, false, offsetof(struct secret_body, overlap_s), 0, CLIENT_OVERLAP_MAX_S },
 };
 
-/* The body is optional. */
-static struct err client_calls_read_secret(const struct request *request, struct secret_body *out)
-{
-    const struct json *json;
-    if (request->body.len == 0)
-        return OK;
-    TRY(request_json(request, &json));
-    return fields_read(request->arena, json, secret_fields, sizeof secret_fields / sizeof *secret_fields, out);
-}
-
 struct err renew_client_secret(struct call *call, struct response *response)
 {
     const struct request *request = call->request;
     struct secret_body body = { .overlap_s = 0 };
-    TRY(client_calls_read_secret(request, &body));
+    if (request->body.len > 0) /* it is optional */
+        TRY(request_fields(request, secret_fields, sizeof secret_fields / sizeof *secret_fields, &body));
     TRY(client_admin_renew_secret(call->service, request->arena, &call->caller, call->path_value, body.overlap_s,
                                   request->now_s, &response->body));
     client_calls_tell(call, "client_secret_renewed", call->path_value);

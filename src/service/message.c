@@ -163,6 +163,13 @@ struct err request_json(const struct request *request, const struct json **out)
     return json_parse(request->arena, request->body, out);
 }
 
+struct err request_fields(const struct request *request, const struct field *fields, size_t count, void *target)
+{
+    const struct json *json;
+    TRY(request_json(request, &json));
+    return fields_read(request->arena, json, fields, count, target);
+}
+
 /* --- forms ------------------------------------------------------------------------------------------------------- */
 
 /* Whether there is nothing to decode, as in most values, and tokens above all. Looks at every byte without leaving

@@ -13,16 +13,6 @@ static const struct field body_fields[] = {
     { "reason", FIELD_TEXT, false, offsetof(struct key_move, reason), 0, 256 },
 };
 
-/* Every member is optional, and so is the body. */
-static struct err rotate_read_body(const struct request *request, struct key_move *move)
-{
-    const struct json *json;
-    if (request->body.len == 0)
-        return OK;
-    TRY(request_json(request, &json));
-    return fields_read(request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, move);
-}
-
 static void rotate_write_key(struct buf *body, const struct key_entry *key)
 {
     const struct {
@@ -90,7 +80,8 @@ struct err rotate_keys(struct call *call, struct response *response)
     const struct request *request = call->request;
     struct key_move move = { .revoke = { 0, 0 } };
     struct key_moved done;
-    TRY(rotate_read_body(request, &move));
+    if (request->body.len > 0) /* every member is optional, and so is the body */
+        TRY(request_fields(request, body_fields, sizeof body_fields / sizeof *body_fields, &move));
     if (move.reason.len > 0)
         move.reason = reason_to_keep(move.reason);
     struct err err = key_admin_move(call->service, request->arena, &move, request->now_s, &done);
