@@ -291,6 +291,13 @@ void buf_add_char(struct buf *buf, char c)
     buf_add(buf, (struct str){ &c, 1 });
 }
 
+void buf_add_word(struct buf *buf, struct str word)
+{
+    if (buf->len > 0)
+        buf_add_char(buf, ' ');
+    buf_add(buf, word);
+}
+
 void buf_add_int(struct buf *buf, int64_t value)
 {
     char text[24];

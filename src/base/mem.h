@@ -110,6 +110,8 @@ void buf_init(struct buf *buf, struct arena *arena, size_t first, size_t max);
 void buf_add(struct buf *buf, struct str s);
 void buf_add_char(struct buf *buf, char c);
 void buf_add_int(struct buf *buf, int64_t value);
+/* After a space, unless it is the first. */
+void buf_add_word(struct buf *buf, struct str word);
 /* Room for `size` more bytes that the caller will write, or NULL on overflow; then say how many with buf->len += n. */
 char *buf_reserve(struct buf *buf, size_t size);
 static inline struct str buf_str(const struct buf *buf)

@@ -30,9 +30,7 @@ static bool consent_read(struct arena *arena, struct consent *out)
         return false;
     buf_init(&words, arena, 256, SCOPE_MAX);
     for (const struct json *each = list->child; each; each = each->next) {
-        if (words.len > 0)
-            buf_add_char(&words, ' ');
-        buf_add(&words, each->kind == JSON_STRING ? each->text : STR(""));
+        buf_add_word(&words, each->kind == JSON_STRING ? each->text : STR(""));
     }
     out->scope = buf_str(&words);
     return !words.overflowed;

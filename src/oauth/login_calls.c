@@ -48,9 +48,7 @@ static void login_calls_write_prompt(struct buf *body, unsigned prompt)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!(prompt & names[i].bit))
             continue;
-        if (words.len > 0)
-            buf_add_char(&words, ' ');
-        buf_add(&words, names[i].name);
+        buf_add_word(&words, names[i].name);
     }
     json_write_words(body, STR("prompt"), buf_str(&words));
 }
@@ -160,9 +158,7 @@ static struct err login_calls_take_consent(const struct call *call, const struct
             return failed(ERR_INVALID_REQUEST, "granted_scopes has a scope that was not asked for");
         if (str_has_word(buf_str(&words), each->text)) /* so it is no longer than what was asked for */
             continue;
-        if (words.len > 0)
-            buf_add_char(&words, ' ');
-        buf_add(&words, each->text);
+        buf_add_word(&words, each->text);
     }
     login->has_consent = true;
     login->consent_scope = buf_str(&words);
