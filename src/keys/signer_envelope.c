@@ -157,19 +157,6 @@ static struct err signer_envelope_create(struct signer *signer, struct arena *ar
     return OK;
 }
 
-/* A pair lies nowhere before the store has it. */
-static struct err signer_envelope_adopt(struct signer *signer, struct arena *arena, enum jwa alg,
-                                        const struct key *known, size_t count, struct key *out)
-{
-    (void)signer;
-    (void)arena;
-    (void)alg;
-    (void)known;
-    (void)count;
-    (void)out;
-    return failed(ERR_NOT_FOUND, "a wrapped key is only in the store");
-}
-
 /* --- the rest ---------------------------------------------------------------------------------------------------- */
 
 /* The wrapped half may stay in the store: only KMS opens it. */
@@ -199,7 +186,6 @@ static void signer_envelope_close(struct signer *signer)
 static const struct signer_ops envelope_ops = {
     .name = "envelope",
     .create = signer_envelope_create,
-    .adopt = signer_envelope_adopt,
     .load = signer_envelope_load,
     .sign = loaded_sign,
     .unload = loaded_unload,

@@ -263,19 +263,6 @@ static struct err signer_kms_create(struct signer *signer, struct arena *arena, 
     return OK;
 }
 
-/* A first start takes the key behind KMS_KEY_ID, cut off or not; what a rotation left, `create` finds. */
-static struct err signer_kms_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
-                                   size_t count, struct key *out)
-{
-    (void)signer;
-    (void)arena;
-    (void)alg;
-    (void)known;
-    (void)count;
-    (void)out;
-    return failed(ERR_NOT_FOUND, "no first start leaves anything behind in AWS KMS");
-}
-
 /* --- the rest ---------------------------------------------------------------------------------------------------- */
 
 _Static_assert((int)SIGN_TRIAL == (int)KMS_TRIAL && (int)SIGN_INTERACTIVE == (int)KMS_INTERACTIVE &&
@@ -348,7 +335,6 @@ static void signer_kms_close(struct signer *signer)
 static const struct signer_ops kms_ops = {
     .name = "kms",
     .create = signer_kms_create,
-    .adopt = signer_kms_adopt,
     .load = signer_kms_load,
     .sign = signer_kms_sign,
     .unload = loaded_unload,
