@@ -27,7 +27,7 @@ bool credentials_may_ask(struct str url)
     const char *colon = host.len > 0 ? memrchr(host.at, ':', host.len) : NULL;
     if (colon && !memchr(colon, ']', host.len - (size_t)(colon - host.at))) {
         for (const char *at = colon + 1; at < host.at + host.len; at++)
-            if (*at < '0' || *at > '9')
+            if (!char_is_digit(*at))
                 return false;
         host.len = (size_t)(colon - host.at);
     }

@@ -224,7 +224,7 @@ static struct err json_read_string(struct reader *reader, struct str *out)
 static size_t json_read_digits(struct reader *reader)
 {
     const char *start = reader->at;
-    while (reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9')
+    while (reader->at < reader->end && char_is_digit(*reader->at))
         reader->at++;
     return (size_t)(reader->at - start);
 }

@@ -79,6 +79,22 @@ bool str_has_prefix(struct str s, struct str prefix)
     return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.at, prefix.at, prefix.len) == 0);
 }
 
+bool str_has_only(struct str s, struct str others)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!char_is_letter(s.at[i]) && !char_is_digit(s.at[i]) && !str_has(others, s.at[i]))
+            return false;
+    return true;
+}
+
+bool str_has_capital(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] >= 'A' && s.at[i] <= 'Z')
+            return true;
+    return false;
+}
+
 bool str_cut(struct str *rest, char sep, struct str *before)
 {
     const char *found = rest->len > 0 ? memchr(rest->at, sep, rest->len) : NULL;

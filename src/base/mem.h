@@ -48,6 +48,20 @@ bool str_eq_nocase(struct str a, struct str b);
 /* Equal lengths and bytes, in a time that depends only on the lengths. */
 bool str_eq_secret(struct str a, struct str b);
 
+/* ASCII letters and digits. */
+static inline bool char_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+static inline bool char_is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+/* Whether all of it is letters, digits and `others`, as it is when it is empty. */
+bool str_has_only(struct str s, struct str others);
+/* Whether there is a capital letter in it. */
+bool str_has_capital(struct str s);
+
 bool str_has(struct str s, char c);
 bool str_has_prefix(struct str s, struct str prefix);
 

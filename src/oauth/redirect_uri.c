@@ -45,7 +45,7 @@ static bool redirect_uri_take_port(struct str *rest)
     if (rest->len == 0 || rest->at[0] != ':')
         return true;
     const struct str digits = { rest->at + 1, rest->len - 1 };
-    while (len < digits.len && digits.at[len] >= '0' && digits.at[len] <= '9')
+    while (len < digits.len && char_is_digit(digits.at[len]))
         len++;
     if (!str_number((struct str){ digits.at, len }, 65535, &port) || digits.at[0] == '0')
         return false;

@@ -5,16 +5,6 @@
 #include "base/hex.h"
 #include "wire/uri.h"
 
-static bool client_uri_is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool client_uri_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* Decoded into a header or a log it would end a line. */
 static bool client_uri_has_control_code(struct str uri)
 {
@@ -30,12 +20,7 @@ static bool client_uri_has_control_code(struct str uri)
 /* Schemes are compared as strings, so they are in lower case, as they are written (RFC 3986 section 3.1). */
 static bool client_uri_split(struct str text, struct uri *out)
 {
-    if (!uri_split(text, out))
-        return false;
-    for (size_t i = 0; i < out->scheme.len; i++)
-        if (out->scheme.at[i] >= 'A' && out->scheme.at[i] <= 'Z')
-            return false;
-    return true;
+    return uri_split(text, out) && !str_has_capital(out->scheme);
 }
 
 /* Of an authority without user information: its host, and what follows the colon (at == NULL: no colon). */
@@ -65,15 +50,13 @@ static bool client_uri_is_host(struct str host)
     struct address address;
     if (client_uri_read_literal(host, &address))
         return true;
-    for (size_t i = 0; i < host.len; i++)
-        if (!client_uri_is_letter(host.at[i]) && !client_uri_is_digit(host.at[i]) && !strchr("-._", host.at[i]))
-            return false;
-    if (host.len == 0 || host.len > 253 || host.at[0] == '.' || host.at[host.len - 1] == '.')
+    if (!str_has_only(host, STR("-._")) || host.len == 0 || host.len > 253 || host.at[0] == '.' ||
+        host.at[host.len - 1] == '.')
         return false;
     size_t label = host.len;
     while (label > 0 && host.at[label - 1] != '.')
         label--;
-    return !client_uri_is_digit(host.at[label]);
+    return !char_is_digit(host.at[label]);
 }
 
 static bool client_uri_is_port(struct str port)

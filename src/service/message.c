@@ -15,11 +15,7 @@ struct str request_header(const struct request *request, struct str name)
 bool request_id_is_harmless(struct str id)
 {
     enum { REQUEST_ID_MAX = 64 };
-    for (size_t i = 0; i < id.len; i++)
-        if (!((id.at[i] >= 'a' && id.at[i] <= 'z') || (id.at[i] >= 'A' && id.at[i] <= 'Z') ||
-              (id.at[i] >= '0' && id.at[i] <= '9') || id.at[i] == '-' || id.at[i] == '_' || id.at[i] == '.'))
-            return false;
-    return id.len > 0 && id.len <= REQUEST_ID_MAX;
+    return id.len > 0 && id.len <= REQUEST_ID_MAX && str_has_only(id, STR("-_."));
 }
 
 static const struct {

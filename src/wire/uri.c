@@ -2,16 +2,6 @@
 #include "wire/uri.h"
 #include "base/hex.h"
 
-static bool uri_is_letter(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-static bool uri_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* Unreserved characters, those that delimit (section 2.2) but for the fragment's, and percent codes. */
 const char *uri_fault_of_bytes(struct str text)
 {
@@ -30,10 +20,7 @@ const char *uri_fault_of_bytes(struct str text)
 /* Section 3.1. */
 static bool uri_is_scheme(struct str text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (!uri_is_letter(text.at[i]) && (i == 0 || (!uri_is_digit(text.at[i]) && !str_has(STR("+-."), text.at[i]))))
-            return false;
-    return text.len > 0;
+    return text.len > 0 && char_is_letter(text.at[0]) && str_has_only(text, STR("+-."));
 }
 
 /* What `rest` begins with, up to one of `ends`, which stay there. */
