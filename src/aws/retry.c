@@ -10,21 +10,18 @@ int64_t retry_delay_ms(unsigned tries, uint64_t random)
 
 bool retry_is_throttling(struct str code)
 {
-    static const char *const codes[] = {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottledException",
-        "RequestThrottled",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "SlowDown",
-        "PriorRequestNotComplete",
+    static const struct str codes[] = {
+        STR_INIT("Throttling"),
+        STR_INIT("ThrottlingException"),
+        STR_INIT("ThrottledException"),
+        STR_INIT("RequestThrottledException"),
+        STR_INIT("RequestThrottled"),
+        STR_INIT("TooManyRequestsException"),
+        STR_INIT("RequestLimitExceeded"),
+        STR_INIT("BandwidthLimitExceeded"),
+        STR_INIT("EC2ThrottledException"),
+        STR_INIT("SlowDown"),
+        STR_INIT("PriorRequestNotComplete"),
     };
-    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-        if (str_eq(code, str_of(codes[i])))
-            return true;
-    return false;
+    return STR_IS_AMONG(code, codes);
 }

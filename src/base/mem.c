@@ -47,6 +47,14 @@ bool str_number(struct str text, int64_t max, int64_t *out)
     return true;
 }
 
+bool str_is_among(struct str s, const struct str *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(list[i], s))
+            return true;
+    return false;
+}
+
 bool str_eq_nocase(struct str a, struct str b)
 {
     if (a.len != b.len)

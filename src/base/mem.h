@@ -42,6 +42,10 @@ static inline bool str_eq(struct str a, struct str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
+/* Whether it is one of these; STR_IS_AMONG: of all of a table. */
+bool str_is_among(struct str s, const struct str *list, size_t count);
+#define STR_IS_AMONG(s, table) str_is_among((s), (table), sizeof(table) / sizeof *(table))
+
 /* ASCII letters compared without case. */
 bool str_eq_nocase(struct str a, struct str b);
 
