@@ -59,14 +59,6 @@ bool breaker_report(struct breaker *breaker, int64_t now_ms, bool answered)
     return was_open != is_open;
 }
 
-bool breaker_is_open(struct breaker *breaker)
-{
-    pthread_mutex_lock(&breaker->lock);
-    bool is_open = breaker->pause_ms > 0;
-    pthread_mutex_unlock(&breaker->lock);
-    return is_open;
-}
-
 int64_t breaker_wait_ms(struct breaker *breaker, int64_t now_ms)
 {
     pthread_mutex_lock(&breaker->lock);

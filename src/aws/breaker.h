@@ -31,7 +31,6 @@ void breaker_release(struct breaker *breaker);
 bool breaker_enter(struct breaker *breaker, int64_t now_ms);
 /* What became of a try: `answered`, be it with a refusal. True when that opened or closed it. */
 bool breaker_report(struct breaker *breaker, int64_t now_ms, bool answered);
-bool breaker_is_open(struct breaker *breaker);
 /* How long until it lets a try go; 0: it does. */
 int64_t breaker_wait_ms(struct breaker *breaker, int64_t now_ms);
 

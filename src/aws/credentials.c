@@ -81,13 +81,11 @@ struct err credentials_send(const struct credentials_ask *ask, struct arena *are
     request->is_secret = true;
     for (unsigned tries = 1;; tries++) {
         int64_t left_ms = ask->deadline_ms - clock_ms();
-        uint64_t random;
         request->timeout_ms = left_ms < TRY_MS ? left_ms : TRY_MS;
         struct err err = net_send(ask->net, arena, request, out);
         if (tries == CREDENTIALS_TRIES || (!err.code && (out->status == 200 || is_final(out))))
             return err;
-        random_bytes(&random, sizeof random);
-        clock_sleep_ms(retry_delay_ms(tries + 1, random));
+        clock_sleep_ms(retry_delay_ms(tries + 1, random_number()));
     }
 }
 
@@ -232,12 +230,11 @@ static bool credentials_may_be_used(const struct held *held, int64_t now_s)
  * by its life: or every call would ask again. */
 static void credentials_plan_next(struct credentials *credentials, const struct held *fresh, int64_t now_s)
 {
-    uint64_t random;
     credentials->is_extended = fresh && !credentials->is_refused && fresh->outlives_expiry &&
                                !credentials_lasts_until(fresh, now_s);
-    random_bytes(&random, sizeof random);
     if (credentials->is_extended)
-        credentials->not_before_s = now_s + CREDENTIALS_EXTENDED_S + (int64_t)(random % CREDENTIALS_EXTENDED_S);
+        credentials->not_before_s = now_s + CREDENTIALS_EXTENDED_S +
+                                    (int64_t)(random_number() % CREDENTIALS_EXTENDED_S);
     else if (!fresh || credentials->is_refused || !credentials_lasts_until(fresh, now_s + CREDENTIALS_EARLY_S))
         credentials->not_before_s = now_s + CREDENTIALS_AGAIN_S;
     const int64_t end_s = fresh ? fresh->view.expires_s : 0;

@@ -18,7 +18,8 @@ static bool credentials_container_is_loopback(struct str host)
 
 bool credentials_may_ask(struct str url)
 {
-    static const char *const hosts[] = { "localhost", "[::1]", "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]" };
+    static const struct str hosts[] = { STR_INIT("localhost"), STR_INIT("[::1]"), STR_INIT("169.254.170.2"),
+                                        STR_INIT("169.254.170.23"), STR_INIT("[fd00:ec2::23]") };
     if (str_has_prefix(url, STR("https://")))
         return true;
     if (!str_has_prefix(url, STR("http://")))
@@ -27,14 +28,11 @@ bool credentials_may_ask(struct str url)
     const char *colon = host.len > 0 ? memrchr(host.at, ':', host.len) : NULL;
     if (colon && !memchr(colon, ']', host.len - (size_t)(colon - host.at))) {
         for (const char *at = colon + 1; at < host.at + host.len; at++)
-            if (*at < '0' || *at > '9')
+            if (!char_is_digit(*at))
                 return false;
         host.len = (size_t)(colon - host.at);
     }
-    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
-        if (str_eq(host, str_of(hosts[i])))
-            return true;
-    return credentials_container_is_loopback(host);
+    return STR_IS_AMONG(host, hosts) || credentials_container_is_loopback(host);
 }
 
 /* NULL in *out when neither variable is set. A token file is read again each time: EKS replaces it. */

@@ -33,13 +33,7 @@ static struct err credentials_metadata_ask_for(const struct credentials_ask *ask
 /* It becomes part of a path: the characters of an IAM role's name, and no others. */
 static bool credentials_metadata_is_role(struct str name)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.at[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!good && !str_has(STR("+=,.@_-"), c))
-            return false;
-    }
-    return name.len > 0 && name.len <= 128;
+    return name.len > 0 && name.len <= 128 && str_has_only(name, STR("+=,.@_-"));
 }
 
 /* A name's text up to the end of its line. */

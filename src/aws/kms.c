@@ -6,7 +6,6 @@
 #include "jose/b64.h"
 #include "jose/jws.h"
 #include "observe/log.h"
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -70,21 +69,11 @@ static struct buf kms_body_begin(struct arena *arena)
     return body;
 }
 
-static void kms_add_text(struct buf *body, struct str name, struct str value)
-{
-    json_write_name(body, name);
-    json_write_str(body, value);
-}
-
 static void kms_add_base64(struct buf *body, struct str name, struct str bytes)
 {
     json_write_name(body, name);
     buf_add_char(body, '"');
-    char *to = bytes.len < BODY_MAX ? buf_reserve(body, (bytes.len + 2) / 3 * 4 + 1) : NULL; /* it writes a NUL */
-    if (to)
-        body->len += (size_t)EVP_EncodeBlock((unsigned char *)to, (const unsigned char *)bytes.at, (int)bytes.len);
-    else
-        body->overflowed = true;
+    b64_add(body, bytes);
     buf_add_char(body, '"');
 }
 
@@ -121,7 +110,7 @@ static struct err kms_ask_of_key(struct kms *kms, struct arena *arena, enum kms_
                                  const struct json **out)
 {
     struct buf body = kms_body_begin(arena);
-    kms_add_text(&body, STR("KeyId"), id);
+    json_write_text(&body, STR("KeyId"), id);
     return kms_call_json(kms, arena, (struct kms_call){ .operation = operation, .key = id }, &body, out);
 }
 
@@ -196,13 +185,13 @@ struct err kms_create_key(struct kms *kms, struct arena *arena, struct str spec,
 {
     const struct json *answer = NULL;
     struct buf body = kms_body_begin(arena);
-    kms_add_text(&body, STR("KeySpec"), spec);
-    kms_add_text(&body, STR("KeyUsage"), STR("SIGN_VERIFY"));
-    kms_add_text(&body, STR("Description"), description);
+    json_write_text(&body, STR("KeySpec"), spec);
+    json_write_text(&body, STR("KeyUsage"), STR("SIGN_VERIFY"));
+    json_write_text(&body, STR("Description"), description);
     json_write_name(&body, STR("Tags"));
     buf_add(&body, STR("[{"));
-    kms_add_text(&body, STR("TagKey"), tag_name);
-    kms_add_text(&body, STR("TagValue"), tag_value);
+    json_write_text(&body, STR("TagKey"), tag_name);
+    json_write_text(&body, STR("TagValue"), tag_value);
     buf_add(&body, STR("}]"));
     TRY(kms_as_unavailable(kms_call_json(kms, arena,
                                          (struct kms_call){ .operation = KMS_CREATE_KEY, .is_unique = true }, &body,
@@ -216,8 +205,8 @@ struct err kms_update_alias(struct kms *kms, struct str alias, struct str key_id
     AUTO(arena_release) struct arena arena = { 0 };
     const struct json *nothing = NULL;
     struct buf body = kms_body_begin(&arena);
-    kms_add_text(&body, STR("AliasName"), alias);
-    kms_add_text(&body, STR("TargetKeyId"), key_id);
+    json_write_text(&body, STR("AliasName"), alias);
+    json_write_text(&body, STR("TargetKeyId"), key_id);
     return kms_as_unavailable(
         kms_call_json(kms, &arena, (struct kms_call){ .operation = KMS_UPDATE_ALIAS, .key = key_id }, &body, &nothing));
 }
@@ -288,10 +277,9 @@ struct err kms_find_tagged(struct kms *kms, struct arena *arena, const struct km
     for (size_t pages = 0; pages < PAGES_MAX; pages++) {
         const struct json *page = NULL, *more;
         struct buf body = kms_body_begin(arena);
-        json_write_name(&body, STR("Limit"));
-        buf_add_int(&body, KEYS_A_PAGE);
+        json_write_int(&body, STR("Limit"), KEYS_A_PAGE);
         if (marker.len > 0)
-            kms_add_text(&body, STR("Marker"), marker);
+            json_write_text(&body, STR("Marker"), marker);
         TRY(kms_as_unavailable(
             kms_call_json(kms, arena, (struct kms_call){ .operation = KMS_LIST_KEYS }, &body, &page)));
         struct err err = kms_search_page(kms, arena, page, search, arn);
@@ -341,10 +329,10 @@ static struct str kms_sign_body(struct arena *arena, struct str id, enum jwa alg
     *body = kms_body_begin(arena);
     if (!is_raw)
         sha256(input, digest);
-    kms_add_text(body, STR("KeyId"), id);
+    json_write_text(body, STR("KeyId"), id);
     kms_add_base64(body, STR("Message"), is_raw ? input : (struct str){ (const char *)digest, sizeof digest });
-    kms_add_text(body, STR("MessageType"), is_raw ? STR("RAW") : STR("DIGEST"));
-    kms_add_text(body, STR("SigningAlgorithm"), str_of(kms_algorithm_of(alg)));
+    json_write_text(body, STR("MessageType"), is_raw ? STR("RAW") : STR("DIGEST"));
+    json_write_text(body, STR("SigningAlgorithm"), str_of(kms_algorithm_of(alg)));
     return buf_str(body);
 }
 
@@ -395,8 +383,8 @@ static void kms_add_context(struct buf *body, struct kms_context context)
 {
     json_write_name(body, STR("EncryptionContext"));
     buf_add_char(body, '{');
-    kms_add_text(body, STR("iss"), context.issuer);
-    kms_add_text(body, STR("kid"), context.kid);
+    json_write_text(body, STR("iss"), context.issuer);
+    json_write_text(body, STR("kid"), context.kid);
     buf_add_char(body, '}');
 }
 
@@ -405,8 +393,8 @@ struct err kms_generate_pair(struct kms *kms, struct arena *arena, struct str id
 {
     const struct json *answer = NULL;
     struct buf body = kms_body_begin(arena);
-    kms_add_text(&body, STR("KeyId"), id);
-    kms_add_text(&body, STR("KeyPairSpec"), pair_spec);
+    json_write_text(&body, STR("KeyId"), id);
+    json_write_text(&body, STR("KeyPairSpec"), pair_spec);
     kms_add_context(&body, context);
     TRY(kms_as_unavailable(
         kms_call_json(kms, arena,
@@ -443,7 +431,7 @@ static struct err kms_call_decrypt(struct kms *kms, struct arena *arena, struct 
 {
     const struct json *answer = NULL;
     struct buf body = kms_body_begin(arena);
-    kms_add_text(&body, STR("KeyId"), id);
+    json_write_text(&body, STR("KeyId"), id);
     kms_add_base64(&body, STR("CiphertextBlob"), wrapped);
     kms_add_context(&body, context);
     TRY(kms_as_unavailable(kms_call_json(kms, arena,

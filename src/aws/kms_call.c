@@ -160,10 +160,8 @@ static struct err kms_call_wait_for_turn(struct kms *kms, const struct kms_call 
  * only came too early, and is back in the queue until its time is up. */
 static bool kms_call_pause_before_next(const struct progress *progress, int64_t last_start_ns)
 {
-    uint64_t random;
-    random_bytes(&random, sizeof random);
     bool is_mended = progress->moved_clock || progress->changed_credentials;
-    int64_t delay_ms = is_mended && progress->tries == 1 ? 0 : retry_delay_ms(progress->tries, random);
+    int64_t delay_ms = is_mended && progress->tries == 1 ? 0 : retry_delay_ms(progress->tries, random_number());
     if (progress->tries - progress->throttled == TRIES_MAX || clock_ns() + delay_ms * 1000000 >= last_start_ns)
         return false;
     clock_sleep_ms(delay_ms);

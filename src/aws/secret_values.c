@@ -203,11 +203,9 @@ static struct err secret_values_try(struct secret_values *values, struct asked *
 /* Waits before another try; false when the time of all is over before that. */
 static bool secret_values_pause(const struct secret_values *values, const struct asked *asked)
 {
-    uint64_t random = 0;
     if (asked->is_mended)
         return true;
-    random_bytes(&random, sizeof random);
-    const int64_t delay_ms = retry_delay_ms(asked->tries, random);
+    const int64_t delay_ms = retry_delay_ms(asked->tries, random_number());
     if (clock_ns() + delay_ms * 1000000 >= values->deadline_ns)
         return false;
     clock_sleep_ms(delay_ms);

@@ -224,7 +224,7 @@ static struct err json_read_string(struct reader *reader, struct str *out)
 static size_t json_read_digits(struct reader *reader)
 {
     const char *start = reader->at;
-    while (reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9')
+    while (reader->at < reader->end && char_is_digit(*reader->at))
         reader->at++;
     return (size_t)(reader->at - start);
 }
@@ -525,6 +525,12 @@ void json_write_int(struct buf *buf, struct str name, int64_t number)
 {
     json_write_name(buf, name);
     buf_add_int(buf, number);
+}
+
+void json_write_bool(struct buf *buf, struct str name, bool truth)
+{
+    json_write_name(buf, name);
+    buf_add(buf, truth ? STR("true") : STR("false"));
 }
 
 void json_write_texts(struct buf *buf, struct str name, const struct str *texts, size_t count)

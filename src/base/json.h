@@ -49,11 +49,12 @@ bool json_read_texts(const struct json *object, struct str name, struct json_tex
 void json_write_str(struct buf *buf, struct str s);
 /* "name": with the colon; `name` needs no escaping. Puts a comma first unless the last byte is one of `{[,:`. */
 void json_write_name(struct buf *buf, struct str name);
-/* A member of an object, name and value: a string, the same unless it is empty, a whole number, a list of strings, a
- * list of the words of a space-separated text. */
+/* A member of an object, name and value: a string, the same unless it is empty, a whole number, a truth value, a list
+ * of strings, a list of the words of a space-separated text. */
 void json_write_text(struct buf *buf, struct str name, struct str text);
 void json_write_optional(struct buf *buf, struct str name, struct str text);
 void json_write_int(struct buf *buf, struct str name, int64_t number);
+void json_write_bool(struct buf *buf, struct str name, bool truth);
 void json_write_texts(struct buf *buf, struct str name, const struct str *texts, size_t count);
 void json_write_words(struct buf *buf, struct str name, struct str words);
 /* A parsed value again, compact: same members in the same order, numbers as they stood. */

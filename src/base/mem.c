@@ -47,6 +47,14 @@ bool str_number(struct str text, int64_t max, int64_t *out)
     return true;
 }
 
+bool str_is_among(struct str s, const struct str *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(list[i], s))
+            return true;
+    return false;
+}
+
 bool str_eq_nocase(struct str a, struct str b)
 {
     if (a.len != b.len)
@@ -77,6 +85,22 @@ bool str_has(struct str s, char c)
 bool str_has_prefix(struct str s, struct str prefix)
 {
     return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.at, prefix.at, prefix.len) == 0);
+}
+
+bool str_has_only(struct str s, struct str others)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!char_is_letter(s.at[i]) && !char_is_digit(s.at[i]) && !str_has(others, s.at[i]))
+            return false;
+    return true;
+}
+
+bool str_has_capital(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] >= 'A' && s.at[i] <= 'Z')
+            return true;
+    return false;
 }
 
 bool str_cut(struct str *rest, char sep, struct str *before)
@@ -289,6 +313,13 @@ void buf_add(struct buf *buf, struct str s)
 void buf_add_char(struct buf *buf, char c)
 {
     buf_add(buf, (struct str){ &c, 1 });
+}
+
+void buf_add_word(struct buf *buf, struct str word)
+{
+    if (buf->len > 0)
+        buf_add_char(buf, ' ');
+    buf_add(buf, word);
 }
 
 void buf_add_int(struct buf *buf, int64_t value)

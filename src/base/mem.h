@@ -42,11 +42,29 @@ static inline bool str_eq(struct str a, struct str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
+/* Whether it is one of these; STR_IS_AMONG: of all of a table. */
+bool str_is_among(struct str s, const struct str *list, size_t count);
+#define STR_IS_AMONG(s, table) str_is_among((s), (table), sizeof(table) / sizeof *(table))
+
 /* ASCII letters compared without case. */
 bool str_eq_nocase(struct str a, struct str b);
 
 /* Equal lengths and bytes, in a time that depends only on the lengths. */
 bool str_eq_secret(struct str a, struct str b);
+
+/* ASCII letters and digits. */
+static inline bool char_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+static inline bool char_is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+/* Whether all of it is letters, digits and `others`, as it is when it is empty. */
+bool str_has_only(struct str s, struct str others);
+/* Whether there is a capital letter in it. */
+bool str_has_capital(struct str s);
 
 bool str_has(struct str s, char c);
 bool str_has_prefix(struct str s, struct str prefix);
@@ -110,6 +128,8 @@ void buf_init(struct buf *buf, struct arena *arena, size_t first, size_t max);
 void buf_add(struct buf *buf, struct str s);
 void buf_add_char(struct buf *buf, char c);
 void buf_add_int(struct buf *buf, int64_t value);
+/* After a space, unless it is the first. */
+void buf_add_word(struct buf *buf, struct str word);
 /* Room for `size` more bytes that the caller will write, or NULL on overflow; then say how many with buf->len += n. */
 char *buf_reserve(struct buf *buf, size_t size);
 static inline struct str buf_str(const struct buf *buf)

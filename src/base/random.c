@@ -18,3 +18,10 @@ void random_bytes(void *at, size_t len)
         len -= (size_t)got;
     }
 }
+
+uint64_t random_number(void)
+{
+    uint64_t number;
+    random_bytes(&number, sizeof number);
+    return number;
+}

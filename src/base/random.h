@@ -4,8 +4,11 @@
 #define BASE_RANDOM_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Fills `at` with `len` bytes from getrandom(2); ends the process if the kernel has none. */
 void random_bytes(void *at, size_t len);
+/* 64 random bits. */
+uint64_t random_number(void);
 
 #endif

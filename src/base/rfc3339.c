@@ -9,7 +9,7 @@ static bool rfc3339_take_number(struct str *rest, size_t count, int *out)
     if (rest->len < count)
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (rest->at[i] < '0' || rest->at[i] > '9')
+        if (!char_is_digit(rest->at[i]))
             return false;
         number = number * 10 + (rest->at[i] - '0');
     }

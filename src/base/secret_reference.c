@@ -1,7 +1,6 @@
 /* base/secret_reference.c: reads the ARNs of secrets and parameters. */
 #include "base/secret_reference.h"
 #include "base/settings.h"
-#include <ctype.h>
 
 enum { ACCOUNT_DIGITS = 12, REGION_MAX = 32 };
 
@@ -19,7 +18,7 @@ static bool secret_reference_is_name(struct str text)
 static bool secret_reference_is_account(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (!isdigit((unsigned char)text.at[i]))
+        if (!char_is_digit(text.at[i]))
             return false;
     return text.len == ACCOUNT_DIGITS;
 }
@@ -27,10 +26,7 @@ static bool secret_reference_is_account(struct str text)
 /* The characters that names of secrets and parameters may have (CreateSecret, PutParameter). */
 static bool secret_reference_is_resource(struct str text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (!isalnum((unsigned char)text.at[i]) && !memchr("/_+=.@-", text.at[i], 7))
-            return false;
-    return text.len > 0;
+    return text.len > 0 && str_has_only(text, STR("/_+=.@-"));
 }
 
 /* "NAME", or "NAME:MEMBER::", in which a version could follow the member; ours is always the current one. */

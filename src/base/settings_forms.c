@@ -1,13 +1,12 @@
 /* base/settings_forms.c: what numbers and texts of settings must look like. */
 #include "base/settings_rows.h"
 #include "base/address.h"
-#include <ctype.h>
 
 /* Only digits: no sign, space, leading zero or unit; 18 of them can't overflow. */
 bool settings_is_number(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (text.at[i] < '0' || text.at[i] > '9')
+        if (!char_is_digit(text.at[i]))
             return false;
     return text.len > 0 && (text.at[0] != '0' || text.len == 1);
 }
@@ -29,10 +28,8 @@ static bool settings_forms_split_authority(struct str text, struct str *host, st
     }
     bool bracketed = host->len > 2 && host->at[0] == '[' && host->at[host->len - 1] == ']';
     struct str inner = bracketed ? (struct str){ host->at + 1, host->len - 2 } : *host;
-    for (size_t i = 0; i < inner.len; i++)
-        if (!isalnum((unsigned char)inner.at[i]) && !strchr(bracketed ? ":.%" : "-._", inner.at[i]))
-            return false;
-    return inner.len < 256 && (!bracketed || str_has(inner, ':'));
+    return inner.len < 256 && str_has_only(inner, bracketed ? STR(":.%") : STR("-._")) &&
+           (!bracketed || str_has(inner, ':'));
 }
 
 const char *settings_fault_of_listen(struct str text)
@@ -123,13 +120,10 @@ static const char *settings_forms_fault_of_origin(struct str origin)
         return "an origin has no scheme";
     struct str scheme = { origin.at, (size_t)(end - origin.at) };
     struct str authority = { end + 3, origin.len - scheme.len - 3 };
-    for (size_t i = 0; i < origin.len; i++)
-        if (isupper((unsigned char)origin.at[i]))
-            return "an origin is not in lower case";
-    for (size_t i = 0; i < scheme.len; i++)
-        if (!islower((unsigned char)scheme.at[i]) &&
-            (i == 0 || !(isdigit((unsigned char)scheme.at[i]) || strchr("+-.", scheme.at[i]))))
-            return "an origin's scheme is malformed";
+    if (str_has_capital(origin))
+        return "an origin is not in lower case";
+    if (!char_is_letter(scheme.at[0]) || !str_has_only(scheme, STR("+-.")))
+        return "an origin's scheme is malformed";
     if (!settings_forms_is_authority(authority, &port))
         return "an origin's host or port is malformed, or it has a path";
     if ((str_eq(scheme, STR("https")) && str_eq(port, STR("443"))) ||
@@ -160,9 +154,8 @@ const char *settings_fault_of_path_prefix(struct str text)
     struct str rest = { text.at + 1, text.len - 1 }, segment;
     if (text.at[0] != '/' || text.len == 1 || text.at[text.len - 1] == '/')
         return "it does not begin with a slash, or ends with one";
-    for (size_t i = 0; i < text.len; i++)
-        if (!isalnum((unsigned char)text.at[i]) && !strchr("/-._~$", text.at[i]))
-            return "it has characters other than letters, digits, / - . _ ~ and $";
+    if (!str_has_only(text, STR("/-._~$")))
+        return "it has characters other than letters, digits, / - . _ ~ and $";
     while (str_next_item(&rest, '/', &segment))
         if (segment.len == 0 || str_eq(segment, STR(".")) || str_eq(segment, STR("..")))
             return "a segment of it is empty, . or ..";
@@ -178,26 +171,23 @@ const char *settings_fault_of_salt(struct str text)
 /* It becomes part of a host's name and of what is signed. */
 const char *settings_fault_of_region(struct str text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (!islower((unsigned char)text.at[i]) && !isdigit((unsigned char)text.at[i]) && text.at[i] != '-')
-            return "it has other characters";
+    if (!str_has_only(text, STR("-")) || str_has_capital(text))
+        return "it has other characters";
     return text.at[0] == '-' || text.at[text.len - 1] == '-' ? "it begins or ends with a hyphen" : NULL;
 }
 
 const char *settings_fault_of_bus(struct str text)
 {
     const bool is_arn = str_has_prefix(text, STR("arn:"));
-    for (size_t i = 0; i < text.len; i++)
-        if (!isalnum((unsigned char)text.at[i]) && !memchr("/.-_", text.at[i], 4) && !(is_arn && text.at[i] == ':'))
-            return "it has other characters";
+    if (!str_has_only(text, is_arn ? STR("/.-_:") : STR("/.-_")))
+        return "it has other characters";
     return is_arn && !memmem(text.at, text.len, ":event-bus/", 11) ? "it is an ARN, but not of an event bus" : NULL;
 }
 
 /* It stands in JSON as it is (observe/emf.c); CloudWatch would take more. */
 const char *settings_fault_of_service(struct str text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (!isalnum((unsigned char)text.at[i]) && !strchr("-_.:/", text.at[i]))
-            return "it has other characters";
+    if (!str_has_only(text, STR("-_.:/")))
+        return "it has other characters";
     return text.at[0] == ':' ? "it begins with a colon" : NULL;
 }

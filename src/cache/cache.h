@@ -2,8 +2,8 @@
  * a Redis; without one there is no cache. Every operation is thread-safe and may wait, so none runs on an event loop.
  * What fails is ERR_UNAVAILABLE, and may have happened or not.
  *
- * Keys are at most CACHE_KEY_MAX bytes, values CACHE_VALUE_MAX. Times to live are at least 1 s,
- * and at most CACHE_TTL_MAX_S: others become that. */
+ * Keys are at most CACHE_KEY_MAX bytes. Times to live are at least 1 s, and at most CACHE_TTL_MAX_S: others become
+ * that. */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
 
@@ -12,7 +12,6 @@
 
 enum {
     CACHE_KEY_MAX = 256,
-    CACHE_VALUE_MAX = 64 * 1024,
     CACHE_TTL_MAX_S = INT32_MAX, /* 68 years: a longer life is cut to that */
     CACHE_LOG_KEPT = 100000,
     CACHE_POSITION_ROOM = 48,

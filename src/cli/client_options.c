@@ -21,10 +21,8 @@ static struct err client_options_check(const struct client_options *options)
 
 static void client_options_put_text(struct buf *body, const char *name, const char *value)
 {
-    if (!value)
-        return;
-    json_write_name(body, str_of(name));
-    json_write_str(body, str_of(value));
+    if (value)
+        json_write_text(body, str_of(name), str_of(value));
 }
 
 static void client_options_put_texts(struct buf *body, const char *name, const struct option_texts *texts)
@@ -42,10 +40,8 @@ static void client_options_put_texts(struct buf *body, const char *name, const s
 
 static void client_options_put_seconds(struct buf *body, const char *name, int64_t seconds)
 {
-    if (seconds == 0)
-        return;
-    json_write_name(body, str_of(name));
-    buf_add_int(body, seconds);
+    if (seconds != 0)
+        json_write_int(body, str_of(name), seconds);
 }
 
 /* What the flags say. */

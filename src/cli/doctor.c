@@ -68,12 +68,9 @@ static void doctor_print_json(const struct finding *finding, const char *says)
     arena_init(&arena, NULL, 0);
     buf_init(&out, &arena, 256, 8192);
     buf_add(&out, STR("{"));
-    json_write_name(&out, STR("check"));
-    json_write_str(&out, str_of(finding->part));
-    json_write_name(&out, STR("ok"));
-    buf_add(&out, finding->err.code ? STR("false") : STR("true"));
-    json_write_name(&out, STR("detail"));
-    json_write_str(&out, str_of(says));
+    json_write_text(&out, STR("check"), str_of(finding->part));
+    json_write_bool(&out, STR("ok"), !finding->err.code);
+    json_write_text(&out, STR("detail"), str_of(says));
     buf_add(&out, STR("}"));
     printf("%.*s", (int)out.len, out.at);
 }

@@ -29,19 +29,15 @@ static void keys_write_time(struct buf *out, struct arena *arena, const char *na
 {
     if (at_s == 0)
         return;
-    json_write_name(out, str_of(name));
-    json_write_str(out, rfc3339_write(arena, at_s));
+    json_write_text(out, str_of(name), rfc3339_write(arena, at_s));
 }
 
 static void keys_write_key(struct buf *out, struct arena *arena, const struct key_entry *key, bool with_jwk)
 {
     buf_add_char(out, '{');
-    json_write_name(out, STR("kid"));
-    json_write_str(out, key->kid);
-    json_write_name(out, STR("alg"));
-    json_write_str(out, key->alg);
-    json_write_name(out, STR("state"));
-    json_write_str(out, str_of(key->state));
+    json_write_text(out, STR("kid"), key->kid);
+    json_write_text(out, STR("alg"), key->alg);
+    json_write_text(out, STR("state"), str_of(key->state));
     keys_write_time(out, arena, "created_at", key->created_at);
     keys_write_time(out, arena, "published_at", key->published_at);
     keys_write_time(out, arena, "activated_at", key->activated_at);
@@ -50,14 +46,8 @@ static void keys_write_key(struct buf *out, struct arena *arena, const struct ke
     keys_write_time(out, arena, "retire_after", key->retire_after);
     keys_write_time(out, arena, "retired_at", key->retired_at);
     keys_write_time(out, arena, "revoked_at", key->revoked_at);
-    if (key->revocation_reason.len > 0) {
-        json_write_name(out, STR("revocation_reason"));
-        json_write_str(out, key->revocation_reason);
-    }
-    if (key->rotated_from_kid.len > 0) {
-        json_write_name(out, STR("rotated_from_kid"));
-        json_write_str(out, key->rotated_from_kid);
-    }
+    json_write_optional(out, STR("revocation_reason"), key->revocation_reason);
+    json_write_optional(out, STR("rotated_from_kid"), key->rotated_from_kid);
     keys_write_time(out, arena, "disposed_at", key->disposed_at);
     if (with_jwk) {
         json_write_name(out, STR("jwk"));
@@ -153,12 +143,8 @@ static struct err keys_plan(const struct keys_call *call)
                    kid.at, (int)event->what.len, event->what.at);
         buf_add(&out, i > 0 ? STR(",\n {") : STR("{"));
         keys_write_time(&out, call->arena, "at", event->at_s);
-        if (event->kid.len > 0) {
-            json_write_name(&out, STR("kid"));
-            json_write_str(&out, event->kid);
-        }
-        json_write_name(&out, STR("event"));
-        json_write_str(&out, event->what);
+        json_write_optional(&out, STR("kid"), event->kid);
+        json_write_text(&out, STR("event"), event->what);
         buf_add_char(&out, '}');
     }
     buf_add_char(&out, ']');
@@ -181,12 +167,9 @@ static struct err keys_explain(const struct keys_call *call)
     }
     buf_init(&out, call->arena, 4096, OUTPUT_MAX);
     buf_add_char(&out, '{');
-    json_write_name(&out, STR("kid"));
-    json_write_str(&out, key.kid);
-    json_write_name(&out, STR("state"));
-    json_write_str(&out, str_of(key.state));
-    json_write_name(&out, STR("explanation"));
-    json_write_str(&out, text);
+    json_write_text(&out, STR("kid"), key.kid);
+    json_write_text(&out, STR("state"), str_of(key.state));
+    json_write_text(&out, STR("explanation"), text);
     buf_add_char(&out, '}');
     keys_print(&out);
     return OK;
@@ -206,13 +189,10 @@ static void keys_print_moved(const struct keys_call *call, const struct key_move
     }
     buf_init(&out, call->arena, 1024, OUTPUT_MAX);
     buf_add_char(&out, '{');
-    json_write_name(&out, STR("message"));
-    json_write_str(&out, str_of(done->message));
+    json_write_text(&out, STR("message"), str_of(done->message));
     if (done->new_kid.len > 0) {
-        json_write_name(&out, STR("new_kid"));
-        json_write_str(&out, done->new_kid);
-        json_write_name(&out, STR("old_kid"));
-        json_write_str(&out, done->old_kid);
+        json_write_text(&out, STR("new_kid"), done->new_kid);
+        json_write_text(&out, STR("old_kid"), done->old_kid);
     }
     keys_write_time(&out, call->arena, "rotates_at", done->at_s);
     buf_add_char(&out, '}');

@@ -27,9 +27,8 @@ struct sessions_call {
 /* Percent-encodes all but what is unreserved in URLs (RFC 3986 section 2.3). */
 static void sessions_add_encoded(struct buf *out, const char *text)
 {
-    static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     for (; *text; text++)
-        if (strchr(unreserved, *text))
+        if (hex_is_unreserved(*text))
             buf_add_char(out, *text);
         else
             hex_add_percent(out, (unsigned char)*text);

@@ -15,10 +15,8 @@ struct token_options {
 
 static void token_write_member(struct buf *body, struct str name, const char *value)
 {
-    if (!value)
-        return;
-    json_write_name(body, name);
-    json_write_str(body, str_of(value));
+    if (value)
+        json_write_text(body, name, str_of(value));
 }
 
 /* Prints a member of an answer that is a string. */
@@ -70,8 +68,7 @@ static int token_issue(struct token_options *options, struct settings *settings,
     token_write_member(&body, STR("audience"), options->audience);
     token_write_member(&body, STR("nonce"), options->nonce);
     if (options->expires_in_s) {
-        json_write_name(&body, STR("expiresIn"));
-        buf_add_int(&body, options->expires_in_s);
+        json_write_int(&body, STR("expiresIn"), options->expires_in_s);
     }
     if (options->claims) {
         json_write_name(&body, STR("claims"));

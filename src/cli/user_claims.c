@@ -102,8 +102,7 @@ static void user_claims_write(struct arena *arena, struct buf *out, const struct
         if (row->form == CLAIM_ADDRESS) {
             user_claims_add_address(arena, out, json_member(before, row->name), options);
         } else if (is_now) {
-            json_write_name(out, row->name);
-            buf_add_int(out, now_s);
+            json_write_int(out, row->name, now_s);
         } else {
             user_claims_add(out, before, options, STR(""), row->name, row->form);
         }

@@ -125,14 +125,12 @@ static struct err users_prepare(struct arena *arena, const struct users_options 
 static void users_add_json(struct buf *out, const struct user *user)
 {
     buf_add_char(out, '{');
-    json_write_name(out, STR("subject"));
-    json_write_str(out, user->subject);
-    json_write_name(out, STR("username"));
-    json_write_str(out, user->username);
+    json_write_text(out, STR("subject"), user->subject);
+    json_write_text(out, STR("username"), user->username);
     json_write_name(out, STR("claims"));
     buf_add(out, user->claims);
-    json_write_name(out, STR("disabled"));
-    buf_add(out, user->is_disabled ? STR("true}") : STR("false}"));
+    json_write_bool(out, STR("disabled"), user->is_disabled);
+    buf_add_char(out, '}');
 }
 
 static void users_print_json(struct arena *arena, const struct user_list *list)

@@ -1,5 +1,7 @@
 /* jose/b64.c: base64 in both alphabets, by tables. */
 #include "jose/b64.h"
+#include <limits.h>
+#include <openssl/evp.h>
 
 static const char url_digits[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -44,6 +46,15 @@ void b64url_add(struct buf *buf, struct str in)
         return;
     b64url_encode(in, to);
     buf->len += len;
+}
+
+void b64_add(struct buf *buf, struct str in)
+{
+    char *to = in.len < INT_MAX ? buf_reserve(buf, (in.len + 2) / 3 * 4 + 1) : NULL; /* it writes a NUL */
+    if (to)
+        buf->len += (size_t)EVP_EncodeBlock((unsigned char *)to, (const unsigned char *)in.at, (int)in.len);
+    else
+        buf->overflowed = true;
 }
 
 /* The value of a digit; 64 or above when it is not one. */

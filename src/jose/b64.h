@@ -15,6 +15,9 @@ void b64url_encode(struct str in, char *out);
 /* The same, appended to a buf. */
 void b64url_add(struct buf *buf, struct str in);
 
+/* Plain base64 with its padding, appended to a buf. */
+void b64_add(struct buf *buf, struct str in);
+
 /* Decodes into `out`, which has room for in.len / 4 * 3 + 2 bytes; *len says how many were written. False for any byte
  * outside the alphabet, padding, a length of 1 mod 4, or bits left over that are not zero. Fuzzed: tests/fuzz/b64.c. */
 MUST_USE bool b64url_decode(struct str in, char *out, size_t *len);

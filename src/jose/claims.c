@@ -244,8 +244,7 @@ static void claims_write_audience(struct buf *out, const struct claims_new *clai
 static void claims_write_of_kind(struct buf *out, const struct claims_new *claims)
 {
     if (claims->kind == TOKEN_ID) {
-        if (claims->nonce.len > 0)
-            json_write_text(out, STR("nonce"), claims->nonce);
+        json_write_optional(out, STR("nonce"), claims->nonce);
         if (claims->auth_time >= 0)
             json_write_int(out, STR("auth_time"), claims->auth_time);
         if (claims->at_hash.at)
@@ -253,8 +252,7 @@ static void claims_write_of_kind(struct buf *out, const struct claims_new *claim
         json_write_text(out, STR("azp"), claims->client_id);
         return;
     }
-    if (claims->scope.len > 0)
-        json_write_text(out, STR("scope"), claims->scope);
+    json_write_optional(out, STR("scope"), claims->scope);
     json_write_text(out, STR("token_type"), claims->kind == TOKEN_ACCESS ? STR("Bearer") : STR("Refresh"));
     json_write_text(out, STR("client_id"), claims->client_id);
     if (claims->auth_time >= 0) /* RFC 9068 section 2.2.1 */

@@ -399,12 +399,9 @@ void jws_write_signing_input(struct buf *out, enum jwa alg, struct str typ, stru
     arena_init(&arena, room, sizeof room);
     buf_init(&header, &arena, 192, JWS_HEADER_MAX);
     buf_add_char(&header, '{');
-    json_write_name(&header, STR("alg"));
-    json_write_str(&header, str_of(jwa_name(alg)));
-    json_write_name(&header, STR("typ"));
-    json_write_str(&header, typ);
-    json_write_name(&header, STR("kid"));
-    json_write_str(&header, kid);
+    json_write_text(&header, STR("alg"), str_of(jwa_name(alg)));
+    json_write_text(&header, STR("typ"), typ);
+    json_write_text(&header, STR("kid"), kid);
     buf_add_char(&header, '}');
     b64url_add(out, buf_str(&header));
     buf_add_char(out, '.');

@@ -306,7 +306,7 @@ struct err keyring_reload(struct keyring *ring)
 static struct err keyring_make_first_key(struct keyring *ring, struct arena *arena, enum jwa alg, int64_t now_s)
 {
     struct key key = { 0 };
-    struct err err = ring->signer->ops->adopt(ring->signer, arena, alg, NULL, 0, &key);
+    struct err err = signer_adopt(ring->signer, arena, alg, NULL, 0, &key);
     if (err.code == ERR_NOT_FOUND)
         err = ring->signer->ops->create(ring->signer, arena, alg, &key);
     TRY(err);

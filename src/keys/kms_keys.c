@@ -31,7 +31,8 @@ struct str kms_spec_for(enum jwa alg)
     return specs[i].spec;
 }
 
-bool kms_spec_fits(struct str spec, enum jwa alg)
+/* Whether a key of `spec` can make its signatures. */
+static bool kms_keys_spec_fits(struct str spec, enum jwa alg)
 {
     for (size_t i = 0; i < SPECS; i++)
         if (specs[i].alg == alg && str_eq(specs[i].spec, spec))
@@ -46,7 +47,7 @@ struct err kms_check_kind(struct arena *arena, const struct kms_key *key, enum j
                       arena_printf(arena, "the KMS key %.*s is not for signatures (its KeyUsage is not SIGN_VERIFY)",
                                    (int)key->arn.len, key->arn.at)
                           .at);
-    if (kms_spec_fits(key->spec, alg))
+    if (kms_keys_spec_fits(key->spec, alg))
         return OK;
     return failed(ERR_INVALID_REQUEST,
                   arena_printf(arena, "TOKEN_SIGNING_ALG is %s, which the KMS key's spec %.*s can't sign",

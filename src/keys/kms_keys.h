@@ -7,10 +7,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* The spec of a fresh key pair for an algorithm, and whether a key of `spec` can make its signatures: RSA_2048 to
- * RSA_4096 for RS256 and PS256, ECC_NIST_P256 for ES256, ECC_NIST_EDWARDS25519 for EdDSA. */
+/* The spec of a fresh key pair for an algorithm. */
 struct str kms_spec_for(enum jwa alg);
-bool kms_spec_fits(struct str spec, enum jwa alg);
 
 /* ERR_INVALID_REQUEST with a sentence (in the arena) when the key can't sign with `alg` because of what it is. */
 MUST_USE struct err kms_check_kind(struct arena *arena, const struct kms_key *key, enum jwa alg);

@@ -71,17 +71,6 @@ void loaded_keep(struct loaded *loaded, struct jwk *jwk, struct str ref)
     pthread_rwlock_unlock(&loaded->lock);
 }
 
-void loaded_drop(struct loaded *loaded, struct str kid)
-{
-    pthread_rwlock_wrlock(&loaded->lock);
-    struct entry **place = loaded_find(loaded, kid), *gone = *place;
-    if (gone)
-        *place = gone->next;
-    pthread_rwlock_unlock(&loaded->lock);
-    if (gone)
-        loaded_release(&gone->key);
-}
-
 bool loaded_has(struct loaded *loaded, struct str kid)
 {
     pthread_rwlock_rdlock(&loaded->lock);
@@ -135,5 +124,12 @@ int64_t loaded_wait_s(struct signer *signer, size_t ahead)
 
 void loaded_unload(struct signer *signer, struct str kid)
 {
-    loaded_drop(signer->keys, kid);
+    struct loaded *loaded = signer->keys;
+    pthread_rwlock_wrlock(&loaded->lock);
+    struct entry **place = loaded_find(loaded, kid), *gone = *place;
+    if (gone)
+        *place = gone->next;
+    pthread_rwlock_unlock(&loaded->lock);
+    if (gone)
+        loaded_release(&gone->key);
 }

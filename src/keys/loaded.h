@@ -18,7 +18,6 @@ void loaded_free(struct loaded *loaded); /* wipes; nobody may hold a key any mor
 
 /* Takes the key and copies `ref`; if the kid is loaded already, the key is freed. */
 void loaded_keep(struct loaded *loaded, struct jwk *jwk, struct str ref);
-void loaded_drop(struct loaded *loaded, struct str kid);
 bool loaded_has(struct loaded *loaded, struct str kid);
 
 /* NULL when it is not loaded, or pinned to another algorithm. Give it back with loaded_release. */

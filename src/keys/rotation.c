@@ -59,11 +59,12 @@ static void rotation_tell(enum counter counter, const char *transition, struct s
         LOG_STR("newKeyId", new_kid), LOG_STR("oldKeyId", old_kid), LOG_STR("reason", reason));
 }
 
-static struct err rotation_read_life(struct rotation *rotation, struct arena *arena, struct lifecycle *out)
+struct err rotation_read_life(struct store *store, const struct settings *settings, struct arena *arena,
+                              struct lifecycle *out)
 {
     struct key *keys = NULL;
-    *out = (struct lifecycle){ .settings = rotation->settings };
-    TRY(rotation->store->ops->list_keys(rotation->store, arena, &keys, &out->count));
+    *out = (struct lifecycle){ .settings = settings };
+    TRY(store->ops->list_keys(store, arena, &keys, &out->count));
     out->keys = keys;
     return OK;
 }
@@ -146,7 +147,7 @@ static struct err rotation_find_or_make(struct rotation *rotation, struct arena 
     size_t count = 0;
     TRY(rotation_known_keys(rotation, arena, life, &known, &count));
     for (size_t i = 0; i < sizeof algs / sizeof *algs; i++) {
-        struct err err = signer->ops->adopt(signer, arena, algs[i], known, count, out);
+        struct err err = signer_adopt(signer, arena, algs[i], known, count, out);
         if (!err.code)
             err = rotation_forget_past(rotation, arena, out);
         if (err.code != ERR_NOT_FOUND)
@@ -162,7 +163,7 @@ static struct err rotation_publish_standby(struct rotation *rotation, struct are
 {
     struct lifecycle life;
     struct key key = { 0 };
-    TRY(rotation_read_life(rotation, arena, &life));
+    TRY(rotation_read_life(rotation->store, rotation->settings, arena, &life));
     if (lifecycle_standby(&life))
         return failed(ERR_CONFLICT, "another instance has made the next key");
     TRY(rotation_find_or_make(rotation, arena, &life, &key));
@@ -290,7 +291,7 @@ struct err rotation_allow_lifetime(struct rotation *rotation)
     AUTO(arena_release) struct arena arena = { 0 };
     struct lifecycle life;
     HOLD(rotation);
-    TRY(rotation_read_life(rotation, &arena, &life));
+    TRY(rotation_read_life(rotation->store, rotation->settings, &arena, &life));
     return rotation_allow_locked(rotation, &life);
 }
 
@@ -298,7 +299,7 @@ struct err rotation_allow_lifetime(struct rotation *rotation)
 static bool rotation_next_step(struct rotation *rotation, struct arena *arena, int64_t now_s, struct err *err)
 {
     struct lifecycle life;
-    *err = rotation_read_life(rotation, arena, &life);
+    *err = rotation_read_life(rotation->store, rotation->settings, arena, &life);
     if (!err->code)
         *err = rotation_allow_locked(rotation, &life); /* another instance's settings may have activated the key */
     if (err->code)
@@ -353,7 +354,7 @@ static struct err rotation_need_standby(struct rotation *rotation, struct arena 
         if (!rotation_is_to_blame(rotation, arena, life))
             return emergency && lifecycle_active(life) ? OK : err;
         TRY(rotation_drop_standby(rotation, standby, "its private key can't be used", now_s));
-        TRY(rotation_read_life(rotation, arena, life));
+        TRY(rotation_read_life(rotation->store, rotation->settings, arena, life));
         standby = NULL;
     }
     if (!standby) {
@@ -364,7 +365,7 @@ static struct err rotation_need_standby(struct rotation *rotation, struct arena 
         if (err.code == ERR_NOT_FOUND)
             return failed(ERR_CONFLICT, arena_printf(arena, "no key can follow the active one: %s", err.why).at);
         TRY(err);
-        TRY(rotation_read_life(rotation, arena, life));
+        TRY(rotation_read_life(rotation->store, rotation->settings, arena, life));
         standby = lifecycle_standby(life);
     }
     *out = standby;
@@ -387,7 +388,7 @@ static struct err rotation_rotate_locked(struct rotation *rotation, struct arena
     struct lifecycle life;
     const struct key *standby = NULL;
     TRY(rotation_agree_on_time(rotation, &now_s));
-    TRY(rotation_read_life(rotation, arena, &life));
+    TRY(rotation_read_life(rotation->store, rotation->settings, arena, &life));
     TRY(rotation_need_standby(rotation, arena, &life, false, now_s, &standby));
     const struct key *active = lifecycle_active(&life);
     int64_t ready_at = lifecycle_standby_ready_at(&life);
@@ -425,7 +426,7 @@ struct err rotation_take_over(struct rotation *rotation, struct arena *arena, in
     struct lifecycle life;
     struct rotated rotated;
     HOLD(rotation);
-    TRY(rotation_read_life(rotation, arena, &life));
+    TRY(rotation_read_life(rotation->store, rotation->settings, arena, &life));
     const struct key *active = lifecycle_active(&life);
     if (!active || rotation->signer->ops->load(rotation->signer, arena, active).code != ERR_NOT_FOUND)
         return OK; /* what else is wrong with it, keyring_open says */
@@ -447,7 +448,7 @@ static struct err rotation_revoke_locked(struct rotation *rotation, struct arena
         return OK;
     }
     bool was_active = key.state == KEY_ACTIVE;
-    TRY(rotation_read_life(rotation, arena, &life));
+    TRY(rotation_read_life(rotation->store, rotation->settings, arena, &life));
     if (was_active)
         TRY(rotation_need_standby(rotation, arena, &life, true, now_s, &standby));
     struct str successor = was_active ? standby->kid : STR("");

@@ -19,6 +19,10 @@ struct rotation;
 struct rotation *rotation_new(struct store *store, struct signer *signer, const struct settings *settings);
 void rotation_free(struct rotation *rotation); /* NULL allowed */
 
+/* The keys as the store has them now, in the arena. */
+MUST_USE struct err rotation_read_life(struct store *store, const struct settings *settings, struct arena *arena,
+                                       struct lifecycle *out);
+
 /* To be called before the first token is signed: from now on the active key is known to sign tokens as long as the
  * settings allow. */
 MUST_USE struct err rotation_allow_lifetime(struct rotation *rotation);

@@ -73,12 +73,19 @@ static struct err signer_all_create(struct signer *signer, struct arena *arena, 
     return OK;
 }
 
+struct err signer_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known, size_t count,
+                        struct key *out)
+{
+    return signer->ops->adopt ? signer->ops->adopt(signer, arena, alg, known, count, out)
+                              : failed(ERR_NOT_FOUND, "nothing is left behind that no row names");
+}
+
 static struct err signer_all_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
                                    size_t count, struct key *out)
 {
     struct signers *all = signer_signers_of(signer);
     struct signer *chosen = all->kinds[all->chosen];
-    TRY(chosen->ops->adopt(chosen, arena, alg, known, count, out));
+    TRY(signer_adopt(chosen, arena, alg, known, count, out));
     signer_note(all, out->kid, all->chosen);
     return OK;
 }

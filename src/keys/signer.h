@@ -21,7 +21,7 @@ struct signer_ops {
     struct err (*create)(struct signer *, struct arena *, enum jwa alg, struct key *out);
     /* Finds a key pair of that algorithm that create made and that is not in `known`: its maker was interrupted, or
      * another instance was faster. It is used instead of being forgotten; fills *out as create does. ERR_NOT_FOUND when
-     * there is none. */
+     * there is none. NULL: this kind leaves none. Called by signer_adopt(). */
     struct err (*adopt)(struct signer *, struct arena *, enum jwa alg, const struct key *known, size_t count,
                         struct key *out);
     /* Makes a key of the store ready to sign: reads the file, asks KMS. Checks that the private half belongs to
@@ -50,6 +50,10 @@ struct signer {
     const struct signer_ops *ops;
     struct loaded *keys; /* what it has ready */
 };
+
+/* adopt() of a signer of any kind: ERR_NOT_FOUND also where there is nothing to adopt ever. */
+MUST_USE struct err signer_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
+                                 size_t count, struct key *out);
 
 /* The signer that the settings ask for: TOKEN_SIGNER, or what KMS_KEY_ID is; *kind says which. With `kms` (NULL without
  * KMS_KEY_ID) it also loads, signs with and disposes of the keys that the others made, so that after a change of

@@ -21,7 +21,7 @@ struct signer_envelope {
     struct kms_watch watch;
 };
 
-static struct signer_envelope *signer_envelope_envelope_of(struct signer *signer)
+static struct signer_envelope *signer_envelope_of(struct signer *signer)
 {
     return (struct signer_envelope *)signer;
 }
@@ -94,9 +94,9 @@ static struct err signer_envelope_load_key(struct signer_envelope *self, struct 
     return OK;
 }
 
-static struct err signer_envelope_envelope_load(struct signer *signer, struct arena *arena, const struct key *key)
+static struct err signer_envelope_load(struct signer *signer, struct arena *arena, const struct key *key)
 {
-    struct signer_envelope *self = signer_envelope_envelope_of(signer);
+    struct signer_envelope *self = signer_envelope_of(signer);
     if (!pair_is_of(key, SIGNER_ENVELOPE))
         return failed(ERR_NOT_FOUND, "the store's signing key belongs to another signer: KMS has not wrapped it");
     if (!loaded_has(self->signer.keys, key->kid))
@@ -138,10 +138,9 @@ static struct str signer_envelope_ref_of(struct arena *arena, struct str arn, st
     return buf_str(&ref);
 }
 
-static struct err signer_envelope_envelope_create(struct signer *signer, struct arena *arena, enum jwa alg,
-                                                  struct key *out)
+static struct err signer_envelope_create(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
 {
-    struct signer_envelope *self = signer_envelope_envelope_of(signer);
+    struct signer_envelope *self = signer_envelope_of(signer);
     AUTO(jwk_freep) struct jwk *public = NULL;
     const struct kms_context context = { str_of(self->settings->issuer), signer_envelope_random_kid(arena) };
     struct kms_key wrapping;
@@ -158,23 +157,10 @@ static struct err signer_envelope_envelope_create(struct signer *signer, struct 
     return OK;
 }
 
-/* A pair lies nowhere before the store has it. */
-static struct err signer_envelope_envelope_adopt(struct signer *signer, struct arena *arena, enum jwa alg,
-                                                 const struct key *known, size_t count, struct key *out)
-{
-    (void)signer;
-    (void)arena;
-    (void)alg;
-    (void)known;
-    (void)count;
-    (void)out;
-    return failed(ERR_NOT_FOUND, "a wrapped key is only in the store");
-}
-
 /* --- the rest ---------------------------------------------------------------------------------------------------- */
 
 /* The wrapped half may stay in the store: only KMS opens it. */
-static struct err signer_envelope_envelope_dispose(struct signer *signer, struct arena *arena, const struct key *key)
+static struct err signer_envelope_dispose(struct signer *signer, struct arena *arena, const struct key *key)
 {
     (void)arena;
     loaded_unload(signer, key->kid);
@@ -183,15 +169,15 @@ static struct err signer_envelope_envelope_dispose(struct signer *signer, struct
 
 /* Keys in memory go on signing when KMS is away; but a wrapping key that is disabled fails the next start, so that is
  * said now. */
-static struct err signer_envelope_envelope_check(struct signer *signer)
+static struct err signer_envelope_check(struct signer *signer)
 {
-    struct signer_envelope *self = signer_envelope_envelope_of(signer);
+    struct signer_envelope *self = signer_envelope_of(signer);
     return kms_watch_check(&self->watch, self->signer.keys, false);
 }
 
-static void signer_envelope_envelope_close(struct signer *signer)
+static void signer_envelope_close(struct signer *signer)
 {
-    struct signer_envelope *self = signer_envelope_envelope_of(signer);
+    struct signer_envelope *self = signer_envelope_of(signer);
     loaded_free(self->signer.keys);
     kms_watch_close(&self->watch);
     free(self);
@@ -199,15 +185,14 @@ static void signer_envelope_envelope_close(struct signer *signer)
 
 static const struct signer_ops envelope_ops = {
     .name = "envelope",
-    .create = signer_envelope_envelope_create,
-    .adopt = signer_envelope_envelope_adopt,
-    .load = signer_envelope_envelope_load,
+    .create = signer_envelope_create,
+    .load = signer_envelope_load,
     .sign = loaded_sign,
     .unload = loaded_unload,
-    .dispose = signer_envelope_envelope_dispose,
-    .check = signer_envelope_envelope_check,
+    .dispose = signer_envelope_dispose,
+    .check = signer_envelope_check,
     .wait_s = loaded_wait_s,
-    .close = signer_envelope_envelope_close,
+    .close = signer_envelope_close,
 };
 
 struct err signer_envelope_open(const struct settings *settings, struct kms *kms, struct signer **out)

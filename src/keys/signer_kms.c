@@ -26,7 +26,7 @@ struct signer_kms {
     struct kms_watch watch;
 };
 
-static struct signer_kms *signer_kms_kms_of(struct signer *signer)
+static struct signer_kms *signer_kms_of(struct signer *signer)
 {
     return (struct signer_kms *)signer;
 }
@@ -107,7 +107,7 @@ static struct err signer_kms_load_key(struct signer_kms *self, struct arena *are
 
 static struct err signer_kms_load(struct signer *signer, struct arena *arena, const struct key *key)
 {
-    struct signer_kms *self = signer_kms_kms_of(signer);
+    struct signer_kms *self = signer_kms_of(signer);
     if (!signer_kms_is_ours(key))
         return failed(ERR_NOT_FOUND, "the store's signing key belongs to another signer: it is not a key of AWS KMS");
     if (!loaded_has(self->signer.keys, key->kid))
@@ -248,7 +248,7 @@ static struct err signer_kms_choose(struct signer_kms *self, struct arena *arena
 
 static struct err signer_kms_create(struct signer *signer, struct arena *arena, enum jwa alg, struct key *out)
 {
-    struct signer_kms *self = signer_kms_kms_of(signer);
+    struct signer_kms *self = signer_kms_of(signer);
     AUTO(jwk_freep) struct jwk *public = NULL;
     struct str arn, spki;
     TRY(signer_kms_choose(self, arena, alg, &arn));
@@ -261,19 +261,6 @@ static struct err signer_kms_create(struct signer *signer, struct arena *arena, 
     TRY(signer_kms_load_key(self, arena, out));
     LOG(LOG_INFO, "key_created", LOG_STR("kid", out->kid), LOG_STR("alg", out->alg), LOG_STR("kms_key", arn));
     return OK;
-}
-
-/* A first start takes the key behind KMS_KEY_ID, cut off or not; what a rotation left, `create` finds. */
-static struct err signer_kms_adopt(struct signer *signer, struct arena *arena, enum jwa alg, const struct key *known,
-                                   size_t count, struct key *out)
-{
-    (void)signer;
-    (void)arena;
-    (void)alg;
-    (void)known;
-    (void)count;
-    (void)out;
-    return failed(ERR_NOT_FOUND, "no first start leaves anything behind in AWS KMS");
 }
 
 /* --- the rest ---------------------------------------------------------------------------------------------------- */
@@ -295,7 +282,7 @@ static bool signer_kms_is_good(const struct jwk *key, struct str input, struct s
 static struct err signer_kms_sign(struct signer *signer, struct str kid, enum jwa alg, enum sign_priority priority,
                                   struct str input, char *out, size_t *len)
 {
-    struct signer_kms *self = signer_kms_kms_of(signer);
+    struct signer_kms *self = signer_kms_of(signer);
     const struct loaded_key *key = loaded_hold(self->signer.keys, kid, alg);
     if (!key)
         return failed(ERR_UNAVAILABLE, "the signing key is not loaded");
@@ -312,7 +299,7 @@ static struct err signer_kms_sign(struct signer *signer, struct str kid, enum jw
 
 static struct err signer_kms_dispose(struct signer *signer, struct arena *arena, const struct key *key)
 {
-    struct signer_kms *self = signer_kms_kms_of(signer);
+    struct signer_kms *self = signer_kms_of(signer);
     (void)arena;
     loaded_unload(signer, key->kid);
     if (!signer_kms_is_ours(key))
@@ -327,19 +314,19 @@ static struct err signer_kms_dispose(struct signer *signer, struct arena *arena,
 
 static struct err signer_kms_check(struct signer *signer)
 {
-    struct signer_kms *self = signer_kms_kms_of(signer);
+    struct signer_kms *self = signer_kms_of(signer);
     TRY(kms_watch_check(&self->watch, self->signer.keys, true));
     return kms_watch_probe(&self->watch, self->signer.keys);
 }
 
 static int64_t signer_kms_wait_s(struct signer *signer, size_t ahead)
 {
-    return kms_wait_s(signer_kms_kms_of(signer)->kms, ahead);
+    return kms_wait_s(signer_kms_of(signer)->kms, ahead);
 }
 
 static void signer_kms_close(struct signer *signer)
 {
-    struct signer_kms *self = signer_kms_kms_of(signer);
+    struct signer_kms *self = signer_kms_of(signer);
     loaded_free(self->signer.keys);
     kms_watch_close(&self->watch);
     free(self);
@@ -348,7 +335,6 @@ static void signer_kms_close(struct signer *signer)
 static const struct signer_ops kms_ops = {
     .name = "kms",
     .create = signer_kms_create,
-    .adopt = signer_kms_adopt,
     .load = signer_kms_load,
     .sign = signer_kms_sign,
     .unload = loaded_unload,

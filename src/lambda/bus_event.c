@@ -18,14 +18,6 @@ static const struct {
     { STR_INIT("GET_JWKS"), STR_INIT("/.well-known/jwks.json"), METHOD_GET, false },
 };
 
-static bool bus_event_is_known(struct str source)
-{
-    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
-        if (str_eq(source, sources[i]))
-            return true;
-    return false;
-}
-
 /* The detail as it stood; JSON of a request's body. */
 static struct str bus_event_body(const struct event *event, struct arena *arena, size_t max)
 {
@@ -47,7 +39,7 @@ struct err bus_event_read(const struct event *event, struct bus_event *bus, stru
     bus->id = event_text(event, STR("id"), STR(""), STR(""));
     out->peer = STR("event");
     out->path = STR("");
-    if (!bus_event_is_known(source))
+    if (!STR_IS_AMONG(source, sources))
         return failed(ERR_INVALID_REQUEST, "events of this source are not taken");
     if (bus->id.len == 0 || bus->id.len > ID_MAX)
         return failed(ERR_INVALID_REQUEST, "the event has no id");

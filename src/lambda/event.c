@@ -1,16 +1,6 @@
 /* lambda/event.c: kinds are told apart by members that only one of them has. */
 #include "lambda/event.h"
 
-static const char *const kind_names[] = {
-    [EVENT_REST] = "rest", [EVENT_HTTP] = "http",         [EVENT_ALB] = "alb",    [EVENT_FUNCTION_URL] = "function_url",
-    [EVENT_BUS] = "event", [EVENT_SCHEDULE] = "schedule", [EVENT_OTHER] = "other"
-};
-
-const char *event_kind_name(enum event_kind kind)
-{
-    return kind_names[kind];
-}
-
 const struct json *event_part(const struct event *event, struct str first, struct str second)
 {
     const struct json *part = json_member(event->json, first);

@@ -26,8 +26,6 @@ struct event {
  * tests/fuzz/lambda_event.c. */
 MUST_USE struct err event_read(struct arena *arena, struct str text, struct event *out);
 
-/* "rest", "http", "function_url", "alb", "event", "schedule", "other"; static. */
-const char *event_kind_name(enum event_kind kind);
 static inline bool event_is_http(const struct event *event)
 {
     return event->kind <= EVENT_ALB;

@@ -1,9 +1,8 @@
 /* lambda/http_answer.c: the fields once, in the form that the kind has. */
 #include "lambda/http_answer.h"
 #include "base/json.h"
+#include "jose/b64.h"
 #include "wire/reason.h"
-
-static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 enum { FIELDS_MAX = RESPONSE_HEADERS_MAX + 3 };
 
@@ -72,8 +71,7 @@ static void http_answer_write_joined(const struct fields *fields, size_t first, 
             buf_add(&all, all.len > 0 ? STR(", ") : STR(""));
             buf_add(&all, fields->at[i].value);
         }
-    json_write_name(out, fields->at[first].name);
-    json_write_str(out, buf_str(&all));
+    json_write_text(out, fields->at[first].name, buf_str(&all));
 }
 
 /* "Set-Cookie", "set-Cookie", "SEt-Cookie", …: the same name to everybody but the load balancer's map. */
@@ -123,30 +121,17 @@ static void http_answer_write_cookies(const struct fields *fields, struct buf *o
 
 /* --- the body ---------------------------------------------------------------------------------------------------- */
 
-static void http_answer_write_base64(struct buf *out, struct str bytes)
-{
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        uint32_t group = 0;
-        const size_t here = bytes.len - i < 3 ? bytes.len - i : 3;
-        for (size_t j = 0; j < 3; j++)
-            group = group << 8 | (j < here ? (unsigned char)bytes.at[i + j] : 0);
-        for (size_t j = 0; j < 4; j++)
-            buf_add_char(out, j <= here ? base64_letters[group >> (18 - 6 * j) & 63] : '=');
-    }
-}
-
 static void http_answer_write_body(struct str body, struct buf *out)
 {
     const bool is_text = utf8_valid(body);
-    json_write_name(out, STR("isBase64Encoded"));
-    buf_add(out, is_text ? STR("false") : STR("true"));
+    json_write_bool(out, STR("isBase64Encoded"), !is_text);
     json_write_name(out, STR("body"));
     if (is_text) {
         json_write_str(out, body);
         return;
     }
     buf_add_char(out, '"');
-    http_answer_write_base64(out, body);
+    b64_add(out, body);
     buf_add_char(out, '"');
 }
 

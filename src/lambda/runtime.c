@@ -43,11 +43,7 @@ void runtime_free(struct runtime *runtime)
 /* It becomes a part of a path, and stands in the log. */
 static bool runtime_is_id(struct str id)
 {
-    for (size_t i = 0; i < id.len; i++)
-        if (!((id.at[i] >= 'a' && id.at[i] <= 'z') || (id.at[i] >= 'A' && id.at[i] <= 'Z') ||
-              (id.at[i] >= '0' && id.at[i] <= '9') || id.at[i] == '-'))
-            return false;
-    return id.len > 0 && id.len <= ID_MAX;
+    return id.len > 0 && id.len <= ID_MAX && str_has_only(id, STR("-"));
 }
 
 static struct str runtime_text(const struct plain_answer *answer, struct arena *arena, struct str name, size_t max)

@@ -1,5 +1,6 @@
 /* lambda/slot.c: whose a slot is says its `turn`, under the slot's lock: a thread whose turn is over has lost it. */
 #include "lambda/slot.h"
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/condition.h"
 #include "observe/log.h"
@@ -165,7 +166,6 @@ static bool slot_is_stopped(const struct slots *slots, int64_t wait_ms)
 /* After a failure of the runtime API. False: enough of them. */
 static bool slot_bears(struct slots *slots, unsigned failures, struct err err)
 {
-    int64_t pause_ms = PAUSE_MS;
     if (slot_is_stopped(slots, 0))
         return false;
     LOG(LOG_WARN, "runtime_api_failed", LOG_TEXT_("why", err.why), LOG_INT("failures", failures));
@@ -174,9 +174,7 @@ static bool slot_bears(struct slots *slots, unsigned failures, struct err err)
         slots->look(slots->context);
         return false;
     }
-    for (unsigned i = 1; i < failures && pause_ms < PAUSE_MAX_MS; i++)
-        pause_ms *= 2;
-    return !slot_is_stopped(slots, pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
+    return !slot_is_stopped(slots, backoff(PAUSE_MS, PAUSE_MAX_MS, failures));
 }
 
 static void slot_serve(struct turn *turn)

@@ -65,12 +65,6 @@ static const char *fetch_read_url(const struct fetch *fetch, struct str url, str
     return "its address is for special use, and TOKEN_FETCH_ALLOW does not allow it";
 }
 
-const char *fetch_fault_of(const struct fetch *fetch, struct str url)
-{
-    struct https_url read;
-    return fetch_read_url(fetch, url, &read);
-}
-
 static struct err fetch_end(enum counter counter, struct err err)
 {
     metrics_count(counter, 1);

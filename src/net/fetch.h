@@ -27,10 +27,6 @@ enum {
 MUST_USE struct err fetch_open(const struct settings *settings, struct fetch **out);
 void fetch_close(struct fetch *fetch); /* NULL allowed */
 
-/* Why a URL can't be fetched, as far as that is known without a look-up: its form, or an address in it that is for
- * special use. NULL when nothing is wrong with it; static. For registration: each call asks it too. */
-const char *fetch_fault_of(const struct fetch *fetch, struct str url);
-
 struct fetched {
     struct str body;    /* in the arena */
     int64_t lifetime_s; /* by its Cache-Control, within the bounds above */

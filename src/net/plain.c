@@ -182,7 +182,7 @@ static bool plain_read_status(struct str line, int *status)
         return false;
     *status = 0;
     for (size_t i = version.len; i < version.len + 3; i++) {
-        if (line.at[i] < '0' || line.at[i] > '9')
+        if (!char_is_digit(line.at[i]))
             return false;
         *status = *status * 10 + (line.at[i] - '0');
     }

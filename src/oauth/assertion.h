@@ -9,9 +9,6 @@
 struct client_keys;
 struct client_keys_source;
 
-/* The one client_assertion_type that is taken (RFC 7523 section 2.2). */
-#define ASSERTION_TYPE "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
 enum {
     ASSERTION_MAX = 8 * 1024, /* bytes */
     ASSERTION_JTI_MAX = 256,

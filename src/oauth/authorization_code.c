@@ -3,7 +3,6 @@
 #include "base/settings.h"
 #include "oauth/code.h"
 #include "oauth/pkce.h"
-#include "oauth/state.h"
 #include "oauth/token_endpoint.h"
 #include "oauth/tokens.h"
 #include "observe/log.h"
@@ -11,6 +10,7 @@
 #include "service/call.h"
 #include "service/events.h"
 #include "service/service.h"
+#include "store/store.h"
 
 static const struct err no_code = { ERR_INVALID_GRANT, "the code is not good, or not this client's" };
 
@@ -108,7 +108,7 @@ static struct err authorization_code_record(const struct token_request *request,
                          .sid = family->granted.sid };
     family_row_id(family->grant_id, item.id);
     TRY(family_write(family, arena, &item.body));
-    answer->records = state_put(arena, &item, 0, answer->records);
+    answer->records = item_put(arena, &item, 0, answer->records);
     return code_use(arena, code, item.id, answer->records, &answer->records);
 }
 

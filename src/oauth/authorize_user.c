@@ -106,9 +106,7 @@ static struct str authorize_user_common(struct arena *arena, struct str scope, s
     while (scope.at && str_next_word(&scope, &word)) {
         if (!str_has_word(allowed, word))
             continue;
-        if (words.len > 0)
-            buf_add_char(&words, ' ');
-        buf_add(&words, word);
+        buf_add_word(&words, word);
     }
     return buf_str(&words);
 }

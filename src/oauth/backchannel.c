@@ -1,6 +1,7 @@
 /* oauth/backchannel.c: the outbox. An attempt is noted before it is made, by compare-and-swap: so of several instances
  * one makes it, and when that one ends in the middle, the next attempt is made by any. */
 #include "oauth/backchannel.h"
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/settings.h"
@@ -9,7 +10,6 @@
 #include "keys/keyring.h"
 #include "net/fetch.h"
 #include "oauth/oauth.h"
-#include "oauth/state.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "service/call.h"
@@ -18,6 +18,7 @@
 #include "service/pairwise.h"
 #include "service/service.h"
 #include "store/commit.h"
+#include "store/store.h"
 #include <time.h>
 
 enum {
@@ -106,7 +107,7 @@ struct err backchannel_note(const struct call *call, struct str client_id, const
     b64url_encode((struct str){ random, sizeof random }, (char *)notice.jti.at);
     random_bytes(notice.item.id, sizeof notice.item.id);
     notice.item.body = backchannel_write(arena, &notice);
-    *records = state_put(arena, &notice.item, 0, *records);
+    *records = item_put(arena, &notice.item, 0, *records);
     return OK;
 }
 
@@ -153,22 +154,14 @@ static bool backchannel_send(const struct service *service, struct arena *arena,
 
 /* --- rounds ------------------------------------------------------------------------------------------------------- */
 
-static int64_t backchannel_pause_s(int64_t tries)
-{
-    int64_t pause_s = FIRST_PAUSE_S;
-    for (int64_t i = 1; i < tries && pause_s < LONGEST_PAUSE_S; i++)
-        pause_s *= 2;
-    return pause_s < LONGEST_PAUSE_S ? pause_s : LONGEST_PAUSE_S;
-}
-
 /* Notes the attempt; false when another instance makes it, or the store is away. */
 static bool backchannel_claim(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
 {
     struct item item = notice->item;
     notice->tries++;
-    notice->next_at = now_s + backchannel_pause_s(notice->tries);
+    notice->next_at = now_s + backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, (uint64_t)notice->tries);
     item.body = backchannel_write(arena, notice);
-    const bool is_ours = !commit_wait(service->commit, state_put(arena, &item, item.version, NULL)).code;
+    const bool is_ours = !commit_wait(service->commit, item_put(arena, &item, item.version, NULL)).code;
     notice->item.version++;
     return is_ours;
 }
@@ -178,7 +171,7 @@ static bool backchannel_tell(struct service *service, struct arena *arena, struc
 {
     if (!backchannel_claim(service, arena, notice, now_s) || !backchannel_send(service, arena, notice, now_s))
         return false;
-    const struct err err = commit_wait(service->commit, state_delete(arena, &notice->item, NULL));
+    const struct err err = commit_wait(service->commit, item_delete(arena, &notice->item, NULL));
     if (err.code) /* it is told once more */
         LOG(LOG_INFO, "backchannel_logout_not_noted", LOG_STR("client_id", notice->item.client_id));
     return true;
@@ -187,7 +180,7 @@ static bool backchannel_tell(struct service *service, struct arena *arena, struc
 /* Its time is over. Of several instances one does it. */
 static void backchannel_give_up(struct service *service, struct arena *arena, const struct item *item)
 {
-    if (commit_wait(service->commit, state_delete(arena, item, NULL)).code)
+    if (commit_wait(service->commit, item_delete(arena, item, NULL)).code)
         return;
     metrics_count(COUNT_LOGOUTS_GIVEN_UP, 1);
     LOG(LOG_WARN, "backchannel_logout_given_up", LOG_STR("client_id", item->client_id));

@@ -1,16 +1,16 @@
 /* oauth/client_assertions.c: private_key_jwt for the service's authentication (struct client_assertions): puts together
  * the assertion, the client's registration and keys, and that each one is good once. */
 #include "oauth/client_assertions.h"
-#include "oauth/assertion.h"
 #include "base/clock.h"
 #include "base/settings.h"
+#include "oauth/assertion.h"
 #include "oauth/client_keys.h"
 #include "oauth/issuer.h"
 #include "oauth/oauth.h"
-#include "oauth/state.h"
 #include "service/call.h"
 #include "service/client_metadata.h"
 #include "service/service.h"
+#include "store/store.h"
 
 static struct err client_assertions_issuer(struct arena *arena, struct str text, struct str *client_id)
 {
@@ -38,7 +38,7 @@ static struct err client_assertions_use(struct call *call, const struct assertio
         return failed(ERR_INVALID_CLIENT, "the client_assertion has been used before");
     if (err.code != ERR_NOT_FOUND)
         return err;
-    call_record_always(call, state_put(call->request->arena, &item, 0, NULL));
+    call_record_always(call, item_put(call->request->arena, &item, 0, NULL));
     return OK;
 }
 

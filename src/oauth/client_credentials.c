@@ -19,9 +19,7 @@ static struct str client_credentials_usual_scope(struct arena *arena, struct str
     while (str_next_word(&allowed, &word)) {
         if (!client_credentials_is_given_unasked(word))
             continue;
-        if (words.len > 0)
-            buf_add_char(&words, ' ');
-        buf_add(&words, word);
+        buf_add_word(&words, word);
     }
     return buf_str(&words);
 }

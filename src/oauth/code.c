@@ -4,7 +4,7 @@
 #include "base/random.h"
 #include "jose/b64.h"
 #include "jose/jws.h"
-#include "oauth/state.h"
+#include "store/store.h"
 
 enum { CODE_BYTES = 32, CODE_LEN = 43, TEXT_MAX = 2048 };
 
@@ -62,7 +62,7 @@ struct err code_make(struct arena *arena, const struct code *code, struct record
     mem_wipe(random, sizeof random);
     sha256(*text, item.id);
     TRY(code_write(arena, code, &item.body));
-    *record = state_put(arena, &item, 0, next);
+    *record = item_put(arena, &item, 0, next);
     return OK;
 }
 
@@ -93,6 +93,6 @@ struct err code_use(struct arena *arena, const struct code *code, const unsigned
     used.is_used = true;
     memcpy(used.grant_id, grant_id, sizeof used.grant_id);
     TRY(code_write(arena, &used, &item.body));
-    *record = state_put(arena, &item, item.version, next);
+    *record = item_put(arena, &item, item.version, next);
     return OK;
 }

@@ -2,7 +2,7 @@
 #include "oauth/consent.h"
 #include "jose/claims.h"
 #include "jose/jws.h"
-#include "oauth/state.h"
+#include "store/store.h"
 
 enum { SCOPE_MAX = 2048 };
 
@@ -30,9 +30,7 @@ static bool consent_read(struct arena *arena, struct consent *out)
         return false;
     buf_init(&words, arena, 256, SCOPE_MAX);
     for (const struct json *each = list->child; each; each = each->next) {
-        if (words.len > 0)
-            buf_add_char(&words, ' ');
-        buf_add(&words, each->kind == JSON_STRING ? each->text : STR(""));
+        buf_add_word(&words, each->kind == JSON_STRING ? each->text : STR(""));
     }
     out->scope = buf_str(&words);
     return !words.overflowed;
@@ -100,6 +98,6 @@ struct err consent_extend(struct arena *arena, const struct consent *consent, st
         return failed(ERR_TOO_LARGE, "the scopes that the user has allowed are too many to be kept");
     item.body = buf_str(&body);
     item.expires_at = now_s + lasts_s;
-    *records = state_put(arena, &item, item.version, *records);
+    *records = item_put(arena, &item, item.version, *records);
     return OK;
 }

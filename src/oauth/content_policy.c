@@ -1,16 +1,12 @@
 /* oauth/content_policy.c */
 #include "oauth/content_policy.h"
-#include <ctype.h>
 
 static const struct str nothing = { "", 0 };
 
 /* RFC 3986 section 3.1. */
 static bool content_policy_is_scheme(struct str scheme)
 {
-    for (size_t i = 0; i < scheme.len; i++)
-        if (!isalnum((unsigned char)scheme.at[i]) && !memchr("+-.", scheme.at[i], 3))
-            return false;
-    return scheme.len > 0 && isalpha((unsigned char)scheme.at[0]);
+    return scheme.len > 0 && char_is_letter(scheme.at[0]) && str_has_only(scheme, STR("+-."));
 }
 
 /* Schemes that bring their own content along. */
@@ -27,10 +23,7 @@ static bool content_policy_is_inline(struct str scheme)
 /* What can't end the expression or the directive: neither ; nor , nor a quote or space. */
 static bool content_policy_is_host(struct str authority)
 {
-    for (size_t i = 0; i < authority.len; i++)
-        if (!isalnum((unsigned char)authority.at[i]) && !memchr("-._:", authority.at[i], 4))
-            return false;
-    return authority.len > 0;
+    return authority.len > 0 && str_has_only(authority, STR("-._:"));
 }
 
 struct str content_policy_source(struct arena *arena, struct str url)

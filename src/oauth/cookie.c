@@ -34,14 +34,7 @@ bool cookie_find(struct str header, struct str name, struct str *value)
 
 static bool cookie_value_is_fit(struct str value)
 {
-    if (value.len == 0 || value.len > COOKIE_VALUE_MAX)
-        return false;
-    for (size_t i = 0; i < value.len; i++) {
-        const char c = value.at[i];
-        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '-' && c != '_')
-            return false;
-    }
-    return true;
+    return value.len > 0 && value.len <= COOKIE_VALUE_MAX && str_has_only(value, STR("-_"));
 }
 
 struct str cookie_value(const struct request *request, enum cookie cookie, bool is_secure)

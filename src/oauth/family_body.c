@@ -140,10 +140,7 @@ static void family_body_write_state(struct buf *body, const struct family *famil
 
 static bool family_body_knows(struct str name)
 {
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-        if (str_eq(members[i], name))
-            return true;
-    return granted_has_member(name);
+    return STR_IS_AMONG(name, members) || granted_has_member(name);
 }
 
 /* What another version wrote, perhaps the newer one of two that serve together: a bound that is not understood here

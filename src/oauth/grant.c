@@ -31,7 +31,9 @@ struct err grant_of_id(struct store *store, struct arena *arena, const unsigned 
     return grant_read(store, arena, id, NULL, out);
 }
 
-bool grant_outlives_logout(const struct granted *granted)
+/* Whether it goes on when its user has logged out: the user has allowed the client to act alone (Back-Channel Logout
+ * 1.0 section 2.7). */
+static bool grant_outlives_logout(const struct granted *granted)
 {
     return str_has_word(granted->scope, STR("offline_access"));
 }

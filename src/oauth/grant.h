@@ -22,10 +22,6 @@ MUST_USE struct err grant_of_token(struct store *store, struct arena *arena, con
 MUST_USE struct err grant_of_id(struct store *store, struct arena *arena, const unsigned char id[32],
                                 struct grant *out);
 
-/* Whether it goes on when its user has logged out: the user has allowed the client to act alone (Back-Channel Logout
- * 1.0 section 2.7). */
-bool grant_outlives_logout(const struct granted *granted);
-
 /* Whether a rule that is known here revokes the grant: all of it began when it was made, so what refuses tokens that
  * were issued then to its user, its session or its client refuses it too. Of a grant that outlives the logout, the rule
  * about the session is another one, which only an administrator makes (revocation/rule.h). ERR_INVALID_GRANT.

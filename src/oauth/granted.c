@@ -67,8 +67,5 @@ bool granted_has_member(struct str name)
                                         STR_INIT("acr"),   STR_INIT("auth_time"), STR_INIT("resource"),
                                         STR_INIT("amr"),   STR_INIT("claims"),    STR_INIT("user"),
                                         STR_INIT("sector") };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (str_eq(names[i], name))
-            return true;
-    return false;
+    return STR_IS_AMONG(name, names);
 }

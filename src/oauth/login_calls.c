@@ -48,9 +48,7 @@ static void login_calls_write_prompt(struct buf *body, unsigned prompt)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!(prompt & names[i].bit))
             continue;
-        if (words.len > 0)
-            buf_add_char(&words, ' ');
-        buf_add(&words, names[i].name);
+        buf_add_word(&words, names[i].name);
     }
     json_write_words(body, STR("prompt"), buf_str(&words));
 }
@@ -160,9 +158,7 @@ static struct err login_calls_take_consent(const struct call *call, const struct
             return failed(ERR_INVALID_REQUEST, "granted_scopes has a scope that was not asked for");
         if (str_has_word(buf_str(&words), each->text)) /* so it is no longer than what was asked for */
             continue;
-        if (words.len > 0)
-            buf_add_char(&words, ' ');
-        buf_add(&words, each->text);
+        buf_add_word(&words, each->text);
     }
     login->has_consent = true;
     login->consent_scope = buf_str(&words);
@@ -186,11 +182,9 @@ static struct err login_calls_answer(const struct call *call, struct login_reque
 struct err accept_login_request(struct call *call, struct response *response)
 {
     struct accept_body body = { .auth_time = -1 };
-    const struct json *json;
     struct login_request login;
     TRY(login_calls_find(call, &login));
-    TRY(request_json(call->request, &json));
-    TRY(fields_read(call->request->arena, json, accept_fields, sizeof accept_fields / sizeof *accept_fields, &body));
+    TRY(request_fields(call->request, accept_fields, sizeof accept_fields / sizeof *accept_fields, &body));
     if (login.step == STEP_LOGIN)
         TRY(login_calls_take_login(call, &body, &login));
     TRY(login_calls_take_consent(call, &body, &login));
@@ -218,11 +212,9 @@ static bool login_calls_is_plain(struct str text)
 struct err reject_login_request(struct call *call, struct response *response)
 {
     struct reject_body body = { .error = STR("access_denied"), .description = STR("the request was denied") };
-    const struct json *json;
     struct login_request login;
     TRY(login_calls_find(call, &login));
-    TRY(request_json(call->request, &json));
-    TRY(fields_read(call->request->arena, json, reject_fields, sizeof reject_fields / sizeof *reject_fields, &body));
+    TRY(request_fields(call->request, reject_fields, sizeof reject_fields / sizeof *reject_fields, &body));
     if (!login_calls_is_plain(body.error) || !login_calls_is_plain(body.description))
         return failed(ERR_INVALID_REQUEST,
                       "error and error_description take visible ASCII without quotes and backslashes");

@@ -7,9 +7,9 @@
 #include "jose/jws.h"
 #include "oauth/issuer.h"
 #include "oauth/session.h"
-#include "oauth/state.h"
 #include "service/call.h"
 #include "service/service.h"
+#include "store/store.h"
 
 enum { CHALLENGE_BYTES = 32, TEXT_MAX = 2048 };
 
@@ -166,14 +166,14 @@ struct err login_request_store(struct arena *arena, const struct login_request *
 {
     struct item item = login->item;
     TRY(login_request_write(arena, login, &item.body));
-    *records = state_put(arena, &item, item.version, *records);
+    *records = item_put(arena, &item, item.version, *records);
     return OK;
 }
 
 void login_request_end(struct arena *arena, const struct login_request *login, struct record **records)
 {
     if (login->item.version > 0)
-        *records = state_delete(arena, &login->item, *records);
+        *records = item_delete(arena, &login->item, *records);
 }
 
 struct str login_request_url(const struct call *call, const struct login_request *login, const char *path)

@@ -9,7 +9,7 @@ struct messenger;
 struct service;
 
 /* Looks at both outboxes (backchannel.h, service/outbox.h) every second, and stays no longer than some seconds with one
- * of them. ERR_INTERNAL. */
+ * of them. ERR_INTERNAL: *out is to be stopped all the same. */
 MUST_USE struct err messenger_start(struct service *service, struct messenger **out);
 /* After the call that it may be making. NULL allowed. */
 void messenger_stop(struct messenger *messenger);

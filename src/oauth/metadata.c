@@ -66,8 +66,7 @@ static void metadata_add(struct buf *out, const struct service *service, const s
         break;
     case YES:
     case NO:
-        json_write_name(out, member->name);
-        buf_add(out, member->shape == YES ? STR("true") : STR("false"));
+        json_write_bool(out, member->name, member->shape == YES);
         break;
     }
 }

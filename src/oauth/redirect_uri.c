@@ -1,7 +1,8 @@
 /* oauth/redirect_uri.c: what a redirect URI must be, which registered one it is, and the answer at its end. */
 #include "oauth/redirect_uri.h"
 #include "base/hex.h"
-#include "oauth/uri.h"
+#include "service/client_uri.h"
+#include "wire/uri.h"
 
 /* --- what nobody is redirected to --------------------------------------------------------------------------------- */
 
@@ -9,52 +10,6 @@
 static const struct str bad_schemes[] = { STR_INIT("javascript"), STR_INIT("vbscript"),   STR_INIT("data"),
                                           STR_INIT("blob"),       STR_INIT("file"),       STR_INIT("about"),
                                           STR_INIT("filesystem"), STR_INIT("view-source") };
-
-/* The parameters of answers: RFC 6749 sections 4.1.2 and 4.2.2, RFC 9207, JARM, OpenID Connect Core and Session
- * Management. */
-static const struct str answer_names[] = {
-    STR_INIT("code"),         STR_INIT("state"),      STR_INIT("iss"),           STR_INIT("error"),
-    STR_INIT("response"),     STR_INIT("id_token"),   STR_INIT("error_uri"),     STR_INIT("error_description"),
-    STR_INIT("access_token"), STR_INIT("token_type"), STR_INIT("session_state"), STR_INIT("expires_in"),
-};
-
-/* Whether `encoded`, a name in a query, is `name` once it is decoded. */
-static bool redirect_uri_decodes_to(struct str encoded, struct str name)
-{
-    size_t i = 0, matched = 0;
-    while (i < encoded.len && matched < name.len) {
-        char c = encoded.at[i++];
-        if (c == '%') { /* uri_split() has seen its digits */
-            c = (char)(hex_digit(encoded.at[i]) * 16 + hex_digit(encoded.at[i + 1]));
-            i += 2;
-        }
-        if (c != name.at[matched++])
-            return false;
-    }
-    return i == encoded.len && matched == name.len;
-}
-
-static bool redirect_uri_is_answer_name(struct str encoded)
-{
-    for (size_t i = 0; i < sizeof answer_names / sizeof *answer_names; i++)
-        if (redirect_uri_decodes_to(encoded, answer_names[i]))
-            return true;
-    return false;
-}
-
-/* Some readers divide a query at semicolons too. */
-static bool redirect_uri_has_answer(struct str query)
-{
-    struct str pair, part, name;
-    while (str_next_item(&query, '&', &pair))
-        while (str_next_item(&pair, ';', &part)) {
-            if (!str_cut(&part, '=', &name))
-                name = part;
-            if (redirect_uri_is_answer_name(name))
-                return true;
-        }
-    return false;
-}
 
 static bool redirect_uri_is_bad_scheme(struct str scheme)
 {
@@ -69,7 +24,7 @@ static bool redirect_uri_is_fit(struct str text)
 {
     struct uri uri;
     if (text.len > REDIRECT_URI_MAX || !uri_split(text, &uri) || redirect_uri_is_bad_scheme(uri.scheme) ||
-        redirect_uri_has_answer(uri.query) || str_has(uri.authority, '@'))
+        client_uri_has_response_parameter(uri.query) || str_has(uri.authority, '@'))
         return false;
     const bool is_web = str_eq_nocase(uri.scheme, STR("https")) || str_eq_nocase(uri.scheme, STR("http"));
     return !is_web || (uri.authority.len > 0 && uri.authority.at[0] != ':');
@@ -90,7 +45,7 @@ static bool redirect_uri_take_port(struct str *rest)
     if (rest->len == 0 || rest->at[0] != ':')
         return true;
     const struct str digits = { rest->at + 1, rest->len - 1 };
-    while (len < digits.len && digits.at[len] >= '0' && digits.at[len] <= '9')
+    while (len < digits.len && char_is_digit(digits.at[len]))
         len++;
     if (!str_number((struct str){ digits.at, len }, 65535, &port) || digits.at[0] == '0')
         return false;

@@ -3,13 +3,13 @@
  * says so, and this is run again (service_record). */
 #include "base/settings.h"
 #include "oauth/grant.h"
-#include "oauth/state.h"
 #include "oauth/token_endpoint.h"
 #include "oauth/tokens.h"
 #include "observe/log.h"
 #include "revocation/revocations.h"
 #include "service/call.h"
 #include "service/service.h"
+#include "store/store.h"
 
 /* One use of one token. */
 struct refresh {
@@ -70,7 +70,7 @@ static struct err refresh_revoke(struct refresh *refresh)
     struct item item = refresh->item;
     family_revoke(&refresh->family, STR("refresh token reused"), call->request->now_s);
     TRY(family_write(&refresh->family, arena, &item.body));
-    call_record_always(call, state_put(arena, &item, item.version, NULL));
+    call_record_always(call, item_put(arena, &item, item.version, NULL));
     TRY(tokens_revoke_grant(call, item.id, refresh->family.revocation_reason));
     return no_grant;
 }
@@ -81,7 +81,7 @@ static struct err refresh_store(struct refresh *refresh, struct token_answer *an
     struct arena *arena = refresh->request->call->request->arena;
     struct item item = refresh->item;
     TRY(family_write(&refresh->family, arena, &item.body));
-    answer->records = state_put(arena, &item, item.version, answer->records);
+    answer->records = item_put(arena, &item, item.version, answer->records);
     return OK;
 }
 

@@ -40,10 +40,7 @@ static bool request_object_is_parameter(struct str name)
 {
     static const struct str others[] = { STR_INIT("iss"), STR_INIT("aud"), STR_INIT("exp"), STR_INIT("nbf"),
                                          STR_INIT("iat"), STR_INIT("jti"), STR_INIT("sub") };
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (str_eq(name, others[i]))
-            return false;
-    return true;
+    return !STR_IS_AMONG(name, others);
 }
 
 static struct authorize_fault request_object_add_member(struct arena *arena, struct form *out,

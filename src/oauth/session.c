@@ -8,10 +8,10 @@
 #include "oauth/cookie.h"
 #include "oauth/oauth.h"
 #include "oauth/password_login.h"
-#include "oauth/state.h"
 #include "revocation/revocations.h"
 #include "service/call.h"
 #include "service/service.h"
+#include "store/store.h"
 
 enum { VALUE_BYTES = 32, VALUE_LEN = 43 };
 
@@ -229,8 +229,8 @@ struct err session_store(struct arena *arena, struct session *session, struct re
     if (!session->is_changed)
         return OK;
     TRY(session_write(arena, session, &session->item.body));
-    *records = state_put(arena, &session->item, session->item.version, *records);
+    *records = item_put(arena, &session->item, session->item.version, *records);
     if (session->replaces)
-        *records = state_delete(arena, session->replaces, *records);
+        *records = item_delete(arena, session->replaces, *records);
     return OK;
 }

@@ -1,11 +1,11 @@
 /* oauth/session_end.c: one list of records, so all of it happens or nothing. */
 #include "oauth/session_end.h"
 #include "oauth/backchannel.h"
-#include "oauth/state.h"
 #include "observe/log.h"
 #include "service/call.h"
 #include "service/revoke_rule.h"
 #include "service/service.h"
+#include "store/store.h"
 
 /* In front of *records. */
 static struct err session_end_revoke(struct call *call, struct str sid, enum session_end_cause cause, struct str reason,
@@ -29,7 +29,7 @@ struct err session_end(struct call *call, const struct session *session, enum se
     };
     const struct str reason = reasons[cause];
     TRY(session_end_revoke(call, session->login.sid, cause, reason, records, announced));
-    *records = state_delete(call->request->arena, &session->item, *records);
+    *records = item_delete(call->request->arena, &session->item, *records);
     for (size_t i = 0; i < session->client_count; i++)
         TRY(backchannel_note(call, session->clients[i], &session->login, records));
     LOG(LOG_INFO, "session_ended", LOG_STR("request_id", call->request->id), LOG_STR("sid", session->login.sid),

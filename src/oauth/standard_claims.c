@@ -48,10 +48,7 @@ const struct standard_claim *standard_claim_named(struct str name)
 
 bool standard_claim_is_address_member(struct str name)
 {
-    for (size_t i = 0; i < standard_address_members_count; i++)
-        if (str_eq(standard_address_members[i], name))
-            return true;
-    return false;
+    return STR_IS_AMONG(name, standard_address_members);
 }
 
 static bool standard_claims_is_text(const struct json *value)

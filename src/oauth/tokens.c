@@ -5,7 +5,6 @@
 #include "keys/keyring.h"
 #include "oauth/grant.h"
 #include "oauth/resource.h"
-#include "oauth/state.h"
 #include "oauth/user_claims.h"
 #include "revocation/revocations.h"
 #include "service/call.h"
@@ -172,7 +171,7 @@ struct err tokens_end_grant(struct call *call, const unsigned char grant_id[32],
         family_revoke(&grant.family, reason.len <= FAMILY_REASON_MAX ? reason : STR("revoked"), call->request->now_s);
         err = family_write(&grant.family, arena, &grant.item.body);
         if (!err.code)
-            call_record_always(call, state_put(arena, &grant.item, grant.item.version, NULL));
+            call_record_always(call, item_put(arena, &grant.item, grant.item.version, NULL));
     }
     family_wipe(&grant.family);
     return err;

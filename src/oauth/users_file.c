@@ -228,8 +228,8 @@ void users_write(struct buf *out, const struct user_list *list)
         json_write_text(out, STR("password_hash"), user->password_hash);
         json_write_name(out, STR("claims"));
         buf_add(out, user->claims);
-        json_write_name(out, STR("disabled"));
-        buf_add(out, user->is_disabled ? STR("true}") : STR("false}"));
+        json_write_bool(out, STR("disabled"), user->is_disabled);
+        buf_add_char(out, '}');
     }
     buf_add(out, STR("\n]\n"));
 }

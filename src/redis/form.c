@@ -57,7 +57,7 @@ static bool form_read_part(struct str digits, uint64_t *out)
     if (digits.len == 0 || (digits.len > 1 && digits.at[0] == '0'))
         return false;
     for (size_t i = 0; i < digits.len; i++)
-        if (digits.at[i] < '0' || digits.at[i] > '9' || __builtin_mul_overflow(*out, 10, out) ||
+        if (!char_is_digit(digits.at[i]) || __builtin_mul_overflow(*out, 10, out) ||
             __builtin_add_overflow(*out, (uint64_t)(digits.at[i] - '0'), out))
             return false;
     return true;

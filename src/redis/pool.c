@@ -2,6 +2,7 @@
  * connection is checked before it is handed out again, so one that the server has closed is never used. That is why no
  * command has to be sent a second time after a failure, when it is unknown whether the first one was carried out. */
 #include "redis/pool.h"
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/sentence.h"
@@ -111,27 +112,21 @@ struct err redis_failed(const struct redis_address *address, const char *why)
                                                  address->host, address->port, why));
 }
 
-int64_t redis_backoff_ms(unsigned failures, unsigned chance)
+int64_t redis_backoff_ms(unsigned failures, uint64_t chance)
 {
-    int64_t most = BACKOFF_FIRST_MS;
-    for (unsigned i = 1; i < failures && most < BACKOFF_MAX_MS; i++)
-        most *= 2;
-    most = most < BACKOFF_MAX_MS ? most : BACKOFF_MAX_MS;
-    return most / 2 + (int64_t)(chance % (unsigned)(most / 2 + 1));
+    return backoff_at_random(BACKOFF_FIRST_MS, BACKOFF_MAX_MS, failures, chance);
 }
 
 /* Under the lock. Said once, until it works again. */
 static void pool_note_failure(struct node *node, const char *why)
 {
-    unsigned chance;
     metrics_count(COUNT_REDIS_ERRORS, 1);
-    random_bytes(&chance, sizeof chance);
     if (node->failures++ == 0)
         LOG(LOG_WARN, "redis_failing", LOG_TEXT_("host", node->address.host), LOG_INT("port", node->address.port),
             LOG_TEXT_("why", why));
     node->was_lost = true;
     node->why = why;
-    node->retry_at_ms = clock_ms() + redis_backoff_ms(node->failures, chance);
+    node->retry_at_ms = clock_ms() + redis_backoff_ms(node->failures, random_number());
     pool_close_idle(node);
 }
 

@@ -26,6 +26,6 @@ void redis_pool_drop(struct redis_pool *pool, const struct redis_address *addres
 uint64_t redis_pool_generation(const struct redis_pool *pool);
 /* The end of the backoff after one more failure in a row, in ms: partly random, so that instances do not all come back
  * at once. */
-int64_t redis_backoff_ms(unsigned failures, unsigned chance);
+int64_t redis_backoff_ms(unsigned failures, uint64_t chance);
 
 #endif

@@ -2,7 +2,6 @@
 #include "redis/url.h"
 #include "base/hex.h"
 #include "base/settings_rows.h"
-#include <ctype.h>
 
 /* Percent-decodes into `to`, with a NUL; false when it is malformed, holds control characters or does not fit. */
 static bool url_decode(struct str in, char *to, size_t room)
@@ -26,11 +25,7 @@ static bool url_decode(struct str in, char *to, size_t room)
 
 static bool url_is_host(struct str host, bool bracketed)
 {
-    const struct str others = bracketed ? STR(":.%") : STR("-._"); /* strchr() would find a NUL as well */
-    for (size_t i = 0; i < host.len; i++)
-        if (!isalnum((unsigned char)host.at[i]) && !str_has(others, host.at[i]))
-            return false;
-    return host.len > 0 && host.len < REDIS_HOST_ROOM;
+    return host.len > 0 && host.len < REDIS_HOST_ROOM && str_has_only(host, bracketed ? STR(":.%") : STR("-._"));
 }
 
 bool redis_address_parse(struct str text, uint16_t port, struct redis_address *out)

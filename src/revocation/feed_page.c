@@ -45,20 +45,13 @@ static void feed_page_write_tokens(struct buf *out, const struct feed_page *page
     b64url_add(out, (struct str){ (const char *)packed, count * FEED_ENTRY_BYTES });
 }
 
-static void feed_page_write_number(struct buf *out, struct str name, int64_t value)
-{
-    json_write_name(out, name);
-    buf_add_int(out, value);
-}
-
 /* An opaque text to readers: no reader of JSON holds 64 bits of a number. */
 static void feed_page_write_epoch(struct buf *out, uint64_t epoch)
 {
     unsigned char bytes[sizeof epoch];
     char hex[2 * sizeof bytes + 1];
     memcpy(bytes, &epoch, sizeof bytes);
-    json_write_name(out, STR("epoch"));
-    json_write_str(out, hex_write(bytes, sizeof bytes, hex));
+    json_write_text(out, STR("epoch"), hex_write(bytes, sizeof bytes, hex));
 }
 
 /* A rule's value is named by the claim that it is about; to all it is about none. */
@@ -79,8 +72,8 @@ static void feed_page_write_rules(struct buf *out, const struct feed_page *page)
         buf_add_char(out, '"');
         b64url_add(out, (struct str){ (const char *)rule->hash, sizeof rule->hash });
         buf_add_char(out, '"');
-        feed_page_write_number(out, STR("before"), rule->before);
-        feed_page_write_number(out, STR("exp"), rule->expires_at);
+        json_write_int(out, STR("before"), rule->before);
+        json_write_int(out, STR("exp"), rule->expires_at);
         buf_add_char(out, '}');
     }
 }
@@ -88,16 +81,14 @@ static void feed_page_write_rules(struct buf *out, const struct feed_page *page)
 void feed_page_write(struct buf *out, const struct feed_page *page)
 {
     buf_add_char(out, '{');
-    json_write_name(out, STR("iss"));
-    json_write_str(out, page->issuer);
-    feed_page_write_number(out, STR("iat"), page->iat);
-    feed_page_write_number(out, STR("exp"), page->exp);
+    json_write_text(out, STR("iss"), page->issuer);
+    json_write_int(out, STR("iat"), page->iat);
+    json_write_int(out, STR("exp"), page->exp);
     feed_page_write_epoch(out, page->epoch);
-    feed_page_write_number(out, STR("since"), page->since);
-    feed_page_write_number(out, STR("next"), page->next);
-    feed_page_write_number(out, STR("position"), page->position);
-    json_write_name(out, STR("more"));
-    buf_add(out, page->next != page->since ? STR("true") : STR("false"));
+    json_write_int(out, STR("since"), page->since);
+    json_write_int(out, STR("next"), page->next);
+    json_write_int(out, STR("position"), page->position);
+    json_write_bool(out, STR("more"), page->next != page->since);
     json_write_name(out, STR("tokens"));
     buf_add_char(out, '"');
     feed_page_write_tokens(out, page);

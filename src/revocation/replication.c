@@ -40,8 +40,9 @@
  * the log, which is read from its beginning, and keeps more than can be under way. The keys are compared with the store
  * afterwards, on a thread of its own (restorer.c), for those who read them instead of asking. */
 #include "revocation/replication.h"
+#include "base/background.h"
+#include "base/backoff.h"
 #include "base/clock.h"
-#include "base/condition.h"
 #include "base/hex.h"
 #include "base/random.h"
 #include "base/wall_clock.h"
@@ -52,7 +53,6 @@
 #include "revocation/lease.h"
 #include "revocation/restorer.h"
 #include "revocation/shared_rules.h"
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -75,11 +75,8 @@ const struct str replication_log = STR_INIT("token-service:{revocations}:log");
 struct replication {
     struct revocations *revocations;
     struct cache *cache;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool stopping;                  /* under the lock */
-    bool has_tried;                 /* under the lock: a first round has ended, well or not */
+    struct background background;
+    bool has_tried;                 /* under its lock: a first round has ended, well or not */
     struct cache_position position; /* "": to be found */
     uint64_t generation;            /* of the cache, when everything was read last */
     bool reads_again;               /* somebody has put back what Redis had lost */
@@ -307,97 +304,51 @@ void replication_doubt(struct replication *replication)
     replication->proved_ms = INT64_MIN / 2;
 }
 
-/* Under the lock. */
-static void replication_pause_for(struct replication *replication, int64_t ms)
+static void replication_run(void *context)
 {
-    int64_t until_ns = clock_ns() + ms * 1000000;
-    while (!replication->stopping && condition_wait_until(&replication->changed, &replication->lock, until_ns))
-        ;
-}
-
-static int64_t replication_pause_after(unsigned failures)
-{
-    int64_t ms = PAUSE_MS;
-    for (unsigned i = 1; i < failures && ms < PAUSE_MAX_MS; i++)
-        ms *= 2;
-    return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
-}
-
-static void *replication_run(void *arg)
-{
-    struct replication *replication = arg;
+    struct replication *replication = context;
+    struct background *background = &replication->background;
     unsigned failures = 0; /* in a row */
-    pthread_setname_np(pthread_self(), "revocations");
-    pthread_mutex_lock(&replication->lock);
-    while (!replication->stopping) {
-        pthread_mutex_unlock(&replication->lock);
+    int64_t pause_ms = 0;
+    while (background_wait(background, clock_ns() + pause_ms * 1000000, NULL)) {
         bool again = false;
         struct err err = replication_try_to_follow(replication, LISTEN_MS, &failures, &again);
-        pthread_mutex_lock(&replication->lock);
-        if (!again && !replication->has_tried) {
-            replication->has_tried = true;
-            pthread_cond_broadcast(&replication->changed);
-        }
-        if (err.code && !again)
-            replication_pause_for(replication, replication_pause_after(failures));
+        if (!again)
+            background_raise(background, &replication->has_tried);
+        pause_ms = err.code && !again ? backoff(PAUSE_MS, PAUSE_MAX_MS, failures) : 0;
     }
-    pthread_mutex_unlock(&replication->lock);
-    return NULL;
 }
 
 /* --- life ----------------------------------------------------------------------------------------------------------
  */
 
-static void replication_release(struct replication *replication)
-{
-    restorer_close(replication->restorer);
-    pthread_cond_destroy(&replication->changed);
-    pthread_mutex_destroy(&replication->lock);
-    free(replication);
-}
-
 struct err replication_open(struct revocations *revocations, struct replication **out)
 {
     struct replication *replication = mem_alloc(sizeof *replication);
     *replication = (struct replication){ .revocations = revocations, .cache = revocations->cache };
-    uint64_t name;
-    random_bytes(&name, sizeof name);
-    snprintf(replication->name, sizeof replication->name, "%016llx", (unsigned long long)name);
+    snprintf(replication->name, sizeof replication->name, "%016llx", (unsigned long long)random_number());
     atomic_store(&revocations->cache_ok, false);
     lease_begin(revocations);
-    pthread_mutex_init(&replication->lock, NULL);
-    condition_init(&replication->changed);
-    struct err err = restorer_open(revocations, replication->name, &replication->restorer);
-    if (!err.code && !revocations->by_rounds &&
-        pthread_create(&replication->thread, NULL, replication_run, replication) != 0)
-        err = failed(ERR_INTERNAL, "the thread that follows revocations could not be started");
-    if (err.code) {
-        replication_release(replication);
-        return err;
-    }
+    background_init(&replication->background);
     *out = replication;
-    return OK;
+    TRY(restorer_open(revocations, replication->name, &replication->restorer));
+    return revocations->by_rounds
+               ? OK
+               : background_start(&replication->background, "revocations", 0, replication_run, replication);
 }
 
 void replication_close(struct replication *replication)
 {
     if (!replication)
         return;
-    pthread_mutex_lock(&replication->lock);
-    replication->stopping = true;
-    pthread_cond_broadcast(&replication->changed);
-    pthread_mutex_unlock(&replication->lock);
-    if (!replication->revocations->by_rounds)
-        pthread_join(replication->thread, NULL);
-    replication_release(replication);
+    background_stop(&replication->background);
+    restorer_close(replication->restorer);
+    free(replication);
 }
 
 void replication_wait(struct replication *replication)
 {
-    pthread_mutex_lock(&replication->lock);
-    while (!replication->has_tried && !replication->stopping)
-        pthread_cond_wait(&replication->changed, &replication->lock);
-    pthread_mutex_unlock(&replication->lock);
+    (void)background_wait(&replication->background, INT64_MAX, &replication->has_tried);
 }
 
 uint64_t replication_epoch(const struct revocations *revocations)

@@ -12,7 +12,8 @@ struct revocations;
 struct verified;
 
 struct replication;
-/* Starts to follow, on threads unless revocations->by_rounds; a lease (lease.h) is the result. */
+/* Starts to follow, on threads unless revocations->by_rounds; a lease (lease.h) is the result. Also after an error *out
+ * is to be closed. */
 MUST_USE struct err replication_open(struct revocations *revocations, struct replication **out);
 void replication_close(struct replication *replication); /* NULL allowed */
 /* Reads all that is there now, and compares some of what Redis has: what the threads do. One thread at a time. */

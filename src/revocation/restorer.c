@@ -1,14 +1,14 @@
 /* revocation/restorer.c: a comparison of all when it was woken, and between that one of some keys each second; after
  * failures less and less often. */
 #include "revocation/restorer.h"
+#include "base/background.h"
+#include "base/backoff.h"
 #include "base/clock.h"
-#include "base/condition.h"
 #include "observe/log.h"
 #include "revocation/comparison.h"
 #include "revocation/eviction.h"
 #include "revocation/inside.h"
 #include "revocation/replication.h"
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -24,10 +24,8 @@ enum {
 struct restorer {
     struct revocations *revocations;
     const char *name;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t woken;
-    bool wanted, stopping; /* under the lock */
+    struct background background;
+    bool wanted; /* under its lock */
     struct comparison comparison;
     unsigned failures, rounds; /* failures in a row */
 };
@@ -35,20 +33,15 @@ struct restorer {
 /* How long after the last round the next one begins. */
 static int64_t restorer_pause_ms(const struct restorer *restorer)
 {
-    int64_t ms = restorer->revocations->store->ops->is_costly ? COSTLY_ROUND_MS : ROUND_MS;
-    for (unsigned i = 0; i < restorer->failures && ms < PAUSE_MAX_MS; i++)
-        ms *= 2;
-    return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
+    const bool is_costly = restorer->revocations->store->ops->is_costly;
+    return backoff(is_costly ? COSTLY_ROUND_MS : ROUND_MS, PAUSE_MAX_MS, 1 + (uint64_t)restorer->failures);
 }
 
-/* Under the lock: until it is time, or, unless the last round failed, somebody wakes it. False at the end. */
+/* Until it is time, or, unless the last round failed, somebody wakes it. False at the end. */
 static bool restorer_await(struct restorer *restorer)
 {
-    int64_t until_ns = clock_ns() + restorer_pause_ms(restorer) * 1000000;
-    while (!restorer->stopping && !(restorer->wanted && restorer->failures == 0) &&
-           condition_wait_until(&restorer->woken, &restorer->lock, until_ns))
-        ;
-    return !restorer->stopping;
+    return background_wait(&restorer->background, clock_ns() + restorer_pause_ms(restorer) * 1000000,
+                           restorer->failures == 0 ? &restorer->wanted : NULL);
 }
 
 static struct err restorer_compare_some(struct restorer *restorer)
@@ -62,78 +55,44 @@ static struct err restorer_compare_some(struct restorer *restorer)
     return err;
 }
 
-/* Under the lock, which is not held meanwhile. */
-static void restorer_work(struct restorer *restorer)
+void restorer_round(struct restorer *restorer)
 {
-    bool is_wanted = restorer->wanted;
-    restorer->wanted = false;
-    pthread_mutex_unlock(&restorer->lock);
+    const bool is_wanted = background_take(&restorer->background, &restorer->wanted);
     struct err err = is_wanted ? replication_restore(restorer->revocations, restorer->name)
                                : restorer_compare_some(restorer);
     if (err.code && restorer->failures == 0)
         LOG(LOG_WARN, "revocations_not_restored", LOG_TEXT_("why", err.why));
     restorer->failures = err.code ? restorer->failures + 1 : 0;
-    pthread_mutex_lock(&restorer->lock);
-    restorer->wanted = restorer->wanted || (is_wanted && err.code);
+    if (is_wanted && err.code)
+        background_raise(&restorer->background, &restorer->wanted);
 }
 
-void restorer_round(struct restorer *restorer)
+static void restorer_run(void *context)
 {
-    pthread_mutex_lock(&restorer->lock);
-    restorer_work(restorer);
-    pthread_mutex_unlock(&restorer->lock);
-}
-
-static void *restorer_run(void *arg)
-{
-    struct restorer *restorer = arg;
-    pthread_setname_np(pthread_self(), "restorer");
+    struct restorer *restorer = context;
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE);
-    pthread_mutex_lock(&restorer->lock);
     while (restorer_await(restorer))
-        restorer_work(restorer);
-    pthread_mutex_unlock(&restorer->lock);
-    return NULL;
-}
-
-static void restorer_release(struct restorer *restorer)
-{
-    pthread_cond_destroy(&restorer->woken);
-    pthread_mutex_destroy(&restorer->lock);
-    free(restorer);
+        restorer_round(restorer);
 }
 
 struct err restorer_open(struct revocations *revocations, const char *name, struct restorer **out)
 {
     struct restorer *restorer = mem_alloc(sizeof *restorer);
     *restorer = (struct restorer){ .revocations = revocations, .name = name };
-    pthread_mutex_init(&restorer->lock, NULL);
-    condition_init(&restorer->woken);
-    if (!revocations->by_rounds && pthread_create(&restorer->thread, NULL, restorer_run, restorer) != 0) {
-        restorer_release(restorer);
-        return failed(ERR_INTERNAL, "the thread that restores revocations could not be started");
-    }
+    background_init(&restorer->background);
     *out = restorer;
-    return OK;
+    return revocations->by_rounds ? OK : background_start(&restorer->background, "restorer", 0, restorer_run, restorer);
 }
 
 void restorer_wake(struct restorer *restorer)
 {
-    pthread_mutex_lock(&restorer->lock);
-    restorer->wanted = true;
-    pthread_cond_signal(&restorer->woken);
-    pthread_mutex_unlock(&restorer->lock);
+    background_raise(&restorer->background, &restorer->wanted);
 }
 
 void restorer_close(struct restorer *restorer)
 {
     if (!restorer)
         return;
-    pthread_mutex_lock(&restorer->lock);
-    restorer->stopping = true;
-    pthread_cond_signal(&restorer->woken);
-    pthread_mutex_unlock(&restorer->lock);
-    if (!restorer->revocations->by_rounds)
-        pthread_join(restorer->thread, NULL);
-    restorer_release(restorer);
+    background_stop(&restorer->background);
+    free(restorer);
 }

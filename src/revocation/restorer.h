@@ -8,7 +8,8 @@
 struct revocations;
 
 struct restorer;
-/* `name` is this instance's, and must outlive it. No thread, if revocations->by_rounds. */
+/* `name` is this instance's, and must outlive it. No thread, if revocations->by_rounds. Also after an error *out
+ * is to be closed. */
 MUST_USE struct err restorer_open(struct revocations *revocations, const char *name, struct restorer **out);
 /* Once more from the beginning, soon; never waits. */
 void restorer_wake(struct restorer *restorer);

@@ -9,7 +9,7 @@ struct revocations;
 
 struct store_follower;
 /* Starts to follow, on a thread of its own unless revocations->by_rounds. revocations->known_until_ms is the result
- * (lease.h). */
+ * (lease.h). Also after an error *out is to be closed. */
 MUST_USE struct err store_follower_open(struct revocations *revocations, struct store_follower **out);
 /* Reads on, once, and renews the lease: what the thread does. One thread at a time. What matters of a failure is
  * logged. */

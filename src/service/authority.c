@@ -60,14 +60,6 @@ static struct err authority_check_role(const struct caller *caller, const struct
     return OK;
 }
 
-static bool authority_is_for(const struct bearer *bearer, struct str audience)
-{
-    for (size_t i = 0; i < bearer->aud_count; i++)
-        if (str_eq(bearer->aud[i], audience))
-            return true;
-    return false;
-}
-
 /* Nobody who issues for everybody is bound by the audience of its own token; nor are the kinds that no resource takes.
  */
 static struct err authority_check_audience(const struct caller *caller, const struct claims_new *claims)
@@ -75,7 +67,7 @@ static struct err authority_check_audience(const struct caller *caller, const st
     if (!caller || !caller->bearer || claims->kind != TOKEN_ACCESS || caller_may(caller, STR("token:issue:any")))
         return OK;
     for (size_t i = 0; i < claims->aud_count; i++)
-        if (!authority_is_for(caller->bearer, claims->aud[i]))
+        if (!str_is_among(claims->aud[i], caller->bearer->aud, caller->bearer->aud_count))
             return failed(ERR_INVALID_TARGET, "the caller's own token is not for an audience that was asked for");
     return OK;
 }

@@ -218,8 +218,7 @@ void client_body_write(struct arena *arena, const struct client *client, const c
     json_write_text(out, STR("client_name"), client->name);
     json_write_text(out, STR("client_type"), client->is_public ? STR("public") : STR("confidential"));
     json_write_text(out, STR("scope"), client->scopes);
-    json_write_name(out, STR("is_active"));
-    buf_add(out, client->is_active ? STR("true") : STR("false"));
+    json_write_bool(out, STR("is_active"), client->is_active);
     json_write_int(out, STR("created_at"), client->created_at);
     client_body_write_int(out, STR("access_token_ttl"), client->access_ttl_s);
     client_body_write_int(out, STR("refresh_token_ttl"), client->refresh_ttl_s);

@@ -60,8 +60,7 @@ struct err list_clients(struct call *call, struct response *response)
     TRY(client_admin_list(call->service, call->request->arena, after, (size_t)page.limit + 1, client_calls_put, &page));
     buf_add_char(page.body, ']');
     if (page.has_more) {
-        json_write_name(page.body, STR("next"));
-        json_write_str(page.body, page.last);
+        json_write_text(page.body, STR("next"), page.last);
     }
     buf_add_char(page.body, '}');
     return OK;
@@ -121,21 +120,12 @@ static const struct field secret_fields[] = {
     { "overlap", FIELD_INT, false, offsetof(struct secret_body, overlap_s), 0, CLIENT_OVERLAP_MAX_S },
 };
 
-/* The body is optional. */
-static struct err client_calls_read_secret(const struct request *request, struct secret_body *out)
-{
-    const struct json *json;
-    if (request->body.len == 0)
-        return OK;
-    TRY(request_json(request, &json));
-    return fields_read(request->arena, json, secret_fields, sizeof secret_fields / sizeof *secret_fields, out);
-}
-
 struct err renew_client_secret(struct call *call, struct response *response)
 {
     const struct request *request = call->request;
     struct secret_body body = { .overlap_s = 0 };
-    TRY(client_calls_read_secret(request, &body));
+    if (request->body.len > 0) /* it is optional */
+        TRY(request_fields(request, secret_fields, sizeof secret_fields / sizeof *secret_fields, &body));
     TRY(client_admin_renew_secret(call->service, request->arena, &call->caller, call->path_value, body.overlap_s,
                                   request->now_s, &response->body));
     client_calls_tell(call, "client_secret_renewed", call->path_value);

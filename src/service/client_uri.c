@@ -3,76 +3,24 @@
 #include "service/client_uri.h"
 #include "base/address.h"
 #include "base/hex.h"
+#include "wire/uri.h"
 
-struct uri {
-    struct str scheme, authority, path, query; /* authority.at, query.at == NULL: there is none */
-};
-
-static bool client_uri_is_letter(char c)
+/* Decoded into a header or a log it would end a line. */
+static bool client_uri_has_control_code(struct str uri)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool client_uri_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* RFC 3986 section 2, without '#'. */
-static bool client_uri_is_allowed(char c)
-{
-    static const char others[] = "-._~:/?[]@!$&'()*+,;=%";
-    return client_uri_is_letter(c) || client_uri_is_digit(c) || (c != '\0' && strchr(others, c) != NULL);
-}
-
-/* A percent code is two digits, and of no control character: decoded into a header or a log it would end a line. */
-static const char *client_uri_fault_of_bytes(struct str uri)
-{
-    for (size_t i = 0; i < uri.len; i++) {
-        if (uri.at[i] == '#')
-            return "it has a fragment";
-        if (!client_uri_is_allowed(uri.at[i]))
-            return "it has characters that are not allowed in a URI";
-        if (uri.at[i] != '%')
-            continue;
-        int high = uri.len - i > 2 ? hex_digit(uri.at[i + 1]) : -1, low = high >= 0 ? hex_digit(uri.at[i + 2]) : -1;
-        if (low < 0)
-            return "it has a percent sign without two hexadecimal digits";
-        if (high < 2 || (high == 7 && low == 15))
-            return "it has an encoded control character";
+    struct str part;
+    while (str_cut(&uri, '%', &part)) {
+        const int code = hex_digit(uri.at[0]) * 16 + hex_digit(uri.at[1]); /* the bytes were looked at */
+        if (code < 32 || code == 127)
+            return true;
     }
-    return NULL;
+    return false;
 }
 
-/* Lower case: schemes are compared as strings, and this is how they are written (RFC 3986 section 3.1). */
-static bool client_uri_is_scheme(struct str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.at[i];
-        if (!(c >= 'a' && c <= 'z') && (i == 0 || (!client_uri_is_digit(c) && c != '+' && c != '-' && c != '.')))
-            return false;
-    }
-    return text.len > 0;
-}
-
+/* Schemes are compared as strings, so they are in lower case, as they are written (RFC 3986 section 3.1). */
 static bool client_uri_split(struct str text, struct uri *out)
 {
-    *out = (struct uri){ .authority = { 0, 0 } };
-    struct str rest = text, path;
-    if (!str_cut(&rest, ':', &out->scheme) || !client_uri_is_scheme(out->scheme))
-        return false;
-    if (str_cut(&rest, '?', &path)) {
-        out->query = rest;
-        rest = path;
-    }
-    out->path = rest;
-    if (!str_has_prefix(rest, STR("//")))
-        return true;
-    rest = (struct str){ rest.at + 2, rest.len - 2 };
-    const char *slash = rest.len > 0 ? memchr(rest.at, '/', rest.len) : NULL;
-    out->authority = (struct str){ rest.at, slash ? (size_t)(slash - rest.at) : rest.len };
-    out->path = (struct str){ rest.at + out->authority.len, rest.len - out->authority.len };
-    return true;
+    return uri_split(text, out) && !str_has_capital(out->scheme);
 }
 
 /* Of an authority without user information: its host, and what follows the colon (at == NULL: no colon). */
@@ -102,15 +50,13 @@ static bool client_uri_is_host(struct str host)
     struct address address;
     if (client_uri_read_literal(host, &address))
         return true;
-    for (size_t i = 0; i < host.len; i++)
-        if (!client_uri_is_letter(host.at[i]) && !client_uri_is_digit(host.at[i]) && !strchr("-._", host.at[i]))
-            return false;
-    if (host.len == 0 || host.len > 253 || host.at[0] == '.' || host.at[host.len - 1] == '.')
+    if (!str_has_only(host, STR("-._")) || host.len == 0 || host.len > 253 || host.at[0] == '.' ||
+        host.at[host.len - 1] == '.')
         return false;
     size_t label = host.len;
     while (label > 0 && host.at[label - 1] != '.')
         label--;
-    return !client_uri_is_digit(host.at[label]);
+    return !char_is_digit(host.at[label]);
 }
 
 static bool client_uri_is_port(struct str port)
@@ -185,7 +131,7 @@ static bool client_uri_is_parameter(struct str name, struct str parameter)
         if (at == name.len)
             return false;
         char c = name.at[at];
-        if (c == '%') { /* two digits follow: the bytes were looked at */
+        if (c == '%') { /* two digits follow: uri_split() has seen them */
             c = (char)(hex_digit(name.at[at + 1]) * 16 + hex_digit(name.at[at + 2]));
             at += 2;
         }
@@ -210,7 +156,7 @@ static bool client_uri_is_response_parameter(struct str name)
 }
 
 /* Parameters end at '&', for some readers at ';' as well. */
-static bool client_uri_plants_a_parameter(struct str query)
+bool client_uri_has_response_parameter(struct str query)
 {
     struct str outer, inner, name;
     while (str_next_item(&query, '&', &outer))
@@ -239,9 +185,11 @@ const char *client_uri_fault(struct str text, enum client_uri kind)
     struct uri uri;
     if (text.len == 0 || text.len > CLIENT_URI_MAX)
         return "it is empty, or longer than 2048 bytes";
-    const char *fault = client_uri_fault_of_bytes(text);
+    const char *fault = uri_fault_of_bytes(text);
     if (fault)
         return fault;
+    if (client_uri_has_control_code(text))
+        return "it has an encoded control character";
     if (!client_uri_split(text, &uri))
         return "it is not absolute, or its scheme is not in lower case";
     if (str_has(uri.authority, '@'))
@@ -253,7 +201,7 @@ const char *client_uri_fault(struct str text, enum client_uri kind)
         return "it has characters that are not allowed in a URI";
     if (client_uri_has_dots(uri.path))
         return "its path has dot segments";
-    if ((kind == CLIENT_URI_REDIRECT || kind == CLIENT_URI_NATIVE) && client_uri_plants_a_parameter(uri.query))
+    if ((kind == CLIENT_URI_REDIRECT || kind == CLIENT_URI_NATIVE) && client_uri_has_response_parameter(uri.query))
         return "its query has a parameter that a response has";
     return NULL;
 }

@@ -20,6 +20,9 @@ enum client_uri {
  * have a parameter that a response has (RFC 6749, RFC 9207, OpenID Connect): its reader could not tell who wrote it. */
 const char *client_uri_fault(struct str uri, enum client_uri kind);
 
+/* Whether a query of a URI (wire/uri.h) has one of these parameters, by its name or encoded. */
+bool client_uri_has_response_parameter(struct str query);
+
 /* The host of a URI with an authority, with the brackets of an IPv6 address and without the port; "" if none. */
 struct str client_uri_host(struct str uri);
 

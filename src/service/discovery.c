@@ -50,9 +50,8 @@ struct err publish_index(struct call *call, struct response *response)
     json_write_str(body, str_of(service->settings->issuer));
     buf_add(body, STR(",\"documents\":{"));
     for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
-        json_write_name(body, documents[i].name);
-        json_write_str(body,
-                       arena_printf(call->request->arena, "%.*s%s", (int)base.len, base.at, documents[i].path.at));
+        json_write_text(body, documents[i].name,
+                        arena_printf(call->request->arena, "%.*s%s", (int)base.len, base.at, documents[i].path.at));
     }
     buf_add(body, STR("},\"description\":\"docs/openapi.yaml, beside the source, describes every call\"}"));
     return OK;

@@ -1,17 +1,13 @@
 /* service/event_bus.c: when the bus as a whole fails, nobody calls it for a while. */
 #include "service/event_bus.h"
+#include "base/backoff.h"
 #include "base/random.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 
 int64_t event_bus_pause_ms(unsigned tries, uint64_t random)
 {
-    int64_t most = EVENT_BUS_FIRST_PAUSE_MS;
-    for (unsigned i = 1; i < tries && most < EVENT_BUS_PAUSE_MAX_MS; i++)
-        most *= 2;
-    if (most > EVENT_BUS_PAUSE_MAX_MS)
-        most = EVENT_BUS_PAUSE_MAX_MS;
-    return most / 2 + (int64_t)(random % (uint64_t)(most / 2 + 1));
+    return backoff_at_random(EVENT_BUS_FIRST_PAUSE_MS, EVENT_BUS_PAUSE_MAX_MS, tries, random);
 }
 
 bool event_bus_is_open(const struct event_bus *bus)
@@ -40,11 +36,9 @@ static void event_bus_count(const enum put_outcome outcomes[], size_t count)
 
 static void event_bus_fail(struct event_bus *bus, const char *why)
 {
-    uint64_t random;
-    random_bytes(&random, sizeof random);
     bus->failures++;
     bus->why = why;
-    bus->again_ns = bus->now_ns() + event_bus_pause_ms(bus->failures, random) * 1000000;
+    bus->again_ns = bus->now_ns() + event_bus_pause_ms(bus->failures, random_number()) * 1000000;
     if (bus->failures == 1) {
         metrics_count(COUNT_EVENT_BUS_ERRORS, 1);
         LOG(LOG_ERROR, "event_bus_failing", LOG_TEXT_("why", why));

@@ -21,8 +21,7 @@ struct err health_live(struct call *call, struct response *response)
 
 static void health_write_state(struct buf *body, struct str name, bool ok)
 {
-    json_write_name(body, name);
-    json_write_str(body, ok ? STR("ok") : STR("failing"));
+    json_write_text(body, name, ok ? STR("ok") : STR("failing"));
 }
 
 /* Which kind it is; and when it fails, why: sentences of ours, which name no key, no secret and no account. */
@@ -30,11 +29,9 @@ static void health_write_kind(struct buf *body, struct str part, const char *kin
 {
     json_write_name(body, part);
     buf_add(body, STR("{"));
-    json_write_name(body, STR("kind"));
-    json_write_str(body, str_of(kind));
+    json_write_text(body, STR("kind"), str_of(kind));
     if (why) {
-        json_write_name(body, STR("why"));
-        json_write_str(body, str_of(why));
+        json_write_text(body, STR("why"), str_of(why));
     }
     buf_add(body, STR("}"));
 }
@@ -47,10 +44,8 @@ static void health_write_clock(struct buf *body, struct service *service)
         return;
     json_write_name(body, STR("clock"));
     buf_add(body, STR("{"));
-    json_write_name(body, STR("stepped_seconds"));
-    buf_add_int(body, step_s);
-    json_write_name(body, STR("ahead_seconds"));
-    buf_add_int(body, atomic_load(&service->state.clock_ahead_s));
+    json_write_int(body, STR("stepped_seconds"), step_s);
+    json_write_int(body, STR("ahead_seconds"), atomic_load(&service->state.clock_ahead_s));
     buf_add(body, STR("}"));
 }
 
@@ -60,8 +55,7 @@ static void health_write_cache(struct buf *body, const char *why)
         return;
     json_write_name(body, STR("cache"));
     buf_add(body, STR("{"));
-    json_write_name(body, STR("why"));
-    json_write_str(body, str_of(why));
+    json_write_text(body, STR("why"), str_of(why));
     buf_add(body, STR("}"));
 }
 
@@ -86,8 +80,7 @@ struct err health_ready(struct call *call, struct response *response)
     response->outcome = ready ? ERR_OK : ERR_UNAVAILABLE;
     struct buf *body = &response->body;
     buf_add(body, STR("{"));
-    json_write_name(body, STR("status"));
-    json_write_str(body, ready ? STR("ok") : draining ? STR("draining") : STR("failing"));
+    json_write_text(body, STR("status"), ready ? STR("ok") : draining ? STR("draining") : STR("failing"));
     json_write_name(body, STR("checks"));
     buf_add(body, STR("{"));
     health_write_state(body, STR("store"), store_ok);

@@ -13,10 +13,8 @@ static const struct str inactive = STR_INIT("{\"active\":false}");
 
 static void introspect_write_text(struct buf *out, struct str name, struct str value)
 {
-    if (!value.at)
-        return;
-    json_write_name(out, name);
-    json_write_str(out, value);
+    if (value.at)
+        json_write_text(out, name, value);
 }
 
 void introspection_write(struct buf *out, const struct claims *claims)
@@ -49,13 +47,11 @@ static const struct field body_fields[] = {
 /* token_type_hint is only a hint: every token says its own kind (section 2.1). */
 static struct err introspect_read_body(struct call *call, struct introspect_body *body)
 {
-    const struct json *json;
     if (request_is_form(call->request)) {
         body->token = form_value(&call->form, STR("token"));
         return body->token.at ? OK : failed(ERR_INVALID_REQUEST, "the parameter token is missing");
     }
-    TRY(request_json(call->request, &json));
-    return fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, body);
+    return request_fields(call->request, body_fields, sizeof body_fields / sizeof *body_fields, body);
 }
 
 static void introspect_count(bool is_active)

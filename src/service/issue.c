@@ -37,9 +37,7 @@ static struct err issue_check_scope(struct arena *arena, struct str allowed, str
             return failed(ERR_INVALID_SCOPE, "the client is not allowed a scope that was asked for");
         if (str_has_word(buf_str(&words), word))
             continue;
-        if (words.len > 0)
-            buf_add_char(&words, ' ');
-        buf_add(&words, word);
+        buf_add_word(&words, word);
     }
     *out = buf_str(&words);
     return OK;

@@ -74,11 +74,9 @@ static void issue_call_write_answer(struct buf *body, enum token_kind kind, cons
 
 static struct err issue_call_read_body(const struct request *request, struct issue_body *body, enum token_kind *kind)
 {
-    const struct json *json;
     if (request_is_form(request))
         return failed(ERR_UNSUPPORTED_GRANT_TYPE, "no grant is offered here; ask for a token with a JSON body");
-    TRY(request_json(request, &json));
-    TRY(fields_read(request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, body));
+    TRY(request_fields(request, body_fields, sizeof body_fields / sizeof *body_fields, body));
     if (!token_kind_find(body->token_type, kind))
         return failed(ERR_INVALID_REQUEST, "tokenType must be access, refresh or id");
     return OK;

@@ -26,15 +26,6 @@ static struct key_entry key_admin_entry_of(const struct key *key)
                                .rotated_from_kid = key->rotated_from_kid };
 }
 
-static struct err key_admin_read_life(struct service *service, struct arena *arena, struct lifecycle *out)
-{
-    struct key *keys = NULL;
-    *out = (struct lifecycle){ .settings = service->settings };
-    TRY(service->store->ops->list_keys(service->store, arena, &keys, &out->count));
-    out->keys = keys;
-    return OK;
-}
-
 static struct err key_admin_find_key(struct service *service, struct arena *arena, struct str kid, struct key *out)
 {
     struct err err = service->store->ops->find_key(service->store, arena, kid, out);
@@ -70,7 +61,7 @@ struct err key_admin_plan(struct service *service, struct arena *arena, int64_t 
 {
     struct plan_row rows[PLAN_MAX];
     struct lifecycle life;
-    TRY(key_admin_read_life(service, arena, &life));
+    TRY(rotation_read_life(service->store, service->settings, arena, &life));
     *count = lifecycle_plan(&life, now_s, rows);
     *out = arena_alloc(arena, *count * sizeof **out);
     for (size_t i = 0; i < *count; i++) {
@@ -89,7 +80,7 @@ struct err key_admin_explain(struct service *service, struct arena *arena, struc
     struct lifecycle life;
     struct key key;
     TRY(key_admin_find_key(service, arena, kid, &key));
-    TRY(key_admin_read_life(service, arena, &life));
+    TRY(rotation_read_life(service->store, service->settings, arena, &life));
     *entry = key_admin_entry_of(&key);
     *out = lifecycle_explain(&life, arena, &key, now_s);
     return OK;

@@ -15,11 +15,7 @@ struct str request_header(const struct request *request, struct str name)
 bool request_id_is_harmless(struct str id)
 {
     enum { REQUEST_ID_MAX = 64 };
-    for (size_t i = 0; i < id.len; i++)
-        if (!((id.at[i] >= 'a' && id.at[i] <= 'z') || (id.at[i] >= 'A' && id.at[i] <= 'Z') ||
-              (id.at[i] >= '0' && id.at[i] <= '9') || id.at[i] == '-' || id.at[i] == '_' || id.at[i] == '.'))
-            return false;
-    return id.len > 0 && id.len <= REQUEST_ID_MAX;
+    return id.len > 0 && id.len <= REQUEST_ID_MAX && str_has_only(id, STR("-_."));
 }
 
 static const struct {
@@ -161,6 +157,13 @@ struct err request_json(const struct request *request, const struct json **out)
     if (request->body.len == 0)
         return failed(ERR_INVALID_REQUEST, "the body is empty");
     return json_parse(request->arena, request->body, out);
+}
+
+struct err request_fields(const struct request *request, const struct field *fields, size_t count, void *target)
+{
+    const struct json *json;
+    TRY(request_json(request, &json));
+    return fields_read(request->arena, json, fields, count, target);
 }
 
 /* --- forms ------------------------------------------------------------------------------------------------------- */
@@ -311,10 +314,8 @@ void response_fail(struct response *response, struct arena *arena, struct err er
     response->body.len = 0;
     struct buf *body = &response->body;
     buf_add(body, STR("{"));
-    json_write_name(body, STR("error"));
-    json_write_str(body, str_of(err_name(err.code)));
-    json_write_name(body, STR("error_description"));
-    json_write_str(body, str_of(sentence_for_callers(err.why)));
+    json_write_text(body, STR("error"), str_of(err_name(err.code)));
+    json_write_text(body, STR("error_description"), str_of(sentence_for_callers(err.why)));
     buf_add(body, STR("}"));
     if (response->status == 401 || response->status == 403)
         response_add_header(response, STR("WWW-Authenticate"), message_challenge_of(arena, err.code));

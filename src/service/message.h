@@ -103,6 +103,9 @@ bool request_is_form(const struct request *request);
 
 /* The body as JSON; ERR_MEDIA_TYPE unless it says so. An empty body is ERR_INVALID_REQUEST. */
 MUST_USE struct err request_json(const struct request *request, const struct json **out);
+/* The same as an object, read by its rows (fields_read()). */
+MUST_USE struct err request_fields(const struct request *request, const struct field *fields, size_t count,
+                                   void *target);
 
 /* --- forms (RFC 6749 appendix B) --------------------------------------------------------------------------------- */
 

@@ -1,7 +1,6 @@
 /* service/once.c: an item of the kind "once". A claim is {"until":…}, what is done {}. */
 #include "service/once.h"
 #include "base/json.h"
-#include "base/random.h"
 #include "jose/jws.h"
 #include "service/service.h"
 #include "store/commit.h"
@@ -11,19 +10,15 @@ static const struct err busy = { ERR_UNAVAILABLE, "the same is being done at thi
 /* Puts it where the store has `version` of it. until_s < 0: it is done. */
 static struct record *once_put(struct arena *arena, const struct once *once, int64_t version, int64_t until_s)
 {
-    struct record *record = arena_zalloc(arena, sizeof *record);
-    struct item *item = arena_zalloc(arena, sizeof *item);
-    *item = (struct item){ .kind = ITEM_ONCE,
-                           .expires_at = once->remembered_s,
-                           .client_id = STR(""),
-                           .subject = STR(""),
-                           .sid = STR(""),
-                           .body = until_s < 0 ? STR("{}")
-                                               : arena_printf(arena, "{\"until\":%lld}", (long long)until_s) };
-    sha256(once->name, item->id);
-    *record = (struct record){ .kind = RECORD_ITEM, .item = item, .item_version = version };
-    random_bytes(&record->item_change, sizeof record->item_change);
-    return record;
+    struct item item = { .kind = ITEM_ONCE,
+                         .expires_at = once->remembered_s,
+                         .client_id = STR(""),
+                         .subject = STR(""),
+                         .sid = STR(""),
+                         .body = until_s < 0 ? STR("{}")
+                                             : arena_printf(arena, "{\"until\":%lld}", (long long)until_s) };
+    sha256(once->name, item.id);
+    return item_put(arena, &item, version, NULL);
 }
 
 /* What the store says of it. *version 0: nothing. */

@@ -138,8 +138,6 @@ static struct err outbox_hold(struct outbox *outbox, const struct event *event, 
                               enum put_outcome outcome)
 {
     struct held *held = outbox_held_at(outbox, event->position);
-    uint64_t random;
-    random_bytes(&random, sizeof random);
     batch->state = EVENT_HELD;
     if (!held && outbox->held_count == OUTBOX_HELD_MAX)
         return failed(ERR_UNAVAILABLE, "EventBridge does not take too many of the events");
@@ -149,8 +147,8 @@ static struct err outbox_hold(struct outbox *outbox, const struct event *event, 
         memcpy(held->key, batch->key.at, batch->key.len < KEY_MAX ? batch->key.len : KEY_MAX);
     }
     held->tries++;
-    held->again_ns = outbox_now_ns(outbox) +
-                     event_bus_pause_ms(outcome == PUT_REFUSED ? REFUSED_PAUSE_TRIES : held->tries, random) * 1000000;
+    const unsigned tries = outcome == PUT_REFUSED ? REFUSED_PAUSE_TRIES : held->tries;
+    held->again_ns = outbox_now_ns(outbox) + event_bus_pause_ms(tries, random_number()) * 1000000;
     return OK;
 }
 

@@ -26,13 +26,11 @@ static const struct field body_fields[] = {
 
 static struct err revoke_read_body(struct call *call, struct revoke_body *body)
 {
-    const struct json *json;
     if (request_is_form(call->request)) {
         body->token = form_value(&call->form, STR("token"));
         return body->token.at ? OK : failed(ERR_INVALID_REQUEST, "the parameter token is missing");
     }
-    TRY(request_json(call->request, &json));
-    return fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, body);
+    return request_fields(call->request, body_fields, sizeof body_fields / sizeof *body_fields, body);
 }
 
 static void revoke_write_answer(const struct call *call, struct response *response)

@@ -81,10 +81,8 @@ static struct err revoke_rule_decide_before(struct service *service, int64_t ask
 static struct err revoke_rule_read_rule(struct call *call, struct record *record)
 {
     const int64_t now = call->request->now_s;
-    const struct json *json;
     struct rule_body body = { .before = BEFORE_NOW };
-    TRY(request_json(call->request, &json));
-    TRY(fields_read(call->request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, &body));
+    TRY(request_fields(call->request, body_fields, sizeof body_fields / sizeof *body_fields, &body));
     *record = (struct record){ .kind = RECORD_REVOCATION,
                                .issued_at = now,
                                .reason = reason_to_keep(body.reason),

@@ -13,16 +13,6 @@ static const struct field body_fields[] = {
     { "reason", FIELD_TEXT, false, offsetof(struct key_move, reason), 0, 256 },
 };
 
-/* Every member is optional, and so is the body. */
-static struct err rotate_read_body(const struct request *request, struct key_move *move)
-{
-    const struct json *json;
-    if (request->body.len == 0)
-        return OK;
-    TRY(request_json(request, &json));
-    return fields_read(request->arena, json, body_fields, sizeof body_fields / sizeof *body_fields, move);
-}
-
 static void rotate_write_key(struct buf *body, const struct key_entry *key)
 {
     const struct {
@@ -32,12 +22,9 @@ static void rotate_write_key(struct buf *body, const struct key_entry *key)
                   { "retiringAt", key->retiring_at },   { "retiresAt", key->retire_after },
                   { "retiredAt", key->retired_at },     { "revokedAt", key->revoked_at } };
     buf_add(body, STR("{"));
-    json_write_name(body, STR("kid"));
-    json_write_str(body, key->kid);
-    json_write_name(body, STR("state"));
-    json_write_str(body, str_of(key->state));
-    json_write_name(body, STR("alg"));
-    json_write_str(body, key->alg);
+    json_write_text(body, STR("kid"), key->kid);
+    json_write_text(body, STR("state"), str_of(key->state));
+    json_write_text(body, STR("alg"), key->alg);
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         if (times[i].at_s == 0)
             continue;
@@ -74,13 +61,10 @@ static struct err rotate_write_answer(struct call *call, struct str revoked, con
                                       struct buf *body)
 {
     buf_add(body, STR("{\"success\":true"));
-    json_write_name(body, STR("message"));
-    json_write_str(body, str_of(done->message));
+    json_write_text(body, STR("message"), str_of(done->message));
     if (done->new_kid.len > 0) {
-        json_write_name(body, STR("newKeyId"));
-        json_write_str(body, done->new_kid);
-        json_write_name(body, STR("oldKeyId"));
-        json_write_str(body, done->old_kid);
+        json_write_text(body, STR("newKeyId"), done->new_kid);
+        json_write_text(body, STR("oldKeyId"), done->old_kid);
     }
     if (done->at_s > 0) {
         json_write_name(body, STR("rotatesAt"));
@@ -96,7 +80,8 @@ struct err rotate_keys(struct call *call, struct response *response)
     const struct request *request = call->request;
     struct key_move move = { .revoke = { 0, 0 } };
     struct key_moved done;
-    TRY(rotate_read_body(request, &move));
+    if (request->body.len > 0) /* every member is optional, and so is the body */
+        TRY(request_fields(request, body_fields, sizeof body_fields / sizeof *body_fields, &move));
     if (move.reason.len > 0)
         move.reason = reason_to_keep(move.reason);
     struct err err = key_admin_move(call->service, request->arena, &move, request->now_s, &done);

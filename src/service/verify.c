@@ -245,11 +245,9 @@ static struct err verify_read_ask(struct call *call, const struct json *options,
 struct err verify_token(struct call *call, struct response *response)
 {
     struct arena *arena = call->request->arena;
-    const struct json *json;
     struct verify_body body = { 0 };
     struct token_ask ask = { .kinds = KIND_ACCESS, .expect.max_age_s = -1 };
-    TRY(request_json(call->request, &json));
-    TRY(fields_read(arena, json, body_fields, sizeof body_fields / sizeof *body_fields, &body));
+    TRY(request_fields(call->request, body_fields, sizeof body_fields / sizeof *body_fields, &body));
     if (body.options)
         TRY(verify_read_ask(call, body.options, &ask));
 

@@ -9,6 +9,7 @@
  * (commit_hurry), most of the expected requests come later than that: then it waits for HURRIED_WAIT_US, and only when
  * so many are on their way that some must arrive by then. */
 #include "store/commit.h"
+#include "base/background.h"
 #include "base/clock.h"
 #include "base/condition.h"
 #include "observe/log.h"
@@ -33,15 +34,13 @@ enum {
 
 struct commit {
     struct store *store;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
+    struct background background; /* under its lock, from here on: */
     struct commit_item *first, **last;
     size_t waiting;  /* in the queue */
     int expected;    /* requests on workers that may still submit */
     int64_t last_ns; /* how long the last transaction took */
-    bool stopping, hurries;
-    atomic_size_t depth; /* queue and running transaction */
+    bool hurries;
+    atomic_size_t depth; /* queue and running transaction; without the lock */
 };
 
 /* Under the lock. Not all that is under way is waited for: the workers sign the rest while this batch is flushed, and
@@ -49,7 +48,7 @@ struct commit {
  * busy for as long as the other one needs to sign a fourth. */
 static bool commit_is_worth_waiting(const struct commit *commit)
 {
-    if (commit->stopping)
+    if (commit->background.stopping)
         return false;
     if (commit->hurries)
         return commit->waiting < HURRIED_GOOD && commit->expected >= HURRIED_EXPECTED;
@@ -63,15 +62,16 @@ static bool commit_is_worth_waiting(const struct commit *commit)
  */
 static void commit_gather(struct commit *commit)
 {
-    while (!commit->first && !commit->stopping)
-        pthread_cond_wait(&commit->wake, &commit->lock);
+    while (!commit->first && !commit->background.stopping)
+        pthread_cond_wait(&commit->background.changed, &commit->background.lock);
     if (!commit_is_worth_waiting(commit))
         return;
     int64_t wait_ns = commit->hurries ? HURRIED_WAIT_US * 1000 : commit->last_ns * WAIT_TIMES;
     if (wait_ns > WAIT_MAX_NS)
         wait_ns = WAIT_MAX_NS;
     const int64_t until_ns = clock_ns() + wait_ns;
-    while (commit_is_worth_waiting(commit) && condition_wait_until(&commit->wake, &commit->lock, until_ns))
+    while (commit_is_worth_waiting(commit) &&
+           condition_wait_until(&commit->background.changed, &commit->background.lock, until_ns))
         ;
 }
 
@@ -115,11 +115,10 @@ static void commit_count_kept(const struct err *verdicts, size_t count)
     metrics_count(COUNT_COMMITTED_RECORDS, kept);
 }
 
-static void *commit_run(void *arg)
+static void commit_run(void *context)
 {
-    struct commit *commit = arg;
-    pthread_setname_np(pthread_self(), "commit");
-    pthread_mutex_lock(&commit->lock);
+    struct commit *commit = context;
+    pthread_mutex_lock(&commit->background.lock);
     for (;;) {
         const struct record *lists[BATCH_MAX];
         struct err verdicts[BATCH_MAX];
@@ -128,24 +127,16 @@ static void *commit_run(void *arg)
         if (!commit->first)
             break; /* stopping, and nothing is left */
         struct commit_item *batch = commit_take(commit, lists, &count);
-        pthread_mutex_unlock(&commit->lock);
+        pthread_mutex_unlock(&commit->background.lock);
         const int64_t began_ns = clock_ns();
         commit->store->ops->record(commit->store, lists, count, verdicts);
         const int64_t took_ns = clock_ns() - began_ns;
         commit_count_kept(verdicts, count);
         commit_finish(commit, batch, verdicts);
-        pthread_mutex_lock(&commit->lock);
+        pthread_mutex_lock(&commit->background.lock);
         commit->last_ns = took_ns;
     }
-    pthread_mutex_unlock(&commit->lock);
-    return NULL;
-}
-
-static void commit_release(struct commit *commit)
-{
-    pthread_cond_destroy(&commit->wake);
-    pthread_mutex_destroy(&commit->lock);
-    free(commit);
+    pthread_mutex_unlock(&commit->background.lock);
 }
 
 struct err commit_open(struct store *store, struct commit **out)
@@ -153,50 +144,40 @@ struct err commit_open(struct store *store, struct commit **out)
     struct commit *commit = mem_alloc(sizeof *commit);
     *commit = (struct commit){ .store = store };
     commit->last = &commit->first;
-    condition_init(&commit->wake);
-    pthread_mutex_init(&commit->lock, NULL);
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    bool started = pthread_create(&commit->thread, &attributes, commit_run, commit) == 0;
-    pthread_attr_destroy(&attributes);
-    if (!started) {
-        commit_release(commit);
-        return failed(ERR_INTERNAL, "the commit thread could not be started");
-    }
+    background_init(&commit->background);
     *out = commit;
-    return OK;
+    return background_start(&commit->background, "commit", STACK_BYTES, commit_run, commit);
 }
 
 void commit_submit(struct commit *commit, struct commit_item *item)
 {
     item->next = NULL;
     atomic_fetch_add(&commit->depth, 1);
-    pthread_mutex_lock(&commit->lock);
+    pthread_mutex_lock(&commit->background.lock);
     *commit->last = item;
     commit->last = &item->next;
     commit->waiting++;
     const bool wakes = commit->waiting == 1 || !commit_is_worth_waiting(commit);
-    pthread_mutex_unlock(&commit->lock);
+    pthread_mutex_unlock(&commit->background.lock);
     if (wakes) /* without the lock, which it needs at once */
-        pthread_cond_signal(&commit->wake);
+        pthread_cond_signal(&commit->background.changed);
 }
 
 void commit_expect(struct commit *commit, int delta)
 {
-    pthread_mutex_lock(&commit->lock);
+    pthread_mutex_lock(&commit->background.lock);
     commit->expected += delta;
     const bool wakes = commit->waiting > 0 && !commit_is_worth_waiting(commit);
-    pthread_mutex_unlock(&commit->lock);
+    pthread_mutex_unlock(&commit->background.lock);
     if (wakes)
-        pthread_cond_signal(&commit->wake);
+        pthread_cond_signal(&commit->background.changed);
 }
 
 void commit_hurry(struct commit *commit)
 {
-    pthread_mutex_lock(&commit->lock);
+    pthread_mutex_lock(&commit->background.lock);
     commit->hurries = true;
-    pthread_mutex_unlock(&commit->lock);
+    pthread_mutex_unlock(&commit->background.lock);
 }
 
 size_t commit_depth(const struct commit *commit)
@@ -208,12 +189,8 @@ void commit_close(struct commit *commit)
 {
     if (!commit)
         return;
-    pthread_mutex_lock(&commit->lock);
-    commit->stopping = true;
-    pthread_cond_signal(&commit->wake);
-    pthread_mutex_unlock(&commit->lock);
-    pthread_join(commit->thread, NULL);
-    commit_release(commit);
+    background_stop(&commit->background);
+    free(commit);
 }
 
 /* --- waiting for one --------------------------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@ struct commit_item {
     struct commit_item *next; /* commit.c's own */
 };
 
-/* The store must outlive it. */
+/* The store must outlive it. Also after an error *out is to be closed. */
 MUST_USE struct err commit_open(struct store *store, struct commit **out);
 /* Takes the item into the next batch. Never blocks. */
 void commit_submit(struct commit *commit, struct commit_item *item);

@@ -1,6 +1,7 @@
-/* store/item.c: which items may be kept. */
+/* store/item.c: which items may be kept, and the records that change them. */
 #include "store/item.h"
 #include "base/json.h"
+#include "base/random.h"
 #include "store/store.h"
 
 struct str item_kind_name(enum item_kind kind)
@@ -69,4 +70,22 @@ struct err item_check_list(const struct record *list)
             return failed(ERR_INVALID_REQUEST, "an item can't change twice at once");
     }
     return OK;
+}
+
+struct record *item_put(struct arena *arena, const struct item *item, int64_t version, struct record *next)
+{
+    struct record *record = arena_zalloc(arena, sizeof *record);
+    struct item *copy = arena_alloc(arena, sizeof *copy);
+    *copy = *item;
+    *record = (struct record){
+        .kind = RECORD_ITEM, .item = copy, .item_version = version, .item_change = random_number(), .next = next
+    };
+    return record;
+}
+
+struct record *item_delete(struct arena *arena, const struct item *item, struct record *next)
+{
+    struct item empty = *item;
+    empty.body = STR("");
+    return item_put(arena, &empty, item->version, next);
 }

@@ -36,6 +36,11 @@ struct item_query {
 struct str item_kind_name(enum item_kind kind);
 
 struct record;
+/* The record that puts an item where the store has `version` of it (0: none), in front of the records `next`. Lies in
+ * the arena, as does a copy of the item; the item's texts must live as long. */
+struct record *item_put(struct arena *arena, const struct item *item, int64_t version, struct record *next);
+/* The record that deletes it, as it was read. */
+struct record *item_delete(struct arena *arena, const struct item *item, struct record *next);
 /* Whether there is an item among the records of a list. */
 bool item_is_among(const struct record *list);
 /* What no store keeps, so that all stores keep the same: ERR_INVALID_REQUEST for a text that is too long, is not UTF-8

@@ -36,20 +36,17 @@ static struct str platform_held(struct arena *arena, struct str text)
 
 void platform_put_str(struct buf *args, const char *name, struct str value)
 {
-    json_write_name(args, str_of(name));
-    json_write_str(args, platform_can_hold(value) ? value : platform_held(args->arena, value));
+    json_write_text(args, str_of(name), platform_can_hold(value) ? value : platform_held(args->arena, value));
 }
 
 void platform_put_int(struct buf *args, const char *name, int64_t value)
 {
-    json_write_name(args, str_of(name));
-    buf_add_int(args, value);
+    json_write_int(args, str_of(name), value);
 }
 
 void platform_put_bool(struct buf *args, const char *name, bool value)
 {
-    json_write_name(args, str_of(name));
-    buf_add(args, value ? STR("true") : STR("false"));
+    json_write_bool(args, str_of(name), value);
 }
 
 /* --- calls ------------------------------------------------------------------------------------------------------- */

@@ -1,12 +1,8 @@
 /* store/platform_users.c: what the platform knows of its users. */
 #include "store/platform.h"
+#include "base/hex.h"
 
 static const struct err no_row = { ERR_NOT_FOUND, "the platform knows nothing of that user" };
-
-static bool platform_users_is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
 
 /* Others are no users of the platform's, and need not be asked for. */
 static bool platform_users_is_uuid(struct str id)
@@ -14,7 +10,7 @@ static bool platform_users_is_uuid(struct str id)
     enum { LEN = 36 };
     bool is_uuid = id.len == LEN;
     for (size_t i = 0; is_uuid && i < LEN; i++)
-        is_uuid = i == 8 || i == 13 || i == 18 || i == 23 ? id.at[i] == '-' : platform_users_is_hex(id.at[i]);
+        is_uuid = i == 8 || i == 13 || i == 18 || i == 23 ? id.at[i] == '-' : hex_digit(id.at[i]) >= 0;
     return is_uuid;
 }
 

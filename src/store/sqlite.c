@@ -13,7 +13,8 @@
 
 enum { BUSY_MS = 5000, WAL_TRIES = 50, WAL_PAUSE_MS = 100 };
 
-struct err sqlite_failed(struct sqlite *sqlite, const char *what)
+/* Logs what SQLite says of its last failure, counts it, and returns ERR_UNAVAILABLE. */
+static struct err sqlite_failed(struct sqlite *sqlite, const char *what)
 {
     metrics_count(COUNT_STORE_ERRORS, 1);
     LOG(LOG_ERROR, "store_failed", LOG_TEXT_("what", what),
@@ -22,7 +23,8 @@ struct err sqlite_failed(struct sqlite *sqlite, const char *what)
     return failed(ERR_UNAVAILABLE, "the store failed; see the log");
 }
 
-struct err sqlite_run(struct sqlite *sqlite, const char *sql)
+/* Runs a text without results. */
+static struct err sqlite_run(struct sqlite *sqlite, const char *sql)
 {
     return sqlite3_exec(sqlite->db, sql, NULL, NULL, NULL) == SQLITE_OK ? OK : sqlite_failed(sqlite, "run");
 }

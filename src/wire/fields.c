@@ -134,7 +134,7 @@ static int fields_read_quality(struct str text)
         char c = i < text.len ? text.at[i] : '0';
         if (i == 1)
             continue;
-        if (c < '0' || c > '9')
+        if (!char_is_digit(c))
             return -1;
         quality = quality * 10 + (c - '0');
     }

@@ -1,24 +1,15 @@
 /* wire/https_url.c: characters first, then the parts from left to right. */
 #include "wire/https_url.h"
+#include "base/hex.h"
 #include "wire/lines.h"
 
 enum { NAME_MAX_LEN = 253, LABEL_MAX = 63, PORT_MAX = 65535 };
 
 static const struct str scheme = STR_INIT("https://");
 
-static bool https_url_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static bool https_url_is_hex(char c)
 {
-    return https_url_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-static bool https_url_is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return hex_digit(c) >= 0;
 }
 
 static bool https_url_all(struct str text, bool (*is)(char))
@@ -46,10 +37,8 @@ static bool https_url_has_good_characters(struct str text)
 
 static bool https_url_is_label(struct str label)
 {
-    for (size_t i = 0; i < label.len; i++)
-        if (!https_url_is_letter(label.at[i]) && !https_url_is_digit(label.at[i]) && label.at[i] != '-')
-            return false;
-    return label.len > 0 && label.len <= LABEL_MAX && label.at[0] != '-' && label.at[label.len - 1] != '-';
+    return label.len > 0 && label.len <= LABEL_MAX && str_has_only(label, STR("-")) && label.at[0] != '-' &&
+           label.at[label.len - 1] != '-';
 }
 
 /* RFC 1123 section 2.1. *last: its last label. str_next_item() has no empty item at the end, so a dot there is looked
@@ -70,7 +59,7 @@ static bool https_url_is_name(struct str name, struct str *last)
 static bool https_url_is_number(struct str label)
 {
     if (label.len < 2 || label.at[0] != '0' || (label.at[1] != 'x' && label.at[1] != 'X'))
-        return https_url_all(label, https_url_is_digit);
+        return https_url_all(label, char_is_digit);
     const struct str digits = { label.at + 2, label.len - 2 };
     return digits.len == 0 || https_url_all(digits, https_url_is_hex);
 }

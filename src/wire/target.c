@@ -47,7 +47,7 @@ static bool target_is_ip_literal(struct str text, struct str *port)
 static bool target_is_port(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (i == 0 ? text.at[i] != ':' : text.at[i] < '0' || text.at[i] > '9')
+        if (i == 0 ? text.at[i] != ':' : !char_is_digit(text.at[i]))
             return false;
     return true;
 }

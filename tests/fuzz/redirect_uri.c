@@ -4,7 +4,7 @@
  * An input is the URI of a request, and after a line's end what else is registered. */
 #include "fuzz.h"
 #include "oauth/redirect_uri.h"
-#include "oauth/uri.h"
+#include "wire/uri.h"
 #include "service/message.h"
 
 static const struct redirect_parameter answer[] = { { STR_INIT("code"), STR_INIT("a+b&c=d %\n") },

@@ -29,6 +29,16 @@ def run_sql(url, text):
         connection.execute(f"BEGIN;\n{text}\nCOMMIT;", prepare=False)
 
 
+def execute(url, query, *values):
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(query, values)
+
+
+def rows(url, query, *values):
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute(query, values).fetchall()
+
+
 class Postgres:
     """start(), stop(), kill(), pause(), go_on(); database(name) makes one with the platform's schema and returns its
     URL. `addresses`: others than the loopback's, by which it can be reached too; `network` is theirs."""

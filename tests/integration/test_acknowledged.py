@@ -9,21 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from postgres import MIGRATIONS, PLATFORM, run_sql
+from postgres import MIGRATIONS, PLATFORM, execute, rows, run_sql
 from postgres_proxy import READY, Fault, PostgresProxy, boundaries, error
 from rest_proxy import RestProxy
 
 RECORD = "token_service_record"
-
-
-def rows(url, query, *values):
-    with psycopg.connect(url, autocommit=True) as connection:
-        return connection.execute(query, values).fetchall()
-
-
-def execute(url, query, *values):
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(query, values)
 
 
 def is_kept(url, token):

@@ -8,11 +8,11 @@ import threading
 import time
 import uuid
 
-import psycopg
 import pytest
 
 import tokens
 from eventbridge import BUS, SOURCE, TYPES, EventBridge, Moto
+from postgres import rows
 from service import TOKEN, TOKEN_START
 
 ID = re.compile("[0-9a-f]{32}")
@@ -380,11 +380,6 @@ def pair(make_server, bus, shared):
     for server in servers:
         server.session.close()
         server.stop()
-
-
-def rows(url, query):
-    with psycopg.connect(url, autocommit=True) as connection:
-        return connection.execute(query).fetchall()
 
 
 def test_instances_tell_once_and_in_order(pair, bus, shared):

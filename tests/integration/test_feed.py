@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import jwt
-import psycopg
 import pytest
 
 import feed_reader
 import redis_servers
 import tokens
 from feed_reader import hash_of
+from postgres import execute
 
 BLOCK = 4096
 FAR = 4102444800  # 2100
@@ -295,8 +295,7 @@ def test_instances_of_one_database_tell_the_same(postgres, make_server):
         server.until(lambda server=server: page_of(server)["entries"].keys() == {*map(hash_of, revoked)},
                      "it lacks some")
     assert page_of(one)["position"] == page_of(other)["position"]
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SELECT setval('token_service_positions', 5000)")
+    execute(url, "SELECT setval('token_service_positions', 5000)")
     token = one.token(agent)
     assert one.revoke(agent, token).status_code == 200
     for server in (one, other):

@@ -2,12 +2,10 @@
 
 import json
 import sqlite3
-import ssl
-import threading
 import time
 import uuid
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlencode
 
 import jwt
@@ -15,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
+from https_server import https_server
 from provider import PASSWORD
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -53,17 +52,8 @@ def provider(make_provider):
 @pytest.fixture(scope="module")
 def own(provider):
     """The client's server."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(provider.home / "server.pem")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.takes, server.url = True, f"https://localhost:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with https_server(Answers, provider.home / "server.pem", takes=True) as server:
+        yield server
 
 
 def counted(provider, name, *results, **labels):

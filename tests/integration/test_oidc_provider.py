@@ -6,12 +6,10 @@ import hashlib
 import json
 import math
 import re
-import ssl
-import threading
 import time
 from collections import Counter
 from email.utils import parsedate_to_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
@@ -20,6 +18,7 @@ from jwcrypto import jwk
 
 import tokens
 from browser import Left, Page
+from https_server import https_server
 from provider import CLAIMS, PASSWORD, SCOPES, challenge_of, get_plain, refused, unsigned, wait_past
 from wire import PATIENCE_S
 
@@ -59,15 +58,8 @@ def provider(make_provider):
 @pytest.fixture(scope="module")
 def listener(provider):
     """A client's HTTPS server: `told` is what came."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Callbacks)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(provider.home / "server.pem")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.told, server.url = [], f"https://localhost:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with https_server(Callbacks, provider.home / "server.pem", told=[]) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

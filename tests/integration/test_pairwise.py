@@ -7,10 +7,8 @@ import hashlib
 import hmac
 import json
 import sqlite3
-import ssl
-import threading
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlencode
 
 import pytest
@@ -18,6 +16,7 @@ import requests
 
 import tokens
 from browser import Left, Page
+from https_server import https_server
 from provider import CLAIMS, refused
 from signed_in import LOGIN_URL, SETTINGS, add_app
 from wire import PATIENCE_S
@@ -67,16 +66,8 @@ def admin(provider):
 
 @pytest.fixture(scope="module")
 def web(provider):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(provider.home / "server.pem")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.asked, server.told, server.answers = [], [], {}
-    server.url = f"https://localhost:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with https_server(Web, provider.home / "server.pem", asked=[], told=[], answers={}) as server:
+        yield server
 
 
 def publish(web, path, uris):

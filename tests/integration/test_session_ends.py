@@ -5,11 +5,11 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg
 import pytest
 
 import tokens
 from clock import LIBRARY, Clock
+from postgres import rows
 from signed_in import KEEPER_SCOPES, SETTINGS, USER_SCOPES, Browser, add_app, refresh, refreshed
 from supabase import PROGRAM, Supabase
 
@@ -53,11 +53,8 @@ def sid_of(grant):
 
 def of_database(url):
     """Of each session that the store has: its version and its end."""
-    def sessions(sid):
-        with psycopg.connect(url, autocommit=True) as connection:
-            return connection.execute("SELECT version, extract(epoch FROM expires_at)::bigint FROM token_service_items "
-                                      "WHERE kind = 'session' AND sid = %s AND body <> ''", (sid,)).fetchall()
-    return sessions
+    return lambda sid: rows(url, "SELECT version, extract(epoch FROM expires_at)::bigint FROM token_service_items "
+                                 "WHERE kind = 'session' AND sid = %s AND body <> ''", sid)
 
 
 def of_file(server):

@@ -2,13 +2,12 @@
 
 import http.server
 import json
-import ssl
-import threading
 from urllib.parse import parse_qs, quote
 
 import pytest
 
 import tokens
+from https_server import https_server
 from kms import certificate_chain
 from service import run
 from signed_in import KEEPER_SCOPES, SETTINGS, Browser, add_app, refresh
@@ -31,18 +30,10 @@ def told(tmp_path_factory):
         def log_message(self, *_):
             pass
 
-    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Take)
     (home / "ca.pem").write_bytes(certificate_chain("localhost", home / "server.pem"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(home / "server.pem")
-    made.socket = context.wrap_socket(made.socket, server_side=True)
-    made.tokens, made.ca, made.url = [], home / "ca.pem", f"https://localhost:{made.server_port}/logout"
-    thread = threading.Thread(target=made.serve_forever)
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with https_server(Take, home / "server.pem", tokens=[], ca=home / "ca.pem") as made:
+        made.url += "/logout"
+        yield made
 
 
 @pytest.fixture(scope="module")

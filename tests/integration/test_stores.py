@@ -16,21 +16,11 @@ import psycopg
 import pytest
 
 import tokens
-from postgres import MIGRATIONS, PLATFORM, ROOT, run_sql
+from postgres import MIGRATIONS, PLATFORM, ROOT, execute, rows, run_sql
 from service import BINARY, Client, run
 
 UNIT = BINARY.parent / "tests/unit"
 ROLLBACKS = sorted((ROOT / "deploy/supabase/rollback").glob("*.sql"))
-
-
-def rows(url, query, *values):
-    with psycopg.connect(url, autocommit=True) as connection:
-        return connection.execute(query, values).fetchall()
-
-
-def execute(url, query, *values):
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(query, values)
 
 
 def hash_of(token):

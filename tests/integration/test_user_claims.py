@@ -3,11 +3,10 @@ there, over PostgreSQL and Supabase."""
 
 import uuid
 
-import psycopg
 import pytest
 
 import tokens
-from postgres import MIGRATIONS, run_sql
+from postgres import MIGRATIONS, execute, run_sql
 from service import run
 from signed_in import KEEPER_SCOPES, SETTINGS, Browser, add_app, refresh
 from supabase import PROGRAM, Supabase
@@ -25,11 +24,6 @@ CLAIMS = {"preferred_username": "zoë", "profile": "https://ada.example/me", "pi
           "phone_number_verified": False,
           "address": {"formatted": "12 St James's Square\nLondon", "street_address": "12 St James's Square",
                       "locality": "London", "postal_code": "SW1Y 4JH", "country": "GB"}}
-
-
-def execute(url, query, *values):
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(query, values)
 
 
 class Site:

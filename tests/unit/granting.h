@@ -3,17 +3,17 @@
 #ifndef GRANTING_H
 #define GRANTING_H
 
-#include "keys.h"
 #include "jose/jws.h"
+#include "keys.h"
 #include "oauth/grant.h"
 #include "oauth/oauth.h"
-#include "oauth/state.h"
 #include "oauth/tokens.h"
 #include "revocation/revocations.h"
 #include "revocation/rule.h"
 #include "service/call.h"
 #include "service/clients.h"
 #include "service/service.h"
+#include "store/store.h"
 #include <time.h>
 
 enum { CODE_TTL_S = 60, GRACE_S = 30, ACCESS_TTL_S = 600, REFRESH_TTL_S = 86400, LONGEST_S = 90000 };
@@ -198,7 +198,7 @@ static inline struct str new_grant(const char *scope, const char *sid, struct fa
     assert_ok(family_begin(&family, &terms, now_s, &token));
     family_row_id(family.grant_id, item.id);
     assert_ok(family_write(&family, &arena, &item.body));
-    assert_ok(keep(state_put(&arena, &item, 0, NULL)));
+    assert_ok(keep(item_put(&arena, &item, 0, NULL)));
     *out = family;
     return arena_copy(&arena, refresh_token_text(&token));
 }

@@ -33,6 +33,10 @@ static void the_vectors_of_rfc_4648_hold(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         const struct str text = str_of(rows[i].text);
+        struct buf plain;
+        buf_init(&plain, &arena, 4, 64);
+        b64_add(&plain, text);
+        assert_str(buf_str(&plain), rows[i].plain);
         assert_int_equal(b64url_encoded_len(text.len), strlen(rows[i].url));
         b64url_encode(text, out);
         assert_memory_equal(out, rows[i].url, strlen(rows[i].url));
@@ -174,6 +178,12 @@ static void appending_respects_the_buffer(void **state)
     assert_false(buf.overflowed);
     b64url_add(&buf, STR("f"));
     assert_true(buf.overflowed);
+    buf_init(&buf, &arena, 1, 6);
+    b64_add(&buf, STR("foo"));
+    assert_false(buf.overflowed);
+    b64_add(&buf, STR("f"));
+    assert_true(buf.overflowed);
+    assert_str(buf_str(&buf), "Zm9v");
 }
 
 RUN(TEST(the_vectors_of_rfc_4648_hold), TEST(the_example_of_rfc_7515_appendix_c_holds),

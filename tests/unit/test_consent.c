@@ -1,8 +1,8 @@
 /* test_consent.c: what users have allowed clients: of one user and one client, for a time, and never more than was
  * said. */
 #include "oauth/consent.h"
-#include "oauth/state.h"
 #include "granting.h"
+#include "store/store.h"
 
 static struct consent found(const char *subject, const char *client_id)
 {

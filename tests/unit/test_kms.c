@@ -4,7 +4,7 @@
 #include "aws/kms.h"
 #include "aws/kms_error.h"
 #include "base/sentence.h"
-#include "http_server.h"
+#include "fake_aws.h"
 #include "jose/jws.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -14,53 +14,20 @@
 
 static struct kms *kms;
 static struct settings settings;
-static struct http_server *server;
-
-/* What is answered, an answer after the other; the last one goes on. A status of 0 drops the connection. */
-static struct line {
-    int status;
-    const char *headers, *body;
-} script[16];
-static atomic_int at, last;
-static pthread_mutex_t script_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void play(struct http_server *self, struct str request, FILE *out)
-{
-    int now = atomic_fetch_add(&at, 1);
-    (void)self;
-    (void)request;
-    now = now < atomic_load(&last) ? now : atomic_load(&last);
-    pthread_mutex_lock(&script_lock);
-    const struct line line = script[now];
-    pthread_mutex_unlock(&script_lock);
-    if (line.status)
-        http_write(out, line.status, line.headers ? line.headers : "", line.body ? line.body : "");
-}
 
 static void say(int status, const char *headers, const char *body)
 {
     pthread_mutex_lock(&script_lock);
-    script[atomic_fetch_add(&last, 1) + 1] = (struct line){ status, headers, body };
+    assert_true(script_len < COUNT(script));
+    script[script_len++] = (struct line){ status, headers, body };
     pthread_mutex_unlock(&script_lock);
 }
 
-static void begin_script(void)
-{
-    atomic_store(&at, 0);
-    atomic_store(&last, -1);
-}
-
-#define ERROR(code) "{\"__type\":\"" code "\",\"message\":\"m\"}"
 #define SIGNED "{\"KeyId\":\"k\",\"Signature\":\"c2lnbmF0dXJl\",\"SigningAlgorithm\":\"a\"}"
 
 static int begin(void **state)
 {
-    server = http_start(play);
-    begin_script();
-    setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
-    setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", 1);
-    unsetenv("AWS_SESSION_TOKEN");
-    unsetenv("http_proxy");
+    fake_aws_begin();
     settings = (struct settings){ .aws_region = "eu-west-1",
                                   .aws_endpoint_url = "",
                                   .aws_endpoint_url_kms = server->url,
@@ -204,14 +171,14 @@ static void answers_that_make_no_sense_are_refused(void **state)
     };
     char *large = arena_alloc(&arena, 2000);
     for (size_t i = 0; i < COUNT(bodies); i++) {
-        begin_script();
+        begin_script(NULL, 0);
         say(200, NULL, bodies[i]);
         assert_code(sign_any(), ERR_UNAVAILABLE, bodies[i]);
     }
     memset(large, 'A', 2000); /* 1,026 bytes */
     memcpy(large, "{\"Signature\":\"", 14);
     memcpy(large + 14 + 1368, "\"}", 3);
-    begin_script();
+    begin_script(NULL, 0);
     say(200, NULL, large);
     assert_code(sign_any(), ERR_UNAVAILABLE, "a long signature");
     (void)state;
@@ -363,7 +330,7 @@ static void what_may_pass_is_tried_again(void **state)
         { 0, NULL },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        begin_script();
+        begin_script(NULL, 0);
         say(rows[i].status, NULL, rows[i].body);
         say(rows[i].status, NULL, rows[i].body);
         say(200, NULL, SIGNED);
@@ -381,7 +348,7 @@ static void what_will_not_pass_is_not(void **state)
         ERROR("ValidationException"),
     };
     for (size_t i = 0; i < COUNT(bodies); i++) {
-        begin_script();
+        begin_script(NULL, 0);
         say(400, NULL, bodies[i]);
         assert_code(sign_any(), ERR_UNAVAILABLE, bodies[i]);
         assert_int_equal(atomic_load(&at), 1);
@@ -397,21 +364,21 @@ static void a_key_is_made_once_also_when_no_answer_comes(void **state)
     } rows[] = { { 0, NULL }, { 500, ERROR("KMSInternalException") }, { 503, "" } };
     struct str arn;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        begin_script();
+        begin_script(NULL, 0);
         say(rows[i].status, NULL, rows[i].body);
         say(200, NULL, "{\"KeyMetadata\":{\"Arn\":\"arn:k\"}}");
         assert_code(kms_create_key(kms, &arena, STR("RSA_2048"), STR("d"), STR("n"), STR("v"), &arn), ERR_UNAVAILABLE,
                     "interrupted");
         assert_int_equal(atomic_load(&at), 1);
     }
-    begin_script();
+    begin_script(NULL, 0);
     say(200, NULL, SIGNED);
     say(0, NULL, NULL);
     assert_ok(sign_any()); /* a kept connection: libcurl would send again over a new one */
     assert_code(kms_create_key(kms, &arena, STR("RSA_2048"), STR("d"), STR("n"), STR("v"), &arn), ERR_UNAVAILABLE,
                 "cut off on a kept connection");
     assert_int_equal(atomic_load(&at), 2);
-    begin_script();
+    begin_script(NULL, 0);
     say(400, NULL, ERROR("ThrottlingException")); /* then surely nothing was made */
     say(200, NULL, "{\"KeyMetadata\":{\"Arn\":\"arn:k\"}}");
     assert_ok(kms_create_key(kms, &arena, STR("RSA_2048"), STR("d"), STR("n"), STR("v"), &arn));
@@ -448,11 +415,11 @@ static void a_wrong_clock_is_corrected_once_and_stays_so(void **state)
     assert_ok(sign_any());
     assert_string_equal(signed_at(), "20330518T03");
     assert_int_equal(atomic_load(&at), 3);
-    begin_script();
+    begin_script(NULL, 0);
     say(400, date_of(2000000000), wrong);
     assert_code(sign_any(), ERR_UNAVAILABLE, "it says so again");
     assert_int_equal(atomic_load(&at), 2);
-    begin_script();
+    begin_script(NULL, 0);
     say(400, NULL, wrong);
     assert_code(sign_any(), ERR_UNAVAILABLE, "it does not say the time");
     assert_int_equal(atomic_load(&at), 1);
@@ -467,7 +434,7 @@ static void refused_credentials_are_fetched_anew_once(void **state)
     assert_code(sign_any(), ERR_UNAVAILABLE, "both refused");
     assert_int_equal(atomic_load(&at), 2);
     nanosleep(&pause, NULL);
-    begin_script();
+    begin_script(NULL, 0);
     say(400, NULL, ERROR("ExpiredTokenException"));
     say(200, NULL, SIGNED);
     setenv("AWS_ACCESS_KEY_ID", "AKIDNEW", 1);
@@ -498,7 +465,7 @@ static void an_outage_opens_the_breaker_and_its_end_closes_it(void **state)
         assert_code(sign_any(), ERR_UNAVAILABLE, "open");
     assert_true(now_ms() - before < 500);
     assert_int_equal(atomic_load(&at), asked);
-    begin_script();
+    begin_script(NULL, 0);
     say(200, NULL, SIGNED);
     const struct timespec pause = { 1, 100000000 };
     nanosleep(&pause, NULL);
@@ -528,7 +495,7 @@ static void the_quota_is_waited_for_and_then_refused(void **state)
     assert_non_null(strstr(err.why, "quota"));
     assert_true(now_ms() - before < 300);
     struct kms_key key;
-    begin_script();
+    begin_script(NULL, 0);
     say(400, NULL, ERROR("NotFoundException"));
     assert_code(kms_describe(kms, &arena, STR("k"), &key), ERR_NOT_FOUND, "it is for signatures alone");
     (void)state;
@@ -595,10 +562,10 @@ static void a_tagged_key_is_found_on_a_later_page(void **state)
     assert_ok(kms_find_tagged(kms, &arena, &search, &arn));
     assert_str(arn, "arn:c");
     assert_int_equal(atomic_load(&at), 9);
-    begin_script();
+    begin_script(NULL, 0);
     say(200, NULL, "{\"Keys\":[],\"Truncated\":false}");
     assert_code(kms_find_tagged(kms, &arena, &search, &arn), ERR_NOT_FOUND, "none");
-    begin_script();
+    begin_script(NULL, 0);
     say(400, NULL, ERROR("AccessDeniedException"));
     assert_code(kms_find_tagged(kms, &arena, &search, &arn), ERR_UNAVAILABLE, "no leave to list");
     (void)state;
@@ -625,7 +592,7 @@ static void aliases_move_and_keys_are_disabled(void **state)
     assert_ok(kms_disable_key(kms, STR("arn:k")));
     assert_true(http_has(str_of(server->last), "TrentService.DisableKey\r\n"));
     assert_true(http_has(str_of(server->last), "{\"KeyId\":\"arn:k\"}"));
-    begin_script();
+    begin_script(NULL, 0);
     say(400, NULL, ERROR("NotFoundException"));
     assert_code(kms_disable_key(kms, STR("arn:k")), ERR_UNAVAILABLE, "gone");
     (void)state;

@@ -133,6 +133,37 @@ static void a_word_is_in_a_list_only_whole(void **state)
     assert_false(str_has_word((struct str){ NULL, 0 }, STR("x")));
 }
 
+/* All 256 bytes, each alone and behind a good one. */
+static void a_text_has_only_letters_digits_and_what_is_named(void **state)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+    (void)state;
+    for (int byte = 0; byte < 256; byte++) {
+        const char text[] = { 'a', (char)byte };
+        const bool is_good = byte > 0 && strchr(good, byte);
+        assert_int_equal(str_has_only((struct str){ text, 2 }, STR("-.")), is_good);
+        assert_int_equal(str_has_only((struct str){ text + 1, 1 }, STR("-.")), is_good);
+        assert_int_equal(str_has_capital((struct str){ text, 2 }), byte >= 'A' && byte <= 'Z');
+    }
+    assert_true(str_has_only((struct str){ NULL, 0 }, STR("")));
+    assert_true(str_has_only(STR("\0"), STR("\0")));
+    assert_false(str_has_capital((struct str){ NULL, 0 }));
+}
+
+static void words_are_added_with_a_space_between_them(void **state)
+{
+    struct buf buf;
+    (void)state;
+    buf_init(&buf, &arena, 1, 6);
+    buf_add_word(&buf, STR("ab"));
+    buf_add_word(&buf, STR("c"));
+    buf_add_word(&buf, STR("d"));
+    assert_str(buf_str(&buf), "ab c d");
+    assert_false(buf.overflowed);
+    buf_add_word(&buf, STR("e"));
+    assert_true(buf.overflowed);
+}
+
 static void prefixes_are_compared_by_bytes(void **state)
 {
     (void)state;
@@ -429,7 +460,8 @@ static void a_number_is_digits_and_nothing_else_up_to_its_maximum(void **state)
 RUN(TEST(equal_strings_have_equal_lengths_and_bytes), TEST(comparison_without_case_knows_ascii_letters_alone),
     TEST(secrets_are_equal_only_when_every_byte_is), TEST(cut_takes_what_stands_before_the_first_separator),
     TEST(trim_takes_spaces_and_tabs_alone), TEST(lists_are_walked_item_by_item_and_word_by_word),
-    TEST(a_word_is_in_a_list_only_whole), TEST(prefixes_are_compared_by_bytes),
+    TEST(a_word_is_in_a_list_only_whole), TEST(a_text_has_only_letters_digits_and_what_is_named),
+    TEST(words_are_added_with_a_space_between_them), TEST(prefixes_are_compared_by_bytes),
     TEST(a_number_is_digits_and_nothing_else_up_to_its_maximum), TEST(an_arena_gives_aligned_room_that_never_overlaps),
     TEST(an_arena_uses_the_first_room_before_the_heap), TEST(an_arena_manages_on_room_too_small_to_align),
     TEST(zeroed_room_is_zero_even_where_the_arena_was_used), TEST(copies_end_in_a_nul_that_is_not_counted),

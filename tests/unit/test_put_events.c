@@ -1,38 +1,17 @@
 /* test_put_events.c: PutEvents against a real HTTP server on the loopback whose answers a test scripts: what is sent,
  * what became of each entry, and which calls are made again. */
 #include "aws/put_events.h"
-#include "http_server.h"
+#include "fake_aws.h"
 #include "observe/log.h"
 #include <time.h>
 
 static struct put_events *bus;
 static struct settings settings;
-static struct http_server *server;
-
-/* What is answered, an answer after the other; the last one goes on. A status of 0 drops the connection. */
-static const struct line {
-    int status;
-    const char *headers, *body;
-} * script;
-static atomic_int at;
-
-static void play(struct http_server *self, struct str request, FILE *out)
-{
-    const struct line *line = &script[atomic_fetch_add(&at, 1)];
-    (void)self;
-    (void)request;
-    if (line->status)
-        http_write(out, line->status, line->headers ? line->headers : "", line->body ? line->body : "");
-}
 
 static int begin(void **state)
 {
     log_configure(LOG_ERROR, LOG_JSON);
-    server = http_start(play);
-    setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
-    setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", 1);
-    unsetenv("AWS_SESSION_TOKEN");
-    unsetenv("http_proxy");
+    fake_aws_begin();
     settings = (struct settings){ .aws_region = "eu-west-1",
                                   .aws_endpoint_url = "",
                                   .aws_endpoint_url_kms = "",
@@ -56,16 +35,14 @@ static int finish(void **state)
 #define TAKEN "{\"EventId\":\"11710aed-b79e-4468-a20b-bb3c0c3b4860\"}"
 #define NOT_TAKEN(code) "{\"ErrorCode\":\"" code "\",\"ErrorMessage\":\"m\"}"
 #define ENTRIES(failed, list) "{\"FailedEntryCount\":" failed ",\"Entries\":[" list "]}"
-#define ERROR(code) "{\"__type\":\"" code "\",\"message\":\"m\"}"
 
 static const struct put_entry two[] = { { STR_INIT("token_generated"), STR_INIT("{\"subject\":\"a\\\"b\"}"),
                                           1700000000 },
                                         { STR_INIT("keys_rotated"), STR_INIT("{}"), 1700000001 } };
 
-static struct err put_two(const struct line *answers, enum put_outcome outcomes[2], bool *is_throttled)
+static struct err put_two(const struct line *answers, size_t count, enum put_outcome outcomes[2], bool *is_throttled)
 {
-    script = answers;
-    atomic_store(&at, 0);
+    begin_script(answers, count);
     return put_events(bus, &arena, two, 2, 3000, outcomes, is_throttled);
 }
 
@@ -75,7 +52,7 @@ static void a_batch_is_sent_as_eventbridge_wants_it(void **state)
     enum put_outcome outcomes[2];
     bool is_throttled = true;
     (void)state;
-    assert_ok(put_two(answers, outcomes, &is_throttled));
+    assert_ok(put_two(answers, COUNT(answers), outcomes, &is_throttled));
     assert_false(is_throttled);
     assert_true(outcomes[0] == PUT_TAKEN && outcomes[1] == PUT_TAKEN);
     const struct str sent = str_of(server->last);
@@ -142,7 +119,7 @@ static void an_answer_that_is_not_understood_takes_nothing(void **state)
         enum put_outcome outcomes[2];
         bool is_throttled = true;
         assert_false(put_events_read(&arena, str_of(bodies[i]), 2, outcomes));
-        assert_code(put_two(answers, outcomes, &is_throttled), ERR_UNAVAILABLE, bodies[i]);
+        assert_code(put_two(answers, COUNT(answers), outcomes, &is_throttled), ERR_UNAVAILABLE, bodies[i]);
         assert_false(is_throttled);
         assert_int_equal(atomic_load(&at), 1);
     }
@@ -183,7 +160,8 @@ static void only_a_clock_or_credentials_are_mended_and_once(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         enum put_outcome outcomes[2];
         bool is_throttled = false;
-        assert_code(put_two(rows[i].answers, outcomes, &is_throttled), rows[i].code, rows[i].what);
+        assert_code(put_two(rows[i].answers, COUNT(rows[i].answers), outcomes, &is_throttled), rows[i].code,
+                    rows[i].what);
         assert_row(rows[i].calls < 0 || atomic_load(&at) == rows[i].calls, rows[i].what);
         assert_row(is_throttled == rows[i].is_throttled, rows[i].what);
     }
@@ -199,7 +177,7 @@ static void a_bus_is_called_in_its_region(void **state)
     put_events_close(bus);
     settings.event_bus_name = "arn:aws:events:ap-south-1:111122223333:event-bus/story";
     assert_ok(put_events_open(&settings, &bus));
-    assert_ok(put_two(answers, outcomes, &is_throttled));
+    assert_ok(put_two(answers, COUNT(answers), outcomes, &is_throttled));
     assert_row(http_has(str_of(server->last), "/ap-south-1/events/aws4_request"), server->last);
     assert_row(http_has(str_of(server->last),
                         "\"EventBusName\":\"arn:aws:events:ap-south-1:111122223333:event-bus/story\""),

@@ -1,7 +1,7 @@
-/* test_resource.c: oauth/resource.c and oauth/uri.c: which texts are absolute URIs, how they are divided, and that a
+/* test_resource.c: oauth/resource.c and wire/uri.c: which texts are absolute URIs, how they are divided, and that a
  * step never gets a resource that the one before did not have. */
 #include "oauth/resource.h"
-#include "oauth/uri.h"
+#include "wire/uri.h"
 #include "unit.h"
 
 static void an_absolute_uri_is_divided_at_its_delimiters(void **state)

@@ -1,7 +1,7 @@
 /* test_secret_values.c: secrets that settings refer to: which ARNs are references, what is asked of a real HTTP server
  * on the loopback whose answers a test scripts, and what becomes of each answer. */
 #include "aws/secret_values.h"
-#include "http_server.h"
+#include "fake_aws.h"
 #include "observe/log.h"
 #include <time.h>
 
@@ -9,37 +9,14 @@
 #define PARAMETER "arn:aws:ssm:eu-central-1:111122223333:parameter/token-service/redis"
 
 static struct settings settings;
-static struct http_server *server;
-
-/* What is answered, an answer after the other; the last one goes on. A status of 0 drops the connection. */
-static const struct line {
-    int status;
-    const char *headers, *body;
-} * script;
-static atomic_int at;
-static size_t script_len;
-
-static void play(struct http_server *self, struct str request, FILE *out)
-{
-    const size_t next = (size_t)atomic_fetch_add(&at, 1);
-    const struct line *line = &script[next < script_len ? next : script_len - 1];
-    (void)self;
-    (void)request;
-    if (line->status)
-        http_write(out, line->status, line->headers ? line->headers : "", line->body ? line->body : "");
-}
 
 static int begin(void **state)
 {
     log_configure(LOG_ERROR, LOG_JSON);
-    server = http_start(play);
-    setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
-    setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", 1);
+    fake_aws_begin();
     setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", server->url, 1);
     setenv("AWS_ENDPOINT_URL_SSM", server->url, 1);
     setenv("SUPABASE_URL", "https://project.example", 1);
-    unsetenv("AWS_SESSION_TOKEN");
-    unsetenv("http_proxy");
     return arena_begin(state);
 }
 
@@ -58,9 +35,7 @@ static struct err fetch(const char *variable, const char *reference, const struc
 {
     char *argv[] = { (char *)"serve" };
     int next = 1;
-    script = answers;
-    script_len = count;
-    atomic_store(&at, 0);
+    begin_script(answers, count);
     setenv("SUPABASE_SERVICE_KEY", "sb_secret_plain", 1);
     setenv(variable, reference, 1);
     settings_release(&settings);
@@ -71,7 +46,6 @@ static struct err fetch(const char *variable, const char *reference, const struc
 #define FETCH(variable, reference, answers) fetch(variable, reference, answers, COUNT(answers))
 #define OF_SECRET(text) "{\"ARN\":\"x\",\"Name\":\"n\",\"SecretString\":" text "}"
 #define OF_PARAMETER(text) "{\"Parameter\":{\"Name\":\"n\",\"Type\":\"SecureString\",\"Value\":" text "}}"
-#define ERROR(code) "{\"__type\":\"" code "\",\"message\":\"m\"}"
 
 /* --- references --------------------------------------------------------------------------------------------------- */
 

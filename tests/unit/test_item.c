@@ -1,6 +1,6 @@
-/* test_state.c: the records that change items, in the store: who is first is kept, and a change has a name of its own.
+/* test_item.c: the records that change items, in the store: who is first is kept, and a change has a name of its own.
  */
-#include "oauth/state.h"
+#include "store/store.h"
 #include "granting.h"
 
 static struct item item_of(unsigned char number)
@@ -24,7 +24,7 @@ static void a_record_has_a_copy_of_its_item_and_stands_before_the_others(void **
 {
     (void)state;
     struct item item = item_of(1);
-    struct record *first = state_put(&arena, &item, 0, NULL), *second = state_put(&arena, &item, 3, first);
+    struct record *first = item_put(&arena, &item, 0, NULL), *second = item_put(&arena, &item, 3, first);
     item.expires_at = 0;
     assert_ptr_equal(second->next, first);
     assert_null(first->next);
@@ -39,13 +39,13 @@ static void of_two_changes_to_one_version_the_first_is_kept(void **state)
 {
     (void)state;
     struct item item = item_of(2), found;
-    assert_ok(keep(state_put(&arena, &item, 0, NULL)));
-    assert_code(keep(state_put(&arena, &item, 0, NULL)), ERR_CONFLICT, "there is one already");
+    assert_ok(keep(item_put(&arena, &item, 0, NULL)));
+    assert_code(keep(item_put(&arena, &item, 0, NULL)), ERR_CONFLICT, "there is one already");
     assert_ok(find(&item, &found));
     assert_int_equal(found.version, 1);
-    struct record *one = state_put(&arena, &found, found.version, NULL);
+    struct record *one = item_put(&arena, &found, found.version, NULL);
     found.body = STR("{\"a\":2}");
-    struct record *other = state_put(&arena, &found, found.version, NULL);
+    struct record *other = item_put(&arena, &found, found.version, NULL);
     assert_ok(keep(other));
     assert_code(keep(one), ERR_CONFLICT, "who was slower");
     assert_ok(keep(other)); /* its answer was lost: the same change again */
@@ -58,13 +58,13 @@ static void what_is_deleted_is_gone_and_only_as_it_was_read(void **state)
 {
     (void)state;
     struct item item = item_of(3), found, changed;
-    assert_ok(keep(state_put(&arena, &item, 0, NULL)));
+    assert_ok(keep(item_put(&arena, &item, 0, NULL)));
     assert_ok(find(&item, &found));
     changed = found;
-    assert_ok(keep(state_put(&arena, &changed, changed.version, NULL)));
-    assert_code(keep(state_delete(&arena, &found, NULL)), ERR_CONFLICT, "it has changed since");
+    assert_ok(keep(item_put(&arena, &changed, changed.version, NULL)));
+    assert_code(keep(item_delete(&arena, &found, NULL)), ERR_CONFLICT, "it has changed since");
     assert_ok(find(&item, &found));
-    assert_ok(keep(state_delete(&arena, &found, NULL)));
+    assert_ok(keep(item_delete(&arena, &found, NULL)));
     assert_code(find(&item, &found), ERR_NOT_FOUND, "deleted");
 }
 

@@ -1,36 +1,26 @@
-/* oauth/uri.c: which bytes a URI has, and where it is divided. */
-#include "oauth/uri.h"
+/* wire/uri.c: which bytes a URI has, and where it is divided. */
+#include "wire/uri.h"
 #include "base/hex.h"
 
-static bool uri_is_letter(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-static bool uri_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* Unreserved characters, those that delimit (section 2.2) but for the fragment's, and percent codes. */
-static bool uri_has_its_bytes(struct str text)
+const char *uri_fault_of_bytes(struct str text)
 {
     for (size_t i = 0; i < text.len; i++) {
         const char c = text.at[i];
-        if (c == '%' ? text.len - i < 3 || hex_digit(text.at[i + 1]) < 0 || hex_digit(text.at[i + 2]) < 0
-                     : !hex_is_unreserved(c) && !str_has(STR(":/?[]@!$&'()*+,;="), c))
-            return false;
+        if (c == '#')
+            return "it has a fragment";
+        if (c != '%' && !hex_is_unreserved(c) && !str_has(STR(":/?[]@!$&'()*+,;="), c))
+            return "it has characters that are not allowed in a URI";
+        if (c == '%' && (text.len - i < 3 || hex_digit(text.at[i + 1]) < 0 || hex_digit(text.at[i + 2]) < 0))
+            return "it has a percent sign without two hexadecimal digits";
     }
-    return true;
+    return NULL;
 }
 
 /* Section 3.1. */
 static bool uri_is_scheme(struct str text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (!uri_is_letter(text.at[i]) && (i == 0 || (!uri_is_digit(text.at[i]) && !str_has(STR("+-."), text.at[i]))))
-            return false;
-    return text.len > 0;
+    return text.len > 0 && char_is_letter(text.at[0]) && str_has_only(text, STR("+-."));
 }
 
 /* What `rest` begins with, up to one of `ends`, which stay there. */
@@ -48,7 +38,7 @@ bool uri_split(struct str text, struct uri *out)
 {
     struct uri parts = { .query = { 0, 0 } };
     struct str rest = text;
-    if (!uri_has_its_bytes(text) || !str_cut(&rest, ':', &parts.scheme) || !uri_is_scheme(parts.scheme))
+    if (uri_fault_of_bytes(text) || !str_cut(&rest, ':', &parts.scheme) || !uri_is_scheme(parts.scheme))
         return false;
     if (str_has_prefix(rest, STR("//"))) {
         rest = (struct str){ rest.at + 2, rest.len - 2 };
