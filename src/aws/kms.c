@@ -1,9 +1,9 @@
 /* aws/kms.c: the calls to KMS: each builds its JSON and reads the response. kms_call.c makes the call. */
 #include "aws/kms_call.h"
-#include "aws/ecdsa.h"
 #include "aws/region.h"
 #include "base/clock.h"
 #include "jose/b64.h"
+#include "jose/ecdsa.h"
 #include "jose/jws.h"
 #include "observe/log.h"
 #include <stdlib.h>

@@ -181,6 +181,12 @@ struct arena_chunk {
     _Alignas(max_align_t) char room[];
 };
 
+struct arena_held {
+    struct arena_held *next;
+    void (*let_go)(void *what);
+    void *what;
+};
+
 static size_t mem_align_up(size_t size)
 {
     const size_t unit = _Alignof(max_align_t);
@@ -197,8 +203,16 @@ void arena_init(struct arena *arena, void *room, size_t size)
     *arena = (struct arena){ .at = fits ? at + skip : NULL, .end = fits ? at + size : NULL };
 }
 
+/* Before what lies in the arena, as the list itself does, is gone. */
+static void mem_let_go(struct arena *arena)
+{
+    for (; arena->held; arena->held = arena->held->next)
+        arena->held->let_go(arena->held->what);
+}
+
 void arena_wipe(struct arena *arena, void *room, size_t size)
 {
+    mem_let_go(arena);
     bool in_room = !arena->chunks && arena->at; /* then nothing behind `at` has been used */
     mem_wipe(room, in_room ? (size_t)(arena->at - (char *)room) : size);
     for (struct arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->next)
@@ -207,6 +221,7 @@ void arena_wipe(struct arena *arena, void *room, size_t size)
 
 void arena_release(struct arena *arena)
 {
+    mem_let_go(arena);
     while (arena->chunks) {
         struct arena_chunk *chunk = arena->chunks;
         arena->chunks = chunk->next;
@@ -250,6 +265,13 @@ void *arena_alloc(struct arena *arena, size_t size)
 void *arena_zalloc(struct arena *arena, size_t size)
 {
     return memset(arena_alloc(arena, size), 0, size);
+}
+
+void arena_hold(struct arena *arena, void (*let_go)(void *what), void *what)
+{
+    struct arena_held *held = arena_alloc(arena, sizeof *held);
+    *held = (struct arena_held){ arena->held, let_go, what };
+    arena->held = held;
 }
 
 struct str arena_copy(struct arena *arena, struct str s)

@@ -94,21 +94,27 @@ void *mem_alloc(size_t size) __attribute__((returns_nonnull, malloc, alloc_size(
 /* --- arena: what a request makes lies here and is freed at once ------------------------------------------------- */
 
 struct arena_chunk;
+struct arena_held;
 struct arena {
     char *at, *end;             /* free room in the current chunk */
     struct arena_chunk *chunks; /* heap chunks, newest first; none while the first room suffices */
+    struct arena_held *held;    /* what goes with it */
     size_t heap;                /* bytes of all heap chunks */
 };
 
 /* Starts on `room` of `size` bytes that the caller owns and keeps alive. One that is all zero starts on the heap. */
 void arena_init(struct arena *arena, void *room, size_t size);
-/* Overwrites what has been made in it, in `room` (as given to arena_init) and on the heap; release it after that. */
+/* Overwrites what has been made in it, in `room` (as given to arena_init) and on the heap; release it after that. What
+ * it holds is let go. */
 void arena_wipe(struct arena *arena, void *room, size_t size);
-/* Frees all heap chunks; every view into the arena dies. */
+/* Frees all heap chunks, and lets go what it holds; every view into the arena dies. */
 void arena_release(struct arena *arena);
 /* `size` bytes, aligned for any type, not cleared. */
 void *arena_alloc(struct arena *arena, size_t size) __attribute__((returns_nonnull, alloc_size(2)));
 void *arena_zalloc(struct arena *arena, size_t size) __attribute__((returns_nonnull, alloc_size(2)));
+/* Has let_go(what) called when the arena is wiped or released: what is shared and counted, and seen from views here,
+ * lives until then. */
+void arena_hold(struct arena *arena, void (*let_go)(void *what), void *what);
 /* A copy in the arena, with a NUL after it that len does not count. */
 struct str arena_copy(struct arena *arena, struct str s);
 /* printf into the arena; NUL after it. */

@@ -152,7 +152,7 @@ static void dispatch_work(struct job *job)
 {
     struct exchange *exchange = (void *)job;
     struct service *service = exchange->loop->options.service;
-    (void)service_answer(service, &exchange->request, true, &exchange->response);
+    service_go_on(service, &exchange->request, &exchange->response);
     service_record(service, &exchange->request, &exchange->response, dispatch_recorded, exchange);
     service_expect(service, -1);
 }

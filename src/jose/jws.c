@@ -5,9 +5,8 @@
  * twice, so one that outlives its key can never be taken for another key's. */
 #include "jose/jws.h"
 #include "jose/b64.h"
+#include "jose/ecdsa.h"
 #include "jose/private_memory.h"
-#include <openssl/bn.h>
-#include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <pthread.h>
@@ -330,16 +329,6 @@ static size_t jws_der_of_raw(const unsigned char *raw, unsigned char der[72])
     return len;
 }
 
-static bool jws_raw_of_der(const unsigned char *der, size_t len, unsigned char raw[2 * HALF])
-{
-    const unsigned char *at = der;
-    ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &at, (long)len);
-    bool good = signature && at == der + len && BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, HALF) == HALF &&
-                BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw + HALF, HALF) == HALF;
-    ECDSA_SIG_free(signature);
-    return good;
-}
-
 /* --- verify ------------------------------------------------------------------------------------------------------ */
 
 static bool jws_verify_eddsa(const struct jwk *key, struct str input, struct str signature)
@@ -434,17 +423,15 @@ static bool jws_sign_with_context(const struct jwk *key, const unsigned char dig
 
 static bool jws_sign_digest(const struct jwk *key, struct str input, unsigned char *out, size_t *len)
 {
-    unsigned char digest[32], raw[2 * HALF];
+    unsigned char digest[32];
     sha256(input, digest);
     if (!jws_sign_with_context(key, digest, out, len))
         return false;
     if (key->alg != JWA_ES256)
         return true;
-    if (!jws_raw_of_der(out, *len, raw))
-        return false;
-    memcpy(out, raw, sizeof raw);
-    *len = sizeof raw;
-    return true;
+    const struct str der = { (const char *)out, *len };
+    *len = ECDSA_P256_RAW_LEN;
+    return ecdsa_p256_raw(der, (char *)out);
 }
 
 struct err jws_sign(const struct jwk *key, struct str input, char *out, size_t *len)

@@ -15,7 +15,7 @@ struct err authorize_find_client(struct authorize *authorize, struct str client_
         return failed(ERR_INVALID_REQUEST, "the client_id does not name a client of this service");
     TRY(err);
     authorize->response->client_id = authorize->client.id;
-    client_metadata_read(arena, authorize->client.metadata, authorize->client.is_public, &authorize->registered);
+    authorize->registered = *client_metadata_of(arena, &authorize->client);
     return OK;
 }
 

@@ -85,22 +85,21 @@ struct err backchannel_note(const struct call *call, struct str client_id, const
                             struct record **records)
 {
     struct arena *arena = call->request->arena;
-    struct client_metadata registered;
     struct client client;
     char random[JTI_BYTES];
     const struct err err = clients_find_active(call->service->clients, arena, client_id, &client);
     if (err.code == ERR_NOT_FOUND)
         return OK;
     TRY(err);
-    client_metadata_read(arena, client.metadata, client.is_public, &registered);
-    if (registered.backchannel_logout_uri.len == 0)
+    const struct client_metadata *registered = client_metadata_of(arena, &client);
+    if (registered->backchannel_logout_uri.len == 0)
         return OK;
     struct notice notice = {
-        .uri = registered.backchannel_logout_uri,
+        .uri = registered->backchannel_logout_uri,
         .next_at = call->request->now_s,
         .item = { .kind = ITEM_NOTICE, .expires_at = call->request->now_s + KEPT_S, .client_id = client.id }
     };
-    if (!backchannel_name_user(call, &registered, login, &notice.item))
+    if (!backchannel_name_user(call, registered, login, &notice.item))
         return OK;
     random_bytes(random, sizeof random);
     notice.jti = (struct str){ arena_alloc(arena, JTI_LEN), JTI_LEN };

@@ -46,22 +46,21 @@ static struct err client_assertions_check(struct call *call, const struct client
 {
     const struct settings *settings = call->service->settings;
     struct arena *arena = call->request->arena;
-    struct client_metadata registered;
+    const struct client_metadata *registered = client_metadata_of(arena, client);
     struct assertion assertion;
-    client_metadata_read(arena, client->metadata, client->is_public, &registered);
-    if (registered.auth != CLIENT_AUTH_KEY)
+    if (registered->auth != CLIENT_AUTH_KEY)
         return failed(ERR_INVALID_CLIENT, "the client is not registered to authenticate by private_key_jwt");
     TRY(assertion_read(arena, text, &assertion));
     const struct assertion_expect expect = {
         .client_id = client->id,
         .issuer = str_of(settings->issuer),
-        .token_endpoint = registered.assertion_audience == AUDIENCE_TOKEN_ENDPOINT
+        .token_endpoint = registered->assertion_audience == AUDIENCE_TOKEN_ENDPOINT
                               ? issuer_url(arena, settings, STR("/token"))
                               : (struct str){ 0, 0 },
-        .signing_alg = registered.auth_alg ? str_of(jwa_name(registered.auth_alg)) : (struct str){ 0, 0 },
+        .signing_alg = registered->auth_alg ? str_of(jwa_name(registered->auth_alg)) : (struct str){ 0, 0 },
         .ahead_max_s = ASSERTION_AHEAD_S,
     };
-    const struct client_keys_source source = { client->id, registered.jwks, registered.jwks_uri };
+    const struct client_keys_source source = { client->id, registered->jwks, registered->jwks_uri };
     TRY(assertion_check(&assertion, &expect, call->request->now_s));
     TRY(assertion_verify(&assertion, call->service->oauth->client_keys, arena, &source, clock_coarse_ms()));
     return client_assertions_use(call, &assertion);

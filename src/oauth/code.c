@@ -85,12 +85,13 @@ struct err code_find(struct store *store, struct arena *arena, struct str text, 
     return OK;
 }
 
+/* What it was for is not kept any longer: a second use is told by the grant alone. The members are there still, for a
+ * reader of before. */
 struct err code_use(struct arena *arena, const struct code *code, const unsigned char grant_id[32], struct record *next,
                     struct record **record)
 {
-    struct code used = *code;
+    struct code used = { .granted = { .sub = code->granted.sub, .auth_time = -1 }, .is_used = true };
     struct item item = code->item;
-    used.is_used = true;
     memcpy(used.grant_id, grant_id, sizeof used.grant_id);
     TRY(code_write(arena, &used, &item.body));
     *record = item_put(arena, &item, item.version, next);

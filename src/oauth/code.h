@@ -22,7 +22,8 @@ MUST_USE struct err code_make(struct arena *arena, const struct code *code, stru
                               struct record **record);
 /* Reads the code of a token request. ERR_INVALID_GRANT: there is none; ERR_UNAVAILABLE. */
 MUST_USE struct err code_find(struct store *store, struct arena *arena, struct str text, struct code *out);
-/* The record that uses it up for a grant: ERR_CONFLICT of the store says that somebody was faster. */
+/* The record that uses it up for a grant, of which it then tells, and its user's sub, but nothing else. ERR_CONFLICT of
+ * the store says that somebody was faster. */
 MUST_USE struct err code_use(struct arena *arena, const struct code *code, const unsigned char grant_id[32],
                              struct record *next, struct record **record);
 

@@ -75,16 +75,14 @@ static void login_calls_write_request(struct buf *body, const struct login_reque
 struct err show_login_request(struct call *call, struct response *response)
 {
     struct arena *arena = call->request->arena;
-    struct client_metadata registered;
     struct login_request login;
     struct client client;
     TRY(login_calls_find(call, &login));
     TRY(clients_find_active(call->service->clients, arena, login.request.client_id, &client));
-    client_metadata_read(arena, client.metadata, client.is_public, &registered);
     struct buf *body = &response->body;
     buf_add_char(body, '{');
     login_calls_write_request(body, &login);
-    login_calls_write_client(body, &client, &registered);
+    login_calls_write_client(body, &client, client_metadata_of(arena, &client));
     buf_add_char(body, '}');
     return OK;
 }

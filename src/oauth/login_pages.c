@@ -73,7 +73,7 @@ static struct err login_pages_find(struct login_pages *pages)
     if (!login_request_is_bound_to(&pages->login, pages->key))
         return failed(ERR_INVALID_REQUEST, "this login was begun in another browser, or its cookies are gone");
     TRY(clients_find_active(call->service->clients, arena, pages->login.request.client_id, &pages->client));
-    client_metadata_read(arena, pages->client.metadata, pages->client.is_public, &pages->registered);
+    pages->registered = *client_metadata_of(arena, &pages->client);
     return OK;
 }
 

@@ -49,7 +49,6 @@ static struct err logout_find_target(struct logout *logout)
 {
     const struct str uri = form_value(&logout->form, STR("post_logout_redirect_uri"));
     const struct call *call = logout->call;
-    struct client_metadata registered;
     struct client client;
     if (!uri.at || !logout->has_hint)
         return OK;
@@ -58,9 +57,9 @@ static struct err logout_find_target(struct logout *logout)
     if (err.code == ERR_NOT_FOUND)
         return failed(ERR_INVALID_REQUEST, "the client of the id_token_hint is unknown");
     TRY(err);
-    client_metadata_read(call->request->arena, client.metadata, client.is_public, &registered);
-    const struct client_texts *own = &registered.post_logout_redirect_uris;
-    logout->has_target = redirect_uri_find(own->at, own->count, registered.application == APPLICATION_NATIVE, uri,
+    const struct client_metadata *registered = client_metadata_of(call->request->arena, &client);
+    const struct client_texts *own = &registered->post_logout_redirect_uris;
+    logout->has_target = redirect_uri_find(own->at, own->count, registered->application == APPLICATION_NATIVE, uri,
                                            &logout->target);
     return logout->has_target
                ? OK

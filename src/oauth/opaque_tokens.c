@@ -48,15 +48,15 @@ static struct err opaque_tokens_find(const struct call *call, struct str text, s
 
 /* The client for which the token is good: one that may use refresh tokens still. */
 static struct err opaque_tokens_find_client(const struct call *call, struct str id, struct client *client,
-                                            struct client_metadata *registered)
+                                            const struct client_metadata **registered)
 {
     struct arena *arena = call->request->arena;
     const struct err err = clients_find_active(call->service->clients, arena, id, client);
     if (err.code == ERR_NOT_FOUND)
         return not_good;
     TRY(err);
-    client_metadata_read(arena, client->metadata, client->is_public, registered);
-    return registered->grants & GRANT_REFRESH_TOKEN ? OK : not_good;
+    *registered = client_metadata_of(arena, client);
+    return (*registered)->grants & GRANT_REFRESH_TOKEN ? OK : not_good;
 }
 
 /* Nobody has disabled the user since, and no rule revokes the grant. */
@@ -71,10 +71,10 @@ static struct err opaque_tokens_check_user(const struct call *call, const struct
 static struct err opaque_tokens_check(struct call *call, const struct presented *presented)
 {
     const struct family *family = &presented->grant.family;
-    struct client_metadata registered;
+    const struct client_metadata *registered;
     struct client client;
     TRY(opaque_tokens_find_client(call, family->client_id, &client, &registered));
-    const struct token_request request = { .call = call, .client = &client, .registered = &registered };
+    const struct token_request request = { .call = call, .client = &client, .registered = registered };
     const struct family_terms terms = tokens_terms(&request);
     switch (family_decide(family, &presented->token, &terms, call->request->now_s)) {
     case FAMILY_ROTATE:

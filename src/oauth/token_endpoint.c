@@ -65,13 +65,12 @@ static void token_endpoint_write(struct buf *body, const struct token_answer *an
 struct err token_endpoint(struct call *call, struct response *response)
 {
     const struct client *client = call->caller.client;
-    struct client_metadata registered;
     struct token_answer answer = { .retry_after_s = 0 };
-    struct token_request request = {
-        .call = call, .client = client, .registered = &registered, .scope = form_value(&call->form, STR("scope"))
-    };
-    client_metadata_read(call->request->arena, client->metadata, client->is_public, &registered);
-    if (!token_endpoint_is_registered_way(call->caller.method, registered.auth))
+    struct token_request request = { .call = call,
+                                     .client = client,
+                                     .registered = client_metadata_of(call->request->arena, client),
+                                     .scope = form_value(&call->form, STR("scope")) };
+    if (!token_endpoint_is_registered_way(call->caller.method, request.registered->auth))
         return failed(ERR_INVALID_CLIENT, "the client does not authenticate as it is registered to");
     TRY(token_endpoint_read_resources(&call->form, &request.resource));
     const struct err err = token_endpoint_run_grant(&request, &answer);

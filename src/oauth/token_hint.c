@@ -28,7 +28,6 @@ struct err token_hint_names(const struct call *call, const struct token_hint *hi
 {
     const struct settings *settings = call->service->settings;
     struct arena *arena = call->request->arena;
-    struct client_metadata registered;
     struct client client;
     const bool is_of_user = str_eq(hint->sub, sub), is_of_session = hint->sid.len == 0 || str_eq(hint->sid, sid);
     *out = is_of_user && is_of_session;
@@ -38,8 +37,8 @@ struct err token_hint_names(const struct call *call, const struct token_hint *hi
     if (err.code == ERR_NOT_FOUND) /* nobody knows the user by anything else */
         return OK;
     TRY(err);
-    client_metadata_read(arena, client.metadata, client.is_public, &registered);
-    *out = (is_of_user || pairwise_is_subject(settings, arena, &registered, hint->sub, sub)) &&
-           (is_of_session || pairwise_is_session(settings, arena, &registered, hint->sid, sid));
+    const struct client_metadata *registered = client_metadata_of(arena, &client);
+    *out = (is_of_user || pairwise_is_subject(settings, arena, registered, hint->sub, sub)) &&
+           (is_of_session || pairwise_is_session(settings, arena, registered, hint->sid, sid));
     return OK;
 }

@@ -55,7 +55,6 @@ static struct issue tokens_issue_of(const struct token_request *request, const s
     const struct call *call = request->call;
     return (struct issue){ .priority = SIGN_INTERACTIVE,
                            .client = request->client,
-                           .registered = request->registered,
                            .subject = grant->granted.sub,
                            .custom = tokens_claims(call->request->arena, grant, user),
                            .sid = grant_session(call, grant),

@@ -121,7 +121,6 @@ static struct err userinfo_sign(const struct call *call, struct str client_id, s
 static struct err userinfo_answer(const struct call *call, const struct claims *claims, struct response *response)
 {
     struct arena *arena = call->request->arena;
-    struct client_metadata registered;
     const struct json *user = NULL;
     struct granted granted;
     struct client client;
@@ -137,11 +136,11 @@ static struct err userinfo_answer(const struct call *call, const struct claims *
         return failed(ERR_TOKEN_REVOKED, "the user is no longer known");
     TRY(err);
     TRY(user_claims_add_kept(call, &granted, STR("userinfo"), claims->scope, &user));
-    client_metadata_read(arena, client.metadata, client.is_public, &registered);
-    TRY(userinfo_name_user(call, &registered, &granted));
+    const struct client_metadata *registered = client_metadata_of(arena, &client);
+    TRY(userinfo_name_user(call, registered, &granted));
     buf_init(&body, arena, 1024, USERINFO_MAX);
     userinfo_write(&body, user, &granted, claims->scope);
-    if (registered.userinfo_alg)
+    if (registered->userinfo_alg)
         return userinfo_sign(call, client.id, &body, response);
     buf_add_char(&body, '}');
     buf_add(&response->body, buf_str(&body));

@@ -303,6 +303,15 @@ struct err authenticate(struct call *call, int64_t *retry_after_s)
     return err;
 }
 
+bool authenticated_still(const struct call *call)
+{
+    const struct caller *caller = &call->caller;
+    if (!caller->client) /* nobody had to say who it is */
+        return true;
+    return (caller->method == AUTH_BASIC || caller->method == AUTH_POST || caller->method == AUTH_NONE) &&
+           clients_still_has(call->service->clients, caller->client, clock_coarse_s());
+}
+
 void authenticate_count(const struct call *call)
 {
     static const enum counter counters[] = {

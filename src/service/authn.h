@@ -15,6 +15,10 @@ struct claims;
  * guessed, and checking one needs no lookup. */
 MUST_USE struct err authenticate(struct call *call, int64_t *retry_after_s);
 
+/* Whether authenticate() would come to the same now: it has named the caller by what memory knows of its client, and
+ * memory knows the same still. A token is always judged anew: it may have been revoked. */
+MUST_USE bool authenticated_still(const struct call *call);
+
 /* Counts how the caller has authenticated, if it has: once a request, when that needs no more turns. */
 void authenticate_count(const struct call *call);
 

@@ -5,6 +5,7 @@
 #include "service/message.h"
 
 struct client;
+struct route;
 struct service;
 
 /* The token that a caller came with. */
@@ -43,6 +44,7 @@ struct caller {
 struct call {
     struct service *service;
     const struct request *request;
+    const struct route *route;
     struct str path_value; /* of the route's open segment, decoded; at == NULL: it has none */
     struct form form;      /* read when the body is a form; else empty */
     struct caller caller;
@@ -52,7 +54,7 @@ struct call {
     uint64_t announced; /* of these, as response->announced */
     bool takes_public;  /* a public client may name itself, without a secret (RFC 7009 section 2.1) */
     bool may_wait;      /* on a worker: stores and signers may be asked */
-    bool is_first;      /* the caller is judged before its request waits, and again when it is its turn */
+    bool is_first;      /* the caller is judged before its request waits; what it does comes when it is its turn */
 };
 
 /* Adds a record to call->always. */

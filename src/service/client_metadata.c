@@ -2,6 +2,7 @@
 #include "service/client_metadata.h"
 #include "service/client_rules.h"
 #include "service/client_uri.h"
+#include "store/store.h"
 #include <stddef.h>
 
 enum { TEXT_MAX = 255, GRACE_MAX_S = 3600 };
@@ -260,6 +261,48 @@ void client_metadata_read(struct arena *arena, struct str text, bool is_public, 
         out->require_pkce = true;
     if (out->jwks.len > 0)
         out->jwks_uri = STR("");
+}
+
+const struct client_metadata *client_metadata_of(struct arena *arena, const struct client *client)
+{
+    if (client->registered)
+        return client->registered;
+    struct client_metadata *read = arena_alloc(arena, sizeof *read);
+    client_metadata_read(arena, client->metadata, client->is_public, read);
+    return read;
+}
+
+static struct client_texts client_metadata_copy_texts(struct arena *arena, const struct client_texts *from)
+{
+    struct str *items = arena_alloc(arena, from->count * sizeof *items);
+    for (size_t i = 0; i < from->count; i++)
+        items[i] = arena_copy(arena, from->at[i]);
+    return (struct client_texts){ items, from->count };
+}
+
+void client_metadata_copy(struct arena *arena, const struct client_metadata *from, struct client_metadata *out)
+{
+    *out = *from;
+    for (size_t i = 0; i < ROWS; i++) {
+        void *at = (char *)out + rows[i].offset;
+        switch (rows[i].form) {
+        case FORM_URIS:
+        case FORM_TEXTS:
+            *(struct client_texts *)at = client_metadata_copy_texts(arena, at);
+            break;
+        case FORM_URI:
+        case FORM_KEYS:
+            *(struct str *)at = arena_copy(arena, *(struct str *)at);
+            break;
+        case FORM_WORD:
+        case FORM_WORDS:
+        case FORM_ALG:
+        case FORM_OWN_ALG:
+        case FORM_FLAG:
+        case FORM_SECONDS:
+            break;
+        }
+    }
 }
 
 /* --- what is to be registered ------------------------------------------------------------------------------------ */

@@ -8,6 +8,8 @@
 #include "base/json.h"
 #include "jose/jwk.h"
 
+struct client;
+
 enum { CLIENT_METADATA_MAX = 32 * 1024, CLIENT_LIST_MAX = 32, CLIENT_JWKS_MAX = 8 * 1024 };
 
 enum client_grant { GRANT_AUTHORIZATION_CODE = 1, GRANT_REFRESH_TOKEN = 2, GRANT_CLIENT_CREDENTIALS = 4 };
@@ -71,6 +73,12 @@ bool client_metadata_knows(struct str name);
  * without a list of grants has none. `is_public`: struct client's, which comes before token_endpoint_auth_method. Views
  * are into the arena and `text`. */
 void client_metadata_read(struct arena *arena, struct str text, bool is_public, struct client_metadata *out);
+
+/* What a client has registered: as memory has it (clients.h), or read into the arena. */
+const struct client_metadata *client_metadata_of(struct arena *arena, const struct client *client);
+
+/* A copy with all that it views. */
+void client_metadata_copy(struct arena *arena, const struct client_metadata *from, struct client_metadata *out);
 
 /* Reads what is to be registered: an object of members that client_metadata_knows(), each as it must be, and fit for
  * one another. Those that are absent or null get their defaults. ERR_REDIRECT_URI, ERR_CLIENT_METADATA (RFC 7591

@@ -1,5 +1,6 @@
 /* service/clients.h: clients in memory, so that the loops can authenticate without the store. Only clients that exist
- * are kept; a worker looks up those that are not found here. */
+ * are kept; a worker looks up those that are not found here. What a client has registered is read once for each change
+ * of it, and shared by all who look (client->registered). */
 #ifndef SERVICE_CLIENTS_H
 #define SERVICE_CLIENTS_H
 
@@ -12,9 +13,12 @@ struct clients;
 struct clients *clients_new(struct store *store, int64_t ttl_s, int64_t staleness_s);
 void clients_free(struct clients *clients); /* NULL allowed */
 
-/* Only from memory: false when it is not there or too old. *out is copied into the arena. */
+/* Only from memory: false when it is not there or too old. The views of *out live as long as the arena. */
 MUST_USE bool clients_get(struct clients *clients, struct arena *arena, struct str id, int64_t now_s,
                           struct client *out);
+/* Whether memory still has exactly this reading of a client, which clients_get() gave, and it is not too old: then what
+ * was concluded from it stands. */
+MUST_USE bool clients_still_has(struct clients *clients, const struct client *client, int64_t now_s);
 /* From the store, and kept in memory; from memory, while the store can't be read. May wait. ERR_NOT_FOUND,
  * ERR_UNAVAILABLE. */
 MUST_USE struct err clients_find(struct clients *clients, struct arena *arena, struct str id, int64_t now_s,

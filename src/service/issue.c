@@ -246,15 +246,11 @@ static struct err issue_check_rules(struct service *service, struct claims_new *
 static struct err issue_name_user(const struct service *service, struct arena *arena, const struct issue *issue,
                                   struct claims_new *claims)
 {
-    struct client_metadata registered;
     if (issue->kind != TOKEN_ID)
         return OK;
-    if (issue->registered)
-        registered = *issue->registered;
-    else
-        client_metadata_read(arena, issue->client->metadata, issue->client->is_public, &registered);
-    TRY(pairwise_subject(service->settings, arena, &registered, claims->sub, &claims->sub));
-    return claims->sid.at ? pairwise_session(service->settings, arena, &registered, claims->sid, &claims->sid) : OK;
+    const struct client_metadata *registered = client_metadata_of(arena, issue->client);
+    TRY(pairwise_subject(service->settings, arena, registered, claims->sub, &claims->sub));
+    return claims->sid.at ? pairwise_session(service->settings, arena, registered, claims->sid, &claims->sid) : OK;
 }
 
 /* Before the token is signed: a rule that revokes everything issued up to now must not miss it. */

@@ -26,8 +26,7 @@ struct issue_parent {
 struct issue {
     enum token_kind kind;
     enum sign_priority priority;
-    const struct client *client;              /* the one that the token is for; active */
-    const struct client_metadata *registered; /* by it; NULL: it is read when it is needed */
+    const struct client *client; /* the one that the token is for; active */
     /* The caller, whose authority limits the token (authority.h); NULL: a grant has authorised it, and none of this
      * service's own scopes can be passed on. */
     const struct caller *authority;

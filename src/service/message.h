@@ -7,6 +7,7 @@
 #include "observe/metrics.h"
 #include "wire/headers.h"
 
+struct call;
 struct record;
 
 enum method {
@@ -55,6 +56,7 @@ struct response {
     int64_t retry_after_s;  /* for an error's Retry-After; 0: a second, where it has one */
     uint64_t announced;     /* when the records were announced to other instances (replication.c): its epoch; 0: not */
     struct record *records; /* must be durable before this response goes out; NULL: nothing */
+    struct call *begun;     /* what service_answer() has found for service_go_on(); NULL: nothing */
 };
 
 /* The value of a header of any name; at == NULL: it did not come. headers_value() says what of several lines becomes.

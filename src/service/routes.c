@@ -222,8 +222,9 @@ static struct err routes_read_form(struct call *call, const struct route *route)
     return form_read(call->request->arena, call->request->body, &call->form);
 }
 
-static struct err routes_check_access(struct call *call, const struct route *route, struct response *response)
+static struct err routes_check_access(struct call *call, struct response *response)
 {
+    const struct route *route = call->route;
     TRY(routes_read_form(call, route));
     switch (route->access) {
     case OPEN:
@@ -249,18 +250,20 @@ int64_t service_retry_after_s(const struct service *service)
     return wait_s < LEAST_S ? LEAST_S : wait_s > MOST_S ? MOST_S : wait_s;
 }
 
-static struct err routes_answer_call(struct call *call, const struct route *route, struct str path_value,
-                                     struct response *response)
+static struct err routes_run(struct call *call, struct response *response)
 {
-    if (path_value.at)
-        TRY(path_decode(call->request->arena, path_value, &call->path_value));
-    TRY(routes_check_access(call, route, response));
-    if (call->is_first)
-        return failed(ERR_NEEDS_WORKER, "the operation may have to wait");
-    TRY(route->run(call, response));
+    TRY(call->route->run(call, response));
     if (response->is_unfit)
         return failed(ERR_INTERNAL, "the response has a header that can't be sent");
     return response->body.overflowed ? failed(ERR_INTERNAL, "the response is too large") : OK;
+}
+
+static struct err routes_answer_call(struct call *call, struct str path_value, struct response *response)
+{
+    if (path_value.at)
+        TRY(path_decode(call->request->arena, path_value, &call->path_value));
+    TRY(routes_check_access(call, response));
+    return call->is_first ? failed(ERR_NEEDS_WORKER, "the operation may have to wait") : routes_run(call, response);
 }
 
 void call_record_always(struct call *call, struct record *record)
@@ -276,6 +279,24 @@ static void routes_append_always(struct call *call, struct response *response)
         response->announced = call->announced;
 }
 
+/* The response is what became of the call. */
+static void routes_finish(struct call *call, struct err err, struct response *response)
+{
+    authenticate_count(call);
+    if (err.code == ERR_UNAVAILABLE && call->may_wait && response->retry_after_s == 0)
+        response->retry_after_s = service_retry_after_s(call->service);
+    if (err.code)
+        response_fail(response, call->request->arena, err);
+    routes_append_always(call, response);
+}
+
+static struct call *routes_keep(const struct call *call)
+{
+    struct call *kept = arena_alloc(call->request->arena, sizeof *kept);
+    *kept = *call;
+    return kept;
+}
+
 enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response)
 {
@@ -286,19 +307,30 @@ enum err_code service_answer(struct service *service, const struct request *requ
         return ERR_OK;
     struct call call = { .service = service,
                          .request = request,
+                         .route = route,
                          .takes_public = route->access == ANY_CLIENT,
                          .may_wait = may_wait,
                          .is_first = route->waits && !may_wait }; /* strangers shall not fill the workers' queue */
-    const struct err err = routes_answer_call(&call, route, path_value, response);
-    if (!may_wait && (err.code == ERR_NEEDS_WORKER || err.code == ERR_NEEDS_LOOKUP))
+    const struct err err = routes_answer_call(&call, path_value, response);
+    if (!may_wait && (err.code == ERR_NEEDS_WORKER || err.code == ERR_NEEDS_LOOKUP)) {
+        response->begun = call.is_first && err.code == ERR_NEEDS_WORKER ? routes_keep(&call) : NULL;
         return err.code;
-    authenticate_count(&call);
-    if (err.code == ERR_UNAVAILABLE && may_wait && response->retry_after_s == 0)
-        response->retry_after_s = service_retry_after_s(service);
-    if (err.code)
-        response_fail(response, request->arena, err);
-    routes_append_always(&call, response);
+    }
+    routes_finish(&call, err, response);
     return ERR_OK;
+}
+
+void service_go_on(struct service *service, const struct request *request, struct response *response)
+{
+    struct call *call = response->begun;
+    response->begun = NULL;
+    if (!call || !authenticated_still(call)) {
+        (void)service_answer(service, request, true, response);
+        return;
+    }
+    call->may_wait = true;
+    call->is_first = false;
+    routes_finish(call, routes_run(call, response), response);
 }
 
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns)

@@ -82,10 +82,13 @@ struct service {
 
 /* Answers a request: finds its route, authenticates the caller, runs the operation. With may_wait false it never waits,
  * authenticates the caller only from memory, and returns ERR_NEEDS_WORKER or ERR_NEEDS_LOOKUP when the work may have to
- * wait: then ignore *response and call it again from a worker. ERR_OK: *response is filled, also when it is a refusal;
- * its records must be durable before it is sent: service_record(). */
+ * wait: then leave *response alone, and call service_go_on() from a worker. ERR_OK: *response is filled, also when it
+ * is a refusal; its records must be durable before it is sent: service_record(). */
 enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response);
+/* Answers what had to wait. What was found of the caller counts if it would be found so now; else, and when it is
+ * called once more after ERR_CONFLICT, all begins anew. */
+void service_go_on(struct service *service, const struct request *request, struct response *response);
 
 /* The Retry-After of a 503: when, as far as the signer knows, those who wait now will have been served; at least 1 s,
  * at most a minute. Never waits. */
@@ -98,7 +101,7 @@ void service_expect(struct service *service, int delta);
 enum { SERVICE_TRIES = 6 };
 /* Hands the records on; never blocks. Then calls `done` exactly once: at once when there are no records, otherwise on
  * another thread, perhaps before this returns. `done` must not block. OK: the response may be sent. ERR_CONFLICT:
- * another request was faster with what this one changes, and nothing of it is kept: call service_answer() again, on a
+ * another request was faster with what this one changes, and nothing of it is kept: call service_go_on() again, on a
  * worker, at most SERVICE_TRIES times in all. Otherwise the error is to be sent instead. Request and response must live
  * until then. */
 void service_record(struct service *service, const struct request *request, const struct response *response,

@@ -18,6 +18,8 @@ static inline int64_t store_seconds(int64_t value)
     return value < 0 ? 0 : value > CLAIMS_TIME_MAX ? CLAIMS_TIME_MAX : value;
 }
 
+struct client_metadata;
+
 struct client {
     struct str id, name;
     bool is_public;                                /* client_type: no secret, may not authenticate here */
@@ -30,6 +32,8 @@ struct client {
     int64_t created_at;  /* s */
     struct str metadata; /* a JSON object with the names of RFC 7591 section 2: service/client_metadata.h */
     int64_t version;     /* of this row: each change adds to it, whoever makes it. Not looked at by add_client */
+    const struct client_metadata
+        *registered; /* the metadata as it was read, by memory (service/clients.h); else NULL */
 };
 
 enum key_state { KEY_PENDING = 1, KEY_ACTIVE, KEY_RETIRING, KEY_RETIRED, KEY_REVOKED };

@@ -36,9 +36,8 @@ enum statement {
     REVOCATIONS_SINCE,
     FIND_ITEM,
     LIST_ITEMS,
-    LIST_ITEMS_OF_CLIENT,
-    LIST_ITEMS_OF_SUBJECT,
-    LIST_ITEMS_OF_SID,
+    LIST_SESSIONS_OF_SUBJECT,
+    LIST_SESSIONS_OF_SID,
     READ_ITEM_CHANGE,
     CHANGE_ITEM,
     PUT_ITEM,
@@ -56,7 +55,7 @@ enum statement {
     STATEMENTS
 };
 
-enum { STORE_SQLITE_VERSION = 7 };
+enum { STORE_SQLITE_VERSION = 8 };
 extern const char *const store_sqlite_migrations[STORE_SQLITE_VERSION];
 extern const char *const store_sqlite_texts[STATEMENTS];
 

@@ -30,14 +30,12 @@ struct err sqlite_find_item(struct store *store, struct arena *arena, enum item_
     return OK;
 }
 
-/* By the text that names the fewest: a session's items are less than its subject's, and these than a client's. */
+/* Sessions by an index, of the text that names fewer of them; of other kinds all are looked at. */
 static enum statement store_sqlite_items_list_for(const struct item_query *query)
 {
-    if (query->sid.len > 0)
-        return LIST_ITEMS_OF_SID;
-    if (query->subject.len > 0)
-        return LIST_ITEMS_OF_SUBJECT;
-    return query->client_id.len > 0 ? LIST_ITEMS_OF_CLIENT : LIST_ITEMS;
+    if (query->kind == ITEM_SESSION && query->sid.len > 0)
+        return LIST_SESSIONS_OF_SID;
+    return query->kind == ITEM_SESSION && query->subject.len > 0 ? LIST_SESSIONS_OF_SUBJECT : LIST_ITEMS;
 }
 
 struct err sqlite_list_items(struct store *store, struct arena *arena, const struct item_query *query,

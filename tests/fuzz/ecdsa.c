@@ -1,7 +1,7 @@
 /* fuzz/ecdsa.c: what is taken is exactly what OpenSSL would write for the same two numbers, and whatever OpenSSL reads,
  * writes again in the same bytes, and finds in range, is taken. */
 #include "fuzz.h"
-#include "aws/ecdsa.h"
+#include "jose/ecdsa.h"
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>

@@ -310,7 +310,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     hash_set_add(service.revocations->revoked, hash, (struct hash_value){ .expires_at = NOW + 5000 });
     const struct request request = request_of(&arena, input_of(data, size));
     if (service_answer(&service, &request, false, &response))
-        PROMISE(!service_answer(&service, &request, true, &response));
+        service_go_on(&service, &request, &response);
     check_answer(&arena, &request, &response);
     service_account(&request, &response, 1000);
     clients_free(service.clients);

@@ -142,9 +142,11 @@ def set_back(server):
     """A database of the version before."""
     server.add_client("of-before")
     with closing(sqlite3.connect(server.database_path)) as database, database:
-        for column in ("metadata", "old_secret_hash", "old_secret_until", "version"):
-            database.execute(f"ALTER TABLE oauth_clients DROP COLUMN {column}")
-        database.execute("PRAGMA user_version = 6")
+        for column in ("subject", "sid"):
+            database.execute(f"DROP INDEX items_sessions_{column}")
+        for column in ("client_id", "subject", "sid"):
+            database.execute(f"CREATE INDEX items_{column.removesuffix('_id')} ON items(kind, {column}, id)")
+        database.execute("PRAGMA user_version = 7")
 
 
 @pytest.mark.parametrize("setting, is_json", [("auto", False), ("text", False), ("json", True)])
@@ -171,4 +173,4 @@ def test_a_migration_is_told_and_a_new_or_empty_store_is_none(make_server):
     assert "store_migrated" not in server.run("clients", "add", "--id", "one", "--scope", "a").stderr
     set_back(server)
     server.start()
-    assert [event["version"] for event in server.events("store_migrated")] == [7]
+    assert [event["version"] for event in server.events("store_migrated")] == [8]

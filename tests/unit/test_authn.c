@@ -10,6 +10,7 @@ enum { LIMIT = 10, PATIENCE_MS = 60000 };
 
 /* A store with one client, and a count of how often it was asked. */
 static unsigned asked;
+static bool is_disabled;
 
 static struct err find_client(struct store *store, struct arena *in, struct str id, struct client *out)
 {
@@ -17,7 +18,7 @@ static struct err find_client(struct store *store, struct arena *in, struct str 
     asked++;
     if (!str_eq(id, STR("agent")) && !str_eq(id, STR("quiet")))
         return failed(ERR_NOT_FOUND, "there is no such client");
-    *out = (struct client){ .id = arena_copy(in, id), .scopes = STR("token:verify"), .is_active = true };
+    *out = (struct client){ .id = arena_copy(in, id), .scopes = STR("token:verify"), .is_active = !is_disabled };
     sha256(STR("right"), out->secret_hash);
     sha256(STR("old"), out->old_secret_hash);
     out->old_secret_until = 1060;
@@ -31,6 +32,7 @@ static struct service service;
 static void open_service(int64_t limit)
 {
     asked = 0;
+    is_disabled = false;
     service = (struct service){ .clients = clients_new(&store, 3600, 0), .failures = failures_new(limit) };
 }
 
@@ -172,6 +174,34 @@ static void what_compares_no_secret_is_no_guess(void **state)
     close_service();
 }
 
+static void what_was_found_of_a_caller_stands_until_its_client_changes(void **state)
+{
+    static const enum auth_method judged_anew[] = { AUTH_ASSERTION, AUTH_BEARER, AUTH_VOUCHED };
+    const struct request request = { .arena = &arena, .peer = STR("192.0.2.1"), .now_s = 1000, .now_ms = 1000000 };
+    struct call one = { .service = &service, .request = &request };
+    int64_t retry_after_s = 0;
+    (void)state;
+    open_service(LIMIT);
+    assert_true(authenticated_still(&one));                                    /* nobody was asked who it is */
+    assert_int_equal(call("192.0.2.1", "agent", "right", 1000, NULL), ERR_OK); /* from memory, from now on */
+    one.form = (struct form){ .name = { STR("client_id"), STR("client_secret") },
+                              .value = { STR("agent"), STR("right") },
+                              .count = 2 };
+    assert_ok(authenticate(&one, &retry_after_s));
+    clients_refresh(service.clients, clock_coarse_s());
+    assert_true(authenticated_still(&one));
+    for (size_t i = 0; i < COUNT(judged_anew); i++) {
+        struct call other = one;
+        other.caller.method = judged_anew[i];
+        assert_false(authenticated_still(&other));
+    }
+    is_disabled = true;
+    clients_refresh(service.clients, clock_coarse_s());
+    assert_false(authenticated_still(&one));
+    close_service();
+}
+
 RUN(TEST(whoever_is_right_comes_in_though_others_fail), TEST(wrong_secrets_cost_the_store_no_more_than_the_limit),
     TEST(a_client_that_there_is_not_is_limited_alike), TEST(no_step_of_the_wall_clock_makes_anybody_wait),
-    TEST(the_secret_before_this_one_is_good_until_its_end), TEST(what_compares_no_secret_is_no_guess))
+    TEST(the_secret_before_this_one_is_good_until_its_end), TEST(what_compares_no_secret_is_no_guess),
+    TEST(what_was_found_of_a_caller_stands_until_its_client_changes))

@@ -1,15 +1,20 @@
 /* test_clients.c: clients in memory: only what the store said, and only for its time. */
 #include "service/clients.h"
+#include "service/client_metadata.h"
 #include "unit.h"
 #include <pthread.h>
 #include <stdatomic.h>
+
+#define METADATA                                                                                                       \
+    "{\"grant_types\":[\"refresh_token\"],\"redirect_uris\":[\"https://a.example/\\u0063b\",\"https://b.example/\"],"  \
+    "\"client_uri\":\"https://a.example/\",\"refresh_token_grace\":7}"
 
 /* --- a store with one client by any name that begins with "c" ---------------------------------------------------- */
 
 static struct told_store {
     struct store store;
     atomic_int asked;
-    atomic_bool failing, gone, disabled;
+    atomic_bool failing, gone, disabled, same; /* same: it says the same each time */
 } told;
 
 static struct err told_find(struct store *store, struct arena *in, struct str id, struct client *out)
@@ -21,9 +26,9 @@ static struct err told_find(struct store *store, struct arena *in, struct str id
     if (atomic_load(&self->gone) || !str_has_prefix(id, STR("c")))
         return failed(ERR_NOT_FOUND, "there is no such client");
     *out = (struct client){ .id = arena_copy(in, id),
-                            .name = arena_printf(in, "name %d", asked),
+                            .name = arena_printf(in, "name %d", atomic_load(&self->same) ? 0 : asked),
                             .scopes = arena_copy(in, STR("a b")),
-                            .metadata = arena_copy(in, STR("{}")),
+                            .metadata = arena_copy(in, STR(METADATA)),
                             .is_active = !atomic_load(&self->disabled) };
     return OK;
 }
@@ -78,11 +83,44 @@ static void what_was_copied_out_outlives_the_cache(void **state)
     arena_init(&other, NULL, 0);
     assert_ok(clients_find(clients, &other, STR("c1"), 1000, &found));
     arena_release(&other);
+    assert_ok(clients_find(clients, &arena, STR("c1"), 1000, &found));
     assert_true(clients_get(clients, &arena, STR("c1"), 1000, &got));
     clients_free(clients);
     assert_str(got.id, "c1");
     assert_str(got.scopes, "a b");
-    assert_str(got.metadata, "{}");
+    assert_str(got.metadata, METADATA);
+    assert_int_equal(got.registered->grants, GRANT_REFRESH_TOKEN);
+    assert_int_equal(got.registered->refresh_token_grace_s, 7);
+    assert_int_equal(got.registered->redirect_uris.count, 2);
+    assert_str(got.registered->redirect_uris.at[0], "https://a.example/cb");
+    assert_str(got.registered->client_uri, "https://a.example/");
+    assert_ptr_equal(client_metadata_of(&arena, &got), got.registered);
+    assert_int_equal(client_metadata_of(&arena, &found)->grants, GRANT_REFRESH_TOKEN);
+}
+
+static void a_reading_stands_until_the_client_changes_or_its_time_is_up(void **state)
+{
+    struct clients *clients = clients_new(&told.store, TTL, 0);
+    struct client found, first, again;
+    (void)state;
+    atomic_store(&told.same, true);
+    assert_ok(clients_find(clients, &arena, STR("c1"), 1000, &found));
+    assert_false(clients_still_has(clients, &found, 1000)); /* it is the store's, and not from memory */
+    assert_true(clients_get(clients, &arena, STR("c1"), 1000, &first));
+    assert_true(clients_still_has(clients, &first, 1000 + TTL - 1));
+    assert_false(clients_still_has(clients, &first, 1000 + TTL));
+    clients_refresh(clients, 1010);
+    assert_true(clients_still_has(clients, &first, 1010 + TTL - 1));
+    atomic_store(&told.disabled, true);
+    clients_refresh(clients, 1020);
+    assert_false(clients_still_has(clients, &first, 1020));
+    assert_true(clients_get(clients, &arena, STR("c1"), 1020, &again));
+    assert_true(clients_still_has(clients, &again, 1020) && !again.is_active);
+    assert_str(first.registered->redirect_uris.at[1], "https://b.example/");
+    atomic_store(&told.gone, true);
+    clients_refresh(clients, 1030);
+    assert_false(clients_still_has(clients, &again, 1030));
+    clients_free(clients);
 }
 
 static void clients_that_do_not_exist_are_not_kept(void **state)
@@ -213,7 +251,9 @@ static void threads_share_it(void **state)
 
 #define WITH_STORE(function) cmocka_unit_test_setup_teardown(function, begin, arena_finish)
 RUN(WITH_STORE(a_client_is_in_memory_once_it_was_found_and_for_its_time),
-    WITH_STORE(what_was_copied_out_outlives_the_cache), WITH_STORE(clients_that_do_not_exist_are_not_kept),
+    WITH_STORE(what_was_copied_out_outlives_the_cache),
+    WITH_STORE(a_reading_stands_until_the_client_changes_or_its_time_is_up),
+    WITH_STORE(clients_that_do_not_exist_are_not_kept),
     WITH_STORE(a_client_that_is_gone_is_forgotten_and_one_that_is_disabled_says_so),
     WITH_STORE(while_the_store_fails_what_is_known_stays_good_for_its_time_only),
     WITH_STORE(while_the_store_fails_a_known_client_stays_known_up_to_the_bound),

@@ -1,5 +1,5 @@
 /* test_ecdsa.c: DER signatures of P-256 to r||s, and everything near them that must not pass. */
-#include "aws/ecdsa.h"
+#include "jose/ecdsa.h"
 #include "jose/jws.h"
 #include "unit.h"
 #include <openssl/ec.h>

@@ -424,6 +424,33 @@ static void a_wiped_arena_holds_nothing_of_what_was_made_in_it(void **state)
     arena_release(&wiped);
 }
 
+static void note_end(void *what)
+{
+    (*(int *)what)++;
+}
+
+static void what_an_arena_holds_is_let_go_once_with_it(void **state)
+{
+    char room[256];
+    int ends[3] = { 0 };
+    (void)state;
+    for (int wipes = 0; wipes < 2; wipes++) {
+        struct arena own;
+        arena_init(&own, room, sizeof room);
+        for (size_t i = 0; i < COUNT(ends); i++) {
+            arena_hold(&own, note_end, &ends[i]);
+            (void)arena_alloc(&own, 100 * i); /* the last ones lie on the heap */
+        }
+        for (size_t i = 0; i < COUNT(ends); i++)
+            assert_int_equal(ends[i], wipes);
+        if (wipes)
+            arena_wipe(&own, room, sizeof room);
+        arena_release(&own);
+        for (size_t i = 0; i < COUNT(ends); i++)
+            assert_int_equal(ends[i], wipes + 1);
+    }
+}
+
 static void a_number_is_digits_and_nothing_else_up_to_its_maximum(void **state)
 {
     static const struct {
@@ -468,4 +495,5 @@ RUN(TEST(equal_strings_have_equal_lengths_and_bytes), TEST(comparison_without_ca
     TEST(a_buffer_takes_exactly_its_maximum_and_not_a_byte_more), TEST(an_overflowed_buffer_says_so_for_ever),
     TEST(reserving_more_than_any_size_is_an_overflow), TEST(numbers_are_written_over_their_whole_range),
     TEST(a_secret_is_zeroed_room_of_its_size_until_it_is_released), TEST(a_secret_stays_out_of_core_dumps_and_forks),
-    TEST(wiping_takes_nothing_and_null), TEST(a_wiped_arena_holds_nothing_of_what_was_made_in_it))
+    TEST(wiping_takes_nothing_and_null), TEST(a_wiped_arena_holds_nothing_of_what_was_made_in_it),
+    TEST(what_an_arena_holds_is_let_go_once_with_it))

@@ -1430,7 +1430,7 @@ static void a_database_of_the_first_version_is_brought_up_to_date(void **state)
     OPEN(again);
     assert_true(exists("database-id"));
     struct revocation *revoked = NULL;
-    assert_int_equal(sql("PRAGMA user_version"), 7);
+    assert_int_equal(sql("PRAGMA user_version"), 8);
     assert_ok(again->ops->find_client(again, &arena, STR("one"), &client));
     assert_str(client.metadata, "{}");
     assert_true(client.version == 1 && client.old_secret_until == 0 && client.refresh_ttl_s == 70);

@@ -446,18 +446,21 @@ static void items_are_listed_by_what_they_name(void **state)
         item.expires_at = i % 5 ? 2000 : 1; /* expired ones too */
         assert_ok(put(store, &item, 0));
     }
-    assert_int_equal(count_items(store, ITEM_GRANT, "", "", ""), 12);
-    assert_int_equal(count_items(store, ITEM_SESSION, "", "", ""), 12);
+    static const enum item_kind kinds[] = { ITEM_GRANT, ITEM_SESSION }; /* an embedded store has indexes for sessions */
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        const enum item_kind its = kinds[i];
+        assert_int_equal(count_items(store, its, "", "", ""), 12);
+        assert_int_equal(count_items(store, its, "one", "", ""), 6);
+        assert_int_equal(count_items(store, its, "", "user-1", ""), 8);
+        assert_int_equal(count_items(store, its, "", "", "s"), 3);
+        assert_int_equal(count_items(store, its, "two", "user-1", ""), 4);
+        assert_int_equal(count_items(store, its, "two", "user-1", "s"), 2);
+        assert_int_equal(count_items(store, its, "one", "", "s"), 0);
+        assert_int_equal(count_items(store, its, "on", "", ""), 0);
+        assert_int_equal(count_items(store, its, "%", "", ""), 0);
+        assert_int_equal(count_items(store, its, "' OR ''='", "", ""), 0);
+    }
     assert_int_equal(count_items(store, ITEM_CODE, "", "", ""), 0);
-    assert_int_equal(count_items(store, ITEM_GRANT, "one", "", ""), 6);
-    assert_int_equal(count_items(store, ITEM_GRANT, "", "user-1", ""), 8);
-    assert_int_equal(count_items(store, ITEM_GRANT, "", "", "s"), 3);
-    assert_int_equal(count_items(store, ITEM_GRANT, "two", "user-1", ""), 4);
-    assert_int_equal(count_items(store, ITEM_GRANT, "two", "user-1", "s"), 2);
-    assert_int_equal(count_items(store, ITEM_GRANT, "one", "", "s"), 0);
-    assert_int_equal(count_items(store, ITEM_GRANT, "on", "", ""), 0);
-    assert_int_equal(count_items(store, ITEM_GRANT, "%", "", ""), 0);
-    assert_int_equal(count_items(store, ITEM_GRANT, "' OR ''='", "", ""), 0);
 }
 
 static void items_are_listed_page_by_page(void **state)

@@ -1,5 +1,5 @@
-/* aws/ecdsa.c: DER to r||s. Lengths here are below 128, so each is one byte. */
-#include "aws/ecdsa.h"
+/* jose/ecdsa.c: DER to r||s. Lengths here are below 128, so each is one byte. */
+#include "jose/ecdsa.h"
 
 enum { WIDTH = ECDSA_P256_RAW_LEN / 2 };
 
