@@ -138,9 +138,9 @@ static void of_a_pairwise_client_an_id_token_alone_names_the_user_otherwise(void
     settings.pairwise_salt = "0123456789abcdef0123456789abcdef";
     for (size_t i = 0; i < 2 * COUNT(kinds); i++) {
         struct issue asked = granted(kinds[i / 2]);
-        struct client client = pairwise;
-        client.registered = i % 2 ? &registered : NULL; /* it is read, if memory has not read it */
-        asked.client = &client;
+        struct client changed = pairwise;
+        changed.registered = i % 2 ? &registered : NULL; /* it is read, if memory has not read it */
+        asked.client = &changed;
         asked.sid = STR("session-1");
         assert_ok(issue(&asked, &issued));
         const bool is_id = asked.kind == TOKEN_ID;
