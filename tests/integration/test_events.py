@@ -520,6 +520,7 @@ def test_moto_takes_the_events_and_routes_them_by_a_rule(moto, make_server):
 
 def test_the_doctor_puts_nothing_on_motos_bus(moto, make_server):
     bus = EventBridge(moto.port)
+    moto.events.create_event_bus(Name=BUS)
     queue = moto.queue_of({"detail-type": ["token_generated"]})
     try:
         server = make_server(**bus.environment(TOKEN_SIGNING_ALG="ES256")).start()
