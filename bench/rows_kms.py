@@ -45,11 +45,15 @@ def settings(url, key_id, **more):
             "TOKEN_KMS_RATE": "1000000", **more}
 
 
+def sign_body(bench):
+    """A file with a call of Sign."""
+    return bench.file("sign", json.dumps({"KeyId": "es256", "Message": "A" * 43 + "=", "MessageType": "DIGEST",
+                                          "SigningAlgorithm": "ECDSA_SHA_256"}))
+
+
 def sign_directly(bench, url):
     """Calls of Sign without the service, one after the other."""
-    body = bench.file("sign", json.dumps({"KeyId": "es256", "Message": "A" * 43 + "=", "MessageType": "DIGEST",
-                                          "SigningAlgorithm": "ECDSA_SHA_256"}))
-    return bench.load("kms_sign.lua", url + "/", [body], bench.plan.latency_s, connections=1, awake=False)
+    return bench.load("kms_sign.lua", url + "/", [sign_body(bench)], bench.plan.latency_s, connections=1, awake=False)
 
 
 def issue_at_quota(bench, service, issue):

@@ -15,8 +15,9 @@ import subprocess
 import sys
 import time
 
-from harness import HERE, ISSUE, JSON, TESTS, Row, Service, Unmeasured, await_port, free_port, node_of_tests, pinned
-from rows_kms import beside
+from harness import (HERE, ISSUE, JSON, TESTS, Row, Service, Unmeasured, await_port, free_port, in_turn, node_of_tests,
+                     pinned)
+from rows_kms import beside, kms, settings, sign_body
 
 sys.path.insert(0, str(TESTS))
 from lambda_events import answer_of, http as http_event # pylint: disable=wrong-import-position,wrong-import-order
@@ -25,6 +26,7 @@ EMULATOR = HERE.parent / "build/tools/lambda-rie"
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 PATIENCE_S = 10
 KIND = "http" # an HTTP API's events
+EVENTS = 500  # in a row, for one p50
 
 
 def token_of(answer, alg):
@@ -37,6 +39,16 @@ def token_of(answer, alg):
     if said != alg:
         raise Unmeasured(f"a token is signed by {said}, not by {alg}")
     return token
+
+
+def content_of(answer):
+    """The body of a response that must be a good one."""
+    if "statusCode" not in answer:
+        raise Unmeasured(f"the function fails: {answer.get('errorMessage')}")
+    status, _, content = answer_of(KIND, answer)
+    if status != 200:
+        raise Unmeasured(f"an event is answered {status}: {content.decode(errors='replace')[:200]}")
+    return content
 
 
 class Function(Service):
@@ -67,13 +79,22 @@ class Function(Service):
             raise Unmeasured(f"the emulator answers {answer.status}: {body.decode(errors='replace')[:200]}") from error
 
     def ask(self, path, body=None, content_type=JSON):
-        answer = self.invoke(self.event(path, body, content_type))
-        if "statusCode" not in answer:
-            raise Unmeasured(f"the function fails: {answer.get('errorMessage')}")
-        status, _, content = answer_of(KIND, answer)
-        if status != 200:
-            raise Unmeasured(f"{path} is answered {status}: {content.decode(errors='replace')[:200]}")
-        return content
+        return content_of(self.invoke(self.event(path, body, content_type)))
+
+    def p50_ms(self, events, expected):
+        """From an event to the next one being asked for, when the emulator passes the answer on: one after the other,
+        as it takes them. Each answer has `expected` in it."""
+        samples = []
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)) as emulator:
+            for event in events:
+                text = json.dumps(event)
+                begun = time.monotonic_ns()
+                emulator.request("POST", INVOCATIONS, text, {"Content-Type": JSON})
+                answer = emulator.getresponse().read()
+                samples.append((time.monotonic_ns() - begun) / 1e6)
+                if expected not in content_of(json.loads(answer)):
+                    raise Unmeasured(f"an event is answered {answer.decode(errors='replace')[:200]}")
+        return statistics.median(samples)
 
     def began_ns(self):
         """When it was executed, by time.monotonic_ns()'s clock. Its process is known from then on."""
@@ -128,9 +149,9 @@ def program(bench):
     return [bench.build / "token-service"]
 
 
-def constant(bench, answer):
-    """The command of a function that has this answer ready."""
-    return [bench.build / "bench/bench_constant_function", bench.file("function-answer", json.dumps(answer))]
+def constant(bench, answer, *sign):
+    """The command of a function that has this answer ready. `sign`: what it calls before it gives it."""
+    return [bench.build / "bench/bench_constant_function", bench.file("function-answer", json.dumps(answer)), *sign]
 
 
 @functools.cache
@@ -181,3 +202,84 @@ def size_of_zip():
     path = HERE.parent / f"build/packages/token-service-lambda-{architecture}.zip"
     return [Row("function: size of the zip", "MB", [path.stat().st_size / 1e6], [], "", 10, "<")
             ] if path.exists() else []
+
+
+# --- a warm one -------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def beside_constant(bench, event_of, *sign, **more):
+    """A warm function, and one that has its answer ready. Each has its own emulator, and only one of the two has an
+    event at a time."""
+    with function(bench, program(bench), **more) as service:
+        service.ask("/token", json.dumps(ISSUE)) # the first one finds everything cold
+        answer = service.invoke(event_of(service))
+        content_of(answer)
+        with function(bench, constant(bench, answer, *sign)) as reference:
+            reference.invoke(event_of(reference))
+            service.began_ns()
+            yield service, reference
+
+
+def minted(bench, count):
+    """Events that ask about tokens that no function has seen, signed with the key of the data folder."""
+    with function(bench, program(bench)) as service:
+        issuer = json.loads(service.ask("/token", json.dumps(ISSUE)))["claims"]["iss"]
+    done = subprocess.run([bench.build / "bench/bench_mint", bench.active_key_file(), issuer, ISSUE["clientId"],
+                           str(count)], capture_output=True, text=True, check=True)
+    return (json.dumps({"token": token}) for token in done.stdout.split())
+
+
+def warm_verify(bench):
+    """What a function adds to an event that asks about a token."""
+    bench = bench_of(bench)
+    bodies = minted(bench, (bench.plan.turns + 1) * EVENTS)
+
+    def event_of(started):
+        return started.event("/token/verify", next(bodies))
+
+    with beside_constant(bench, event_of) as (service, reference):
+        known = event_of(reference) # to the constant function all events are alike
+        references, services = in_turn(bench.plan.turns, lambda: reference.p50_ms([known] * EVENTS, b'"valid":true'),
+                                       lambda: service.p50_ms((event_of(service) for _ in range(EVENTS)),
+                                                              b'"valid":true'))
+    return [Row("function: p50 of verify, warm, tokens never seen", "ms", services, references, "a constant", 1, "+")]
+
+
+def issue_event(started):
+    return started.event("/token", json.dumps(ISSUE))
+
+
+def issued_p50_ms(started):
+    return started.p50_ms((issue_event(started) for _ in range(EVENTS)), b'"token":')
+
+
+def log_bytes(bench):
+    """What the program itself has written: objects, a line each."""
+    return sum(len(line) for line in bench.log.read_bytes().splitlines(True) if line.startswith(b"{"))
+
+
+def warm_issue(bench):
+    """What it adds to an event that asks for a token, and what that takes of a processor and writes into the log."""
+    bench = bench_of(bench)
+    with beside_constant(bench, issue_event) as (service, reference):
+        before_s, before_bytes = service.processor_s(), log_bytes(bench)
+        references, services = in_turn(bench.plan.turns, lambda: issued_p50_ms(reference),
+                                       lambda: issued_p50_ms(service))
+        events = bench.plan.turns * EVENTS
+        processor_ms = (service.processor_s() - before_s) * 1000 / events
+        log_kb = (log_bytes(bench) - before_bytes) / events / 1024
+    return [Row("function: p50 of issuing, warm, RS256", "ms", services, references, "a constant", None, "",
+                note=f"{processor_ms:.1f} ms of processor, {log_kb:.1f} KB of log a token")]
+
+
+def warm_issue_by_kms(bench):
+    """ES256: kms.c signs it in no time, and holds the answer back."""
+    bench = beside(bench, "function-kms")
+    with kms(bench, bench.cores) as url:
+        sign = url.removeprefix("http://"), sign_body(bench)
+        with beside_constant(bench, issue_event, *sign, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256")) as (
+                service, reference):
+            references, services = in_turn(bench.plan.turns, lambda: issued_p50_ms(reference),
+                                           lambda: issued_p50_ms(service))
+    return [Row("function: p50 of issuing by KMS, warm", "ms", services, references, "a constant after a Sign", 1,
+                "+")]

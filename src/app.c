@@ -225,6 +225,11 @@ static void app_make_memories(struct app *app)
     service->failures = failures_new(settings->failure_limit);
 }
 
+struct err app_look_at_events(struct app *app)
+{
+    return app->settings.event_bus_name[0] ? put_events_open(&app->settings, &app->put_events) : OK;
+}
+
 /* Events are written by all who issue, and told of by those that serve. */
 static struct err app_open_events(struct app *app)
 {

@@ -18,7 +18,7 @@ struct app {
     struct oauth *oauth;
     struct housekeeping *housekeeping;
     struct kms *kms;               /* AWS KMS; NULL without KMS_KEY_ID */
-    struct put_events *put_events; /* EventBridge; NULL without EVENT_BUS_NAME, and in a command */
+    struct put_events *put_events; /* EventBridge; NULL without EVENT_BUS_NAME, and in commands but `doctor` */
     struct event_bus *event_bus;   /* the way to it; NULL likewise */
     struct cache *cache;           /* the Redis of all instances; NULL without REDIS_URL */
     struct arena arena;            /* sentences of errors at start-up */
@@ -38,9 +38,10 @@ MUST_USE struct err app_open_store(struct app *app);
 /* The same for a command that only looks: makes no directory, no store, no key. A store that isn't there yet is an
  * empty one. */
 MUST_USE struct err app_look(struct app *app);
-/* For `doctor`, after its checks: the signer, and what the instances share. Neither creates anything. */
+/* For `doctor`, after its checks: the signer, what the instances share, and the event bus. None creates anything. */
 MUST_USE struct err app_look_at_signer(struct app *app);
 MUST_USE struct err app_look_at_cache(struct app *app);
+MUST_USE struct err app_look_at_events(struct app *app);
 /* Whether only this user can reach the data directory and its files; changes nothing (store/data_dir.h). */
 MUST_USE struct err app_try_data_dir(struct app *app);
 /* Whether the address of TOKEN_LISTEN can be had, and TOKEN_TLS_CERT and _KEY be used now; both are given back. *note:

@@ -11,14 +11,19 @@
 #include "base/sentence.h"
 #include "observe/log.h"
 #include <stdlib.h>
+#include <time.h>
 
 #define SOURCE "storytailor.token-service"
+#define DENIED "EventBridge denies access to the bus: see the permissions of events:PutEvents"
+#define NOT_UNDERSTOOD "EventBridge gave a response that is not understood"
+#define FAULTY "EventBridge has a fault"
 
 enum {
     TIME_BYTES = 14, /* of an entry's time, as AWS counts it */
     ANSWER_MAX = 64 * 1024,
     BODY_MAX = 2 * 1024 * 1024, /* every byte of a detail may be escaped */
     TRIES_MAX = 3,              /* the first, and one after each of the two faults that can be mended */
+    CHECK_MS = 5000,
 };
 
 struct put_events {
@@ -124,19 +129,51 @@ static bool put_events_read_entry(const struct json *entry, enum put_outcome *ou
     return id && id->kind == JSON_STRING && id->text.len > 0;
 }
 
+/* NULL: they are not so many. */
+static const struct json *put_events_entries(struct arena *arena, struct str body, size_t count)
+{
+    const struct json *json = NULL, *entries;
+    if (json_parse(arena, body, &json).code)
+        return NULL;
+    entries = json_member(json, STR("Entries"));
+    return entries && entries->kind == JSON_ARRAY && entries->count == count ? entries->child : NULL;
+}
+
 bool put_events_read(struct arena *arena, struct str body, size_t count, enum put_outcome outcomes[])
 {
-    const struct json *json = NULL, *entries, *entry;
+    const struct json *entry = put_events_entries(arena, body, count);
     size_t i = 0;
-    if (json_parse(arena, body, &json).code)
-        return false;
-    entries = json_member(json, STR("Entries"));
-    if (!entries || entries->kind != JSON_ARRAY || entries->count != count)
-        return false;
-    for (entry = entries->child; entry; entry = entry->next)
+    for (; entry; entry = entry->next)
         if (!put_events_read_entry(entry, &outcomes[i++]))
             return false;
-    return true;
+    return i > 0;
+}
+
+/* An EventBridge that takes such an entry takes any. */
+struct err put_events_read_check(struct arena *arena, struct str body)
+{
+    static const struct {
+        const char *code, *why;
+    } known[] = {
+        { "MalformedDetail", NULL },
+        { "AccessDeniedException", DENIED },
+        { "NotAuthorizedForSourceException", DENIED },
+        { "NotAuthorizedForDetailTypeException", DENIED },
+    };
+    const struct json *entry = put_events_entries(arena, body, 1), *code;
+    enum put_outcome outcome;
+    if (!entry)
+        return failed(ERR_UNAVAILABLE, NOT_UNDERSTOOD);
+    code = json_member(entry, STR("ErrorCode"));
+    for (size_t i = 0; code && code->kind == JSON_STRING && i < sizeof known / sizeof *known; i++)
+        if (str_eq(code->text, str_of(known[i].code)))
+            return known[i].why ? failed(ERR_UNAVAILABLE, known[i].why) : OK;
+    if (!put_events_read_entry(entry, &outcome))
+        return failed(ERR_UNAVAILABLE, NOT_UNDERSTOOD);
+    return outcome == PUT_TAKEN ? OK
+           : outcome == PUT_REFUSED
+               ? failed(ERR_UNAVAILABLE, "EventBridge refuses events for this bus; the log has its code")
+               : failed(ERR_UNAVAILABLE, FAULTY);
 }
 
 /* --- tries -------------------------------------------------------------------------------------------------------- */
@@ -168,9 +205,9 @@ static struct err put_events_judge(struct put_events *bus, struct arena *arena, 
     if (error.verdict == AWS_THROTTLED)
         return failed(ERR_UNAVAILABLE, "EventBridge is overloaded, or called too often");
     if (error.verdict == AWS_AGAIN)
-        return failed(ERR_UNAVAILABLE, "EventBridge has a fault");
+        return failed(ERR_UNAVAILABLE, FAULTY);
     return failed(ERR_UNAVAILABLE, str_eq(error.code, STR("AccessDeniedException"))
-                                       ? "EventBridge denies access to the bus: see the permissions of events:PutEvents"
+                                       ? DENIED
                                        : "EventBridge refused the call; the log has its code");
 }
 
@@ -192,35 +229,54 @@ static struct err put_events_send(struct put_events *bus, struct arena *arena, c
     return OK;
 }
 
-static struct err put_events_try(struct put_events *bus, struct arena *arena, struct attempt *attempt, size_t count,
-                                 enum put_outcome outcomes[])
+static struct err put_events_try(struct put_events *bus, struct arena *arena, struct attempt *attempt,
+                                 struct net_answer *out)
 {
     const struct aws_credentials *credentials = NULL;
-    struct net_answer answer = { 0 };
+    *out = (struct net_answer){ 0 };
     attempt->again = false;
     TRY(credentials_get(bus->caller.credentials, signed_caller_time_s(&bus->caller), &credentials));
     const uint64_t serial = credentials->serial;
-    const struct err err = put_events_send(bus, arena, attempt, credentials, &answer);
+    const struct err err = put_events_send(bus, arena, attempt, credentials, out);
     credentials_put(bus->caller.credentials, credentials);
     TRY(err);
-    if (answer.status != 200)
-        return put_events_judge(bus, arena, serial, &answer, attempt);
-    if (put_events_read(arena, answer.body, count, outcomes))
-        return OK;
-    LOG(LOG_ERROR, "eventbridge_answer_malformed", LOG_STR("request_id", answer.request_id));
-    return failed(ERR_UNAVAILABLE, "EventBridge gave a response that is not understood");
+    return out->status == 200 ? OK : put_events_judge(bus, arena, serial, out, attempt);
+}
+
+/* OK: *out is a response 200. */
+static struct err put_events_call(struct put_events *bus, struct arena *arena, struct attempt *attempt,
+                                  struct net_answer *out)
+{
+    struct err err;
+    do {
+        attempt->tries++;
+        err = put_events_try(bus, arena, attempt, out);
+    } while (err.code && attempt->again && attempt->tries < TRIES_MAX);
+    return err;
 }
 
 struct err put_events(void *bus, struct arena *arena, const struct put_entry *entries, size_t count, int64_t timeout_ms,
                       enum put_outcome outcomes[], bool *is_throttled)
 {
     struct attempt attempt = { .deadline_ns = clock_ns() + timeout_ms * 1000000 };
-    struct err err;
+    struct net_answer answer;
     TRY(put_events_write(bus, arena, entries, count, &attempt.body));
-    do {
-        attempt.tries++;
-        err = put_events_try(bus, arena, &attempt, count, outcomes);
-    } while (err.code && attempt.again && attempt.tries < TRIES_MAX);
+    const struct err err = put_events_call(bus, arena, &attempt, &answer);
     *is_throttled = attempt.is_throttled;
-    return err;
+    TRY(err);
+    if (put_events_read(arena, answer.body, count, outcomes))
+        return OK;
+    LOG(LOG_ERROR, "eventbridge_answer_malformed", LOG_STR("request_id", answer.request_id));
+    return failed(ERR_UNAVAILABLE, NOT_UNDERSTOOD);
+}
+
+/* Of a type that the permission may be restricted to, as it may be to the source. */
+struct err put_events_check(struct put_events *bus, struct arena *arena)
+{
+    const struct put_entry entry = { STR("token_generated"), STR("none"), (int64_t)time(NULL) };
+    struct attempt attempt = { .deadline_ns = clock_ns() + (int64_t)CHECK_MS * 1000000 };
+    struct net_answer answer;
+    TRY(put_events_write(bus, arena, &entry, 1, &attempt.body));
+    TRY(put_events_call(bus, arena, &attempt, &answer));
+    return put_events_read_check(arena, answer.body);
 }

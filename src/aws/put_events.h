@@ -37,6 +37,15 @@ size_t put_entry_bytes(const struct put_entry *entry);
 MUST_USE struct err put_events(void *bus, struct arena *arena, const struct put_entry *entries, size_t count,
                                int64_t timeout_ms, enum put_outcome outcomes[], bool *is_throttled);
 
+/* Whether events can be put, and puts none: one entry whose detail is no JSON, which EventBridge has to refuse once it
+ * has judged the call, the credentials and the right to put events of this source on the bus. It needs no permission
+ * but that of put_events(), and so can't tell whether the bus exists or has rules. ERR_UNAVAILABLE says what failed;
+ * the sentence is static or kept. */
+MUST_USE struct err put_events_check(struct put_events *bus, struct arena *arena);
+
+/* What the body of the response 200 to that says. Any bytes. Fuzzed: tests/fuzz/put_events.c. */
+MUST_USE struct err put_events_read_check(struct arena *arena, struct str body);
+
 /* The body of a response 200: what became of `count` entries. False when it is not understood. Any bytes. Fuzzed:
  * tests/fuzz/put_events.c. */
 bool put_events_read(struct arena *arena, struct str body, size_t count, enum put_outcome outcomes[]);

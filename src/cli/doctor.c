@@ -1,6 +1,6 @@
 /* cli/doctor.c: token-service doctor: tries every part that serving needs, and says of each whether it works. It makes
- * nothing: no directory, no file, no key. (What it leaves is a counter that is one higher, in a store that takes
- * writes.) */
+ * nothing: no directory, no file, no key, no event. (What it leaves is a counter that is one higher, in a store that
+ * takes writes.) */
 #include "base/json.h"
 #include "cli/cli.h"
 #include "observe/log.h"
@@ -112,6 +112,12 @@ static struct err doctor_look_at_cache(struct app *app, const char **note)
     return examine_cache(&app->settings, app->cache, app_shares_store(&app->settings), note);
 }
 
+static struct err doctor_look_at_events(struct app *app, const char **note)
+{
+    TRY(app_look_at_events(app));
+    return examine_events(app->put_events, &app->arena, note);
+}
+
 /* A key file is in the data directory: while that does not exist, there is none to look for. */
 static struct err doctor_look_at_signer(struct app *app, const char **note)
 {
@@ -126,7 +132,7 @@ static struct err doctor_look_at_signer(struct app *app, const char **note)
 
 static int doctor_examine(struct app *app, bool json)
 {
-    enum { CLOCK, FILES, OPEN, DATA, LISTEN, TLS, STORE, CACHE, SIGNER, SIGN, STANDBY, FINDINGS };
+    enum { CLOCK, FILES, OPEN, DATA, LISTEN, TLS, STORE, CACHE, EVENTS, SIGNER, SIGN, STANDBY, FINDINGS };
     struct finding found[FINDINGS] = {
         [CLOCK] = { .part = "clock" },
         [FILES] = { "files", OK, doctor_note_of_files(&app->settings) },
@@ -136,6 +142,7 @@ static int doctor_examine(struct app *app, bool json)
         [TLS] = { .part = "tls" },
         [STORE] = { .part = "store" },
         [CACHE] = { .part = "cache" },
+        [EVENTS] = { .part = "events" },
         [SIGNER] = { .part = "signer" },
         [SIGN] = { "sign", untried, "" },
         [STANDBY] = { "standby", untried, "" },
@@ -147,6 +154,7 @@ static int doctor_examine(struct app *app, bool json)
     found[STORE].err = doctor_look_at_store(app, &found[STORE].note);
     found[CLOCK].err = doctor_check_clock(app, &found[CLOCK].note);
     found[CACHE].err = doctor_look_at_cache(app, &found[CACHE].note);
+    found[EVENTS].err = doctor_look_at_events(app, &found[EVENTS].note);
     found[SIGNER].err = app->service.store ? doctor_look_at_signer(app, &found[SIGNER].note) : untried;
     if (!found[STORE].err.code && !found[SIGNER].err.code)
         examine_keys(&app->service, &app->arena, app_is_served(&app->settings), &found[SIGNER], &found[SIGN],

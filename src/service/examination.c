@@ -1,5 +1,6 @@
-/* service/examination.c: the store, Redis, the signer and the keys, one by one. */
+/* service/examination.c: the store, Redis, the event bus, the signer and the keys, one by one. */
 #include "service/examination.h"
+#include "aws/put_events.h"
 #include "base/rfc3339.h"
 #include "cache/cache.h"
 #include "keys/lifecycle.h"
@@ -34,6 +35,13 @@ struct err examine_cache(const struct settings *settings, struct cache *cache, b
         return OK;
     }
     return err;
+}
+
+struct err examine_events(struct put_events *bus, struct arena *arena, const char **note)
+{
+    *note = bus ? "eventbridge: this service may put events there; only its rules show who hears of them"
+                : "none: without EVENT_BUS_NAME nobody is told of events";
+    return bus ? put_events_check(bus, arena) : OK;
 }
 
 const char *examine_signer(const struct signer *signer)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 struct cache;
+struct put_events;
 struct service;
 struct settings;
 struct signer;
@@ -22,6 +23,8 @@ MUST_USE struct err examine_store(struct store *store, const char **note);
  * says where this instance learns of other instances' revocations. */
 MUST_USE struct err examine_cache(const struct settings *settings, struct cache *cache, bool shares_store,
                                   const char **note);
+/* Whether the event bus would take this service's events; none is put. `bus` is NULL without EVENT_BUS_NAME. */
+MUST_USE struct err examine_events(struct put_events *bus, struct arena *arena, const char **note);
 /* A sentence about a signer whose key is loaded; static. */
 const char *examine_signer(const struct signer *signer);
 /* What needs both the store and the signer, which says how it stands when a key is loaded (NULL: there is no directory

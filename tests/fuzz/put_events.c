@@ -1,5 +1,6 @@
 /* fuzz/put_events.c: whatever EventBridge answers to ten entries, each was taken or not, or the answer is not
- * understood; and no entry counts as taken in an answer that names an error for it. */
+ * understood; and no entry counts as taken in an answer that names an error for it. A check has a sentence or is good.
+ */
 #include "fuzz.h"
 #include "aws/put_events.h"
 
@@ -22,5 +23,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         PROMISE(taken == 0 || memmem(body.at, body.len, "Id\"", 3) || memchr(body.at, '\\', body.len));
         arena_release(&arena);
     }
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    const struct err err = put_events_read_check(&arena, body);
+    PROMISE(!err.code == !err.why);
+    arena_release(&arena);
     return 0;
 }

@@ -565,15 +565,39 @@ def tables_of(text, heading):
 def test_costs_are_what_their_prices_make():
     text = (ROOT / "docs/aws.md").read_text()
     price = {row[0]: float(row[1]) for row in tables_of(text, "Prices")}
-    times = {row[0]: float(row[1]) for row in tables_of(text, "What a token takes")}
+    takes = {row[0]: float(row[1]) for row in tables_of(text, "What a token takes")}
     rows = {row[0]: [float(cell) for cell in row[1:]] for row in tables_of(text, "The cost of a million tokens")}
     assert rows.keys() == {"local key", "envelope", "KMS, RSA", "KMS, ECC"}
-    sign = {"local key": 0, "envelope": 0, "KMS, RSA": price["KMS, RSA_2048"], "KMS, ECC": price["KMS, other keys"]}
-    call_ms = {"local key": 0, "envelope": 0, "KMS, RSA": times["a Sign call"], "KMS, ECC": times["a Sign call"]}
+
+    def gb(kb):
+        return kb / 1024 / 1024 * 1e6
+
+    def compute(ms):
+        return ms / 1000 * 256 / 1024 * 1e6 * price["compute"]
+
     shared = price["requests of the function"] + price["requests of the API"] + price["events"] + \
-        times["log, KB"] / 1024 / 1024 * 1e6 * price["log"]
+        gb(takes["log, KB"]) * price["log"] + gb(takes["the answer, KB"]) * price["data sent out"]
+    by_kms = compute(takes["a Sign call, ms"])
+    sign = {"local key": compute(takes["signing itself, ms"]), "envelope": compute(takes["signing itself, ms"]),
+            "KMS, RSA": by_kms + 100 * price["KMS, RSA_2048"], "KMS, ECC": by_kms + 100 * price["KMS, other keys"]}
+    redis = compute(takes["waiting for Redis, ms"]) + takes["commands of Redis"] * price["commands of Redis"]
+    supabase = compute(takes["waiting for Supabase, ms"]) + gb(takes["to Supabase, KB"]) * price["data sent out"]
     for mode, cells in rows.items():
-        for cell, extra in zip(cells, (0, times["Redis"], times["Supabase"], times["Redis"] + times["Supabase"])):
-            ms = times["the function itself"] + call_ms[mode] + extra
-            compute = ms / 1000 * 256 / 1024 * 1e6 * price["compute"]
-            assert cell == pytest.approx(shared + sign[mode] * 100 + compute, abs=0.005), (mode, cell)
+        for cell, more in zip(cells, (0, redis, supabase, redis + supabase), strict=True):
+            cost = shared + compute(takes["all but signing, ms"]) + sign[mode] + more
+            assert cell == pytest.approx(cost, abs=0.005), (mode, cell, cost)
+
+
+def test_what_each_month_costs_is_counted(template):
+    text = (ROOT / "docs/aws.md").read_text()
+    price = {row[0]: float(row[1]) for row in tables_of(text, "Prices")}
+    rows = {row[0]: (float(row[1]), float(row[2])) for row in tables_of(text, "Each month, whatever the load")}
+    for what, (count, cost) in rows.items():
+        assert cost == pytest.approx(count * price[what], abs=0.005), what
+    alarms = json.dumps([one["Properties"] for one in of_type(template, "AWS::CloudWatch::Alarm").values()])
+    assert rows["metric of an alarm"][0] == alarms.count('"MetricName"')
+    own = re.findall(r'^    \{ "[A-Z]\w+", "', (ROOT / "src/observe/emf.c").read_text(), re.M)
+    assert rows["metric of one's own"][0] == len(own)
+    zones, hours = 2, 730
+    assert rows["endpoint"][0] == len(of_type(template, "AWS::EC2::VPCEndpoint")) * zones * hours
+    assert rows["NAT gateway"][0] == hours and rows["Redis"][0] == pytest.approx(0.1 * hours)

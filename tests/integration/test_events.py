@@ -64,6 +64,41 @@ def empty(server):
                  "the outbox does not empty", 60)
 
 
+# --- doctor ---------------------------------------------------------------------------------------------------------
+
+def findings(server, expect, **settings):
+    before, server.settings = server.settings, server.settings | settings
+    try:
+        (found,) = [each for each in json.loads(server.run("doctor", "--json", expect=expect).stdout)
+                    if each["check"] == "events"]
+    finally:
+        server.settings = before
+    return found["ok"], found["detail"]
+
+
+def test_the_doctor_tries_the_bus_and_puts_nothing(start, bus):
+    server, _ = start()
+    server.settled()
+    empty(server)
+    told = bus.events()
+    assert findings(server, 0) == (True, "eventbridge: this service may put events there; only its rules show who "
+                                         "hears of them")
+    assert bus.events() == told and len(bus.asked) == len(told) + 1
+    assert (bus.asked[-1]["Source"], bus.asked[-1]["Detail"]) == (SOURCE, "none")
+    assert findings(server, 3, EVENT_BUS_NAME="another") == (False, "EventBridge refuses events for this bus; the log "
+                                                                    "has its code")
+    assert "none" in findings(server, 0, EVENT_BUS_NAME="")[1]
+    bus.whole = lambda _: "AccessDeniedException"
+    assert findings(server, 3) == (False, "EventBridge denies access to the bus: see the permissions of "
+                                          "events:PutEvents")
+    bus.heal()
+    bus.entry = lambda _: "NotAuthorizedForSourceException"
+    assert "denies access" in findings(server, 3)[1]
+    bus.down()
+    good, why = findings(server, 3)
+    assert not good and f"127.0.0.1:{bus.port}" in why
+
+
 # --- what is told ---------------------------------------------------------------------------------------------------
 
 def test_an_issued_token_is_told_with_its_hash(start, bus):
@@ -476,6 +511,19 @@ def test_moto_takes_the_events_and_routes_them_by_a_rule(moto, make_server):
     assert revoked["source"] == SOURCE and revoked["detail"]["tokenHash"] == hash_of(token)
     assert [message["detail"]["subject"] for message in moto.messages(readers)] == ["reader-1"]
     assert {message["detail-type"] for message in moto.messages(everything)} == TYPES
+
+
+def test_the_doctor_puts_nothing_on_motos_bus(moto, make_server):
+    bus = EventBridge(moto.port)
+    moto.events.create_event_bus(Name=BUS)
+    queue = moto.queue_of({"detail-type": ["token_generated"]})
+    try:
+        server = make_server(**bus.environment(TOKEN_SIGNING_ALG="ES256")).start()
+        server.settled()
+        assert findings(server, 0)[0] and [entry for entry in bus.asked if entry["Detail"] == "none"]
+        assert not moto.messages(queue)
+    finally:
+        bus.down()
 
 
 def test_a_bus_that_does_not_exist_keeps_the_events(moto, make_server):

@@ -17,7 +17,7 @@ import lambda_events
 import tokens
 from lambda_events import KINDS, bus, schedule
 from lambda_runtime import Function
-from service import BINARY, SCOPES, STORY_SCOPES, environment, run
+from service import BINARY, ROOT, SCOPES, STORY_SCOPES, environment, run
 from wire import PATIENCE_S
 
 IDP = "storytailor.idp"
@@ -228,6 +228,70 @@ def test_paths_that_api_gateway_has_decoded_are_encoded_again(function, kind):
         if kind == "rest":
             sent["pathParameters"] = {"proxy": raw[1:]}
         assert lambda_events.answer_of(kind, function.api.invoke(sent).json())[0] == status, raw
+
+
+# --- AWS's own samples ----------------------------------------------------------------------------------------------
+
+SAMPLES = ROOT / "build/tools/lambda-events"
+SAMPLES_OF = {
+    "apigw-request": "rest", "apigw-restapi-openapi-request": "rest",
+    "apigw-v2-request-no-authorizer": "http", "apigw-v2-request-iam": "http",
+    "apigw-v2-request-jwt-authorizer": "http", "apigw-v2-request-lambda-authorizer": "http",
+    "lambda-urls-request": "function_url", "alb-lambda-target-request-headers-only": "alb",
+    "alb-lambda-target-request-multivalue-headers": "alb_lists",
+}
+
+
+def sample(name):
+    if not SAMPLES.exists():
+        pytest.skip("there are no lambda-events: `./dev test integration` fetches them, where Go's modules can be had")
+    return json.loads((SAMPLES / f"{name}.json").read_text())
+
+
+def as_call(event, kind, call):
+    """The sample with what `call`, an event of the same kind, has of a request; all else is AWS's."""
+    parts = ["httpMethod", "path", "rawPath", "rawQueryString", "queryStringParameters", "pathParameters", "body",
+             "multiValueQueryStringParameters", "isBase64Encoded"]
+    made = {name: value for name, value in event.items() if name not in parts} | {
+        name: call[name] for name in parts if name in call}
+    sent = {name: call["headers" if kind != "alb_lists" else "multiValueHeaders"].get(name) for name in
+            ("Authorization", "authorization", "Content-Type", "content-type")}
+    for member in {"headers", "multiValueHeaders"} & event.keys():
+        made[member] = {name: value for name, value in event[member].items()
+                        if name.lower() not in ("content-type", "content-length")} | {
+            name: value if kind == "alb_lists" or member == "headers" else [value]
+            for name, value in sent.items() if value}
+    made["requestContext"] = event["requestContext"] | {
+        name: call["requestContext"][name] for name in ("httpMethod", "path", "resourcePath", "stage")
+        if name in call["requestContext"]}
+    if "http" in event["requestContext"]:
+        made["requestContext"]["http"] = event["requestContext"]["http"] | {
+            name: call["requestContext"]["http"][name] for name in ("method", "path")}
+    return made
+
+
+@pytest.mark.parametrize(("name", "kind"), SAMPLES_OF.items())
+def test_awss_samples_are_requests(function, name, kind):
+    """As they are, of paths that nothing is at; and as a call, in all else as they are."""
+    event = sample(name)
+    status, headers, _ = lambda_events.answer_of(kind, function.api.invoke(event).json())
+    assert status in (200, 404) and dict(headers), status
+    call = function.event_of("POST", "/token", auth=function.agent, kind=kind, json={
+        "subject": "agent", "clientId": "agent", "scope": "stories:read", "tokenType": "access"})
+    status, _, body = lambda_events.answer_of(kind, function.api.invoke(as_call(event, kind, call)).json())
+    assert status == 200, body
+    token = json.loads(body)["token"]
+    function.tokens.add(token)
+    assert function.is_active(function.agent, token)
+
+
+def test_awss_samples_of_what_it_does_not_take_are_refused(function):
+    sample("sqs-event")
+    for path in sorted(SAMPLES.glob("*.json")):
+        if path.stem not in SAMPLES_OF:
+            answer = function.api.invoke(path.read_bytes()).json()
+            assert 400 <= answer["statusCode"] < 500, (path.name, answer)
+    assert function.get("/health/live").status_code == 200
 
 
 # --- malformed events -----------------------------------------------------------------------------------------------

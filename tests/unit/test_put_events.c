@@ -167,6 +167,52 @@ static void only_a_clock_or_credentials_are_mended_and_once(void **state)
     }
 }
 
+/* Nobody can hear of what is sent for it: it is no event. */
+static void a_check_puts_what_has_to_be_refused(void **state)
+{
+    static const struct line answers[] = { { 200, NULL, ENTRIES("1", NOT_TAKEN("MalformedDetail")) } };
+    (void)state;
+    script = answers;
+    atomic_store(&at, 0);
+    assert_ok(put_events_check(bus, &arena));
+    assert_row(http_has(str_of(server->last),
+                        "\"Source\":\"storytailor.token-service\",\"DetailType\":\"token_generated\","
+                        "\"Detail\":\"none\",\"EventBusName\":\"story\"}]}"),
+               server->last);
+}
+
+static void a_check_says_what_is_wrong(void **state)
+{
+    static const struct {
+        struct line answers[3];
+        const char *why; /* NULL: nothing */
+    } rows[] = {
+        { { { 200, NULL, ENTRIES("0", TAKEN) } }, NULL },
+        { { STALE, { 200, NULL, ENTRIES("1", NOT_TAKEN("MalformedDetail")) } }, NULL },
+        { { { 200, NULL, ENTRIES("1", NOT_TAKEN("AccessDeniedException")) } }, "denies access" },
+        { { { 200, NULL, ENTRIES("1", NOT_TAKEN("NotAuthorizedForSourceException")) } }, "denies access" },
+        { { { 200, NULL, ENTRIES("1", NOT_TAKEN("NotAuthorizedForDetailTypeException")) } }, "denies access" },
+        { { { 200, NULL, ENTRIES("1", NOT_TAKEN("InvalidArgument")) } }, "refuses events for this bus" },
+        { { { 200, NULL, ENTRIES("1", NOT_TAKEN("InternalFailure")) } }, "has a fault" },
+        { { { 200, NULL, ENTRIES("1", NOT_TAKEN("ThrottlingException")) } }, "has a fault" },
+        { { { 200, NULL, ENTRIES("0", "null") } }, "not understood" },
+        { { { 200, NULL, ENTRIES("0", "{\"ErrorCode\":7}") } }, "not understood" },
+        { { { 200, NULL, ENTRIES("0", "") } }, "not understood" },
+        { { { 200, NULL, "<html>" } }, "not understood" },
+        { { { 400, NULL, ERROR("AccessDeniedException") } }, "denies access" },
+        { { { 400, NULL, ERROR("ResourceNotFoundException") } }, "refused the call" },
+        { { { 500, NULL, ERROR("InternalFailure") } }, "has a fault" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        script = rows[i].answers;
+        atomic_store(&at, 0);
+        const struct err err = put_events_check(bus, &arena);
+        assert_row(!err.code == !rows[i].why, err.why);
+        assert_row(!rows[i].why || strstr(err.why, rows[i].why), err.why);
+    }
+}
+
 /* The bus's ARN says which region's EventBridge it is. */
 static void a_bus_is_called_in_its_region(void **state)
 {
@@ -202,5 +248,6 @@ static void an_eventbridge_that_is_away_is_named(void **state)
 #define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, begin, finish)
 RUN(WITH_SERVER(a_batch_is_sent_as_eventbridge_wants_it), TEST(each_entry_has_its_own_outcome),
     WITH_SERVER(an_answer_that_is_not_understood_takes_nothing),
-    WITH_SERVER(only_a_clock_or_credentials_are_mended_and_once), WITH_SERVER(a_bus_is_called_in_its_region),
+    WITH_SERVER(only_a_clock_or_credentials_are_mended_and_once), WITH_SERVER(a_check_puts_what_has_to_be_refused),
+    WITH_SERVER(a_check_says_what_is_wrong), WITH_SERVER(a_bus_is_called_in_its_region),
     WITH_SERVER(an_eventbridge_that_is_away_is_named))
