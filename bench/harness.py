@@ -321,11 +321,13 @@ RECORDED = "token_service_committed_records_total"
 # --- parts of rows ----------------------------------------------------------------------------------------------------
 
 def in_turn(turns, reference, service):
-    """Reference, service, reference, service, reference: what disturbs the machine for a while disturbs both."""
+    """Reference, service, reference, service, reference: what disturbs the machine for a while disturbs both. A single
+    turn ends with the service."""
     references, services = [reference()], []
     for _ in range(turns):
         services.append(service())
-        references.append(reference())
+        if turns > 1:
+            references.append(reference())
     return references, services
 
 

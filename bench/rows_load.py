@@ -66,8 +66,8 @@ def flood(bench):
             return capacity(bench, service, issue_file(bench), seconds)["rate"]
         before = most()
         for name, group in flood_cases(bench, before).items():
-            result, = offer(bench, service, seconds, group, warm_s=1)
-            after = most()
+            result, = offer(bench, service, seconds, group, warm_s=seconds / 3)
+            after = before if bench.plan is QUICK else most()
             note = notes(f"{result['refusals_a_second']:,.0f} refusals/s, p99 "
                          f"{result['refusals']['p99_us'] / 1000:.1f} ms", result["late"])
             rows.append(Row(f"issue: {name}", "/s", [result["rate"]], [before, after], "capacity", 0.9, ">=",
