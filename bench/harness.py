@@ -128,6 +128,12 @@ def await_port(process, port, what):
     raise Unmeasured(f"{what} does not start")
 
 
+def processor_s(pid):
+    """What a process has had of all processors, in user mode and in the kernel."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def node_of_tests():
     """Node.js is that of the integration tests. None: it is not installed."""
     sys.path.insert(0, str(TESTS))
@@ -285,9 +291,7 @@ class Service:
         raise Unmeasured("the service has ended")
 
     def processor_s(self):
-        """What it has had of all processors, in user mode and in the kernel."""
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+        return processor_s(self.pid)
 
     def checked(self, run, *names):
         """The result of a load on this server, held to the server's own counters: each of `names` must have grown by

@@ -9,8 +9,9 @@ from rows_kms import beside
 from rows_oauth import sign_rate
 
 PURGED = "token_service_purged_rows_total"
-EXPIRED = 1000000 # rows, which expire while tokens are issued
-EXPIRE_IN_S = 15  # time to write them, to start, and to look at issuing by itself
+EXPIRED = 1000000 # rows, which are due while tokens are issued
+KEPT_S = 3600     # how long a row is kept after its token's end: STORE_TOKEN_KEPT_S of src/store/store.h
+DUE_IN_S = 15     # time to write them, to start, and to look at issuing by itself
 PATIENCE_S = 20
 
 
@@ -23,13 +24,13 @@ def issue_es256(bench):
     return [Row("issue, ES256, record committed", "/s", rates(services), references, "ES256 sign", 0.5, ">=")]
 
 
-def add_expiring(bench, at_s):
-    """Rows of access tokens that expire then, as issuing writes them."""
+def add_rows(bench, due_at_s):
+    """Rows of access tokens that are to be deleted then, as issuing writes them."""
     with contextlib.closing(sqlite3.connect(bench.data / "token-service.db")) as rows, rows:
         rows.execute("INSERT INTO oauth_access_tokens(id, token_hash, jti, subject, client_id, scope, audience, "
                      "issued_at) WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) "
                      "SELECT (?2 << 24) | i, randomblob(32), printf('%032d', i), ?3, ?4, ?5, ?4, ?2 - 3600 FROM n",
-                     (EXPIRED - 1, at_s, ISSUE["subject"], ISSUE["clientId"], ISSUE["scope"]))
+                     (EXPIRED - 1, due_at_s - KEPT_S, ISSUE["subject"], ISSUE["clientId"], ISSUE["scope"]))
 
 
 def file_bytes(bench):
@@ -67,10 +68,10 @@ class Watched:
             time.sleep(0.02)
 
 
-def beside_issuing(bench, service, body, expire_at_s):
-    """A second of issuing by itself, and of issuing while the rows that have just expired are purged."""
+def beside_issuing(bench, service, body, due_at_s):
+    """A second of issuing by itself, and of issuing while rows that are due are purged."""
     watched, seconds = Watched(bench, service), bench.plan.window_s
-    time.sleep(max(0, expire_at_s - time.time() - seconds - 1))
+    time.sleep(max(0, due_at_s - time.time() - seconds - 1))
     process = bench.start_load("repeat.lua", service.url + "/token", [body], content_type=JSON,
                                connections=ISSUE_CONNECTIONS)
     try:
@@ -82,19 +83,19 @@ def beside_issuing(bench, service, body, expire_at_s):
     finally:
         end(process)
     if alone["purged"]:
-        raise Unmeasured("rows were purged before they expired, or it took long to begin")
+        raise Unmeasured("rows were purged before they were due, or it took long to begin")
     return alone, both
 
 
 def purge(bench):
-    """Rows expire while tokens are issued as fast as they can be: the service must delete faster than it adds."""
+    """Rows are due while tokens are issued as fast as they can be: the service must delete faster than it adds."""
     bench = beside(bench, "purge")
     bench.settle(TOKEN_SIGNING_ALG="ES256")
-    expire_at_s = int(time.time() + EXPIRE_IN_S + bench.plan.window_s)
-    add_expiring(bench, expire_at_s)
+    due_at_s = int(time.time() + DUE_IN_S + bench.plan.window_s)
+    add_rows(bench, due_at_s)
     with bench.service(bench.server_core, TOKEN_SIGNING_ALG="ES256", TOKEN_PURGE_INTERVAL="1", TOKEN_RECORDS="all",
                        TOKEN_LOOPS="1") as service:
-        alone, both = beside_issuing(bench, service, bench.file("issue", json.dumps(ISSUE)), expire_at_s)
+        alone, both = beside_issuing(bench, service, bench.file("issue", json.dumps(ISSUE)), due_at_s)
     growth, growth_alone = (each["bytes"] / each["issued"] for each in (both, alone))
     return [Row("purging beside issuing, ES256", "/s", [both["purged"]], [both["issued"]], "issued", 2, ">="),
             Row("issue, ES256, beside purging", "/s", [both["issued"]], [alone["issued"]], "alone", 0.9, ">="),
