@@ -2,9 +2,10 @@
 import contextlib
 import json
 import statistics
+from urllib.parse import urlsplit
 
-from harness import ISSUE, ISSUE_CONNECTIONS, ISSUED, QUICK, Row, in_turn, rates
-from offered import Group, notes, offer
+from harness import FORM, ISSUE, ISSUE_CONNECTIONS, ISSUED, QUICK, Row, in_turn, rates
+from offered import Group, ask, notes, offer
 from rows import new_bodies
 
 MANY_CONNECTIONS = {"TOKEN_CONNECTIONS": "8192"} # so that only the queue refuses
@@ -132,6 +133,18 @@ def story(results):
     return "p50/p99/p99.9: " + ", ".join(f"{kind} {of(kind)}" for kind in MIX)
 
 
+def at_share(bench, service, files, rate):
+    """So many a second of all kinds; in turn, the same rate of one kind from the constant server, which shows what the
+    machine does to any server."""
+    with bench.constant(service.ask("/token/introspect", files["introspect"].read_text(), FORM)) as constant:
+        port, one = urlsplit(constant).port, {"introspect": files["introspect"]}
+        return in_turn(bench.plan.turns,
+                       lambda: ask(bench, port, bench.authorization, bench.plan.latency_s,
+                                   [Group(one, MIXED_CLIENTS, rate=rate)])[0],
+                       lambda: offer(bench, service, bench.plan.latency_s,
+                                     Group(files, MIXED_CLIENTS, rate=rate, weights=MIX))[0])
+
+
 def mixed(bench):
     """All kinds in an open loop, at half and at four fifths of what can be served of that mixture."""
     new_bodies(bench) # makes them by a server of its own
@@ -139,23 +152,19 @@ def mixed(bench):
         files = mix_files(bench, service)
         most = statistics.median(rates([capacity(bench, service, files, bench.plan.window_s, weights=MIX)
                                         for _ in range(bench.plan.turns)]))
+        half, much = (at_share(bench, service, files, share * most) for share in (0.5, 0.8))
 
-        def at(share):
-            return [offer(bench, service, bench.plan.latency_s,
-                          Group(files, MIXED_CLIENTS, rate=share * most, weights=MIX))[0]
-                    for _ in range(bench.plan.turns)]
-        half, much = at(0.5), at(0.8)
-
-    def row(name, results, times_of, goal, note=""):
-        return Row(f"mixed load, {name}", "ms", [times_of(result) / 1000 for result in results], [], "", goal, "<", "",
-                   notes(note, *(result["late"] for result in results)))
-    return [row("0.5 of capacity, p99", half, lambda result: result["all"]["p99_us"], 1.5,
-                f"{0.5 * most:,.0f}/s; {story(half)}"),
-            row("0.5 of capacity, p99.9", half, lambda result: result["all"]["p999_us"], 5),
-            row("0.8 of capacity, p99 of introspect", much, lambda result: max(
-                result["kinds"][kind]["p99_us"] for kind in ("introspect", "new")), 1, story(much)),
-            row("0.8 of capacity, p99 of the slowest kind", much, lambda result: max(
-                result["kinds"][kind]["p99_us"] for kind in MIX), 10)]
+    def row(name, both, percentile, goal, kinds=(), note=""):
+        references, services = both
+        times = [max(result["kinds"][kind][percentile] for kind in kinds) if kinds else result["all"][percentile]
+                 for result in services]
+        return Row(f"mixed load, {name}", "ms", [time / 1000 for time in times],
+                   [result["all"][percentile] / 1000 for result in references], "constant answer", goal, "<", "",
+                   notes(note, *(result["late"] for result in services)))
+    return [row("0.5 of capacity, p99", half, "p99_us", 1.5, note=f"{0.5 * most:,.0f}/s; {story(half[1])}"),
+            row("0.5 of capacity, p99.9", half, "p999_us", 5),
+            row("0.8 of capacity, p99 of introspect", much, "p99_us", 1, ("introspect", "new"), story(much[1])),
+            row("0.8 of capacity, p99 of the slowest kind", much, "p99_us", 10, tuple(MIX))]
 
 
 # --- what a light load costs ------------------------------------------------------------------------------------------
