@@ -5,10 +5,10 @@
  *     bench_load awake|asleep PORT AUTHORIZATION WARM_S SECONDS -- GROUP [-- GROUP]…
  *
  * A GROUP is `RATE CLIENTS drop|again|later KIND…`: that many clients, each with a connection of its own. With a RATE,
- * requests become due by a Poisson process, so many a second, and wait for a client if all are busy; with 0, each
- * client asks as soon as it has its answer. A client that is answered 503 or 429 lets its request drop, asks again at
- * once, or asks again after Retry-After. A KIND is `NAME,WEIGHT,PATH,FILE`: a POST of the file, JSON if it ends so, or
- * else a form; of FILE.lines each line in turn.
+ * requests become due by a Poisson process, so many a second, and wait for a client if all are busy (where refused
+ * clients come again, nobody else asks); with 0, each client asks as soon as it has its answer. A client that is
+ * answered 503 or 429 lets its request drop, asks again at once, or asks again after Retry-After. A KIND is
+ * `NAME,WEIGHT,PATH,FILE`: a POST of the file, JSON if it ends so, or else a form; of FILE.lines each line in turn.
  *
  * The result is one JSON object. `late_p99_us` says how late requests were sent though a client was free: that is the
  * load's own fault, or the machine's. `busy` is the share of the time in which it had something to do: near 1, the load
@@ -182,6 +182,7 @@ static void load_go_on(struct client *client, int64_t now_ns)
     }
 }
 
+/* Clients who come again are all that there are: when each of them has a request, nobody asks. */
 static void load_arrive(struct crowd *crowd, int64_t due_ns, int64_t now_ns)
 {
     struct client *client = load_take_idle(crowd);
@@ -189,7 +190,7 @@ static void load_arrive(struct crowd *crowd, int64_t due_ns, int64_t now_ns)
         if (load_counts(due_ns))
             histogram_add(&load.late, now_ns - due_ns);
         load_ask_new(client, due_ns);
-    } else if (crowd->waiting_count < WAITING_MAX) {
+    } else if (crowd->group->when_refused == REFUSED_DROPS && crowd->waiting_count < WAITING_MAX) {
         crowd->waiting[(crowd->waiting_first + crowd->waiting_count++) % WAITING_MAX] = due_ns;
     } else {
         crowd->unsent += load_counts(due_ns);

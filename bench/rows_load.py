@@ -42,32 +42,29 @@ def capacity(bench, service, files, seconds, clients=ISSUE_CONNECTIONS, **more):
 
 # --- more than can be served ------------------------------------------------------------------------------------------
 
-def flood_cases(bench, most):
-    """name: the group, when so much can be served. Clients that were refused ask again at once, or after Retry-After;
-    or requests are due at a rate of their own, and who was refused doesn't come again, or after Retry-After."""
-    files, cases = issue_file(bench), {}
-    for count in RETRIERS:
-        cases[f"{count:,} clients that ask again at once"] = Group(files, count, refused="again")
-    for count in RETRIERS:
-        cases[f"{count:,} clients, again after Retry-After"] = Group(files, count, refused="later")
-    for times in TIMES:
-        cases[f"{times} times the load"] = Group(files, CLIENTS, rate=times * most)
-        cases[f"{times} times the load, again after Retry-After"] = Group(files, CLIENTS, rate=times * most,
-                                                                          refused="later")
+def flood_cases(bench):
+    """name: the clients and what they do when they are refused: ask again at once, or after Retry-After; or so many
+    times the capacity is due, and who was refused doesn't come again, or after Retry-After."""
+    cases = {f"{count:,} clients that ask again at once": (count, 0, "again") for count in RETRIERS}
     if bench.plan is QUICK:
-        return {name: group for name, group in cases.items() if "again at once" in name}
+        return cases
+    cases |= {f"{count:,} clients, again after Retry-After": (count, 0, "later") for count in RETRIERS}
+    for times in TIMES:
+        cases[f"{times} times the load"] = CLIENTS, times, "drop"
+        cases[f"{times} times the load, again after Retry-After"] = CLIENTS, times, "later"
     return cases
 
 
 def flood(bench):
     """Good answers a second, of what the same server answers when nobody has to be refused."""
-    seconds, rows = bench.plan.window_s, []
+    seconds, files, rows = bench.plan.window_s, issue_file(bench), []
     with one_core(bench, **MANY_CONNECTIONS) as service:
         def most():
-            return capacity(bench, service, issue_file(bench), seconds)["rate"]
+            return capacity(bench, service, files, seconds)["rate"]
         before = most()
-        for name, group in flood_cases(bench, before).items():
-            result, = offer(bench, service, seconds, group, warm_s=seconds / 3)
+        for name, (count, times, refused) in flood_cases(bench).items():
+            result, = offer(bench, service, seconds, Group(files, count, rate=times * before, refused=refused),
+                            warm_s=seconds / 3)
             after = before if bench.plan is QUICK else most()
             note = notes(f"{result['refusals_a_second']:,.0f} refusals/s, p99 "
                          f"{result['refusals']['p99_us'] / 1000:.1f} ms", result["late"])
