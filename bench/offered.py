@@ -7,6 +7,7 @@ import subprocess
 from harness import ACTIVE, INACTIVE, INVALID, ISSUED, MISS, RECORDED, VALID, Unmeasured, end, pinned
 
 WARM_S = 0.3
+FULL = 0.95    # of the load's core
 LATE_US = 500 # of what the load sends; later than that, it was the load or the machine that was slow
 COUNTERS = {"introspect": [ACTIVE], "new": [ACTIVE, MISS], "verify": [VALID], "issue": [ISSUED, RECORDED]} # of a kind
 PATHS = {"introspect": "/token/introspect", "new": "/token/introspect", "verify": "/token/verify", "issue": "/token"}
@@ -28,7 +29,7 @@ class Group:
 
 
 def ask(bench, port, authorization, seconds, groups, warm_s=WARM_S, awake=True):
-    """What came of it, a dict for each group, with `rate` of good answers and `late`: a sentence, or nothing."""
+    """What came of it, a dict for each group, with `rate` of good answers."""
     command = [bench.build / "bench/bench_load", "awake" if awake else "asleep", str(port), authorization, str(warm_s),
                str(seconds)]
     with pinned(bench.load_core):
@@ -43,7 +44,8 @@ def ask(bench, port, authorization, seconds, groups, warm_s=WARM_S, awake=True):
     result = json.loads(output)
     for group in result["groups"]:
         check(group)
-        group.update(rate=group["good"] / seconds, refusals_a_second=group["refused"] / seconds, late=lateness(result))
+        group.update(rate=group["good"] / seconds, refusals_a_second=group["refused"] / seconds,
+                     late_us=result["late_p99_us"], busy=result["busy"])
     return result["groups"]
 
 
@@ -76,12 +78,14 @@ def check_counters(groups, before, after):
         raise Unmeasured("good tokens were found bad")
 
 
-def lateness(result):
-    if result["late_p99_us"] > LATE_US:
-        return f"disturbed: the load itself was {result['late_p99_us'] / 1000:.1f} ms late (p99)"
-    return "the load's core was full: it may be what bounds this" if result["busy"] > 0.95 else ""
+def lateness(*groups):
+    """What is to be said of the load itself: a sentence, or nothing."""
+    late_us = max(group["late_us"] for group in groups)
+    if late_us > LATE_US:
+        return f"disturbed: the load itself was {late_us / 1000:.1f} ms late (p99)"
+    full = max(group["busy"] for group in groups) > FULL
+    return "the load's core was full: it may be what bounds this" if full else ""
 
 
 def notes(*texts):
-    """One note; what is said twice, once."""
-    return "; ".join(dict.fromkeys(filter(None, texts)))
+    return "; ".join(filter(None, texts))

@@ -2,10 +2,11 @@
 import contextlib
 import json
 import statistics
+import time
 from urllib.parse import urlsplit
 
 from harness import FORM, ISSUE, ISSUE_CONNECTIONS, ISSUED, QUICK, Row, in_turn, rates
-from offered import Group, ask, notes, offer
+from offered import Group, ask, lateness, notes, offer
 from rows import new_bodies
 
 MANY_CONNECTIONS = {"TOKEN_CONNECTIONS": "8192"} # so that only the queue refuses
@@ -16,6 +17,7 @@ TIMES = (2, 5, 20)      # the capacity
 BEYOND = 2              # the same, where it is looked at what those wait that are served
 MIX = {"introspect": 8, "new": 9, "verify": 2, "issue": 1} # of twenty, as in mixed.lua
 SATURATING = 32
+PAUSE_S = 0.5           # after a flood: what is queued is served, what was connected is closed
 
 
 def issue_file(bench):
@@ -65,9 +67,10 @@ def flood(bench):
         for name, (count, times, refused) in flood_cases(bench).items():
             result, = offer(bench, service, seconds, Group(files, count, rate=times * before, refused=refused),
                             warm_s=seconds / 3)
+            time.sleep(0 if bench.plan is QUICK else PAUSE_S)
             after = before if bench.plan is QUICK else most()
             note = notes(f"{result['refusals_a_second']:,.0f} refusals/s, p99 "
-                         f"{result['refusals']['p99_us'] / 1000:.1f} ms", result["late"])
+                         f"{result['refusals']['p99_us'] / 1000:.1f} ms", lateness(result))
             rows.append(Row(f"issue: {name}", "/s", [result["rate"]], [before, after], "capacity", 0.9, ">=",
                             note=note))
             before = after
@@ -82,7 +85,7 @@ def waiting(bench):
         results = [offer(bench, service, bench.plan.latency_s,
                          Group(issue_file(bench), CLIENTS, rate=BEYOND * most), warm_s=1)[0]
                    for _ in range(bench.plan.turns)]
-    late = notes(*(result["late"] for result in results))
+    late = lateness(*results)
     return [Row(f"issue at {BEYOND} times the load: what is served, p99", "ms",
                 [result["all"]["p99_us"] / 1000 for result in results], [], "", 50, "<", "",
                 notes(f"p50 {statistics.median(result['all']['p50_us'] for result in results) / 1000:.1f} ms, "
@@ -107,7 +110,7 @@ def issue_beside_introspection(bench):
                                                                           introspect, issue))
     asked, issued = zip(*both)
     asked_alone, issued_alone = zip(*references)
-    late = notes(*(result["late"] for result in asked))
+    late = lateness(*asked)
     shares = [statistics.median(rates(results)) for results in (asked, asked_alone)]
     return [Row("issue beside saturated introspection", "/s", rates(issued), rates(issued_alone), "alone", 0.3, ">=",
                 note=notes(f"introspection keeps {shares[0] / shares[1]:.2f}", late)),
@@ -157,7 +160,7 @@ def mixed(bench):
                  for result in services]
         return Row(f"mixed load, {name}", "ms", [time / 1000 for time in times],
                    [result["all"][percentile] / 1000 for result in references], "constant answer", goal, "<", "",
-                   notes(note, *(result["late"] for result in services)))
+                   notes(note, lateness(*services)))
     return [row("0.5 of capacity, p99", half, "p99_us", 1.5, note=f"{0.5 * most:,.0f}/s; {story(half[1])}"),
             row("0.5 of capacity, p99.9", half, "p999_us", 5),
             row("0.8 of capacity, p99 of introspect", much, "p99_us", 1, ("introspect", "new"), story(much[1])),
@@ -177,4 +180,4 @@ def processor_time(bench):
         saturated, half = in_turn(bench.plan.turns, cost, lambda: cost(rate=most / 2))
     return [Row("processor time of an issue, RS256, half load", "µs", [result["us"] for result in half],
                 [result["us"] for result in saturated], "saturated", 320, "<", note=notes(
-                    f"{most / 2:,.0f}/s", *(result["late"] for result in half)))]
+                    f"{most / 2:,.0f}/s", lateness(*half)))]
