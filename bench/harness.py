@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -127,6 +128,12 @@ def await_port(process, port, what):
     raise Unmeasured(f"{what} does not start")
 
 
+def processor_s(pid):
+    """What a process has had of all processors, in user mode and in the kernel."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def node_of_tests():
     """Node.js is that of the integration tests. None: it is not installed."""
     sys.path.insert(0, str(TESTS))
@@ -170,7 +177,7 @@ class Bench:
         port = free_port()
         process = self.spawn_service(port, cores, **settings)
         try:
-            service = Service(port, process, self.authorization)
+            service = Service(port, process, self.authorization, settings.get("TOKEN_TLS_CERT"))
             service.await_ready()
             yield service
         except (OSError, Unmeasured) as error:
@@ -222,15 +229,13 @@ class Bench:
 
     # --- load: wrk, on its own core ---
 
-    def start_load(self, script, url, arguments, content_type=FORM, connections=CONNECTIONS, awake=True):
-        """awake: wrk polls instead of sleeping (awake.c); only for a load that has its core for itself."""
-        environment = {**os.environ, **({"LD_PRELOAD": str(self.build / "bench/bench_awake.so")} if awake else {})}
+    def start_load(self, script, url, arguments, content_type=FORM, connections=CONNECTIONS):
         command = ["wrk", "-t1", f"-c{connections}", f"-d{LOAD_MAX_S}s", "--timeout", "10s", "--latency",
                    "-s", HERE / script, "-H", f"Authorization: {self.authorization}",
                    "-H", f"Content-Type: {content_type}", url, "--"]
         with pinned(self.load_core):
             return subprocess.Popen([*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                    text=True, env=environment)
+                                    text=True)
 
     def load(self, script, url, arguments, seconds, **options):
         """Runs wrk for so many seconds, or less when its script ends it; None: until the script ends it."""
@@ -258,17 +263,18 @@ def end_load(process):
 
 
 class Service:
-    """A running server, and what this script itself asks it."""
+    """A running server, and what this script itself asks it; over TLS if there is a certificate to be trusted."""
 
-    def __init__(self, port, process, authorization):
-        self.url, self.port, self.process, self.authorization = f"http://127.0.0.1:{port}", port, process, authorization
-        self.pid = process.pid
+    def __init__(self, port, process, authorization, certificate=None):
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
+        self.port, self.process, self.authorization, self.pid = port, process, authorization, process.pid
+        self.trusted = ssl.create_default_context(cafile=certificate) if certificate else None
 
     def ask(self, path, body=None, content_type=JSON):
         headers = {"Authorization": self.authorization, "Content-Type": content_type} if body else {}
         request = urllib.request.Request(self.url + path, body and body.encode(), headers)
-        with urllib.request.urlopen(request, timeout=10) as answer: # raises OSError for anything but 2xx
-            return answer.read()
+        with urllib.request.urlopen(request, timeout=10, context=self.trusted) as answer:
+            return answer.read() # anything but 2xx has raised an OSError
 
     def await_ready(self):
         await_port(self.process, self.port, "token-service")
@@ -285,9 +291,7 @@ class Service:
         raise Unmeasured("the service has ended")
 
     def processor_s(self):
-        """What it has had of all processors, in user mode and in the kernel."""
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+        return processor_s(self.pid)
 
     def checked(self, run, *names):
         """The result of a load on this server, held to the server's own counters: each of `names` must have grown by
@@ -321,11 +325,13 @@ RECORDED = "token_service_committed_records_total"
 # --- parts of rows ----------------------------------------------------------------------------------------------------
 
 def in_turn(turns, reference, service):
-    """Reference, service, reference, service, reference: what disturbs the machine for a while disturbs both."""
+    """Reference, service, reference, service, reference: what disturbs the machine for a while disturbs both. A single
+    turn ends with the service."""
     references, services = [reference()], []
     for _ in range(turns):
         services.append(service())
-        references.append(reference())
+        if turns > 1:
+            references.append(reference())
     return references, services
 
 
@@ -352,11 +358,9 @@ def openssl(bench):
     raise Unmeasured("openssl speed gave no result")
 
 
-def issuing(bench, cores, awake, **settings):
-    """On the server's core, with the load on the other; or on both cores, where the load has to share them: then it is
-    kept light, one thread that sleeps when it has nothing to do."""
+def issuing(bench, cores, **settings):
+    """On the server's core, with the load on the other; or on both cores, where the load has to share them."""
     body, seconds = bench.file("issue", json.dumps(ISSUE)), bench.plan.window_s * 1.5
     with bench.service(cores, TOKEN_RECORDS="all", **settings) as service:
         return service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [body], seconds,
-                                                  content_type=JSON, connections=ISSUE_CONNECTIONS, awake=awake),
-                               ISSUED, RECORDED)
+                                                  content_type=JSON, connections=ISSUE_CONNECTIONS), ISSUED, RECORDED)

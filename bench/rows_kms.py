@@ -53,15 +53,15 @@ def sign_body(bench):
 
 def sign_directly(bench, url):
     """Calls of Sign without the service, one after the other."""
-    return bench.load("kms_sign.lua", url + "/", [sign_body(bench)], bench.plan.latency_s, connections=1, awake=False)
+    return bench.load("kms_sign.lua", url + "/", [sign_body(bench)], bench.plan.latency_s, connections=1)
 
 
 def issue_at_quota(bench, service, issue):
     """A load of that rate, with the service's processor time a token."""
     before_s = service.processor_s()
     load = service.checked(lambda: bench.load("steady.lua", service.url + "/token", [issue, QUOTA],
-                                              bench.plan.latency_s, content_type=JSON, connections=STEADY,
-                                              awake=False), ISSUED, RECORDED)
+                                              bench.plan.latency_s, content_type=JSON, connections=STEADY), ISSUED,
+                           RECORDED)
     return {**load, "processor_us": (service.processor_s() - before_s) * 1e6 / load["requests"]}
 
 
@@ -71,13 +71,12 @@ def introspect_meanwhile(bench, service, issue):
     def ask(where, one):
         body = where.file("body", f"token={one.issue()}")
         return one.checked(lambda: where.load("paced.lua", one.url + "/token/introspect", [body],
-                                              where.plan.latency_s, connections=4, awake=False), ACTIVE)
+                                              where.plan.latency_s, connections=4), ACTIVE)
 
     elsewhere = beside(bench, "idle")
     with elsewhere.service(bench.cores, TOKEN_SIGNING_ALG="ES256") as idle:
         quiet = ask(bench, service)
-        load = bench.start_load("repeat.lua", service.url + "/token", [issue], content_type=JSON, connections=WAITING,
-                                awake=False)
+        load = bench.start_load("repeat.lua", service.url + "/token", [issue], content_type=JSON, connections=WAITING)
         try:
             time.sleep(0.2)
             references, services = in_turn(bench.plan.turns, lambda: ask(elsewhere, idle), lambda: ask(bench, service))
@@ -94,7 +93,7 @@ def by_kms(bench):
 
     def issue_alone(service):
         return service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [issue], bench.plan.window_s,
-                                                  content_type=JSON, connections=1, awake=False), ISSUED, RECORDED)
+                                                  content_type=JSON, connections=1), ISSUED, RECORDED)
 
     with kms(bench, bench.cores) as url, \
             bench.service(bench.cores, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256",
@@ -142,7 +141,7 @@ def throttled(bench):
         time.sleep(1)
         seconds = 1 if bench.plan is QUICK else 5
         load = service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [issue], seconds,
-                                                  content_type=JSON, connections=THROTTLED_RATE, awake=False),
+                                                  content_type=JSON, connections=THROTTLED_RATE),
                                ISSUED, RECORDED)
         with concurrent.futures.ThreadPoolExecutor(TOO_MANY) as pool:
             answers = list(pool.map(lambda _: issue_or_refusal(service), range(TOO_MANY)))

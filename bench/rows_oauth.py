@@ -225,9 +225,9 @@ def check_answer(alg, answer, members):
 
 # --- the rows ---------------------------------------------------------------------------------------------------------
 
-def sign_rate(bench):
+def sign_rate(bench, alg):
     """Signatures a second of one core, as `openssl speed` counts them; it is ended before it verifies."""
-    what, mark = SPEED[bench.alg]
+    what, mark = SPEED[alg]
     with pinned(bench.server_core):
         process = subprocess.Popen(["openssl", "speed", "-seconds", str(bench.plan.openssl_s), "-mr", what],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -259,7 +259,7 @@ def grants(bench, name, alg, goal, grant):
     seconds, ours, theirs, signs = bench.plan.window_s, [], [], []
 
     def reference():
-        signs.append((sign_rate_once if bench.plan is QUICK else sign_rate)(bench))
+        signs.append((sign_rate_once if bench.plan is QUICK else sign_rate)(bench, alg))
         return signs[-1]
 
     with bench.service(bench.server_core, TOKEN_LOOPS="1") as service, oidc_provider(bench) as other:

@@ -1,0 +1,91 @@
+"""A load by bench_load (load.c): requests that are due at times of their own, clients that were refused and come again,
+requests of several kinds at once; and what came of it, held to the service's own counters."""
+import dataclasses
+import json
+import subprocess
+
+from harness import ACTIVE, INACTIVE, INVALID, ISSUED, MISS, RECORDED, VALID, Unmeasured, end, pinned
+
+WARM_S = 0.3
+FULL = 0.95    # of the load's core
+LATE_US = 500 # of what the load sends; later than that, it was the load or the machine that was slow
+COUNTERS = {"introspect": [ACTIVE], "new": [ACTIVE, MISS], "verify": [VALID], "issue": [ISSUED, RECORDED]} # of a kind
+PATHS = {"introspect": "/token/introspect", "new": "/token/introspect", "verify": "/token/verify", "issue": "/token"}
+
+
+@dataclasses.dataclass
+class Group:
+    """Clients with a connection each. rate: so many requests are due in a second; 0: each client asks as soon as it has
+    its answer. refused: what a client does then: drop, again, later (after Retry-After)."""
+    files: dict                # kind: the file with its body
+    clients: int
+    rate: float = 0
+    refused: str = "drop"
+    weights: dict = dataclasses.field(default_factory=dict)
+
+    def arguments(self):
+        kinds = (f"{kind},{self.weights.get(kind, 1)},{PATHS[kind]},{file}" for kind, file in self.files.items())
+        return ["--", f"{self.rate:.3f}", str(self.clients), self.refused, *kinds]
+
+
+def ask(bench, port, authorization, seconds, groups, warm_s=WARM_S, awake=True):
+    """What came of it, a dict for each group, with `rate` of good answers."""
+    command = [bench.build / "bench/bench_load", "awake" if awake else "asleep", str(port), authorization, str(warm_s),
+               str(seconds)]
+    with pinned(bench.load_core):
+        process = subprocess.Popen(command + [word for group in groups for word in group.arguments()],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        output, errors = process.communicate(timeout=seconds + warm_s + 30)
+    finally:
+        end(process)
+    if process.returncode != 0:
+        raise Unmeasured(errors.strip() or f"bench_load ended with {process.returncode}")
+    result = json.loads(output)
+    for group in result["groups"]:
+        check(group)
+        group.update(rate=group["good"] / seconds, refusals_a_second=group["refused"] / seconds,
+                     late_us=result["late_p99_us"], busy=result["busy"])
+    return result["groups"]
+
+
+def offer(bench, service, seconds, *groups, **options):
+    """The same of a service, held to its counters."""
+    before = service.counters()
+    results = ask(bench, service.port, service.authorization, seconds, groups, **options)
+    check_counters(results, before, service.counters())
+    return results
+
+
+def check(group):
+    if group["other"] or group["cut_off"] or not group["good"]:
+        counts = "good", "refused", "other", "cut_off", "unanswered"
+        raise Unmeasured("bench_load: " + ", ".join(f"{group[name]} {name}" for name in counts))
+    if group["unhelpful"]:
+        raise Unmeasured(f"{group['unhelpful']} refusals without Retry-After")
+
+
+def check_counters(groups, before, after):
+    """As Service.checked: the service itself must have counted each good answer."""
+    wanted = {}
+    for kind, result in (pair for group in groups for pair in group["kinds"].items()):
+        for name in COUNTERS[kind]:
+            wanted[name] = wanted.get(name, 0) + result["good"]
+    for name, count in wanted.items():
+        if after.get(name, 0) - before.get(name, 0) < count:
+            raise Unmeasured(f"{count} good answers, but {name} grew by {after.get(name, 0) - before.get(name, 0):.0f}")
+    if any(after.get(name, 0) != before.get(name, 0) for name in (INACTIVE, INVALID)):
+        raise Unmeasured("good tokens were found bad")
+
+
+def lateness(*groups):
+    """What is to be said of the load itself: a sentence, or nothing."""
+    late_us = max(group["late_us"] for group in groups)
+    if late_us > LATE_US:
+        return f"disturbed: the load itself was {late_us / 1000:.1f} ms late (p99)"
+    full = max(group["busy"] for group in groups) > FULL
+    return "the load's core was full: it may be what bounds this" if full else ""
+
+
+def notes(*texts):
+    return "; ".join(filter(None, texts))
