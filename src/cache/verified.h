@@ -8,7 +8,7 @@
 
 enum {
     VERIFIED_ENTRY_MAX = 8192, /* bytes; a larger entry is handed out but not kept */
-    VERIFIED_RULES = 6,        /* rules that may be about one token, or its parent (revocation/rule.h) */
+    VERIFIED_RULES = 8,        /* rules that may be about one token, or its parent (revocation/rule.h) */
 };
 
 /* Immutable once put, but for what is atomic. Everything it points to lies in its own memory. */
@@ -19,6 +19,8 @@ struct verified {
     struct claims claims;
     bool has_parent; /* the hash of the token that it was issued with: */
     unsigned char parent[32];
+    const unsigned char (*sealed_rules)[32]; /* the hashes in the claim of that name; NULL: there is none, */
+    bool is_sealed_for_others;               /* or it can't be opened here */
     struct str introspection; /* the RFC 7662 response for this token while it is active, ready to send */
     struct arena arena;       /* what the above lies in */
     struct use *use;          /* counts its uses; the entry holds a reference; NULL: they are not counted */

@@ -83,6 +83,7 @@ static const struct row {
     ROW("parent_hash", parent_hash, TEXT, false),
     ROW("parent_client_id", parent_client_id, TEXT, false),
     ROW("parent_iat", parent_iat, TIME, false),
+    ROW("sealed_rules", sealed_rules, TEXT, false),
     ROW("sid", sid, CUSTOM, false),
 #undef ROW
     { STR_INIT("at_hash"), RESERVED, false, 0 },
@@ -274,6 +275,8 @@ void claims_write(struct buf *out, const struct claims_new *claims)
     claims_write_of_kind(out, claims);
     if (claims->sid.at)
         json_write_text(out, STR("sid"), claims->sid);
+    if (claims->sealed_rules.at)
+        json_write_text(out, STR("sealed_rules"), claims->sealed_rules);
     if (claims->parent_hash.at) {
         json_write_text(out, STR("parent_hash"), claims->parent_hash);
         json_write_text(out, STR("parent_client_id"), claims->parent_client_id);

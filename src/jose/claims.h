@@ -26,6 +26,7 @@ struct claims {
      * client; and its iat. All of them or none. */
     struct str parent_hash, parent_client_id;
     int64_t parent_iat;
+    struct str sealed_rules; /* of an id token that doesn't name its user: service/sealed_rules.h */
     struct str aud[CLAIMS_AUD_MAX];
     size_t aud_count;
     int64_t exp, iat, nbf; /* seconds since 1970 */
@@ -70,6 +71,7 @@ struct claims_new {
     struct str sid;                                    /* at == NULL: left out */
     struct str parent_hash, parent_client_id;          /* at == NULL: left out, with parent_iat */
     int64_t parent_iat;
+    struct str sealed_rules; /* at == NULL: left out */
     const struct str *aud;
     size_t aud_count; /* one: written as a string, unless aud_as_list */
     bool aud_as_list;

@@ -7,6 +7,7 @@
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "revocation/inside.h"
+#include "revocation/store_pages.h"
 #include "revocation/shared_rules.h"
 #include "revocation/write_back.h"
 #include <pthread.h>
@@ -86,14 +87,6 @@ static void catchup_stand_at(struct catchup *catchup, const struct sequence *seq
     pthread_mutex_unlock(&catchup->lock);
 }
 
-bool sequence_goes_on(struct sequence *known, const struct sequence *read)
-{
-    if (known->epoch != 0 && (known->epoch != read->epoch || known->last > read->last))
-        return false;
-    *known = *read;
-    return true;
-}
-
 /* --- which of the store's tokens the cache has -------------------------------------------------------------------- */
 
 static const int64_t ticked = UINT32_MAX; /* instead of an expiry, which a set keeps no later one than */
@@ -121,39 +114,17 @@ static bool catchup_is_open(struct hash_set *tally)
 
 /* --- the store --------------------------------------------------------------------------------------------------- */
 
-/* What is done with a page of the store's revocations. */
+/* Reads the store's revocations. */
 struct reader {
-    struct err (*take)(struct reader *, struct arena *, const struct revocation *found, size_t count);
+    struct store_pages pages; /* whose context is this */
     struct revocations *revocations;
-    struct sequence sequence; /* that all pages must be of; epoch 0: whichever the first one is of */
-    struct hash_set *tally;   /* of tokens; NULL: nothing is kept */
-    struct hash_set *stored;  /* where `note` puts rules */
+    struct hash_set *tally;  /* of tokens; NULL: nothing is kept */
+    struct hash_set *stored; /* where `note` puts rules */
     struct arena kept;
     struct revocation *rules; /* in it; where `learn` does */
     size_t rules_count, rules_room;
     size_t restored;
 };
-
-/* Page after page behind *position, which goes on, until there are no more. ERR_CONFLICT: the positions started over.
- */
-static struct err catchup_read_store(struct reader *reader, size_t batch, int64_t *position)
-{
-    struct store *store = reader->revocations->store;
-    for (size_t count = batch; count == batch;) {
-        AUTO(arena_release) struct arena arena;
-        struct revocation *found = NULL;
-        struct sequence sequence;
-        arena_init(&arena, NULL, 0);
-        TRY(store->ops->revocations_since(store, &arena, *position, wall_clock_by_all_s(catchup_now_s()), batch, &found,
-                                          &count, &sequence));
-        if (!sequence_goes_on(&reader->sequence, &sequence))
-            return failed(ERR_CONFLICT, "the positions of revocations in the store started over");
-        TRY(reader->take(reader, &arena, found, count));
-        if (count > 0)
-            *position = found[count - 1].position;
-    }
-    return OK;
-}
 
 /* Of a token, its kind is 0, and so is `before`. */
 static struct hash_value catchup_value_of(const struct revocation *found)
@@ -183,9 +154,9 @@ static void catchup_keep_rule(struct reader *reader, const struct revocation *ru
     reader->rules[reader->rules_count++].reason = arena_copy(&reader->kept, rule->reason);
 }
 
-static struct err catchup_learn(struct reader *reader, struct arena *arena, const struct revocation *found,
-                                size_t count)
+static struct err catchup_learn(void *context, struct arena *arena, const struct revocation *found, size_t count)
 {
+    struct reader *reader = context;
     (void)arena;
     for (size_t i = 0; i < count; i++) {
         catchup_hold(reader->revocations, &found[i]);
@@ -197,19 +168,30 @@ static struct err catchup_learn(struct reader *reader, struct arena *arena, cons
     return OK;
 }
 
+static void catchup_begin(struct reader *reader, struct revocations *revocations,
+                          struct err (*take)(void *, struct arena *, const struct revocation *, size_t))
+{
+    *reader = (struct reader){ .pages = { .store = revocations->store, .take = take, .context = reader },
+                               .revocations = revocations };
+    arena_init(&reader->kept, NULL, 0);
+}
+
 static struct err catchup_read_on(struct revocations *revocations)
 {
-    struct reader reader = { .take = catchup_learn, .revocations = revocations };
-    int64_t position = catchup_position(revocations->catchup, &reader.sequence);
-    struct err err = catchup_read_store(&reader, READ_BATCH, &position);
-    if (reader.sequence.epoch != 0)
-        catchup_stand_at(revocations->catchup, &reader.sequence, position, false);
+    struct reader reader;
+    catchup_begin(&reader, revocations, catchup_learn);
+    reader.pages.in_parts = true; /* nothing is kept but in memory, where threads may meet */
+    int64_t position = catchup_position(revocations->catchup, &reader.pages.sequence);
+    struct err err = store_pages_read(&reader.pages, READ_BATCH, &position);
+    if (reader.pages.sequence.epoch != 0)
+        catchup_stand_at(revocations->catchup, &reader.pages.sequence, position, false);
     return err;
 }
 
 /* Also notes what is there. */
-static struct err catchup_note(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
+static struct err catchup_note(void *context, struct arena *arena, const struct revocation *found, size_t count)
 {
+    struct reader *reader = context;
     (void)arena;
     for (size_t i = 0; i < count; i++) {
         catchup_hold(reader->revocations, &found[i]);
@@ -223,17 +205,18 @@ static struct err catchup_note(struct reader *reader, struct arena *arena, const
  * by the one before. Only then this instance stands there; until then all of it is done again. */
 static struct err catchup_read_anew(struct revocations *revocations)
 {
-    struct reader reader = { .take = catchup_note,
-                             .revocations = revocations,
-                             .tally = hash_set_new(HASH_SET_TALLY),
-                             .stored = hash_set_new(HASH_SET_RULES) };
+    struct reader reader;
     int64_t position = 0;
     size_t written = 0;
-    struct err err = catchup_read_store(&reader, READ_BATCH, &position);
+    catchup_begin(&reader, revocations, catchup_note);
+    reader.pages.in_parts = true; /* as above */
+    reader.tally = hash_set_new(HASH_SET_TALLY);
+    reader.stored = hash_set_new(HASH_SET_RULES);
+    struct err err = store_pages_read(&reader.pages, READ_BATCH, &position);
     if (!err.code)
         err = write_back(revocations, reader.tally, reader.stored, catchup_now_s(), &written);
     if (!err.code) {
-        catchup_stand_at(revocations->catchup, &reader.sequence, position, true);
+        catchup_stand_at(revocations->catchup, &reader.pages.sequence, position, true);
         metrics_count(COUNT_STORE_EPOCHS, 1);
         LOG(LOG_WARN, "store_began_anew", LOG_INT("written_back", (int64_t)written),
             LOG_TEXT_("why", "the database is another server, or an older state of it: the revocations that it lacked "
@@ -308,8 +291,9 @@ struct err catchup_keys(struct revocations *revocations)
 /* --- both -------------------------------------------------------------------------------------------------------- */
 
 /* Tokens that were not ticked off go into the cache; also one that came into the store in between. */
-static struct err catchup_push(struct reader *reader, struct arena *arena, const struct revocation *found, size_t count)
+static struct err catchup_push(void *context, struct arena *arena, const struct revocation *found, size_t count)
 {
+    struct reader *reader = context;
     struct cache *cache = reader->revocations->cache;
     struct cache_entry *entries = arena_alloc(arena, (count + 1) * sizeof *entries);
     size_t lacking = 0, added = 0;
@@ -332,23 +316,24 @@ static struct err catchup_catch_up(struct reader *reader, struct hash_set *seen)
 {
     struct revocations *revocations = reader->revocations;
     int64_t position = 0;
-    TRY(catchup_read_store(reader, READ_BATCH, &position));
-    catchup_stand_at(revocations->catchup, &reader->sequence, position, false);
+    TRY(store_pages_read(&reader->pages, READ_BATCH, &position));
+    catchup_stand_at(revocations->catchup, &reader->pages.sequence, position, false);
     TRY(catchup_read_cache(revocations, reader->tally, seen));
     TRY(shared_rules_push(revocations->cache, seen, reader->rules, reader->rules_count,
                           wall_clock_by_all_s(catchup_now_s()), &reader->restored));
     if (!catchup_is_open(reader->tally))
         return OK;
-    reader->take = catchup_push;
+    reader->pages.take = catchup_push;
     position = 0;
-    return catchup_read_store(reader, PUSH_BATCH, &position);
+    return store_pages_read(&reader->pages, PUSH_BATCH, &position);
 }
 
 struct err catchup_all(struct revocations *revocations, size_t *restored)
 {
-    struct reader reader = { .take = catchup_learn, .revocations = revocations, .tally = hash_set_new(HASH_SET_TALLY) };
+    struct reader reader;
     struct hash_set *seen = hash_set_new(HASH_SET_RULES);
-    arena_init(&reader.kept, NULL, 0);
+    catchup_begin(&reader, revocations, catchup_learn);
+    reader.tally = hash_set_new(HASH_SET_TALLY);
     struct err err = catchup_catch_up(&reader, seen);
     hash_set_free(seen);
     hash_set_free(reader.tally);

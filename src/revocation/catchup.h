@@ -19,8 +19,6 @@ void catchup_free(struct catchup *catchup); /* NULL allowed */
 /* The position up to which all revocations are in memory, with its epoch, which is 0 before anything was read. Never
  * waits. */
 int64_t catchup_position(struct catchup *catchup, struct sequence *sequence);
-/* Whether what was read is of the sequence that is known, or none was known; then that goes on. */
-MUST_USE bool sequence_goes_on(struct sequence *known, const struct sequence *read);
 
 /* Reads the store's revocations from this instance's position on. When the positions have started over (a standby that
  * lagged has taken over, or a backup was restored), reads all of them, and records in the store those that it lacks. */

@@ -20,6 +20,7 @@
 #include "revocation/catchup.h"
 #include "revocation/feed_cache.h"
 #include "revocation/inside.h"
+#include "revocation/store_pages.h"
 #include <pthread.h>
 #include <stdlib.h>
 

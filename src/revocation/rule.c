@@ -6,6 +6,8 @@
 /* The state of a verified token's hashes: the first thread makes them, and no other waits for that. */
 enum { HASHES_NONE, HASHES_UNDER_WAY, HASHES_READY };
 
+enum { RULE_OF_SEALED_SUBJECT = 3, RULE_OF_SEALED_SESSION };
+
 static const struct str prefixes[REVOCATION_KINDS] = { [REVOKED_SUBJECT] = STR_INIT("sub:"),
                                                        [REVOKED_CLIENT] = STR_INIT("client_id:"),
                                                        [REVOKED_SESSION] = STR_INIT("sid:"),
@@ -27,7 +29,7 @@ struct str rule_offline_target(struct arena *arena, struct str sid)
     return buf_str(&target);
 }
 
-void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][32])
+void rule_hashes(const struct claims *claims, const unsigned char (*sealed)[32], unsigned char out[VERIFIED_RULES][32])
 {
     const struct {
         enum revocation_kind kind;
@@ -36,6 +38,8 @@ void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][
         { REVOKED_SUBJECT, claims->sub },
         { REVOKED_CLIENT, claims_owner(claims) },
         { REVOKED_SESSION, claims->sid },
+        [RULE_OF_SEALED_SUBJECT] = { REVOKED_SUBJECT, { 0, 0 } },
+        [RULE_OF_SEALED_SESSION] = { REVOKED_SESSION, { 0, 0 } },
         [RULE_OF_ALL] = { REVOKED_ALL, { 0, 0 } },
         { REVOKED_CLIENT, claims->parent_client_id },
         { REVOKED_SUBJECT, claims->parent_client_id },
@@ -46,6 +50,10 @@ void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][
             rule_hash(about[i].kind, about[i].value, out[i]);
         else
             memmove(out[i], out[RULE_OF_ALL], sizeof out[i]);
+    }
+    if (sealed) {
+        memcpy(out[RULE_OF_SEALED_SUBJECT], sealed[0], sizeof out[0]);
+        memcpy(out[RULE_OF_SEALED_SESSION], sealed[1], sizeof out[0]);
     }
 }
 
@@ -64,11 +72,11 @@ const unsigned char (*rule_hashes_of(struct verified *entry, unsigned char room[
         return (const unsigned char(*)[32])entry->rule_hashes;
     if (state == HASHES_NONE && __atomic_compare_exchange_n(&entry->rule_state, &none, HASHES_UNDER_WAY, false,
                                                             __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-        rule_hashes(&entry->claims, entry->rule_hashes);
+        rule_hashes(&entry->claims, entry->sealed_rules, entry->rule_hashes);
         __atomic_store_n(&entry->rule_state, HASHES_READY, __ATOMIC_RELEASE);
         return (const unsigned char(*)[32])entry->rule_hashes;
     }
-    rule_hashes(&entry->claims, room);
+    rule_hashes(&entry->claims, entry->sealed_rules, room);
     return (const unsigned char(*)[32])room;
 }
 
@@ -85,6 +93,6 @@ bool rule_refuses_new(struct rules *rules, const struct claims *claims)
     unsigned char hashes[VERIFIED_RULES][32];
     if (hash_set_count(rules_set(rules)) == 0)
         return false;
-    rule_hashes(claims, hashes);
+    rule_hashes(claims, NULL, hashes);
     return rule_are_covering(rules, (const unsigned char(*)[32])hashes, claims);
 }

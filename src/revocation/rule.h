@@ -17,10 +17,11 @@ struct rules;
 /* The hash of a rule. `value`: the subject, client or session; of REVOKED_ALL nothing. */
 void rule_hash(enum revocation_kind kind, struct str value, unsigned char out[32]);
 /* The hashes of all rules that may apply to a token: by its sub, its client (azp of an id token), its sid (OpenID
- * Connect Front-Channel Logout 1.0, section 3), and the one for all tokens. The last one and those after it may also
- * apply to the token that it was issued with, whose client is its subject too. */
-enum { RULE_OF_ALL = 3, RULES_OF_TOKEN = RULE_OF_ALL + 1, RULES_OF_PARENT = VERIFIED_RULES - RULE_OF_ALL };
-void rule_hashes(const struct claims *claims, unsigned char out[VERIFIED_RULES][32]);
+ * Connect Front-Channel Logout 1.0, section 3), by the subject and session behind a sub and a sid that only its client
+ * knows (`sealed`: two hashes, or NULL), and the one for all tokens. The last one and those after it may also apply to
+ * the token that it was issued with, whose client is its subject too. */
+enum { RULE_OF_ALL = 5, RULES_OF_TOKEN = RULE_OF_ALL + 1, RULES_OF_PARENT = VERIFIED_RULES - RULE_OF_ALL };
+void rule_hashes(const struct claims *claims, const unsigned char (*sealed)[32], unsigned char out[VERIFIED_RULES][32]);
 /* What a rule names that is about the grants of a session which outlive its logout (offline_access): a session as well,
  * of a name that no session has. No token says it; oauth/grant.h asks for it. */
 struct str rule_offline_target(struct arena *arena, struct str sid);

@@ -13,6 +13,7 @@
 #include "service/clients.h"
 #include "service/clock_step.h"
 #include "service/emf_flush.h"
+#include "service/purge.h"
 #include "service/service.h"
 #include "service/usage.h"
 #include <pthread.h>
@@ -25,8 +26,6 @@ enum {
     CHECK_INTERVAL_S = 5,
     BACKGROUND_NICE = 10,
     KEYS_GRACE_S = 1,       /* from the start until the first key is made: the first answers need the processor */
-    PURGE_BATCH = 500,      /* rows deleted in one transaction: a few ms of the writer's time */
-    PURGE_BATCHES_MAX = 20, /* a round */
     USAGE_BATCHES_MAX = 10, /* a round */
 };
 
@@ -39,12 +38,15 @@ struct housekeeping {
     bool stopping, nudged, keys_wanted; /* under the lock */
 
     pthread_mutex_t working; /* held during a round; of all that follows */
+    int64_t began_ns;        /* this round */
     int64_t until_ns;        /* of this round: after that nothing is begun */
-    bool has_more;           /* something was due that was not begun, or not ended */
+    bool pauses;             /* between the steps of a purge: this is our thread, and others are at work */
+    struct purge purge;
+    bool has_more; /* something was due that was not begun, or not ended */
     struct wall_clock wall;
-    bool clock_is_off;                                        /* from the store's, and that was said */
-    int64_t check_at, refresh_at, purge_at, usage_at, emf_at; /* clock_coarse_s() */
-    int64_t keys_at;                                          /* clock_coarse_s(); keys are not moved before that */
+    bool clock_is_off;                                                   /* from the store's, and that was said */
+    int64_t check_at, refresh_at, forget_at, purge_at, usage_at, emf_at; /* clock_coarse_s() */
+    int64_t keys_at; /* clock_coarse_s(); keys are not moved before that */
 };
 
 /* A time of day that stepped is told, and deletes nothing and moves no key before it is believed (wall_clock.h). */
@@ -104,21 +106,6 @@ static void housekeeping_check_dependencies(struct service *service)
             LOG_TEXT_("why", signer.code ? signer.why : "it answers again"));
 }
 
-/* In small steps, so that no request waits for the writer. True when there is more to do: then the next round goes on,
- * so that rows go faster than they can come. */
-static bool housekeeping_purge(struct service *service, int64_t settled_s)
-{
-    size_t deleted = PURGE_BATCH;
-    for (int i = 0; i < PURGE_BATCHES_MAX && deleted == PURGE_BATCH; i++) {
-        deleted = 0;
-        if (service->store->ops->purge(service->store, settled_s, PURGE_BATCH, &deleted).code)
-            break;
-        metrics_count(COUNT_PURGED, deleted);
-    }
-    revocations_purge(service->revocations, settled_s);
-    return deleted == PURGE_BATCH;
-}
-
 /* Whether there is time for what is due; else it stays due. */
 static bool housekeeping_may_begin(struct housekeeping *housekeeping)
 {
@@ -156,6 +143,46 @@ static void housekeeping_go_on(struct housekeeping *housekeeping, int64_t *at, i
     housekeeping->has_more = true;
 }
 
+static int64_t housekeeping_now_ns(void *context)
+{
+    (void)context;
+    return clock_ns();
+}
+
+/* Under the lock. */
+static bool housekeeping_is_wanted(const struct housekeeping *housekeeping)
+{
+    return housekeeping->stopping || housekeeping->nudged || housekeeping->keys_wanted;
+}
+
+/* Not to the end when something else is wanted. */
+static bool housekeeping_pause(void *context, int64_t ns)
+{
+    struct housekeeping *housekeeping = context;
+    if (!housekeeping->pauses)
+        return true;
+    const int64_t until_ns = clock_ns() + ns;
+    pthread_mutex_lock(&housekeeping->lock);
+    while (!housekeeping_is_wanted(housekeeping) &&
+           condition_wait_until(&housekeeping->wake, &housekeeping->lock, until_ns))
+        ;
+    const bool goes_on = !housekeeping_is_wanted(housekeeping);
+    pthread_mutex_unlock(&housekeeping->lock);
+    return goes_on;
+}
+
+/* For the rest of this round. Where many rows expire, those of a second go each second, and no work piles up. */
+static void housekeeping_purge(struct housekeeping *housekeeping, int64_t now)
+{
+    const int64_t end_ns = housekeeping->began_ns + ROUND_NS;
+    const enum purge_end end = purge_run(&housekeeping->purge, wall_clock_settled_s(&housekeeping->wall),
+                                         end_ns < housekeeping->until_ns ? end_ns : housekeeping->until_ns);
+    if (end == PURGE_UNFINISHED)
+        housekeeping_go_on(housekeeping, &housekeeping->purge_at, now);
+    else if (end == PURGE_BUSY)
+        housekeeping->purge_at = now + 1;
+}
+
 static void housekeeping_round_of_work(struct housekeeping *housekeeping, bool nudged)
 {
     struct service *service = housekeeping->service;
@@ -179,14 +206,15 @@ static void housekeeping_round_of_work(struct housekeeping *housekeeping, bool n
         housekeeping->refresh_at = now;
     if (housekeeping_is_due(housekeeping, &housekeeping->refresh_at, now, settings->client_cache_s / 3))
         clients_refresh(service->clients, now);
-    if (housekeeping_is_due(housekeeping, &housekeeping->purge_at, now, settings->purge_interval_s) &&
-        housekeeping_purge(service, wall_clock_settled_s(&housekeeping->wall)))
-        housekeeping_go_on(housekeeping, &housekeeping->purge_at, now);
+    if (housekeeping_is_due(housekeeping, &housekeeping->forget_at, now, settings->purge_interval_s))
+        revocations_purge(service->revocations, wall_clock_settled_s(&housekeeping->wall));
     if (service->uses && housekeeping_is_due(housekeeping, &housekeeping->usage_at, now, settings->usage_interval_s) &&
         usage_write(service, USAGE_BATCHES_MAX))
         housekeeping_go_on(housekeeping, &housekeeping->usage_at, now);
     if (emf_is_open() && housekeeping_is_due(housekeeping, &housekeeping->emf_at, now, settings->emf_interval_s))
         emf_flush(service);
+    if (housekeeping_is_due(housekeeping, &housekeeping->purge_at, now, settings->purge_interval_s))
+        housekeeping_purge(housekeeping, now); /* last: it takes the time that is left */
 }
 
 /* Whoever holds `working`. True: there is more that is due. */
@@ -196,6 +224,7 @@ static bool housekeeping_one_round(struct housekeeping *housekeeping, int64_t un
     bool nudged = housekeeping->nudged;
     housekeeping->nudged = housekeeping->keys_wanted = false;
     pthread_mutex_unlock(&housekeeping->lock);
+    housekeeping->began_ns = clock_ns();
     housekeeping->until_ns = until_ns;
     housekeeping_round_of_work(housekeeping, nudged);
     return housekeeping->has_more;
@@ -234,11 +263,14 @@ static void *housekeeping_run(void *arg)
     while (!housekeeping->stopping) {
         pthread_mutex_unlock(&housekeeping->lock);
         pthread_mutex_lock(&housekeeping->working);
-        (void)housekeeping_one_round(housekeeping, INT64_MAX);
+        housekeeping->pauses = true;
+        const bool has_more = housekeeping_one_round(housekeeping, INT64_MAX);
+        const int64_t next_ns = (has_more ? housekeeping->began_ns : clock_ns()) + ROUND_NS;
+        housekeeping->pauses = false;
         pthread_mutex_unlock(&housekeeping->working);
         pthread_mutex_lock(&housekeeping->lock);
-        if (!housekeeping->stopping && !housekeeping->nudged && !housekeeping->keys_wanted)
-            (void)condition_wait_until(&housekeeping->wake, &housekeeping->lock, clock_ns() + ROUND_NS);
+        if (!housekeeping_is_wanted(housekeeping))
+            (void)condition_wait_until(&housekeeping->wake, &housekeeping->lock, next_ns);
     }
     pthread_mutex_unlock(&housekeeping->lock);
     return NULL;
@@ -258,6 +290,8 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
     int64_t wall_ms, boot_ms;
     wall_clock_read(&wall_ms, &boot_ms);
     *housekeeping = (struct housekeeping){ .service = service, .wall = wall_clock_begin(wall_ms, boot_ms) };
+    housekeeping->purge = purge_begin(service->store,
+                                      (struct purge_clock){ housekeeping_now_ns, housekeeping_pause, housekeeping });
     condition_init(&housekeeping->wake);
     pthread_mutex_init(&housekeeping->lock, NULL);
     pthread_mutex_init(&housekeeping->working, NULL);

@@ -13,6 +13,7 @@
 #include "service/custom_claims.h"
 #include "service/events.h"
 #include "service/pairwise.h"
+#include "service/sealed_rules.h"
 #include "store/store.h"
 #include <time.h>
 
@@ -249,8 +250,12 @@ static struct err issue_name_user(const struct service *service, struct arena *a
     if (issue->kind != TOKEN_ID)
         return OK;
     const struct client_metadata *registered = client_metadata_of(arena, issue->client);
-    TRY(pairwise_subject(service->settings, arena, registered, claims->sub, &claims->sub));
-    return claims->sid.at ? pairwise_session(service->settings, arena, registered, claims->sid, &claims->sid) : OK;
+    if (registered->subject == SUBJECT_PUBLIC)
+        return OK;
+    const struct str subject = claims->sub, sid = claims->sid;
+    TRY(pairwise_subject(service->settings, arena, registered, subject, &claims->sub));
+    TRY(sealed_rules_write(service->settings, arena, claims->jti, subject, sid, &claims->sealed_rules));
+    return sid.at ? pairwise_session(service->settings, arena, registered, sid, &claims->sid) : OK;
 }
 
 /* Before the token is signed: a rule that revokes everything issued up to now must not miss it. */

@@ -15,6 +15,7 @@
 #include "service/housekeeping.h"
 #include "service/introspect.h"
 #include "service/operations.h"
+#include "service/sealed_rules.h"
 #include "service/service.h"
 #include "service/usage.h"
 #include <stddef.h>
@@ -57,8 +58,21 @@ static bool verify_read_parent(struct verified *entry)
     return claims->parent_client_id.len > 0 && json_member(claims->all, STR("parent_iat"));
 }
 
+/* Those of an id token that doesn't name its user; kept with the entry, since they stay the same. */
+static void verify_open_rules(const struct settings *settings, struct verified *entry)
+{
+    const struct claims *claims = &entry->claims;
+    if (!claims->sealed_rules.at)
+        return;
+    unsigned char(*hashes)[32] = arena_alloc(&entry->arena, SEALED_RULES * sizeof *hashes);
+    entry->is_sealed_for_others = !sealed_rules_open(settings, claims->jti, claims->sealed_rules, hashes);
+    if (!entry->is_sealed_for_others)
+        entry->sealed_rules = (const unsigned char(*)[32])hashes;
+}
+
 /* The signature and the form of a token never seen before; *out is a new entry with a reference for the caller. */
-static struct err verify_with(const struct jwk *key, const struct spelling *spelling, struct verified **out)
+static struct err verify_with(const struct settings *settings, const struct jwk *key, const struct spelling *spelling,
+                              struct verified **out)
 {
     struct str payload;
     TRY(jws_verify(key, &spelling->parts, &spelling->header));
@@ -70,6 +84,7 @@ static struct err verify_with(const struct jwk *key, const struct spelling *spel
     TRY(claims_read(arena, payload, &entry->claims));
     if (!verify_read_parent(entry))
         return failed(ERR_TOKEN_CLAIM, "a registered claim of the token has a wrong form");
+    verify_open_rules(settings, entry);
     struct buf answer;
     buf_init(&answer, arena, payload.len + 128, 4 * JWS_HEADER_MAX + 2 * payload.len);
     introspection_write(&answer, &entry->claims);
@@ -81,7 +96,8 @@ static struct err verify_with(const struct jwk *key, const struct spelling *spel
     return OK;
 }
 
-static struct err verify_new(const struct keyring_view *view, struct str token, struct verified **out)
+static struct err verify_new(const struct settings *settings, const struct keyring_view *view, struct str token,
+                             struct verified **out)
 {
     char room[1024]; /* enough for the headers that this service writes */
     AUTO(arena_release) struct arena arena;
@@ -89,7 +105,7 @@ static struct err verify_new(const struct keyring_view *view, struct str token, 
     arena_init(&arena, room, sizeof room);
     TRY(verify_read_spelling(&arena, token, &spelling));
     const struct keyring_key *key = keyring_find(view, spelling.header.kid);
-    return key ? verify_with(key->jwk, &spelling, out) : failed(ERR_TOKEN_KEY, "the token's key is unknown");
+    return key ? verify_with(settings, key->jwk, &spelling, out) : failed(ERR_TOKEN_KEY, "the token's key is unknown");
 }
 
 /* Whether the key that once verified an entry may still verify: it may have been revoked or retired since. */
@@ -111,7 +127,7 @@ static struct err verify_find_verified(struct service *service, struct str token
         return verify_key_is_good(view, (*out)->key_serial)
                    ? OK
                    : failed(ERR_TOKEN_KEY, "the token's key is no longer valid");
-    struct err err = verify_new(view, token, out);
+    struct err err = verify_new(service->settings, view, token, out);
     if (err.code == ERR_TOKEN_KEY)
         housekeeping_unknown_kid(service);
     TRY(err);
@@ -141,6 +157,8 @@ struct err token_check(struct service *service, struct str token, const struct t
         return failed(ERR_TOKEN_KIND, "the token is not of the kind (access, refresh, id) that was asked for");
     if (!str_eq(entry->claims.iss, str_of(service->settings->issuer)))
         return failed(ERR_TOKEN_CLAIM, "the token's issuer is not this service");
+    if (entry->is_sealed_for_others)
+        return failed(ERR_TOKEN_CLAIM, "which revocation rules are about the token can't be known here");
     if (revocations_refuse(service->revocations, entry))
         return failed(ERR_TOKEN_REVOKED, "the token has been revoked");
     struct claims_expect expect = ask->expect;
@@ -168,7 +186,7 @@ static struct err verify_by_store(struct service *service, struct str token, str
     if (err.code)
         return failed(ERR_UNAVAILABLE, "which key signed the token can't be known now; try again");
     TRY(pair_read_public(&arena, &key, &jwk));
-    return verify_with(jwk, &spelling, out);
+    return verify_with(service->settings, jwk, &spelling, out);
 }
 
 struct err token_find(struct service *service, struct str token, struct verified **out)

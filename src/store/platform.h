@@ -116,7 +116,7 @@ void platform_record(struct store *, const struct record *const *lists, size_t c
 struct err platform_revocations_since(struct store *, struct arena *, int64_t after, int64_t now_s, size_t max,
                                       struct revocation **out, size_t *count, struct sequence *sequence);
 struct err platform_count_uses(struct store *, const struct token_use *uses, size_t count);
-struct err platform_purge(struct store *, int64_t now_s, size_t max, size_t *deleted);
+struct err platform_purge(struct store *, int64_t now_s, size_t max, size_t *deleted, int64_t *held_ns);
 
 /* platform_items.c: store.h's operations on items. */
 struct err platform_find_item(struct store *, struct arena *, enum item_kind kind, const unsigned char id[32],

@@ -1,6 +1,7 @@
 /* store/platform_records.c: tokens and revocations in the platform's tables. What many callers wait on is one call.
  * When there are items among the records (platform_items.c), it is a call of another function, and each row of a list
  * with items says which list that is. */
+#include "base/clock.h"
 #include "base/hex.h"
 #include "jose/jws.h"
 #include "observe/metrics.h"
@@ -238,8 +239,9 @@ struct err platform_count_uses(struct store *store, const struct token_use *uses
     return platform_do(store, &arena, "token_service_count_usage", &args, PLATFORM_ONCE, "", NULL);
 }
 
-struct err platform_purge(struct store *store, int64_t now_s, size_t max, size_t *deleted)
+struct err platform_purge(struct store *store, int64_t now_s, size_t max, size_t *deleted, int64_t *held_ns)
 {
+    const int64_t began_ns = clock_ns();
     AUTO(arena_release) struct arena arena = { 0 };
     const struct json *answer = NULL;
     struct buf args;
@@ -252,5 +254,7 @@ struct err platform_purge(struct store *store, int64_t now_s, size_t max, size_t
     if (rows < max)
         TRY(platform_purge_items(store, now_s, max - rows, &items));
     *deleted = rows + items;
+    if (held_ns)
+        *held_ns = clock_ns() - began_ns;
     return OK;
 }

@@ -155,7 +155,9 @@ struct err sqlite_open_as_it_is(const char *path, struct sqlite *out)
     sqlite3_extended_result_codes(out->db, 1);
     sqlite3_busy_timeout(out->db, BUSY_MS);
     return sqlite_run(out, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
-                           "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024");
+                           "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024;"
+                           /* of a log that somebody's long transaction kept from being begun anew, this much stays */
+                           "PRAGMA journal_size_limit=16777216");
 }
 
 struct err sqlite_open(const char *path, struct sqlite *out)

@@ -217,10 +217,11 @@ struct store_ops {
      */
     struct err (*count_uses)(struct store *, const struct token_use *uses, size_t count);
     /* Deletes at most `max` rows that expired STORE_…_KEPT_S or longer before `now_s` (an event: 30 days after it was
-     * made, and an hour); *deleted says how many. A short transaction. A shared store deletes nothing that has not
-     * expired by the database's own clock as well: an instance whose clock is ahead takes nothing away from the others.
-     */
-    struct err (*purge)(struct store *, int64_t now_s, size_t max, size_t *deleted);
+     * made, and an hour); *deleted says how many: fewer than `max` only when no more are due. One transaction, which
+     * need not be durable at once; *held_ns (NULL allowed): for how long it kept others from writing, or, of a shared
+     * store, took. A shared store deletes nothing that has not expired by the database's own clock as well: an instance
+     * whose clock is ahead takes nothing away from the others. */
+    struct err (*purge)(struct store *, int64_t now_s, size_t max, size_t *deleted, int64_t *held_ns);
     /* Whether another process has changed clients since the last call; it may have written other things. Cheap; false
      * where a store can't tell. */
     bool (*has_changed)(struct store *);

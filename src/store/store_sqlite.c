@@ -1,6 +1,6 @@
 /* store/store_sqlite.c: the embedded store: one SQLite file in the data directory. Here: opening it, clients, tokens
- * and revocations; keys are in store_sqlite_keys.c, items in store_sqlite_items.c, events in store_sqlite_events.c, the
- * schema and every statement's text in store_sqlite_schema.c.
+ * and revocations; keys are in store_sqlite_keys.c, items in store_sqlite_items.c, events in store_sqlite_events.c,
+ * what deletes expired rows in store_sqlite_purge.c, the schema and every statement's text in store_sqlite_schema.c.
  *
  * Two connections: one writes, one reads, so that looking a client up never waits for a commit. Access tokens lie in
  * the order in which they expire, and there is no index on their hash: a new one goes to the end of one tree, where its
@@ -19,7 +19,7 @@
 
 #define NOWHERE ":memory:"
 
-enum { EVENT_KEPT_S = 30 * 24 * 3600 + STORE_TOKEN_KEPT_S, PLACES_TRIED = 4096 };
+enum { PLACES_TRIED = 4096 };
 
 struct err transaction_begin(struct connection *writer)
 {
@@ -327,30 +327,6 @@ static struct err store_sqlite_revocations_since(struct store *store, struct are
     return OK;
 }
 
-static struct err store_sqlite_purge(struct store *store, int64_t now_s, size_t max, size_t *deleted)
-{
-    static const struct {
-        enum statement statement;
-        int64_t kept_s;
-    } purges[] = { { PURGE_ACCESS, STORE_TOKEN_KEPT_S },
-                   { PURGE_REFRESH, STORE_TOKEN_KEPT_S },
-                   { PURGE_REVOCATIONS, STORE_REVOCATION_KEPT_S },
-                   { PURGE_EVENTS, EVENT_KEPT_S },
-                   { PURGE_ITEMS, STORE_TOKEN_KEPT_S } };
-    struct connection *writer = &sqlite_of(store)->writer;
-    size_t total = 0;
-    for (size_t i = 0; i < sizeof purges / sizeof *purges && total < max; i++) {
-        sqlite3_stmt *statement = statement_of(writer, purges[i].statement);
-        HOLD(writer);
-        sqlite3_bind_int64(statement, 1, now_s - purges[i].kept_s);
-        sqlite3_bind_int64(statement, 2, (int64_t)(max - total));
-        TRY(sqlite_do(&writer->sqlite, statement));
-        total += (size_t)sqlite3_changes(writer->sqlite.db);
-    }
-    *deleted = total;
-    return OK;
-}
-
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
 /* Read on the connection that writes, the version counts only the commits of other processes. */
@@ -435,7 +411,7 @@ static const struct store_ops sqlite_ops = {
     .count_events = sqlite_count_events,
     .record = store_sqlite_record_all,
     .revocations_since = store_sqlite_revocations_since,
-    .purge = store_sqlite_purge,
+    .purge = sqlite_purge,
     .has_changed = store_sqlite_has_changed,
     .take_lease = store_sqlite_take_lease,
     .drop_lease = store_sqlite_drop_lease,

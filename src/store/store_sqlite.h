@@ -41,6 +41,7 @@ enum statement {
     READ_ITEM_CHANGE,
     CHANGE_ITEM,
     PUT_ITEM,
+    FIND_PURGE_END,
     PURGE_ACCESS,
     PURGE_REFRESH,
     PURGE_REVOCATIONS,
@@ -122,6 +123,9 @@ struct err sqlite_drop_events(struct store *, const struct event *events, size_t
 struct err sqlite_count_events(struct store *, size_t max, size_t *count, int64_t *oldest_at);
 /* Inside a transaction. */
 MUST_USE struct err sqlite_add_event(struct connection *writer, const struct event *event);
+
+/* store_sqlite_purge.c: store.h's operation that deletes what has expired. */
+struct err sqlite_purge(struct store *, int64_t now_s, size_t max, size_t *deleted, int64_t *held_ns);
 
 /* store_sqlite_items.c: store.h's operations on items. */
 struct err sqlite_find_item(struct store *, struct arena *, enum item_kind kind, const unsigned char id[32],

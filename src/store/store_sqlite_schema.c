@@ -199,9 +199,10 @@ const char *const store_sqlite_texts[STATEMENTS] = {
                  "ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, change = excluded.change, "
                  "expires_at = excluded.expires_at, client_id = excluded.client_id, subject = excluded.subject, "
                  "sid = excluded.sid, body = excluded.body",
-    [PURGE_ACCESS] = "DELETE FROM oauth_access_tokens WHERE id IN "
-                     "(SELECT id FROM oauth_access_tokens WHERE id < (min(?1, 0x7fffffffff) << 24) ORDER BY id "
-                     "LIMIT ?2)",
+    /* the id before which there are ?2 rows that expired before ?1, or all of these */
+    [FIND_PURGE_END] = "SELECT coalesce((SELECT id FROM oauth_access_tokens WHERE id < (min(?1, 0x7fffffffff) << 24) "
+                       "ORDER BY id LIMIT 1 OFFSET ?2), min(?1, 0x7fffffffff) << 24)",
+    [PURGE_ACCESS] = "DELETE FROM oauth_access_tokens WHERE id < ?1",
     [PURGE_REFRESH] = "DELETE FROM oauth_refresh_tokens WHERE id IN "
                       "(SELECT id FROM oauth_refresh_tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     [PURGE_REVOCATIONS] = "DELETE FROM revocations WHERE position IN "

@@ -23,7 +23,7 @@ from wire import PATIENCE_S
 
 SALT = "a salt for tests, of more than 32 bytes"
 ADMIN_SCOPES = "clients:read clients:write sessions:read sessions:write token:introspect token:issue:any token:issue " \
-    "token:verify openid profile"
+    "token:revoke:any token:verify openid profile"
 SCOPE = "openid profile offline_access"
 
 
@@ -178,6 +178,25 @@ def test_access_tokens_keep_the_platforms_subject(provider, admin, parties, brow
     assert provider.request("DELETE", f"/admin/sessions/{claims['sid']}", auth=admin).status_code == 204
     assert not provider.is_active(admin, answer["access_token"])
     assert parties["bank"].userinfo(answer["access_token"]).status_code == 401
+
+
+@pytest.mark.parametrize("target", ["subject", "sessionId"])
+def test_a_rule_reaches_an_id_token_that_does_not_name_its_user(provider, admin, parties, target):
+    """Neither by sub nor by sid; of others it reaches nothing."""
+    user = provider.add_user(f"eve-{target}")["subject"]
+    mine = {name: signed_in(parties[name], provider.browser(), f"eve-{target}")[0] for name in ("shop", "bank", "open")}
+    others = [signed_in(parties[name], provider.browser(), "bob")[0]["id_token"] for name in mine]
+    for token in [answer["id_token"] for answer in mine.values()] + others:
+        assert provider.verify(admin, token).json()["valid"]
+    sids = {tokens.claims_of(each["access_token"])["sid"] for each in mine.values()}
+    for value in {"subject": {user}, "sessionId": sids}[target]:
+        answer = provider.post("/admin/revocations", auth=admin, json={target: value})
+        assert answer.status_code == 200, answer.text
+    said = {name: provider.verify(admin, answer["id_token"]).json() for name, answer in mine.items()}
+    assert {name: (each["valid"], each.get("error_description")) for name, each in said.items()} == \
+        {name: (False, "the token has been revoked") for name in mine}
+    for token in others:
+        assert provider.verify(admin, token).json()["valid"]
 
 
 def test_an_id_token_that_the_platform_asks_for_is_for_its_client_too(provider, admin, parties):

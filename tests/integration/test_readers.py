@@ -15,7 +15,7 @@ from service import ROOT, SCOPES
 KINDS = ["access", "refresh", "id"]
 RESERVED = ("iss sub aud exp nbf iat jti azp scope client_id token_type nonce auth_time at_hash c_hash s_hash cnf act "
             "may_act events authorization_details token_introspection parent_hash parent_client_id parent_iat "
-            "issued_after").split()
+            "issued_after sealed_rules").split()
 PRIVILEGED = ["role", "acr", "amr", "groups"]
 # The claims that the readers in Go and Java have members for.
 READ = ("iss sub aud exp iat nbf jti scope client_id token_type azp nonce auth_time parent_hash parent_client_id "

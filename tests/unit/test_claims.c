@@ -450,6 +450,7 @@ static void no_custom_claim_may_have_a_registered_name(void **state)
         ROW("parent_client_id"),
         ROW("parent_iat"),
         ROW("issued_after"),
+        ROW("sealed_rules"),
         ROW("may_act"),
         ROW("events"),
         ROW("authorization_details"),
@@ -549,6 +550,10 @@ static void each_kind_is_written_with_the_contracts_claims(void **state)
     assert_null(json_member(json, STR("nonce")));
     assert_null(json_member(json, STR("auth_time")));
     assert_str(claims.azp, "c");
+    assert_null(claims.sealed_rules.at);
+    new.sealed_rules = STR("sealed");
+    written(&new, &claims);
+    assert_str(claims.sealed_rules, "sealed");
     new = new_of(TOKEN_ACCESS);
     new.scope = STR("");
     new.parent_hash = STR("hash");

@@ -147,6 +147,7 @@ static void of_a_pairwise_client_an_id_token_alone_names_the_user_otherwise(void
         assert_str(claim(&issued, "sub")->text, is_id ? "kWOsUqTuaohLALZJIrM4pQbv9xIhNknAnVqrO_YFWRM" : "user-1");
         assert_str(claim(&issued, "sid")->text, is_id ? "4DMHmTKhuvgMFSIgK-9vNcO7A8YTQW-Ce_bazK0_I3c" : "session-1");
         assert_true(!is_id || !memmem(issued.payload.at, issued.payload.len, "user-1", 6));
+        assert_true(is_id == (claim(&issued, "sealed_rules") != NULL)); /* so that rules reach it all the same */
     }
     settings.pairwise_salt = "";
     for (size_t i = 0; i < COUNT(kinds); i++) {

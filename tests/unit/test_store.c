@@ -647,7 +647,7 @@ static void the_same_refresh_token_may_be_recorded_again(void **state)
     (void)state;
     assert_ok(record_one(store, &record));
     assert_ok(record_one(store, &record));
-    assert_ok(store->ops->purge(store, 2001 + STORE_TOKEN_KEPT_S, 100, &deleted));
+    assert_ok(store->ops->purge(store, 2001 + STORE_TOKEN_KEPT_S, 100, &deleted, NULL));
     assert_int_equal(deleted, 1);
 }
 
@@ -699,7 +699,7 @@ static void many_requests_and_their_lists_are_one_batch(void **state)
     }
     assert_ok(record_many(store, lists, LISTS));
     assert_int_equal(since(store, 0, 1000, 1000, &found), LISTS);
-    assert_ok(store->ops->purge(store, 3000 + STORE_REVOCATION_KEPT_S, 10000, &deleted));
+    assert_ok(store->ops->purge(store, 3000 + STORE_REVOCATION_KEPT_S, 10000, &deleted, NULL));
     assert_int_equal(deleted, LISTS * EACH);
     assert_ok(record_many(store, lists, 0)); /* none is fine too */
 }
@@ -850,9 +850,9 @@ static void a_rule_is_purged_and_marks_no_token(void **state)
     assert_ok(
         record_one(store, &token)); /* of the same hash, which only a store that confuses them takes for its own */
     assert_ok(record_one(store, &rule));
-    assert_ok(store->ops->purge(store, 3000 + STORE_REVOCATION_KEPT_S, 100, &deleted));
+    assert_ok(store->ops->purge(store, 3000 + STORE_REVOCATION_KEPT_S, 100, &deleted, NULL));
     assert_int_equal(deleted, 0);
-    assert_ok(store->ops->purge(store, 3001 + STORE_REVOCATION_KEPT_S, 100, &deleted));
+    assert_ok(store->ops->purge(store, 3001 + STORE_REVOCATION_KEPT_S, 100, &deleted, NULL));
     assert_int_equal(deleted, 1);
     assert_int_equal(since(store, 0, 1000, 10, &found), 0);
     if (kind == 0)
@@ -870,7 +870,7 @@ static void a_purge_deletes_what_expired_in_steps_of_at_most_so_many_rows(void *
     size_t deleted = 77, total = 0;
     struct revocation *found = NULL;
     (void)state;
-    assert_ok(store->ops->purge(store, 5000, 10, &deleted));
+    assert_ok(store->ops->purge(store, 5000, 10, &deleted, NULL));
     assert_int_equal(deleted, 0);
     for (uint64_t i = 0; i < 60; i++) {
         const struct record access = token_of(i, TOKEN_ACCESS, 1000 + LATER + (int64_t)i),
@@ -880,10 +880,10 @@ static void a_purge_deletes_what_expired_in_steps_of_at_most_so_many_rows(void *
         assert_ok(record_one(store, &refresh));
         assert_ok(record_one(store, &revocation));
     }
-    assert_ok(store->ops->purge(store, 1000 + KEPT, 10, &deleted));
+    assert_ok(store->ops->purge(store, 1000 + KEPT, 10, &deleted, NULL));
     assert_int_equal(deleted, 0); /* expires_at 1000 is not before 1000 */
     do {
-        assert_ok(store->ops->purge(store, 1030 + KEPT, 7, &deleted));
+        assert_ok(store->ops->purge(store, 1030 + KEPT, 7, &deleted, NULL));
         assert_true(deleted <= 7);
         total += deleted;
     } while (deleted > 0);
@@ -891,7 +891,7 @@ static void a_purge_deletes_what_expired_in_steps_of_at_most_so_many_rows(void *
     assert_int_equal(since(store, 0, 0, 1000, &found), 30);
     for (size_t i = 0; i < 30; i++)
         assert_true(found[i].expires_at >= 1030);
-    assert_ok(store->ops->purge(store, INT64_MAX, 1000, &deleted));
+    assert_ok(store->ops->purge(store, INT64_MAX, 1000, &deleted, NULL));
     assert_int_equal(deleted, 3 * 30);
 }
 
@@ -908,9 +908,9 @@ static void a_purge_keeps_what_has_only_just_expired(void **state)
     assert_ok(record_one(store, &access));
     assert_ok(record_one(store, &refresh));
     assert_ok(record_one(store, &revocation));
-    assert_ok(store->ops->purge(store, ends_s + STORE_TOKEN_KEPT_S, 100, &deleted));
+    assert_ok(store->ops->purge(store, ends_s + STORE_TOKEN_KEPT_S, 100, &deleted, NULL));
     assert_int_equal(deleted, 0);
-    assert_ok(store->ops->purge(store, ends_s + STORE_REVOCATION_KEPT_S, 100, &deleted));
+    assert_ok(store->ops->purge(store, ends_s + STORE_REVOCATION_KEPT_S, 100, &deleted, NULL));
     assert_int_equal(deleted, 2);
     assert_int_equal(since(store, 0, 1000, 10, &found), 1);
     assert_true(STORE_REVOCATION_KEPT_S >= 12 * 3600 && STORE_TOKEN_KEPT_S > 0);
@@ -930,7 +930,7 @@ static void a_position_is_never_given_twice(void **state)
         assert_int_equal(since(store, last, 1000, 10, &found), 1);
         assert_true(found[0].position > last);
         last = found[0].position;
-        assert_ok(store->ops->purge(store, 3000 + STORE_REVOCATION_KEPT_S, 100, &deleted));
+        assert_ok(store->ops->purge(store, 3000 + STORE_REVOCATION_KEPT_S, 100, &deleted, NULL));
         assert_int_equal(since(store, 0, 1000, 10, &found), 0);
     }
 }
@@ -1082,10 +1082,10 @@ static void what_has_not_ended_by_the_databases_clock_is_there_for_all(void **st
     assert_ok(record_one(store, &token));
     assert_ok(record_one(store, &revocation));
     assert_ok(record_one(store, &ended));
-    assert_ok(store->ops->purge(store, ahead_s, 100, &deleted));
+    assert_ok(store->ops->purge(store, ahead_s, 100, &deleted, NULL));
     assert_int_equal(deleted, 1);
     assert_int_equal(since(store, 0, ahead_s, 10, &revocations), 1);
-    assert_ok(store->ops->purge(store, now_s - 7200, 100, &deleted));
+    assert_ok(store->ops->purge(store, now_s - 7200, 100, &deleted, NULL));
     assert_int_equal(deleted, 0);
     assert_ok(store->ops->add_first_key(store, &first));
     assert_ok(store->ops->add_pending_key(store, &next));
@@ -1481,7 +1481,7 @@ static void each_transition_has_its_event_and_events_are_purged(void **state)
                                     i + 1, events[i])
                            .at) == 1,
                    events[i]);
-    assert_ok(store->ops->purge(store, 9100 + 30 * 24 * 3600 + STORE_TOKEN_KEPT_S, 100, &deleted));
+    assert_ok(store->ops->purge(store, 9100 + 30 * 24 * 3600 + STORE_TOKEN_KEPT_S, 100, &deleted, NULL));
     assert_int_equal(sql("SELECT count(*) FROM events"), 1);
     assert_int_equal(deleted, COUNT(events) - 1);
 }

@@ -197,9 +197,9 @@ static void an_event_is_purged_when_nobody_wants_it(void **state)
     size_t deleted = 0;
     (void)state;
     add(store, 0);
-    assert_ok(store->ops->purge(store, 1700000000 + 30 * 24 * 3600 + STORE_TOKEN_KEPT_S, 100, &deleted));
+    assert_ok(store->ops->purge(store, 1700000000 + 30 * 24 * 3600 + STORE_TOKEN_KEPT_S, 100, &deleted, NULL));
     assert_int_equal(list(store, 0, 10, &found), 1);
-    assert_ok(store->ops->purge(store, 1700000000 + 30 * 24 * 3600 + STORE_TOKEN_KEPT_S + 1, 100, &deleted));
+    assert_ok(store->ops->purge(store, 1700000000 + 30 * 24 * 3600 + STORE_TOKEN_KEPT_S + 1, 100, &deleted, NULL));
     assert_int_equal(list(store, 0, 10, &found), 0);
 }
 

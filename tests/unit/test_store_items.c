@@ -605,10 +605,10 @@ static void items_are_purged_some_time_after_they_expired(void **state)
         item.expires_at = 1000 + (int64_t)i;
         assert_ok(put(store, &item, 0));
     }
-    assert_ok(store->ops->purge(store, 1000 + STORE_TOKEN_KEPT_S, 100, &deleted));
+    assert_ok(store->ops->purge(store, 1000 + STORE_TOKEN_KEPT_S, 100, &deleted, NULL));
     assert_int_equal(deleted, 0);
     do {
-        assert_ok(store->ops->purge(store, 1020 + STORE_TOKEN_KEPT_S, 7, &deleted));
+        assert_ok(store->ops->purge(store, 1020 + STORE_TOKEN_KEPT_S, 7, &deleted, NULL));
         assert_true(deleted <= 7);
         total += deleted;
     } while (deleted > 0);
@@ -634,7 +634,7 @@ static void a_deleted_item_is_purged_soon(void **state)
     assert_int_equal(items_kept(), 1);
     if (kind > 0) /* as if time had gone by, for the database too */
         pg("UPDATE token_service_items SET expires_at = expires_at - interval '2 hours'");
-    assert_ok(store->ops->purge(store, time(NULL) + STORE_TOKEN_KEPT_S + 60, 100, &deleted));
+    assert_ok(store->ops->purge(store, time(NULL) + STORE_TOKEN_KEPT_S + 60, 100, &deleted, NULL));
     assert_int_equal(deleted, 1);
     assert_int_equal(items_kept(), 0);
 }
@@ -650,13 +650,13 @@ static void an_item_is_purged_by_the_databases_clock(void **state)
     (void)state;
     item.expires_at = now_s + 600;
     assert_ok(put(store, &item, 0));
-    assert_ok(store->ops->purge(store, ahead_s, 100, &deleted));
+    assert_ok(store->ops->purge(store, ahead_s, 100, &deleted, NULL));
     assert_int_equal(deleted, 0);
     item.expires_at = now_s - STORE_TOKEN_KEPT_S - 600;
     assert_ok(put(store, &item, 1));
-    assert_ok(store->ops->purge(store, now_s - 7200, 100, &deleted));
+    assert_ok(store->ops->purge(store, now_s - 7200, 100, &deleted, NULL));
     assert_int_equal(deleted, 0);
-    assert_ok(store->ops->purge(store, ahead_s, 100, &deleted));
+    assert_ok(store->ops->purge(store, ahead_s, 100, &deleted, NULL));
     assert_int_equal(deleted, 1);
 }
 
@@ -722,7 +722,7 @@ static void codes_are_in_the_platforms_table(void **state)
                      1);
     pg("INSERT INTO oauth_authorization_codes (code, client_id, user_id, redirect_uri, scope, expires_at) VALUES "
        "('the-platforms-own', 'client', '" USER "', '', '', to_timestamp(2000))");
-    assert_ok(store->ops->purge(store, 3000 + STORE_TOKEN_KEPT_S, 100, &deleted));
+    assert_ok(store->ops->purge(store, 3000 + STORE_TOKEN_KEPT_S, 100, &deleted, NULL));
     assert_int_equal(deleted, 1);
     assert_int_equal(pg("SELECT count(*) FROM oauth_authorization_codes WHERE code = 'the-platforms-own'"), 1);
     assert_int_equal(pg("SELECT count(*) FROM oauth_authorization_codes"), 1);

@@ -3,6 +3,7 @@
  * that each is wrong in the one thing that is tested; and each is shown twice: a cache may not change an answer. */
 #include "revocation/inside.h"
 #include "revocation/rule.h"
+#include "service/sealed_rules.h"
 #include "service/service.h"
 #include "service/verify.h"
 #include "keys.h"
@@ -922,6 +923,70 @@ static void a_rule_refuses_what_it_is_about_and_nothing_else(void **state)
     }
 }
 
+/* Rules name the platform's subject and session, and such a token what its client knows them by: they stand in it
+ * sealed. What it says itself is good for a rule all the same. */
+static void a_rule_reaches_an_id_token_that_does_not_name_its_user(void **state)
+{
+    static const struct {
+        const char *row;
+        enum revocation_kind rule;
+        const char *value;
+        int64_t before;
+        enum err_code of_session, of_none;
+    } rows[] = {
+        { "its subject", REVOKED_SUBJECT, "ada", NOW - 100, ERR_TOKEN_REVOKED, ERR_TOKEN_REVOKED },
+        { "its subject, too early", REVOKED_SUBJECT, "ada", NOW - 101, ERR_OK, ERR_OK },
+        { "another subject", REVOKED_SUBJECT, "bob", NOW, ERR_OK, ERR_OK },
+        { "its session", REVOKED_SESSION, "s1", NOW - 100, ERR_TOKEN_REVOKED, ERR_OK },
+        { "another session", REVOKED_SESSION, "s2", NOW, ERR_OK, ERR_OK },
+        { "a session of its subject's name", REVOKED_SESSION, "ada", NOW, ERR_OK, ERR_OK },
+        { "no session", REVOKED_SESSION, "", NOW, ERR_OK, ERR_OK },
+        { "what its client knows", REVOKED_SUBJECT, "subject", NOW - 100, ERR_TOKEN_REVOKED, ERR_TOKEN_REVOKED },
+        { "everything", REVOKED_ALL, "", NOW - 100, ERR_TOKEN_REVOKED, ERR_TOKEN_REVOKED },
+    };
+    static const struct str sessions[] = { STR_INIT("s1"), { 0, 0 } };
+    struct str tokens[COUNT(sessions)], sealed;
+    (void)state;
+    settings.pairwise_salt = "0123456789abcdef0123456789abcdef";
+    for (size_t k = 0; k < COUNT(sessions); k++) {
+        assert_ok(sealed_rules_write(&settings, &arena, STR("j"), STR("ada"), sessions[k], &sealed));
+        tokens[k] = signed_with(keys[ES256], header_of(keys[ES256], "JWT"),
+                                PAYLOAD_OF(ISSUER, "subject",
+                                           text_of(",\"sealed_rules\":\"%.*s\"", (int)sealed.len, sealed.at).at));
+    }
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const enum err_code expected[] = { rows[i].of_session, rows[i].of_none };
+        forget_rules();
+        for (size_t k = 0; k < COUNT(tokens); k++)
+            check(tokens[k], &any, ERR_OK, "before");
+        revoke_by_rule_of(rows[i].rule, rows[i].value, rows[i].before);
+        for (size_t k = 0; k < COUNT(tokens); k++)
+            check(tokens[k], &any, expected[k], rows[i].row);
+    }
+    forget_rules();
+}
+
+/* Then nobody knows which rules are about it. */
+static void an_id_token_whose_rules_can_not_be_opened_is_refused(void **state)
+{
+    static const char *const salts[] = { "1123456789abcdef0123456789abcdef", "" };
+    struct str sealed;
+    (void)state;
+    settings.pairwise_salt = "0123456789abcdef0123456789abcdef";
+    assert_ok(sealed_rules_write(&settings, &arena, STR("j"), STR("ada"), (struct str){ 0, 0 }, &sealed));
+    for (size_t i = 0; i < COUNT(salts); i++) {
+        const struct str payload = PAYLOAD_OF(ISSUER, "subject",
+                                              text_of(",\"sealed_rules\":\"%.*s\"", (int)sealed.len, sealed.at).at);
+        settings.pairwise_salt = salts[i];
+        const struct str token = signed_with(keys[ES256], header_of(keys[ES256], "JWT"), payload);
+        check(token, &any, ERR_TOKEN_CLAIM, "another salt");
+        can_be_found(token, "as a hint");
+    }
+    check(signed_with(keys[ES256], header_of(keys[ES256], "JWT"),
+                      PAYLOAD_OF(ISSUER, "subject", ",\"sealed_rules\":\"x\"")),
+          &any, ERR_TOKEN_CLAIM, "no such text");
+}
+
 /* Also a rule that was made for a time before the token itself was issued. */
 static void a_rule_about_a_token_is_about_what_was_issued_with_it(void **state)
 {
@@ -1147,6 +1212,8 @@ int main(int argc, char **argv)
         CHECK(what_can_be_revoked_hangs_on_the_signature_alone),
         CHECK(a_token_falls_with_the_one_that_it_was_issued_with),
         CHECK(a_rule_refuses_what_it_is_about_and_nothing_else),
+        CHECK(a_rule_reaches_an_id_token_that_does_not_name_its_user),
+        CHECK(an_id_token_whose_rules_can_not_be_opened_is_refused),
         CHECK(a_rule_about_a_token_is_about_what_was_issued_with_it),
         CHECK(a_token_of_strange_claims_is_met_by_what_it_has),
         CHECK(what_is_to_be_issued_meets_the_same_rules),

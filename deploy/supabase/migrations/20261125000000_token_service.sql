@@ -624,6 +624,7 @@ DECLARE
     room bigint := (args ->> 'max')::bigint;
     gone bigint;
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true); -- what comes back after a crash is deleted again
     DELETE FROM public.oauth_access_tokens WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM public.oauth_access_tokens WHERE expires_at < expired
         ORDER BY expires_at LIMIT room FOR UPDATE SKIP LOCKED));

@@ -383,6 +383,7 @@ DECLARE
     gone bigint;
     codes text[];
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true); -- what comes back after a crash is deleted again
     WITH deleted AS (
         DELETE FROM public.token_service_items WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM public.token_service_items WHERE expires_at < expired
