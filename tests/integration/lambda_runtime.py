@@ -232,7 +232,39 @@ class Answer:
         return json.loads(self.content)
 
 
-class Function(Server):
+class ByEvents:
+    """Of a Server: requests go as events of the kind `kind`, by answer_to(event, deadline_s), which is what the
+    function answered. It listens nowhere."""
+
+    kind = "http"
+
+    def event_of(self, method, path, *, auth=None, headers=None, json=None, form=None, data=None, kind=None, **options):
+        """An event of this request, as Server.request() would send it."""
+        path, _, query = path.partition("?")
+        fields = list((headers or {}).items())
+        if authorization(auth):
+            fields.append(("Authorization", authorization(auth)))
+        body = data if data is not None else b""
+        if json is not None:
+            body = dumps(json)
+            fields.append(("Content-Type", "application/json"))
+        elif form is not None:
+            body = urlencode(form).encode()
+            fields.append(("Content-Type", "application/x-www-form-urlencoded"))
+        return KINDS[kind or self.kind](method, path, fields, query, body, **options)
+
+    def request(self, method, path, *, deadline_s=30.0, **options):
+        kind = options.get("kind") or self.kind
+        event = self.event_of(method, path, **options)
+        answer = Answer(*lambda_events.answer_of(kind, self.answer_to(event, deadline_s)))
+        bare = path.split("?")[0]
+        self.tokens.update(TOKEN.findall(answer.text), TOKEN.findall(repr(options)))
+        check_answer(method, bare, answer.status_code, answer.headers, answer.content)
+        self.check_leaks(bare, answer.status_code, answer.headers, answer.content)
+        return answer
+
+
+class Function(ByEvents, Server):
     """The program as a function. Its requests come as events of `kind`."""
 
     def __init__(self, home, settings=None, kind="http", **lambda_settings):
@@ -277,30 +309,8 @@ class Function(Server):
     def thaw(self):
         os.kill(self.process.pid, signal.SIGCONT)
 
-    def event_of(self, method, path, *, auth=None, headers=None, json=None, form=None, data=None, kind=None, **options):
-        """An event of this request, as Server.request() would send it."""
-        path, _, query = path.partition("?")
-        fields = list((headers or {}).items())
-        if authorization(auth):
-            fields.append(("Authorization", authorization(auth)))
-        body = data if data is not None else b""
-        if json is not None:
-            body = dumps(json)
-            fields.append(("Content-Type", "application/json"))
-        elif form is not None:
-            body = urlencode(form).encode()
-            fields.append(("Content-Type", "application/x-www-form-urlencoded"))
-        return KINDS[kind or self.kind](method, path, fields, query, body, **options)
-
-    def request(self, method, path, *, deadline_s=30.0, **options):
-        kind = options.get("kind") or self.kind
-        event = self.event_of(method, path, **options)
-        answer = Answer(*lambda_events.answer_of(kind, self.api.invoke(event, deadline_s=deadline_s).json()))
-        bare = path.split("?")[0]
-        self.tokens.update(TOKEN.findall(answer.text), TOKEN.findall(repr(options)))
-        check_answer(method, bare, answer.status_code, answer.headers, answer.content)
-        self.check_leaks(bare, answer.status_code, answer.headers, answer.content)
-        return answer
+    def answer_to(self, event, deadline_s):
+        return self.api.invoke(event, deadline_s=deadline_s).json()
 
     def bus(self, detail_type, detail, **options):
         """A Call of an EventBridge event."""

@@ -6,11 +6,16 @@ import shutil
 import stat
 import subprocess
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import redis_servers
+from issued import ISSUER, check_by_pyjwt
+from lambda_emulator import EMULATOR, UnderEmulator, need_emulator
+from lambda_events import schedule
+from network import MACHINE_LACKS
 from roots import Rooted, inside, made_by, why_not, works
 from service import BINARY, ROOT
 
@@ -19,6 +24,7 @@ if why_not():
 
 PROGRAM = "/var/task/bootstrap"
 LIMIT = 10_000_000
+INSTANCES_USER = "993:990"  # as whom Managed Instances run a function
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,8 @@ def root(made, tmp_path):
         for info in archive.infolist():
             path = Path(archive.extract(info, task))
             path.chmod(info.external_attr >> 16 & 0o7777)
-    (root / "tmp").mkdir(mode=0o1777)
+    (root / "tmp").mkdir()
+    (root / "tmp").chmod(0o1777)
     return root
 
 
@@ -66,6 +73,62 @@ def test_it_runs_where_nothing_else_is(there, root):
 
 def test_it_serves_where_nothing_else_is(there):
     works(there)
+
+
+class Unpacked(UnderEmulator, Rooted):
+    """The zip as a function, as AWS finds it: the emulator is in the root too, and looks for the program by itself."""
+
+    def __init__(self, home, root, at_once=1):
+        user = INSTANCES_USER if at_once > 1 else None
+        super().__init__(home, root, PROGRAM, {"TOKEN_ISSUER": ISSUER}, user)
+        self.at_once, self.start_of_emulator = at_once, inside(root)
+        shutil.copy(EMULATOR, root / "emulator")
+        (root / "dev").mkdir()
+        (root / "dev/null").touch()  # what it gives a program to read
+
+    def words(self, *options):
+        return [*self.start_of_emulator, "/emulator", *options]
+
+
+@pytest.fixture
+def unpacked(root, tmp_path):
+    """unpacked(at_once) is started, and ends with the test."""
+    need_emulator()
+    made = []
+
+    def start(at_once=1):
+        made.append(Unpacked(tmp_path, root, at_once))
+        return made[-1].start()
+
+    yield start
+    for function in made:
+        function.close()
+
+
+def test_it_answers_an_http_api_under_awss_emulator(unpacked):
+    function = unpacked()
+    agent = function.add_client("agent")
+    token = function.token(agent)  # the first event: by a POST /token of API Gateway's
+    assert check_by_pyjwt(function, token, "RS256")["client_id"] == "agent"
+    assert function.verify(agent, token).json()["valid"]
+    assert function.revoke(agent, token).status_code == 200
+    assert not function.is_active(agent, token)
+    assert function.invoke(schedule())["body"]["complete"] is True
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason=f"{MACHINE_LACKS}right to be another user, as the emulator then wants it")
+def test_it_answers_several_at_once_as_managed_instances_do(unpacked):
+    function = unpacked(4)
+    agent = function.add_client("agent")
+
+    def use(_):
+        token = function.token(agent)
+        return token, function.verify(agent, token).json()["valid"]
+
+    with ThreadPoolExecutor(2 * function.at_once) as pool:
+        found = list(pool.map(use, range(60)))
+    assert all(valid is True for _, valid in found) and len({token for token, _ in found}) == len(found)
+    assert check_by_pyjwt(function, found[-1][0], "RS256")
 
 
 @pytest.mark.parametrize(("part", "settings"), [
