@@ -24,7 +24,7 @@ static struct err sqlite_failed(struct sqlite *sqlite, const char *what)
 }
 
 /* Runs a text without results. */
-static struct err sqlite_run(struct sqlite *sqlite, const char *sql)
+struct err sqlite_run(struct sqlite *sqlite, const char *sql)
 {
     return sqlite3_exec(sqlite->db, sql, NULL, NULL, NULL) == SQLITE_OK ? OK : sqlite_failed(sqlite, "run");
 }

@@ -36,6 +36,8 @@ MUST_USE struct err sqlite_prepare(struct sqlite *sqlite, const char *const *tex
 /* Safe on a zeroed struct. */
 void sqlite_close(struct sqlite *sqlite);
 
+/* Runs a text without results. */
+MUST_USE struct err sqlite_run(struct sqlite *sqlite, const char *sql);
 /* Steps a statement that gives no row, then resets it. When that commits, the file and its log must still have their
  * names: what is written to a file that was taken away or replaced is lost at the next start, and is a failure. */
 MUST_USE struct err sqlite_do(struct sqlite *sqlite, sqlite3_stmt *statement);

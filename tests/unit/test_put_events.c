@@ -172,8 +172,7 @@ static void a_check_puts_what_has_to_be_refused(void **state)
 {
     static const struct line answers[] = { { 200, NULL, ENTRIES("1", NOT_TAKEN("MalformedDetail")) } };
     (void)state;
-    script = answers;
-    atomic_store(&at, 0);
+    begin_script(answers, COUNT(answers));
     assert_ok(put_events_check(bus, &arena));
     assert_row(http_has(str_of(server->last),
                         "\"Source\":\"storytailor.token-service\",\"DetailType\":\"token_generated\","
@@ -205,8 +204,7 @@ static void a_check_says_what_is_wrong(void **state)
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        script = rows[i].answers;
-        atomic_store(&at, 0);
+        begin_script(rows[i].answers, COUNT(rows[i].answers));
         const struct err err = put_events_check(bus, &arena);
         assert_row(!err.code == !rows[i].why, err.why);
         assert_row(!rows[i].why || strstr(err.why, rows[i].why), err.why);
