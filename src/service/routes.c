@@ -18,7 +18,8 @@ static const struct route rows[] = {
     { STR_INIT("/token/introspect"), METHOD_POST, OP_INTROSPECT, CALLER, .scope = "token:introspect",
       .run = introspect_token },
     { STR_INIT("/token/verify"), METHOD_POST, OP_VERIFY, CALLER, .scope = "token:verify", .run = verify_token },
-    { STR_INIT("/token"), METHOD_POST, OP_ISSUE, CALLER, .cors = CORS_SETTING, .waits = true, .run = issue_token },
+    { STR_INIT("/token"), METHOD_POST, OP_ISSUE, CALLER, .cors = CORS_SETTING, .waits = true, .run = issue_token,
+      .only_signs = issue_only_signs },
     { STR_INIT("/token/revoke"), METHOD_POST, OP_REVOKE, ANY_CLIENT, .cors = CORS_SETTING, .waits = true,
       .run = revoke_token },
     { STR_INIT("/admin/revocations"), METHOD_POST, OP_REVOKE_RULE, CALLER, .scope = "token:revoke:any", .waits = true,
@@ -249,14 +250,23 @@ int64_t service_retry_after_s(const struct service *service)
     return wait_s < LEAST_S ? LEAST_S : wait_s > MOST_S ? MOST_S : wait_s;
 }
 
+/* Whether it is the call's turn. Strangers shall not fill the queues, so its caller is known by now. */
+static struct err routes_check_turn(const struct call *call, const struct route *route)
+{
+    if (!route->waits || call->may_wait)
+        return OK;
+    if (!route->only_signs || !route->only_signs(call))
+        return failed(ERR_NEEDS_WORKER, "the operation may have to wait");
+    return call->may_sign ? OK : failed(ERR_NEEDS_TURN, "the operation takes its time");
+}
+
 static struct err routes_answer_call(struct call *call, const struct route *route, struct str path_value,
                                      struct response *response)
 {
     if (path_value.at)
         TRY(path_decode(call->request->arena, path_value, &call->path_value));
     TRY(routes_check_access(call, route, response));
-    if (call->is_first)
-        return failed(ERR_NEEDS_WORKER, "the operation may have to wait");
+    TRY(routes_check_turn(call, route));
     TRY(route->run(call, response));
     if (response->is_unfit)
         return failed(ERR_INTERNAL, "the response has a header that can't be sent");
@@ -276,7 +286,12 @@ static void routes_append_always(struct call *call, struct response *response)
         response->announced = call->announced;
 }
 
-enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
+static bool routes_needs_more(enum err_code code)
+{
+    return code == ERR_NEEDS_TURN || code == ERR_NEEDS_WORKER || code == ERR_NEEDS_LOOKUP;
+}
+
+enum err_code service_answer(struct service *service, const struct request *request, enum service_may may,
                              struct response *response)
 {
     struct str path_value;
@@ -287,13 +302,13 @@ enum err_code service_answer(struct service *service, const struct request *requ
     struct call call = { .service = service,
                          .request = request,
                          .takes_public = route->access == ANY_CLIENT,
-                         .may_wait = may_wait,
-                         .is_first = route->waits && !may_wait }; /* strangers shall not fill the workers' queue */
+                         .may_wait = may == MAY_WAIT,
+                         .may_sign = may != MAY_JUDGE };
     const struct err err = routes_answer_call(&call, route, path_value, response);
-    if (!may_wait && (err.code == ERR_NEEDS_WORKER || err.code == ERR_NEEDS_LOOKUP))
+    if (may != MAY_WAIT && routes_needs_more(err.code))
         return err.code;
     authenticate_count(&call);
-    if (err.code == ERR_UNAVAILABLE && may_wait && response->retry_after_s == 0)
+    if (err.code == ERR_UNAVAILABLE && may != MAY_JUDGE && response->retry_after_s == 0)
         response->retry_after_s = service_retry_after_s(service);
     if (err.code)
         response_fail(response, request->arena, err);

@@ -80,11 +80,18 @@ struct service {
     atomic_llong unknown_kid_at; /* clock_coarse_s() when a token of an unknown key last had the keys read */
 };
 
-/* Answers a request: finds its route, authenticates the caller, runs the operation. With may_wait false it never waits,
- * authenticates the caller only from memory, and returns ERR_NEEDS_WORKER or ERR_NEEDS_LOOKUP when the work may have to
- * wait: then ignore *response and call it again from a worker. ERR_OK: *response is filled, also when it is a refusal;
- * its records must be durable before it is sent: service_record(). */
-enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
+/* What an answer may take. */
+enum service_may {
+    MAY_JUDGE, /* memory, and little time */
+    MAY_SIGN,  /* also a signature, with a key in memory */
+    MAY_WAIT   /* anything */
+};
+/* Answers a request: finds its route, authenticates the caller, runs the operation. Unless it may wait, it never does,
+ * and authenticates the caller only from memory. When the answer would take more than it may, it returns
+ * ERR_NEEDS_TURN (MAY_SIGN is enough), ERR_NEEDS_WORKER or ERR_NEEDS_LOOKUP: then ignore *response and call it again.
+ * ERR_OK: *response is filled, also when it is a refusal; its records must be durable before it is sent:
+ * service_record(). */
+enum err_code service_answer(struct service *service, const struct request *request, enum service_may may,
                              struct response *response);
 
 /* The Retry-After of a 503: when, as far as the signer knows, those who wait now will have been served; at least 1 s,

@@ -24,7 +24,11 @@ enum {
     COSTLY_GOOD = 128,
     COSTLY_PART = 3, /* of those that wait: when fewer are expected, they are not waited for */
     WAIT_TIMES = 24,
-    WAIT_MAX_NS = 24000000, /* a transaction that took longer than a millisecond is costly, or was held up */
+    WAIT_MAX_NS = 6000000,
+    COMPANY = 4, /* of those who come by themselves: so many make a flush worth its processor time */
+    COMPANY_MAX_NS = 3000000,
+    AVERAGE_PART = 16, /* of a moving average: what the newest weighs */
+    ONE = 1024,        /* in the average of small numbers */
     HURRIED_GOOD = 32,
     HURRIED_EXPECTED = 64,
     HURRIED_WAIT_US = 500,
@@ -40,7 +44,10 @@ struct commit {
     size_t waiting;  /* in the queue */
     int expected;    /* requests on workers that may still submit */
     int64_t last_ns; /* how long the last transaction took */
+    /* On average: how long one takes, and how many come meanwhile (in parts of ONE). */
+    int64_t mean_ns, mean_came;
     bool stopping, hurries;
+    bool has_company;    /* it waits for more, whatever is on its way: to wake it would only cost time */
     atomic_size_t depth; /* queue and running transaction */
 };
 
@@ -59,20 +66,56 @@ static bool commit_is_worth_waiting(const struct commit *commit)
     return commit->waiting < BATCH_GOOD && commit->expected > (int)left;
 }
 
+static void commit_wait_for_more(struct commit *commit, int64_t wait_ns)
+{
+    const int64_t until_ns = clock_ns() + wait_ns;
+    while (commit_is_worth_waiting(commit) && condition_wait_until(&commit->wake, &commit->lock, until_ns))
+        ;
+}
+
+/* When nothing more is on its way, but others come by themselves, soon enough: who came while a transaction ran had not
+ * been waiting for its end, and more of their kind will come. */
+static void commit_wait_for_company(struct commit *commit)
+{
+    if (commit->stopping || commit->hurries || commit->mean_came == 0 || commit->waiting > COMPANY)
+        return;
+    const int64_t wait_ns = commit->mean_ns * COMPANY * ONE / commit->mean_came;
+    if (wait_ns > COMPANY_MAX_NS)
+        return;
+    const int64_t until_ns = clock_ns() + wait_ns;
+    commit->has_company = true;
+    while (!commit->stopping && condition_wait_until(&commit->wake, &commit->lock, until_ns))
+        ;
+    commit->has_company = false;
+}
+
+/* Under the lock, when something has come or been given up. */
+static bool commit_wakes(const struct commit *commit)
+{
+    return !commit->has_company && !commit_is_worth_waiting(commit);
+}
+
 /* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up.
  */
 static void commit_gather(struct commit *commit)
 {
     while (!commit->first && !commit->stopping)
         pthread_cond_wait(&commit->wake, &commit->lock);
-    if (!commit_is_worth_waiting(commit))
-        return;
-    int64_t wait_ns = commit->hurries ? HURRIED_WAIT_US * 1000 : commit->last_ns * WAIT_TIMES;
-    if (wait_ns > WAIT_MAX_NS)
-        wait_ns = WAIT_MAX_NS;
-    const int64_t until_ns = clock_ns() + wait_ns;
-    while (commit_is_worth_waiting(commit) && condition_wait_until(&commit->wake, &commit->lock, until_ns))
-        ;
+    if (commit->hurries)
+        commit_wait_for_more(commit, HURRIED_WAIT_US * INT64_C(1000));
+    else if (commit_is_worth_waiting(commit))
+        commit_wait_for_more(commit,
+                             commit->last_ns * WAIT_TIMES < WAIT_MAX_NS ? commit->last_ns * WAIT_TIMES : WAIT_MAX_NS);
+    else
+        commit_wait_for_company(commit);
+}
+
+/* Under the lock, after a transaction. */
+static void commit_learn(struct commit *commit, int64_t took_ns)
+{
+    commit->last_ns = took_ns;
+    commit->mean_ns += (took_ns - commit->mean_ns) / AVERAGE_PART;
+    commit->mean_came += ((int64_t)commit->waiting * ONE - commit->mean_came) / AVERAGE_PART;
 }
 
 /* Under the lock: takes up to BATCH_MAX items off the queue. */
@@ -135,7 +178,7 @@ static void *commit_run(void *arg)
         commit_count_kept(verdicts, count);
         commit_finish(commit, batch, verdicts);
         pthread_mutex_lock(&commit->lock);
-        commit->last_ns = took_ns;
+        commit_learn(commit, took_ns);
     }
     pthread_mutex_unlock(&commit->lock);
     return NULL;
@@ -176,7 +219,7 @@ void commit_submit(struct commit *commit, struct commit_item *item)
     *commit->last = item;
     commit->last = &item->next;
     commit->waiting++;
-    const bool wakes = commit->waiting == 1 || !commit_is_worth_waiting(commit);
+    const bool wakes = commit->waiting == 1 || commit_wakes(commit);
     pthread_mutex_unlock(&commit->lock);
     if (wakes) /* without the lock, which it needs at once */
         pthread_cond_signal(&commit->wake);
@@ -186,7 +229,7 @@ void commit_expect(struct commit *commit, int delta)
 {
     pthread_mutex_lock(&commit->lock);
     commit->expected += delta;
-    const bool wakes = commit->waiting > 0 && !commit_is_worth_waiting(commit);
+    const bool wakes = commit->waiting > 0 && commit_wakes(commit);
     pthread_mutex_unlock(&commit->lock);
     if (wakes)
         pthread_cond_signal(&commit->wake);
