@@ -45,12 +45,15 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_TLS_KEY", SECTION_SERVER, TEXT(tls_key, "", 0, 3072, NULL, "a path, or nothing"),
       "PEM file of the certificate's private key; refused if everybody can read it." },
     { "TOKEN_LOOPS", SECTION_SERVER, NUMBER(loops, "0", 0, 64),
-      "Event loops, one thread each, for requests that need not wait. 0: one per core." },
+      "Event loops, one thread each, for requests that need not wait, and for signatures. 0: one per core." },
     { "TOKEN_WORKERS", SECTION_SERVER, NUMBER(workers, "0", 0, 256),
       "Threads for what waits. 0: one per core, 16 with Redis, a shared store or users, 256 if KMS signs." },
     { "TOKEN_QUEUE", SECTION_SERVER, NUMBER(queue, "1024", 1, 65536),
-      "Requests that may wait for a worker; a further one gets 503 at once. Requests of callers not yet known: half as "
-      "many." },
+      "Requests that may wait for their turn; a further one gets 503 at once. Requests of callers not yet known: half "
+      "as many." },
+    { "TOKEN_QUEUE_WAIT_MS", SECTION_SERVER, NUMBER(queue_wait_ms, "50", 1, 60000),
+      "For how many milliseconds a request may wait for its turn, where many do. One that would wait for more than "
+      "three fourths of that, as fast as others are served, gets 503 at once." },
     { "TOKEN_DRAIN_TIMEOUT", SECTION_SERVER, SECONDS(drain_timeout_s, "20", 0, 600),
       "How long a stop waits for the requests in progress." },
     { "TOKEN_PURGE_INTERVAL", SECTION_SERVER, SECONDS(purge_interval_s, "60", 1, 86400),

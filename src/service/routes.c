@@ -18,7 +18,8 @@ static const struct route rows[] = {
     { STR_INIT("/token/introspect"), METHOD_POST, OP_INTROSPECT, CALLER, .scope = "token:introspect",
       .run = introspect_token },
     { STR_INIT("/token/verify"), METHOD_POST, OP_VERIFY, CALLER, .scope = "token:verify", .run = verify_token },
-    { STR_INIT("/token"), METHOD_POST, OP_ISSUE, CALLER, .cors = CORS_SETTING, .waits = true, .run = issue_token },
+    { STR_INIT("/token"), METHOD_POST, OP_ISSUE, CALLER, .cors = CORS_SETTING, .waits = true, .run = issue_token,
+      .only_signs = issue_only_signs },
     { STR_INIT("/token/revoke"), METHOD_POST, OP_REVOKE, ANY_CLIENT, .cors = CORS_SETTING, .waits = true,
       .run = revoke_token },
     { STR_INIT("/admin/revocations"), METHOD_POST, OP_REVOKE_RULE, CALLER, .scope = "token:revoke:any", .waits = true,
@@ -250,8 +251,20 @@ int64_t service_retry_after_s(const struct service *service)
     return wait_s < LEAST_S ? LEAST_S : wait_s > MOST_S ? MOST_S : wait_s;
 }
 
+/* Whether it is the call's turn. Strangers shall not fill the queues, so its caller is known by now. */
+static struct err routes_check_turn(const struct call *call)
+{
+    const struct route *route = call->route;
+    if (!route->waits || call->may_wait)
+        return OK;
+    if (!route->only_signs || !route->only_signs(call))
+        return failed(ERR_NEEDS_WORKER, "the operation may have to wait");
+    return call->may_sign ? OK : failed(ERR_NEEDS_TURN, "the operation takes its time");
+}
+
 static struct err routes_run(struct call *call, struct response *response)
 {
+    TRY(routes_check_turn(call));
     TRY(call->route->run(call, response));
     if (response->is_unfit)
         return failed(ERR_INTERNAL, "the response has a header that can't be sent");
@@ -263,7 +276,7 @@ static struct err routes_answer_call(struct call *call, struct str path_value, s
     if (path_value.at)
         TRY(path_decode(call->request->arena, path_value, &call->path_value));
     TRY(routes_check_access(call, response));
-    return call->is_first ? failed(ERR_NEEDS_WORKER, "the operation may have to wait") : routes_run(call, response);
+    return routes_run(call, response);
 }
 
 void call_record_always(struct call *call, struct record *record)
@@ -283,7 +296,7 @@ static void routes_append_always(struct call *call, struct response *response)
 static void routes_finish(struct call *call, struct err err, struct response *response)
 {
     authenticate_count(call);
-    if (err.code == ERR_UNAVAILABLE && call->may_wait && response->retry_after_s == 0)
+    if (err.code == ERR_UNAVAILABLE && call->may_sign && response->retry_after_s == 0)
         response->retry_after_s = service_retry_after_s(call->service);
     if (err.code)
         response_fail(response, call->request->arena, err);
@@ -297,7 +310,12 @@ static struct call *routes_keep(const struct call *call)
     return kept;
 }
 
-enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
+static bool routes_needs_more(enum err_code code)
+{
+    return code == ERR_NEEDS_TURN || code == ERR_NEEDS_WORKER || code == ERR_NEEDS_LOOKUP;
+}
+
+enum err_code service_answer(struct service *service, const struct request *request, enum service_may may,
                              struct response *response)
 {
     struct str path_value;
@@ -309,28 +327,32 @@ enum err_code service_answer(struct service *service, const struct request *requ
                          .request = request,
                          .route = route,
                          .takes_public = route->access == ANY_CLIENT,
-                         .may_wait = may_wait,
-                         .is_first = route->waits && !may_wait }; /* strangers shall not fill the workers' queue */
+                         .may_wait = may == MAY_WAIT,
+                         .may_sign = may != MAY_JUDGE };
     const struct err err = routes_answer_call(&call, path_value, response);
-    if (!may_wait && (err.code == ERR_NEEDS_WORKER || err.code == ERR_NEEDS_LOOKUP)) {
-        response->begun = call.is_first && err.code == ERR_NEEDS_WORKER ? routes_keep(&call) : NULL;
+    if (may != MAY_WAIT && routes_needs_more(err.code)) {
+        const bool is_judged = may == MAY_JUDGE && route->waits && err.code != ERR_NEEDS_LOOKUP;
+        response->begun = is_judged ? routes_keep(&call) : NULL;
         return err.code;
     }
     routes_finish(&call, err, response);
     return ERR_OK;
 }
 
-void service_go_on(struct service *service, const struct request *request, struct response *response)
+enum err_code service_go_on(struct service *service, const struct request *request, enum service_may may,
+                            struct response *response)
 {
     struct call *call = response->begun;
     response->begun = NULL;
-    if (!call || !authenticated_still(call)) {
-        (void)service_answer(service, request, true, response);
-        return;
-    }
-    call->may_wait = true;
-    call->is_first = false;
-    routes_finish(call, routes_run(call, response), response);
+    if (!call || !authenticated_still(call))
+        return service_answer(service, request, may, response);
+    call->may_wait = may == MAY_WAIT;
+    call->may_sign = may != MAY_JUDGE;
+    const struct err err = routes_run(call, response);
+    if (may != MAY_WAIT && routes_needs_more(err.code))
+        return err.code; /* all begins anew: `run` may have written already */
+    routes_finish(call, err, response);
+    return ERR_OK;
 }
 
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns)
