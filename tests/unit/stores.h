@@ -38,6 +38,22 @@ static inline bool has_kind(void)
     return true;
 }
 
+/* Runs a suite over each kind that there is, and `shared` over those that instances share. How many tests failed. */
+#define RUN_OVER_STORES(conformance, shared) run_over_stores((conformance), COUNT(conformance), (shared), COUNT(shared))
+static inline int run_over_stores(const struct CMUnitTest *conformance, size_t count, const struct CMUnitTest *shared,
+                                  size_t shared_count)
+{
+    int bad = 0;
+    for (kind = 0; kind < COUNT(kinds); kind++) {
+        if (!has_kind())
+            continue;
+        bad += _cmocka_run_group_tests("conformance", conformance, count, NULL, NULL);
+        if (kind > 0)
+            bad += _cmocka_run_group_tests("shared", shared, shared_count, NULL, NULL);
+    }
+    return bad;
+}
+
 static inline struct store *open_store(void)
 {
     const struct settings settings = { .data_dir = folder,

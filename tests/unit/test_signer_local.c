@@ -22,6 +22,13 @@ static void signer_closep(struct signer **signer)
 }
 #define OPEN(handle) AUTO(signer_closep) struct signer *handle = open_signer()
 
+/* A key of a signer that has been closed since. */
+static void make_before(enum jwa alg, struct key *key)
+{
+    OPEN(first);
+    assert_ok(first->ops->create(first, &arena, alg, key));
+}
+
 static const char *file_of(const struct key *key)
 {
     assert_true(str_has_prefix(key->private_ref, STR("file:")));
@@ -72,9 +79,7 @@ static void a_key_is_loaded_again_after_a_restart(void **state)
 {
     struct key key = { 0 };
     (void)state;
-    struct signer *first = open_signer();
-    assert_ok(first->ops->create(first, &arena, JWA_RS256, &key));
-    first->ops->close(first);
+    make_before(JWA_RS256, &key);
     OPEN(signer);
     assert_false(signs(signer, &key, JWA_RS256)); /* not before it is loaded */
     assert_int_equal(signer->ops->check(signer).code, ERR_UNAVAILABLE);
@@ -111,9 +116,7 @@ static void a_file_that_others_can_reach_is_refused_by_name(void **state)
     static const unsigned modes[] = { 0640, 0604, 0660, 0666, 0644, 0610, 0601, 0620, 0602, 0777, 0440, 0404 };
     struct key key = { 0 };
     (void)state;
-    struct signer *first = open_signer();
-    assert_ok(first->ops->create(first, &arena, JWA_EDDSA, &key));
-    first->ops->close(first);
+    make_before(JWA_EDDSA, &key);
     for (size_t i = 0; i < COUNT(modes); i++) {
         OPEN(signer);
         assert_int_equal(chmod(in_folder(file_of(&key)), (mode_t)modes[i]), 0);
@@ -135,9 +138,7 @@ static void a_file_of_another_user_is_refused(void **state)
     (void)state;
     if (geteuid() != 0) /* only root can give a file away */
         skip();
-    struct signer *first = open_signer();
-    assert_ok(first->ops->create(first, &arena, JWA_EDDSA, &key));
-    first->ops->close(first);
+    make_before(JWA_EDDSA, &key);
     OPEN(signer);
     assert_int_equal(chown(in_folder(file_of(&key)), 12345, 0), 0);
     assert_true(signer->ops->load(signer, &arena, &key).code != ERR_OK);
@@ -149,9 +150,7 @@ static void a_link_a_folder_or_nothing_in_the_place_of_a_file_is_refused(void **
 {
     struct key key = { 0 };
     (void)state;
-    struct signer *first = open_signer();
-    assert_ok(first->ops->create(first, &arena, JWA_EDDSA, &key));
-    first->ops->close(first);
+    make_before(JWA_EDDSA, &key);
     OPEN(signer);
     const char *file = in_folder(file_of(&key));
     assert_int_equal(rename(file, in_folder("moved")), 0);
@@ -191,9 +190,7 @@ static void a_fifo_in_the_place_of_a_file_does_not_hang(void **state)
 {
     struct key key = { 0 };
     (void)state;
-    struct signer *first = open_signer();
-    assert_ok(first->ops->create(first, &arena, JWA_EDDSA, &key));
-    first->ops->close(first);
+    make_before(JWA_EDDSA, &key);
     OPEN(signer);
     assert_int_equal(unlink(in_folder(file_of(&key))), 0);
     assert_int_equal(mkfifo(in_folder(file_of(&key)), 0600), 0);
@@ -209,9 +206,7 @@ static void a_truncated_or_foreign_file_is_refused(void **state)
 {
     struct key key = { 0 };
     (void)state;
-    struct signer *first = open_signer();
-    assert_ok(first->ops->create(first, &arena, JWA_ES256, &key));
-    first->ops->close(first);
+    make_before(JWA_ES256, &key);
     OPEN(signer);
     struct str whole = read_text(file_of(&key));
     for (size_t len = 0; len < whole.len - 8; len += 7) { /* the last bytes are line ends and dashes */
@@ -262,9 +257,7 @@ static void an_interrupted_first_start_is_finished(void **state)
     struct key key = { 0 }, found = { 0 };
     (void)state;
     assert_int_equal(nothing->ops->adopt(nothing, &arena, JWA_RS256, NULL, 0, &found).code, ERR_NOT_FOUND);
-    struct signer *first = open_signer();
-    assert_ok(first->ops->create(first, &arena, JWA_RS256, &key));
-    first->ops->close(first);
+    make_before(JWA_RS256, &key);
     write_text(".signing-key-half.pem.123", STR("-----BEGIN"), 0600);
     write_text("signing-key-.pem", STR("x"), 0600);
     write_text("signing-key-other.pem", read_text(file_of(&key)), 0600); /* its name is not its key's */

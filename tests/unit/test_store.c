@@ -1938,16 +1938,9 @@ int main(int argc, char **argv)
         IN_EACH(keys_of_the_service_before_are_left_alone),
         IN_EACH(what_the_platform_knows_of_a_user_is_read),
     };
-    int bad = 0;
     if (argc == 4)
         return be_another_process(argv);
-    for (kind = 0; kind < COUNT(kinds); kind++) {
-        if (!has_kind())
-            continue;
-        bad += cmocka_run_group_tests(conformance, NULL, NULL);
-        if (kind > 0)
-            bad += cmocka_run_group_tests(shared, NULL, NULL);
-    }
+    const int bad = RUN_OVER_STORES(conformance, shared);
     kind = 0; /* sqlite's row */
     return bad + cmocka_run_group_tests(sqlite, NULL, NULL);
 }

@@ -237,13 +237,5 @@ int main(int argc, char **argv)
         IN_EACH(an_event_is_purged_when_nobody_wants_it),
     };
     const struct CMUnitTest shared[] = { IN_EACH(a_position_that_is_another_events_since_is_not_dropped) };
-    int bad = 0;
-    for (kind = 0; kind < COUNT(kinds); kind++) {
-        if (!has_kind())
-            continue;
-        bad += cmocka_run_group_tests(conformance, NULL, NULL);
-        if (kind > 0)
-            bad += cmocka_run_group_tests(shared, NULL, NULL);
-    }
-    return bad;
+    return RUN_OVER_STORES(conformance, shared);
 }

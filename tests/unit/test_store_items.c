@@ -901,13 +901,5 @@ int main(void)
         IN_EACH(what_the_platform_cannot_hold_fails_no_item),
         IN_EACH(a_row_that_is_locked_fails_no_item),
     };
-    int bad = 0;
-    for (kind = 0; kind < COUNT(kinds); kind++) {
-        if (!has_kind())
-            continue;
-        bad += cmocka_run_group_tests(conformance, NULL, NULL);
-        if (kind > 0)
-            bad += cmocka_run_group_tests(shared, NULL, NULL);
-    }
-    return bad;
+    return RUN_OVER_STORES(conformance, shared);
 }
