@@ -52,8 +52,7 @@ const struct settings_row settings_rows[] = {
       "Requests that may wait for their turn; a further one gets 503 at once. Requests of callers not yet known: half "
       "as many." },
     { "TOKEN_QUEUE_WAIT_MS", SECTION_SERVER, NUMBER(queue_wait_ms, "50", 1, 60000),
-      "For how many milliseconds a request may wait for its turn, where many do. One that would wait for more than "
-      "three fourths of that, as fast as others are served, gets 503 at once." },
+      "How many milliseconds a request may wait for its turn. One that would wait longer gets 503 at once." },
     { "TOKEN_DRAIN_TIMEOUT", SECTION_SERVER, SECONDS(drain_timeout_s, "20", 0, 600),
       "How long a stop waits for the requests in progress." },
     { "TOKEN_PURGE_INTERVAL", SECTION_SERVER, SECONDS(purge_interval_s, "60", 1, 86400),

@@ -72,7 +72,8 @@ static bool commit_is_worth_waiting(const struct commit *commit)
 static void commit_wait_for_more(struct commit *commit, int64_t wait_ns)
 {
     const int64_t until_ns = clock_ns() + wait_ns;
-    while (commit_is_worth_waiting(commit) && condition_wait_until(&commit->background.changed, &commit->background.lock, until_ns))
+    while (commit_is_worth_waiting(commit) &&
+           condition_wait_until(&commit->background.changed, &commit->background.lock, until_ns))
         ;
 }
 
@@ -87,7 +88,8 @@ static void commit_wait_for_company(struct commit *commit)
         return;
     const int64_t until_ns = clock_ns() + wait_ns;
     commit->has_company = true;
-    while (!commit->background.stopping && condition_wait_until(&commit->background.changed, &commit->background.lock, until_ns))
+    while (!commit->background.stopping &&
+           condition_wait_until(&commit->background.changed, &commit->background.lock, until_ns))
         ;
     commit->has_company = false;
 }
