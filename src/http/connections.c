@@ -23,33 +23,43 @@ static void connections_name_peer(struct connection *connection, const struct so
     }
 }
 
-static bool connections_is_in_line(const struct connection *connection)
+/* NULL: it is in none. */
+static struct connections_line *connections_line_of(struct connections *all, const struct connection *connection)
 {
-    return connection->phase == PHASE_IDLE || connection->phase == PHASE_ENDING;
+    const bool is_idle = connection->phase == PHASE_IDLE || connection->phase == PHASE_ENDING;
+    return connection->is_refused ? &all->refused : is_idle ? &all->idle : NULL;
 }
 
 static void connections_join_line(struct connections *all, struct connection *connection)
 {
-    connection->older = all->youngest;
+    struct connections_line *line = connections_line_of(all, connection);
+    if (!line)
+        return;
+    connection->older = line->youngest;
     connection->younger = NULL;
-    *(all->youngest ? &all->youngest->younger : &all->oldest) = connection;
-    all->youngest = connection;
+    *(line->youngest ? &line->youngest->younger : &line->oldest) = connection;
+    line->youngest = connection;
+    line->count++;
 }
 
 static void connections_leave_line(struct connections *all, struct connection *connection)
 {
-    *(connection->older ? &connection->older->younger : &all->oldest) = connection->younger;
-    *(connection->younger ? &connection->younger->older : &all->youngest) = connection->older;
+    struct connections_line *line = connections_line_of(all, connection);
+    if (!line)
+        return;
+    *(connection->older ? &connection->older->younger : &line->oldest) = connection->younger;
+    *(connection->younger ? &connection->younger->older : &line->youngest) = connection->older;
+    line->count--;
 }
 
 struct connection *connection_add(struct connections *all, int fd, struct tls *tls, const struct sockaddr *address)
 {
-    struct transport transport;
-    if (!transport_open(&transport, fd, tls))
-        return NULL;
     struct connection *connection = mem_alloc(sizeof *connection);
-    *connection =
-        (struct connection){ .transport = transport, .is_fresh = true, .next = all->first, .link = &all->first };
+    *connection = (struct connection){ .is_fresh = true, .next = all->first, .link = &all->first };
+    if (!transport_open(&connection->transport, fd, tls)) {
+        free(connection);
+        return NULL;
+    }
     connections_name_peer(connection, address);
     if (all->first)
         all->first->link = &connection->next;
@@ -60,6 +70,20 @@ struct connection *connection_add(struct connections *all, int fd, struct tls *t
     return connection;
 }
 
+bool connections_are_full(const struct connections *all)
+{
+    return all->count - all->refused.count >= all->max;
+}
+
+struct connection *connection_refuse(struct connections *all, struct connection *connection)
+{
+    struct connection *out = all->refused.count >= CONNECTIONS_REFUSED_MAX ? all->refused.oldest : NULL;
+    connections_leave_line(all, connection);
+    connection->is_refused = true;
+    connections_join_line(all, connection);
+    return out;
+}
+
 void connection_remove(struct connections *all, struct connection *connection)
 {
     *connection->link = connection->next;
@@ -67,8 +91,7 @@ void connection_remove(struct connections *all, struct connection *connection)
         connection->next->link = connection->link;
     if (connection->phase == PHASE_WORKING)
         all->working--;
-    if (connections_is_in_line(connection))
-        connections_leave_line(all, connection);
+    connections_leave_line(all, connection);
     connection_let_go(all, connection);
     all->count--;
     transport_close(&connection->transport);
@@ -97,8 +120,7 @@ void connection_let_go(struct connections *all, struct connection *connection)
 
 void connection_enter(struct connections *all, struct connection *connection, enum phase phase)
 {
-    if (connections_is_in_line(connection))
-        connections_leave_line(all, connection);
+    connections_leave_line(all, connection);
     if (connection->phase == PHASE_WORKING)
         all->working--;
     if (phase == PHASE_WORKING)
@@ -106,14 +128,13 @@ void connection_enter(struct connections *all, struct connection *connection, en
     else if (phase == PHASE_IDLE)
         connection->is_fresh = false;
     connection->phase = phase;
-    if (connections_is_in_line(connection))
-        connections_join_line(all, connection);
+    connections_join_line(all, connection);
     connection->deadline_ms = clock_coarse_ms() + (phase == PHASE_IDLE ? all->idle_ms : all->request_ms);
 }
 
 struct connection *connection_to_spare(const struct connections *all)
 {
-    struct connection *each = all->oldest;
+    struct connection *each = all->idle.oldest;
     for (size_t i = 0; each && i < SPARE_TRIES; i++, each = each->younger)
         if (each->phase == PHASE_ENDING || (!each->exchange && !transport_has_more(&each->transport)))
             return each;

@@ -34,7 +34,7 @@ struct loop {
     struct loop_options options;
     struct listeners listeners;
     int epoll_fd, wake_fd;                 /* wake_fd: an eventfd that is written to and never read: edges are enough */
-    bool is_listening;                     /* not while it has all the connections it may have, none to be spared */
+    bool is_listening;                     /* not while it rests */
     bool has_callers;                      /* at the listening socket: accepted when the turn's events are dealt with */
     int64_t rests_until_ms;                /* it accepts nothing: the system had no room for another connection */
     _Atomic(struct exchange *) answered;   /* newest first */
@@ -49,7 +49,7 @@ struct loop {
     int64_t job_ns;                 /* what a job takes, on average */
     int64_t owed_ns;                /* to those who wait for their turn: shares.h */
     int64_t allowance_ns, since_ns; /* of the connections that are held: likewise */
-    size_t told_bytes, peak_bytes;  /* of requests in progress: as the service was told; the recent maximum */
+    size_t told_bytes;              /* of requests in progress: as the service was told */
     uint64_t next_id;
     int64_t date_s; /* of `date` */
     char date[HTTP_DATE_ROOM];
