@@ -54,7 +54,7 @@ struct call {
     uint64_t announced; /* of these, as response->announced */
     bool takes_public;  /* a public client may name itself, without a secret (RFC 7009 section 2.1) */
     bool may_wait;      /* on a worker: stores and signers may be asked */
-    bool may_sign;      /* it is the request's turn: a key in memory may be used */
+    bool is_first;      /* the caller is judged before its request waits; what it does comes when it is its turn */
 };
 
 /* Adds a record to call->always. */

@@ -90,7 +90,7 @@ void local_call_with(struct service *service, const struct request *request, str
                      struct response *response)
 {
     for (int i = 0; i < SERVICE_TRIES; i++) {
-        (void)service_answer(service, request, MAY_WAIT, response);
+        (void)service_answer(service, request, true, response);
         if (!response->outcome)
             response->records = records_join(response->records, also);
         const struct err err = records_record_and_wait(service, request, response);
