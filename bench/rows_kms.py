@@ -96,7 +96,7 @@ def by_kms(bench):
                                                   content_type=JSON, connections=1), ISSUED, RECORDED)
 
     with kms(bench, bench.cores) as url, \
-            bench.service(bench.cores, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256",
+            bench.service(bench.cores, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256", TOKEN_QUEUE_WAIT_MS="1000",
                                                  TOKEN_WORKERS=str(IN_FLIGHT))) as service:
         alone, one = in_turn(bench.plan.turns, lambda: sign_directly(bench, url), lambda: issue_alone(service))
         steady = [issue_at_quota(bench, service, issue) for _ in range(bench.plan.turns)]

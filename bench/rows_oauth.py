@@ -262,7 +262,9 @@ def grants(bench, name, alg, goal, grant):
         signs.append((sign_rate_once if bench.plan is QUICK else sign_rate)(bench, alg))
         return signs[-1]
 
-    with bench.service(bench.server_core, TOKEN_LOOPS="1") as service, oidc_provider(bench) as other:
+    # two signatures for each of so many requests under way: longer than the service would let them wait
+    with bench.service(bench.server_core, TOKEN_LOOPS="1", TOKEN_QUEUE_WAIT_MS="1000") as service, \
+            oidc_provider(bench) as other:
         here = Asked(bench, service.url, log_in_here(bench, service))
         there = Asked(bench, other, log_in_there(other)) if other else None
         answer = grant.ask(here)

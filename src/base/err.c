@@ -37,7 +37,8 @@ static const struct {
     [ERR_VERSION] = { 505, "http_version_not_supported", "http_version_not_supported" },
     [ERR_UNAVAILABLE] = { 503, "temporarily_unavailable", "temporarily_unavailable" },
     [ERR_INTERNAL] = { 500, "server_error", "server_error" },
-    [ERR_NEEDS_WORKER] = { 500, "server_error", "needs_worker" }, /* never answered */
+    [ERR_NEEDS_TURN] = { 500, "server_error", "needs_turn" }, /* never answered, nor are the next two */
+    [ERR_NEEDS_WORKER] = { 500, "server_error", "needs_worker" },
     [ERR_NEEDS_LOOKUP] = { 500, "server_error", "needs_lookup" },
 };
 _Static_assert(sizeof rows / sizeof *rows == ERR_CODE_COUNT, "every error needs a row");

@@ -37,8 +37,9 @@ enum err_code {
     ERR_VERSION,     /* of HTTP (RFC 9110 section 15.6.6) */
     ERR_UNAVAILABLE, /* a dependency failed or a queue is full: a retry may mend it */
     ERR_INTERNAL,    /* a fault of ours; `why` says nothing of the inside */
-    /* Not a response: the request would have to wait, and the caller may not (service_answer(), service.h). */
-    ERR_NEEDS_WORKER,
+    /* Not a response: the request would need more than its caller allows (service_answer(), service.h). */
+    ERR_NEEDS_TURN,   /* time for a signature, and to wait for nothing */
+    ERR_NEEDS_WORKER, /* to wait */
     ERR_NEEDS_LOOKUP, /* to learn who calls, which memory does not know */
     ERR_CODE_COUNT
 };

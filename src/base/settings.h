@@ -60,6 +60,7 @@ struct settings {
     const char *trusted_proxies; /* TOKEN_TRUSTED_PROXIES: networks, comma-separated */
     const char *path_prefix;     /* TOKEN_PATH_PREFIX: "" or like "/prod" */
     int64_t loops, workers, queue; /* TOKEN_LOOPS, TOKEN_WORKERS (0: from the number of cores), TOKEN_QUEUE */
+    int64_t queue_wait_ms;         /* TOKEN_QUEUE_WAIT_MS */
     int64_t body_max_bytes;        /* TOKEN_BODY_MAX */
     int64_t header_max_bytes;      /* TOKEN_HEADER_MAX: request line and headers together */
     int64_t connections;           /* TOKEN_CONNECTIONS */

@@ -2,6 +2,7 @@
 #include "http/advance.h"
 #include "base/clock.h"
 #include "http/dispatch.h"
+#include "http/shares.h"
 #include <sys/epoll.h>
 
 enum {
@@ -98,6 +99,8 @@ static void advance_read_on(struct loop *loop, struct connection *connection)
 static enum progress advance_take_request(struct loop *loop, struct connection *connection)
 {
     bool has_bytes = connection->phase == PHASE_IDLE && connection->exchange; /* that came behind the last request */
+    if (shares_hold(loop, connection))
+        return PROGRESS_NONE;
     if (!connection->exchange) {
         connection->exchange = exchange_take(&loop->pool);
         connection->exchange->loop = loop;

@@ -69,9 +69,30 @@ void connection_remove(struct connections *all, struct connection *connection)
         all->working--;
     if (connections_is_in_line(connection))
         connections_leave_line(all, connection);
+    connection_let_go(all, connection);
     all->count--;
     transport_close(&connection->transport);
     free(connection);
+}
+
+void connection_hold(struct connections *all, struct connection *connection)
+{
+    if (connection->is_held)
+        return;
+    connection->is_held = true;
+    connection->held_before = all->held_last;
+    connection->held_behind = NULL;
+    *(all->held_last ? &all->held_last->held_behind : &all->held_first) = connection;
+    all->held_last = connection;
+}
+
+void connection_let_go(struct connections *all, struct connection *connection)
+{
+    if (!connection->is_held)
+        return;
+    connection->is_held = false;
+    *(connection->held_before ? &connection->held_before->held_behind : &all->held_first) = connection->held_behind;
+    *(connection->held_behind ? &connection->held_behind->held_before : &all->held_last) = connection->held_before;
 }
 
 void connection_enter(struct connections *all, struct connection *connection, enum phase phase)

@@ -24,7 +24,10 @@ struct connection {
     struct transport transport;
     struct exchange *exchange; /* the request in progress; NULL while idle */
     enum phase phase;
-    bool is_fresh;       /* no request has ended on it yet */
+    bool is_fresh;    /* no request has ended on it yet */
+    bool was_put_off; /* its last request was, for want of time: the next one may have to wait */
+    bool is_held;     /* it does, in the line of those */
+    struct connection *held_before, *held_behind;
     size_t discarded;    /* bytes, while ending */
     int64_t deadline_ms; /* of clock_coarse_ms(); not used while working */
     bool peer_is_loopback;
@@ -34,6 +37,7 @@ struct connection {
 struct connections {
     struct connection *first;
     struct connection *oldest, *youngest; /* the line's ends */
+    struct connection *held_first, *held_last;
     size_t count, working;
     int64_t idle_ms, request_ms; /* time limits */
 };
@@ -45,6 +49,10 @@ struct connection *connection_add(struct connections *all, int fd, struct tls *t
 void connection_remove(struct connections *all, struct connection *connection);
 /* Moves to another phase and sets the deadline that goes with it. */
 void connection_enter(struct connections *all, struct connection *connection, enum phase phase);
+/* Puts the connection at the end of the line of those that are held: they have a request, which is not read for now. */
+void connection_hold(struct connections *all, struct connection *connection);
+/* Takes it out of that line, if it is there. */
+void connection_let_go(struct connections *all, struct connection *connection);
 /* The connection that has been idle longest, to be closed when another needs its place; NULL when there is none. A
  * connection with bytes that are not read yet is not idle. */
 struct connection *connection_to_spare(const struct connections *all);

@@ -1,19 +1,13 @@
-/* http/dispatch.c: the loop answers what it can; other requests go to a worker and, when they have something to record,
- * from there to the group commit. */
+/* http/dispatch.c: the loop answers what it can at once. What costs a signature waits for its turn on a loop, what may
+ * have to wait goes to a worker; and when there is something to record, from there to the group commit. */
 #include "http/dispatch.h"
 #include "base/clock.h"
 #include "base/settings.h"
 #include "wire/peer.h"
-#include "observe/log.h"
 #include "service/service.h"
-#include <errno.h>
 #include <time.h>
-#include <unistd.h>
 
-enum {
-    GATHER_PAUSE_MS = 200, /* after an answer of its own, how long a loop does not gather */
-    ANSWER_MAX = 16 * 1024 * 1024,
-};
+enum { ANSWER_MAX = 16 * 1024 * 1024 };
 
 /* --- answers ----------------------------------------------------------------------------------------------------- */
 
@@ -42,6 +36,7 @@ void dispatch_answer(struct loop *loop, struct exchange *exchange)
     answer_write(response, &frame, &exchange->out);
     exchange_count(&loop->pool, exchange); /* until the client has read it */
     service_account(&exchange->request, response, clock_ns() - exchange->started_ns);
+    exchange->connection->was_put_off = exchange->was_put_off;
     connection_enter(&loop->connections, exchange->connection, PHASE_SENDING);
 }
 
@@ -104,37 +99,40 @@ void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err e
     dispatch_answer(loop, exchange);
 }
 
-/* --- workers and the group commit -------------------------------------------------------------------------------- */
+/* --- turns, workers and the group commit -------------------------------------------------------------------------- */
 
 /* On whichever thread has ended the work. The loop may have the exchange again at once: nothing may touch it after. */
 static void dispatch_answered(struct exchange *exchange)
 {
-    const uint64_t one = 1;
     struct loop *loop = exchange->loop;
     atomic_fetch_add(&loop->waking, 1);
     struct exchange *first = atomic_load_explicit(&loop->answered, memory_order_relaxed);
     do
         exchange->next = first;
     while (!atomic_compare_exchange_weak(&loop->answered, &first, exchange));
-    if (!first && write(loop->wake_fd, &one, sizeof one) != sizeof one) /* else somebody has woken it already */
-        LOG(LOG_ERROR, "loop_not_woken", LOG_INT("errno", errno));
+    loop_wake(loop);
     atomic_fetch_sub(&loop->waking, 1);
 }
+
+/* Whoever is refused for want of time is heard again when there is some: shares.h. */
+static void dispatch_fill_refusal(struct service *service, struct exchange *exchange, enum queue_verdict verdict)
+{
+    metrics_count(verdict == QUEUE_FULL ? COUNT_QUEUE_FULL : COUNT_QUEUE_SLOW, 1);
+    exchange->response.retry_after_s = service_retry_after_s(service);
+    response_fail(&exchange->response, &exchange->arena,
+                  failed(ERR_UNAVAILABLE, "the service has too much to do; try again"));
+    exchange->was_put_off = true;
+}
+
+static enum queue_verdict dispatch_queue(struct exchange *exchange, enum err_code needs);
 
 /* Another request was faster with what this one changes: it sees that, and is answered anew. */
 static bool dispatch_goes_again(struct exchange *exchange)
 {
-    struct loop *loop = exchange->loop;
-    if (++exchange->tries >= SERVICE_TRIES)
-        return false;
-    service_expect(loop->options.service, 1);
-    if (workers_submit(loop->options.workers, &exchange->job, false))
-        return true;
-    service_expect(loop->options.service, -1);
-    return false;
+    return ++exchange->tries < SERVICE_TRIES && dispatch_queue(exchange, ERR_NEEDS_WORKER) == QUEUE_TAKEN;
 }
 
-/* On a worker, or the commit thread. */
+/* On any thread. */
 static void dispatch_recorded(void *context, struct err failure)
 {
     struct exchange *exchange = context;
@@ -147,14 +145,58 @@ static void dispatch_recorded(void *context, struct err failure)
     dispatch_answered(exchange);
 }
 
+/* The exchange is not to be touched any more, unless this returns what else it needs. */
+static enum err_code dispatch_work(struct service *service, struct exchange *exchange, bool may_wait)
+{
+    const enum err_code needs = service_go_on(service, &exchange->request, may_wait, &exchange->response);
+    if (!needs)
+        service_record(service, &exchange->request, &exchange->response, dispatch_recorded, exchange);
+    return needs;
+}
+
 /* On a worker. */
-static void dispatch_work(struct job *job)
+static void dispatch_run_waiting(struct job *job)
 {
     struct exchange *exchange = (void *)job;
     struct service *service = exchange->loop->options.service;
-    service_go_on(service, &exchange->request, &exchange->response);
-    service_record(service, &exchange->request, &exchange->response, dispatch_recorded, exchange);
+    if (job->is_late) {
+        dispatch_fill_refusal(service, exchange, QUEUE_SLOW);
+        dispatch_answered(exchange);
+    } else {
+        (void)dispatch_work(service, exchange, true);
+    }
     service_expect(service, -1);
+}
+
+/* On any loop. */
+static void dispatch_run_turn(struct job *job)
+{
+    struct exchange *exchange = (void *)job;
+    struct service *service = exchange->loop->options.service;
+    enum queue_verdict verdict = job->is_late ? QUEUE_SLOW : QUEUE_TAKEN;
+    enum err_code needs = ERR_OK;
+    if (verdict == QUEUE_TAKEN && (needs = dispatch_work(service, exchange, false)))
+        verdict = dispatch_queue(exchange, needs); /* what was in memory when it came is not any more */
+    if (verdict != QUEUE_TAKEN) {
+        dispatch_fill_refusal(service, exchange, verdict);
+        dispatch_answered(exchange);
+    }
+    service_expect(service, -1);
+}
+
+/* On any thread. The exchange is the queue's, if that takes it. */
+static enum queue_verdict dispatch_queue(struct exchange *exchange, enum err_code needs)
+{
+    const struct loop_options *options = &exchange->loop->options;
+    const bool is_for_turn = needs == ERR_NEEDS_TURN;
+    exchange->job.run = is_for_turn ? dispatch_run_turn : dispatch_run_waiting;
+    service_expect(options->service, 1);
+    const enum queue_verdict verdict = is_for_turn ? turns_submit(options->turns, &exchange->job)
+                                                   : workers_submit(options->workers, &exchange->job,
+                                                                    needs == ERR_NEEDS_LOOKUP);
+    if (verdict != QUEUE_TAKEN)
+        service_expect(options->service, -1);
+    return verdict;
 }
 
 void dispatch(struct loop *loop, struct exchange *exchange)
@@ -163,20 +205,14 @@ void dispatch(struct loop *loop, struct exchange *exchange)
     dispatch_fill_request(loop, exchange);
     const enum err_code needs = service_answer(service, &exchange->request, false, &exchange->response);
     if (!needs) {
-        loop->gather_from_ms = clock_coarse_ms() + GATHER_PAUSE_MS;
         dispatch_answer(loop, exchange);
         return;
     }
     connection_enter(&loop->connections, exchange->connection, PHASE_WORKING);
-    exchange->job.run = dispatch_work;
     exchange->tries = 0;
-    service_expect(service, 1);
-    if (workers_submit(loop->options.workers, &exchange->job, needs == ERR_NEEDS_LOOKUP))
+    const enum queue_verdict verdict = dispatch_queue(exchange, needs);
+    if (verdict == QUEUE_TAKEN)
         return;
-    service_expect(service, -1);
-    metrics_count(COUNT_QUEUE_FULL, 1);
-    exchange->response.retry_after_s = service_retry_after_s(service);
-    response_fail(&exchange->response, &exchange->arena,
-                  failed(ERR_UNAVAILABLE, "the service has too much to do; try again"));
+    dispatch_fill_refusal(service, exchange, verdict);
     dispatch_answer(loop, exchange);
 }

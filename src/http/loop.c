@@ -5,6 +5,8 @@
 #include "base/settings.h"
 #include "http/advance.h"
 #include "http/dispatch.h"
+#include "http/shares.h"
+#include "observe/log.h"
 #include "service/service.h"
 #include <errno.h>
 #include <pthread.h>
@@ -20,9 +22,10 @@ enum {
     EVENTS_MAX = 256,
     WAIT_MS = 250,         /* how soon a loop sees that it should stop */
     CUT_INTERVAL_MS = 500, /* how exact deadlines are */
-    GATHER_JOBS = 16,      /* waiting for workers: then they have plenty */
-    GATHER_NS = 1000000,
-    LATE_MS = 1000, /* for a client that was late to read so */
+    EVENTS_BESIDE = 32,    /* at once, while others wait for their turn */
+    ANSWERS_A_TURN = 16,   /* of others' making */
+    HELD_MS = 1,           /* how soon a loop looks at the connections that it holds */
+    LATE_MS = 1000,        /* for a client that was late to read so */
     FLOOD_BYTES = 8 * 1024 * 1024,
     REST_MS = 250, /* after an accept that failed for lack of resources */
     ACCEPTS_A_TURN = 1024,
@@ -41,6 +44,47 @@ static void loop_listen_more(struct loop *loop, bool more)
         epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, loop->listeners.fds[i], &event);
 }
 
+/* A connection that this loop has accepted, and that another one is to have. */
+struct newcomer {
+    struct newcomer *next;
+    int fd;
+    struct sockaddr_storage address;
+};
+
+static struct loop *loop_with_fewest(struct loop *loop)
+{
+    struct loop *best = loop;
+    for (size_t i = 0; i < loop->options.loop_count; i++)
+        if (atomic_load_explicit(&loop->options.loops[i]->taken, memory_order_relaxed) <
+            atomic_load_explicit(&best->taken, memory_order_relaxed))
+            best = loop->options.loops[i];
+    return best;
+}
+
+/* The kernel spreads connections by chance, and a few of them badly: who has more than another gives the next one away.
+ * False: it is this loop's own. */
+static bool loop_give_away(struct loop *loop, int fd, const struct sockaddr_storage *address)
+{
+    struct loop *to = loop_with_fewest(loop);
+    if (to == loop)
+        return false;
+    struct newcomer *newcomer = mem_alloc(sizeof *newcomer);
+    *newcomer = (struct newcomer){ .fd = fd, .address = *address };
+    atomic_fetch_add(&to->waking, 1); /* before it is looked whether that one stops: loop_drain() waits for it */
+    const bool gives = !atomic_load(loop->options.stopping);
+    if (gives) {
+        atomic_fetch_add(&to->taken, 1);
+        newcomer->next = atomic_load_explicit(&to->newcomers, memory_order_relaxed);
+        while (!atomic_compare_exchange_weak(&to->newcomers, &newcomer->next, newcomer))
+            continue;
+        loop_wake(to);
+    } else {
+        free(newcomer);
+    }
+    atomic_fetch_sub(&to->waking, 1);
+    return gives;
+}
+
 static void loop_add_connection(struct loop *loop, int fd, const struct sockaddr *address)
 {
     struct connection *connection = connection_add(&loop->connections, fd, loop->options.tls, address);
@@ -48,6 +92,7 @@ static void loop_add_connection(struct loop *loop, int fd, const struct sockaddr
     if (!connection)
         return;
     atomic_fetch_add_explicit(&loop->options.service->state.connections, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&loop->taken, 1, memory_order_relaxed);
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event); /* what is there already counts as an edge */
 }
 
@@ -78,6 +123,8 @@ static bool loop_accept_one(struct loop *loop, int listen_fd)
     if (loop->connections.count >= loop->options.connections_max && !(spared = connection_to_spare(&loop->connections)))
         return false;
     int fd = accept4(listen_fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 && loop_give_away(loop, fd, &address))
+        return true;
     if (fd >= 0)
         loop_add_in_place_of(loop, spared, fd, (struct sockaddr *)&address);
     else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -91,6 +138,21 @@ static void loop_accept_all(struct loop *loop)
     for (size_t i = 0; i < loop->listeners.count; i++)
         for (int times = 0; times < ACCEPTS_A_TURN && loop_accept_one(loop, loop->listeners.fds[i]); times++)
             continue;
+}
+
+static void loop_take_newcomers(struct loop *loop)
+{
+    struct newcomer *each = atomic_exchange(&loop->newcomers, NULL);
+    while (each) {
+        struct newcomer *newcomer = each;
+        each = newcomer->next;
+        atomic_fetch_sub_explicit(&loop->taken, 1, memory_order_relaxed); /* counted again when it is added */
+        struct connection *spared = loop->connections.count >= loop->options.connections_max
+                                        ? connection_to_spare(&loop->connections)
+                                        : NULL;
+        loop_add_in_place_of(loop, spared, newcomer->fd, (struct sockaddr *)&newcomer->address);
+        free(newcomer);
+    }
 }
 
 static void loop_stop_listening(struct loop *loop)
@@ -107,9 +169,10 @@ void loop_close_connection(struct loop *loop, struct connection *connection)
         exchange_give_back(&loop->pool, connection->exchange);
     connection_remove(&loop->connections, connection);
     atomic_fetch_sub_explicit(&loop->options.service->state.connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&loop->taken, 1, memory_order_relaxed);
 }
 
-/* --- turns ------------------------------------------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------------------------------------------------ */
 
 /* RFC 9110 section 15.5.9. A moment is left for the answer to be read. */
 static void loop_tell_late_client(struct loop *loop, struct connection *connection)
@@ -141,34 +204,23 @@ static void loop_cut_overdue(struct loop *loop, bool idle_too)
     }
 }
 
-/* When all requests are for the workers, and those are busy, waking for each single request would only take the
- * processor from them: the loop sleeps a moment, and then takes many at once. Not while it has responses of its own to
- * send, whose callers would notice; and not for a second after the workers ran out of work during such a sleep. What it
- * is worth: workers.c. */
-static void loop_gather(struct loop *loop)
-{
-    const struct timespec moment = { .tv_nsec = GATHER_NS };
-    const atomic_size_t *waiting = &loop->options.service->state.jobs_waiting;
-    if (atomic_load_explicit(waiting, memory_order_relaxed) < GATHER_JOBS || clock_coarse_ms() < loop->gather_from_ms)
-        return;
-    nanosleep(&moment, NULL);
-    if (atomic_load_explicit(waiting, memory_order_relaxed) == 0)
-        loop->gather_from_ms = clock_coarse_ms() + 1000;
-}
-
-/* In the order in which they were answered. */
+/* In the order in which they were answered; what is more than some waits for the next turn. */
 static void loop_send_answered(struct loop *loop)
 {
-    struct exchange *newest = atomic_exchange(&loop->answered, NULL), *oldest = NULL;
+    struct exchange *newest = atomic_exchange(&loop->answered, NULL), *oldest = NULL, *const last = newest;
     while (newest) {
         struct exchange *next = newest->next;
         newest->next = oldest;
         oldest = newest;
         newest = next;
     }
-    while (oldest) {
-        struct exchange *exchange = oldest;
-        oldest = oldest->next;
+    if (oldest) {
+        *(loop->unsent ? &loop->unsent_last->next : &loop->unsent) = oldest;
+        loop->unsent_last = last;
+    }
+    for (int i = 0; i < ANSWERS_A_TURN && loop->unsent; i++) {
+        struct exchange *exchange = loop->unsent;
+        loop->unsent = exchange->next;
         dispatch_answer(loop, exchange);
         (void)advance(loop, exchange->connection);
     }
@@ -206,18 +258,52 @@ static void loop_tell_memory(struct loop *loop)
     atomic_store_explicit(&service->state.flood_is_over, true, memory_order_relaxed);
 }
 
+/* --- turns ------------------------------------------------------------------------------------------------------- */
+
+void loop_wake(struct loop *loop)
+{
+    const uint64_t one = 1;
+    if (atomic_exchange(&loop->sleeps, false) && write(loop->wake_fd, &one, sizeof one) != sizeof one)
+        LOG(LOG_ERROR, "loop_not_woken", LOG_INT("errno", errno));
+}
+
+static int loop_wait(struct loop *loop, struct epoll_event events[EVENTS_MAX], int wait_ms)
+{
+    if (loop->unsent || turns_count(loop->options.turns) > 0)
+        return epoll_wait(loop->epoll_fd, events, EVENTS_BESIDE, 0);
+    if (loop->connections.held_first)
+        wait_ms = HELD_MS;
+    atomic_store(&loop->sleeps, true); /* before it looks again: who came before it has seen that, or is seen */
+    if (atomic_load(&loop->answered) || atomic_load(&loop->newcomers) || turns_count(loop->options.turns) > 0)
+        wait_ms = 0;
+    const int count = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, wait_ms);
+    atomic_store(&loop->sleeps, false);
+    return count;
+}
+
 static void loop_run_turn(struct loop *loop, int wait_ms)
 {
     struct epoll_event events[EVENTS_MAX];
-    loop_gather(loop);
-    int count = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, wait_ms);
+    const int count = loop_wait(loop, events, wait_ms);
+    const int64_t began_ns = clock_ns();
     for (int i = 0; i < count; i++)
         loop_take_event(loop, &events[i]);
     if (loop->has_callers)
         loop_accept_all(loop); /* after the events as well */
+    loop_take_newcomers(loop);
     loop_listen_more(loop, loop_may_accept(loop));
     loop_send_answered(loop); /* after the events: it may close connections that they name */
+    if (loop->connections.held_first)
+        shares_hear_held(loop);
     loop_tell_memory(loop);
+    if (turns_count(loop->options.turns) > 0)
+        shares_give_turns(loop, count > 0, began_ns);
+}
+
+/* In this order: who is giving it a connection wakes it first. */
+static bool loop_has_more(const struct loop *loop)
+{
+    return atomic_load(&loop->waking) > 0 || atomic_load(&loop->newcomers) || loop->connections.count > 0;
 }
 
 /* Answers what is in flight. What a worker has is always waited for: its answer may already be durable. */
@@ -226,7 +312,7 @@ static void loop_drain(struct loop *loop)
     int64_t now_ms = clock_coarse_ms(), grace_ms = now_ms + LISTEN_GRACE_MS;
     int64_t end_ms = now_ms + loop->options.service->settings->drain_timeout_s * 1000;
     loop_stop_listening(loop);
-    while (loop->connections.count > 0 && (now_ms < end_ms || loop->connections.working > 0)) {
+    while (loop_has_more(loop) && (now_ms < end_ms || loop->connections.working > 0)) {
         loop_run_turn(loop, 20);
         now_ms = clock_coarse_ms();
         loop_cut_overdue(loop, now_ms >= grace_ms);
@@ -256,13 +342,18 @@ static void *loop_run(void *arg)
 
 /* --- beginning and end ------------------------------------------------------------------------------------------- */
 
-static void loop_release(struct loop *loop)
+void loop_free(struct loop *loop)
 {
     listen_close(&loop->listeners);
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
     if (loop->epoll_fd >= 0)
         close(loop->epoll_fd);
+    for (struct newcomer *each = atomic_load(&loop->newcomers), *next; each; each = next) {
+        next = each->next;
+        close(each->fd);
+        free(each);
+    }
     exchange_pool_release(&loop->pool);
     free(loop);
 }
@@ -281,7 +372,7 @@ static bool loop_watch_all(struct loop *loop)
     return good;
 }
 
-struct err loop_start(const struct loop_options *options, const struct listeners *listeners, struct loop **out)
+struct err loop_open(const struct loop_options *options, const struct listeners *listeners, struct loop **out)
 {
     const struct settings *settings = options->service->settings;
     struct loop *loop = mem_alloc(sizeof *loop);
@@ -295,16 +386,22 @@ struct err loop_start(const struct loop_options *options, const struct listeners
     exchange_pool_init(&loop->pool, (size_t)settings->header_max_bytes, (size_t)settings->body_max_bytes,
                        options->memory_max);
     random_bytes(&loop->next_id, sizeof loop->next_id);
-    if (loop_watch_all(loop) && pthread_create(&loop->thread, NULL, loop_run, loop) == 0) {
+    if (loop_watch_all(loop)) {
         *out = loop;
         return OK;
     }
-    loop_release(loop);
-    return failed(ERR_INTERNAL, "an event loop could not be started");
+    loop_free(loop);
+    return failed(ERR_INTERNAL, "an event loop could not be made");
+}
+
+struct err loop_start(struct loop *loop)
+{
+    return pthread_create(&loop->thread, NULL, loop_run, loop) == 0
+               ? OK
+               : failed(ERR_INTERNAL, "an event loop could not be started");
 }
 
 void loop_join(struct loop *loop)
 {
     pthread_join(loop->thread, NULL);
-    loop_release(loop);
 }

@@ -17,13 +17,14 @@ enum { LOOPS_MAX = 64, DAY_MS = 24 * 3600 * 1000 };
 
 struct server {
     struct service *service;
+    struct turns *turns;
     struct workers *workers;
     struct tls *tls;
     const char *complained; /* of the certificate, last; NULL: nothing */
     int64_t complained_ms;  /* when, on clock_ms() */
     struct networks trusted_proxies;
     atomic_bool stopping;
-    size_t count, started;
+    size_t count, opened, started;
     struct loop *loops[];
 };
 
@@ -31,7 +32,10 @@ static struct err server_start_loops(struct server *server, struct listeners *li
 {
     size_t each = descriptors_for_connections(server->service->settings) / server->count;
     const struct loop_options options = { .service = server->service,
+                                          .turns = server->turns,
                                           .workers = server->workers,
+                                          .loops = server->loops,
+                                          .loop_count = server->count,
                                           .stopping = &server->stopping,
                                           .tls = server->tls,
                                           .trusted_proxies = &server->trusted_proxies,
@@ -42,9 +46,12 @@ static struct err server_start_loops(struct server *server, struct listeners *li
     for (size_t i = 0; i < server->count; i++) {
         if (err.code)
             listen_close(&listeners[i]);
-        else if (!(err = loop_start(&options, &listeners[i], &server->loops[i])).code)
-            server->started++;
+        else if (!(err = loop_open(&options, &listeners[i], &server->loops[i])).code)
+            server->opened++;
     }
+    while (!err.code && server->started < server->count)
+        if (!(err = loop_start(server->loops[server->started])).code)
+            server->started++;
     return err;
 }
 
@@ -56,8 +63,10 @@ static struct err server_start_all(struct server *server, int *port)
     if (fault) /* the settings were checked */
         return failed(ERR_INTERNAL, fault);
     TRY(tls_open(settings->tls_cert, settings->tls_key, &server->tls));
-    TRY(workers_open((size_t)settings->workers, (size_t)settings->queue, &server->service->state.jobs_waiting,
-                     &server->workers));
+    const int64_t wait_ns = settings->queue_wait_ms * 1000000;
+    atomic_size_t *waiting = &server->service->state.jobs_waiting;
+    server->turns = turns_new((size_t)settings->queue, wait_ns, waiting);
+    TRY(workers_open((size_t)settings->workers, (size_t)settings->queue, wait_ns, waiting, &server->workers));
     TRY(listen_open(settings->listen, server->count, listeners, port));
     return server_start_loops(server, listeners);
 }
@@ -112,7 +121,10 @@ void server_close(struct server *server)
     atomic_store(&server->stopping, true);
     for (size_t i = 0; i < server->started; i++)
         loop_join(server->loops[i]);
-    workers_close(server->workers); /* last: the loops wait for what the workers have */
+    workers_close(server->workers); /* the loops have waited for what the workers had */
+    for (size_t i = 0; i < server->opened; i++)
+        loop_free(server->loops[i]);
+    turns_free(server->turns);
     tls_close(server->tls);
     free(server);
 }

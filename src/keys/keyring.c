@@ -193,6 +193,7 @@ static struct err keyring_build_view(const struct view *now, const struct key *k
     if (!next->shown.active)
         return failed(ERR_NOT_FOUND, "no signing key is active");
     next->shown.records = keyring_copy_records(&next->arena, keys, count);
+    next->shown.signing_waits = pair_is_of(&next->shown.records[next->shown.active - next->shown.keys], SIGNER_KMS);
     keyring_render_jwks(next);
     next->fingerprint = keyring_fingerprint_of(&next->arena, keys, count);
     *out = next;

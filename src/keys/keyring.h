@@ -21,6 +21,7 @@ struct keyring_view {
     struct keyring_key keys[KEYRING_MAX];
     size_t count;
     const struct keyring_key *active; /* never NULL */
+    bool signing_waits;               /* the active key is in no memory of ours: AWS KMS signs */
     const struct key *records;        /* the same keys, in the same order, as the store has them */
     struct str jwks, etag;            /* the JWKS document, and its quoted entity tag (RFC 9110 section 8.8.3) */
 };
@@ -50,7 +51,8 @@ static inline void keyring_releasep(const struct keyring_view **view)
 /* The key of that kid if it may verify (pending, active, retiring), else NULL. */
 const struct keyring_key *keyring_find(const struct keyring_view *view, struct str kid);
 
-/* Signs `payload` with the view's active key: the whole compact token, appended to `out`. May wait. */
+/* Signs `payload` with the view's active key: the whole compact token, appended to `out`. May wait, if the view says
+ * so. */
 MUST_USE struct err keyring_sign(struct keyring *ring, const struct keyring_view *view, enum sign_priority priority,
                                  struct str typ, struct str payload, struct buf *out);
 

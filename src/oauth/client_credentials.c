@@ -47,6 +47,7 @@ struct err grant_client_credentials(const struct token_request *request, struct 
                                  .audience_is_granted = true,
                                  .auth_time = -1,
                                  .now_s = request->call->request->now_s,
+                                 .at_once = !request->call->may_wait,
                                  .request_id = request->call->request->id };
     const struct err err = token_issue(request->call->service, arena, &issue, &answer->access);
     answer->retry_after_s = answer->access.retry_after_s;

@@ -4,6 +4,7 @@
 #define OAUTH_OPERATIONS_H
 
 #include "base/err.h"
+#include <stdbool.h>
 
 struct call;
 struct response;
@@ -15,6 +16,7 @@ extern const struct routes oauth_routes, oauth_user_routes;
 
 MUST_USE struct err publish_metadata(struct call *call, struct response *response);
 MUST_USE struct err token_endpoint(struct call *call, struct response *response);
+bool token_endpoint_only_signs(const struct call *call); /* service/route.h */
 MUST_USE struct err authorize_begin(struct call *call, struct response *response);
 MUST_USE struct err authorize_resume(struct call *call, struct response *response);
 MUST_USE struct err show_login(struct call *call, struct response *response);

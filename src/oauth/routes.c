@@ -7,7 +7,7 @@
 #define AUTHORIZATION_SERVER "/.well-known/oauth-authorization-server"
 static const struct route rows[] = {
     { STR_INIT("/token"), METHOD_POST, OP_TOKEN, ANY_CLIENT, .cors = CORS_SETTING, .waits = true, .form_only = true,
-      .run = token_endpoint },
+      .run = token_endpoint, .only_signs = token_endpoint_only_signs },
     { STR_INIT("/admin/sessions"), GET_ONLY, OP_SESSIONS, CALLER, .scope = "sessions:read", .waits = true,
       .run = list_sessions },
     { STR_INIT("/admin/sessions"), METHOD_DELETE, OP_SESSIONS, CALLER, .scope = "sessions:write", .waits = true,

@@ -3,16 +3,18 @@
 #include "oauth/token_endpoint.h"
 #include "oauth/operations.h"
 #include "service/call.h"
+#include "service/operations.h"
 #include "store/store.h"
 
 static const struct {
     struct str name;
     enum client_grant registered; /* what its clients have in grant_types */
     struct err (*run)(const struct token_request *, struct token_answer *);
+    bool only_signs; /* route.h: the store is not asked */
 } grants[] = {
-    { STR_INIT("authorization_code"), GRANT_AUTHORIZATION_CODE, grant_authorization_code },
-    { STR_INIT("refresh_token"), GRANT_REFRESH_TOKEN, grant_refresh_token },
-    { STR_INIT("client_credentials"), GRANT_CLIENT_CREDENTIALS, grant_client_credentials },
+    { STR_INIT("authorization_code"), GRANT_AUTHORIZATION_CODE, grant_authorization_code, false },
+    { STR_INIT("refresh_token"), GRANT_REFRESH_TOKEN, grant_refresh_token, false },
+    { STR_INIT("client_credentials"), GRANT_CLIENT_CREDENTIALS, grant_client_credentials, true },
 };
 
 /* A client authenticates as it is registered to (RFC 7591 section 2, token_endpoint_auth_method); and a token is no
@@ -48,6 +50,15 @@ static struct err token_endpoint_run_grant(const struct token_request *request, 
                    : failed(ERR_UNAUTHORIZED_CLIENT, "the client is not registered for this grant_type");
     }
     return failed(ERR_UNSUPPORTED_GRANT_TYPE, "this grant_type is not supported");
+}
+
+bool token_endpoint_only_signs(const struct call *call)
+{
+    const struct str name = form_value(&call->form, STR("grant_type"));
+    for (size_t i = 0; i < sizeof grants / sizeof *grants; i++)
+        if (name.at && grants[i].only_signs && str_eq(grants[i].name, name))
+            return issue_only_signs(call);
+    return false;
 }
 
 static void token_endpoint_write(struct buf *body, const struct token_answer *answer)

@@ -80,7 +80,10 @@ static const struct {
     [COUNT_LOGOUTS_GIVEN_UP] = { "result=\"given_up\"", NULL, NULL },
     [COUNT_LOGIN_REQUESTS_LIMITED] = { "", "token_service_login_requests_limited_total",
                                        "Authorization requests refused: too many from one address" },
-    [COUNT_QUEUE_FULL] = { "", "token_service_queue_full_total", "Requests refused: the workers' queue was full" },
+    [COUNT_QUEUE_FULL] = { "", "token_service_queue_full_total",
+                           "Requests refused: as many as may waited for their turn" },
+    [COUNT_QUEUE_SLOW] = { "", "token_service_queue_slow_total",
+                           "Requests refused: they would have waited too long for their turn, or had" },
     [COUNT_COMMITS] = { "", "token_service_commits_total", "Transactions of the group commit" },
     [COUNT_COMMITTED_RECORDS] = { "", "token_service_committed_records_total", "Records made durable by commits" },
     [COUNT_STORE_ERRORS] = { "dependency=\"store\"", "token_service_dependency_errors_total",
@@ -270,6 +273,11 @@ void metrics_remote_breaker(bool is_open)
 void metrics_redis_command(int64_t duration_ns)
 {
     metrics_add_duration(metrics_own_block(), HISTOGRAM_REDIS, duration_ns);
+}
+
+void metrics_queue_waited(int64_t duration_ns)
+{
+    metrics_add_duration(metrics_own_block(), HISTOGRAM_QUEUE, duration_ns);
 }
 
 void metrics_count(enum counter counter, uint64_t by)
@@ -522,6 +530,14 @@ static void metrics_write_redis(struct buf *out, const uint64_t totals[CELLS])
     metrics_write_histogram(out, totals, HISTOGRAM_REDIS, name, "");
 }
 
+static void metrics_write_waits(struct buf *out, const uint64_t totals[CELLS])
+{
+    static const char name[] = "token_service_queue_wait_seconds";
+    metrics_write_head(out, name, "How long requests that were not answered at once waited for their turn",
+                       "histogram");
+    metrics_write_histogram(out, totals, HISTOGRAM_QUEUE, name, "");
+}
+
 static void metrics_write_counters(struct buf *out, const uint64_t totals[CELLS])
 {
     const char *name = NULL;
@@ -616,6 +632,7 @@ void metrics_write(struct buf *out, const struct gauge *gauges, size_t count)
     metrics_write_counters(out, totals);
     metrics_write_remote(out, totals);
     metrics_write_redis(out, totals);
+    metrics_write_waits(out, totals);
     metrics_write_gauges(out, gauges, count);
     metrics_write_process(out);
 }

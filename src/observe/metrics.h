@@ -68,6 +68,7 @@ enum counter {
     COUNT_LOGOUTS_GIVEN_UP,       /* token_service_backchannel_logouts_total{result} */
     COUNT_LOGIN_REQUESTS_LIMITED, /* token_service_login_requests_limited_total */
     COUNT_QUEUE_FULL,             /* token_service_queue_full_total */
+    COUNT_QUEUE_SLOW,             /* token_service_queue_slow_total */
     COUNT_COMMITS,
     COUNT_COMMITTED_RECORDS, /* token_service_commits_total, …_records_total */
     COUNT_STORE_ERRORS,
@@ -139,6 +140,9 @@ void metrics_remote_breaker(bool is_open);
 /* token_service_redis_command_duration_seconds: commands sent together count once. Shown once there was one. */
 void metrics_redis_command(int64_t duration_ns);
 
+/* token_service_queue_wait_seconds: of a request that was not answered at once, before its turn came. */
+void metrics_queue_waited(int64_t duration_ns);
+
 /* One answered request: its outcome is the code (ERR_OK: "ok"), its duration in nanoseconds. */
 void metrics_request(enum operation operation, enum err_code outcome, int64_t duration_ns);
 void metrics_count(enum counter counter, uint64_t by);
@@ -155,8 +159,8 @@ void metrics_write(struct buf *out, const struct gauge *gauges, size_t count);
 
 /* --- the same as numbers, for emf.c ------------------------------------------------------------------------------ */
 
-/* The histograms: one for each operation, one for the remote service, one for commands of Redis. */
-enum { HISTOGRAM_REMOTE = OP_COUNT, HISTOGRAM_REDIS, HISTOGRAMS };
+/* The histograms: one for each operation, and one each for the remote service, commands of Redis, and waiting. */
+enum { HISTOGRAM_REMOTE = OP_COUNT, HISTOGRAM_REDIS, HISTOGRAM_QUEUE, HISTOGRAMS };
 enum { METRICS_BUCKETS = 20 }; /* of a histogram; the last one has no upper bound */
 
 /* What all threads have counted up to a time. */

@@ -23,7 +23,7 @@ static void gauges_add_load(struct gauges *gauges, struct service *service)
               atomic_load(&service->state.tls_expires_at));
     GAUGE(gauges, "request_bytes", "Memory of the requests in progress, in bytes: headers, bodies and responses",
           atomic_load(&service->state.request_bytes));
-    GAUGE(gauges, "queue_depth", "Requests that wait for a worker", atomic_load(&service->state.jobs_waiting));
+    GAUGE(gauges, "queue_depth", "Requests that wait for their turn", atomic_load(&service->state.jobs_waiting));
     GAUGE(gauges, "backchannel_logouts_waiting", "Calls that are to tell clients of a session's end, up to 2,000",
           atomic_load(&service->state.logouts_waiting));
     GAUGE(gauges, "commit_queue_depth", "Requests whose records are not yet durable", commit_depth(service->commit));

@@ -277,6 +277,8 @@ static struct err issue_sign(struct service *service, struct arena *arena, const
     if (payload.overflowed)
         return failed(ERR_INVALID_REQUEST, "the claims are too large for a token");
     AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(service->keyring);
+    if (issue->at_once && view->signing_waits)
+        return failed(ERR_NEEDS_WORKER, "the signature has to be waited for");
     TRY(keyring_sign(service->keyring, view, issue->priority, token_kind_typ(issue->kind), buf_str(&payload), &token));
     if (token.overflowed)
         return failed(ERR_INVALID_REQUEST, "the claims are too large for a token");

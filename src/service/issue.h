@@ -43,6 +43,7 @@ struct issue {
     int64_t auth_time;          /* s; -1: none */
     int64_t lifetime_s;         /* 0: the usual one */
     int64_t now_s;
+    bool at_once;          /* nothing may be waited for: only a key in memory signs */
     struct str request_id; /* for the log */
 };
 
@@ -59,8 +60,9 @@ struct issued {
 
 /* Issues a token. May wait for the signer. Results lie in `arena`. ERR_INVALID_SCOPE, ERR_INVALID_TARGET,
  * ERR_INVALID_REQUEST, ERR_INSUFFICIENT_SCOPE, each with a sentence that names what was too much;
- * ERR_UNAUTHORIZED_CLIENT: an id token for a client that can be told of no user (pairwise.h); ERR_UNAVAILABLE. *out
- * counts only when this returns OK, but for retry_after_s. */
+ * ERR_UNAUTHORIZED_CLIENT: an id token for a client that can be told of no user (pairwise.h); ERR_UNAVAILABLE;
+ * ERR_NEEDS_WORKER: at_once, and the key is not in memory. *out counts only when this returns OK, but for
+ * retry_after_s. */
 MUST_USE struct err token_issue(struct service *service, struct arena *arena, const struct issue *issue,
                                 struct issued *out);
 

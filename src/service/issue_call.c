@@ -1,5 +1,7 @@
 /* service/issue_call.c: POST /token (JSON): reads the request, checks that the caller may make it, and writes the
  * response. The front makes the record durable before it sends the response (response->records). */
+#include "base/clock.h"
+#include "keys/keyring.h"
 #include "service/authn.h"
 #include "service/authority.h"
 #include "service/clients.h"
@@ -38,9 +40,20 @@ static struct err issue_call_authorise(const struct caller *caller, const struct
     return OK;
 }
 
+/* In memory, or only known to the store. */
+static struct err issue_call_look_up(struct call *call, struct str id, struct client *client)
+{
+    struct clients *clients = call->service->clients;
+    if (call->may_wait)
+        return clients_find_active(clients, call->request->arena, id, client);
+    if (!clients_get(clients, call->request->arena, id, clock_coarse_s(), client))
+        return failed(ERR_NEEDS_WORKER, "the client has to be looked up");
+    return client->is_active ? OK : failed(ERR_NOT_FOUND, "the client is disabled");
+}
+
 static struct err issue_call_find_client(struct call *call, struct str id, struct client *client)
 {
-    const struct err err = clients_find_active(call->service->clients, call->request->arena, id, client);
+    const struct err err = issue_call_look_up(call, id, client);
     return err.code == ERR_NOT_FOUND
                ? failed(ERR_INVALID_REQUEST, "clientId does not name a client of this service, or one that is disabled")
                : err;
@@ -82,6 +95,12 @@ static struct err issue_call_read_body(const struct request *request, struct iss
     return OK;
 }
 
+bool issue_only_signs(const struct call *call)
+{
+    AUTO(keyring_releasep) const struct keyring_view *view = keyring_acquire(call->service->keyring);
+    return !view->signing_waits;
+}
+
 struct err issue_token(struct call *call, struct response *response)
 {
     const struct request *request = call->request;
@@ -103,6 +122,7 @@ struct err issue_token(struct call *call, struct response *response)
                            .auth_time = body.auth_time,
                            .lifetime_s = body.expires_in,
                            .now_s = request->now_s,
+                           .at_once = !call->may_wait,
                            .request_id = request->id };
     struct issued issued = { .retry_after_s = 0 };
     issue_call_list_audience(body.audience, audience, &issue);

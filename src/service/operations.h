@@ -5,11 +5,13 @@
 
 #include "base/err.h"
 #include <stdbool.h>
+#include <stdbool.h>
 
 struct call;
 struct response;
 
 MUST_USE struct err issue_token(struct call *call, struct response *response);
+bool issue_only_signs(const struct call *call); /* route.h */
 MUST_USE struct err verify_token(struct call *call, struct response *response);
 MUST_USE struct err introspect_token(struct call *call, struct response *response);
 MUST_USE struct err revoke_token(struct call *call, struct response *response);

@@ -25,10 +25,14 @@ struct route {
     enum access access;
     const char *scope; /* that a CALLER needs; NULL: the operation decides */
     enum cors cors;
-    bool waits;     /* runs on a worker */
+    bool waits;     /* runs on a worker; its caller is judged before, and again when its turn has come */
     bool is_open;   /* see path */
     bool form_only; /* the row is for bodies that are forms; a later one may have the same path for others */
     struct err (*run)(struct call *, struct response *);
+    /* Of a row that waits: whether this call needs no more than memory and a signature with a key in it. Then `run` may
+     * be called without call->may_wait, and still find that it has to wait: ERR_NEEDS_WORKER, with nothing done. NULL:
+     * none does. */
+    bool (*only_signs)(const struct call *);
 };
 
 struct routes {

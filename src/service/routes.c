@@ -18,7 +18,8 @@ static const struct route rows[] = {
     { STR_INIT("/token/introspect"), METHOD_POST, OP_INTROSPECT, CALLER, .scope = "token:introspect",
       .run = introspect_token },
     { STR_INIT("/token/verify"), METHOD_POST, OP_VERIFY, CALLER, .scope = "token:verify", .run = verify_token },
-    { STR_INIT("/token"), METHOD_POST, OP_ISSUE, CALLER, .cors = CORS_SETTING, .waits = true, .run = issue_token },
+    { STR_INIT("/token"), METHOD_POST, OP_ISSUE, CALLER, .cors = CORS_SETTING, .waits = true, .run = issue_token,
+      .only_signs = issue_only_signs },
     { STR_INIT("/token/revoke"), METHOD_POST, OP_REVOKE, ANY_CLIENT, .cors = CORS_SETTING, .waits = true,
       .run = revoke_token },
     { STR_INIT("/admin/revocations"), METHOD_POST, OP_REVOKE_RULE, CALLER, .scope = "token:revoke:any", .waits = true,
@@ -263,7 +264,11 @@ static struct err routes_answer_call(struct call *call, struct str path_value, s
     if (path_value.at)
         TRY(path_decode(call->request->arena, path_value, &call->path_value));
     TRY(routes_check_access(call, response));
-    return call->is_first ? failed(ERR_NEEDS_WORKER, "the operation may have to wait") : routes_run(call, response);
+    if (!call->is_first)
+        return routes_run(call, response);
+    return call->route->only_signs && call->route->only_signs(call)
+               ? failed(ERR_NEEDS_TURN, "the operation takes its time")
+               : failed(ERR_NEEDS_WORKER, "the operation may have to wait");
 }
 
 void call_record_always(struct call *call, struct record *record)
@@ -283,7 +288,7 @@ static void routes_append_always(struct call *call, struct response *response)
 static void routes_finish(struct call *call, struct err err, struct response *response)
 {
     authenticate_count(call);
-    if (err.code == ERR_UNAVAILABLE && call->may_wait && response->retry_after_s == 0)
+    if (err.code == ERR_UNAVAILABLE && (call->may_wait || call->route->waits) && response->retry_after_s == 0)
         response->retry_after_s = service_retry_after_s(call->service);
     if (err.code)
         response_fail(response, call->request->arena, err);
@@ -295,6 +300,11 @@ static struct call *routes_keep(const struct call *call)
     struct call *kept = arena_alloc(call->request->arena, sizeof *kept);
     *kept = *call;
     return kept;
+}
+
+static bool routes_needs_more(enum err_code code)
+{
+    return code == ERR_NEEDS_TURN || code == ERR_NEEDS_WORKER || code == ERR_NEEDS_LOOKUP;
 }
 
 enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
@@ -310,27 +320,30 @@ enum err_code service_answer(struct service *service, const struct request *requ
                          .route = route,
                          .takes_public = route->access == ANY_CLIENT,
                          .may_wait = may_wait,
-                         .is_first = route->waits && !may_wait }; /* strangers shall not fill the workers' queue */
+                         .is_first = route->waits && !may_wait }; /* strangers shall not fill the queues */
     const struct err err = routes_answer_call(&call, path_value, response);
-    if (!may_wait && (err.code == ERR_NEEDS_WORKER || err.code == ERR_NEEDS_LOOKUP)) {
-        response->begun = call.is_first && err.code == ERR_NEEDS_WORKER ? routes_keep(&call) : NULL;
+    if (!may_wait && routes_needs_more(err.code)) {
+        response->begun = call.is_first && err.code != ERR_NEEDS_LOOKUP ? routes_keep(&call) : NULL;
         return err.code;
     }
     routes_finish(&call, err, response);
     return ERR_OK;
 }
 
-void service_go_on(struct service *service, const struct request *request, struct response *response)
+enum err_code service_go_on(struct service *service, const struct request *request, bool may_wait,
+                            struct response *response)
 {
     struct call *call = response->begun;
     response->begun = NULL;
-    if (!call || !authenticated_still(call)) {
-        (void)service_answer(service, request, true, response);
-        return;
-    }
-    call->may_wait = true;
+    if (!call || !authenticated_still(call))
+        return may_wait ? service_answer(service, request, true, response) : ERR_NEEDS_WORKER;
+    call->may_wait = may_wait;
     call->is_first = false;
-    routes_finish(call, routes_run(call, response), response);
+    const struct err err = routes_run(call, response);
+    if (!may_wait && routes_needs_more(err.code))
+        return ERR_NEEDS_WORKER;
+    routes_finish(call, err, response);
+    return ERR_OK;
 }
 
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns)

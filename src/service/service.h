@@ -81,14 +81,17 @@ struct service {
 };
 
 /* Answers a request: finds its route, authenticates the caller, runs the operation. With may_wait false it never waits,
- * authenticates the caller only from memory, and returns ERR_NEEDS_WORKER or ERR_NEEDS_LOOKUP when the work may have to
- * wait: then leave *response alone, and call service_go_on() from a worker. ERR_OK: *response is filled, also when it
- * is a refusal; its records must be durable before it is sent: service_record(). */
+ * authenticates the caller only from memory, and returns ERR_NEEDS_TURN when the work costs a signature, with a key in
+ * memory, ERR_NEEDS_WORKER or ERR_NEEDS_LOOKUP when it may have to wait: then leave *response alone, and call
+ * service_go_on() when there is time, or from a worker. ERR_OK: *response is filled, also when it is a refusal; its
+ * records must be durable before it is sent: service_record(). */
 enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response);
 /* Answers what had to wait. What was found of the caller counts if it would be found so now; else, and when it is
- * called once more after ERR_CONFLICT, all begins anew. */
-void service_go_on(struct service *service, const struct request *request, struct response *response);
+ * called once more after ERR_CONFLICT, all begins anew. ERR_NEEDS_WORKER, only with may_wait false: it has to wait
+ * after all; nothing was done, so call it again from a worker. */
+enum err_code service_go_on(struct service *service, const struct request *request, bool may_wait,
+                            struct response *response);
 
 /* The Retry-After of a 503: when, as far as the signer knows, those who wait now will have been served; at least 1 s,
  * at most a minute. Never waits. */

@@ -23,7 +23,7 @@ struct service_state {
     atomic_bool draining;        /* it is about to stop */
     atomic_size_t connections;   /* open */
     atomic_llong tls_expires_at; /* s; the certificate that is served; 0: plain HTTP */
-    atomic_size_t jobs_waiting;  /* in the workers' queue; service_retry_after_s() goes by it */
+    atomic_size_t jobs_waiting;  /* for their turn; service_retry_after_s() goes by it */
     atomic_size_t request_bytes; /* memory of the requests in progress */
     atomic_bool
         flood_is_over; /* they took much, and don't any more: housekeeping gives it back, and sets it to false */

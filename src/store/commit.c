@@ -1,13 +1,16 @@
 /* store/commit.c: one thread, one queue, one transaction after the other.
  *
- * While a transaction runs, the next batch gathers. When it would be small although more requests are on workers
- * (commit_expect), it waits for them, up to WAIT_TIMES as long as the last transaction took: under load that turns some
- * thousand flushes a second into a few hundred, and a request that is alone never waits. Of the rate at which a core
- * can sign, issuing reached 0.64 with waits as long as the last transaction, 0.82 with 8 times as long, and 0.88 with
- * 24 times (./dev bench --only issuing). For a store whose calls are costly in themselves (PostgREST) a batch is even
- * larger: it waits until all but a fourth of the requests on their way have arrived. Where workers wait for a network
- * (commit_hurry), most of the expected requests come later than that: then it waits for HURRIED_WAIT_US, and only when
- * so many are on their way that some must arrive by then. */
+ * While a transaction runs, the next batch gathers. When it would be small although more requests wait for their turn
+ * or are on workers (commit_expect), it waits for them, up to WAIT_TIMES as long as the last transaction took: under
+ * load that turns some thousand flushes a second into some hundred. Where requests come by themselves, one after the
+ * other and not as fast as they could be served, it waits for a few of them, if they come within COMPANY_MAX_NS: a
+ * flush takes some 125 us of a processor, and at half of the load that a core can take that was a fourth of what
+ * issuing a token took (415 us, and 306 with it). A request that is alone never waits.
+ *
+ * For a store whose calls are costly in themselves (PostgREST) a batch is even larger: it waits until all but a fourth
+ * of the requests on their way have arrived. Where workers wait for a network (commit_hurry), most of the expected
+ * requests come later than that: then it waits for HURRIED_WAIT_US, and only when so many are on their way that some
+ * must arrive by then. */
 #include "store/commit.h"
 #include "base/background.h"
 #include "base/clock.h"
@@ -25,7 +28,12 @@ enum {
     COSTLY_GOOD = 128,
     COSTLY_PART = 3, /* of those that wait: when fewer are expected, they are not waited for */
     WAIT_TIMES = 24,
-    WAIT_MAX_NS = 24000000, /* a transaction that took longer than a millisecond is costly, or was held up */
+    WAIT_MAX_NS = 6000000,
+    COSTLY_WAIT_MAX_NS = 24000000,
+    COMPANY = 4, /* of those who come by themselves: so many make a flush worth its processor time */
+    COMPANY_MAX_NS = 3000000,
+    AVERAGE_PART = 16, /* of a moving average: what the newest weighs */
+    ONE = 1024,        /* in the average of small numbers */
     HURRIED_GOOD = 32,
     HURRIED_EXPECTED = 64,
     HURRIED_WAIT_US = 500,
@@ -39,7 +47,10 @@ struct commit {
     size_t waiting;  /* in the queue */
     int expected;    /* requests on workers that may still submit */
     int64_t last_ns; /* how long the last transaction took */
+    /* On average: how long one takes, and how many come meanwhile (in parts of ONE). */
+    int64_t mean_ns, mean_came;
     bool hurries;
+    bool has_company;    /* it waits for more, whatever is on its way: to wake it would only cost time */
     atomic_size_t depth; /* queue and running transaction; without the lock */
 };
 
@@ -58,21 +69,64 @@ static bool commit_is_worth_waiting(const struct commit *commit)
     return commit->waiting < BATCH_GOOD && commit->expected > (int)left;
 }
 
+static void commit_wait_for_more(struct commit *commit, int64_t wait_ns)
+{
+    const int64_t until_ns = clock_ns() + wait_ns;
+    while (commit_is_worth_waiting(commit) &&
+           condition_wait_until(&commit->background.changed, &commit->background.lock, until_ns))
+        ;
+}
+
+/* When nothing more is on its way, but others come by themselves, soon enough: who came while a transaction ran had not
+ * been waiting for its end, and more of their kind will come. */
+static void commit_wait_for_company(struct commit *commit)
+{
+    if (commit->background.stopping || commit->hurries || commit->mean_came == 0 || commit->waiting > COMPANY)
+        return;
+    const int64_t wait_ns = commit->mean_ns * COMPANY * ONE / commit->mean_came;
+    if (wait_ns > COMPANY_MAX_NS)
+        return;
+    const int64_t until_ns = clock_ns() + wait_ns;
+    commit->has_company = true;
+    while (!commit->background.stopping &&
+           condition_wait_until(&commit->background.changed, &commit->background.lock, until_ns))
+        ;
+    commit->has_company = false;
+}
+
+/* Under the lock, when something has come or been given up. */
+static bool commit_wakes(const struct commit *commit)
+{
+    return !commit->has_company && !commit_is_worth_waiting(commit);
+}
+
+/* For those that are on their way. */
+static int64_t commit_longest_wait_ns(const struct commit *commit)
+{
+    const int64_t most_ns = commit->store->ops->is_costly ? COSTLY_WAIT_MAX_NS : WAIT_MAX_NS;
+    if (commit->hurries)
+        return HURRIED_WAIT_US * INT64_C(1000);
+    return commit->last_ns * WAIT_TIMES < most_ns ? commit->last_ns * WAIT_TIMES : most_ns;
+}
+
 /* Under the lock: until there is something, and then until it is enough, or nothing more is on its way, or time is up.
  */
 static void commit_gather(struct commit *commit)
 {
     while (!commit->first && !commit->background.stopping)
         pthread_cond_wait(&commit->background.changed, &commit->background.lock);
-    if (!commit_is_worth_waiting(commit))
-        return;
-    int64_t wait_ns = commit->hurries ? HURRIED_WAIT_US * 1000 : commit->last_ns * WAIT_TIMES;
-    if (wait_ns > WAIT_MAX_NS)
-        wait_ns = WAIT_MAX_NS;
-    const int64_t until_ns = clock_ns() + wait_ns;
-    while (commit_is_worth_waiting(commit) &&
-           condition_wait_until(&commit->background.changed, &commit->background.lock, until_ns))
-        ;
+    if (commit_is_worth_waiting(commit))
+        commit_wait_for_more(commit, commit_longest_wait_ns(commit));
+    else
+        commit_wait_for_company(commit);
+}
+
+/* Under the lock, after a transaction. */
+static void commit_learn(struct commit *commit, int64_t took_ns)
+{
+    commit->last_ns = took_ns;
+    commit->mean_ns += (took_ns - commit->mean_ns) / AVERAGE_PART;
+    commit->mean_came += ((int64_t)commit->waiting * ONE - commit->mean_came) / AVERAGE_PART;
 }
 
 /* Under the lock: takes up to BATCH_MAX items off the queue. */
@@ -134,7 +188,7 @@ static void commit_run(void *context)
         commit_count_kept(verdicts, count);
         commit_finish(commit, batch, verdicts);
         pthread_mutex_lock(&commit->background.lock);
-        commit->last_ns = took_ns;
+        commit_learn(commit, took_ns);
     }
     pthread_mutex_unlock(&commit->background.lock);
 }
@@ -157,7 +211,7 @@ void commit_submit(struct commit *commit, struct commit_item *item)
     *commit->last = item;
     commit->last = &item->next;
     commit->waiting++;
-    const bool wakes = commit->waiting == 1 || !commit_is_worth_waiting(commit);
+    const bool wakes = commit->waiting == 1 || commit_wakes(commit);
     pthread_mutex_unlock(&commit->background.lock);
     if (wakes) /* without the lock, which it needs at once */
         pthread_cond_signal(&commit->background.changed);
@@ -167,7 +221,7 @@ void commit_expect(struct commit *commit, int delta)
 {
     pthread_mutex_lock(&commit->background.lock);
     commit->expected += delta;
-    const bool wakes = commit->waiting > 0 && !commit_is_worth_waiting(commit);
+    const bool wakes = commit->waiting > 0 && commit_wakes(commit);
     pthread_mutex_unlock(&commit->background.lock);
     if (wakes)
         pthread_cond_signal(&commit->background.changed);

@@ -131,6 +131,7 @@ BAD_SETTINGS = {
     "TOKEN_BODY_MAX": ["0", "64K", "65536.5", "-65536"], "TOKEN_HEADER_MAX": ["0", "x"], "TOKEN_MAX_BYTES": ["0", "x"],
     "TOKEN_REQUEST_MEMORY": ["0", "1000", "128M"],
     "TOKEN_LOOPS": ["-1", "65", "x"], "TOKEN_WORKERS": ["257"], "TOKEN_QUEUE": ["0"], "TOKEN_CONNECTIONS": ["0"],
+    "TOKEN_QUEUE_WAIT_MS": ["0", "60001"],
     "TOKEN_METRICS": ["on", "true", "public"], "TOKEN_LOG_LEVEL": ["verbose", "INFO"], "TOKEN_LOG_FORMAT": ["xml"],
     "TOKEN_CORS_ORIGINS": ["portal.storytailor.ai", "https://x/", "https://X", "https://x:443", "http://x:80",
                            "https://",

@@ -3,6 +3,8 @@
 import datetime
 import ipaddress
 import json
+import os
+import pathlib
 import select
 import signal
 import socket
@@ -12,7 +14,7 @@ import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import requests
@@ -443,6 +445,70 @@ def crowd(server, requests_of_it):
     return answers
 
 
+def issue_request(agent, client_id="agent"):
+    body = {"subject": "s", "clientId": client_id, "scope": "", "tokenType": "access"}
+    return post("/token", json.dumps(body).encode(), "application/json", f"Authorization: {agent.basic()}")
+
+
+def test_who_would_wait_too_long_is_told_so_and_who_was_accepted_is_answered(make_server):
+    """A flood, of which each asks again on its connection as soon as it is refused, until it has its token."""
+    with make_server(TOKEN_LOOPS=1, TOKEN_QUEUE_WAIT_MS=1) as server:
+        agent = server.add_client("agent")
+        assert server.ask(agent).status_code == 200, "and is known from now on"
+        request = issue_request(agent)
+        refusals, wires = 0, [server.wire() for _ in range(200)]
+        for wire in wires:
+            wire.send(request)
+        while wires:
+            answers = [wire.read() for wire in wires]
+            for answer in answers:
+                check_answer("POST", "/token", answer.status, answer.headers, answer.body)
+                assert answer.status in (200, 503)
+                assert answer.status == 200 or int(answer.headers["retry-after"]) >= 1
+            refused = [wire for wire, answer in zip(wires, answers) if answer.status == 503]
+            for wire in refused:
+                wire.send(request)
+            for wire in set(wires) - set(refused):
+                wire.close()
+            refusals, wires = refusals + len(refused), refused
+        assert server.metric("queue_slow_total") == refusals > 0
+        assert server.metric("queue_full_total") == 0
+        assert server.metric("tokens_issued_total", type="access") == 201
+        assert server.metric("queue_wait_seconds_count") > 1
+
+
+def test_what_memory_lacks_when_its_turn_comes_is_looked_up(make_server):
+    with make_server(TOKEN_LOOPS=1) as server:
+        agent = server.add_client("agent")
+        assert server.ask(agent).status_code == 200, "and is known from now on"
+        server.add_client("other")
+        for answer in crowd(server, [issue_request(agent, "other")] * 20):
+            assert answer.status == 200 and answer.json()["claims"]["client_id"] == "other"
+
+
+def connections_of_loops(server):
+    """Of each loop; its epoll's file descriptor tells how many others it watches, of which two are its own."""
+    folder, counts = pathlib.Path(f"/proc/{server.process.pid}"), []
+    for fd in (folder / "fd").iterdir():
+        with suppress(FileNotFoundError):  # it opens others now and then
+            if os.readlink(fd) == "anon_inode:[eventpoll]":
+                counts.append((folder / "fdinfo" / fd.name).read_text().count("tfd:") - 2)
+    return counts
+
+
+def test_loops_have_as_many_connections_as_each_other(make_server):
+    with make_server(TOKEN_LOOPS=4) as server:
+        server.session.close()
+        for wires in ([server.wire() for _ in range(count)] for count in (8, 40)):
+            for wire in wires:
+                assert wire.call(head("GET", "/health/live")).status == 200
+            counts = connections_of_loops(server)
+            assert len(counts) == 4 and max(counts) - min(counts) <= 1, counts
+            for wire in wires:
+                wire.close()
+            server.until(lambda: sum(connections_of_loops(server)) == 0, "connections stay")
+
+
 @pytest.mark.parametrize("authorization, status", [(None, 401), ("Basic nonsense", 401), ("Bearer a.b.c", 401),
                                                    ("Scoped", 403)])
 def test_whoever_memory_can_judge_waits_for_no_worker(make_server, authorization, status):
@@ -459,7 +525,7 @@ def test_whoever_memory_can_judge_waits_for_no_worker(make_server, authorization
 
 
 def test_unknown_callers_leave_the_known_ones_their_places(make_server):
-    with make_server(TOKEN_WORKERS=1, TOKEN_QUEUE=64, TOKEN_LOOPS=1) as server:
+    with make_server(TOKEN_WORKERS=1, TOKEN_QUEUE=64, TOKEN_QUEUE_WAIT_MS=60000, TOKEN_LOOPS=1) as server:
         agent = server.add_client("agent")
         body = json.dumps({"subject": "s", "clientId": "agent", "scope": "", "tokenType": "access"}).encode()
         good = post("/token", body, "application/json", f"Authorization: {agent.basic()}")
@@ -611,7 +677,7 @@ def test_a_client_that_has_gone_is_noticed(patient, is_new):
 def test_sigterm_answers_what_is_in_flight(make_server):
     """Requests that were sent before the signal, on connections old and new, are all answered; what was acknowledged is
     there after the next start."""
-    server = make_server().start()
+    server = make_server(TOKEN_QUEUE_WAIT_MS=60000).start()
     agent = server.add_client("agent")
     body = json.dumps({"subject": "s", "clientId": "agent", "scope": "", "tokenType": "refresh"}).encode()
     request = post("/token", body, "application/json", f"Authorization: {agent.basic()}")

@@ -169,6 +169,7 @@ static void every_counter_has_a_series_of_its_own(void **state)
         [COUNT_AUTH_LIMITED] = "token_service_authentications_total{method=\"any\",result=\"limited\"}",
         [COUNT_LOGIN_REQUESTS_LIMITED] = "token_service_login_requests_limited_total",
         [COUNT_QUEUE_FULL] = "token_service_queue_full_total",
+        [COUNT_QUEUE_SLOW] = "token_service_queue_slow_total",
         [COUNT_COMMITS] = "token_service_commits_total",
         [COUNT_COMMITTED_RECORDS] = "token_service_committed_records_total",
         [COUNT_STORE_ERRORS] = "token_service_dependency_errors_total{dependency=\"store\"}",

@@ -157,6 +157,7 @@ static const struct {
     { "TOKEN_LOOPS", "0" },
     { "TOKEN_WORKERS", "0" },
     { "TOKEN_QUEUE", "1024" },
+    { "TOKEN_QUEUE_WAIT_MS", "50" },
     { "TOKEN_BODY_MAX", "65536" },
     { "TOKEN_HEADER_MAX", "8192" },
     { "TOKEN_CONNECTIONS", "4096" },
@@ -301,6 +302,8 @@ static const struct {
 } good[] = {
     { "TOKEN_QUEUE", "1" },
     { "TOKEN_QUEUE", "65536" },
+    { "TOKEN_QUEUE_WAIT_MS", "1" },
+    { "TOKEN_QUEUE_WAIT_MS", "60000" },
     { "TOKEN_LOOPS", "0" },
     { "TOKEN_LOOPS", "64" },
     { "TOKEN_FAILURE_LIMIT", "0" },
@@ -355,6 +358,8 @@ static const struct {
 static const struct {
     const char *name, *value, *says;
 } bad[] = {
+    { "TOKEN_QUEUE_WAIT_MS", "0", "out of range (allowed: 1 to 60000)" },
+    { "TOKEN_QUEUE_WAIT_MS", "60001", "out of range (allowed: 1 to 60000)" },
     { "TOKEN_QUEUE", "0", "out of range (allowed: 1 to 65536)" },
     { "TOKEN_QUEUE", "65537", "out of range (allowed: 1 to 65536)" },
     { "TOKEN_QUEUE", "-1", "not a whole number" },
