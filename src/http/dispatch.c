@@ -146,9 +146,9 @@ static void dispatch_recorded(void *context, struct err failure)
 }
 
 /* The exchange is not to be touched any more, unless this returns what else it needs. */
-static enum err_code dispatch_work(struct service *service, struct exchange *exchange, enum service_may may)
+static enum err_code dispatch_work(struct service *service, struct exchange *exchange, bool may_wait)
 {
-    const enum err_code needs = service_go_on(service, &exchange->request, may, &exchange->response);
+    const enum err_code needs = service_go_on(service, &exchange->request, may_wait, &exchange->response);
     if (!needs)
         service_record(service, &exchange->request, &exchange->response, dispatch_recorded, exchange);
     return needs;
@@ -163,7 +163,7 @@ static void dispatch_run_waiting(struct job *job)
         dispatch_fill_refusal(service, exchange, QUEUE_SLOW);
         dispatch_answered(exchange);
     } else {
-        (void)dispatch_work(service, exchange, MAY_WAIT);
+        (void)dispatch_work(service, exchange, true);
     }
     service_expect(service, -1);
 }
@@ -175,7 +175,7 @@ static void dispatch_run_turn(struct job *job)
     struct service *service = exchange->loop->options.service;
     enum queue_verdict verdict = job->is_late ? QUEUE_SLOW : QUEUE_TAKEN;
     enum err_code needs = ERR_OK;
-    if (verdict == QUEUE_TAKEN && (needs = dispatch_work(service, exchange, MAY_SIGN)))
+    if (verdict == QUEUE_TAKEN && (needs = dispatch_work(service, exchange, false)))
         verdict = dispatch_queue(exchange, needs); /* what was in memory when it came is not any more */
     if (verdict != QUEUE_TAKEN) {
         dispatch_fill_refusal(service, exchange, verdict);
@@ -203,7 +203,7 @@ void dispatch(struct loop *loop, struct exchange *exchange)
 {
     struct service *service = loop->options.service;
     dispatch_fill_request(loop, exchange);
-    const enum err_code needs = service_answer(service, &exchange->request, MAY_JUDGE, &exchange->response);
+    const enum err_code needs = service_answer(service, &exchange->request, false, &exchange->response);
     if (!needs) {
         dispatch_answer(loop, exchange);
         return;

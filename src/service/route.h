@@ -25,7 +25,7 @@ struct route {
     enum access access;
     const char *scope; /* that a CALLER needs; NULL: the operation decides */
     enum cors cors;
-    bool waits;     /* runs on a worker; its caller is judged before, and what it does comes when it is its turn */
+    bool waits;     /* runs on a worker; its caller is judged before, and again when its turn has come */
     bool is_open;   /* see path */
     bool form_only; /* the row is for bodies that are forms; a later one may have the same path for others */
     struct err (*run)(struct call *, struct response *);

@@ -251,20 +251,8 @@ int64_t service_retry_after_s(const struct service *service)
     return wait_s < LEAST_S ? LEAST_S : wait_s > MOST_S ? MOST_S : wait_s;
 }
 
-/* Whether it is the call's turn. Strangers shall not fill the queues, so its caller is known by now. */
-static struct err routes_check_turn(const struct call *call)
-{
-    const struct route *route = call->route;
-    if (!route->waits || call->may_wait)
-        return OK;
-    if (!route->only_signs || !route->only_signs(call))
-        return failed(ERR_NEEDS_WORKER, "the operation may have to wait");
-    return call->may_sign ? OK : failed(ERR_NEEDS_TURN, "the operation takes its time");
-}
-
 static struct err routes_run(struct call *call, struct response *response)
 {
-    TRY(routes_check_turn(call));
     TRY(call->route->run(call, response));
     if (response->is_unfit)
         return failed(ERR_INTERNAL, "the response has a header that can't be sent");
@@ -276,7 +264,11 @@ static struct err routes_answer_call(struct call *call, struct str path_value, s
     if (path_value.at)
         TRY(path_decode(call->request->arena, path_value, &call->path_value));
     TRY(routes_check_access(call, response));
-    return routes_run(call, response);
+    if (!call->is_first)
+        return routes_run(call, response);
+    return call->route->only_signs && call->route->only_signs(call)
+               ? failed(ERR_NEEDS_TURN, "the operation takes its time")
+               : failed(ERR_NEEDS_WORKER, "the operation may have to wait");
 }
 
 void call_record_always(struct call *call, struct record *record)
@@ -296,7 +288,7 @@ static void routes_append_always(struct call *call, struct response *response)
 static void routes_finish(struct call *call, struct err err, struct response *response)
 {
     authenticate_count(call);
-    if (err.code == ERR_UNAVAILABLE && call->may_sign && response->retry_after_s == 0)
+    if (err.code == ERR_UNAVAILABLE && (call->may_wait || call->route->waits) && response->retry_after_s == 0)
         response->retry_after_s = service_retry_after_s(call->service);
     if (err.code)
         response_fail(response, call->request->arena, err);
@@ -315,7 +307,7 @@ static bool routes_needs_more(enum err_code code)
     return code == ERR_NEEDS_TURN || code == ERR_NEEDS_WORKER || code == ERR_NEEDS_LOOKUP;
 }
 
-enum err_code service_answer(struct service *service, const struct request *request, enum service_may may,
+enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response)
 {
     struct str path_value;
@@ -327,30 +319,29 @@ enum err_code service_answer(struct service *service, const struct request *requ
                          .request = request,
                          .route = route,
                          .takes_public = route->access == ANY_CLIENT,
-                         .may_wait = may == MAY_WAIT,
-                         .may_sign = may != MAY_JUDGE };
+                         .may_wait = may_wait,
+                         .is_first = route->waits && !may_wait }; /* strangers shall not fill the queues */
     const struct err err = routes_answer_call(&call, path_value, response);
-    if (may != MAY_WAIT && routes_needs_more(err.code)) {
-        const bool is_judged = may == MAY_JUDGE && route->waits && err.code != ERR_NEEDS_LOOKUP;
-        response->begun = is_judged ? routes_keep(&call) : NULL;
+    if (!may_wait && routes_needs_more(err.code)) {
+        response->begun = call.is_first && err.code != ERR_NEEDS_LOOKUP ? routes_keep(&call) : NULL;
         return err.code;
     }
     routes_finish(&call, err, response);
     return ERR_OK;
 }
 
-enum err_code service_go_on(struct service *service, const struct request *request, enum service_may may,
+enum err_code service_go_on(struct service *service, const struct request *request, bool may_wait,
                             struct response *response)
 {
     struct call *call = response->begun;
     response->begun = NULL;
     if (!call || !authenticated_still(call))
-        return service_answer(service, request, may, response);
-    call->may_wait = may == MAY_WAIT;
-    call->may_sign = may != MAY_JUDGE;
+        return may_wait ? service_answer(service, request, true, response) : ERR_NEEDS_WORKER;
+    call->may_wait = may_wait;
+    call->is_first = false;
     const struct err err = routes_run(call, response);
-    if (may != MAY_WAIT && routes_needs_more(err.code))
-        return err.code; /* all begins anew: `run` may have written already */
+    if (!may_wait && routes_needs_more(err.code))
+        return ERR_NEEDS_WORKER;
     routes_finish(call, err, response);
     return ERR_OK;
 }

@@ -80,22 +80,17 @@ struct service {
     atomic_llong unknown_kid_at; /* clock_coarse_s() when a token of an unknown key last had the keys read */
 };
 
-/* What an answer may take. */
-enum service_may {
-    MAY_JUDGE, /* memory, and little time */
-    MAY_SIGN,  /* also a signature, with a key in memory */
-    MAY_WAIT   /* anything */
-};
-/* Answers a request: finds its route, authenticates the caller, runs the operation. Unless it may wait, it never does,
- * and authenticates the caller only from memory. When the answer would take more than it may, it returns
- * ERR_NEEDS_TURN (MAY_SIGN is enough), ERR_NEEDS_WORKER or ERR_NEEDS_LOOKUP: then leave *response alone, and call
- * service_go_on() when that is allowed. ERR_OK: *response is filled, also when it is a refusal; its records must be
- * durable before it is sent: service_record(). */
-enum err_code service_answer(struct service *service, const struct request *request, enum service_may may,
+/* Answers a request: finds its route, authenticates the caller, runs the operation. With may_wait false it never waits,
+ * authenticates the caller only from memory, and returns ERR_NEEDS_TURN when the work costs a signature, with a key in
+ * memory, ERR_NEEDS_WORKER or ERR_NEEDS_LOOKUP when it may have to wait: then leave *response alone, and call
+ * service_go_on() when there is time, or from a worker. ERR_OK: *response is filled, also when it is a refusal; its
+ * records must be durable before it is sent: service_record(). */
+enum err_code service_answer(struct service *service, const struct request *request, bool may_wait,
                              struct response *response);
-/* Answers what had to wait, as service_answer(). What was found of the caller counts if it would be found so now; else,
- * and when it is called once more, all begins anew. */
-enum err_code service_go_on(struct service *service, const struct request *request, enum service_may may,
+/* Answers what had to wait. What was found of the caller counts if it would be found so now; else, and when it is
+ * called once more after ERR_CONFLICT, all begins anew. ERR_NEEDS_WORKER, only with may_wait false: it has to wait
+ * after all; nothing was done, so call it again from a worker. */
+enum err_code service_go_on(struct service *service, const struct request *request, bool may_wait,
                             struct response *response);
 
 /* The Retry-After of a 503: when, as far as the signer knows, those who wait now will have been served; at least 1 s,

@@ -51,7 +51,7 @@ struct commit {
     int64_t mean_ns, mean_came;
     bool hurries;
     bool has_company;    /* it waits for more, whatever is on its way: to wake it would only cost time */
-    atomic_size_t depth; /* queue and running transaction */
+    atomic_size_t depth; /* queue and running transaction; without the lock */
 };
 
 /* Under the lock. Not all that is under way is waited for: the workers sign the rest while this batch is flushed, and
