@@ -11,8 +11,8 @@
  * `NAME,WEIGHT,PATH,FILE`: a POST of the file, JSON if it ends so, or else a form; of FILE.lines each line in turn.
  *
  * The result is one JSON object. `late_p99_us` says how late requests were sent though a client was free: that is the
- * load's own fault, or the machine's. `busy` is the share of the time in which it had something to do: near 1, the load
- * is what bounds the result. */
+ * load's own fault, or the machine's; `stalled` is the share of the time in which another process had its core. `busy`
+ * is the share in which it had something to do: near 1, the load is what bounds the result. */
 #include "base/clock.h"
 #include "bench/load_client.h"
 #include <arpa/inet.h>
@@ -31,6 +31,7 @@ enum {
     CUT_OFF_PAUSE_MS = 10,
     DRAIN_S = 3,
     LOAD_NICE = -15,
+    STALL_NS = 1000000, /* no turn takes so long by itself */
 };
 
 static const int64_t SECOND_NS = 1000000000;
@@ -56,12 +57,12 @@ struct sleeper {
 static struct {
     struct plan plan;
     struct crowd crowds[GROUPS_MAX];
-    struct sleeper *sleepers;
+    struct sleeper sleepers[CLIENTS_MAX];
     size_t sleeper_count, asking;
     int epoll_fd;
     struct sockaddr_in to;
     int64_t begin_ns, end_ns; /* of the time that counts */
-    int64_t busy_ns;
+    int64_t busy_ns, stalled_ns;
     struct histogram late;
     uint64_t random;
 } load = { .random = UINT64_C(0x9e3779b97f4a7c15) }; /* the same arrivals in each run */
@@ -311,8 +312,11 @@ static void load_run_turn(int64_t now_ns)
         else if (news == CLIENT_IS_CUT_OFF)
             load_was_cut_off(client, clock_ns());
     }
+    const int64_t took_ns = clock_ns() - now_ns;
     if (worked || count > 0)
-        load.busy_ns += clock_ns() - now_ns;
+        load.busy_ns += took_ns;
+    if (took_ns > STALL_NS && !load.plan.sleeps)
+        load.stalled_ns += took_ns;
 }
 
 /* --- beginning and end ------------------------------------------------------------------------------------------- */
@@ -391,8 +395,9 @@ static void load_print_crowd(const struct crowd *crowd)
 
 static void load_print(int64_t took_ns)
 {
-    printf("{\"duration_us\":%.0f,\"busy\":%.3f,\"late_p99_us\":%.1f,\"late_max_us\":%.1f,\"groups\":[",
-           load.plan.seconds * 1e6, (double)load.busy_ns / (double)took_ns,
+    printf("{\"duration_us\":%.0f,\"busy\":%.3f,\"stalled\":%.3f,\"late_p99_us\":%.1f,\"late_max_us\":%.1f,\"groups\":"
+           "[",
+           load.plan.seconds * 1e6, (double)load.busy_ns / (double)took_ns, (double)load.stalled_ns / (double)took_ns,
            (double)histogram_at(&load.late, 0.99) / 1000, (double)load.late.max_ns / 1000);
     for (size_t i = 0; i < load.plan.group_count; i++) {
         printf("%s", i > 0 ? "," : "");
@@ -404,7 +409,6 @@ static void load_print(int64_t took_ns)
 int main(int argc, char **argv)
 {
     struct rlimit files;
-    size_t clients = 0;
     if (!plan_read(&load.plan, argc, argv))
         return 2;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -416,11 +420,8 @@ int main(int argc, char **argv)
                                     .sin_port = htons((uint16_t)strtoul(load.plan.port, NULL, 10)),
                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     load.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    for (size_t i = 0; i < load.plan.group_count; i++) {
+    for (size_t i = 0; i < load.plan.group_count; i++)
         load_gather(&load.crowds[i], &load.plan.groups[i]);
-        clients += load.plan.groups[i].client_count;
-    }
-    load.sleepers = mem_alloc(clients * sizeof *load.sleepers);
     load_begin();
     const int64_t started_ns = clock_ns(), patience_ns = load.end_ns + DRAIN_S * SECOND_NS;
     int64_t now_ns;

@@ -91,9 +91,10 @@ static bool plan_read_group(struct plan *plan, char ***at)
         if (!plan_read_kind(plan, group, *arg))
             return false;
     *at = arg;
-    return group->kind_count > 0 && group->client_count > 0 && group->rate >= 0
+    plan->client_count += group->client_count;
+    return group->kind_count > 0 && group->client_count > 0 && plan->client_count <= CLIENTS_MAX && group->rate >= 0
                ? true
-               : plan_refuse("--", "a group has clients and kinds");
+               : plan_refuse("--", "a group has clients, not too many, and kinds");
 }
 
 bool plan_read(struct plan *plan, int argc, char **argv)

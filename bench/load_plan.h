@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "bench/histogram.h"
 
-enum { GROUPS_MAX = 4, KINDS_MAX = 8 };
+enum { GROUPS_MAX = 4, KINDS_MAX = 8, CLIENTS_MAX = 16384 /* of all groups */ };
 
 /* What a client does that was answered 503 or 429. */
 enum when_refused {
@@ -38,7 +38,7 @@ struct plan {
     const char *port, *authorization;
     double warm_s, seconds; /* before it counts, and while it counts */
     struct group groups[GROUPS_MAX];
-    size_t group_count;
+    size_t group_count, client_count;
 };
 
 /* From the command line; what it has lasts as long as the process. False, with a line on standard error: nothing can be

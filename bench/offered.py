@@ -7,7 +7,8 @@ import subprocess
 from harness import ACTIVE, INACTIVE, INVALID, ISSUED, MISS, RECORDED, VALID, Unmeasured, end, pinned
 
 WARM_S = 0.3
-FULL = 0.95    # of the load's core
+FULL = 0.95    # of the load's time
+STALLED = 0.03 # likewise
 LATE_US = 500 # of what the load sends; later than that, it was the load or the machine that was slow
 COUNTERS = {"introspect": [ACTIVE], "new": [ACTIVE, MISS], "verify": [VALID], "issue": [ISSUED, RECORDED]} # of a kind
 PATHS = {"introspect": "/token/introspect", "new": "/token/introspect", "verify": "/token/verify", "issue": "/token"}
@@ -45,7 +46,7 @@ def ask(bench, port, authorization, seconds, groups, warm_s=WARM_S, awake=True):
     for group in result["groups"]:
         check(group)
         group.update(rate=group["good"] / seconds, refusals_a_second=group["refused"] / seconds,
-                     late_us=result["late_p99_us"], busy=result["busy"])
+                     **{name: result[name] for name in ("late_p99_us", "stalled", "busy")})
     return result["groups"]
 
 
@@ -80,11 +81,12 @@ def check_counters(groups, before, after):
 
 def lateness(*groups):
     """What is to be said of the load itself: a sentence, or nothing."""
-    late_us = max(group["late_us"] for group in groups)
+    late_us, stalled, busy = (max(group[name] for group in groups) for name in ("late_p99_us", "stalled", "busy"))
     if late_us > LATE_US:
         return f"disturbed: the load itself was {late_us / 1000:.1f} ms late (p99)"
-    full = max(group["busy"] for group in groups) > FULL
-    return "the load's core was full: it may be what bounds this" if full else ""
+    if stalled > STALLED:
+        return f"disturbed: the load was kept from its core for {100 * stalled:.0f} % of the time"
+    return "the load's core was full: it may be what bounds this" if busy > FULL else ""
 
 
 def notes(*texts):
