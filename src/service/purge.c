@@ -6,6 +6,7 @@
 /* A step of the embedded store keeps its one writer from committing, as does a commit itself. Of a shared one, others
  * hardly notice; but each of its steps takes a round trip. */
 enum { STEP_NS = 4000000, SHARED_STEP_NS = 100000000 };
+enum { PAUSES = 3, SHARED_PAUSES = 1 }; /* after a step, as long as it was */
 enum { ROWS_FIRST = 500, ROWS_LEAST = 100, ROWS_MOST = 50000 };
 
 struct purge purge_begin(struct store *store, struct purge_clock clock)
@@ -39,7 +40,8 @@ enum purge_end purge_run(struct purge *purge, int64_t settled_s, int64_t until_n
         if (deleted < asked)
             return total < ROWS_FIRST ? PURGE_DONE : PURGE_BUSY;
         purge->rows = purge_rows_after(purge, held_ns);
-        if (clock->now_ns(clock->context) >= until_ns || !clock->pause(clock->context, held_ns))
+        const int64_t pause_ns = held_ns * (purge->store->ops->is_shared ? SHARED_PAUSES : PAUSES);
+        if (clock->now_ns(clock->context) >= until_ns || !clock->pause(clock->context, pause_ns))
             return PURGE_UNFINISHED;
     }
 }

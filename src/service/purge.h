@@ -1,6 +1,6 @@
 /* service/purge.h: deletes expired rows from the store: as many as are due, in steps that hold nobody up for long. How
- * large a step is follows from how long the last one kept others from writing; after it, the store is left alone for as
- * long. So rows go as fast as the machine can delete them in half of its time, which is faster than it can make new
+ * large a step is follows from how long the last one kept others from writing; after it, the store is left alone for
+ * longer. So rows go as fast as the machine can delete them in a part of its time, which is faster than it can make new
  * ones. */
 #ifndef SERVICE_PURGE_H
 #define SERVICE_PURGE_H

@@ -24,9 +24,16 @@ static struct err sqlite_failed(struct sqlite *sqlite, const char *what)
 }
 
 /* Runs a text without results. */
-struct err sqlite_run(struct sqlite *sqlite, const char *sql)
+static struct err sqlite_run(struct sqlite *sqlite, const char *sql)
 {
     return sqlite3_exec(sqlite->db, sql, NULL, NULL, NULL) == SQLITE_OK ? OK : sqlite_failed(sqlite, "run");
+}
+
+struct err sqlite_flush(struct sqlite *sqlite, bool flushes)
+{
+    const struct err err = sqlite_run(sqlite, flushes ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+    sqlite->owes_flush = err.code != ERR_OK; /* it may have been set all the same */
+    return err;
 }
 
 /* Whether that name is still the file's; of one not seen before, it is. */
@@ -55,6 +62,8 @@ static struct err sqlite_check_place(struct sqlite *sqlite)
 
 struct err sqlite_do(struct sqlite *sqlite, sqlite3_stmt *statement)
 {
+    if (sqlite->owes_flush)
+        TRY(sqlite_flush(sqlite, true));
     int code = sqlite3_step(statement);
     struct err err = code == SQLITE_DONE ? OK : sqlite_failed(sqlite, "write");
     sqlite3_reset(statement);

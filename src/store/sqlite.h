@@ -19,6 +19,7 @@ struct sqlite {
     sqlite3 *db;
     sqlite3_stmt **statements; /* in the order of the texts given */
     size_t count;
+    bool owes_flush; /* commits are to be flushed again, which could not be set */
 };
 
 /* Opens `path` (made with mode 0600 when absent): WAL, synchronous=FULL, waits up to 5 s for another process's write.
@@ -36,8 +37,10 @@ MUST_USE struct err sqlite_prepare(struct sqlite *sqlite, const char *const *tex
 /* Safe on a zeroed struct. */
 void sqlite_close(struct sqlite *sqlite);
 
-/* Runs a text without results. */
-MUST_USE struct err sqlite_run(struct sqlite *sqlite, const char *sql);
+/* Whether a commit reaches the disk before it returns, as it does from the opening on; or with a later one that does.
+ * Outside of a transaction. When it can't be set to true, nothing is written by sqlite_do() until it can. */
+MUST_USE struct err sqlite_flush(struct sqlite *sqlite, bool flushes);
+
 /* Steps a statement that gives no row, then resets it. When that commits, the file and its log must still have their
  * names: what is written to a file that was taken away or replaced is lost at the next start, and is a failure. */
 MUST_USE struct err sqlite_do(struct sqlite *sqlite, sqlite3_stmt *statement);

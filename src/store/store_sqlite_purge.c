@@ -7,9 +7,7 @@
  * It need not be durable at once: rows that come back after a crash are purged again. So these transactions are not
  * flushed by themselves, but with the next one that is, which comes after them in the same log. */
 #include "base/clock.h"
-#include "observe/log.h"
 #include "store/store_sqlite.h"
-#include <stdlib.h>
 
 enum { EVENT_KEPT_S = 30 * 24 * 3600 + STORE_TOKEN_KEPT_S };
 
@@ -54,13 +52,13 @@ static struct err store_sqlite_purge_all(struct connection *writer, int64_t now_
 
 static struct err store_sqlite_purge_unflushed(struct connection *writer, int64_t now_s, size_t max, size_t *total)
 {
-    TRY(sqlite_run(&writer->sqlite, "PRAGMA synchronous=NORMAL"));
-    struct err err = transaction_begin(writer);
+    struct err err = sqlite_flush(&writer->sqlite, false);
+    if (!err.code)
+        err = transaction_begin(writer);
     if (!err.code)
         err = transaction_end(writer, store_sqlite_purge_all(writer, now_s, max, total));
-    if (sqlite_run(&writer->sqlite, "PRAGMA synchronous=FULL").code)
-        abort(); /* else what is acknowledged from here on could be lost */
-    return err;
+    const struct err flushes = sqlite_flush(&writer->sqlite, true);
+    return err.code ? err : flushes;
 }
 
 struct err sqlite_purge(struct store *store, int64_t now_s, size_t max, size_t *deleted, int64_t *held_ns)

@@ -75,8 +75,8 @@ static enum purge_end round_of(struct purge *purge)
     return end;
 }
 
-/* ES256 issues 21,000 tokens a second on a core: twice as many go, and what had piled up too, while at least half of
- * the time is left to those who write. */
+/* ES256 issues 22,000 tokens a second on a core, where a row is deleted in a microsecond: twice as many go, and what
+ * had piled up too, while most of the time is left to those who write. */
 static void rows_go_faster_than_they_can_come(void **state)
 {
     static const struct {
@@ -85,9 +85,10 @@ static void rows_go_faster_than_they_can_come(void **state)
         struct machine machine;
         double longest_ms;
     } rows[] = {
-        { "a usual machine", false, { .row_ns = 2000, .rate = 42000 }, 8 },
-        { "a slow one", false, { .row_ns = 10000, .rate = 42000 }, 8 },
-        { "one that starts slowly", false, { .transaction_ns = MS, .row_ns = 5000, .rate = 42000 }, 8 },
+        { "a usual machine", false, { .row_ns = 1000, .rate = 44000 }, 8 },
+        { "rows of several indexes", false, { .row_ns = 5000, .rate = 44000 }, 8 },
+        { "a slow machine", false, { .row_ns = 20000, .rate = 11000 }, 11 },
+        { "one that begins each step slowly", false, { .transaction_ns = MS, .row_ns = 3000, .rate = 44000 }, 8 },
         { "a shared one", true, { .transaction_ns = 3 * MS, .row_ns = 10000, .rate = 42000 }, 200 },
         { "a shared one over HTTP", true, { .transaction_ns = 10 * MS, .row_ns = 10000, .rate = 42000 }, 200 },
     };
@@ -98,7 +99,7 @@ static void rows_go_faster_than_they_can_come(void **state)
         for (int k = 0; k < ROUNDS; k++)
             (void)round_of(&purge);
         assert_row(machine.due < 2 * machine.rate, rows[i].name);
-        assert_row(machine.held_ns <= (double)machine.now_ns / 2, rows[i].name);
+        assert_row(machine.held_ns <= (double)machine.now_ns / (rows[i].is_shared ? 2 : 4), rows[i].name);
         assert_row(machine.longest_ns <= rows[i].longest_ms * MS, rows[i].name);
         assert_int_not_equal(round_of(&purge), PURGE_DONE); /* it is the same again in a second, not in a minute */
     }

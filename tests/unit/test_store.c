@@ -7,7 +7,9 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* What has a column of the platform's, and what has none. */
 #define METADATA                                                                                                       \
@@ -914,6 +916,49 @@ static void a_purge_keeps_what_has_only_just_expired(void **state)
     assert_int_equal(deleted, 2);
     assert_int_equal(since(store, 0, 1000, 10, &found), 1);
     assert_true(STORE_REVOCATION_KEPT_S >= 12 * 3600 && STORE_TOKEN_KEPT_S > 0);
+}
+
+/* In the place of the C library's, SQLite's too. */
+static atomic_size_t flushes;
+
+static int flush(long call, int fd)
+{
+    atomic_fetch_add(&flushes, 1);
+    return (int)syscall(call, fd);
+}
+
+int fsync(int fd)
+{
+    return flush(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+    return flush(SYS_fdatasync, fd);
+}
+
+static size_t flushes_of_a_record(struct store *store, uint64_t number)
+{
+    const struct record record = token_of(number, TOKEN_REFRESH, 5000);
+    const size_t before = atomic_load(&flushes);
+    assert_ok(record_one(store, &record));
+    return atomic_load(&flushes) - before;
+}
+
+/* What a purge has done may come back, but nothing that is acknowledged after it may go. */
+static void a_purge_waits_for_no_disk_and_what_is_recorded_after_it_does(void **state)
+{
+    OPEN(store);
+    size_t deleted = 0;
+    const struct record old = token_of(1, TOKEN_ACCESS, 1000);
+    (void)state;
+    assert_ok(record_one(store, &old));
+    assert_true(flushes_of_a_record(store, 2) > 0);
+    const size_t before = atomic_load(&flushes);
+    assert_ok(store->ops->purge(store, 1001 + STORE_TOKEN_KEPT_S, 100, &deleted, NULL));
+    assert_int_equal(deleted, 1);
+    assert_int_equal(atomic_load(&flushes), before);
+    assert_true(flushes_of_a_record(store, 3) > 0);
 }
 
 /* Whoever follows continues after a position: were one used twice, a revocation might never be heard of. */
@@ -1914,6 +1959,7 @@ int main(int argc, char **argv)
         IN_EACH(a_data_directory_may_be_reached_through_a_symbolic_link),
         IN_EACH(a_database_that_is_itself_a_link_is_refused),
         IN_EACH(a_token_whose_place_is_taken_gets_the_next),
+        IN_EACH(a_purge_waits_for_no_disk_and_what_is_recorded_after_it_does),
         IN_EACH(a_revocation_marks_the_tokens_own_row_once),
         IN_EACH(a_full_disk_is_an_error_and_the_store_recovers),
         IN_EACH(a_database_that_is_replaced_while_it_is_open_takes_no_write),
