@@ -30,7 +30,7 @@ BELOW = {
     "revocation": "keys store cache observe jose base",
     "service": "revocation keys store cache aws wire observe jose base",
     "oauth": "service revocation keys store cache net wire observe jose base",
-    "http": "service wire observe base",
+    "http": "service wire observe jose base",
     "lambda": "oauth service net wire observe jose base",
     "console": "oauth service wire observe jose base",
     "app": "http lambda console oauth service revocation keys store cache aws observe jose base",

@@ -44,12 +44,12 @@ static void connections_leave_line(struct connections *all, struct connection *c
 
 struct connection *connection_add(struct connections *all, int fd, struct tls *tls, const struct sockaddr *address)
 {
-    struct transport transport;
-    if (!transport_open(&transport, fd, tls))
-        return NULL;
     struct connection *connection = mem_alloc(sizeof *connection);
-    *connection =
-        (struct connection){ .transport = transport, .is_fresh = true, .next = all->first, .link = &all->first };
+    *connection = (struct connection){ .is_fresh = true, .next = all->first, .link = &all->first };
+    if (!transport_open(&connection->transport, fd, tls)) {
+        free(connection);
+        return NULL;
+    }
     connections_name_peer(connection, address);
     if (all->first)
         all->first->link = &connection->next;

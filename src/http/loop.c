@@ -183,9 +183,7 @@ static void loop_take_event(struct loop *loop, const struct epoll_event *event)
     }
     if (event->data.ptr == &loop->wake_fd)
         return;
-    connection->transport.readable = connection->transport.writable = true;
-    if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        connection->transport.at_end = true;
+    transport_wake(&connection->transport, event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
     (void)advance(loop, connection);
 }
 

@@ -83,8 +83,9 @@ void server_look(struct server *server)
 {
     if (!server->tls)
         return;
+    const int64_t now_s = (int64_t)time(NULL);
     const struct tls_validity validity = tls_validity(server->tls);
-    const char *complaint = tls_complaint(validity, (int64_t)time(NULL));
+    const char *complaint = tls_complaint(validity, now_s);
     const bool is_new = complaint != server->complained || clock_ms() - server->complained_ms >= DAY_MS;
     atomic_store(&server->service->state.tls_expires_at, validity.until);
     if (complaint && is_new) {
@@ -93,6 +94,7 @@ void server_look(struct server *server)
         server->complained_ms = clock_ms();
     }
     server->complained = complaint;
+    tls_look(server->tls, now_s);
 }
 
 void server_reload(struct server *server)

@@ -14,7 +14,8 @@ MUST_USE struct err server_open(struct service *service, struct server **out, in
 
 /* Reads the TLS files again, for the connections to come; the log says when they can't be used. */
 void server_reload(struct server *server);
-/* Says in the log, at most once a day, when the TLS certificate has expired or will soon. To be called now and then. */
+/* Says in the log, at most once a day, when the TLS certificate has expired or will soon, and has keys of TLS tickets
+ * made and wiped that are due. To be called now and then. */
 void server_look(struct server *server);
 
 /* Stops accepting, finishes the requests in progress (at most settings->drain_timeout_s), then ends loops and workers.

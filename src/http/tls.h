@@ -22,10 +22,13 @@ MUST_USE struct err tls_open(const char *cert_path, const char *key_path, struct
 /* Reads the files again, for the connections to come; when they can't be used, what was read before stays. */
 MUST_USE struct err tls_reload(struct tls *tls);
 void tls_close(struct tls *tls); /* NULL allowed */
+/* Makes and wipes the keys of session tickets that are due (tickets.h); to be called now and then. */
+void tls_look(struct tls *tls, int64_t now_s);
 /* Of what is served now. From any thread. */
 struct tls_validity tls_validity(struct tls *tls);
 
-/* The server's end of a new connection; NULL when that can't be. The caller frees it. From any thread. */
-SSL *tls_accept(struct tls *tls, int fd);
+/* The server's end of a new connection, still without a BIO; NULL when that can't be. The caller frees it. From any
+ * thread. */
+SSL *tls_accept(struct tls *tls);
 
 #endif

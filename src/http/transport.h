@@ -6,13 +6,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* It stays where it is from transport_open() to transport_close(). */
 struct transport {
     int fd;
     SSL *ssl; /* NULL: plain */
     /* Whether an attempt may succeed. The loop learns only of edges, so both stay true until an attempt finds nothing.
      */
     bool readable, writable;
-    bool at_end; /* an event has said that nothing will follow what is there */
+    bool at_end;     /* an event has said that nothing will follow what is there */
+    bool is_drained; /* under TLS: the socket had less than there was room for, and no event has come since */
+    bool has_ended;  /* under TLS: the socket has said that nothing follows */
+    bool is_counted; /* the handshake is */
 };
 
 enum transport_result {
@@ -24,6 +28,8 @@ enum transport_result {
 
 /* Takes over an accepted socket. False, with the socket closed, when TLS (not NULL) can't be set up. */
 bool transport_open(struct transport *transport, int fd, struct tls *tls);
+/* An event has come: an attempt may succeed again. */
+void transport_wake(struct transport *transport, bool at_end);
 enum transport_result transport_receive(struct transport *transport, char *to, size_t room, size_t *done);
 enum transport_result transport_send(struct transport *transport, const char *from, size_t len, size_t *done);
 /* Whether the other side has sent something that was not received yet. */

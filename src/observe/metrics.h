@@ -92,15 +92,19 @@ enum counter {
     COUNT_KEYS_RESTORED,       /* token_service_revocation_keys_restored_total */
     COUNT_STORE_EPOCHS,        /* token_service_store_epochs_total */
     COUNT_USES_WRITTEN,
-    COUNT_USES_DROPPED,       /* token_service_token_uses_total{result} */
-    COUNT_FEED_SIGNED,        /* token_service_feed_pages_signed_total */
-    COUNT_FEED_LIMITED,       /* token_service_feed_limited_total */
-    COUNT_RULE_REFUSALS,      /* token_service_rule_refusals_total */
-    COUNT_RULES_FULL,         /* token_service_rules_full_total */
-    COUNT_CLOCK_STEPS,        /* token_service_clock_steps_total */
-    COUNT_COLD_STARTS,        /* token_service_cold_starts_total; of a function in AWS Lambda */
-    COUNT_CONNECTIONS_SPARED, /* token_service_spared_connections_total */
-    COUNT_MEMORY_FULL,        /* token_service_request_memory_full_total */
+    COUNT_USES_DROPPED,        /* token_service_token_uses_total{result} */
+    COUNT_FEED_SIGNED,         /* token_service_feed_pages_signed_total */
+    COUNT_FEED_LIMITED,        /* token_service_feed_limited_total */
+    COUNT_RULE_REFUSALS,       /* token_service_rule_refusals_total */
+    COUNT_RULES_FULL,          /* token_service_rules_full_total */
+    COUNT_CLOCK_STEPS,         /* token_service_clock_steps_total */
+    COUNT_COLD_STARTS,         /* token_service_cold_starts_total; of a function in AWS Lambda */
+    COUNT_CONNECTIONS_SPARED,  /* token_service_spared_connections_total */
+    COUNT_CONNECTIONS_REFUSED, /* token_service_refused_connections_total */
+    COUNT_TLS_FULL,
+    COUNT_TLS_RESUMED,
+    COUNT_TLS_FAILED,  /* token_service_tls_handshakes_total{result} */
+    COUNT_MEMORY_FULL, /* token_service_request_memory_full_total */
     COUNT_LAMBDA_HTTP,
     COUNT_LAMBDA_BUS,
     COUNT_LAMBDA_SCHEDULE,

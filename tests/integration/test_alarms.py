@@ -17,11 +17,11 @@ import yaml
 
 import cloudwatch
 import redis_servers
+from certificates import make_certificate
 from clock import HOUR, LIBRARY, Clock
 from eventbridge import EventBridge
 from prometheus import RULES, Prometheus, rules
 from service import ROOT, Client
-from test_http import make_certificate
 from wire import head
 
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
