@@ -168,7 +168,7 @@ const struct settings_row settings_rows[] = {
     { "TOKEN_HEADER_MAX", SECTION_LIMITS, BYTES(header_max_bytes, "8192", 1024, 262144),
       "Largest request line and headers together; larger ones get 431." },
     { "TOKEN_CONNECTIONS", SECTION_LIMITS, NUMBER(connections, "4096", 1, 1048576),
-      "Connections open at once, over all loops; a further one replaces the one that has been idle longest." },
+      "Connections open at once, over all loops; one more replaces the longest idle one, or else gets 503." },
     { "TOKEN_REQUEST_MEMORY", SECTION_LIMITS, BYTES(request_memory_bytes, "201326592", 1048576, 1099511627776),
       "Memory of all requests in progress together: headers, bodies and responses. A request beyond it gets 503 at "
       "once." },

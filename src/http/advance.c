@@ -95,14 +95,18 @@ static void advance_read_on(struct loop *loop, struct connection *connection)
     }
 }
 
+static void advance_take_exchange(struct loop *loop, struct connection *connection)
+{
+    connection->exchange = exchange_take(&loop->pool);
+    connection->exchange->loop = loop;
+    connection->exchange->connection = connection;
+}
+
 static enum progress advance_take_request(struct loop *loop, struct connection *connection)
 {
     bool has_bytes = connection->phase == PHASE_IDLE && connection->exchange; /* that came behind the last request */
-    if (!connection->exchange) {
-        connection->exchange = exchange_take(&loop->pool);
-        connection->exchange->loop = loop;
-        connection->exchange->connection = connection;
-    }
+    if (!connection->exchange)
+        advance_take_exchange(loop, connection);
     enum progress step = has_bytes ? PROGRESS_MORE : advance_receive(loop, connection);
     if (step == PROGRESS_NONE && connection->phase == PHASE_IDLE) { /* an idle connection holds no memory */
         exchange_give_back(&loop->pool, connection->exchange);
@@ -189,4 +193,13 @@ bool advance(struct loop *loop, struct connection *connection)
         }
     }
     return step != PROGRESS_GONE;
+}
+
+bool advance_refuse(struct loop *loop, struct connection *connection)
+{
+    advance_take_exchange(loop, connection);
+    connection->exchange->started_ns = clock_ns();
+    dispatch_refusal(loop, connection->exchange,
+                     failed(ERR_UNAVAILABLE, "the service has too many connections in use; try again"));
+    return advance(loop, connection);
 }

@@ -23,23 +23,33 @@ static void connections_name_peer(struct connection *connection, const struct so
     }
 }
 
-static bool connections_is_in_line(const struct connection *connection)
+/* NULL: it is in none. */
+static struct connections_line *connections_line_of(struct connections *all, const struct connection *connection)
 {
-    return connection->phase == PHASE_IDLE || connection->phase == PHASE_ENDING;
+    const bool is_idle = connection->phase == PHASE_IDLE || connection->phase == PHASE_ENDING;
+    return connection->is_refused ? &all->refused : is_idle ? &all->idle : NULL;
 }
 
 static void connections_join_line(struct connections *all, struct connection *connection)
 {
-    connection->older = all->youngest;
+    struct connections_line *line = connections_line_of(all, connection);
+    if (!line)
+        return;
+    connection->older = line->youngest;
     connection->younger = NULL;
-    *(all->youngest ? &all->youngest->younger : &all->oldest) = connection;
-    all->youngest = connection;
+    *(line->youngest ? &line->youngest->younger : &line->oldest) = connection;
+    line->youngest = connection;
+    line->count++;
 }
 
 static void connections_leave_line(struct connections *all, struct connection *connection)
 {
-    *(connection->older ? &connection->older->younger : &all->oldest) = connection->younger;
-    *(connection->younger ? &connection->younger->older : &all->youngest) = connection->older;
+    struct connections_line *line = connections_line_of(all, connection);
+    if (!line)
+        return;
+    *(connection->older ? &connection->older->younger : &line->oldest) = connection->younger;
+    *(connection->younger ? &connection->younger->older : &line->youngest) = connection->older;
+    line->count--;
 }
 
 struct connection *connection_add(struct connections *all, int fd, struct tls *tls, const struct sockaddr *address)
@@ -60,6 +70,20 @@ struct connection *connection_add(struct connections *all, int fd, struct tls *t
     return connection;
 }
 
+bool connections_are_full(const struct connections *all)
+{
+    return all->count - all->refused.count >= all->max;
+}
+
+struct connection *connection_refuse(struct connections *all, struct connection *connection)
+{
+    struct connection *out = all->refused.count >= CONNECTIONS_REFUSED_MAX ? all->refused.oldest : NULL;
+    connections_leave_line(all, connection);
+    connection->is_refused = true;
+    connections_join_line(all, connection);
+    return out;
+}
+
 void connection_remove(struct connections *all, struct connection *connection)
 {
     *connection->link = connection->next;
@@ -67,8 +91,7 @@ void connection_remove(struct connections *all, struct connection *connection)
         connection->next->link = connection->link;
     if (connection->phase == PHASE_WORKING)
         all->working--;
-    if (connections_is_in_line(connection))
-        connections_leave_line(all, connection);
+    connections_leave_line(all, connection);
     all->count--;
     transport_close(&connection->transport);
     free(connection);
@@ -76,8 +99,7 @@ void connection_remove(struct connections *all, struct connection *connection)
 
 void connection_enter(struct connections *all, struct connection *connection, enum phase phase)
 {
-    if (connections_is_in_line(connection))
-        connections_leave_line(all, connection);
+    connections_leave_line(all, connection);
     if (connection->phase == PHASE_WORKING)
         all->working--;
     if (phase == PHASE_WORKING)
@@ -85,14 +107,13 @@ void connection_enter(struct connections *all, struct connection *connection, en
     else if (phase == PHASE_IDLE)
         connection->is_fresh = false;
     connection->phase = phase;
-    if (connections_is_in_line(connection))
-        connections_join_line(all, connection);
+    connections_join_line(all, connection);
     connection->deadline_ms = clock_coarse_ms() + (phase == PHASE_IDLE ? all->idle_ms : all->request_ms);
 }
 
 struct connection *connection_to_spare(const struct connections *all)
 {
-    struct connection *each = all->oldest;
+    struct connection *each = all->idle.oldest;
     for (size_t i = 0; each && i < SPARE_TRIES; i++, each = each->younger)
         if (each->phase == PHASE_ENDING || (!each->exchange && !transport_has_more(&each->transport)))
             return each;

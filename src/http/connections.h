@@ -1,6 +1,7 @@
 /* http/connections.h: the connections of one event loop, and a deadline for each, which a peer that sends byte by byte
  * can't move. Idle connections, between two requests or after the last, are also kept in the order in which they became
- * idle. All of it belongs to the loop's thread. */
+ * idle; those that are told 503 because there are too many, a few at a time, in a line of their own. All of it belongs
+ * to the loop's thread. */
 #ifndef HTTP_CONNECTIONS_H
 #define HTTP_CONNECTIONS_H
 
@@ -16,31 +17,45 @@ enum phase {
     PHASE_ENDING, /* all is sent; what still arrives is dropped, so that a reset does not overtake the response */
 };
 
+enum { CONNECTIONS_REFUSED_MAX = 16 }; /* in a loop, at a time: as long as it takes to read the 503 */
+
 struct exchange;
 
 struct connection {
     struct connection *next, **link;    /* link: what points to this one */
-    struct connection *older, *younger; /* in the list of idle connections */
+    struct connection *older, *younger; /* in its line */
     struct transport transport;
     struct exchange *exchange; /* the request in progress; NULL while idle */
     enum phase phase;
     bool is_fresh;       /* no request has ended on it yet */
+    bool is_refused;     /* there were as many as may be when it came */
     size_t discarded;    /* bytes, while ending */
     int64_t deadline_ms; /* of clock_coarse_ms(); not used while working */
     bool peer_is_loopback;
     char peer[INET6_ADDRSTRLEN]; /* as text; IPv4 mapped into IPv6 as IPv4 */
 };
 
+struct connections_line {
+    struct connection *oldest, *youngest;
+    size_t count;
+};
+
 struct connections {
     struct connection *first;
-    struct connection *oldest, *youngest; /* the line's ends */
-    size_t count, working;
+    struct connections_line idle, refused;
+    size_t count, working;       /* refused ones are counted too */
+    size_t max;                  /* without refused ones */
     int64_t idle_ms, request_ms; /* time limits */
 };
 
 /* A new connection, just accepted: its first request has request_ms to arrive. NULL, with the socket closed, when TLS
  * (not NULL) can't be set up for it. */
 struct connection *connection_add(struct connections *all, int fd, struct tls *tls, const struct sockaddr *address);
+/* Whether another one is too much, if none makes room. */
+bool connections_are_full(const struct connections *all);
+/* Counts a connection among the refused ones from now on. The one that must make room for it, if there were as many as
+ * may be; else NULL. */
+struct connection *connection_refuse(struct connections *all, struct connection *connection);
 /* Closes and frees it. Its exchange must be gone. */
 void connection_remove(struct connections *all, struct connection *connection);
 /* Moves to another phase and sets the deadline that goes with it. */

@@ -1,12 +1,14 @@
 /* http/descriptors.c: connections get what is not needed elsewhere. */
 #include "http/descriptors.h"
+#include "http/connections.h"
 #include "observe/log.h"
 #include <sys/resource.h>
 
 enum {
     FILES_OF_ITS_OWN = 64, /* libraries, the database and its side files, key files while they are read, the feed */
-    FILES_A_LOOP = 4,      /* epoll, eventfd, a listening socket or two */
-    LEAST_PART = 4,        /* of all: connections get one in so many, however little there is */
+    /* epoll, eventfd, a listening socket or two; and connections that are told 503 */
+    FILES_A_LOOP = 4 + CONNECTIONS_REFUSED_MAX,
+    LEAST_PART = 4, /* of all: connections get one in so many, however little there is */
 };
 
 /* A worker may hold a connection to KMS or to Redis. */

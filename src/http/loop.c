@@ -7,6 +7,7 @@
 #include "http/dispatch.h"
 #include "service/service.h"
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ enum {
     FLOOD_BYTES = 8 * 1024 * 1024,
     REST_MS = 250, /* after an accept that failed for lack of resources */
     ACCEPTS_A_TURN = 1024,
+    REFUSALS_A_TURN = 64,  /* so that those who are served don't wait for them */
     LISTEN_GRACE_MS = 250, /* once stopping, what was on its way is still taken */
 };
 
@@ -41,62 +43,78 @@ static void loop_listen_more(struct loop *loop, bool more)
         epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, loop->listeners.fds[i], &event);
 }
 
-static void loop_add_connection(struct loop *loop, int fd, const struct sockaddr *address)
+static struct connection *loop_add_connection(struct loop *loop, int fd, struct tls *tls,
+                                              const struct sockaddr *address)
 {
-    struct connection *connection = connection_add(&loop->connections, fd, loop->options.tls, address);
+    struct connection *connection = connection_add(&loop->connections, fd, tls, address);
     struct epoll_event event = { .events = LOOP_CONNECTION_EVENTS, .data.ptr = connection };
     if (!connection)
-        return;
+        return NULL;
     atomic_fetch_add_explicit(&loop->options.service->state.connections, 1, memory_order_relaxed);
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event); /* what is there already counts as an edge */
+    return connection;
 }
 
-/* Whether there is room for one more connection, or for one in another's place. */
-static bool loop_may_accept(const struct loop *loop)
+/* All are in use: it is told so, and ended. A TLS client sees its connection closed, since to tell it more would take a
+ * handshake, which a flood must not get. */
+static void loop_refuse(struct loop *loop, int fd, const struct sockaddr *address, int *refusals)
 {
-    if (clock_coarse_ms() < loop->rests_until_ms)
-        return false;
-    return loop->connections.count < loop->options.connections_max || loop->connections.oldest;
+    struct connection *connection = loop->options.tls ? NULL : loop_add_connection(loop, fd, NULL, address);
+    metrics_count(COUNT_CONNECTIONS_REFUSED, 1);
+    --*refusals;
+    if (!connection) {
+        close(fd);
+        return;
+    }
+    struct connection *out = connection_refuse(&loop->connections, connection);
+    if (out)
+        loop_close_connection(loop, out);
+    if (advance_refuse(loop, connection))
+        connection->deadline_ms = clock_coarse_ms() + LATE_MS;
 }
 
 /* Silent connections must not keep others out: the one that has been so for longest is closed. */
-static void loop_add_in_place_of(struct loop *loop, struct connection *spared, int fd, const struct sockaddr *address)
+static bool loop_make_room(struct loop *loop)
 {
-    if (spared) {
-        metrics_count(COUNT_CONNECTIONS_SPARED, 1);
-        loop_close_connection(loop, spared);
-    }
-    loop_add_connection(loop, fd, address);
+    if (!connections_are_full(&loop->connections))
+        return true;
+    struct connection *spared = connection_to_spare(&loop->connections);
+    if (!spared)
+        return false;
+    metrics_count(COUNT_CONNECTIONS_SPARED, 1);
+    loop_close_connection(loop, spared);
+    return true;
 }
 
-/* False: there is nothing more to be accepted at this socket, or no room for it. */
-static bool loop_accept_one(struct loop *loop, int listen_fd)
+/* False: there is nothing more to be accepted at this socket, or *refusals are used up. */
+static bool loop_accept_one(struct loop *loop, int listen_fd, int *refusals)
 {
     struct sockaddr_storage address;
     socklen_t len = sizeof address;
-    struct connection *spared = NULL;
-    if (loop->connections.count >= loop->options.connections_max && !(spared = connection_to_spare(&loop->connections)))
-        return false;
     int fd = accept4(listen_fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0)
-        loop_add_in_place_of(loop, spared, fd, (struct sockaddr *)&address);
+    if (fd >= 0 && loop_make_room(loop))
+        (void)loop_add_connection(loop, fd, loop->options.tls, (struct sockaddr *)&address);
+    else if (fd >= 0)
+        loop_refuse(loop, fd, (struct sockaddr *)&address, refusals);
     else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
         loop->rests_until_ms = clock_coarse_ms() + REST_MS; /* else it would be woken again at once */
-    return fd >= 0 || errno == ECONNABORTED || errno == EINTR;
+    return fd >= 0 ? *refusals > 0 : errno == ECONNABORTED || errno == EINTR;
 }
 
 static void loop_accept_all(struct loop *loop)
 {
+    int refusals = REFUSALS_A_TURN;
     loop->has_callers = false;
     for (size_t i = 0; i < loop->listeners.count; i++)
-        for (int times = 0; times < ACCEPTS_A_TURN && loop_accept_one(loop, loop->listeners.fds[i]); times++)
+        for (int times = 0; times < ACCEPTS_A_TURN && loop_accept_one(loop, loop->listeners.fds[i], &refusals); times++)
             continue;
 }
 
 static void loop_stop_listening(struct loop *loop)
 {
+    int refusals = INT_MAX;
     for (size_t i = 0; i < loop->listeners.count; i++)
-        while (loop_accept_one(loop, loop->listeners.fds[i]))
+        while (loop_accept_one(loop, loop->listeners.fds[i], &refusals))
             continue; /* what the kernel has accepted already would be reset with the listening socket */
     listen_close(&loop->listeners);
 }
@@ -213,7 +231,7 @@ static void loop_run_turn(struct loop *loop, int wait_ms)
         loop_take_event(loop, &events[i]);
     if (loop->has_callers)
         loop_accept_all(loop); /* after the events as well */
-    loop_listen_more(loop, loop_may_accept(loop));
+    loop_listen_more(loop, clock_coarse_ms() >= loop->rests_until_ms);
     loop_send_answered(loop); /* after the events: it may close connections that they name */
     loop_tell_memory(loop);
 }
@@ -288,7 +306,8 @@ struct err loop_start(const struct loop_options *options, const struct listeners
                            .listeners = *listeners,
                            .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                            .is_listening = true,
-                           .connections = { .idle_ms = settings->idle_timeout_s * 1000,
+                           .connections = { .max = options->connections_max,
+                                            .idle_ms = settings->idle_timeout_s * 1000,
                                             .request_ms = settings->request_timeout_s * 1000 } };
     exchange_pool_init(&loop->pool, (size_t)settings->header_max_bytes, (size_t)settings->body_max_bytes,
                        options->memory_max);

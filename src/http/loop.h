@@ -29,7 +29,7 @@ struct loop {
     struct loop_options options;
     struct listeners listeners;
     int epoll_fd, wake_fd;               /* wake_fd: an eventfd that is written to and never read: edges are enough */
-    bool is_listening;                   /* not while it has all the connections it may have, none to be spared */
+    bool is_listening;                   /* not while it rests */
     bool has_callers;                    /* at the listening socket: accepted when the turn's events are dealt with */
     int64_t rests_until_ms;              /* it accepts nothing: the system had no room for another connection */
     _Atomic(struct exchange *) answered; /* newest first */
