@@ -1,5 +1,6 @@
 /* base/mem.c: views, arena, bounded buffer, secrets. */
 #include "base/mem.h"
+#include "base/proc.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,9 @@
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
+#define HAS_MALLINFO2 __GLIBC_PREREQ(2, 33)
+#else
+#define HAS_MALLINFO2 0
 #endif
 
 /* --- the heap ---------------------------------------------------------------------------------------------------- */
@@ -15,6 +19,26 @@ void mem_few_arenas(void)
 {
 #ifdef __GLIBC__
     mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
+#if HAS_MALLINFO2
+/* What is no file's. */
+static size_t mem_resident(void)
+{
+    const long long resident = proc_number("/proc/self/statm", 1), shared = proc_number("/proc/self/statm", 2);
+    return shared >= 0 && resident > shared ? (size_t)(resident - shared) * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+#endif
+
+size_t mem_unused(void)
+{
+#if HAS_MALLINFO2
+    const struct mallinfo2 heap = mallinfo2();
+    const size_t resident = mem_resident(), used = heap.uordblks + heap.hblkhd;
+    return resident > used ? resident - used : 0;
+#else
+    return 0;
 #endif
 }
 

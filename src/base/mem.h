@@ -10,8 +10,11 @@
 #include <string.h>
 
 /* Called at the start: one glibc arena per thread would cost megabytes, and the hot path hardly allocates. With another
- * malloc than glibc's (musl), this and the next function do nothing. */
+ * malloc than glibc's, this and the next two functions do nothing: musl's gives memory back by itself. */
 void mem_few_arenas(void);
+/* Bytes of memory that the process holds and has no use for; of what it can't do without (stacks, static data), some
+ * are among them. */
+size_t mem_unused(void);
 /* Gives free memory back to the system. Takes a while. */
 void mem_give_back(void);
 

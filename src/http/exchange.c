@@ -40,13 +40,24 @@ void exchange_count(struct exchange_pool *pool, struct exchange *exchange)
     exchange->counted = now;
 }
 
-void exchange_pool_release(struct exchange_pool *pool)
+static void exchange_pool_drop(struct exchange_pool *pool, size_t count)
 {
-    while (pool->spare) {
+    for (; count > 0; count--, pool->count--) {
         struct exchange *exchange = pool->spare;
         pool->spare = exchange->next;
         free(exchange);
     }
+}
+
+void exchange_pool_release(struct exchange_pool *pool)
+{
+    exchange_pool_drop(pool, pool->count);
+}
+
+void exchange_pool_shrink(struct exchange_pool *pool)
+{
+    exchange_pool_drop(pool, pool->least / 2);
+    pool->least = pool->count;
 }
 
 static void exchange_clear(struct exchange *exchange)
@@ -68,6 +79,7 @@ struct exchange *exchange_take(struct exchange_pool *pool)
     if (exchange) {
         pool->spare = exchange->next;
         pool->count--;
+        pool->least = pool->count < pool->least ? pool->count : pool->least;
     } else {
         exchange = mem_alloc(sizeof *exchange + pool->in_room);
     }

@@ -46,7 +46,8 @@ struct exchange {
  * system isn't asked each time. */
 struct exchange_pool {
     struct exchange *spare;
-    size_t count, in_room, head_max, body_max;
+    size_t count, least; /* of spare ones: now, and since exchange_pool_shrink() */
+    size_t in_room, head_max, body_max;
     size_t bytes, bytes_max; /* of those in progress: headers, bodies, responses */
 };
 
@@ -54,6 +55,8 @@ struct exchange_pool {
  * may need. */
 void exchange_pool_init(struct exchange_pool *pool, size_t head_max, size_t body_max, size_t bytes_max);
 void exchange_pool_release(struct exchange_pool *pool);
+/* Gives back half of those that were not needed since it was called last. */
+void exchange_pool_shrink(struct exchange_pool *pool);
 
 /* Whether another request is too much: those in progress use all the memory that they may. */
 bool exchange_pool_is_full(const struct exchange_pool *pool);

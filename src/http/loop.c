@@ -24,8 +24,7 @@ enum {
     GATHER_JOBS = 16,      /* waiting for workers: then they have plenty */
     GATHER_NS = 1000000,
     LATE_MS = 1000, /* for a client that was late to read so */
-    FLOOD_BYTES = 8 * 1024 * 1024,
-    REST_MS = 250, /* after an accept that failed for lack of resources */
+    REST_MS = 250,  /* after an accept that failed for lack of resources */
     ACCEPTS_A_TURN = 1024,
     REFUSALS_A_TURN = 64,  /* so that those who are served don't wait for them */
     LISTEN_GRACE_MS = 250, /* once stopping, what was on its way is still taken */
@@ -205,7 +204,7 @@ static void loop_take_event(struct loop *loop, const struct epoll_event *event)
     (void)advance(loop, connection);
 }
 
-/* Says what requests take, and, after a flood, that memory can be given back to the system. */
+/* Says what requests take. */
 static void loop_tell_memory(struct loop *loop)
 {
     struct service *service = loop->options.service;
@@ -214,12 +213,6 @@ static void loop_tell_memory(struct loop *loop)
         return;
     atomic_fetch_add_explicit(&service->state.request_bytes, bytes - loop->told_bytes, memory_order_relaxed);
     loop->told_bytes = bytes;
-    if (bytes > loop->peak_bytes)
-        loop->peak_bytes = bytes;
-    if (loop->peak_bytes < FLOOD_BYTES || bytes > loop->peak_bytes / 4)
-        return;
-    loop->peak_bytes = bytes;
-    atomic_store_explicit(&service->state.flood_is_over, true, memory_order_relaxed);
 }
 
 static void loop_run_turn(struct loop *loop, int wait_ms)
@@ -262,6 +255,7 @@ static void *loop_run(void *arg)
         if (now_ms < cut_at_ms)
             continue;
         loop_cut_overdue(loop, false);
+        exchange_pool_shrink(&loop->pool);
         cut_at_ms = now_ms + CUT_INTERVAL_MS;
     }
     loop_drain(loop);

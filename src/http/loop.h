@@ -37,8 +37,8 @@ struct loop {
     pthread_t thread;
     struct connections connections;
     struct exchange_pool pool;
-    int64_t gather_from_ms;        /* until then it has answers of its own to give: see loop_gather() in loop.c */
-    size_t told_bytes, peak_bytes; /* of requests in progress: as the service was told; the recent maximum */
+    int64_t gather_from_ms; /* until then it has answers of its own to give: see loop_gather() in loop.c */
+    size_t told_bytes;      /* of requests in progress: as the service was told */
     uint64_t next_id;
     int64_t date_s; /* of `date` */
     char date[HTTP_DATE_ROOM];

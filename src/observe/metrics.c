@@ -3,6 +3,7 @@
  * not after their thread's end, so no count is ever lost. Threads are started with the service and not later, so the
  * list doesn't grow. */
 #include "observe/metrics.h"
+#include "base/proc.h"
 #include "version.h"
 #include <math.h>
 #include <stdatomic.h>
@@ -558,33 +559,12 @@ static void metrics_write_gauges(struct buf *out, const struct gauge *gauges, si
 
 /* --- the process ------------------------------------------------------------------------------------------------- */
 
-/* The number at `index` (from 0) of a one-line file. What stands up to the last ')' is passed over: in /proc/self/stat
- * that is the program's name, which may hold spaces. -1 when it can't be read. */
-static long long metrics_read_proc(const char *path, int index)
-{
-    char text[1024];
-    FILE *file = fopen(path, "re");
-    size_t len = file ? fread(text, 1, sizeof text - 1, file) : 0;
-    if (file)
-        fclose(file);
-    text[len] = '\0';
-    const char *at = strrchr(text, ')');
-    at = at ? at + 1 : text;
-    for (int i = 0; i < index; i++) {
-        at += strspn(at, " ");
-        at += strcspn(at, " ");
-    }
-    char *end = NULL;
-    long long value = strtoll(at, &end, 10);
-    return end != at ? value : -1;
-}
-
 /* Seconds since 1970. Reckoned at the first scrape and kept: it may not move with the clock's later corrections. */
 static double metrics_start_time(void)
 {
     static _Atomic double known;
     double start = atomic_load_explicit(&known, memory_order_relaxed);
-    long long ticks = start > 0 ? 0 : metrics_read_proc("/proc/self/stat", 19); /* proc(5): field 22, starttime */
+    long long ticks = start > 0 ? 0 : proc_number("/proc/self/stat", 19); /* proc(5): field 22, starttime */
     if (start > 0 || ticks < 0)
         return start;
     struct timespec now, up;
@@ -599,7 +579,7 @@ static double metrics_start_time(void)
 
 static void metrics_write_process(struct buf *out)
 {
-    const long long pages = metrics_read_proc("/proc/self/statm", 1);
+    const long long pages = proc_number("/proc/self/statm", 1);
     const double start = metrics_start_time();
     const struct gauge build = { "token_service_build_info", "The version that is running",
                                  "version=\"" TOKEN_SERVICE_VERSION "\"", 1 };

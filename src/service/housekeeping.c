@@ -13,6 +13,7 @@
 #include "service/clients.h"
 #include "service/clock_step.h"
 #include "service/emf_flush.h"
+#include "service/give_back.h"
 #include "service/purge.h"
 #include "service/service.h"
 #include "service/usage.h"
@@ -44,9 +45,10 @@ struct housekeeping {
     struct purge purge;
     bool has_more; /* something was due that was not begun, or not ended */
     struct wall_clock wall;
+    struct give_back memory;
     bool clock_is_off;                                                   /* from the store's, and that was said */
     int64_t check_at, refresh_at, forget_at, purge_at, usage_at, emf_at; /* clock_coarse_s() */
-    int64_t keys_at; /* clock_coarse_s(); keys are not moved before that */
+    int64_t memory_at, keys_at; /* clock_coarse_s(): before that, neither is looked at */
 };
 
 /* A time of day that stepped is told, and deletes nothing and moves no key before it is believed (wall_clock.h). */
@@ -183,6 +185,17 @@ static void housekeeping_purge(struct housekeeping *housekeeping, int64_t now)
         housekeeping->purge_at = now + 1;
 }
 
+static void housekeeping_give_back(struct housekeeping *housekeeping, int64_t now)
+{
+    if (now < housekeeping->memory_at)
+        return;
+    housekeeping->memory_at = now + 1;
+    if (!give_back_is_due(&housekeeping->memory, mem_unused()))
+        return;
+    mem_give_back();
+    give_back_done(&housekeeping->memory, mem_unused());
+}
+
 static void housekeeping_round_of_work(struct housekeeping *housekeeping, bool nudged)
 {
     struct service *service = housekeeping->service;
@@ -192,8 +205,7 @@ static void housekeeping_round_of_work(struct housekeeping *housekeeping, bool n
     if (nudged)
         housekeeping->check_at = housekeeping->refresh_at = now;
     housekeeping_look_at_clock(housekeeping);
-    if (atomic_exchange(&service->state.flood_is_over, false))
-        mem_give_back();
+    housekeeping_give_back(housekeeping, now);
     struct err caught_up = revocations_round(service->revocations);
     if (caught_up.code || keyring_reload(service->keyring).code || !atomic_load(&service->state.store_ok))
         housekeeping->check_at = now; /* the store failed, or did: find out what to tell */

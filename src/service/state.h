@@ -25,8 +25,6 @@ struct service_state {
     atomic_llong tls_expires_at; /* s; the certificate that is served; 0: plain HTTP */
     atomic_size_t jobs_waiting;  /* in the workers' queue; service_retry_after_s() goes by it */
     atomic_size_t request_bytes; /* memory of the requests in progress */
-    atomic_bool
-        flood_is_over; /* they took much, and don't any more: housekeeping gives it back, and sets it to false */
 };
 
 #endif
