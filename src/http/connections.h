@@ -17,7 +17,7 @@ enum phase {
     PHASE_ENDING, /* all is sent; what still arrives is dropped, so that a reset does not overtake the response */
 };
 
-enum { CONNECTIONS_REFUSED_MAX = 16 }; /* in a loop, at a time: as long as it takes to read the 503 */
+enum { CONNECTIONS_REFUSED_MAX = 16 }; /* in a loop, at a time (while the 503 is read), and in a turn */
 
 struct exchange;
 

@@ -26,7 +26,6 @@ enum {
     LATE_MS = 1000, /* for a client that was late to read so */
     REST_MS = 250,  /* after an accept that failed for lack of resources */
     ACCEPTS_A_TURN = 1024,
-    REFUSALS_A_TURN = 64,  /* so that those who are served don't wait for them */
     LISTEN_GRACE_MS = 250, /* once stopping, what was on its way is still taken */
 };
 
@@ -102,7 +101,7 @@ static bool loop_accept_one(struct loop *loop, int listen_fd, int *refusals)
 
 static void loop_accept_all(struct loop *loop)
 {
-    int refusals = REFUSALS_A_TURN;
+    int refusals = CONNECTIONS_REFUSED_MAX; /* so that those who are served don't wait for them */
     loop->has_callers = false;
     for (size_t i = 0; i < loop->listeners.count; i++)
         for (int times = 0; times < ACCEPTS_A_TURN && loop_accept_one(loop, loop->listeners.fds[i], &refusals); times++)

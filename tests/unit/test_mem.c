@@ -337,6 +337,34 @@ static void numbers_are_written_over_their_whole_range(void **state)
     }
 }
 
+/* --- the heap ---------------------------------------------------------------------------------------------------- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+#define HAS_HEAP_OF_GLIBC 0 /* a sanitizer's instead */
+#else
+#define HAS_HEAP_OF_GLIBC 1
+#endif
+
+static void what_was_freed_is_unused_until_it_is_given_back(void **state)
+{
+    enum { BLOCKS = 2000, BLOCK = 16 * 1024, ALL = BLOCKS * BLOCK };
+    static char *blocks[BLOCKS + 1];
+    (void)state;
+    for (size_t i = 0; i <= BLOCKS; i++) { /* the last one keeps the heap from being cut by itself */
+        blocks[i] = mem_alloc(BLOCK);
+        memset(blocks[i], 'x', BLOCK);
+    }
+    const size_t in_use = mem_unused();
+    for (size_t i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+    const size_t freed = mem_unused();
+    mem_give_back();
+    const size_t given = mem_unused();
+    free(blocks[BLOCKS]);
+    assert_true(!HAS_HEAP_OF_GLIBC || freed >= in_use + ALL / 10 * 9);
+    assert_true(!HAS_HEAP_OF_GLIBC || given <= in_use + ALL / 10);
+}
+
 /* --- secrets ----------------------------------------------------------------------------------------------------- */
 
 static void a_secret_is_zeroed_room_of_its_size_until_it_is_released(void **state)
@@ -494,6 +522,7 @@ RUN(TEST(equal_strings_have_equal_lengths_and_bytes), TEST(comparison_without_ca
     TEST(zeroed_room_is_zero_even_where_the_arena_was_used), TEST(copies_end_in_a_nul_that_is_not_counted),
     TEST(a_buffer_takes_exactly_its_maximum_and_not_a_byte_more), TEST(an_overflowed_buffer_says_so_for_ever),
     TEST(reserving_more_than_any_size_is_an_overflow), TEST(numbers_are_written_over_their_whole_range),
+    TEST(what_was_freed_is_unused_until_it_is_given_back),
     TEST(a_secret_is_zeroed_room_of_its_size_until_it_is_released), TEST(a_secret_stays_out_of_core_dumps_and_forks),
     TEST(wiping_takes_nothing_and_null), TEST(a_wiped_arena_holds_nothing_of_what_was_made_in_it),
     TEST(what_an_arena_holds_is_let_go_once_with_it))
