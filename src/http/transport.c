@@ -176,7 +176,7 @@ enum transport_result transport_send(struct transport *transport, const char *fr
 bool transport_has_more(const struct transport *transport)
 {
     char first;
-    if (transport->ssl && SSL_has_pending(transport->ssl) == 1)
+    if (transport->ssl && transport->readable) /* a record that was read ahead; a part of one is nothing yet */
         return true;
     return recv(transport->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }

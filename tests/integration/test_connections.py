@@ -221,6 +221,32 @@ def test_heads_that_never_end_count_as_well(make_server):
             wire.close()
 
 
+def test_part_of_a_tls_record_keeps_no_place(make_server, tmp_path):
+    """Or whoever begins a record on each connection, and never ends it, keeps all others out."""
+    cert, key = make_certificate(tmp_path)
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CONNECTIONS=4, TOKEN_LOOPS=1, TOKEN_TLS_CERT=str(cert),
+                         TOKEN_TLS_KEY=str(key), TOKEN_IDLE_TIMEOUT=3600)
+    server.spawn()
+    server.port = server._wait_for_port(0)
+    context = ssl.create_default_context(cafile=cert)
+
+    def visitor():
+        plain = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
+        secure = context.wrap_socket(plain, server_hostname="localhost")
+        secure.sendall(head("GET", "/health/live"))
+        assert secure.recv(65536).startswith(b"HTTP/1.1 200 ")
+        return secure
+
+    stubborn = [visitor() for _ in range(4)]
+    for each in stubborn:
+        socket.socket.sendall(each, bytes.fromhex("1703030100") + bytes(20))
+    for _ in range(8):
+        visitor().close()
+    for each in stubborn:
+        each.close()
+    server.stop()
+
+
 def test_what_many_tls_connections_took_is_given_back(make_server, tmp_path, sanitizer):
     """Some 14 KB each, most of it OpenSSL's."""
     cert, key = make_certificate(tmp_path)
