@@ -484,12 +484,12 @@ def test_a_request_that_is_overtaken_tells_nothing(make_provider, bus, postgres)
 @pytest.fixture(scope="module")
 def moto():
     made = Moto()
+    made.events.create_event_bus(Name=BUS)
     yield made
     made.stop()
 
 
 def test_moto_takes_the_events_and_routes_them_by_a_rule(moto, make_server):
-    moto.events.create_event_bus(Name=BUS)
     revocations = moto.queue_of({"source": [SOURCE], "detail-type": ["token_revoked"]})
     everything = moto.queue_of({"source": [SOURCE]})
     readers = moto.queue_of({"detail": {"subject": [{"prefix": "reader-"}]}})
@@ -515,7 +515,6 @@ def test_moto_takes_the_events_and_routes_them_by_a_rule(moto, make_server):
 
 def test_the_doctor_puts_nothing_on_motos_bus(moto, make_server):
     bus = EventBridge(moto.port)
-    moto.events.create_event_bus(Name=BUS)
     queue = moto.queue_of({"detail-type": ["token_generated"]})
     try:
         server = make_server(**bus.environment(TOKEN_SIGNING_ALG="ES256")).start()
