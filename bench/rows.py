@@ -185,7 +185,7 @@ def latency(bench):
 
         def beside_issuing():
             issue = bench.start_load("repeat.lua", service.url + "/token", [issue_body], content_type=JSON,
-                                     connections=ISSUE_CONNECTIONS)
+                                     connections=CONNECTIONS)
             try:
                 time.sleep(0.2)
                 result = alone()

@@ -4,7 +4,7 @@
 
 enum {
     AVERAGE_PART = 32,              /* of the moving average: what the newest weighs */
-    OUTLIER = 4,                    /* times the average, at most: a stall is no new speed */
+    OUTLIER = 4,                    /* times the average, at most */
     FORGET_NS = 1000 * 1000 * 1000, /* what is older says nothing about now */
 };
 
@@ -18,8 +18,9 @@ enum queue_verdict queue_put(struct queue *queue, struct job *job, int64_t now_n
     if (queue->count >= queue->max)
         return QUEUE_FULL;
     if (now_ns - queue->measured_ns > FORGET_NS)
-        queue->each_ns = 0;
-    if (queue->count >= QUEUE_LEAST && (int64_t)queue->count * queue->each_ns > queue->wait_max_ns / 4 * 3)
+        queue->measured = 0;
+    if (queue->count >= QUEUE_LEAST && queue->measured >= QUEUE_LEAST &&
+        (int64_t)queue->count * queue->each_ns > queue->wait_max_ns / 4 * 3)
         return QUEUE_SLOW;
     job->next = NULL;
     job->queued_ns = now_ns;
@@ -31,14 +32,15 @@ enum queue_verdict queue_put(struct queue *queue, struct job *job, int64_t now_n
     return QUEUE_TAKEN;
 }
 
-/* Only while others wait: else the time between two is that between two requests. */
+/* Only while others wait: else the time between two is that between two requests. A stall is no new speed. */
 static void queue_measure(struct queue *queue, int64_t now_ns)
 {
     if (queue->left_behind_ns) {
-        int64_t took_ns = now_ns - queue->left_behind_ns;
-        if (queue->each_ns && took_ns > queue->each_ns * OUTLIER)
-            took_ns = queue->each_ns * OUTLIER;
-        queue->each_ns += queue->each_ns ? (took_ns - queue->each_ns) / AVERAGE_PART : took_ns;
+        const int64_t took_ns = now_ns - queue->left_behind_ns;
+        const int64_t most_ns = queue->measured > 0 ? (queue->each_ns + 1000) * OUTLIER : took_ns;
+        queue->each_ns += ((took_ns < most_ns ? took_ns : most_ns) - queue->each_ns) /
+                          (queue->measured > 0 ? AVERAGE_PART : 1);
+        queue->measured += queue->measured < QUEUE_LEAST;
         queue->measured_ns = now_ns;
     }
     queue->left_behind_ns = queue->count > 0 ? now_ns : 0;

@@ -40,6 +40,13 @@ static void take(size_t times, int64_t each)
     }
 }
 
+/* So that it is known how long each takes. */
+static void learn(int64_t each)
+{
+    put_good(2 * (size_t)QUEUE_LEAST);
+    take(2 * (size_t)QUEUE_LEAST, each);
+}
+
 /* How many more are taken before one is refused for its time. */
 static size_t room(void)
 {
@@ -84,8 +91,7 @@ static void as_many_wait_as_can_go_in_three_fourths_of_the_time(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         begin(JOBS, rows[i].wait_max);
-        put_good(4);
-        take(4, rows[i].each);
+        learn(rows[i].each);
         assert_int_equal(room(), rows[i].expected);
     }
     (void)state;
@@ -94,8 +100,7 @@ static void as_many_wait_as_can_go_in_three_fourths_of_the_time(void **state)
 static void the_estimate_follows_what_is_seen(void **state)
 {
     begin(JOBS, 200 * MS);
-    put_good(4);
-    take(4, MS);
+    learn(MS);
     assert_int_equal(room(), 151);
     take(40, 4 * MS);
     assert_int_equal(room(), 0); /* it has become slower */
@@ -119,8 +124,7 @@ static void nothing_is_learnt_while_nobody_waits(void **state)
 static void what_was_long_ago_says_nothing(void **state)
 {
     begin(JOBS, 50 * MS);
-    put_good(4);
-    take(4, 100 * MS);
+    learn(100 * MS);
     assert_int_equal(room(), QUEUE_LEAST);
     take(QUEUE_LEAST, 0);
     now += 1001 * MS;
@@ -131,8 +135,7 @@ static void what_was_long_ago_says_nothing(void **state)
 static void what_waited_too_long_is_late_and_says_nothing_of_the_time(void **state)
 {
     begin(JOBS, 40 * MS);
-    put_good(4);
-    take(4, MS);
+    learn(MS);
     assert_int_equal(room(), 31);
     now += 40 * MS;
     assert_false(queue_take(&queue, now)->is_late);
