@@ -36,6 +36,7 @@ struct platform {
     platform_call call;
     char holder[33];      /* of leases: random, this handle's own; hexadecimal */
     atomic_llong clients; /* the last count of their changes */
+    atomic_llong purged;  /* s; until then access tokens were deleted by steps of which there is to be another one */
 };
 
 static inline struct platform *platform_of(struct store *store)

@@ -248,9 +248,11 @@ struct err platform_purge(struct store *store, int64_t now_s, size_t max, size_t
     platform_begin(&args, &arena);
     platform_put_int(&args, "now_s", now_s);
     platform_put_int(&args, "max", (int64_t)max);
+    platform_put_int(&args, "after", atomic_load(&platform_of(store)->purged));
     TRY(platform_do(store, &arena, "token_service_purge", &args, PLATFORM_REPEATABLE, "", &answer));
     const size_t rows = (size_t)platform_int(answer, "deleted");
     size_t items = 0;
+    atomic_store(&platform_of(store)->purged, rows < max ? 0 : platform_int(answer, "until"));
     if (rows < max)
         TRY(platform_purge_items(store, now_s, max - rows, &items));
     *deleted = rows + items;

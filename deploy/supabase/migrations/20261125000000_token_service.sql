@@ -622,13 +622,18 @@ DECLARE
     expired timestamptz := public.token_service_earlier((args ->> 'now_s')::bigint) - interval '1 hour';
     long_expired timestamptz := expired - interval '23 hours';
     room bigint := (args ->> 'max')::bigint;
+    -- Of access tokens, what the steps before this one have deleted is passed over: until a vacuum, the index still
+    -- has it, and each step would look through all of that again.
+    gone_until timestamptz := coalesce(public.token_service_time((args ->> 'after')::bigint), '-infinity');
     gone bigint;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true); -- what comes back after a crash is deleted again
-    DELETE FROM public.oauth_access_tokens WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM public.oauth_access_tokens WHERE expires_at < expired
-        ORDER BY expires_at LIMIT room FOR UPDATE SKIP LOCKED));
-    GET DIAGNOSTICS gone = ROW_COUNT;
+    WITH deleted AS (
+        DELETE FROM public.oauth_access_tokens WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM public.oauth_access_tokens WHERE expires_at >= gone_until AND expires_at < expired
+            ORDER BY expires_at LIMIT room FOR UPDATE SKIP LOCKED))
+        RETURNING expires_at)
+    SELECT count(*), coalesce(max(deleted.expires_at), gone_until) INTO gone, gone_until FROM deleted;
     room := room - gone;
     DELETE FROM public.oauth_refresh_tokens WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM public.oauth_refresh_tokens r WHERE expires_at < expired
@@ -651,7 +656,8 @@ BEGIN
         ORDER BY created_at LIMIT room FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS gone = ROW_COUNT;
     room := room - gone;
-    RETURN jsonb_build_object('deleted', (args ->> 'max')::bigint - room);
+    RETURN jsonb_build_object('deleted', (args ->> 'max')::bigint - room,
+        'until', public.token_service_seconds(gone_until));
 END $$;
 
 -- --- the rest --------------------------------------------------------------------------------------------------------
