@@ -288,8 +288,9 @@ def test_a_reload_of_the_same_files_ends_no_session_and_of_others_does(make_serv
     visitor = Visitor(served, version)
     visitor.context.check_hostname, visitor.context.verify_mode = False, ssl.CERT_NONE
     assert not visitor.visit(server)
-    server.process.send_signal(signal.SIGHUP)
-    server.until(lambda: len(server.events("rereading")) == 1, "it reads nothing again")
+    for times in (1, 2):  # when the second one is told, the first has been done
+        server.process.send_signal(signal.SIGHUP)
+        server.until(lambda: len(server.events("rereading")) == times, "it reads nothing again")
     assert visitor.visit(server)
     (tmp_path / "next").mkdir()
     for old, new in zip(served, make_certificate(tmp_path / "next")):
