@@ -5,7 +5,7 @@ import statistics
 import time
 from urllib.parse import urlsplit
 
-from harness import FORM, ISSUE, ISSUE_CONNECTIONS, ISSUED, QUICK, Row, in_turn, rates
+from harness import FORM, ISSUE, ISSUE_CONNECTIONS, ISSUED, QUICK, Row, Unmeasured, in_turn, rates
 from offered import Group, ask, lateness, notes, offer
 from rows import new_bodies
 
@@ -61,17 +61,15 @@ def flood(bench):
     """Good answers a second, of what the same server answers when nobody has to be refused."""
     seconds, files, rows = bench.plan.window_s, issue_file(bench), []
     with one_core(bench, **MANY_CONNECTIONS) as service:
-        def most():
-            return capacity(bench, service, files, seconds)["rate"]
-        before = most()
+        before = capacity(bench, service, files, seconds)
         for name, (count, times, refused) in flood_cases(bench).items():
-            result, = offer(bench, service, seconds, Group(files, count, rate=times * before, refused=refused),
+            result, = offer(bench, service, seconds, Group(files, count, rate=times * before["rate"], refused=refused),
                             warm_s=seconds / 3)
             time.sleep(0 if bench.plan is QUICK else PAUSE_S)
-            after = before if bench.plan is QUICK else most()
+            after = before if bench.plan is QUICK else capacity(bench, service, files, seconds)
             note = notes(f"{result['refusals_a_second']:,.0f} refusals/s, p99 "
-                         f"{result['refusals']['p99_us'] / 1000:.1f} ms", lateness(result))
-            rows.append(Row(f"issue: {name}", "/s", [result["rate"]], [before, after], "capacity", 0.9, ">=",
+                         f"{result['refusals']['p99_us'] / 1000:.1f} ms", lateness(before, result, after))
+            rows.append(Row(f"issue: {name}", "/s", [result["rate"]], rates([before, after]), "capacity", 0.9, ">=",
                             note=note))
             before = after
     return rows
@@ -81,15 +79,17 @@ def waiting(bench):
     """What those wait that are served, when twice as much is due as can be; and when the others hear that they aren't.
     From when their requests were due."""
     with one_core(bench, **MANY_CONNECTIONS) as service:
-        most = capacity(bench, service, issue_file(bench), bench.plan.window_s)["rate"]
+        most = capacity(bench, service, issue_file(bench), bench.plan.window_s)
         results = [offer(bench, service, bench.plan.latency_s,
-                         Group(issue_file(bench), CLIENTS, rate=BEYOND * most), warm_s=1)[0]
+                         Group(issue_file(bench), CLIENTS, rate=BEYOND * most["rate"]), warm_s=1)[0]
                    for _ in range(bench.plan.turns)]
-    late = lateness(*results)
+    late = lateness(most, *results)
+    if not all(result["refused"] for result in results):
+        raise Unmeasured(f"{BEYOND} times the load, and nothing was refused; {late}")
     return [Row(f"issue at {BEYOND} times the load: what is served, p99", "ms",
                 [result["all"]["p99_us"] / 1000 for result in results], [], "", 50, "<", "",
                 notes(f"p50 {statistics.median(result['all']['p50_us'] for result in results) / 1000:.1f} ms, "
-                      f"{statistics.median(rates(results)) / most:.2f} of capacity", late)),
+                      f"{statistics.median(rates(results)) / most['rate']:.2f} of capacity", late)),
             Row(f"issue at {BEYOND} times the load: what is refused, p99", "ms",
                 [result["refusals"]["p99_us"] / 1000 for result in results], [], "", 5, "<", "",
                 notes(f"{statistics.median(result['refusals_a_second'] for result in results):,.0f} refusals/s", late))]
@@ -110,7 +110,7 @@ def issue_beside_introspection(bench):
                                                                           introspect, issue))
     asked, issued = zip(*both)
     asked_alone, issued_alone = zip(*references)
-    late = lateness(*asked)
+    late = lateness(*asked, *asked_alone)
     shares = [statistics.median(rates(results)) for results in (asked, asked_alone)]
     return [Row("issue beside saturated introspection", "/s", rates(issued), rates(issued_alone), "alone", 0.3, ">=",
                 note=notes(f"introspection keeps {shares[0] / shares[1]:.2f}", late)),
@@ -160,7 +160,7 @@ def mixed(bench):
                  for result in services]
         return Row(f"mixed load, {name}", "ms", [time / 1000 for time in times],
                    [result["all"][percentile] / 1000 for result in references], "constant answer", goal, "<", "",
-                   notes(note, lateness(*services)))
+                   notes(note, lateness(*services, *references)))
     return [row("0.5 of capacity, p99", half, "p99_us", 1.5, note=f"{0.5 * most:,.0f}/s; {story(half[1])}"),
             row("0.5 of capacity, p99.9", half, "p999_us", 5),
             row("0.8 of capacity, p99 of introspect", much, "p99_us", 1, ("introspect", "new"), story(much[1])),
