@@ -339,10 +339,18 @@ static void numbers_are_written_over_their_whole_range(void **state)
 
 /* --- the heap ---------------------------------------------------------------------------------------------------- */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
-#define HAS_HEAP_OF_GLIBC 0 /* a sanitizer's instead */
+/* A sanitizer has a heap of its own. */
+#if !defined(__GLIBC__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_OTHER_HEAP
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HAS_OTHER_HEAP
+#endif
+#endif
+#ifdef HAS_OTHER_HEAP
+enum { HAS_HEAP_OF_GLIBC = false };
 #else
-#define HAS_HEAP_OF_GLIBC 1
+enum { HAS_HEAP_OF_GLIBC = true };
 #endif
 
 static void what_was_freed_is_unused_until_it_is_given_back(void **state)

@@ -22,7 +22,7 @@ static struct machine machine;
 static void pass(int64_t ns)
 {
     machine.now_ns += ns;
-    machine.due += machine.rate * (double)ns / SECOND;
+    machine.due += machine.rate * (double)ns / (double)SECOND;
 }
 
 static struct err delete_rows(struct store *self, int64_t now_s, size_t max, size_t *deleted, int64_t *held_ns)
@@ -100,7 +100,7 @@ static void rows_go_faster_than_they_can_come(void **state)
             (void)round_of(&purge);
         assert_row(machine.due < 2 * machine.rate, rows[i].name);
         assert_row(machine.held_ns <= (double)machine.now_ns / (rows[i].is_shared ? 2 : 4), rows[i].name);
-        assert_row(machine.longest_ns <= rows[i].longest_ms * MS, rows[i].name);
+        assert_row(machine.longest_ns <= rows[i].longest_ms * (double)MS, rows[i].name);
         assert_int_not_equal(round_of(&purge), PURGE_DONE); /* it is the same again in a second, not in a minute */
     }
 }
