@@ -7,10 +7,7 @@
 #include "service/service.h"
 #include <time.h>
 
-enum {
-    GATHER_PAUSE_MS = 200, /* after an answer of its own, how long a loop does not gather */
-    ANSWER_MAX = 16 * 1024 * 1024,
-};
+enum { ANSWER_MAX = 16 * 1024 * 1024 };
 
 /* --- answers ----------------------------------------------------------------------------------------------------- */
 
@@ -207,8 +204,6 @@ void dispatch(struct loop *loop, struct exchange *exchange)
     struct service *service = loop->options.service;
     dispatch_fill_request(loop, exchange);
     const enum err_code needs = service_answer(service, &exchange->request, false, &exchange->response);
-    if (!needs || needs == ERR_NEEDS_TURN)
-        loop->gather_from_ms = clock_coarse_ms() + GATHER_PAUSE_MS;
     if (!needs) {
         dispatch_answer(loop, exchange);
         return;

@@ -23,13 +23,11 @@ enum {
     EVENTS_MAX = 256,
     WAIT_MS = 250,         /* how soon a loop sees that it should stop */
     CUT_INTERVAL_MS = 500, /* how exact deadlines are */
-    GATHER_JOBS = 16,      /* waiting for workers: then they have plenty */
-    GATHER_NS = 1000000,
-    EVENTS_BESIDE = 32,  /* at once, while others wait for their turn */
-    ANSWERS_A_TURN = 16, /* of others' making */
-    HELD_MS = 1,         /* how soon a loop looks at the connections that it holds */
-    LATE_MS = 1000,      /* for a client that was late to read so */
-    REST_MS = 250,       /* after an accept that failed for lack of resources */
+    EVENTS_BESIDE = 32,    /* at once, while others wait for their turn */
+    ANSWERS_A_TURN = 16,   /* of others' making */
+    HELD_MS = 1,           /* how soon a loop looks at the connections that it holds */
+    LATE_MS = 1000,        /* for a client that was late to read so */
+    REST_MS = 250,         /* after an accept that failed for lack of resources */
     ACCEPTS_A_TURN = 1024,
     LISTEN_GRACE_MS = 250, /* once stopping, what was on its way is still taken */
 };
@@ -279,22 +277,6 @@ void loop_wake(struct loop *loop)
         LOG(LOG_ERROR, "loop_not_woken", LOG_INT("errno", errno));
 }
 
-/* When all requests are for the workers, and those are busy, waking for each single request would only take the
- * processor from them: the loop sleeps a moment, and then takes many at once. Not while it has responses of its own to
- * send or jobs to do, whose callers would notice; and not for a second after the workers ran out of work during such a
- * sleep. Without it, refreshing reached 0.67 of the sign rate instead of 0.78 (./dev bench --only refresh). */
-static void loop_gather(struct loop *loop)
-{
-    const struct timespec moment = { .tv_nsec = GATHER_NS };
-    const atomic_size_t *waiting = &loop->options.service->state.jobs_waiting;
-    if (atomic_load_explicit(waiting, memory_order_relaxed) < GATHER_JOBS || turns_count(loop->options.turns) > 0 ||
-        clock_coarse_ms() < loop->gather_from_ms)
-        return;
-    nanosleep(&moment, NULL);
-    if (atomic_load_explicit(waiting, memory_order_relaxed) == 0)
-        loop->gather_from_ms = clock_coarse_ms() + 1000;
-}
-
 static int loop_wait(struct loop *loop, struct epoll_event events[EVENTS_MAX], int wait_ms)
 {
     if (loop->unsent || turns_count(loop->options.turns) > 0)
@@ -312,7 +294,6 @@ static int loop_wait(struct loop *loop, struct epoll_event events[EVENTS_MAX], i
 static void loop_run_turn(struct loop *loop, int wait_ms)
 {
     struct epoll_event events[EVENTS_MAX];
-    loop_gather(loop);
     const int count = loop_wait(loop, events, wait_ms);
     const int64_t began_ns = clock_ns();
     for (int i = 0; i < count; i++)

@@ -46,7 +46,6 @@ struct loop {
     pthread_t thread;
     struct connections connections;
     struct exchange_pool pool;
-    int64_t gather_from_ms;         /* until then it has answers of its own to give: see loop_gather() in loop.c */
     int64_t job_ns;                 /* what a job takes, on average */
     int64_t owed_ns;                /* to those who wait for their turn: shares.h */
     int64_t allowance_ns, since_ns; /* of the connections that are held: likewise */
