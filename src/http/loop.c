@@ -143,11 +143,14 @@ static bool loop_accept_one(struct loop *loop, int listen_fd, int *refusals)
     struct sockaddr_storage address;
     socklen_t len = sizeof address;
     int fd = accept4(listen_fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0 && !loop_give_away(loop, fd, &address))
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            loop->rests_until_ms = clock_coarse_ms() + REST_MS; /* else it would be woken again at once */
+        return errno == ECONNABORTED || errno == EINTR;
+    }
+    if (!loop_give_away(loop, fd, &address))
         loop_admit(loop, fd, &address, refusals);
-    else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-        loop->rests_until_ms = clock_coarse_ms() + REST_MS; /* else it would be woken again at once */
-    return fd >= 0 ? *refusals > 0 : errno == ECONNABORTED || errno == EINTR;
+    return *refusals > 0;
 }
 
 static void loop_accept_all(struct loop *loop)
