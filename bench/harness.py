@@ -359,8 +359,9 @@ def openssl(bench):
 
 
 def issuing(bench, cores, **settings):
-    """On the server's core, with the load on the other; or on both cores, where the load has to share them."""
+    """On the server's core, with the load on the other; or on both cores, where the load has to share them. How long
+    a request may wait is another row's; here none is refused for it."""
     body, seconds = bench.file("issue", json.dumps(ISSUE)), bench.plan.window_s * 1.5
-    with bench.service(cores, TOKEN_RECORDS="all", **settings) as service:
+    with bench.service(cores, TOKEN_RECORDS="all", TOKEN_QUEUE_WAIT_MS="1000", **settings) as service:
         return service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [body], seconds,
                                                   content_type=JSON, connections=ISSUE_CONNECTIONS), ISSUED, RECORDED)
