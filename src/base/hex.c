@@ -34,8 +34,7 @@ bool hex_read(struct str text, unsigned char *out, size_t len)
 
 bool hex_is_unreserved(char c)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
+    return char_is_letter(c) || char_is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 void hex_add_percent(struct buf *out, unsigned char byte)

@@ -7,7 +7,7 @@
 /* The value of one hexadecimal digit, lower or upper case; -1 when it is not one. */
 static inline int hex_digit(char c)
 {
-    if (c >= '0' && c <= '9')
+    if (char_is_digit(c))
         return c - '0';
     c = (char)(c | 0x20);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;

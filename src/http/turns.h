@@ -1,6 +1,6 @@
 /* http/turns.h: jobs that take a processor for a moment and wait for nothing, such as a signature with a key in memory.
- * The loops do them, between events (loop.c says how much of each): no thread has to be woken for one, and what a loop
- * has too much of, another one takes. Thread-safe; nothing here blocks. */
+ * The loops do them, between events (shares.c says how much of each): no thread has to be woken for one, and what a
+ * loop has too much of, another one takes. Thread-safe; nothing here blocks. */
 #ifndef HTTP_TURNS_H
 #define HTTP_TURNS_H
 

@@ -6,7 +6,7 @@
 #include "service/operations.h"
 #include "store/store.h"
 
-static const struct {
+static const struct grant_type {
     struct str name;
     enum client_grant registered; /* what its clients have in grant_types */
     struct err (*run)(const struct token_request *, struct token_answer *);
@@ -37,28 +37,32 @@ static struct err token_endpoint_read_resources(const struct form *form, struct 
     return OK;
 }
 
+/* NULL: it is not supported. */
+static const struct grant_type *token_endpoint_grant_named(struct str name)
+{
+    for (size_t i = 0; i < sizeof grants / sizeof *grants; i++)
+        if (str_eq(grants[i].name, name))
+            return &grants[i];
+    return NULL;
+}
+
 static struct err token_endpoint_run_grant(const struct token_request *request, struct token_answer *answer)
 {
     const struct str name = form_value(&request->call->form, STR("grant_type"));
     if (!name.at)
         return failed(ERR_INVALID_REQUEST, "the parameter grant_type is missing");
-    for (size_t i = 0; i < sizeof grants / sizeof *grants; i++) {
-        if (!str_eq(grants[i].name, name))
-            continue;
-        return request->registered->grants & grants[i].registered
-                   ? grants[i].run(request, answer)
-                   : failed(ERR_UNAUTHORIZED_CLIENT, "the client is not registered for this grant_type");
-    }
-    return failed(ERR_UNSUPPORTED_GRANT_TYPE, "this grant_type is not supported");
+    const struct grant_type *grant = token_endpoint_grant_named(name);
+    if (!grant)
+        return failed(ERR_UNSUPPORTED_GRANT_TYPE, "this grant_type is not supported");
+    return request->registered->grants & grant->registered
+               ? grant->run(request, answer)
+               : failed(ERR_UNAUTHORIZED_CLIENT, "the client is not registered for this grant_type");
 }
 
 bool token_endpoint_only_signs(const struct call *call)
 {
-    const struct str name = form_value(&call->form, STR("grant_type"));
-    for (size_t i = 0; i < sizeof grants / sizeof *grants; i++)
-        if (name.at && grants[i].only_signs && str_eq(grants[i].name, name))
-            return issue_only_signs(call);
-    return false;
+    const struct grant_type *grant = token_endpoint_grant_named(form_value(&call->form, STR("grant_type")));
+    return grant && grant->only_signs && issue_only_signs(call);
 }
 
 static void token_endpoint_write(struct buf *body, const struct token_answer *answer)

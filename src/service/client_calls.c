@@ -59,9 +59,8 @@ struct err list_clients(struct call *call, struct response *response)
     buf_add(page.body, STR("{\"clients\":["));
     TRY(client_admin_list(call->service, call->request->arena, after, (size_t)page.limit + 1, client_calls_put, &page));
     buf_add_char(page.body, ']');
-    if (page.has_more) {
+    if (page.has_more)
         json_write_text(page.body, STR("next"), page.last);
-    }
     buf_add_char(page.body, '}');
     return OK;
 }

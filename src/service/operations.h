@@ -5,7 +5,6 @@
 
 #include "base/err.h"
 #include <stdbool.h>
-#include <stdbool.h>
 
 struct call;
 struct response;

@@ -10,6 +10,7 @@ import pytest
 
 from certificates import make_certificate
 from service import check_answer, open_files
+from test_tls import begin
 from wire import PATIENCE_S, Broken, Closed, head, post
 
 MIB = 1024 * 1024
@@ -85,12 +86,9 @@ def test_whoever_is_refused_and_stays_keeps_no_place(make_server):
 
 def test_under_tls_a_connection_too_many_is_closed_before_its_handshake(make_server, tmp_path):
     """It would cost a signature, of which those who are refused must not get one each."""
-    cert, key = make_certificate(tmp_path)
-    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CONNECTIONS=4, TOKEN_LOOPS=1, TOKEN_TLS_CERT=str(cert),
-                         TOKEN_TLS_KEY=str(key))
-    server.spawn()
-    server.port = server._wait_for_port(0)
-    context = ssl.create_default_context(cafile=cert)
+    certificate = make_certificate(tmp_path)
+    server = begin(make_server, certificate, TOKEN_CONNECTIONS=4, TOKEN_LOOPS=1)
+    context = ssl.create_default_context(cafile=certificate[0])
 
     def secure():
         return context.wrap_socket(socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S),
@@ -221,14 +219,9 @@ def test_heads_that_never_end_count_as_well(make_server):
             wire.close()
 
 
-def test_part_of_a_tls_record_keeps_no_place(make_server, tmp_path):
-    """Or whoever begins a record on each connection, and never ends it, keeps all others out."""
-    cert, key = make_certificate(tmp_path)
-    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CONNECTIONS=4, TOKEN_LOOPS=1, TOKEN_TLS_CERT=str(cert),
-                         TOKEN_TLS_KEY=str(key), TOKEN_IDLE_TIMEOUT=3600)
-    server.spawn()
-    server.port = server._wait_for_port(0)
-    context = ssl.create_default_context(cafile=cert)
+def visitors_of(server, certificate):
+    """Makes TLS connections, each with one request that has been answered."""
+    context = ssl.create_default_context(cafile=certificate[0])
 
     def visitor():
         plain = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
@@ -237,6 +230,14 @@ def test_part_of_a_tls_record_keeps_no_place(make_server, tmp_path):
         assert secure.recv(65536).startswith(b"HTTP/1.1 200 ")
         return secure
 
+    return visitor
+
+
+def test_part_of_a_tls_record_keeps_no_place(make_server, tmp_path):
+    """Or whoever begins a record on each connection, and never ends it, keeps all others out."""
+    certificate = make_certificate(tmp_path)
+    server = begin(make_server, certificate, TOKEN_CONNECTIONS=4, TOKEN_LOOPS=1, TOKEN_IDLE_TIMEOUT=3600)
+    visitor = visitors_of(server, certificate)
     stubborn = [visitor() for _ in range(4)]
     for each in stubborn:
         socket.socket.sendall(each, bytes.fromhex("1703030100") + bytes(20))
@@ -249,20 +250,9 @@ def test_part_of_a_tls_record_keeps_no_place(make_server, tmp_path):
 
 def test_what_many_tls_connections_took_is_given_back(make_server, tmp_path, sanitizer):
     """Some 14 KB each, most of it OpenSSL's."""
-    cert, key = make_certificate(tmp_path)
-    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_LOOPS=1, TOKEN_TLS_CERT=str(cert), TOKEN_TLS_KEY=str(key),
-                         TOKEN_IDLE_TIMEOUT=3600)
-    server.spawn()
-    server.port = server._wait_for_port(0)
-    context = ssl.create_default_context(cafile=cert)
-
-    def visitor():
-        plain = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
-        secure = context.wrap_socket(plain, server_hostname="localhost")
-        secure.sendall(head("GET", "/health/live"))
-        assert secure.recv(65536).startswith(b"HTTP/1.1 200 ")
-        return secure
-
+    certificate = make_certificate(tmp_path)
+    server = begin(make_server, certificate, TOKEN_LOOPS=1, TOKEN_IDLE_TIMEOUT=3600)
+    visitor = visitors_of(server, certificate)
     for _ in range(20):
         visitor().close()
     before = server.resident_kib()
