@@ -51,29 +51,33 @@ struct newcomer {
     struct sockaddr_storage address;
 };
 
-static struct loop *loop_with_fewest(struct loop *loop)
+/* The kernel spreads connections by chance, and a few of them badly. One more is counted for the loop that has fewest:
+ * others may be choosing as well, so it must still have as many as it was chosen for. */
+static struct loop *loop_claim_place(struct loop *loop)
 {
-    struct loop *best = loop;
-    for (size_t i = 0; i < loop->options.loop_count; i++)
-        if (atomic_load_explicit(&loop->options.loops[i]->taken, memory_order_relaxed) <
-            atomic_load_explicit(&best->taken, memory_order_relaxed))
-            best = loop->options.loops[i];
-    return best;
+    for (;;) {
+        struct loop *best = loop;
+        size_t fewest = atomic_load(&loop->taken);
+        for (size_t i = 0; i < loop->options.loop_count; i++) {
+            const size_t taken = atomic_load(&loop->options.loops[i]->taken);
+            if (taken < fewest) {
+                best = loop->options.loops[i];
+                fewest = taken;
+            }
+        }
+        if (atomic_compare_exchange_strong(&best->taken, &fewest, fewest + 1))
+            return best;
+    }
 }
 
-/* The kernel spreads connections by chance, and a few of them badly: who has more than another gives the next one away.
- * False: it is this loop's own. */
-static bool loop_give_away(struct loop *loop, int fd, const struct sockaddr_storage *address)
+/* False: that loop stops, and the connection is not given. */
+static bool loop_give_away(struct loop *to, int fd, const struct sockaddr_storage *address)
 {
-    struct loop *to = loop_with_fewest(loop);
-    if (to == loop)
-        return false;
     struct newcomer *newcomer = mem_alloc(sizeof *newcomer);
     *newcomer = (struct newcomer){ .fd = fd, .address = *address };
     atomic_fetch_add(&to->waking, 1); /* before it is looked whether that one stops: loop_drain() waits for it */
-    const bool gives = !atomic_load(loop->options.stopping);
+    const bool gives = !atomic_load(to->options.stopping);
     if (gives) {
-        atomic_fetch_add(&to->taken, 1);
         newcomer->next = atomic_load_explicit(&to->newcomers, memory_order_relaxed);
         while (!atomic_compare_exchange_weak(&to->newcomers, &newcomer->next, newcomer))
             continue;
@@ -85,15 +89,17 @@ static bool loop_give_away(struct loop *loop, int fd, const struct sockaddr_stor
     return gives;
 }
 
+/* Its place is claimed; on failure it is free again. */
 static struct connection *loop_add_connection(struct loop *loop, int fd, struct tls *tls,
                                               const struct sockaddr *address)
 {
     struct connection *connection = connection_add(&loop->connections, fd, tls, address);
     struct epoll_event event = { .events = LOOP_CONNECTION_EVENTS, .data.ptr = connection };
-    if (!connection)
+    if (!connection) {
+        atomic_fetch_sub(&loop->taken, 1);
         return NULL;
+    }
     atomic_fetch_add_explicit(&loop->options.service->state.connections, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&loop->taken, 1, memory_order_relaxed);
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event); /* what is there already counts as an edge */
     return connection;
 }
@@ -102,13 +108,16 @@ static struct connection *loop_add_connection(struct loop *loop, int fd, struct 
  * handshake, which a flood must not get. */
 static void loop_refuse(struct loop *loop, int fd, const struct sockaddr *address, int *refusals)
 {
-    struct connection *connection = loop->options.tls ? NULL : loop_add_connection(loop, fd, NULL, address);
     metrics_count(COUNT_CONNECTIONS_REFUSED, 1);
     --*refusals;
-    if (!connection) {
+    if (loop->options.tls) {
+        atomic_fetch_sub(&loop->taken, 1);
         close(fd);
         return;
     }
+    struct connection *connection = loop_add_connection(loop, fd, NULL, address);
+    if (!connection)
+        return;
     struct connection *out = connection_refuse(&loop->connections, connection);
     if (out)
         loop_close_connection(loop, out);
@@ -129,6 +138,7 @@ static bool loop_make_room(struct loop *loop)
     return true;
 }
 
+/* The place that was claimed for it is used, or free again. */
 static void loop_admit(struct loop *loop, int fd, const struct sockaddr_storage *address, int *refusals)
 {
     if (loop_make_room(loop))
@@ -148,8 +158,14 @@ static bool loop_accept_one(struct loop *loop, int listen_fd, int *refusals)
             loop->rests_until_ms = clock_coarse_ms() + REST_MS; /* else it would be woken again at once */
         return errno == ECONNABORTED || errno == EINTR;
     }
-    if (!loop_give_away(loop, fd, &address))
-        loop_admit(loop, fd, &address, refusals);
+    struct loop *to = loop_claim_place(loop);
+    if (to != loop && loop_give_away(to, fd, &address))
+        return true;
+    if (to != loop) {
+        atomic_fetch_sub(&to->taken, 1);
+        atomic_fetch_add(&loop->taken, 1);
+    }
+    loop_admit(loop, fd, &address, refusals);
     return *refusals > 0;
 }
 
@@ -169,7 +185,6 @@ static void loop_take_newcomers(struct loop *loop)
     while (each) {
         struct newcomer *newcomer = each;
         each = newcomer->next;
-        atomic_fetch_sub_explicit(&loop->taken, 1, memory_order_relaxed); /* counted again when it is added */
         loop_admit(loop, newcomer->fd, &newcomer->address, &refusals);
         free(newcomer);
     }
@@ -188,9 +203,9 @@ void loop_close_connection(struct loop *loop, struct connection *connection)
 {
     if (connection->exchange)
         exchange_give_back(&loop->pool, connection->exchange);
-    connection_remove(&loop->connections, connection);
     atomic_fetch_sub_explicit(&loop->options.service->state.connections, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&loop->taken, 1, memory_order_relaxed);
+    atomic_fetch_sub(&loop->taken, 1);
+    connection_remove(&loop->connections, connection);
 }
 
 /* --- events ------------------------------------------------------------------------------------------------------ */

@@ -39,7 +39,7 @@ struct loop {
     int64_t rests_until_ms;                /* it accepts nothing: the system had no room for another connection */
     _Atomic(struct exchange *) answered;   /* newest first */
     _Atomic(struct newcomer *) newcomers;  /* connections that other loops have accepted for it */
-    atomic_size_t taken;                   /* connections, with these */
+    atomic_size_t taken;                   /* connections, with these; claimed before they are there */
     atomic_bool sleeps;                    /* or is about to: who has something for it must wake it */
     struct exchange *unsent, *unsent_last; /* of these, the oldest first */
     atomic_int waking;                     /* threads that are just waking it; it may not be freed under them */
