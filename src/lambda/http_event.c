@@ -21,18 +21,12 @@ static bool http_event_has_format_2(const struct event *event)
 
 /* --- encoding ---------------------------------------------------------------------------------------------------- */
 
-/* Whether a percent sign begins an encoding. */
-static bool http_event_is_code(struct str text, size_t at)
-{
-    return text.len - at > 2 && hex_digit(text.at[at + 1]) >= 0 && hex_digit(text.at[at + 2]) >= 0;
-}
-
 /* All but unreserved characters and those of `also`; a percent sign stays where it begins an encoding, if `is_raw`. */
 static void http_event_encode(struct buf *out, struct str text, struct str also, bool is_raw)
 {
     for (size_t i = 0; i < text.len; i++) {
         const char c = text.at[i];
-        if (hex_is_unreserved(c) || str_has(also, c) || (is_raw && c == '%' && http_event_is_code(text, i)))
+        if (hex_is_unreserved(c) || str_has(also, c) || (is_raw && hex_percent(text, i) >= 0))
             buf_add_char(out, c);
         else
             hex_add_percent(out, (unsigned char)c);

@@ -10,9 +10,7 @@ static bool url_decode(struct str in, char *to, size_t room)
     for (size_t i = 0; i < in.len; i++) {
         int c = (unsigned char)in.at[i];
         if (c == '%') {
-            if (in.len - i < 3 || hex_digit(in.at[i + 1]) < 0 || hex_digit(in.at[i + 2]) < 0)
-                return false;
-            c = hex_digit(in.at[i + 1]) * 16 + hex_digit(in.at[i + 2]);
+            c = hex_percent(in, i);
             i += 2;
         }
         if (c < 0x20 || c == 0x7f || len + 1 >= room)

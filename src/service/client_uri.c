@@ -8,10 +8,9 @@
 /* Decoded into a header or a log it would end a line. */
 static bool client_uri_has_control_code(struct str uri)
 {
-    struct str part;
-    while (str_cut(&uri, '%', &part)) {
-        const int code = hex_digit(uri.at[0]) * 16 + hex_digit(uri.at[1]); /* the bytes were looked at */
-        if (code < 32 || code == 127)
+    for (size_t i = 0; i < uri.len; i++) {
+        const int code = hex_percent(uri, i);
+        if ((code >= 0 && code < 32) || code == 127)
             return true;
     }
     return false;
@@ -130,13 +129,10 @@ static bool client_uri_is_parameter(struct str name, struct str parameter)
     for (size_t i = 0; i < parameter.len; i++, at++) {
         if (at == name.len)
             return false;
-        char c = name.at[at];
-        if (c == '%') { /* two digits follow: uri_split() has seen them */
-            c = (char)(hex_digit(name.at[at + 1]) * 16 + hex_digit(name.at[at + 2]));
-            at += 2;
-        }
-        if (c != parameter.at[i])
+        const int code = hex_percent(name, at);
+        if ((code >= 0 ? (char)code : name.at[at]) != parameter.at[i])
             return false;
+        at += code >= 0 ? 2 : 0;
     }
     return at == name.len;
 }

@@ -192,11 +192,10 @@ static struct err message_decode(struct arena *arena, struct str in, bool is_for
     for (size_t i = 0; i < in.len; i++) {
         char c = in.at[i];
         if (c == '%') {
-            int high = in.len - i > 2 ? hex_digit(in.at[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(in.at[i + 2]) : -1;
-            if (low < 0)
+            const int code = hex_percent(in, i);
+            if (code < 0)
                 return failed(ERR_INVALID_REQUEST, "the request has a percent sign without two hexadecimal digits");
-            c = (char)(high * 16 + low);
+            c = (char)code;
             i += 2;
         } else if (c == '+' && is_form) {
             c = ' ';

@@ -28,8 +28,7 @@ static bool https_url_has_good_characters(struct str text)
     for (size_t i = 0; i < text.len; i++) {
         if (strchr("\"<>\\^`{|}", text.at[i]))
             return false;
-        if (text.at[i] == '%' &&
-            (text.len - i < 3 || !https_url_is_hex(text.at[i + 1]) || !https_url_is_hex(text.at[i + 2])))
+        if (text.at[i] == '%' && hex_percent(text, i) < 0)
             return false;
     }
     return true;

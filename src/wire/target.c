@@ -20,7 +20,7 @@ static bool target_is_encoded(struct str text, struct str also, struct str never
 {
     for (size_t i = 0; i < text.len; i++) {
         if (text.at[i] == '%') {
-            if (text.len - i < 3 || hex_digit(text.at[i + 1]) < 0 || hex_digit(text.at[i + 2]) < 0)
+            if (hex_percent(text, i) < 0)
                 return false;
             i += 2;
         } else if (str_has(never, text.at[i]) || !(target_is_path_char(text.at[i]) || str_has(also, text.at[i]))) {

@@ -11,7 +11,7 @@ const char *uri_fault_of_bytes(struct str text)
             return "it has a fragment";
         if (c != '%' && !hex_is_unreserved(c) && !str_has(STR(":/?[]@!$&'()*+,;="), c))
             return "it has characters that are not allowed in a URI";
-        if (c == '%' && (text.len - i < 3 || hex_digit(text.at[i + 1]) < 0 || hex_digit(text.at[i + 2]) < 0))
+        if (c == '%' && hex_percent(text, i) < 0)
             return "it has a percent sign without two hexadecimal digits";
     }
     return NULL;
