@@ -22,7 +22,8 @@ struct purge_clock {
 struct purge {
     struct store *store;
     struct purge_clock clock;
-    size_t rows; /* of the next step, at most */
+    size_t rows;   /* of the next step, at most */
+    int64_t pause; /* after it, as long as it held others up; less and less while more piles up than is deleted */
 };
 
 struct purge purge_begin(struct store *store, struct purge_clock clock);
