@@ -5,11 +5,12 @@ import statistics
 import time
 from urllib.parse import urlsplit
 
-from harness import FORM, ISSUE, ISSUE_CONNECTIONS, ISSUED, QUICK, Row, Unmeasured, in_turn, rates
+from harness import FORM, ISSUE, ISSUED, QUICK, Row, Unmeasured, in_turn, rates
 from offered import Group, ask, lateness, notes, offer
 from rows import new_bodies
 
 MANY_CONNECTIONS = {"TOKEN_CONNECTIONS": "8192"} # so that only the queue refuses
+SERVED = 48             # clients that ask again at once, of whom none has to be refused
 CLIENTS = 4000          # of an open loop that is more than can be served: of them some are always free
 MIXED_CLIENTS = 512     # of one that is less
 RETRIERS = (1500, 5000)
@@ -37,9 +38,12 @@ def one_core(bench, **settings):
         yield service
 
 
-def capacity(bench, service, files, seconds, clients=ISSUE_CONNECTIONS, **more):
+def capacity(bench, service, files, seconds, clients=SERVED, **more):
     """What it serves of clients that wait for their answers, each with one request at a time."""
-    return offer(bench, service, seconds, Group(files, clients, **more))[0]
+    result, = offer(bench, service, seconds, Group(files, clients, **more))
+    if result["refused"]:
+        raise Unmeasured(f"{result['refused']} refused where it was to be seen what can be served")
+    return result
 
 
 # --- more than can be served ------------------------------------------------------------------------------------------
@@ -101,7 +105,7 @@ def issue_beside_introspection(bench):
     """Both as fast as they are answered, on one core: what each keeps of what it has by itself."""
     with one_core(bench) as service:
         introspect = Group(introspect_file(bench, service), SATURATING)
-        issue = Group(issue_file(bench), ISSUE_CONNECTIONS)
+        issue = Group(issue_file(bench), SERVED)
 
         def alone():
             return (offer(bench, service, bench.plan.window_s, introspect)[0],
@@ -145,13 +149,18 @@ def at_share(bench, service, files, rate):
                                      Group(files, MIXED_CLIENTS, rate=rate, weights=MIX))[0])
 
 
+def mixed_capacity(bench, service, files):
+    """Of so few clients that none is refused: else less would be issued, and it would be another mixture."""
+    return statistics.median(rates([capacity(bench, service, files, bench.plan.window_s, clients=SATURATING,
+                                             weights=MIX) for _ in range(bench.plan.turns)]))
+
+
 def mixed(bench):
     """All kinds in an open loop, at half and at four fifths of what can be served of that mixture."""
     new_bodies(bench) # makes them by a server of its own
     with one_core(bench) as service:
         files = mix_files(bench, service)
-        most = statistics.median(rates([capacity(bench, service, files, bench.plan.window_s, weights=MIX)
-                                        for _ in range(bench.plan.turns)]))
+        most = mixed_capacity(bench, service, files)
         half, much = (at_share(bench, service, files, share * most) for share in (0.5, 0.8))
 
     def row(name, both, percentile, goal, kinds=(), note=""):
@@ -174,7 +183,7 @@ def processor_time(bench):
     with one_core(bench) as service:
         def cost(**more):
             before_s, before = service.processor_s(), service.counters()[ISSUED]
-            result, = offer(bench, service, bench.plan.latency_s, Group(issue_file(bench), ISSUE_CONNECTIONS, **more))
+            result, = offer(bench, service, bench.plan.latency_s, Group(issue_file(bench), SERVED, **more))
             return {**result, "us": (service.processor_s() - before_s) * 1e6 / (service.counters()[ISSUED] - before)}
         most = cost()["rate"]
         saturated, half = in_turn(bench.plan.turns, cost, lambda: cost(rate=most / 2))
