@@ -32,7 +32,7 @@ bool background_wait(struct background *background, int64_t until_ns, const bool
 /* Sets a flag, and ends what waits for it. Never waits itself. */
 void background_raise(struct background *background, bool *flag);
 /* What a flag was; now it is false. */
-MUST_USE bool background_take(struct background *background, bool *flag);
+bool background_take(struct background *background, bool *flag);
 /* Ends all waiting, waits for the thread, and releases what background_init() made. */
 void background_stop(struct background *background);
 

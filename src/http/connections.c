@@ -27,7 +27,7 @@ static void connections_name_peer(struct connection *connection, const struct so
 static struct connections_line *connections_line_of(struct connections *all, const struct connection *connection)
 {
     const bool is_idle = connection->phase == PHASE_IDLE || connection->phase == PHASE_ENDING;
-    return connection->is_refused ? &all->refused : is_idle ? &all->idle : NULL;
+    return connection->is_refused ? &all->refused : connection->is_held ? &all->held : is_idle ? &all->idle : NULL;
 }
 
 static void connections_join_line(struct connections *all, struct connection *connection)
@@ -92,30 +92,18 @@ void connection_remove(struct connections *all, struct connection *connection)
     if (connection->phase == PHASE_WORKING)
         all->working--;
     connections_leave_line(all, connection);
-    connection_let_go(all, connection);
     all->count--;
     transport_close(&connection->transport);
     free(connection);
 }
 
-void connection_hold(struct connections *all, struct connection *connection)
+void connection_hold(struct connections *all, struct connection *connection, bool is_held)
 {
-    if (connection->is_held)
+    if (connection->is_held == is_held)
         return;
-    connection->is_held = true;
-    connection->held_before = all->held_last;
-    connection->held_behind = NULL;
-    *(all->held_last ? &all->held_last->held_behind : &all->held_first) = connection;
-    all->held_last = connection;
-}
-
-void connection_let_go(struct connections *all, struct connection *connection)
-{
-    if (!connection->is_held)
-        return;
-    connection->is_held = false;
-    *(connection->held_before ? &connection->held_before->held_behind : &all->held_first) = connection->held_behind;
-    *(connection->held_behind ? &connection->held_behind->held_before : &all->held_last) = connection->held_before;
+    connections_leave_line(all, connection);
+    connection->is_held = is_held;
+    connections_join_line(all, connection);
 }
 
 void connection_enter(struct connections *all, struct connection *connection, enum phase phase)

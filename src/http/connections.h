@@ -27,13 +27,12 @@ struct connection {
     struct transport transport;
     struct exchange *exchange; /* the request in progress; NULL while idle */
     enum phase phase;
-    bool is_fresh;    /* no request has ended on it yet */
-    bool is_refused;  /* there were as many as may be when it came */
-    bool was_put_off; /* its last request was, for want of time: the next one may have to wait */
-    bool is_held;     /* it does, in the line of those */
-    struct connection *held_before, *held_behind;
+    bool is_fresh;       /* no request has ended on it yet */
+    bool is_refused;     /* there were as many as may be when it came */
+    bool is_held;        /* it does, in the line of those */
     size_t discarded;    /* bytes, while ending */
     int64_t deadline_ms; /* of clock_coarse_ms(); not used while working */
+    int64_t put_off_ms;  /* likewise: when its last request was, for want of time; 0: it was not */
     bool peer_is_loopback;
     char peer[INET6_ADDRSTRLEN]; /* as text; IPv4 mapped into IPv6 as IPv4 */
 };
@@ -45,8 +44,7 @@ struct connections_line {
 
 struct connections {
     struct connection *first;
-    struct connections_line idle, refused;
-    struct connection *held_first, *held_last;
+    struct connections_line idle, refused, held;
     size_t count, working;       /* refused ones are counted too */
     size_t max;                  /* without refused ones */
     int64_t idle_ms, request_ms; /* time limits */
@@ -64,10 +62,9 @@ struct connection *connection_refuse(struct connections *all, struct connection 
 void connection_remove(struct connections *all, struct connection *connection);
 /* Moves to another phase and sets the deadline that goes with it. */
 void connection_enter(struct connections *all, struct connection *connection, enum phase phase);
-/* Puts the connection at the end of the line of those that are held: they have a request, which is not read for now. */
-void connection_hold(struct connections *all, struct connection *connection);
-/* Takes it out of that line, if it is there. */
-void connection_let_go(struct connections *all, struct connection *connection);
+/* Puts the connection, which has a request that is not read for now, at the end of the line of those, or takes it out;
+ * nothing changes if it is there already, or isn't. */
+void connection_hold(struct connections *all, struct connection *connection, bool is_held);
 /* The connection that has been idle longest, to be closed when another needs its place; NULL when there is none. A
  * connection with bytes that are not read yet is not idle. */
 struct connection *connection_to_spare(const struct connections *all);

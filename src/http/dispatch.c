@@ -36,7 +36,7 @@ void dispatch_answer(struct loop *loop, struct exchange *exchange)
     answer_write(response, &frame, &exchange->out);
     exchange_count(&loop->pool, exchange); /* until the client has read it */
     service_account(&exchange->request, response, clock_ns() - exchange->started_ns);
-    exchange->connection->was_put_off = exchange->was_put_off;
+    exchange->connection->put_off_ms = response->is_put_off ? clock_coarse_ms() : 0;
     connection_enter(&loop->connections, exchange->connection, PHASE_SENDING);
 }
 
@@ -92,8 +92,10 @@ void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err e
     if (str_has_prefix(begin, STR("HEAD "))) /* whatever else is wrong: no body may follow (RFC 9110 section 9.3.2) */
         exchange->request.method = METHOD_HEAD;
     response_init(&exchange->response, &exchange->arena);
-    if (err.code == ERR_UNAVAILABLE)
+    if (err.code == ERR_UNAVAILABLE) {
         exchange->response.retry_after_s = service_retry_after_s(loop->options.service);
+        exchange->response.is_put_off = true;
+    }
     response_fail(&exchange->response, &exchange->arena, err);
     exchange->close = true; /* what follows on this connection may not be a request */
     dispatch_answer(loop, exchange);
@@ -121,7 +123,7 @@ static void dispatch_fill_refusal(struct service *service, struct exchange *exch
     exchange->response.retry_after_s = service_retry_after_s(service);
     response_fail(&exchange->response, &exchange->arena,
                   failed(ERR_UNAVAILABLE, "the service has too much to do; try again"));
-    exchange->was_put_off = true;
+    exchange->response.is_put_off = true;
 }
 
 static enum queue_verdict dispatch_queue(struct exchange *exchange, enum err_code needs);

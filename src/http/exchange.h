@@ -34,9 +34,8 @@ struct exchange {
     size_t counted; /* bytes of it among its pool's */
     struct buf out; /* the response's bytes */
     size_t sent;
-    int tries;        /* how often a worker has answered it: again, when another request was faster (service_record) */
-    bool was_put_off; /* for want of time */
-    bool close;       /* the connection ends with this response */
+    int tries;  /* how often a worker has answered it: again, when another request was faster (service_record) */
+    bool close; /* the connection ends with this response */
     char id[17];
     struct arena arena;
     _Alignas(max_align_t) char room[EXCHANGE_ROOM];

@@ -299,7 +299,7 @@ static int loop_wait(struct loop *loop, struct epoll_event events[EVENTS_MAX], i
 {
     if (loop->unsent || turns_count(loop->options.turns) > 0)
         return epoll_wait(loop->epoll_fd, events, EVENTS_BESIDE, 0);
-    if (loop->connections.held_first)
+    if (loop->connections.held.oldest)
         wait_ms = HELD_MS;
     atomic_store(&loop->sleeps, true); /* before it looks again: who came before it has seen that, or is seen */
     if (atomic_load(&loop->answered) || atomic_load(&loop->newcomers) || turns_count(loop->options.turns) > 0)
@@ -321,7 +321,7 @@ static void loop_run_turn(struct loop *loop, int wait_ms)
     loop_take_newcomers(loop);
     loop_listen_more(loop, clock_coarse_ms() >= loop->rests_until_ms);
     loop_send_answered(loop); /* after the events: it may close connections that they name */
-    if (loop->connections.held_first)
+    if (loop->connections.held.oldest)
         shares_hear_held(loop);
     loop_tell_memory(loop);
     if (turns_count(loop->options.turns) > 0)

@@ -9,8 +9,9 @@ enum {
     TURN_LEAST_NS = 100000, /* of several short jobs: then looking for events is little of their cost */
     OWED_MOST_NS = 4000000,
     AVERAGE_PART = 16,
-    HELD_PART = 12,        /* of the loop's time, which they get */
-    HELD_MOST_NS = 500000, /* saved up */
+    AT_ONCE_MS = 250,       /* sooner than any Retry-After says */
+    HELD_PART = 16,         /* of the loop's time, which they get */
+    HELD_MOST_NS = 4000000, /* saved up */
     HELD_AT_ONCE = 64,
 };
 
@@ -65,13 +66,14 @@ static bool shares_are_short(const struct loop *loop)
 bool shares_hold(struct loop *loop, struct connection *connection)
 {
     const bool has_more = connection->transport.readable || connection->exchange;
-    if (connection->phase != PHASE_IDLE || !connection->was_put_off || !has_more)
+    if (connection->phase != PHASE_IDLE || !connection->put_off_ms || !has_more)
         return false;
-    if (shares_are_short(loop) && !connection->transport.at_end) {
-        connection_hold(&loop->connections, connection);
+    const bool waited = !connection->is_held && clock_coarse_ms() - connection->put_off_ms > AT_ONCE_MS;
+    if (!waited && shares_are_short(loop) && !connection->transport.at_end) {
+        connection_hold(&loop->connections, connection, true);
         return true;
     }
-    connection_let_go(&loop->connections, connection);
+    connection_hold(&loop->connections, connection, false);
     return false;
 }
 
@@ -84,12 +86,12 @@ void shares_hear_held(struct loop *loop)
     loop->allowance_ns += (now_ns - loop->since_ns) / HELD_PART;
     if (loop->allowance_ns > HELD_MOST_NS)
         loop->allowance_ns = HELD_MOST_NS;
-    for (int i = 0; i < HELD_AT_ONCE && loop->connections.held_first; i++) {
-        struct connection *connection = loop->connections.held_first;
+    for (int i = 0; i < HELD_AT_ONCE && loop->connections.held.oldest; i++) {
+        struct connection *connection = loop->connections.held.oldest;
         if (loop->allowance_ns <= 0 && shares_are_short(loop))
             break;
-        connection_let_go(&loop->connections, connection);
-        connection->was_put_off = false;
+        connection_hold(&loop->connections, connection, false);
+        connection->put_off_ms = 0;
         (void)advance(loop, connection);
         const int64_t then_ns = now_ns;
         now_ns = clock_ns();

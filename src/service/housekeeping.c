@@ -1,7 +1,7 @@
 /* service/housekeeping.c: a round a second, or when one is asked for; each task has its own interval. */
 #include "service/housekeeping.h"
+#include "base/background.h"
 #include "base/clock.h"
-#include "base/condition.h"
 #include "base/settings.h"
 #include "base/wall_clock.h"
 #include "keys/keyring.h"
@@ -32,11 +32,9 @@ enum {
 
 struct housekeeping {
     struct service *service;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool has_thread;                    /* set before that, and the same to the end */
-    bool stopping, nudged, keys_wanted; /* under the lock */
+    struct background background; /* under its lock: */
+    bool wanted;                  /* a round, at once */
+    bool nudged;                  /* which looks at everything */
 
     pthread_mutex_t working; /* held during a round; of all that follows */
     int64_t began_ns;        /* this round */
@@ -46,6 +44,8 @@ struct housekeeping {
     bool has_more; /* something was due that was not begun, or not ended */
     struct wall_clock wall;
     struct give_back memory;
+    struct metrics_totals *totals;
+    uint64_t put_off;                                                    /* requests, until the last round */
     bool clock_is_off;                                                   /* from the store's, and that was said */
     int64_t check_at, refresh_at, forget_at, purge_at, usage_at, emf_at; /* clock_coarse_s() */
     int64_t keys_at; /* clock_coarse_s(); keys are not moved before that */
@@ -151,12 +151,6 @@ static int64_t housekeeping_now_ns(void *context)
     return clock_ns();
 }
 
-/* Under the lock. */
-static bool housekeeping_is_wanted(const struct housekeeping *housekeeping)
-{
-    return housekeeping->stopping || housekeeping->nudged || housekeeping->keys_wanted;
-}
-
 /* Not to the end when something else is wanted. */
 static bool housekeeping_pause(void *context, int64_t ns)
 {
@@ -164,13 +158,7 @@ static bool housekeeping_pause(void *context, int64_t ns)
     if (!housekeeping->pauses)
         return true;
     const int64_t until_ns = clock_ns() + ns;
-    pthread_mutex_lock(&housekeeping->lock);
-    while (!housekeeping_is_wanted(housekeeping) &&
-           condition_wait_until(&housekeeping->wake, &housekeeping->lock, until_ns))
-        ;
-    const bool goes_on = !housekeeping_is_wanted(housekeeping);
-    pthread_mutex_unlock(&housekeeping->lock);
-    return goes_on;
+    return background_wait(&housekeeping->background, until_ns, &housekeeping->wanted) && clock_ns() >= until_ns;
 }
 
 /* For the rest of this round. Where many rows expire, those of a second go each second, and no work piles up. */
@@ -183,6 +171,21 @@ static void housekeeping_purge(struct housekeeping *housekeeping, int64_t now)
         housekeeping_go_on(housekeeping, &housekeeping->purge_at, now);
     else if (end == PURGE_BUSY)
         housekeeping->purge_at = now + 1;
+}
+
+/* Of a flood, one line a round and not one for each request. */
+static void housekeeping_tell_overload(struct housekeeping *housekeeping)
+{
+    static const enum counter counters[] = { COUNT_QUEUE_FULL, COUNT_QUEUE_SLOW, COUNT_MEMORY_FULL,
+                                             COUNT_CONNECTIONS_REFUSED };
+    const uint64_t before = housekeeping->put_off;
+    metrics_totals_take(housekeeping->totals);
+    housekeeping->put_off = 0;
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        housekeeping->put_off += metrics_totals_counter(housekeeping->totals, counters[i]);
+    if (housekeeping->put_off > before)
+        LOG(LOG_WARN, "overloaded", LOG_INT("refused", (int64_t)(housekeeping->put_off - before)),
+            LOG_TEXT_("why", "there was more to do than can be done in time; these requests were told to come again"));
 }
 
 static void housekeeping_give_back(struct housekeeping *housekeeping)
@@ -202,6 +205,7 @@ static void housekeeping_round_of_work(struct housekeeping *housekeeping, bool n
     if (nudged)
         housekeeping->check_at = housekeeping->refresh_at = now;
     housekeeping_look_at_clock(housekeeping);
+    housekeeping_tell_overload(housekeeping);
     housekeeping_give_back(housekeeping);
     struct err caught_up = revocations_round(service->revocations);
     if (caught_up.code || keyring_reload(service->keyring).code || !atomic_load(&service->state.store_ok))
@@ -229,13 +233,10 @@ static void housekeeping_round_of_work(struct housekeeping *housekeeping, bool n
 /* Whoever holds `working`. True: there is more that is due. */
 static bool housekeeping_one_round(struct housekeeping *housekeeping, int64_t until_ns)
 {
-    pthread_mutex_lock(&housekeeping->lock);
-    bool nudged = housekeeping->nudged;
-    housekeeping->nudged = housekeeping->keys_wanted = false;
-    pthread_mutex_unlock(&housekeeping->lock);
+    background_take(&housekeeping->background, &housekeeping->wanted);
     housekeeping->began_ns = clock_ns();
     housekeeping->until_ns = until_ns;
-    housekeeping_round_of_work(housekeeping, nudged);
+    housekeeping_round_of_work(housekeeping, background_take(&housekeeping->background, &housekeeping->nudged));
     return housekeeping->has_more;
 }
 
@@ -263,33 +264,26 @@ void housekeeping_settle(struct housekeeping *housekeeping)
     pthread_mutex_unlock(&housekeeping->working);
 }
 
-static void *housekeeping_run(void *arg)
+static void housekeeping_run(void *context)
 {
-    struct housekeeping *housekeeping = arg;
-    pthread_setname_np(pthread_self(), "housekeeping");
+    struct housekeeping *housekeeping = context;
+    int64_t next_ns;
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE); /* making an RSA key takes a while */
-    pthread_mutex_lock(&housekeeping->lock);
-    while (!housekeeping->stopping) {
-        pthread_mutex_unlock(&housekeeping->lock);
+    do {
         pthread_mutex_lock(&housekeeping->working);
         housekeeping->pauses = true;
         const bool has_more = housekeeping_one_round(housekeeping, INT64_MAX);
-        const int64_t next_ns = (has_more ? housekeeping->began_ns : clock_ns()) + ROUND_NS;
+        next_ns = (has_more ? housekeeping->began_ns : clock_ns()) + ROUND_NS;
         housekeeping->pauses = false;
         pthread_mutex_unlock(&housekeeping->working);
-        pthread_mutex_lock(&housekeeping->lock);
-        if (!housekeeping_is_wanted(housekeeping))
-            (void)condition_wait_until(&housekeeping->wake, &housekeeping->lock, next_ns);
-    }
-    pthread_mutex_unlock(&housekeeping->lock);
-    return NULL;
+    } while (background_wait(&housekeeping->background, next_ns, &housekeeping->wanted));
 }
 
+/* Its thread has ended. */
 static void housekeeping_release(struct housekeeping *housekeeping)
 {
-    pthread_cond_destroy(&housekeeping->wake);
-    pthread_mutex_destroy(&housekeeping->lock);
     pthread_mutex_destroy(&housekeeping->working);
+    free(housekeeping->totals);
     free(housekeeping);
 }
 
@@ -301,11 +295,12 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
     *housekeeping = (struct housekeeping){ .service = service, .wall = wall_clock_begin(wall_ms, boot_ms) };
     housekeeping->purge = purge_begin(service->store,
                                       (struct purge_clock){ housekeeping_now_ns, housekeeping_pause, housekeeping });
-    condition_init(&housekeeping->wake);
-    pthread_mutex_init(&housekeeping->lock, NULL);
+    housekeeping->totals = metrics_totals_new();
+    background_init(&housekeeping->background);
     pthread_mutex_init(&housekeeping->working, NULL);
     struct err err = revocations_read(service->revocations);
     if (err.code) {
+        background_stop(&housekeeping->background);
         housekeeping_release(housekeeping);
         return err;
     }
@@ -321,21 +316,13 @@ struct err housekeeping_open(struct service *service, struct housekeeping **out)
 struct err housekeeping_start(struct housekeeping *housekeeping)
 {
     housekeeping->keys_at = clock_coarse_s() + KEYS_GRACE_S;
-    housekeeping->has_thread = pthread_create(&housekeeping->thread, NULL, housekeeping_run, housekeeping) == 0;
-    return housekeeping->has_thread ? OK : failed(ERR_INTERNAL, "the housekeeping thread could not be started");
-}
-
-static void housekeeping_wake(struct housekeeping *housekeeping, bool *what)
-{
-    pthread_mutex_lock(&housekeeping->lock);
-    *what = true;
-    pthread_cond_signal(&housekeeping->wake);
-    pthread_mutex_unlock(&housekeeping->lock);
+    return background_start(&housekeeping->background, "housekeeping", 0, housekeeping_run, housekeeping);
 }
 
 void housekeeping_nudge(struct housekeeping *housekeeping)
 {
-    housekeeping_wake(housekeeping, &housekeeping->nudged);
+    background_raise(&housekeeping->background, &housekeeping->nudged);
+    background_raise(&housekeeping->background, &housekeeping->wanted);
 }
 
 void housekeeping_unknown_kid(struct service *service)
@@ -344,16 +331,15 @@ void housekeeping_unknown_kid(struct service *service)
     long long last = atomic_load(&service->unknown_kid_at);
     if (service->housekeeping && now_s >= last + UNKNOWN_KID_INTERVAL_S &&
         atomic_compare_exchange_strong(&service->unknown_kid_at, &last, now_s))
-        housekeeping_wake(service->housekeeping, &service->housekeeping->keys_wanted);
+        background_raise(&service->housekeeping->background,
+                         &service->housekeeping->wanted); /* keys are read in each round */
 }
 
 void housekeeping_close(struct housekeeping *housekeeping)
 {
     if (!housekeeping)
         return;
-    housekeeping_wake(housekeeping, &housekeeping->stopping);
-    if (housekeeping->has_thread)
-        pthread_join(housekeeping->thread, NULL);
+    background_stop(&housekeeping->background);
     if (housekeeping->service->uses) /* no thread notes uses any more */
         (void)usage_write(housekeeping->service, USES_MAX / USES_BATCH + 1);
     housekeeping_release(housekeeping);

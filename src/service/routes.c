@@ -349,12 +349,11 @@ enum err_code service_go_on(struct service *service, const struct request *reque
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns)
 {
     metrics_request(response->operation, response->outcome, duration_ns);
-    /* a 503 is info: the code that finds a dependency failing warns once, and a full queue must not fill the log as
-     * well */
+    /* a 503 is info: the code that finds a dependency failing warns once */
     enum log_level level = response->outcome == ERR_INTERNAL ? LOG_WARN
                            : response->status >= 400         ? LOG_INFO
                                                              : LOG_DEBUG;
-    if (!log_wants(level))
+    if (response->is_put_off || !log_wants(level))
         return;
     struct str path = request->path;
     if (path.len > 128)

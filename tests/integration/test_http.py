@@ -327,6 +327,8 @@ def test_who_would_wait_too_long_is_told_so_and_who_was_accepted_is_answered(mak
         assert server.metric("queue_full_total") == 0
         assert server.metric("tokens_issued_total", type="access") == 201
         assert server.metric("queue_wait_seconds_count") > 1
+        server.until(lambda: sum(line["refused"] for line in server.events("overloaded")) == refusals, "it is not told")
+        assert {line["status"] for line in server.events("request")} <= {200}, "they are not told one by one"
 
 
 def test_what_memory_lacks_when_its_turn_comes_is_looked_up(make_server):
