@@ -17,6 +17,7 @@ import urllib.request
 HERE = pathlib.Path(__file__).resolve().parent
 TESTS = HERE.parent / "tests/integration"
 CONNECTIONS = 32        # of one wrk
+ALL_SERVED = {"TOKEN_QUEUE_WAIT_MS": "1000"} # where it is measured what is served, nobody is to be refused
 ISSUE_CONNECTIONS = 128 # so many that while some requests wait for a commit, there are others to sign
 LOAD_MAX_S = 600        # wrk's own limit; it is ended long before
 FORM = "application/x-www-form-urlencoded"
@@ -362,6 +363,6 @@ def issuing(bench, cores, **settings):
     """On the server's core, with the load on the other; or on both cores, where the load has to share them. How long
     a request may wait is another row's; here none is refused for it."""
     body, seconds = bench.file("issue", json.dumps(ISSUE)), bench.plan.window_s * 1.5
-    with bench.service(cores, TOKEN_RECORDS="all", TOKEN_QUEUE_WAIT_MS="1000", **settings) as service:
+    with bench.service(cores, TOKEN_RECORDS="all", **ALL_SERVED, **settings) as service:
         return service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [body], seconds,
                                                   content_type=JSON, connections=ISSUE_CONNECTIONS), ISSUED, RECORDED)

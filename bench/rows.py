@@ -7,8 +7,9 @@ import subprocess
 import time
 from urllib.parse import urlsplit
 
-from harness import (ACTIVE, CONNECTIONS, FORM, INACTIVE, INVALID, ISSUE, ISSUE_CONNECTIONS, JSON, MISS, NODE, QUICK,
-                     VALID, Row, Unmeasured, end, end_load, free_port, in_turn, issuing, openssl, rates, same_size)
+from harness import (ACTIVE, ALL_SERVED, CONNECTIONS, FORM, INACTIVE, INVALID, ISSUE, ISSUE_CONNECTIONS, JSON, MISS,
+                     NODE, QUICK, VALID, Row, Unmeasured, end, end_load, free_port, in_turn, issuing, openssl, rates,
+                     same_size)
 from offered import Group, ask, offer
 
 
@@ -76,7 +77,7 @@ def unslept(bench, constant, lines):
     new, issue = Group({"new": lines}, CONNECTIONS), Group({"issue": bench.file("issue.json", json.dumps(ISSUE))},
                                                            ISSUE_CONNECTIONS)
     seconds = bench.plan.window_s
-    with bench.service(bench.server_core, TOKEN_LOOPS="1", TOKEN_RECORDS="all") as service:
+    with bench.service(bench.server_core, TOKEN_LOOPS="1", TOKEN_RECORDS="all", **ALL_SERVED) as service:
         return {"constant": ask(bench, urlsplit(constant).port, bench.authorization, seconds, [new])[0]["rate"],
                 "new": offer(bench, service, seconds, new)[0]["rate"],
                 "issued": offer(bench, service, seconds, issue)[0]["rate"]}
@@ -175,7 +176,7 @@ def memory(bench):
 def latency(bench):
     """p99 of introspect on one core, alone and while the same core issues as many tokens as it can."""
     path, issue_rates = "/token/introspect", []
-    with bench.service(bench.server_core, TOKEN_LOOPS="1", TOKEN_RECORDS="all") as service:
+    with bench.service(bench.server_core, TOKEN_LOOPS="1", TOKEN_RECORDS="all", **ALL_SERVED) as service:
         body = bench.file("body", f"token={service.issue()}")
         issue_body = bench.file("issue", json.dumps(ISSUE))
 

@@ -7,8 +7,8 @@ import subprocess
 import time
 import urllib.error
 
-from harness import (ACTIVE, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, QUICK, RECORDED, Bench, Row, Unmeasured,
-                     await_port, end, end_load, free_port, in_turn, pinned, rates)
+from harness import (ACTIVE, ALL_SERVED, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, QUICK, RECORDED, Bench, Row,
+                     Unmeasured, await_port, end, end_load, free_port, in_turn, pinned, rates)
 
 LATENCY_MS = 10
 QUOTA = 1000         # signatures a second by RSA or ECC keys, which KMS allows an account in a region
@@ -96,7 +96,7 @@ def by_kms(bench):
                                                   content_type=JSON, connections=1), ISSUED, RECORDED)
 
     with kms(bench, bench.cores) as url, \
-            bench.service(bench.cores, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256", TOKEN_QUEUE_WAIT_MS="1000",
+            bench.service(bench.cores, **settings(url, "es256", TOKEN_SIGNING_ALG="ES256", **ALL_SERVED,
                                                  TOKEN_WORKERS=str(IN_FLIGHT))) as service:
         alone, one = in_turn(bench.plan.turns, lambda: sign_directly(bench, url), lambda: issue_alone(service))
         steady = [issue_at_quota(bench, service, issue) for _ in range(bench.plan.turns)]
@@ -117,7 +117,7 @@ def by_envelope(bench):
     local, wrapped = beside(bench, "local"), beside(bench, "envelope")
 
     def rate(bench, more):
-        with bench.service(bench.server_core, TOKEN_LOOPS="1", **more) as service:
+        with bench.service(bench.server_core, TOKEN_LOOPS="1", **ALL_SERVED, **more) as service:
             return service.checked(lambda: bench.load("repeat.lua", service.url + "/token", [issue],
                                                       bench.plan.window_s, content_type=JSON,
                                                       connections=ISSUE_CONNECTIONS), ISSUED, RECORDED)

@@ -12,6 +12,7 @@ from rows import new_bodies
 MANY_CONNECTIONS = {"TOKEN_CONNECTIONS": "8192"} # so that only the queue refuses
 SERVED = 48             # clients that ask again at once, of whom none has to be refused
 CLIENTS = 4000          # of an open loop that is more than can be served: of them some are always free
+MIX_SERVED = 16         # likewise, of the mixture
 MIXED_CLIENTS = 512     # of one that is less
 RETRIERS = (1500, 5000)
 TIMES = (2, 5, 20)      # the capacity
@@ -151,7 +152,7 @@ def at_share(bench, service, files, rate):
 
 def mixed_capacity(bench, service, files):
     """Of so few clients that none is refused: else less would be issued, and it would be another mixture."""
-    return statistics.median(rates([capacity(bench, service, files, bench.plan.window_s, clients=SATURATING,
+    return statistics.median(rates([capacity(bench, service, files, bench.plan.window_s, clients=MIX_SERVED,
                                              weights=MIX) for _ in range(bench.plan.turns)]))
 
 

@@ -12,8 +12,8 @@ import subprocess
 import typing
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from harness import (FORM, HERE, ISSUE, ISSUE_CONNECTIONS, ISSUED, ISSUED_ID, QUICK, RECORDED, TESTS, Bench, Row,
-                     Service, Unmeasured, await_port, basic, end, free_port, in_turn, node_of_tests, pinned, rates)
+from harness import (ALL_SERVED, FORM, HERE, ISSUE, ISSUE_CONNECTIONS, ISSUED, ISSUED_ID, QUICK, RECORDED, TESTS, Bench,
+                     Row, Service, Unmeasured, await_port, basic, end, free_port, in_turn, node_of_tests, pinned, rates)
 
 CLIENT = "shop"
 CALLBACK = "https://app.example/callback"
@@ -263,7 +263,7 @@ def grants(bench, name, alg, goal, grant):
         return signs[-1]
 
     # two signatures for each of so many requests under way: longer than the service would let them wait
-    with bench.service(bench.server_core, TOKEN_LOOPS="1", TOKEN_QUEUE_WAIT_MS="1000") as service, \
+    with bench.service(bench.server_core, TOKEN_LOOPS="1", **ALL_SERVED) as service, \
             oidc_provider(bench) as other:
         here = Asked(bench, service.url, log_in_here(bench, service))
         there = Asked(bench, other, log_in_there(other)) if other else None

@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 
-from harness import (ACTIVE, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, RECORDED, TESTS, Bench, Row, Unmeasured, end,
-                     free_port, in_turn, pinned, rates)
+from harness import (ACTIVE, ALL_SERVED, ISSUE, ISSUE_CONNECTIONS, ISSUED, JSON, RECORDED, TESTS, Bench, Row,
+                     Unmeasured, end, free_port, in_turn, pinned, rates)
 from rows import answers_200
 
 REVOCATIONS_A_SECOND = 1000
@@ -200,7 +200,7 @@ def issue_elsewhere(bench):
     body, rows = bench.file("issue", json.dumps(ISSUE)), []
 
     def rate(shared):
-        with shared.service(bench.server_core, TOKEN_RECORDS="all", TOKEN_LOOPS="1") as service:
+        with shared.service(bench.server_core, TOKEN_RECORDS="all", TOKEN_LOOPS="1", **ALL_SERVED) as service:
             return service.checked(lambda: shared.load("repeat.lua", service.url + "/token", [body],
                                                        bench.plan.window_s, content_type=JSON,
                                                        connections=ISSUE_CONNECTIONS), ISSUED, RECORDED)
