@@ -20,7 +20,7 @@ enum queue_verdict queue_put(struct queue *queue, struct job *job, int64_t now_n
     if (now_ns - queue->measured_ns > FORGET_NS)
         queue->measured = 0;
     if (queue->count >= QUEUE_LEAST && queue->measured >= QUEUE_LEAST &&
-        (int64_t)queue->count * queue->each_ns > queue->wait_max_ns / 8 * 5)
+        (int64_t)queue->count * queue->each_ns > queue->wait_max_ns / 2)
         return QUEUE_SLOW;
     job->next = NULL;
     job->queued_ns = now_ns;

@@ -34,7 +34,7 @@ enum queue_verdict { QUEUE_TAKEN, QUEUE_FULL, QUEUE_SLOW };
 
 /* *waiting goes up with each job and down again; it must outlive the queue. */
 void queue_init(struct queue *queue, size_t max, int64_t wait_max_ns, atomic_size_t *waiting);
-/* QUEUE_FULL: there are too many; QUEUE_SLOW: they would take too long. Three eighths of the bound are left
+/* QUEUE_FULL: there are too many; QUEUE_SLOW: they would take longer than half of the bound. The rest is left
  * for the commit that follows, and for what is not foreseen. */
 MUST_USE enum queue_verdict queue_put(struct queue *queue, struct job *job, int64_t now_ns);
 /* NULL: there is none. Counts how long it has waited. */
