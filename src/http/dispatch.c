@@ -83,6 +83,16 @@ static void dispatch_fill_request(struct loop *loop, struct exchange *exchange)
                                           .id = dispatch_request_id(loop, exchange, id) };
 }
 
+/* Whoever is refused for want of time or room is told when to come again, and heard then: shares.h. */
+static void dispatch_fail(struct service *service, struct exchange *exchange, struct err err)
+{
+    if (err.code == ERR_UNAVAILABLE) {
+        exchange->response.retry_after_s = service_retry_after_s(service);
+        exchange->response.is_put_off = true;
+    }
+    response_fail(&exchange->response, &exchange->arena, err);
+}
+
 void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err err)
 {
     const struct str begin = { exchange->in, exchange->received };
@@ -92,11 +102,7 @@ void dispatch_refusal(struct loop *loop, struct exchange *exchange, struct err e
     if (str_has_prefix(begin, STR("HEAD "))) /* whatever else is wrong: no body may follow (RFC 9110 section 9.3.2) */
         exchange->request.method = METHOD_HEAD;
     response_init(&exchange->response, &exchange->arena);
-    if (err.code == ERR_UNAVAILABLE) {
-        exchange->response.retry_after_s = service_retry_after_s(loop->options.service);
-        exchange->response.is_put_off = true;
-    }
-    response_fail(&exchange->response, &exchange->arena, err);
+    dispatch_fail(loop->options.service, exchange, err);
     exchange->close = true; /* what follows on this connection may not be a request */
     dispatch_answer(loop, exchange);
 }
@@ -116,14 +122,10 @@ static void dispatch_answered(struct exchange *exchange)
     atomic_fetch_sub(&loop->waking, 1);
 }
 
-/* Whoever is refused for want of time is heard again when there is some: shares.h. */
 static void dispatch_fill_refusal(struct service *service, struct exchange *exchange, enum queue_verdict verdict)
 {
     metrics_count(verdict == QUEUE_FULL ? COUNT_QUEUE_FULL : COUNT_QUEUE_SLOW, 1);
-    exchange->response.retry_after_s = service_retry_after_s(service);
-    response_fail(&exchange->response, &exchange->arena,
-                  failed(ERR_UNAVAILABLE, "the service has too much to do; try again"));
-    exchange->response.is_put_off = true;
+    dispatch_fail(service, exchange, failed(ERR_UNAVAILABLE, "the service has too much to do; try again"));
 }
 
 static enum queue_verdict dispatch_queue(struct exchange *exchange, enum err_code needs);

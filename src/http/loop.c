@@ -70,9 +70,12 @@ static struct loop *loop_claim_place(struct loop *loop)
     }
 }
 
-/* False: that loop stops, and the connection is not given. */
-static bool loop_give_away(struct loop *to, int fd, const struct sockaddr_storage *address)
+/* False: it is this loop's own, and has a place there. A loop that stops is given none. */
+static bool loop_give_away(struct loop *loop, int fd, const struct sockaddr_storage *address)
 {
+    struct loop *to = loop_claim_place(loop);
+    if (to == loop)
+        return false;
     struct newcomer *newcomer = mem_alloc(sizeof *newcomer);
     *newcomer = (struct newcomer){ .fd = fd, .address = *address };
     atomic_fetch_add(&to->waking, 1); /* before it is looked whether that one stops: loop_drain() waits for it */
@@ -84,6 +87,8 @@ static bool loop_give_away(struct loop *to, int fd, const struct sockaddr_storag
         loop_wake(to);
     } else {
         free(newcomer);
+        atomic_fetch_sub(&to->taken, 1);
+        atomic_fetch_add(&loop->taken, 1);
     }
     atomic_fetch_sub(&to->waking, 1);
     return gives;
@@ -158,14 +163,8 @@ static bool loop_accept_one(struct loop *loop, int listen_fd, int *refusals)
             loop->rests_until_ms = clock_coarse_ms() + REST_MS; /* else it would be woken again at once */
         return errno == ECONNABORTED || errno == EINTR;
     }
-    struct loop *to = loop_claim_place(loop);
-    if (to != loop && loop_give_away(to, fd, &address))
-        return true;
-    if (to != loop) {
-        atomic_fetch_sub(&to->taken, 1);
-        atomic_fetch_add(&loop->taken, 1);
-    }
-    loop_admit(loop, fd, &address, refusals);
+    if (!loop_give_away(loop, fd, &address))
+        loop_admit(loop, fd, &address, refusals);
     return *refusals > 0;
 }
 

@@ -20,7 +20,7 @@ struct queue {
     struct job *first, **last;
     size_t count, max;
     int64_t wait_max_ns;
-    int64_t each_ns;        /* between two that left while others waited: a moving average; 0: not known */
+    int64_t each_ns;        /* between two that left while others waited: a moving average */
     int64_t measured_ns;    /* when that was last seen */
     unsigned measured;      /* how often, at most QUEUE_LEAST; before that, it says nothing */
     int64_t left_behind_ns; /* when one left and others stayed; 0: none stayed */

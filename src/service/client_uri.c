@@ -80,8 +80,7 @@ static bool client_uri_has_dots(struct str path)
         for (; at < segment.len; dots++) {
             if (segment.at[at] == '.')
                 at += 1;
-            else if (segment.len - at > 2 && segment.at[at] == '%' && segment.at[at + 1] == '2' &&
-                     (segment.at[at + 2] | 0x20) == 'e')
+            else if (hex_percent(segment, at) == '.')
                 at += 3;
             else
                 break;

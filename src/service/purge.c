@@ -11,9 +11,15 @@ enum { STEP_NS = 4000000, SHARED_STEP_NS = 100000000 };
 enum { PAUSE = 9, PAUSE_LEAST = 3, SHARED_PAUSE = 1 };
 enum { ROWS_FIRST = 500, ROWS_LEAST = 100, ROWS_MOST = 50000 };
 
+/* Where nothing has piled up. */
+static int64_t purge_usual_pause(const struct store *store)
+{
+    return store->ops->is_shared ? SHARED_PAUSE : PAUSE;
+}
+
 struct purge purge_begin(struct store *store, struct purge_clock clock)
 {
-    return (struct purge){ .store = store, .clock = clock, .rows = ROWS_FIRST, .pause = PAUSE };
+    return (struct purge){ .store = store, .clock = clock, .rows = ROWS_FIRST, .pause = purge_usual_pause(store) };
 }
 
 /* As many as would have fitted, but no more than twice as many as before, and no fewer than half: one step may have
@@ -40,12 +46,11 @@ enum purge_end purge_run(struct purge *purge, int64_t settled_s, int64_t until_n
         metrics_count(COUNT_PURGED, deleted);
         total += deleted;
         if (deleted < asked) {
-            purge->pause = PAUSE;
+            purge->pause = purge_usual_pause(purge->store);
             return total < ROWS_FIRST ? PURGE_DONE : PURGE_BUSY;
         }
         purge->rows = purge_rows_after(purge, held_ns);
-        const int64_t pause_ns = held_ns * (purge->store->ops->is_shared ? SHARED_PAUSE : purge->pause);
-        if (clock->now_ns(clock->context) >= until_ns || !clock->pause(clock->context, pause_ns)) {
+        if (clock->now_ns(clock->context) >= until_ns || !clock->pause(clock->context, held_ns * purge->pause)) {
             purge->pause -= purge->pause > PAUSE_LEAST;
             return PURGE_UNFINISHED;
         }
