@@ -68,7 +68,9 @@ def test_the_space_of_purged_rows_is_used_again(server, issuing):
         sizes.append(rows(path, "PRAGMA page_count"))
     assert sizes[0] * 4096 > EXPIRED * 200, "so many rows were there"
     assert sizes[-1] < 1.1 * sizes[0], f"the database grows: {sizes}"
-    assert server.metric("purged_rows_total") == CYCLES * EXPIRED
+    purged = CYCLES * EXPIRED  # a step is counted after its commit, which await_purge() saw
+    server.until(lambda: server.metric("purged_rows_total") >= purged, "not all of them are counted")
+    assert server.metric("purged_rows_total") == purged
     acknowledged = len(issuing)  # before the look at their rows: there are more and more
     assert 0 < acknowledged <= rows(path, "SELECT count(*) FROM oauth_access_tokens")
 
