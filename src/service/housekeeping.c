@@ -185,7 +185,7 @@ static void housekeeping_tell_overload(struct housekeeping *housekeeping)
         housekeeping->put_off += metrics_totals_counter(housekeeping->totals, counters[i]);
     if (housekeeping->put_off > before)
         LOG(LOG_WARN, "overloaded", LOG_INT("refused", (int64_t)(housekeeping->put_off - before)),
-            LOG_TEXT_("why", "there was more to do than can be done in time; these requests were told to come again"));
+            LOG_TEXT_("why", "more was asked than can be done in time, so these requests or connections were refused"));
 }
 
 static void housekeeping_give_back(struct housekeeping *housekeeping)
