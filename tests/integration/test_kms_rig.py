@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 
 import boto3
 import botocore.session
@@ -23,7 +24,9 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 
 from credential_endpoints import Container, InstanceMetadata, Sts
 from kms import KEY_SPECS, REGION, SIGNING_ALGORITHMS
+from redis_servers import until
 from tokens import ALGORITHMS
+from wire import PATIENCE_S
 
 MESSAGE = b"what is signed"
 
@@ -199,13 +202,15 @@ def test_expired_credentials_are_refused(kms):
     assert refusal(kms.client(credentials).list_keys)[0] == "ExpiredTokenException"
 
 
-@pytest.mark.parametrize(("ahead_s", "words"), [(301, "Signature expired: "), (-310, "Signature not yet current: "),
-                                                (290, None), (-290, None)])
+@pytest.mark.parametrize(("ahead_s", "words"), [(301, "Signature expired: "), (-340, "Signature not yet current: "),
+                                                (260, None), (-290, None)])
 def test_a_signature_is_good_for_five_minutes(kms, ahead_s, words):
+    """As much as is left of them here may pass between signing and judging."""
     kms.set_clock(ahead_s)
+    begin = int(time.time())
     answer = signed_request(kms)
-    about = time.mktime(time.gmtime()) - time.mktime(time.strptime(answer.headers["Date"], "%a, %d %b %Y %H:%M:%S GMT"))
-    assert abs(about + ahead_s) <= 5, "the answer's date is AWS's time"
+    told = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    assert begin <= told - ahead_s <= time.time(), "the answer's date is AWS's time"
     if words:
         assert answer.status_code == 400
         assert answer.json()["__type"] == "InvalidSignatureException"
@@ -293,7 +298,7 @@ def test_a_fault_of_one_key_is_none_of_another(kms, client):
 
 def test_above_its_rate_it_throttles(kms, client):
     key = kms.create_key("ES256")
-    kms.proxy.limit(20)
+    kms.proxy.limit(2)  # slower than boto3 calls on any machine
     begin, outcomes = time.monotonic(), []
     while time.monotonic() < begin + 0.5 or len(set(outcomes)) < 2:
         try:
@@ -302,7 +307,7 @@ def test_above_its_rate_it_throttles(kms, client):
         except ClientError as error:
             outcomes.append(error.response["Error"]["Code"])
     assert set(outcomes) == {"good", "ThrottlingException"}
-    assert outcomes.count("good") <= (time.monotonic() - begin) * 20 + 3
+    assert outcomes.count("good") <= (time.monotonic() - begin) * 2 + 3
 
 
 def test_a_slow_answer_is_slow_and_ends_with_the_test(kms):
@@ -364,15 +369,17 @@ def test_the_record_holds_what_was_asked_and_none_of_the_tests_own(kms, client):
     assert (call.trusted, call.status, call.error) == (True, 200, None)
 
 
-def test_two_hundred_wait_together(kms):
+def test_many_wait_together(kms):
     key = kms.create_key("ES256")
-    kms.slow(0.3)
-    client = kms.client(kms.credentials, max_pool_connections=64)
-    begin = time.monotonic()
+    kms.slow(600)
+    client = kms.client(kms.credentials, max_pool_connections=64, read_timeout=2 * PATIENCE_S)
     with ThreadPoolExecutor(64) as pool:
-        list(pool.map(lambda _: client.describe_key(KeyId=key), range(64)))
-    assert time.monotonic() - begin < 5
-    assert kms.proxy.most_in_flight >= 32
+        answers = [pool.submit(client.describe_key, KeyId=key) for _ in range(64)]
+        try:
+            until(lambda: kms.proxy.in_flight == 64, "one keeps another from waiting")
+        finally:
+            kms.proxy.released.set()  # each goes on at once
+        assert [answer.result()["KeyMetadata"]["Arn"] for answer in answers] == [key] * 64
 
 
 # --- where credentials are found: each endpoint, by botocore's own finder --------------------------------------------
@@ -384,6 +391,7 @@ def found_by_boto3(kms, monkeypatch, tmp_path, settings):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_METADATA_SERVICE_TIMEOUT", str(PATIENCE_S))  # else one second
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     return kms.client_of(boto3.session.Session(region_name=REGION))
