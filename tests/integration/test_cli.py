@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 import tokens
+from ports import free_port
 from service import BINARY, DEFAULTS, SCOPES, environment, run
 
 ISSUER = "https://auth.storytailor.ai"
@@ -529,7 +530,7 @@ def test_the_doctor_says_what_is_not_there_yet(settings):
 
 
 def test_the_doctor_tries_to_listen(settings, client):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run("doctor", "--json", settings=settings | {"TOKEN_LISTEN": address}, expect=3)
         assert [each["check"] for each in json.loads(done.stdout) if not each["ok"]] == ["listen"]
