@@ -138,7 +138,7 @@ def test_a_refused_bearer_is_no_caller(server, agent):
 def test_no_token_is_handed_out_that_would_be_refused_at_once(server, agent, owner, target):
     """A rule may be some seconds ahead of this clock: what is issued by who knows of it says that it came later."""
     members = {"subject": "greta", "clientId": "owner", "claims": {"sid": "s-greta"}}
-    answer = revoke_by(server, agent, before=int(time.time()) + 20, **target)
+    answer = revoke_by(server, agent, before=int(time.time()) + 28, **target)
     before = answer["before"]
     for kind in KINDS:
         token = patient_token(server, agent, tokenType=kind, **members)
@@ -153,7 +153,7 @@ def test_a_rule_refuses_no_more_than_was_asked_for_whatever_the_others_are(serve
     """A rule of some seconds ahead raises no other; what is told apart from it by issued_after is met by the next."""
     old = server.token(agent, subject="hans")
     iat = tokens.claims_of(old)["iat"]
-    revoke_by(server, agent, subject="gerd", before=int(time.time()) + 20)
+    revoke_by(server, agent, subject="gerd", before=int(time.time()) + 28)
     assert revoke_by(server, agent, subject="hans", before=iat - 1)["before"] == iat - 1
     assert good(server, agent, old)
     marked = server.token(agent, subject="gerd")
@@ -285,7 +285,8 @@ def test_a_rule_ends_with_its_last_token(make_server, tmp_path):
     server.start()
     server.until(lambda: server.metric("revocation_rules") == 0, "the rule is held for ever")
     server.until(lambda: server.rows("SELECT count(*) FROM revocations") == [(0,)], "the row is kept for ever")
-    assert good(server, agent, patient_token(server, agent, subject="lea"))
+    server.until(lambda: server.verify(agent, patient_token(server, agent, subject="lea")).status_code == 200,
+                 "no token is good")
 
 
 def test_there_is_an_end_to_rules_and_none_to_what_they_promise(make_server):
