@@ -110,16 +110,19 @@ def test_logouts_are_counted_until_they_are_delivered_or_given_up(provider, own)
         assert browser.open(f"/logout?{urlencode({'id_token_hint': hint})}").is_signed_out
 
     assert logouts() == (0, 0, 0) and provider.metric("backchannel_logouts_waiting") == 0
+    def is_given_up():
+        with closing(sqlite3.connect(provider.database_path, timeout=30)) as database, database:
+            database.execute("UPDATE items SET expires_at = ? WHERE kind = 7", (int(time.time()) - 1,))
+        return logouts()[2] > 0
+
     sign_out()
-    provider.until(lambda: logouts() == (1, 0, 0), "it was not delivered")
-    own.takes = False
+    provider.until(lambda: logouts()[0] > 0, "it was not delivered")
+    own.takes, (_, tried, _) = False, logouts()  # whose answer is late is told again
     sign_out()
-    provider.until(lambda: logouts() == (1, 1, 0), "it was not tried")
+    provider.until(lambda: logouts()[1] > tried, "it was not tried")
     provider.until(lambda: provider.metric("backchannel_logouts_waiting") == 1, "it does not wait")
-    with closing(sqlite3.connect(provider.database_path, timeout=30)) as database, database:
-        database.execute("UPDATE items SET expires_at = ? WHERE kind = 7", (int(time.time()) - 1,))
-    provider.until(lambda: logouts() == (1, 1, 1), "it was not given up")
+    provider.until(is_given_up, "it was not given up")
     provider.until(lambda: provider.metric("backchannel_logouts_waiting") == 0, "it still waits")
-    (event,) = provider.events("backchannel_logout_given_up")
+    (event,) = provider.told("backchannel_logout_given_up")
     assert event["client_id"] == "told"
-    assert logouts() == (1, 1, 1), "and once"
+    assert logouts()[::2] == (1, 1), "and once"

@@ -146,7 +146,12 @@ def test_one_session_ends_and_its_clients_are_told(server, keeper, app, told):
     assert server.is_active(keeper, other["access_token"]), "another session of the same user goes on"
     assert sids_of(server, keeper, "leaving") == {tokens.claims_of(other["id_token"])["sid"]}
     assert server.request("DELETE", f"{SESSIONS}/{sid}", auth=keeper).status_code == 404
-    (event,) = [each for each in server.told("session_ended") if each["sid"] == sid]
+
+    def ended():
+        return [each for each in server.events("session_ended") if each["sid"] == sid]
+
+    server.until(ended, "the log does not tell of it")
+    (event,) = ended()
     assert (event["sub"], event["reason"]) == ("leaving", "session ended")
 
 
