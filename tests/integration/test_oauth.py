@@ -16,6 +16,7 @@ from jwt.algorithms import OKPAlgorithm
 
 from tokens import sign
 from service import SCOPES
+from wire import PATIENCE_S
 
 CALLBACK = "https://app.example/callback"
 LOGIN_URL = "https://login.example/start"
@@ -47,7 +48,7 @@ def login(server):
 
 
 def ask(server, client, **form):
-    return requests.post(server.url + "/token", auth=(client.id, client.secret), data=form, timeout=10)
+    return requests.post(server.url + "/token", auth=(client.id, client.secret), data=form, timeout=PATIENCE_S)
 
 
 # --- metadata -------------------------------------------------------------------------------------------------------
@@ -56,7 +57,7 @@ def ask(server, client, **form):
     "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration/tenant", "/.well-known/oauth-authorization-server/tenant"])
 def test_the_metadata_is_at_each_well_known_path_of_an_issuer_with_a_path(server, path):
-    answer = requests.get(server.url + path, timeout=10)
+    answer = requests.get(server.url + path, timeout=PATIENCE_S)
     assert answer.status_code == 200 and "max-age" in answer.headers["Cache-Control"]
     document = answer.json()
     assert document["issuer"] == "http://provider.test/tenant"
@@ -66,12 +67,12 @@ def test_the_metadata_is_at_each_well_known_path_of_an_issuer_with_a_path(server
 
 
 def test_another_issuers_path_has_no_metadata(server):
-    assert requests.get(server.url + "/.well-known/openid-configuration/other", timeout=10).status_code == 404
+    assert requests.get(server.url + "/.well-known/openid-configuration/other", timeout=PATIENCE_S).status_code == 404
 
 
 def test_without_users_the_metadata_does_not_claim_any(make_server):
     with make_server() as server:
-        document = requests.get(server.url + "/.well-known/openid-configuration", timeout=10).json()
+        document = requests.get(server.url + "/.well-known/openid-configuration", timeout=PATIENCE_S).json()
     assert document["grant_types_supported"] == ["client_credentials"]
     assert not {"authorization_endpoint", "userinfo_endpoint", "end_session_endpoint"} & document.keys()
 
@@ -120,18 +121,18 @@ def test_a_parameter_that_comes_twice_is_refused_but_for_resource(server, agent)
 
 def test_a_client_authenticates_as_it_is_registered_to_and_in_no_other_way(server, agent):
     form = {"grant_type": "client_credentials", "client_id": agent.id, "client_secret": agent.secret}
-    answer = requests.post(server.url + "/token", data=form, timeout=10)
+    answer = requests.post(server.url + "/token", data=form, timeout=PATIENCE_S)
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
     token = ask(server, agent, grant_type="client_credentials").json()["access_token"]
     answer = requests.post(server.url + "/token", headers={"Authorization": "Bearer " + token},
-                           data={"grant_type": "client_credentials"}, timeout=10)
+                           data={"grant_type": "client_credentials"}, timeout=PATIENCE_S)
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 
 @pytest.mark.parametrize("registered", ["Ed25519", "EdDSA"])
 @pytest.mark.parametrize("said", ["Ed25519", "EdDSA"])
 def test_a_client_signs_by_either_name_of_ed25519_as_the_metadata_says(server, tmp_path, registered, said):
-    names = requests.get(server.url + "/.well-known/openid-configuration", timeout=10).json()
+    names = requests.get(server.url + "/.well-known/openid-configuration", timeout=PATIENCE_S).json()
     for kind in ("token_endpoint_auth", "request_object"):
         assert {"Ed25519", "EdDSA"} <= set(names[f"{kind}_signing_alg_values_supported"])
     key, name = ed25519.Ed25519PrivateKey.generate(), f"signs-{registered}-{said}"
@@ -145,7 +146,7 @@ def test_a_client_signs_by_either_name_of_ed25519_as_the_metadata_says(server, t
     claims = {"iss": name, "sub": name, "aud": "http://provider.test/tenant", "jti": name, "exp": now + 60}
     assertion = sign(key, "EdDSA", {"alg": said}, claims)
     server.tokens.add(assertion)
-    answer = requests.post(server.url + "/token", timeout=10, data={
+    answer = requests.post(server.url + "/token", timeout=PATIENCE_S, data={
         "grant_type": "client_credentials", "client_assertion": assertion,
         "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"})
     assert answer.status_code == 200, answer.text
@@ -166,7 +167,7 @@ class Attempt:
         self.location = self.go("/authorize", self.parameters)
 
     def go(self, path, parameters=None):
-        answer = self.session.get(self.server.url + path, params=parameters, allow_redirects=False, timeout=10)
+        answer = self.session.get(self.server.url + path, params=parameters, allow_redirects=False, timeout=PATIENCE_S)
         assert answer.status_code == 303, answer.text
         return answer.headers["Location"]
 
@@ -177,7 +178,7 @@ class Attempt:
 
     def call(self, client, verb, body=None):
         url = f"{self.server.url}/admin/login-requests/{self.challenge}{verb}"
-        answer = requests.request("GET" if body is None else "POST", url, json=body, timeout=10,
+        answer = requests.request("GET" if body is None else "POST", url, json=body, timeout=PATIENCE_S,
                                   auth=(client.id, client.secret))
         if body is not None and answer.status_code == 200:
             path = urlsplit(answer.json()["redirect_to"]).path
@@ -209,7 +210,7 @@ def test_a_login_elsewhere_says_who_the_user_is_and_what_was_allowed(server, web
     assert tokens["scope"] == "openid profile"
     claims = jwt.decode(tokens["id_token"], options={"verify_signature": False})
     assert (claims["sub"], claims["acr"], claims["amr"], claims["nonce"]) == (USER, "2", ["pwd", "otp"], "a nonce")
-    told = requests.get(server.url + "/userinfo", timeout=10,
+    told = requests.get(server.url + "/userinfo", timeout=PATIENCE_S,
                         headers={"Authorization": "Bearer " + tokens["access_token"]}).json()
     assert told == {"sub": USER, "name": "A Reader", "nickname": "reader"}
 
@@ -281,7 +282,7 @@ def test_what_was_answered_in_one_browser_goes_on_in_no_other(server, web, login
     attempt = Attempt(server)
     challenge = attempt.challenge
     attempt.call(login, "/accept", {"subject": USER})
-    answer = requests.get(f"{server.url}/authorize/{challenge}", allow_redirects=False, timeout=10)
+    answer = requests.get(f"{server.url}/authorize/{challenge}", allow_redirects=False, timeout=PATIENCE_S)
     assert answer.status_code == 400 and "Location" not in answer.headers
 
 
@@ -291,17 +292,17 @@ def test_a_request_is_answered_once(server, web, login):
     attempt.call(login, "/accept", {"subject": USER, "granted_scopes": ["openid"]})
     assert "code" in attempt.answer
     url = f"{server.url}/admin/login-requests/{challenge}/accept"
-    assert requests.post(url, auth=(login.id, login.secret), json={"subject": "another"}, timeout=10).status_code == 404
+    assert requests.post(url, auth=(login.id, login.secret), json={"subject": "another"}, timeout=PATIENCE_S).status_code == 404
 
 
 def test_where_users_log_in_elsewhere_there_are_no_login_pages(server, web):
     challenge = Attempt(server).challenge
     for method, form in (("GET", None), ("POST", {"username": "a", "password": "b"})):
-        answer = requests.request(method, f"{server.url}/login/{challenge}", data=form, timeout=10)
+        answer = requests.request(method, f"{server.url}/login/{challenge}", data=form, timeout=PATIENCE_S)
         assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("path", ["/authorize", "/userinfo", "/logout", "/admin/login-requests/x"])
 def test_without_users_their_endpoints_are_not_there(make_server, path):
     with make_server() as server:
-        assert requests.get(server.url + path, timeout=10).status_code == 404
+        assert requests.get(server.url + path, timeout=PATIENCE_S).status_code == 404
