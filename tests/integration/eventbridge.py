@@ -61,7 +61,7 @@ class EventBridge:
         self.accounts = Accounts()
         self.credentials = self.accounts.issue()
         self.lock = threading.Lock()
-        self.server, self.port = None, 0
+        self.server, self.port = None, free_port()  # it is listened on again after a down()
         self.clock_s = 0  # what AWS's clock is ahead of ours
         self.calls, self.taken, self.asked = 0, [], []
         self.released = threading.Event()

@@ -16,7 +16,7 @@ import tokens
 from service import check_answer
 from wire import Broken, Closed, Wire, head, post
 
-DEADLINE_S = 20   # a request waits for Redis twice (1 s), for the store twice (2 s), and for those before it
+DEADLINE_S = 60   # a guard: a request waits for Redis twice (1 s), for the store twice (2 s), and for those before it
 KEPT_LIVE = 60    # so many tokens are left alone
 DOUBTFUL = 20     # so many revocations may be in doubt before one of them is repeated in any case
 TOLERANCE_S = 301  # for so long behind its exp a token may still be taken, and is its revocation told of
@@ -246,6 +246,8 @@ class Line:
         if self.cluster.clock_is_off(i):  # its pages are of another time, and no reader takes them
             return None
         answer = self.get(i, reader.path, 200, 503)
+        if self.cluster.clock_is_off(i):  # since it was asked
+            return None
         keys = self.keys(i) if answer and answer.status == 200 else None
         return reader.take(feed_reader.open_page(answer.body.decode(), keys)) if keys else None
 

@@ -122,7 +122,7 @@ class Network:
         """With a namespace goes its end of the veth pair, and with that the other one."""
         if self.relay:
             self.relay.stdin.close()
-            self.relay.wait(10)
+            self.relay.wait(60)
             self.relay.stdout.close()
         for name in self.names:
             remove(name)

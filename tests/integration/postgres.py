@@ -114,6 +114,8 @@ class Postgres:
     def _signal(self, sign):
         """To all of its processes; each backend is a session of its own."""
         main = self.process.pid
+        if sign == signal.SIGSTOP:
+            os.kill(main, sign)  # or it would make another one while they are looked up
         for pid in (main, *map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split())):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sign)
