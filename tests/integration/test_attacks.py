@@ -168,9 +168,12 @@ def test_no_two_ecdsa_signatures_share_their_nonce(make_server):
         assert len({tokens.decode(token.split(".")[2])[:32] for token in signed}) == 400
 
 
-def median_time(server, requests):
-    """The median of each kind of request. They come in any order, so that whatever else the machine does falls on all
-    alike."""
+PARTS = 20
+
+
+def usual_times(server, requests):
+    """Of each kind of request, the times that one, two, … of PARTS are faster than, up to the median. They come in any
+    order, so that whatever else the machine does falls on all alike."""
     taken = {what: [] for what in requests}
     order = list(requests) * 300
     random.shuffle(order)
@@ -179,7 +182,7 @@ def median_time(server, requests):
             begin = time.perf_counter()
             assert wire.call(requests[what]).status == 401
             taken[what].append(time.perf_counter() - begin)
-    return {what: statistics.median(times) for what, times in taken.items()}
+    return [statistics.quantiles(times, n=PARTS)[:PARTS // 2] for times in taken.values()]
 
 
 def guess(client_id, secret):
@@ -189,7 +192,9 @@ def guess(client_id, secret):
 
 def test_a_wrong_secret_and_an_unknown_client_take_the_same_time(server, agent):
     """No list of clients is to be had by a stopwatch: all take the same way, and a trip to a worker more or less would
-    be seen in each of the rounds. Machines are noisy, so the bound is wide, and one quiet round of five is enough."""
+    be seen in each of the rounds, and in the quicker half of each. Machines are noisy, so the bound is wide, and one
+    quiet round of five is enough; and where every second request is held up by others, the median may be either time,
+    but what is quicker tells."""
     server.add_client("public", SCOPES, "--public")
     server.add_client("disabled")
     server.run("clients", "disable", "disabled")
@@ -198,8 +203,7 @@ def test_a_wrong_secret_and_an_unknown_client_take_the_same_time(server, agent):
                 "public": guess("public", "A" * 43), "disabled": guess("disabled", "A" * 43)}
     ratios = []
     for _ in range(5):
-        medians = median_time(server, requests)
-        ratios.append(max(medians.values()) / min(medians.values()))
+        ratios.append(min(max(times) / min(times) for times in zip(*usual_times(server, requests))))
         if ratios[-1] < 1.4:
             return
     raise AssertionError(f"in no round did they take the same time: {ratios}")
