@@ -60,7 +60,7 @@ class Cluster:
         self.network = self.postgres = self.redis = self.supabase = self.proxy = self.agent = self.database = None
         self.postgres_proxy = None
         self.relay = self.hostile = None
-        self.lagged = []        # (from, to): what was recorded then, a standby that took over has not heard of
+        self.lagged = []        # (from, to): what was acknowledged then, a standby that took over has not heard of
         self.rotation = None    # the one that goes on while something is wrong
         self.lock = threading.Lock()
 

@@ -16,6 +16,7 @@ from reckoning import recover, settle
 from redis_servers import until
 
 FAIL_OVER_S = 60  # a guard
+FEEL_S = 20       # the same
 STORE_FAULT_S = STORE_TIMEOUT_S + 0.5
 LONGEST_PAUSE_S = 8  # less than DEADLINE_S (ledger.py)
 
@@ -25,6 +26,7 @@ class Fault:
 
     length_s = 1.6
     of = "instances"  # what it happens to: of two faults at the same time each needs another
+    is_felt_meanwhile = True  # or when it has ended
 
     def __init__(self, cluster, chance):
         self.cluster, self.chance = cluster, chance
@@ -43,6 +45,12 @@ class Fault:
     def was_felt(self, ledger):
         """Whether callers have noticed: what nobody feels is no test. By default somebody was told to come again."""
         return ledger.counted(503) > 0
+
+    def last(self, ledger):
+        """Until it was felt: callers may have stood still all the while. Not for ever: at the end it is asked for."""
+        end = time.monotonic() + FEEL_S
+        while self.is_felt_meanwhile and not self.was_felt(ledger) and time.monotonic() < end:
+            time.sleep(0.05)
 
     def __str__(self):
         return type(self).__name__
@@ -104,6 +112,8 @@ class InstancesKilled(Again):
 class InstancesPaused(Fault):
     """They stand still, one or two of them, as a machine does that is moved or starved; then they go on as if no time
     had passed, with calls that have waited all the while, and must not say what they last knew."""
+
+    is_felt_meanwhile = False
 
     @staticmethod
     def fits(shape):
@@ -337,6 +347,8 @@ class PostgresStoppedAtOnce(PostgresStopped):
 
 
 class PostgresPaused(PostgresFault):
+    is_felt_meanwhile = False
+
     def begin(self):
         self.cluster.postgres.pause()
 
@@ -353,6 +365,7 @@ class PostgresFailOver(Fault):
 
     of = "the store"
     length_s = STORE_FAULT_S
+    is_felt_meanwhile = False
     LAG_S = 0.7
 
     @staticmethod
@@ -371,7 +384,7 @@ class PostgresFailOver(Fault):
     def end(self):
         if self.cluster.rotation:
             self.cluster.rotation.join()
-        lagged_since = time.time() - 2  # what was begun before, and is recorded only now, is lost as well
+        lagged_since = time.time()
         self.standby.has_all_of(self.cluster.postgres)
         self.standby.fall_behind()
         time.sleep(self.LAG_S)
@@ -514,6 +527,8 @@ def go_through(cluster, ledger, kinds, seed, memory_kib):
             cluster.rotation = rotations[0]
             rotations[0].start()  # it may have to wait for the end
             time.sleep(length_s / 2)
+            if len(faults) == 1:
+                faults[0].last(ledger)
         recover(cluster)
         rotations[1].start()
         time.sleep(LEASE_S / 2)

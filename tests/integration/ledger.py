@@ -7,7 +7,7 @@ import hashlib
 import json
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import feed_reader
@@ -35,6 +35,7 @@ class Token:
     expires_at: int
     client: str
     targets: tuple                   # of rules that would be about it (rules.py)
+    known_at: float = field(default_factory=time.time)  # it was acknowledged before that
     by_wrong_clock: bool = False     # issued by an instance whose time of day is off
     asked: bool = False              # somebody has tried to revoke it: until that is acknowledged, it is in doubt
     revoked_at: float | None = None  # monotonic: when that was acknowledged

@@ -102,7 +102,7 @@ def check_servers(cluster, ledger):
     # A wrong clock's iat says nothing of when that was.
     wanted = {token.hash for token in ledger.live + ledger.revoked if token.kind != "id"
               and not (cluster.lagged and token.by_wrong_clock)
-              and not any(first - 1 <= token.issued_at <= last + 1 for first, last in cluster.lagged)}
+              and not any(first <= token.known_at and token.issued_at <= last + 1 for first, last in cluster.lagged)}
     if wanted - issued:
         ledger.violation(f"the store lacks {len(wanted - issued)} of {len(wanted)} tokens")
 

@@ -14,6 +14,7 @@ from postgres_proxy import READY, Fault, PostgresProxy, boundaries, error
 from rest_proxy import RestProxy
 
 RECORD = "token_service_record"
+PATIENT_S = 60  # for the store: a machine that stands still is none of the faults
 
 
 def is_kept(url, token):
@@ -30,7 +31,8 @@ def database(postgres):
 def proxied(postgres, database, make_server):
     """A server behind the proxy, and a client of it that may do everything."""
     proxy = PostgresProxy(postgres.port)
-    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=proxy.url(database)).start()
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_STORE_TIMEOUT=PATIENT_S,
+                         DATABASE_URL=proxy.url(database)).start()
     yield proxy, server, server.add_client("agent")
     proxy.fail("nothing")
     server.stop()
@@ -148,7 +150,8 @@ STRANGE = [b"{}", b'{"unlinked":null}', b'{"unlinked":"0"}', b'{"unlinked":-1}',
 def behind_rest_proxy(database, make_supabase, make_server):
     supabase = make_supabase(database)
     proxy = RestProxy(supabase.port)
-    server = make_server(TOKEN_SIGNING_ALG="ES256", **(supabase.settings() | {"SUPABASE_URL": proxy.url})).start()
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_STORE_TIMEOUT=PATIENT_S,
+                         **(supabase.settings() | {"SUPABASE_URL": proxy.url})).start()
     yield proxy, server, server.add_client("agent")
     proxy.all_is_well()
     server.stop()
@@ -208,7 +211,7 @@ def through(request, database, make_supabase):
 
 def test_a_bad_list_fails_alone_and_no_innocent_with_it(database, make_server, through):
     execute(database, "ALTER TABLE token_service_revocations ADD CONSTRAINT poison CHECK (reason <> 'poison')")
-    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_WORKERS=64, **through).start()
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_WORKERS=64, TOKEN_STORE_TIMEOUT=PATIENT_S, **through).start()
     agent = server.add_client("agent")
     tokens = [server.token(agent) for _ in range(GOOD)]
     answers = in_one_batch(database, server, [
@@ -227,7 +230,8 @@ def test_a_text_that_the_databases_encoding_cannot_hold_fails_alone(postgres, ma
     database = postgres.url(name)
     for script in (PLATFORM, *MIGRATIONS):
         run_sql(database, script.read_text())
-    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_WORKERS=64, DATABASE_URL=database).start()
+    server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_WORKERS=64, TOKEN_STORE_TIMEOUT=PATIENT_S,
+                         DATABASE_URL=database).start()
     agent = server.add_client("agent")
     tokens = [server.token(agent) for _ in range(GOOD)]
     answers = in_one_batch(database, server, [
@@ -252,7 +256,7 @@ DEFERRED = """
 def test_a_commit_that_a_deferred_trigger_refuses_is_no_success(request, database, make_server, through):
     execute(database, DEFERRED)
     url = request.getfixturevalue("pooler").url(database) if through == "pooler" else database
-    with make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=url) as server:
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_STORE_TIMEOUT=PATIENT_S, DATABASE_URL=url) as server:
         agent = server.add_client("agent")
         token = server.token(agent)
         assert server.revoke(agent, token, reason="poison").status_code == 503
@@ -329,7 +333,7 @@ def test_a_wait_for_the_standby_that_was_cancelled_is_no_success(database, make_
     """PostgreSQL then says that it is committed, with a warning that it may not be at the standby: after a fail-over it
     could be gone. So it is in doubt, and tried again; the second try finds the row, and must wait for the standby all
     the same."""
-    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_STORE_TIMEOUT=60).start()
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_STORE_TIMEOUT=PATIENT_S).start()
     agent, user = server.add_client("agent"), str(uuid.uuid4())
     execute(database, "INSERT INTO auth.users (id) VALUES (%s)", user)
     token = server.token(agent)
