@@ -35,7 +35,8 @@ def refused(wire):
 
 def test_requests_under_way_keep_their_connections_and_others_are_told_503(make_server):
     """Also when many come at once, whether or not they have sent their request by then."""
-    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CONNECTIONS=8, TOKEN_LOOPS=1) as server:
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CONNECTIONS=8, TOKEN_LOOPS=1,
+                     TOKEN_REQUEST_TIMEOUT=300) as server:
         server.session.close()
         first = [begun(server) for _ in range(8)]
         for _ in range(3):
@@ -54,7 +55,8 @@ def test_requests_under_way_keep_their_connections_and_others_are_told_503(make_
 
 
 def test_a_place_that_is_free_again_is_taken_by_the_next(make_server):
-    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CONNECTIONS=4, TOKEN_LOOPS=1) as server:
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CONNECTIONS=4, TOKEN_LOOPS=1,
+                     TOKEN_REQUEST_TIMEOUT=300) as server:
         server.session.close()
         first = [begun(server) for _ in range(4)]
         with server.wire() as late:
@@ -87,7 +89,7 @@ def test_whoever_is_refused_and_stays_keeps_no_place(make_server):
 def test_under_tls_a_connection_too_many_is_closed_before_its_handshake(make_server, tmp_path):
     """It would cost a signature, of which those who are refused must not get one each."""
     certificate = make_certificate(tmp_path)
-    server = begin(make_server, certificate, TOKEN_CONNECTIONS=4, TOKEN_LOOPS=1)
+    server = begin(make_server, certificate, TOKEN_CONNECTIONS=4, TOKEN_LOOPS=1, TOKEN_REQUEST_TIMEOUT=300)
     context = ssl.create_default_context(cafile=certificate[0])
 
     def secure():
@@ -236,7 +238,8 @@ def visitors_of(server, certificate):
 def test_part_of_a_tls_record_keeps_no_place(make_server, tmp_path):
     """Or whoever begins a record on each connection, and never ends it, keeps all others out."""
     certificate = make_certificate(tmp_path)
-    server = begin(make_server, certificate, TOKEN_CONNECTIONS=4, TOKEN_LOOPS=1, TOKEN_IDLE_TIMEOUT=3600)
+    server = begin(make_server, certificate, TOKEN_CONNECTIONS=4, TOKEN_LOOPS=1, TOKEN_REQUEST_TIMEOUT=300,
+                   TOKEN_IDLE_TIMEOUT=3600)
     visitor = visitors_of(server, certificate)
     stubborn = [visitor() for _ in range(4)]
     for each in stubborn:
@@ -269,7 +272,8 @@ def test_what_many_tls_connections_took_is_given_back(make_server, tmp_path, san
 def test_what_large_bodies_took_is_given_back(make_server, sanitizer):
     """Whole ones, which have all been answered."""
     body = json.dumps({"token": "x" * 60000}).encode()
-    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_LOOPS=1, TOKEN_IDLE_TIMEOUT=3600) as server:
+    with make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_LOOPS=1, TOKEN_REQUEST_TIMEOUT=300,
+                     TOKEN_IDLE_TIMEOUT=3600) as server:
         agent = server.add_client("agent")
         request = post("/token/verify", body, "application/json", f"Authorization: {agent.basic()}")
         server.session.close()

@@ -32,6 +32,14 @@ def kid_of(token):
     return tokens.header_of(token)["kid"]
 
 
+def line_of(function, is_it):
+    """The first such line of the log, which is written in its own time."""
+    def found():
+        return [entry for entry in map(json.loads, function.lines()) if is_it(entry)]
+    function.until(found, "there is no such line")
+    return found()[0]
+
+
 @pytest.fixture(scope="module")
 def make_function(tmp_path_factory):
     """make_function(TOKEN_X=…) is a Function not yet started; stopped, and its log looked through, at the end."""
@@ -206,7 +214,7 @@ def test_the_caller_is_whom_aws_names(make_function, kind):
                                                else f"{forged}, {caller}")
         made.api.invoke(event)
         path = event.get("rawPath") or event["path"]
-        entry = next(entry for entry in made.events("request") if entry["path"] == path)
+        entry = line_of(made, lambda entry, path=path: entry["event"] == "request" and entry["path"] == path)
         assert entry["peer"] == expected and entry["scheme"] == "https"
     made.stop()
 
@@ -463,7 +471,8 @@ def test_every_line_of_a_call_names_it(function):
     begin = len(function.lines())
     call = function.api.begin(function.event_of("POST", "/token", json={}))
     call.wait()
-    function.api.invoke(function.event_of("GET", "/health/live"))
+    last = function.api.invoke(function.event_of("GET", "/health/live"))
+    line_of(function, lambda entry: entry["event"] == "request" and entry.get("aws_request_id") == last.id)
     mine = [entry for entry in map(json.loads, function.lines()[begin:]) if entry.get("aws_request_id") == call.id]
     assert mine and all(entry["trace_id"].startswith("Root=1-5759e988-") for entry in mine)
     assert all(entry["deadline_ms"] == call.deadline_ms for entry in mine)

@@ -25,8 +25,6 @@ from service import SCOPES, STORY_SCOPES, Server
 from test_lambda import IDP, generate, kid_of
 from wire import PATIENCE_S
 
-STORE_TIMEOUT_S = 2
-
 
 @pytest.fixture
 def made():
@@ -50,8 +48,8 @@ def pair(postgres, tmp_path, made):
     """pair(TOKEN_X=…): a function and a daemon on one database and one folder of keys; their client."""
     def start(begin=True, **settings):
         url = postgres.database(f"lambda-{uuid.uuid4().hex[:8]}")
-        settings = {"TOKEN_SIGNING_ALG": "ES256", "DATABASE_URL": url, "TOKEN_STORE_TIMEOUT": STORE_TIMEOUT_S,
-                    "TOKEN_CLIENT_CACHE_TTL": 60} | settings
+        settings = {"TOKEN_SIGNING_ALG": "ES256", "DATABASE_URL": url, "TOKEN_STORE_TIMEOUT": 20,
+                    "TOKEN_REDIS_TIMEOUT": 20, "TOKEN_CLIENT_CACHE_TTL": 60} | settings  # longer than a machine stalls
         daemon = Server(tmp_path / "daemon", settings)
         made.append(daemon.start())
         function = Function(tmp_path / "function", settings)
@@ -115,20 +113,22 @@ def test_under_bounded_an_answer_is_no_older_than_that(pair):
     token = daemon.token(daemon.agent)
     assert function.verify(function.agent, token).status_code == 200
     assert daemon.revoke(daemon.agent, token).status_code == 200
-    revoked_at = time.monotonic()
+    revoked_at = asked_at = time.monotonic()
     while function.verify(function.agent, token).status_code == 200:
-        assert time.monotonic() - revoked_at < 4
+        assert asked_at - revoked_at < 4
         time.sleep(0.1)
+        asked_at = time.monotonic()
 
 
 def test_when_nothing_can_be_heard_it_is_not_guessed(postgres, pair, made):
     """503 under strict; keys and metadata are had all the same."""
-    function, daemon = pair(begin=False, TOKEN_REVOCATION_POLICY="strict", TOKEN_STORE_TIMEOUT=1)
+    function, daemon = pair(begin=False, TOKEN_REVOCATION_POLICY="strict")
     with Relay(postgres.port) as relay:
-        function.settings["DATABASE_URL"] = function.database.replace(f":{postgres.port}/", f":{relay.port}/")
+        function.settings |= {"DATABASE_URL": function.database.replace(f":{postgres.port}/", f":{relay.port}/"),
+                              "TOKEN_STORE_TIMEOUT": "1"}
         function.start()
         token = daemon.token(daemon.agent)
-        assert function.verify(function.agent, token).status_code == 200
+        function.until(lambda: function.verify(function.agent, token).status_code == 200, "it hears nothing")
         relay.cut()
         assert function.verify(function.agent, token).status_code == 503
         assert function.get("/.well-known/jwks.json").status_code == 200
@@ -203,7 +203,7 @@ def test_a_clock_that_stood_still_is_seen(pair, tmp_path):
     assert function.verify(function.agent, token).status_code == 401
     assert function.verify(function.agent, live).status_code == 200
     assert function.verify(other, live).status_code == 401
-    assert function.events("clock_stood_still")
+    function.told("clock_stood_still")
 
 
 @pytest.mark.parametrize("moment", ["request", "commit"])
@@ -266,52 +266,70 @@ def function_on_kms(kms, tmp_path, made):
     return start
 
 
+HANGS_S = 60
+HANGING = {"TOKEN_KMS_TIMEOUT": HANGS_S, "TOKEN_KMS_TRY_TIMEOUT": HANGS_S}
+
+
 def issue_event(function, **options):
     return function.event_of("POST", "/token", auth=function.agent, json={
         "subject": "agent", "clientId": "agent", "scope": "", "tokenType": "access"}, **options)
 
 
+def in_time(function, events):
+    """Their calls, which have a second each, and not what they wait for. One may be late: the machine stood still."""
+    calls, late_ms = [], []
+    for event in events:
+        calls.append(function.api.invoke(event, deadline_s=1))
+        late_ms.append(time.time() * 1000 - calls[-1].deadline_ms)
+    assert min(late_ms) < 0 and max(late_ms) < 1000 * HANGS_S / 2, late_ms
+    return calls
+
+
 @pytest.mark.parametrize("kind", lambda_events.KINDS)
 def test_a_dependency_that_hangs_is_a_503_before_lambda_ends_the_call(function_on_kms, kind):
-    function, kms = function_on_kms()
-    kms.slow(4, operation="Sign")
-    call = function.api.invoke(issue_event(function, kind=kind), deadline_s=1.5)
-    answered_ms = time.time() * 1000
-    status, fields, _ = lambda_events.answer_of(kind, call.json())
-    assert status == 503 and answered_ms < call.deadline_ms
-    assert "retry-after" in {name.lower() for name, _ in fields}
+    function, kms = function_on_kms(**HANGING)
+    kms.slow(HANGS_S, operation="Sign")
+    calls = in_time(function, [issue_event(function, kind=kind) for _ in range(3)])
+    for call in calls:
+        status, fields, _ = lambda_events.answer_of(kind, call.json())
+        assert status == 503 and "retry-after" in {name.lower() for name, _ in fields}
     kms.clear_faults()
-    assert function.get("/health/live").status_code == 200  # while the other still waits
+    assert function.get("/health/live").status_code == 200  # while the others still wait
     assert function.issue(function.agent)["token"]
+    kms.reset()
     function.told("too_late")
-    assert call.times == 1
+    assert [call.times for call in calls] == [1, 1, 1]
 
 
 def test_an_event_that_hangs_fails_before_its_end_and_comes_again(function_on_kms):
-    function, kms = function_on_kms()
+    function, kms = function_on_kms(**HANGING)
     function.add_client(IDP, SCOPES + " " + STORY_SCOPES)
-    kms.slow(4, operation="Sign")
-    event = bus("GENERATE_TOKEN", generate())
-    call = function.api.invoke(event, deadline_s=1.5)
-    assert call.error()["errorType"] == "Function.Unavailable" and time.time() * 1000 < call.deadline_ms
-    kms.clear_faults()
+    kms.slow(HANGS_S, operation="Sign")
+    events = [bus("GENERATE_TOKEN", generate()) for _ in range(3)]
+    for call in in_time(function, events):
+        assert call.error()["errorType"] == "Function.Unavailable"
+    kms.reset()
     function.told("too_late")
 
     def done():
-        again = function.api.invoke(event)
+        again = function.api.invoke(events[0])
         return again.how == "response" and again.json()["statusCode"] == 200
     function.until(done, "it is never done")
 
 
 def test_too_many_that_hang_begin_anew(function_on_kms, made):
     """Rather than threads without an end: Lambda starts the process again."""
-    function, kms = function_on_kms(TOKEN_KMS_TIMEOUT=60, TOKEN_KMS_TRY_TIMEOUT=60)
-    kms.slow(20, operation="Sign")
-    for _ in range(17):
-        if function.process.poll() is not None:
+    function, kms = function_on_kms(**HANGING)
+    kms.slow(HANGS_S, operation="Sign")
+
+    def has_ended():
+        return function.process.poll() is not None
+
+    for _ in range(40):  # 17 are enough, but one that comes late to it is refused before it hangs
+        call = function.api.begin(issue_event(function), deadline_s=0.5)
+        function.until(lambda call=call: call.done.is_set() or has_ended(), "the event was not answered")
+        if has_ended():
             break
-        function.api.begin(issue_event(function), deadline_s=0.5).done.wait(PATIENCE_S)
-    kms.clear_faults()
     assert function.process.wait(PATIENCE_S) == 3
     made.remove(function)  # the last line is a sentence for people
     function.close()
@@ -414,8 +432,13 @@ def test_what_the_bus_did_not_take_is_told_by_the_next_schedule(told):
 def test_cloudwatch_gets_a_line_with_each_answer(told):
     function, _ = told
     function.token(function.agent)
-    lines = [line for line in map(json.loads, function.lines()) if "_aws" in line]
-    names = {metric["Name"] for line in lines for each in line["_aws"]["CloudWatchMetrics"]
-             for metric in each["Metrics"]}
-    assert "ColdStarts" in names, names
-    assert all(each["Namespace"] == "TokenService" for line in lines for each in line["_aws"]["CloudWatchMetrics"])
+
+    def lines():
+        return [line for line in map(json.loads, function.lines()) if "_aws" in line]
+
+    def names():
+        return {metric["Name"] for line in lines() for each in line["_aws"]["CloudWatchMetrics"]
+                for metric in each["Metrics"]}
+
+    function.until(lambda: "ColdStarts" in names(), lambda: f"told of {names()}")
+    assert all(each["Namespace"] == "TokenService" for line in lines() for each in line["_aws"]["CloudWatchMetrics"])

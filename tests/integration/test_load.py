@@ -14,6 +14,7 @@ from wire import PATIENCE_S, head, post
 
 SECONDS = 4
 THREADS = 8
+LEAST = 10  # calls of each
 
 
 def question(token):
@@ -100,7 +101,7 @@ class Worker(threading.Thread):
                                                                                self.bearer, self.leave]
         self.wire = self.server.wire()
         try:
-            while time.monotonic() < self.end:
+            while time.monotonic() < self.end or self.calls <= LEAST:  # also when the machine stands still
                 self.random.choice(kinds)()
                 self.calls += 1
         except Exception as fault:  # pylint: disable=broad-except
@@ -128,7 +129,7 @@ def test_mixed_load(make_server):
     for worker in workers:
         worker.join(PATIENCE_S)
     assert not [worker.fault for worker in workers if worker.fault]
-    assert all(worker.calls > 10 for worker in workers) and beside > 0
+    assert beside > 0
 
     for worker in workers:
         for token in random.sample(worker.active, min(20, len(worker.active))):
@@ -137,8 +138,13 @@ def test_mixed_load(make_server):
             assert not server.is_active(agent, token)
         server.tokens.update(worker.active, worker.revoked)
     assert server.metric("tokens_issued_total") >= sum(len(worker.active) for worker in workers)
-    assert server.metric("queue_depth") == server.metric("commit_queue_depth") == 0
+    is_idle(server)
     server.stop()
+
+
+def is_idle(server):
+    """But for what it does by itself."""
+    server.until(lambda: server.metric("queue_depth") == server.metric("commit_queue_depth") == 0, "something waits")
 
 
 class Issuer(threading.Thread):
@@ -185,7 +191,8 @@ def test_load_while_kms_throttles_and_keys_rotate(kms, start):
         issuer.start()
     revoked, rotations = set(), 0
     while rotations < 2 or not over.is_set():
-        if time.monotonic() > began + SECONDS:  # without them the quota is there for a rotation at the latest
+        # without them the quota is there for a rotation at the latest
+        if time.monotonic() > began + SECONDS and sum(len(issuer.issued) for issuer in issuers) > 20:
             over.set()
         assert time.monotonic() < began + PATIENCE_S, "keys don't rotate"
         body = {"immediate": True} if rotations % 3 else {"revoke": server.kids("active")[0]}
@@ -202,9 +209,9 @@ def test_load_while_kms_throttles_and_keys_rotate(kms, start):
     assert not [issuer.fault for issuer in issuers if issuer.fault]
     issued = [token for issuer in issuers for token in issuer.issued]
     server.tokens.update(issued)
-    assert len(issued) > 20 and rotations > 1
+    assert rotations > 1
     for token in random.sample(issued, 20):
         assert server.is_active(server.agent, token) == (tokens.header_of(token)["kid"] not in revoked)
     kms.clear_faults()
     server.until(lambda: server.ask(server.agent).status_code == 200, "it never recovers")
-    assert server.metric("queue_depth") == server.metric("commit_queue_depth") == 0
+    is_idle(server)

@@ -106,7 +106,7 @@ def test_a_reader_that_stalls_holds_up_no_stop(listened):
 def test_a_stop_says_its_last_words_to_whoever_reads(listened):
     listened.process.send_signal(signal.SIGTERM)
     events = [line["event"] for line in iter(listened.line, None)]
-    assert events[-2:] == ["stopping", "stopped"]
+    assert "stopping" in events and events[-1] == "stopped"  # what was under way may say something in between
     assert listened.process.wait(PATIENCE_S) == 0
 
 
@@ -158,11 +158,14 @@ def test_what_a_command_logs_on_a_terminal_is_text(make_server, setting, is_json
     try:
         done = subprocess.run([BINARY, "clients", "add", "--id", "one", "--scope", "a"], env=environment(settings),
                               stdout=subprocess.DEVNULL, stderr=theirs, timeout=PATIENCE_S, check=True)
-        text = os.read(ours, 65536).decode()
+        text = ""
+        while "store_migrated" not in text:  # it comes in pieces
+            assert select.select([ours], [], [], PATIENCE_S)[0], text
+            text += os.read(ours, 65536).decode()
     finally:
         os.close(theirs)
         os.close(ours)
-    assert done.returncode == 0 and "store_migrated" in text
+    assert done.returncode == 0
     assert text.startswith("{") == is_json
 
 
