@@ -13,10 +13,10 @@ from wire import PATIENCE_S
 ISSUER = "https://auth.storytailor.ai"
 
 
-def check_by_pyjwt(server, token, alg, issuer=ISSUER):
-    """The claims, if all is right."""
+def check_by_pyjwt(server, token, alg, issuer=ISSUER, leeway_s=0):
+    """The claims, if all is right. `leeway_s`: for tokens that live for seconds."""
     key = jwt.PyJWKSet.from_dict(server.jwks())[jwt.get_unverified_header(token)["kid"]]
-    return jwt.decode(token, key, algorithms=[alg], issuer=issuer, audience="agent",
+    return jwt.decode(token, key, algorithms=[alg], issuer=issuer, audience="agent", leeway=leeway_s,
                       options={"require": ["exp", "iat", "nbf", "iss", "sub", "aud", "jti"]})
 
 

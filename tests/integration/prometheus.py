@@ -100,6 +100,10 @@ class Prometheus:
         """Of an instant: a list of (labels, value)."""
         return [(each["metric"], float(each["value"][1])) for each in self.ask("query", query=expression)["result"]]
 
+    def finds(self, expression, what):
+        """Waits for an answer: a scrape that came too late leaves a gap."""
+        until(lambda: self.query(expression), lambda: f"{what}: {expression} has no answer")
+
     def alarms(self, instance):
         """The names of those that are raised for it now."""
         return {alert["labels"]["alertname"] for alert in self.ask("alerts")["alerts"]

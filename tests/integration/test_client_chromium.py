@@ -159,9 +159,16 @@ def test_a_page_fits_a_phone_and_the_dark(chromium, begin):
 
 
 @pytest.mark.usefixtures("client")
-def test_no_other_site_shows_the_login_in_a_frame(browser, begin, site):
+def test_no_other_site_shows_the_login_in_a_frame(provider, browser, begin, site):
     shown, site.page = site.page, f'<!doctype html><iframe src="{begin()}"></iframe>'.replace("&", "&amp;")
-    at = browser.do("open", url=site.url + "/")
+    browser.do("open", url=site.url + "/")
     site.page = shown
-    assert any("frame-ancestors" in complaint for complaint in at["complaints"])
-    assert browser.do("frames")["frames"][1] == "chrome-error://chromewebdata/"
+
+    def look():
+        return browser.do("type", keys=[])["complaints"], browser.do("frames")["frames"]
+
+    def is_refused():  # which a browser says in its own time
+        complaints, frames = look()
+        return (any("frame-ancestors" in complaint for complaint in complaints)
+                and frames[1:] == ["chrome-error://chromewebdata/"])
+    provider.until(is_refused, lambda: f"it is shown: {look()}")

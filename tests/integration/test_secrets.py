@@ -16,6 +16,8 @@ NOWHERE = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:nowhere-AbCdEf"
 @pytest.fixture(scope="module")
 def account():
     made = Account(free_port()).start()
+    made.client("secretsmanager").list_secrets()  # moto reads the code of a service when it is first asked, and a start
+    made.client("ssm").describe_parameters()      # has few seconds
     yield made
     made.stop()
 
