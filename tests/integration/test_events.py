@@ -11,7 +11,7 @@ import uuid
 import pytest
 
 import tokens
-from eventbridge import BUS, SOURCE, TYPES, EventBridge, Moto
+from eventbridge import BUS, ENTRIES_MAX, SOURCE, TYPES, EventBridge, Moto
 from postgres import rows
 from service import TOKEN, TOKEN_START
 
@@ -47,21 +47,25 @@ def start(make_server, bus):
         server.stop()
 
 
+def told_of(bus, *types):
+    """The events of these types, each once: a call whose answer was late is made again."""
+    return [event for event in bus.first_times() if event.type in types]
+
+
 def heard(bus, count, *types):
-    """The events of these types, once there are so many."""
-    def enough():
-        return len({event.id for event in bus.events(*types)}) >= count
+    """The same, once there are so many."""
     end = time.monotonic() + 120
-    while not enough():
-        assert time.monotonic() < end, f"{len(bus.events(*types))} of {count}: {bus.taken[-3:]}"
+    while len(found := told_of(bus, *types)) < count:
+        assert time.monotonic() < end, f"{len(found)} of {count}: {bus.taken[-3:]}"
         time.sleep(0.02)
-    return bus.events(*types)
+    return found
 
 
 def empty(server):
-    """Waits until the outbox is."""
+    """Waits until the outbox is, and says so: its length is looked at now and then."""
+    server.until(lambda: server.rows("SELECT count(*) FROM events") == [(0,)], "the outbox does not empty", 60)
     server.until(lambda: server.metric("events_outbox_length") == 0 and server.metric("events_queue") == 0,
-                 "the outbox does not empty", 60)
+                 "the outbox is not said to be empty", 60)
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------------
@@ -149,9 +153,12 @@ def test_new_keys_are_told(start, bus):
     server.settled()
     (old,) = server.kids("active")
     assert server.post("/admin/rotate-keys", auth=agent, json={"immediate": True}).status_code == 200
-    server.until(lambda: [event for event in bus.events("keys_rotated") if event.detail.get("oldKeyId") == old],
-                 "the rotation is not told")
-    (rotated,) = [event.detail for event in bus.events("keys_rotated") if event.detail.get("oldKeyId") == old]
+
+    def of_old():
+        return [event.detail for event in told_of(bus, "keys_rotated") if event.detail.get("oldKeyId") == old]
+
+    server.until(of_old, "the rotation is not told")
+    (rotated,) = of_old()
     assert rotated["newKeyId"] in server.kids("active") and rotated["transition"] == "activated"
     assert all(ID.fullmatch(event.id) for event in bus.events("keys_rotated"))
     transitions = [event.detail["transition"] for event in bus.first_times() if event.type == "keys_rotated"]
@@ -326,8 +333,8 @@ def test_failed_verifications_are_bounded_in_memory(start, bus):
     bus.down()
     for _ in range(1030):
         assert server.verify(agent, "nonsense").status_code == 401
-    dropped = server.metric("events_total", result="dropped")
-    assert dropped >= 6 and server.metric("events_queue") <= 1024
+    server.until(lambda: server.metric("events_total", result="dropped") >= 6, "none is dropped")  # or is being put
+    assert server.metric("events_queue") <= 1024
     bus.up()
     heard(bus, 1000, "token_verification_failed")
     empty(server)
@@ -427,7 +434,8 @@ def test_instances_tell_once_and_in_order(pair, bus, shared):
     all_heard(bus, issued, issued)
     one.until(lambda: rows(shared[1], "SELECT count(*) FROM token_service_events") == [(0,)], "the outbox is not empty")
     told = [event.id for event in bus.events("token_generated", "token_revoked")]
-    assert len(told) == len({*told}) == 60, "with nothing wrong, once is enough"
+    assert len({*told}) == 60
+    assert len(told) <= 60 + ENTRIES_MAX, "with nothing wrong, once is enough, but for a call whose answer was late"
     keys = [event.detail["transition"] for event in bus.first_times() if event.type == "keys_rotated"]
     assert keys[:1] == ["activated"]
 
@@ -471,7 +479,8 @@ def test_a_request_that_is_overtaken_tells_nothing(make_provider, bus, postgres)
     (good,) = [answer.json() for answer in answers if answer.status_code == 200]
     heard(bus, 3, "token_generated")
     heard(bus, 1, "token_revoked")  # by those who came later
-    empty(provider)
+    provider.until(lambda: rows(url, "SELECT count(*) FROM token_service_events") == [(0,)],
+                   "the outbox is not empty", 60)
     issued = {event.detail["tokenType"]: event.hash for event in bus.first_times() if event.type == "token_generated"}
     assert len([event for event in bus.first_times() if event.type == "token_generated"]) == 3
     assert (issued["access"], issued["id"]) == (hash_of(good["access_token"]), hash_of(good["id_token"]))
@@ -487,6 +496,11 @@ def moto():
     made.events.create_event_bus(Name=BUS)
     yield made
     made.stop()
+
+
+def each_once(messages):
+    """A call whose answer was late is made again."""
+    return {message["detail"]["eventId"]: message for message in messages}.values()
 
 
 def test_moto_takes_the_events_and_routes_them_by_a_rule(moto, make_server):
@@ -507,9 +521,9 @@ def test_moto_takes_the_events_and_routes_them_by_a_rule(moto, make_server):
         empty(server)
     finally:
         bus.down()
-    (revoked,) = moto.messages(revocations)
+    (revoked,) = each_once(moto.messages(revocations))
     assert revoked["source"] == SOURCE and revoked["detail"]["tokenHash"] == hash_of(token)
-    assert [message["detail"]["subject"] for message in moto.messages(readers)] == ["reader-1"]
+    assert [message["detail"]["subject"] for message in each_once(moto.messages(readers))] == ["reader-1"]
     assert {message["detail-type"] for message in moto.messages(everything)} == TYPES
 
 
