@@ -27,16 +27,17 @@ def status_of(server, agent, token):
     return server.verify(agent, token).status_code
 
 
-def last_good(server, agent, token, patience_s=20):
-    """When it said for the last time that the token is good; it must say 503 then."""
+def good_for(server, agent, token, begin, patience_s=60):
+    """How long after `begin` it was asked for the last time before it said 503, in seconds; until then it must say that
+    the token is good."""
     end = time.monotonic() + patience_s
-    last = time.monotonic()
+    last = begin
     while time.monotonic() < end:
         asked = time.monotonic()
         status = status_of(server, agent, token)
         if status == 503:
             assert server.post("/token/introspect", auth=agent, form={"token": token}).status_code == 503
-            return last
+            return last - begin
         assert status == 200
         last = asked
     raise AssertionError("it goes on without hearing anything")
@@ -113,47 +114,48 @@ def test_strict_without_redis_says_nothing_once_the_database_is_cut_off(postgres
     a, b, agent, relay = instances()
     token, revoked = a.token(agent), a.token(agent)
     assert b.revoke(agent, revoked).status_code == 200
-    until(lambda: status_of(a, agent, revoked) == 401, "a does not hear of it", 10)
-    assert a.get("/health/ready").json()["checks"]["revocations"] == "ok"
+    until(lambda: status_of(a, agent, revoked) == 401, "a does not hear of it")
+    until(lambda: a.get("/health/ready").json()["checks"]["revocations"] == "ok", "a is not ready")
     relay.cut()
     begin = time.monotonic()
-    assert b.revoke(agent, token).status_code == 200
-    assert last_good(a, agent, token) - begin < STORE_TIMEOUT_S + SLACK_S
+    until(lambda: b.revoke(agent, token).status_code == 200, "b does not revoke it")
+    assert good_for(a, agent, token, begin) < STORE_TIMEOUT_S + SLACK_S
     assert status_of(a, agent, revoked) == 401, "what is known stays known"
     ready = a.get("/health/ready")
     assert (ready.status_code, ready.json()["checks"]["revocations"]) == (503, "failing")
     assert a.metric("revocations_staleness_seconds") > STORE_TIMEOUT_S - SLACK_S
     relay.lead_to(postgres.port)
-    until(lambda: status_of(a, agent, token) == 401, "a does not go on", 20)
-    until(lambda: a.get("/health/ready").status_code == 200, "a is not ready again", 20)
+    until(lambda: status_of(a, agent, token) == 401, "a does not go on")
+    until(lambda: a.get("/health/ready").status_code == 200, "a is not ready again")
 
 
 def test_bounded_without_redis_goes_on_for_its_time_and_no_longer(postgres, instances):
-    a, b, agent, relay = instances(TOKEN_REVOCATION_POLICY="bounded", TOKEN_REVOCATION_STALENESS=8)
+    a, b, agent, relay = instances(TOKEN_REVOCATION_POLICY="bounded", TOKEN_REVOCATION_STALENESS=12)
     token = a.token(agent)
     assert status_of(a, agent, token) == 200
     relay.cut()
     begin = time.monotonic()
-    assert b.revoke(agent, token).status_code == 200
-    assert STORE_TIMEOUT_S + 1 < last_good(a, agent, token) - begin < 8 + SLACK_S
+    until(lambda: b.revoke(agent, token).status_code == 200, "b does not revoke it")
+    assert STORE_TIMEOUT_S + 1 < good_for(a, agent, token, begin) < 12 + SLACK_S
     relay.lead_to(postgres.port)
-    until(lambda: status_of(a, agent, token) == 401, "a does not go on", 20)
+    until(lambda: status_of(a, agent, token) == 401, "a does not go on")
 
 
 def test_a_known_client_stays_known_while_the_database_is_away(postgres, instances):
     a, _, agent, relay = instances(TOKEN_REVOCATION_POLICY="bounded", TOKEN_REVOCATION_STALENESS=60,
                                    TOKEN_CLIENT_CACHE_TTL=3, TOKEN_CLIENT_STALENESS=12)
     token = a.token(agent)
-    relay.cut()
     begin = time.monotonic()
+    relay.cut()
     while time.monotonic() - begin < 8:  # more than twice as long as it is read again, and every call
-        asked = time.monotonic()
-        assert status_of(a, agent, token) == 200, f"after {asked - begin:.1f} s"
+        is_known = status_of(a, agent, token) == 200
+        # it was read 3 s before the cut or later; and who asks may stand still
+        assert is_known or time.monotonic() - begin >= 9, f"not known after {time.monotonic() - begin:.1f} s"
         time.sleep(0.05)
-    until(lambda: status_of(a, agent, token) == 503, "a client is known beyond the bound", 30)
+    until(lambda: status_of(a, agent, token) == 503, "a client is known beyond the bound")
     assert time.monotonic() - begin > 8
     relay.lead_to(postgres.port)
-    until(lambda: status_of(a, agent, token) == 200, "a does not go on", 20)
+    until(lambda: status_of(a, agent, token) == 200, "a does not go on")
 
 
 # --- a divided Redis ------------------------------------------------------------------------------------------------
@@ -194,16 +196,15 @@ def test_strict_says_nothing_beside_a_redis_that_takes_no_writes(divided, make_s
     server = make_server(TOKEN_SIGNING_ALG="ES256", REDIS_URL=divided.url, TOKEN_REDIS_TIMEOUT=1).start()
     agent = server.add_client("agent")
     token = server.token(agent)
-    assert status_of(server, agent, token) == 200
+    until(lambda: status_of(server, agent, token) == 200, "it is not good")  # a replica that is late is not enough
     divided.replica.kill()
-    until(lambda: "NOREPLICAS" in divided.master.ask("SET", "x", "1", check=False), "the master takes writes", 20)
-    begin = time.monotonic()
-    assert last_good(server, agent, token) - begin < 1 + SLACK_S
+    until(lambda: "NOREPLICAS" in divided.master.ask("SET", "x", "1", check=False), "the master takes writes")
+    assert good_for(server, agent, token, time.monotonic()) < 1 + SLACK_S
     assert server.get("/health/ready").json()["checks"]["revocations"] == "failing"
     assert divided.master.ask("GET", "x") == "1", "reads are answered"
     divided.replica.start()
-    until(lambda: server.get("/health/ready").status_code == 200, "it does not go on", 20)
-    assert status_of(server, agent, token) == 200
+    until(lambda: server.get("/health/ready").status_code == 200, "it does not go on")
+    until(lambda: status_of(server, agent, token) == 200, "it is not good again")
 
 
 def test_a_lease_costs_redis_few_writes(divided, make_server):
@@ -216,7 +217,7 @@ def test_a_lease_costs_redis_few_writes(divided, make_server):
     def seconds():
         return int(divided.master.ask("TIME").split()[0])
 
-    before, begin = written(), seconds()
+    begin, before = seconds(), written()
     until(lambda: seconds() >= begin + 4, "time stands still")
     assert 0 < written() - before <= 6 * (seconds() - begin + 1)
     server.stop()
