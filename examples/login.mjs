@@ -27,7 +27,7 @@ const random = () => randomBytes(32).toString("base64url");
 const sha256 = (text) => createHash("sha256").update(text).digest("base64url");
 
 async function call(url, init) {
-  const answer = await fetch(url, { redirect: "error", signal: AbortSignal.timeout(5000), ...init });
+  const answer = await fetch(url, { redirect: "error", signal: AbortSignal.timeout(10000), ...init });
   const body = await answer.json();
   if (!answer.ok)
     throw new Error(`${body.error}: ${body.error_description}`);

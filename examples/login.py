@@ -44,7 +44,7 @@ class NoRedirects(HTTPRedirectHandler):
 def call(url, form=None, headers=None):
     request = Request(url, urlencode(form).encode() if form else None, headers or {})
     try:
-        with build_opener(NoRedirects).open(request, timeout=5) as answer:
+        with build_opener(NoRedirects).open(request, timeout=10) as answer:
             return json.load(answer)
     except HTTPError as fault:
         said = json.load(fault)

@@ -122,9 +122,9 @@ class Cluster:
             self.servers.append(server)
             stack.callback(server.kill)
         self.servers[0].data_dir.mkdir(mode=0o700)
-        self.spawn(0)  # makes what the others find
+        self.restart(0)  # makes what the others find
         with ThreadPoolExecutor(COUNT) as pool:
-            list(pool.map(self.spawn, range(1, COUNT)))
+            list(pool.map(self.restart, range(1, COUNT)))
         self.agent = self.servers[0].add_client("agent")
         reader = self.servers[0].add_client("reader", "")  # tokens are issued for it, and revoked all at once
         for server in self.servers:
@@ -215,7 +215,7 @@ class Cluster:
     # --- what lies in the servers, past our own code ----------------------------------------------------------------
 
     def rows(self, query, *values):
-        with psycopg.connect(self.database, autocommit=True, connect_timeout=2) as connection:
+        with psycopg.connect(self.database, autocommit=True, connect_timeout=20) as connection:
             return connection.execute(query, values).fetchall()
 
     def redis_master(self):

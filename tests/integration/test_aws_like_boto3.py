@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from credential_endpoints import Container, InstanceMetadata, Sts, iso
 from kms import REGION
 from service import run
+from wire import PATIENCE_S
 
 NEVER_ASK = {"AWS_EC2_METADATA_DISABLED": "true"}
 STS_ERROR = "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>m</Message></Error></ErrorResponse>"
@@ -75,14 +76,16 @@ class World:
 
 
 def by_boto3(world, key, monkeypatch):
-    """boto3 without its pauses, in the world's environment and no other."""
+    """boto3 without its pauses, in the world's environment and no other. A busy machine takes none of its tries."""
     monkeypatch.setattr(botocore.utils.ContainerMetadataFetcher, "SLEEP_TIME", 0)
+    monkeypatch.setattr(botocore.utils.ContainerMetadataFetcher, "TIMEOUT_SECONDS", PATIENCE_S)
     monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda seconds: None))
     with monkeypatch.context() as patched:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patched.delenv(name)
         for name, value in world.variables.items():
             patched.setenv(name, value)
+        patched.setenv("AWS_METADATA_SERVICE_TIMEOUT", str(PATIENCE_S))
         try:
             client = boto3.session.Session().client("kms", config=boto3.session.Config(
                 retries={"total_max_attempts": 1}))

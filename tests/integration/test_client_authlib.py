@@ -16,6 +16,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
 from other_clients import API, BYE, CALLBACK, CLAIMS, USER_SCOPES
+from wire import PATIENCE_S
 
 DISCOVERY = "/.well-known/openid-configuration"
 
@@ -77,7 +78,8 @@ def web(provider, endpoint):
 
 @pytest.fixture(scope="module")
 def keys(provider):
-    return KeySet.import_key_set(requests.get(provider.issuer + "/.well-known/jwks.json", timeout=10).json())
+    return KeySet.import_key_set(requests.get(provider.issuer + "/.well-known/jwks.json", timeout=PATIENCE_S)
+                                 .json())
 
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])

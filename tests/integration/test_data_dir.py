@@ -3,10 +3,12 @@
 import fcntl
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,9 @@ OURS = {"token-service.db", "token-service.db-wal", "token-service.db-shm", "ser
 
 @pytest.fixture
 def used(tmp_path):
-    """A data directory that a server was killed in, so that all of its files are still there."""
-    server = Server(tmp_path, {"TOKEN_SIGNING_ALG": "ES256"}).start()
+    """A data directory that a server was killed in, so that all of its files are still there: when the next key's is,
+    not while it is being made."""
+    server = Server(tmp_path, {"TOKEN_SIGNING_ALG": "ES256"}).start().settled()
     server.agent = server.add_client("agent")
     server.token(server.agent)
     server.session.close()
@@ -130,7 +133,11 @@ def test_of_servers_that_start_at_once_one_makes_everything(tmp_path):
     assert sorted(server.returncode for server in servers) == [0] + [2] * 5
     assert {text for server, text in zip(servers, said) if server.returncode} == {
         "token-service: another token-service is running on this TOKEN_DATA_DIR\n"}
-    assert len(list((tmp_path / "data").glob("signing-key-*"))) == 1
+    with closing(sqlite3.connect(tmp_path / "data/token-service.db")) as database:
+        made = [kid for (kid,) in database.execute("SELECT kid FROM oauth_jwks ORDER BY state DESC")]
+    assert len(made) <= 2, "more than its own key, and perhaps its next one"
+    assert {path.name for path in (tmp_path / "data").glob("signing-key-*")} == {
+        f"signing-key-{kid}.pem" for kid in made}
 
 
 @pytest.fixture

@@ -488,7 +488,7 @@ def test_an_alarm_takes_the_canary_back(deployed):
         time.sleep(0.2)
     assert deployed.alias()[0] == before and list(deployed.alias()[1].values()) == [0.1]
     deployed.ring("ALARM")
-    said = process.communicate(timeout=PATIENCE_S)[0]
+    said = process.communicate(timeout=PATIENCE_S * 4)[0]
     assert process.returncode == 1 and "the alarm tokens-canary rang" in said, said
     assert deployed.alias() == (before, {})
     deployed.build("fourth")

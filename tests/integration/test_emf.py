@@ -112,7 +112,8 @@ def test_the_numbers_are_those_of_the_calls(make_server):
 
 
 def test_calls_of_kms_and_their_failures_are_told(kms, start):
-    server = start(kms.create_key("ES256"), TOKEN_EMF="on", TOKEN_EMF_INTERVAL=1, settled=True, **ES256)
+    server = start(kms.create_key("ES256"), TOKEN_EMF="on", TOKEN_EMF_INTERVAL=1, settled=True, TOKEN_KMS_TIMEOUT="30",
+                   TOKEN_KMS_TRY_TIMEOUT="20", **ES256)
     server.token(server.agent)
     server.until(lambda: told(server, "KmsSignDuration"), "they are not told")
     assert sum(told(server, "KmsCallsFailed")) == 0
@@ -120,7 +121,7 @@ def test_calls_of_kms_and_their_failures_are_told(kms, start):
     assert server.ask(server.agent).status_code == 503
     server.until(lambda: sum(told(server, "KmsCallsFailed")) >= 1, "the failure is not told")
     server.until(lambda: sum(told(server, "TokenGenerationsFailed")) >= 1, "the token's failure is not told")
-    assert sum(told(server, "SignerErrors")) >= 1
+    server.until(lambda: sum(told(server, "SignerErrors")) >= 1, "the signer's failure is not told")
     for line in server.events("metrics"):
         assert as_aws_writes_it(line) == unwrapped(line)
 

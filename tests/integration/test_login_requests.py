@@ -12,7 +12,7 @@ from browser import Page, check_page
 from people import CALLBACK, PASSWORD, Person, asked, challenge_of, parameters_of
 from service import SCOPES
 
-LIMIT = 5
+LIMIT = 3  # one more each 20 s
 NETWORK = "2001:db8:1:2:"
 
 

@@ -40,9 +40,13 @@ def peer_of(server, *lines):
     mark = f"mark-{len(server.log)}"
     with server.wire() as wire:
         assert wire.call(head("GET", "/nothing", f"X-Request-Id: {mark}", *lines)).status == 404
-    server.names(mark)
-    (event,) = [event for event in server.events("request") if event["request_id"] == mark]
-    return event["peer"], event["scheme"]
+
+    def told():
+        return [(event["peer"], event["scheme"]) for event in server.events("request") if event["request_id"] == mark]
+
+    server.until(told, f"not in the log: {mark}")
+    (seen,) = told()
+    return seen
 
 
 def test_who_scrapes_from_this_machine_may_and_whom_a_proxy_on_it_speaks_for_may_not(direct, proxied):

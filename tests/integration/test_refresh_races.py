@@ -16,7 +16,8 @@ import tokens
 from signed_in import KEEPER_SCOPES, SETTINGS, Browser, add_app, ask_token, redeem, refresh, refreshed
 from supabase import PROGRAM, Supabase
 
-GRACE_S, SKEW_S = 2, 1  # of the app that is quick to suspect; and how far instances' clocks may differ
+# of the app that is quick to suspect, and slow enough for a busy machine; and how far instances' clocks may differ
+GRACE_S, SKEW_S = 8, 1
 SUCCESSORS_MAX = 16  # of one grace period
 PATIENCE_S = 60
 

@@ -14,7 +14,7 @@ from signed_in import KEEPER_SCOPES, SETTINGS, USER_SCOPES, Browser, add_app, re
 from supabase import PROGRAM, Supabase
 
 SESSIONS = "/admin/sessions"
-SHORT_S = 3
+SHORT_S = 8  # a busy machine signs in within it
 IDLE_S = 7200  # by default
 STEP_S = IDLE_S // 10
 

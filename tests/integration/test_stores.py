@@ -148,7 +148,7 @@ def test_a_rule_made_at_one_instance_is_in_force_at_all_and_outlives_them(instan
         ("subject", "user-1", "taken over ✓", "agent", answer.json()["before"], hash_of("sub:user-1"))]
     for server in (a, b, c):
         for token in gone:
-            server.until(lambda server=server, token=token: not server.is_active(agent, token), "it is not told", 5)
+            server.until(lambda server=server, token=token: not server.is_active(agent, token), "it is not told")
         assert server.is_active(agent, kept)
         assert server.metric("revocation_rules") == 1
     made = answer.json()["before"]
@@ -161,7 +161,7 @@ def test_a_rule_made_at_one_instance_is_in_force_at_all_and_outlives_them(instan
     a.start()
     assert not any(a.is_active(agent, token) for token in gone)
     a.run("token", "revoke", "--everything", "--before", str(int(time.time())))
-    a.until(lambda: not a.is_active(agent, kept), "the command's rule is not heard of", 5)
+    a.until(lambda: not a.is_active(agent, kept), "the command's rule is not heard of")
     a.stop()
 
 
@@ -187,7 +187,7 @@ def test_many_rules_at_once_and_none_is_lost(instances):
     assert not failures and len(made) == 150
     assert {row[0] for row in rows(url, "SELECT target FROM token_service_revocations")} == made.keys() | {"another"}
     for server in servers:
-        server.until(lambda server=server: server.metric("revocation_rules") == 151, "it has missed some", 10)
+        server.until(lambda server=server: server.metric("revocation_rules") == 151, "it has missed some")
         assert not any(server.is_active(agent, token) for token in list(made.values())[::17])
         server.stop()
 
@@ -279,7 +279,7 @@ def test_the_doctor_makes_no_key_in_a_fresh_database(database, make_server, tmp_
 # --- many instances -------------------------------------------------------------------------------------------------
 
 def test_instances_behave_as_one(instances):
-    servers, agent, url = instances(3)
+    servers, agent, url = instances(3, TOKEN_CLIENT_CACHE_TTL=3600)
     a, b, c = servers
     b.until(lambda: rows(url, "SELECT count(*) FROM oauth_jwks WHERE state = 'pending'") == [(1,)], "no standby")
     time.sleep(2.5)  # two rounds of everybody's housekeeping
@@ -293,21 +293,21 @@ def test_instances_behave_as_one(instances):
     assert b.is_active(agent, token) and c.is_active(agent, token)
     assert a.revoke(agent, token).status_code == 200
     for server in (b, c):
-        server.until(lambda server=server: not server.is_active(agent, token), "it has not heard of it", 5)
+        server.until(lambda server=server: not server.is_active(agent, token), "it has not heard of it")
 
     old = rows(url, "SELECT kid FROM oauth_jwks WHERE state = 'active'")[0][0]
     assert b.post("/admin/rotate-keys", auth=agent, json={"immediate": True}).status_code == 200
     new = rows(url, "SELECT kid FROM oauth_jwks WHERE state = 'active'")[0][0]
     assert new != old
     for server in servers:
-        server.until(lambda server=server: {old, new} <= {key["kid"] for key in server.jwks()["keys"]}, "keys", 5)
-        server.until(lambda server=server: server.is_active(agent, c.token(agent)), "it refuses", 5)
+        server.until(lambda server=server: {old, new} <= {key["kid"] for key in server.jwks()["keys"]}, "keys")
+        server.until(lambda server=server: server.is_active(agent, c.token(agent)), "it refuses")
     assert rows(url, "SELECT detail->>'newKeyId' FROM token_service_events WHERE detail->>'transition' = 'activated' "
                      "ORDER BY id") == [(old,), (new,)]
 
     a.run("clients", "disable", "agent")
     for server in (b, c):
-        server.until(lambda server=server: server.ask(agent).status_code == 401, "a disabled client comes in", 10)
+        server.until(lambda server=server: server.ask(agent).status_code == 401, "a disabled client comes in")
     for server in servers:
         server.stop()
 
@@ -322,7 +322,7 @@ def test_a_token_of_a_key_just_made_elsewhere_is_revoked_and_not_only_said_to_be
         token = a.token(agent)
         assert b.revoke(agent, token).status_code == 200
         for server in (a, b):
-            server.until(lambda server=server: not server.is_active(agent, token), "it goes on being good", 5)
+            server.until(lambda server=server: not server.is_active(agent, token), "it goes on being good")
     stranger = tokens.sign(tokens.new_key("ES256"), "ES256", tokens.header_of(token) | {"kid": "nobody"},
                            tokens.claims_of(token))
     assert b.revoke(agent, stranger).status_code == 200, "RFC 7009 section 2.2: an invalid token is no error"
@@ -331,7 +331,7 @@ def test_a_token_of_a_key_just_made_elsewhere_is_revoked_and_not_only_said_to_be
 
 
 def test_whether_a_token_is_of_a_new_key_is_not_guessed_while_the_store_is_away(postgres, database, make_server):
-    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_STORE_TIMEOUT=2).start()
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database).start()
     agent = server.add_client("agent")
     token = server.token(agent)
     unknown = tokens.sign(tokens.new_key("ES256"), "ES256", tokens.header_of(token) | {"kid": "perhaps-a-new-one"},
@@ -383,7 +383,7 @@ def test_many_write_at_once_and_nothing_is_lost(instances):
     known = {row[0] for row in rows(url, "SELECT token_hash FROM token_service_revocations")}
     assert {hash_of(token) for token in made} <= known
     for server in servers:
-        server.until(lambda server=server: server.metric("revocations") == 270, "it has missed some", 10)
+        server.until(lambda server=server: server.metric("revocations") == 270, "it has missed some")
         assert not any(server.is_active(agent, token) for token in made[::27])
     for server in servers:
         server.stop()
@@ -415,7 +415,8 @@ def test_uses_are_counted_at_all_instances_and_written_in_batches(instances):
     assert begin <= uses_of(url, used)[1] <= time.time()
     servers[1].until(lambda: uses_of(url, refresh, "oauth_refresh_tokens")[1], "no use of the refresh token is written")
     assert uses_of(url, unused) == uses_of(url, revoked) == (0, None)
-    assert sum(server.metric("token_uses_total", result="written") for server in servers) == 8
+    servers[0].until(lambda: sum(server.metric("token_uses_total", result="written") for server in servers) == 8,
+                     "they are not counted")  # a moment after they are written
     time.sleep(2.5)  # the next rounds write nothing twice
     assert uses_of(url, used)[0] == 7
     for server in servers:
@@ -434,7 +435,8 @@ def test_a_stop_writes_the_uses_that_are_left(database, make_server):
 
 
 def test_uses_wait_for_a_database_that_is_away(postgres, database, make_server):
-    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_USAGE_INTERVAL=1).start()
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_USAGE_INTERVAL=1,
+                         TOKEN_REVOCATION_POLICY="bounded").start()
     agent, user = server.add_client("agent"), str(uuid.uuid4())
     execute(database, "INSERT INTO auth.users (id) VALUES (%s)", user)
     token = server.issue(agent, subject=user, scope="stories:read")
@@ -488,7 +490,7 @@ def test_through_a_transaction_pooler(database, pooler, make_server):
 # --- faults ---------------------------------------------------------------------------------------------------------
 
 def test_a_database_that_goes_and_comes_back(postgres, database, make_server):
-    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_STORE_TIMEOUT=2,
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_STORE_TIMEOUT=6,
                          TOKEN_REVOCATION_POLICY="bounded").start()
     agent = server.add_client("agent")
     token = server.token(agent)
@@ -509,7 +511,7 @@ def test_a_database_that_goes_and_comes_back(postgres, database, make_server):
     try:
         begin = time.monotonic()
         assert server.ask(agent).status_code == 503
-        assert time.monotonic() - begin < 8, "TOKEN_STORE_TIMEOUT twice, and some"
+        assert time.monotonic() - begin < 30, "TOKEN_STORE_TIMEOUT twice, and some"
         assert server.is_active(agent, token)
     finally:
         postgres.go_on()
@@ -520,7 +522,7 @@ def test_a_database_that_goes_and_comes_back(postgres, database, make_server):
 
 def test_without_a_database_or_a_migration_the_start_says_so(postgres, make_server):
     bare = postgres.database(f"bare-{uuid.uuid4().hex[:8]}", migrated=False)
-    assert "migrate" in make_server(DATABASE_URL=bare, TOKEN_STORE_TIMEOUT=2).run("serve", expect=3).stderr
+    assert "migrate" in make_server(DATABASE_URL=bare).run("serve", expect=3).stderr
     done = make_server(DATABASE_URL="postgresql://u:hunter2@h:port/x").run("serve", expect=2)
     assert "DATABASE_URL" in done.stderr and "hunter2" not in done.stderr
 
@@ -538,7 +540,7 @@ def test_why_there_is_no_database_is_said_and_no_secret(postgres, make_server, c
     url = f"{postgres.url('bare')}?x"
     changed = url.replace(change[0].replace("{port}", str(postgres.port)), change[1])
     assert changed != url
-    server = make_server(DATABASE_URL=changed.removesuffix("?x"), TOKEN_STORE_TIMEOUT=5)
+    server = make_server(DATABASE_URL=changed.removesuffix("?x"))
     postgres.database_if_absent("bare")
     for command in ("serve", "doctor"):
         done = server.run(command, expect=None)
@@ -560,13 +562,12 @@ def test_a_parameter_that_is_not_known_is_named(make_server, query, named):
 
 
 def test_readiness_says_why_and_callers_are_not_told_where_the_database_is(postgres, database, make_server):
-    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database, TOKEN_STORE_TIMEOUT=2).start()
+    server = make_server(TOKEN_SIGNING_ALG="ES256", DATABASE_URL=database).start()
     agent = server.add_client("agent")
     postgres.kill()
     try:
-        server.until(lambda: "refuses connections" in server.get("/health/ready").json()["store"].get("why", ""),
-                     "it does not say why")
-        assert f"DATABASE_URL (127.0.0.1:{postgres.port})" in server.get("/health/ready").json()["store"]["why"]
+        why = f"DATABASE_URL (127.0.0.1:{postgres.port}): it refuses connections"
+        server.until(lambda: why in server.get("/health/ready").json()["store"].get("why", ""), "it does not say why")
         answer = server.ask(agent)
         assert answer.status_code == 503 and "127.0.0.1" not in answer.text and str(postgres.port) not in answer.text
     finally:
@@ -690,7 +691,7 @@ def schema_of(url):
 
 def test_the_migration_is_additive_repeatable_and_reversible(postgres):
     url = postgres.database(f"schema-{uuid.uuid4().hex[:8]}", migrated=False)
-    settings = {"DATABASE_URL": url}
+    settings = {"DATABASE_URL": url, "TOKEN_STORE_TIMEOUT": 60}
     before = schema_of(url)
     assert run("migrate", settings=settings, expect=3).stdout == ""
     assert schema_of(url) == before, "looking changes nothing"
@@ -721,7 +722,7 @@ def test_each_migration_is_taken_back_by_the_rollback_of_its_name(postgres):
     """The last one alone too: with those before it run again, as the rollback says, all is as it was."""
     assert [path.name for path in MIGRATIONS] == [path.name for path in ROLLBACKS]
     url = postgres.database(f"steps-{uuid.uuid4().hex[:8]}", migrated=False)
-    settings = {"DATABASE_URL": url}
+    settings = {"DATABASE_URL": url, "TOKEN_STORE_TIMEOUT": 60}
     states = []
     for path in MIGRATIONS:
         if states:

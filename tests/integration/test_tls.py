@@ -112,7 +112,7 @@ def test_a_renewed_certificate_is_taken_at_sighup_and_a_broken_one_is_not(make_s
     served = make_certificate(tmp_path)
     (tmp_path / "next").mkdir()
     renewed = make_certificate(tmp_path / "next")
-    server = begin(make_server, served)
+    server = begin(make_server, served, TOKEN_REQUEST_TIMEOUT=300)
 
     def is_served(certificate):
         try:
