@@ -74,7 +74,8 @@ def test_a_used_one_is_good_as_long_as_it_brings_its_successor(server, keeper):
 
 
 def test_an_idle_one_ends(server, keeper):
-    patient, app = add_app(server, "rarely", refresh_token_idle=600), add_app(server, "idle", refresh_token_idle=SHORT_S)
+    patient = add_app(server, "rarely", refresh_token_idle=600)
+    app = add_app(server, "idle", refresh_token_idle=SHORT_S)
     grant = Browser(keeper).tokens(server, patient)
     told = server.introspect(keeper, grant["refresh_token"])
     assert told["exp"] == tokens.claims_of(grant["access_token"])["iat"] + 600
