@@ -32,12 +32,14 @@ enum queue_verdict queue_put(struct queue *queue, struct job *job, int64_t now_n
     return QUEUE_TAKEN;
 }
 
-/* Only while others wait: else the time between two is that between two requests. A stall is no new speed. */
+/* Only while others wait: else the time between two is that between two requests. A stall is no new speed, and what is
+ * seen first refuses nobody by itself while there is no crowd. */
 static void queue_measure(struct queue *queue, int64_t now_ns)
 {
     if (queue->left_behind_ns) {
         const int64_t took_ns = now_ns - queue->left_behind_ns;
-        const int64_t most_ns = queue->measured > 0 ? (queue->each_ns + 1000) * OUTLIER : took_ns;
+        const int64_t most_ns = queue->measured > 0 ? (queue->each_ns + 1000) * OUTLIER
+                                                    : queue->wait_max_ns / 2 / QUEUE_LEAST;
         queue->each_ns += ((took_ns < most_ns ? took_ns : most_ns) - queue->each_ns) /
                           (queue->measured > 0 ? AVERAGE_PART : 1);
         queue->measured += queue->measured < QUEUE_LEAST;

@@ -119,6 +119,19 @@ static void nothing_is_learnt_while_nobody_waits(void **state)
     (void)state;
 }
 
+/* Not even when it is the first that is seen. */
+static void a_stall_is_no_speed(void **state)
+{
+    begin(JOBS, 50 * MS);
+    put_good(4);
+    take(1, 0);
+    take(1, 5000 * MS);
+    put_good(2 * (size_t)QUEUE_LEAST);
+    take(2 * (size_t)QUEUE_LEAST, MS / 4);
+    assert_true(room() > 30);
+    (void)state;
+}
+
 static void what_was_long_ago_says_nothing(void **state)
 {
     begin(JOBS, 4000 * MS);
@@ -149,5 +162,5 @@ static void what_waited_too_long_is_late_and_says_nothing_of_the_time(void **sta
 
 RUN(TEST(jobs_leave_in_the_order_in_which_they_came), TEST(nobody_is_refused_before_anything_is_known),
     TEST(as_many_wait_as_can_go_in_half_of_the_time), TEST(the_estimate_follows_what_is_seen),
-    TEST(nothing_is_learnt_while_nobody_waits), TEST(what_was_long_ago_says_nothing),
+    TEST(nothing_is_learnt_while_nobody_waits), TEST(a_stall_is_no_speed), TEST(what_was_long_ago_says_nothing),
     TEST(what_waited_too_long_is_late_and_says_nothing_of_the_time))
