@@ -10,6 +10,7 @@ WARM_S = 0.3
 FULL = 0.95    # of the load's time
 STALLED = 0.03 # likewise
 LATE_US = 500 # of what the load sends; later than that, it was the load or the machine that was slow
+TAKEN = 0.01   # of the server's core: then no p99 says anything of the server
 COUNTERS = {"introspect": [ACTIVE], "new": [ACTIVE, MISS], "verify": [VALID], "issue": [ISSUED, RECORDED]} # of a kind
 PATHS = {"introspect": "/token/introspect", "new": "/token/introspect", "verify": "/token/verify", "issue": "/token"}
 
@@ -87,6 +88,28 @@ def lateness(*groups):
     if stalled > STALLED:
         return f"disturbed: the load was kept from its core for {100 * stalled:.0f} % of the time"
     return "the load's core was full: it may be what bounds this" if busy > FULL else ""
+
+
+def pauses(bench, seconds):
+    """What the machine takes from any program on the server's core while both are busy (pauses.c)."""
+    started = []
+    for core in (bench.server_core, bench.load_core):
+        with pinned(core):
+            started.append(subprocess.Popen([bench.build / "bench/bench_pauses", str(seconds)], stdout=subprocess.PIPE))
+    try:
+        of_server, _ = (json.loads(process.communicate(timeout=seconds + 30)[0]) for process in started)
+    finally:
+        for process in started:
+            end(process)
+    return of_server
+
+
+def taken(*of_server):
+    """The same as a sentence, of the worst: what a server that needs no time at all would show."""
+    worst = max(of_server, key=lambda each: each["taken"])
+    told = (f"the machine took {100 * worst['taken']:.1f} % of the core: by that alone p99 "
+            f"{worst['p99_us'] / 1000:.1f}, p99.9 {worst['p999_us'] / 1000:.1f} ms")
+    return f"disturbed: {told}" if worst["taken"] > TAKEN else told
 
 
 def notes(*texts):

@@ -6,7 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 from harness import FORM, ISSUE, ISSUED, QUICK, Row, Unmeasured, in_turn, rates
-from offered import Group, ask, lateness, notes, offer
+from offered import Group, ask, lateness, notes, offer, pauses, taken
 from rows import new_bodies
 
 MANY_CONNECTIONS = {"TOKEN_CONNECTIONS": "8192"} # so that only the queue refuses
@@ -139,13 +139,16 @@ def story(results):
 
 
 def at_share(bench, service, files, rate):
-    """So many a second of all kinds; in turn, the same rate of one kind from the constant server, which shows what the
-    machine does to any server."""
+    """So many a second of all kinds; in turn, the same rate of one kind from the constant server, and what the machine
+    takes from any program: neither of which is the service's fault."""
     with bench.constant(service.ask("/token/introspect", files["introspect"].read_text(), FORM)) as constant:
         port, one = urlsplit(constant).port, {"introspect": files["introspect"]}
-        return in_turn(bench.plan.turns,
-                       lambda: ask(bench, port, bench.authorization, bench.plan.latency_s,
-                                   [Group(one, MIXED_CLIENTS, rate=rate)])[0],
+
+        def reference():
+            result, = ask(bench, port, bench.authorization, bench.plan.latency_s,
+                          [Group(one, MIXED_CLIENTS, rate=rate)])
+            return {**result, "machine": pauses(bench, bench.plan.latency_s)}
+        return in_turn(bench.plan.turns, reference,
                        lambda: offer(bench, service, bench.plan.latency_s,
                                      Group(files, MIXED_CLIENTS, rate=rate, weights=MIX))[0])
 
@@ -170,7 +173,8 @@ def mixed(bench):
                  for result in services]
         return Row(f"mixed load, {name}", "ms", [time / 1000 for time in times],
                    [result["all"][percentile] / 1000 for result in references], "constant answer", goal, "<", "",
-                   notes(note, lateness(*services, *references)))
+                   notes(note, taken(*(result["machine"] for result in references)),
+                         lateness(*services, *references)))
     return [row("0.5 of capacity, p99", half, "p99_us", 1.5, note=f"{0.5 * most:,.0f}/s; {story(half[1])}"),
             row("0.5 of capacity, p99.9", half, "p999_us", 5),
             row("0.8 of capacity, p99 of introspect", much, "p99_us", 1, ("introspect", "new"), story(much[1])),
