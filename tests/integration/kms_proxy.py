@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from aws_auth import Credentials, Refused, authenticate
 from kms_mends import Mends
+from ports import free_port
 
 PATIENCE_S = 20
 
@@ -159,7 +160,7 @@ class KmsProxy:
         self.lock = threading.Lock()
         self.mends = Mends(self._ask, pool)
         self.server = self.secure = None
-        self.port = 0
+        self.port = free_port() # after a fault it listens there again
         self.released = threading.Event()
         self.record, self.faults = [], []
         self.reset()
@@ -167,9 +168,8 @@ class KmsProxy:
     # --- life -------------------------------------------------------------------------------------------------------
 
     def up(self):
-        """Listens: on the same port as before, if there was one."""
+        """Listens: on the same port as before."""
         self.server = Listener(("127.0.0.1", self.port), self)
-        self.port = self.server.server_address[1]
 
     def up_with_tls(self, context):
         """Listens on another port too, until the reset: that port."""

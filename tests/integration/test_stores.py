@@ -74,7 +74,7 @@ def test_the_conformance_suite_over_every_store(database, make_supabase, suite):
     supabase = make_supabase(database)
     told = {"TOKEN_TEST_DATABASE_URL": database, "TOKEN_TEST_SUPABASE_URL": supabase.url,
             "TOKEN_TEST_SUPABASE_KEY": supabase.secret_key}
-    done = subprocess.run([program], env=os.environ | told, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run([program], env=os.environ | told, capture_output=True, text=True, timeout=240, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0, "\n".join(line for line in said.splitlines() if " OK ]" not in line)[-6000:]
     for kind in ("sqlite", "postgres", "supabase"):
