@@ -295,8 +295,10 @@ static void http_event_find_caller(const struct event *event, const struct http_
                                   http_event_has_format_2(event) ? STR("http") : STR("identity"), STR("sourceIp"));
     }
     struct address address;
-    if (!address_read(peer.address, &address)) /* the console's tests: "test-invoke-source-ip" */
-        peer.address = STR("unknown");
+    char text[INET6_ADDRSTRLEN];
+    /* a load balancer adds the caller's port, if it is told to; of the console's tests: "test-invoke-source-ip" */
+    const bool is_known = forwarded_read_node(peer.address, &address) && address_write(&address, text);
+    peer.address = is_known ? arena_copy(out->arena, str_of(text)) : STR("unknown");
     peer = peer_find(&peer, headers, rules->trusted, out->arena);
     out->peer = peer.address;
     out->is_https = peer.is_https;

@@ -24,9 +24,7 @@ static void forwarded_walk_on(struct walk *walk, const struct hop *hop)
     walk->has_any = true;
 }
 
-/* An address, perhaps with a port: 192.0.2.1:80, [2001:db8::1]:80, and, as X-Forwarded-For has it, 2001:db8::1. A port
- * may be any text (RFC 7239 section 6): it is not used. */
-static bool forwarded_read_node(struct str node, struct address *out)
+bool forwarded_read_node(struct str node, struct address *out)
 {
     struct str rest = node, before;
     if (address_read(node, out))

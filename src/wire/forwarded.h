@@ -18,6 +18,10 @@ struct forwarded {
     bool is_https;         /* how the caller spoke to the first trusted proxy */
 };
 
+/* One entry of these: an address, perhaps with a port: 192.0.2.1:80, [2001:db8::1]:80, and, as X-Forwarded-For has it,
+ * 2001:db8::1. A port may be any text (RFC 7239 section 6): it is not used. */
+bool forwarded_read_node(struct str node, struct address *out);
+
 /* To be called only when the sender is trusted. When every address is that of a trusted proxy, the caller is the
  * left-most. Where there are both Forwarded and X-Forwarded-For, both must name the same caller: a proxy that adds to
  * one of them may have passed on the other as it came. */

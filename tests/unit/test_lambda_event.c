@@ -164,6 +164,11 @@ static void the_caller_is_whom_aws_names(void **state)
         { ALB("\"x-forwarded-for\":\"203.0.113.1, 192.0.2.9\",\"x-forwarded-proto\":\"http\""), "192.0.2.9", false },
         { ALB("\"x-forwarded-for\":\"203.0.113.1,198.51.100.7\",\"x-forwarded-proto\":\"https\""), "203.0.113.1",
           true },
+        { ALB("\"x-forwarded-for\":\"203.0.113.1, 192.0.2.9:51042\",\"x-forwarded-proto\":\"https\""), "192.0.2.9",
+          true },
+        { ALB("\"x-forwarded-for\":\"[2001:db8::9]:51042\",\"x-forwarded-proto\":\"https\""), "2001:db8::9", true },
+        { ALB("\"x-forwarded-for\":\"203.0.113.1:1, 198.51.100.7:2\",\"x-forwarded-proto\":\"https\""), "203.0.113.1",
+          true },
         { ALB("\"x-forwarded-for\":\"203.0.113.1,\""), "unknown", false },
         { ALB(""), "unknown", false },
     };
