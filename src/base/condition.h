@@ -2,6 +2,7 @@
 #ifndef BASE_CONDITION_H
 #define BASE_CONDITION_H
 
+#include "base/clock.h"
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +21,8 @@ static inline void condition_init(pthread_cond_t *condition)
  * that time has come. */
 static inline bool condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t at_ns)
 {
-    const struct timespec at = { .tv_sec = (time_t)(at_ns / 1000000000), .tv_nsec = (long)(at_ns % 1000000000) };
+    const int64_t kernels_ns = at_ns - clock_paused_ns() > 0 ? at_ns - clock_paused_ns() : 0;
+    const struct timespec at = { (time_t)(kernels_ns / 1000000000), (long)(kernels_ns % 1000000000) };
     return pthread_cond_timedwait(condition, lock, &at) == 0;
 }
 

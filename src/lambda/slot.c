@@ -5,6 +5,7 @@
 #include "base/condition.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
+#include "service/thaw.h"
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -142,6 +143,7 @@ static bool slot_handle(struct turn *turn, const struct runtime_event *event, st
     struct invocation_limit limit;
     struct invocation_end end;
     log_context(fields, event->deadline_ms == INT64_MAX ? 2 : 3);
+    thaw_look_at_clock(turn->slot->slots->all->thaw);
     slot_decide(turn, event, fault, &limit, &end);
     invocation_tell(turn->slot->slots->all);
     const bool is_ours = slot_end(turn);

@@ -12,16 +12,19 @@
 #include "service/housekeeping.h"
 #include "service/service.h"
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { KEYS_GOOD_MS = 1000, QUICK_NS = 200000000 };
 
 struct thaw {
     struct service *service;
+    pthread_mutex_t looking;
+    int64_t wall_ms, clock_ms; /* at the last look; under `looking` */
+    atomic_bool has_stopped;   /* and nothing was read since */
     pthread_mutex_t lock;
-    int64_t wall_ms, clock_ms; /* at the last look; of all that follows, under the lock */
-    int64_t heard_ns;          /* clock_ns() when the last reading of revocations began */
-    int64_t keys_ms;           /* clock_ms() when that of the keys began */
+    int64_t heard_ns; /* clock_ns() when the last reading of revocations began; of all that follows, under the lock */
+    int64_t keys_ms;  /* clock_ms() when that of the keys began */
 };
 
 struct thaw *thaw_new(struct service *service)
@@ -32,6 +35,7 @@ struct thaw *thaw_new(struct service *service)
                            .clock_ms = clock_ms(),
                            .heard_ns = INT64_MIN,
                            .keys_ms = clock_ms() };
+    pthread_mutex_init(&thaw->looking, NULL);
     pthread_mutex_init(&thaw->lock, NULL);
     return thaw;
 }
@@ -41,22 +45,27 @@ void thaw_free(struct thaw *thaw)
     if (!thaw)
         return;
     pthread_mutex_destroy(&thaw->lock);
+    pthread_mutex_destroy(&thaw->looking);
     free(thaw);
 }
 
-/* Leases and ages are on the monotonic clock. Where that stands still with a frozen machine, the time of day shows it:
- * then all of them are over. A time of day that was set ahead looks the same, and costs one reading. */
-static bool thaw_clock_stood_still(struct thaw *thaw)
+/* Where the monotonic clock stands still with a frozen machine, the time of day shows it. A time of day that was set
+ * ahead looks the same, and costs one reading. */
+void thaw_look_at_clock(struct thaw *thaw)
 {
+    pthread_mutex_lock(&thaw->looking);
     const int64_t wall = wall_clock_day_ms(), clock = clock_ms();
     const int64_t stopped_ms = thaw_stopped_ms(wall - thaw->wall_ms, clock - thaw->clock_ms);
+    clock_add_pause(stopped_ms);
     thaw->wall_ms = wall;
-    thaw->clock_ms = clock;
+    thaw->clock_ms = clock + stopped_ms;
+    pthread_mutex_unlock(&thaw->looking);
     if (stopped_ms == 0)
-        return false;
+        return;
+    atomic_store(&thaw->has_stopped, true);
+    housekeeping_nudge(thaw->service->housekeeping);
     metrics_count(COUNT_CLOCK_STOPS, 1);
     LOG(LOG_INFO, "clock_stood_still", LOG_INT("ms", stopped_ms));
-    return true;
 }
 
 static bool thaw_needs_revocations(const struct thaw *thaw)
@@ -87,11 +96,9 @@ void thaw_catch_up(struct thaw *thaw, bool needs_revocations)
     struct service *service = thaw->service;
     const int64_t came_ns = clock_ns();
     pthread_mutex_lock(&thaw->lock);
-    const bool has_stopped = thaw_clock_stood_still(thaw);
-    if (has_stopped) {
+    const bool has_stopped = atomic_exchange(&thaw->has_stopped, false);
+    if (has_stopped)
         revocations_doubt(service->revocations);
-        housekeeping_nudge(service->housekeeping);
-    }
     if (has_stopped || (needs_revocations && thaw->heard_ns < came_ns && thaw_needs_revocations(thaw)))
         thaw_read_revocations(thaw);
     if (has_stopped || clock_ms() - thaw->keys_ms >= KEYS_GOOD_MS) {

@@ -13,6 +13,9 @@ struct thaw;
 struct thaw *thaw_new(struct service *service);
 void thaw_free(struct thaw *thaw); /* NULL allowed */
 
+/* When a call has come, before anything of it has a time limit: whether the clock stood still meanwhile. Then the pause
+ * is added to it (base/clock.h), so that every lease, age, interval and waiting time has it too. Thread-safe. */
+void thaw_look_at_clock(struct thaw *thaw);
 /* Before a call is answered. Revocations, unless the call has nothing to do with tokens: under `strict` one reading
  * that began after this was called, by whichever thread; under `bounded` one when half of TOKEN_REVOCATION_STALENESS is
  * over. Keys: when they were read more than a second ago. When the clock stood still meanwhile, all of it, and clients

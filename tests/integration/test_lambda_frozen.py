@@ -187,14 +187,28 @@ def test_a_clock_that_stood_still_is_seen(pair, tmp_path):
         pytest.skip("there is no libfaketime here: Debian's package faketime")
     day = clock.Clock(tmp_path)
     function, daemon = pair(begin=False, TOKEN_REVOCATION_POLICY="bounded", TOKEN_REVOCATION_STALENESS=3600,
-                            TOKEN_ACCESS_TTL=86400)
+                            TOKEN_ACCESS_TTL=86400, TOKEN_USAGE_INTERVAL=3600, TOKEN_EMF_INTERVAL=3600)
     function.settings |= {name: str(value) for name, value in day.settings.items()}
     function.start()
     function.api.ahead_s = lambda: day.ahead_s
     other = daemon.add_client("other")
-    token, live = daemon.token(daemon.agent), daemon.token(daemon.agent)
+    user = str(uuid.uuid4())
+    with psycopg.connect(function.database, autocommit=True) as connection:
+        connection.execute("INSERT INTO auth.users (id) VALUES (%s)", (user,))
+    token, live = (daemon.token(daemon.agent, subject=user, scope="stories:read") for _ in range(2))
+
+    def uses():
+        function.get("/health/live")  # begins when the call before it has been settled
+        with psycopg.connect(function.database, autocommit=True) as connection:
+            return connection.execute("SELECT sum(use_count) FROM oauth_access_tokens").fetchone()[0]
+
+    def gauges():
+        return sum("SignerUp" in line for line in function.events("metrics"))
+
     assert function.verify(function.agent, token).status_code == 200
     assert function.verify(other, live).status_code == 200
+    function.until(lambda: gauges() == 1, "CloudWatch is not told how it is")
+    before = uses()
     function.freeze()
     assert daemon.revoke(daemon.agent, token).status_code == 200
     daemon.run("clients", "disable", "other")
@@ -204,6 +218,8 @@ def test_a_clock_that_stood_still_is_seen(pair, tmp_path):
     assert function.verify(function.agent, live).status_code == 200
     assert function.verify(other, live).status_code == 401
     function.told("clock_stood_still")
+    assert uses() > before  # what has an interval is due
+    function.until(lambda: gauges() == 2, "CloudWatch is not told how it is")
 
 
 @pytest.mark.parametrize("moment", ["request", "commit"])

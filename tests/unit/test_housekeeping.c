@@ -161,6 +161,24 @@ static void uses_are_written_when_due_and_at_the_end(void **state)
     assert_int_equal(uses_written, 2);
 }
 
+static void a_pause_in_which_the_clock_stood_still_counts(void **state)
+{
+    (void)state;
+    assert_false(housekeeping_round_now(housekeeping, INT64_MAX));
+    rows = 10;
+    note_a_use();
+    clock_add_pause(INT64_C(1700000));
+    housekeeping_settle(housekeeping);
+    assert_false(housekeeping_round_now(housekeeping, INT64_MAX));
+    assert_int_equal(rows, 10);
+    assert_int_equal(uses_written, 0);
+    clock_add_pause(INT64_C(1901000));
+    housekeeping_settle(housekeeping);
+    assert_int_equal(uses_written, 1);
+    assert_false(housekeeping_round_now(housekeeping, INT64_MAX));
+    assert_int_equal(rows, 0);
+}
+
 /* By another instance: it is in the store alone. */
 static void revoke_elsewhere(unsigned char first)
 {
@@ -213,4 +231,5 @@ static void many_may_ask_at_once_beside_the_thread(void **state)
 #define OF_ITS_OWN(function) cmocka_unit_test_setup_teardown(function, begin, finish)
 RUN(OF_ITS_OWN(all_that_is_due_is_done_at_once), OF_ITS_OWN(what_there_is_no_time_for_stays_due),
     OF_ITS_OWN(a_nudge_is_kept_until_there_is_time_for_it), OF_ITS_OWN(uses_are_written_when_due_and_at_the_end),
+    OF_ITS_OWN(a_pause_in_which_the_clock_stood_still_counts),
     OF_ITS_OWN(a_round_hears_of_revocations_and_renews_the_lease), OF_ITS_OWN(many_may_ask_at_once_beside_the_thread))
