@@ -20,6 +20,8 @@ import redis_servers
 from certificates import make_certificate
 from clock import HOUR, LIBRARY, Clock
 from eventbridge import EventBridge
+from lambda_events import schedule
+from lambda_runtime import Function
 from prometheus import RULES, Prometheus, rules
 from service import ROOT, Client
 from wire import head
@@ -232,6 +234,34 @@ def test_a_database_that_is_gone(prometheus, postgres, make_server):
     finally:
         postgres.start()
     watched.calms_down("StoreFailing")
+
+
+@pytest.mark.parametrize("gone", ["RedisFailing", "StoreFailing"])
+def test_a_function_that_nobody_calls_tells_too(gone, redis, postgres, tmp_path):
+    """With nothing but its schedule: what CloudWatch gets of one minute is enough."""
+    function = Function(tmp_path, SETTINGS | {"REDIS_URL": redis.url, "TOKEN_STORE_TIMEOUT": 2,
+                                              "DATABASE_URL": postgres.database(f"alarms-{uuid.uuid4().hex[:8]}")})
+    try:
+        function.start()
+
+        def of_a_minute():
+            since = len(function.events("metrics"))
+            time.sleep(1)  # the gauges are due again
+            function.api.invoke(schedule())
+            function.until(lambda: any("StoreUp" in line for line in function.events("metrics")[since:]), "no gauges")
+            return cloudwatch.raised(function.events("metrics")[since:])
+
+        function.until(lambda: not {"RedisFailing", "StoreFailing"} & of_a_minute(), "it is not well")
+        stopped, begin = {"RedisFailing": (redis.stop, redis.start),
+                          "StoreFailing": (postgres.kill, postgres.start)}[gone]
+        stopped()
+        try:
+            function.until(lambda: gone in of_a_minute(), "CloudWatch hears of nothing")
+        finally:
+            begin()
+    finally:
+        function.kill()
+        function.close()
 
 
 @causes("CertificateEnding")

@@ -95,6 +95,15 @@ def test_the_function_may_call_what_the_program_calls_and_no_more(template):
     assert {action for action in allowed if not action.startswith("ec2:")} - for_lambda == calls
 
 
+def test_what_a_tag_opens_is_never_a_key_that_encrypts(template):
+    """The function may set the tag that opens a key to it, on any key whose policy leaves that to IAM."""
+    by_tag = [statement for name, statement in statements(template)
+              if name == "FunctionRole" and "successor-of" in str(statement.get("Condition"))]
+    assert {statement["Sid"] for statement in by_tag} == {"UseWhatItMade", "MakeTheNext"}
+    for statement in by_tag:
+        assert statement["Condition"]["StringEqualsIfExists"] == {"kms:KeyUsage": "SIGN_VERIFY"}
+
+
 def test_an_administrator_of_the_account_does_not_sign(template):
     actions = {action for name, statement in statements(template)
                if name == "SigningKey" and statement["Sid"] == "AdministeredByTheAccount"
@@ -576,12 +585,14 @@ def test_costs_are_what_their_prices_make():
         return ms / 1000 * 256 / 1024 * 1e6 * price["compute"]
 
     shared = price["requests of the function"] + price["requests of the API"] + price["events"] + \
-        gb(takes["log, KB"]) * price["log"] + gb(takes["the answer, KB"]) * price["data sent out"]
+        gb(takes["log, KB"]) * price["log"] + gb(takes["the answer, KB"]) * price["data sent out"] + \
+        compute(takes["putting its event, ms"])
     by_kms = compute(takes["a Sign call, ms"])
     sign = {"local key": compute(takes["signing itself, ms"]), "envelope": compute(takes["signing itself, ms"]),
             "KMS, RSA": by_kms + 100 * price["KMS, RSA_2048"], "KMS, ECC": by_kms + 100 * price["KMS, other keys"]}
     redis = compute(takes["waiting for Redis, ms"]) + takes["commands of Redis"] * price["commands of Redis"]
-    supabase = compute(takes["waiting for Supabase, ms"]) + gb(takes["to Supabase, KB"]) * price["data sent out"]
+    supabase = compute(takes["calls of Supabase"] * takes["a call of Supabase, ms"]) + \
+        gb(takes["to Supabase, KB"]) * price["data sent out"]
     for mode, cells in rows.items():
         for cell, more in zip(cells, (0, redis, supabase, redis + supabase), strict=True):
             cost = shared + compute(takes["all but signing, ms"]) + sign[mode] + more

@@ -21,7 +21,9 @@ from eventbridge import EventBridge
 from lambda_events import bus, schedule
 from lambda_runtime import Function
 from relay import Relay
-from service import SCOPES, STORY_SCOPES, Server
+from rest_proxy import RestProxy
+from service import ROOT, SCOPES, STORY_SCOPES, Server
+from supabase import Supabase
 from test_lambda import IDP, generate, kid_of
 from wire import PATIENCE_S
 
@@ -443,6 +445,37 @@ def test_what_the_bus_did_not_take_is_told_by_the_next_schedule(told):
         assert function.api.invoke(schedule()).json()["statusCode"] == 200
         return types_of(bus_of_aws) == ["token_generated"]
     function.until(is_told, "the event was lost")
+
+
+def test_an_issue_asks_of_supabase_what_its_costs_are_reckoned_by(postgres, make_supabase, tmp_path, made):
+    """docs/aws.md: how many calls, and how much is sent; headers have some 400 bytes more."""
+    rest = RestProxy(make_supabase(postgres.database(f"lambda-{uuid.uuid4().hex[:8]}")).port)
+    choose, sent = rest.choose_cut, []
+    rest.choose_cut = lambda body: sent.append(body) or choose(body)
+    bus_of_aws = EventBridge()
+    function = Function(tmp_path, bus_of_aws.environment(
+        TOKEN_SIGNING_ALG="ES256", TOKEN_REVOCATION_POLICY="strict", SUPABASE_URL=rest.url,
+        SUPABASE_SERVICE_KEY=Supabase.secret_key, TOKEN_STORE_TIMEOUT=20))
+    function.secrets |= bus_of_aws.credentials.secrets
+    made.append(function.start())
+    function.agent = function.add_client("agent")
+    takes = dict(row.strip("| ").split(" | ")[:2] for row in (ROOT / "docs/aws.md").read_text().splitlines()
+                 if row.startswith(("| calls of Supabase", "| to Supabase, KB")))
+
+    def calls_of_an_issue():
+        function.get("/health/live")  # begins when the call before it has been settled
+        sent.clear()
+        assert function.token(function.agent)
+        function.get("/.well-known/jwks.json")
+        return [body for body in sent if b'"function":"list_keys"' not in body]  # read once a second
+
+    def are_as_documented():
+        calls = calls_of_an_issue()
+        return len(calls) == int(takes["calls of Supabase"]) and \
+            sum(len(body) + 400 for body in calls) <= 1024 * int(takes["to Supabase, KB"])
+    function.until(are_as_documented, lambda: f"it asks for {[(len(body), body[:60]) for body in sent]}")
+    rest.close()
+    bus_of_aws.down()
 
 
 def test_cloudwatch_gets_a_line_with_each_answer(told):
