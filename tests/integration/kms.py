@@ -99,7 +99,6 @@ class Kms:
         pool = Pool()
         self.local_kms = LocalKms(pool)
         self.proxy = KmsProxy(self.local_kms.port, self.accounts, self.admin_credentials, REGION, pool)
-        self.proxy.up()
         self.clients = []
         self.admin = self.client(self.admin_credentials)
         self.clients.remove(self.admin)

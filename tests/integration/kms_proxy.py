@@ -160,7 +160,7 @@ class KmsProxy:
         self.lock = threading.Lock()
         self.mends = Mends(self._ask, pool)
         self.server = self.secure = None
-        self.port = free_port() # after a fault it listens there again
+        self.port = free_port()  # after a fault it listens there again
         self.released = threading.Event()
         self.record, self.faults = [], []
         self.reset()
