@@ -1,5 +1,8 @@
 /* oauth/backchannel.c: the outbox. An attempt is noted before it is made, by compare-and-swap: so of several instances
- * one makes it, and when that one ends in the middle, the next attempt is made by any. */
+ * one makes it, and when that one ends in the middle, the next attempt is made by any.
+ *
+ * A client that is away keeps nobody else waiting: in each round it is called once, whatever waits for it, and a round
+ * begins where the last one had to end. */
 #include "oauth/backchannel.h"
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -27,6 +30,7 @@ enum {
     LONGEST_PAUSE_S = 900,
     TOKEN_LASTS_S = 120, /* Back-Channel Logout section 2.4: two minutes or less */
     PAGES_A_ROUND = 20,
+    AWAY_MAX = 32, /* that are known in a round */
     JTI_BYTES = 32,
     JTI_LEN = 43,
 };
@@ -133,16 +137,19 @@ static struct err backchannel_sign(const struct service *service, struct arena *
     return keyring_sign(service->keyring, view, SIGN_INTERACTIVE, STR("logout+jwt"), buf_str(&claims), out);
 }
 
+/* *is_away: it can't be reached, or does not answer. */
 static bool backchannel_send(const struct service *service, struct arena *arena, const struct notice *notice,
-                             int64_t now_s)
+                             int64_t now_s, bool *is_away)
 {
     struct buf form;
     int status = 0;
     buf_init(&form, arena, 2048, 16 * 1024);
     buf_add(&form, STR("logout_token=")); /* a compact JWS needs no encoding */
     struct err err = backchannel_sign(service, arena, notice, now_s, &form);
-    if (!err.code)
+    if (!err.code) {
         err = fetch_post(service->oauth->fetch, arena, notice->uri, buf_str(&form), &status);
+        *is_away = err.code != ERR_OK;
+    }
     const bool is_taken = !err.code && (status == 200 || status == 204);
     metrics_count(is_taken ? COUNT_LOGOUTS_DELIVERED : COUNT_LOGOUTS_RETRIED, 1);
     if (!is_taken)
@@ -152,6 +159,37 @@ static bool backchannel_send(const struct service *service, struct arena *arena,
 }
 
 /* --- rounds ------------------------------------------------------------------------------------------------------- */
+
+struct round {
+    unsigned char after[32]; /* the last item that was looked at */
+    uint64_t begin;          /* where the round began; 0: with the first item */
+    bool is_second_lap;      /* those before that */
+    uint64_t away[AWAY_MAX]; /* whom it called in vain: hashes of their URIs */
+    size_t away_count;
+    size_t waiting; /* those that could not be told yet */
+    bool is_over;   /* all have been looked at, or one of the next two */
+    bool is_unread; /* the store can't be read */
+    bool is_late;   /* time was over */
+    int64_t until_ns;
+};
+
+static uint64_t backchannel_hash(struct str uri)
+{
+    unsigned char hash[32];
+    uint64_t first;
+    sha256(uri, hash);
+    memcpy(&first, hash, sizeof first);
+    return first;
+}
+
+static bool backchannel_is_away(const struct round *round, struct str uri)
+{
+    const uint64_t hash = backchannel_hash(uri);
+    size_t i = 0;
+    while (i < round->away_count && round->away[i] != hash)
+        i++;
+    return i < round->away_count;
+}
 
 /* Notes the attempt; false when another instance makes it, or the store is away. */
 static bool backchannel_claim(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
@@ -166,10 +204,17 @@ static bool backchannel_claim(struct service *service, struct arena *arena, stru
 }
 
 /* Whether the client knows. */
-static bool backchannel_tell(struct service *service, struct arena *arena, struct notice *notice, int64_t now_s)
+static bool backchannel_tell(struct service *service, struct round *round, struct arena *arena, struct notice *notice,
+                             int64_t now_s)
 {
-    if (!backchannel_claim(service, arena, notice, now_s) || !backchannel_send(service, arena, notice, now_s))
+    bool is_away = false;
+    if (backchannel_is_away(round, notice->uri) || !backchannel_claim(service, arena, notice, now_s))
         return false;
+    if (!backchannel_send(service, arena, notice, now_s, &is_away)) {
+        if (is_away && round->away_count < AWAY_MAX)
+            round->away[round->away_count++] = backchannel_hash(notice->uri);
+        return false;
+    }
     const struct err err = commit_wait(service->commit, item_delete(arena, &notice->item, NULL));
     if (err.code) /* it is told once more */
         LOG(LOG_INFO, "backchannel_logout_not_noted", LOG_STR("client_id", notice->item.client_id));
@@ -185,14 +230,41 @@ static void backchannel_give_up(struct service *service, struct arena *arena, co
     LOG(LOG_WARN, "backchannel_logout_given_up", LOG_STR("client_id", item->client_id));
 }
 
-struct round {
-    unsigned char after[32]; /* the last item that was looked at */
-    size_t waiting;          /* those that could not be told yet */
-    bool is_over;            /* there are no more, or one of the next two */
-    bool is_unread;          /* the store can't be read */
-    bool is_late;            /* time was over */
-    int64_t until_ns;
-};
+static void backchannel_look(struct service *service, struct round *round, struct arena *arena, const struct item *item,
+                             int64_t now_s)
+{
+    struct notice notice;
+    if (item->expires_at <= now_s)
+        backchannel_give_up(service, arena, item);
+    else if (!backchannel_read(arena, item, &notice) || notice.next_at > now_s ||
+             !backchannel_tell(service, round, arena, &notice, now_s))
+        round->waiting++;
+}
+
+/* An item's place among all, by the beginning of its id. */
+static uint64_t backchannel_place(const unsigned char id[32])
+{
+    uint64_t place = 0;
+    for (size_t i = 0; i < sizeof place; i++)
+        place = place << 8 | id[i];
+    return place;
+}
+
+/* Behind that place. */
+static void backchannel_go_to(struct round *round, uint64_t place)
+{
+    memset(round->after, 0, sizeof round->after);
+    for (size_t i = sizeof place; i-- > 0; place >>= 8)
+        round->after[i] = (unsigned char)(place & 0xff);
+}
+
+/* After the last item the first ones follow, unless the round began with them. */
+static void backchannel_turn(struct round *round)
+{
+    round->is_over = round->is_second_lap || round->begin == 0;
+    round->is_second_lap = true;
+    backchannel_go_to(round, 0);
+}
 
 static void backchannel_page(struct service *service, struct round *round, int64_t now_s)
 {
@@ -200,29 +272,37 @@ static void backchannel_page(struct service *service, struct round *round, int64
     struct store *store = service->store;
     struct item_query query = { .kind = ITEM_NOTICE, .max = ITEMS_LISTED_MAX };
     struct item *items = NULL;
-    struct notice notice;
     size_t count = 0;
     memcpy(query.after, round->after, sizeof query.after);
     round->is_unread = store->ops->list_items(store, &arena, &query, &items, &count).code != ERR_OK;
-    round->is_over = round->is_unread || count < ITEMS_LISTED_MAX;
-    for (size_t i = 0; i < count; i++)
-        if (clock_ns() >= round->until_ns)
-            round->is_over = round->is_late = true;
-        else if (items[i].expires_at <= now_s)
-            backchannel_give_up(service, &arena, &items[i]);
-        else if (!backchannel_read(&arena, &items[i], &notice) || notice.next_at > now_s ||
-                 !backchannel_tell(service, &arena, &notice, now_s))
-            round->waiting++;
-    if (count > 0)
-        memcpy(round->after, items[count - 1].id, sizeof round->after);
+    round->is_over = round->is_unread;
+    for (size_t i = 0; i < count && !round->is_over; i++) {
+        round->is_late = clock_ns() >= round->until_ns;
+        round->is_over = round->is_late || (round->is_second_lap && backchannel_place(items[i].id) >= round->begin);
+        if (round->is_over)
+            return;
+        backchannel_look(service, round, &arena, &items[i], now_s);
+        memcpy(round->after, items[i].id, sizeof round->after);
+    }
+    if (!round->is_over && count < ITEMS_LISTED_MAX)
+        backchannel_turn(round);
+}
+
+/* Of a round that did not come to all it is known that there are at least so many. */
+static void backchannel_count(struct service *service, const struct round *round)
+{
+    if (!round->is_unread && (!round->is_late || round->waiting > atomic_load(&service->state.logouts_waiting)))
+        atomic_store(&service->state.logouts_waiting, round->waiting);
 }
 
 bool backchannel_round(struct service *service, int64_t until_ns)
 {
-    struct round round = { .until_ns = until_ns };
+    struct round round = { .begin = atomic_load(&service->oauth->notices_begin), .until_ns = until_ns };
+    backchannel_go_to(&round, round.begin);
     for (int i = 0; i < PAGES_A_ROUND && !round.is_over; i++)
         backchannel_page(service, &round, (int64_t)time(NULL));
-    if (!round.is_unread && !round.is_late)
-        atomic_store(&service->state.logouts_waiting, round.waiting);
+    const bool has_seen_all = round.is_over && !round.is_unread && !round.is_late;
+    atomic_store(&service->oauth->notices_begin, has_seen_all ? 0 : backchannel_place(round.after) + 1);
+    backchannel_count(service, &round);
     return round.is_late;
 }

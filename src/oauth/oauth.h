@@ -20,6 +20,7 @@ struct oauth {
     struct password_login *password_login; /* of the built-in login; NULL: there is none */
     struct failures *login_requests;       /* new login requests by address (service/failures.h) */
     atomic_uint sectors;                   /* how many are being fetched (sector.h) */
+    atomic_ullong notices_begin;           /* where the next round of logouts begins (backchannel.c) */
     struct messenger *messenger;           /* tells clients of logouts (messenger.h); NULL: nobody does */
 };
 

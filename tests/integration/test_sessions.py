@@ -1,7 +1,15 @@
 """/admin/sessions and `token-service sessions`: who is signed in, and ending that, with tokens and for clients."""
 
+import contextlib
 import http.server
 import json
+import secrets
+import socket
+import sqlite3
+import threading
+import time
+import types
+from contextlib import closing
 from urllib.parse import parse_qs, quote
 
 import pytest
@@ -257,3 +265,60 @@ def test_the_command_says_what_is_wrong(server, arguments):
 def test_without_a_store_the_command_makes_none(tmp_path):
     done = run("sessions", "list", settings={"TOKEN_DATA_DIR": str(tmp_path / "data")}, expect=1)
     assert "no store" in done.stderr and not (tmp_path / "data").exists()
+
+
+# --- telling clients, when some are away ----------------------------------------------------------------------------
+
+def add_notices(server, *notices):
+    """Into the outbox, all at once: pairs of a place among the others, and what they say."""
+    end = int(time.time()) + 3600
+    rows = [(place.to_bytes(8, "big") + secrets.token_bytes(24), end, client_id,
+             json.dumps({"uri": uri, "jti": secrets.token_hex(8), "tries": int(later), "next_at": end if later else 0}))
+            for place, client_id, uri, later in notices]
+    with closing(sqlite3.connect(server.database_path, timeout=30)) as database, database:
+        database.executemany("INSERT INTO items(kind, id, version, change, expires_at, client_id, subject, sid, body)"
+                             " VALUES (7, ?, 1, 1, ?, ?, 'somebody', 'their session', ?)", rows)
+
+
+def drop_notices(server):
+    with closing(sqlite3.connect(server.database_path, timeout=30)) as database, database:
+        database.execute("DELETE FROM items WHERE kind = 7")
+
+
+@pytest.fixture
+def silent():
+    """A client's server that takes connections and says nothing: `silent.calls` came."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    made = types.SimpleNamespace(url=f"https://localhost:{listener.getsockname()[1]}/logout", calls=[])
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                made.calls.append(listener.accept()[0])
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    yield made
+    listener.shutdown(socket.SHUT_RDWR)  # or accept() would hold on to it
+    thread.join()
+    for each in (listener, *made.calls):
+        each.close()
+
+
+def test_many_clients_that_are_away_hide_nobody(server, app, told):
+    """More than a round looks at wait for their time, and lie before it."""
+    before = len(told.tokens)
+    add_notices(server, *((place, "away", "https://localhost:9/", True) for place in range(1, 2102)),
+                (2 ** 64 - 2, app.id, told.url, False))
+    server.until(lambda: len(told.tokens) > before, "the client was not told")
+    drop_notices(server)
+
+
+def test_a_client_that_never_answers_is_called_once_at_most_before_others_are(server, app, told, silent):
+    before = len(told.tokens)
+    add_notices(server, *((place, "silent", silent.url, False) for place in range(1, 6)),
+                (2 ** 64 - 2, app.id, told.url, False))
+    server.until(lambda: len(told.tokens) > before, "the client was not told")
+    assert len(silent.calls) <= 1
+    server.until(lambda: silent.calls, "the other one was not called")
+    drop_notices(server)
