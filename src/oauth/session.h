@@ -4,12 +4,13 @@
 #define OAUTH_SESSION_H
 
 #include "oauth/granted.h"
+#include "service/revoke_rule.h"
 #include "store/store.h"
 
 struct call;
 struct response;
 
-enum { SESSION_CLIENTS_MAX = 64, SESSION_ALLOWED_MAX = 4096, SESSION_LASTING_MAX_S = 365 * 24 * 3600 };
+enum { SESSION_CLIENTS_MAX = 64, SESSION_ALLOWED_MAX = 4096 };
 
 /* Views. */
 struct session {

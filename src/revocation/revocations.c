@@ -110,7 +110,8 @@ int64_t revocations_after_all(struct revocations *revocations)
 
 static struct err revocations_make_rule(struct rules *rules, struct record *record)
 {
-    if (hash_set_count(rules_set(rules)) >= RULES_MAX && !hash_set_has(rules_set(rules), record->token_hash)) {
+    const size_t most = record->revokes == REVOKED_SESSION ? RULES_OF_SESSIONS_MAX : RULES_MAX;
+    if (hash_set_count(rules_set(rules)) >= most && !hash_set_has(rules_set(rules), record->token_hash)) {
         metrics_count(COUNT_RULES_FULL, 1);
         return failed(ERR_UNAVAILABLE,
                       "there are too many revocation rules; each ends when the tokens that it revokes have expired");

@@ -7,8 +7,10 @@
 
 struct rules;
 
-/* How many may be made. What others made is kept in any case: it is in force. */
-enum { RULES_MAX = 100000 };
+/* How many may be made, and how many of them about sessions: each logout makes one, so users alone, or one who signs in
+ * and out for days, must not take the room that an administrator needs. What others made is kept in any case: it is in
+ * force. */
+enum { RULES_MAX = 1000000, RULES_OF_SESSIONS_MAX = RULES_MAX / 10 * 9 };
 
 struct rules *rules_new(void);
 void rules_free(struct rules *rules); /* NULL allowed */

@@ -160,11 +160,21 @@ struct err rule_revoke_offline(struct call *call, struct record *rule, uint64_t 
     return before == *announced ? OK : failed(ERR_UNAVAILABLE, "Redis changed during the revocation; try again");
 }
 
+/* Sessions of users are refused by a rule as well, and are not ended by it (but those that rule_revoke() is about): so
+ * it outlives them, also where no token lives that long. */
+static void revoke_rule_outlive_sessions(const struct call *call, struct record *record)
+{
+    const int64_t end = record->before + SESSION_LASTING_MAX_S + call->service->settings->clock_tolerance_max_s + 1;
+    if (record->revokes != REVOKED_CLIENT && record->expires_at < end)
+        record->expires_at = end;
+}
+
 struct err revoke_by_rule(struct call *call, struct response *response)
 {
     struct record *record = arena_zalloc(call->request->arena, sizeof *record);
     TRY(revoke_rule_read_rule(call, record));
     TRY(revoke_rule_decide_expiry(call, record));
+    revoke_rule_outlive_sessions(call, record);
     TRY(revoke_rule_revoke(call, record, &response->announced));
     if (record->revokes == REVOKED_SESSION)
         TRY(rule_revoke_offline(call, record, &response->announced));

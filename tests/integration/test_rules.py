@@ -269,6 +269,17 @@ def test_a_client_with_a_longer_life_of_its_own_is_reckoned_with(make_server):
         assert server.rows("SELECT expires_at FROM revocations") == [(answer["before"] + 40000000 + 301,)]
 
 
+def test_a_rule_outlives_the_sessions_that_it_refuses_where_tokens_live_for_seconds(make_server):
+    """Else a user who was revoked would be signed in again when the rule ends: sessions may last for a year."""
+    short = {f"TOKEN_{kind}_TTL{most}": 2 for kind in ("ACCESS", "REFRESH", "ID") for most in ("", "_MAX")}
+    with make_server(TOKEN_SIGNING_ALG="ES256", **short) as server:
+        agent = server.add_client("agent")
+        for members in ({"subject": "lea"}, {"sessionId": "lea's"}, {"everything": True}):
+            answer = revoke_by(server, agent, **members)
+            assert tokens.seconds_of(answer["expiresAt"]) >= answer["before"] + 365 * 24 * 3600
+        assert server.rows("SELECT count(*) FROM revocations WHERE expires_at < issued_before + 31536000") == [(0,)]
+
+
 def test_a_rule_ends_with_its_last_token(make_server, tmp_path):
     """And the margin by which clocks may be off: two days ago it was made, for tokens that lived for seconds."""
     if not LIBRARY:
@@ -278,24 +289,25 @@ def test_a_rule_ends_with_its_last_token(make_server, tmp_path):
     server = make_server(TOKEN_SIGNING_ALG="ES256", TOKEN_CLOCK_TOLERANCE_MAX=0, TOKEN_PURGE_INTERVAL=1,
                          **(short | clock.settings)).start()
     agent = server.add_client("agent")
-    revoke_by(server, agent, subject="lea")
+    revoke_by(server, agent, clientId=agent.id)
     assert server.metric("revocation_rules") == 1 and server.metric("revocations_bytes") > 0
     server.stop()
     clock.set(0)
     server.start()
     server.until(lambda: server.metric("revocation_rules") == 0, "the rule is held for ever")
     server.until(lambda: server.rows("SELECT count(*) FROM revocations") == [(0,)], "the row is kept for ever")
-    server.until(lambda: server.verify(agent, patient_token(server, agent, subject="lea")).status_code == 200,
+    server.until(lambda: server.verify(agent, patient_token(server, agent)).status_code == 200,
                  "no token is good")
 
 
 def test_there_is_an_end_to_rules_and_none_to_what_they_promise(make_server):
-    """As many as there may be; one more is refused before anything comes of it, one again is not."""
+    """As many as there may be; one more is refused before anything comes of it, one again is not. Before that, users'
+    logouts are refused, and leave room for what an administrator revokes."""
     server = make_server(TOKEN_SIGNING_ALG="ES256").start()
     agent = server.add_client("agent")
     token = server.token(agent, subject="rosa")
     server.stop()
-    now, many = int(time.time()), 100_000
+    now, many = int(time.time()), 999_999
     with closing(sqlite3.connect(server.database_path)) as database, database:
         database.executemany(
             "INSERT INTO revocations (token_hash, expires_at, reason, revoked_by, revoked_at, kind, issued_before, "
@@ -304,9 +316,12 @@ def test_there_is_an_end_to_rules_and_none_to_what_they_promise(make_server):
     server.start()
     assert server.metric("revocation_rules") == many
     assert server.metric("revocations_bytes") < 118 * many + 100_000
+    assert rule(server, agent, sessionId="one more").status_code == 503
+    assert rule(server, agent, subject="the last one").status_code == 200
+    many += 1
     answer = rule(server, agent, subject="rosa")
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
-    assert server.metric("rules_full_total") == 1
+    assert server.metric("rules_full_total") == 2
     assert good(server, agent, token)
     assert rule(server, agent, subject="u5").status_code == 200
     assert server.metric("revocation_rules") == many
