@@ -46,20 +46,24 @@ static struct err refresh_read(struct refresh *refresh)
 }
 
 /* What the clock of this machine says, unless it would end the family: that is for the clock which all share, and not
- * for one that is known to have stepped. */
-static enum family_verdict refresh_decide(const struct refresh *refresh)
+ * for one that is known to have stepped. ERR_UNAVAILABLE: the shared one can't be read, so nothing is ended. */
+static struct err refresh_decide(const struct refresh *refresh, enum family_verdict *verdict)
 {
     const struct call *call = refresh->request->call;
     struct store *store = call->service->store;
     int64_t shared_ms;
-    enum family_verdict verdict = family_decide(&refresh->family, &refresh->token, &refresh->terms,
-                                                call->request->now_s);
-    if (verdict != FAMILY_REUSED)
-        return verdict;
-    if (store->ops->now && !store->ops->now(store, &shared_ms).code)
-        return family_decide(&refresh->family, &refresh->token, &refresh->terms, shared_ms / 1000);
+    *verdict = family_decide(&refresh->family, &refresh->token, &refresh->terms, call->request->now_s);
+    if (*verdict != FAMILY_REUSED)
+        return OK;
+    if (store->ops->now) {
+        TRY(store->ops->now(store, &shared_ms));
+        *verdict = family_decide(&refresh->family, &refresh->token, &refresh->terms, shared_ms / 1000);
+        return OK;
+    }
     const long long stepped_s = atomic_load(&call->service->state.clock_step_s);
-    return stepped_s > 0 && call->request->now_s - stepped_s < CLOCK_DOUBT_S ? FAMILY_UNKNOWN : verdict;
+    if (stepped_s > 0 && call->request->now_s - stepped_s < CLOCK_DOUBT_S)
+        *verdict = FAMILY_UNKNOWN;
+    return OK;
 }
 
 /* The family ends, in memory at once, and in the store with the response, which is an error. */
@@ -89,8 +93,9 @@ static struct err refresh_store(struct refresh *refresh, struct token_answer *an
 static struct err refresh_use(struct refresh *refresh, bool *changed)
 {
     const int64_t now_s = refresh->request->call->request->now_s;
-    const enum family_verdict verdict = refresh_decide(refresh);
+    enum family_verdict verdict;
     *changed = false;
+    TRY(refresh_decide(refresh, &verdict));
     LOG(LOG_DEBUG, "refresh", LOG_STR("request_id", refresh->request->call->request->id),
         LOG_STR("client_id", refresh->terms.client_id), LOG_TEXT_("verdict", family_verdict_name(verdict)));
     switch (verdict) {

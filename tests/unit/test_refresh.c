@@ -112,13 +112,13 @@ static void a_late_reuse_revokes_nothing_while_the_clock_is_in_doubt(void **stat
     now_s -= GRACE_S + 1;
 }
 
-static int64_t shared_ms;
+static int64_t shared_ms; /* 0: it can't be asked */
 
 static struct err shared_now(struct store *of, int64_t *out_ms)
 {
     (void)of;
     *out_ms = shared_ms;
-    return OK;
+    return shared_ms > 0 ? OK : failed(ERR_UNAVAILABLE, "the store is away");
 }
 
 static void the_stores_clock_decides_where_there_is_one(void **state)
@@ -133,12 +133,16 @@ static void the_stores_clock_decides_where_there_is_one(void **state)
     shared_ms = now_s * 1000;
     now_s += GRACE_S + 1; /* this machine's is ahead */
     const struct use use = use_token(first, "");
+    shared_ms = 0;
+    const struct use unknown = use_token(first, "");
     shared_ms = now_s * 1000;
     const struct use late = use_token(first, "");
     store->ops = own;
     now_s -= GRACE_S + 1;
     assert_ok(use.err);
     assert_true(str_eq(use.answer.refresh_token, second));
+    assert_code(unknown.err, ERR_UNAVAILABLE, "nobody knows");
+    assert_null(unknown.call.always);
     assert_code(late.err, ERR_INVALID_GRANT, "late by both");
     assert_non_null(revocation_among(late.call.always));
 }
