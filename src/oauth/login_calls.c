@@ -1,5 +1,6 @@
 /* oauth/login_calls.c: how the service that logs users in (LOGIN_URL) answers: GET /admin/login-requests/{challenge},
  * and its /accept and /reject. The browser then goes to `redirect_to`, where the authorization request goes on. */
+#include "base/settings.h"
 #include "jose/claims.h"
 #include "oauth/login_request.h"
 #include "oauth/operations.h"
@@ -124,18 +125,25 @@ static struct err login_calls_take_amr(const struct json *asked, struct granted 
     return OK;
 }
 
+/* By the clock of who logs users in, which may be a little ahead: then it was now. */
+static int64_t login_calls_auth_time(const struct call *call, const struct accept_body *body)
+{
+    const int64_t now_s = call->request->now_s;
+    return body->auth_time >= 0 && body->auth_time < now_s ? body->auth_time : now_s;
+}
+
 static struct err login_calls_take_login(const struct call *call, const struct accept_body *body,
                                          struct login_request *login)
 {
     if (!body->subject.at)
         return failed(ERR_INVALID_REQUEST, "the subject is missing: who has logged in");
-    if (body->auth_time > call->request->now_s)
+    if (body->auth_time > call->request->now_s + call->service->settings->clock_skew_s)
         return failed(ERR_INVALID_REQUEST, "auth_time lies in the future");
     login->has_login = true;
     login->login = (struct granted){ .scope = STR(""),
                                      .sub = body->subject,
                                      .acr = body->acr.at ? body->acr : STR(""),
-                                     .auth_time = body->auth_time >= 0 ? body->auth_time : call->request->now_s,
+                                     .auth_time = login_calls_auth_time(call, body),
                                      .user = body->claims };
     login->login_lasts_s = body->remember_for;
     return login_calls_take_amr(body->amr, &login->login);

@@ -267,6 +267,12 @@ def test_without_a_store_the_command_makes_none(tmp_path):
     assert "no store" in done.stderr and not (tmp_path / "data").exists()
 
 
+def test_a_clock_that_is_a_little_ahead_where_users_log_in_keeps_nobody_out(server, keeper, app):
+    grant = Browser(keeper).tokens(server, app, "early", auth_time=int(time.time()) + 25)
+    claims = tokens.claims_of(grant["id_token"])
+    assert claims["auth_time"] <= claims["iat"]
+
+
 # --- telling clients, when some are away ----------------------------------------------------------------------------
 
 def add_notices(server, *notices):
