@@ -116,7 +116,8 @@ struct err backchannel_note(const struct call *call, struct str client_id, const
 
 /* --- the call ----------------------------------------------------------------------------------------------------- */
 
-/* Section 2.4. */
+/* Section 2.4. Each attempt has a jti of its own: a client that heard of the last one, and whose answer was lost, may
+ * take the same one again for a replay (section 2.6), and would be called for a day. */
 static struct err backchannel_sign(const struct service *service, struct arena *arena, const struct notice *notice,
                                    int64_t now_s, struct buf *out)
 {
@@ -126,7 +127,8 @@ static struct err backchannel_sign(const struct service *service, struct arena *
     json_write_text(&claims, STR("iss"), str_of(service->settings->issuer));
     json_write_text(&claims, STR("sub"), notice->item.subject);
     json_write_text(&claims, STR("aud"), notice->item.client_id);
-    json_write_text(&claims, STR("jti"), notice->jti);
+    json_write_text(&claims, STR("jti"),
+                    arena_printf(arena, "%.*s.%lld", (int)notice->jti.len, notice->jti.at, (long long)notice->tries));
     json_write_text(&claims, STR("sid"), notice->item.sid);
     json_write_int(&claims, STR("iat"), now_s);
     json_write_int(&claims, STR("exp"), now_s + TOKEN_LASTS_S);

@@ -32,14 +32,14 @@ def told(tmp_path_factory):
         def do_POST(self):  # pylint: disable=invalid-name
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             self.server.tokens += parse_qs(body)["logout_token"]
-            self.send_response(204)
+            self.send_response(204 if self.server.takes else 500)
             self.end_headers()
 
         def log_message(self, *_):
             pass
 
     (home / "ca.pem").write_bytes(certificate_chain("localhost", home / "server.pem"))
-    with https_server(Take, home / "server.pem", tokens=[], ca=home / "ca.pem") as made:
+    with https_server(Take, home / "server.pem", tokens=[], takes=True, ca=home / "ca.pem") as made:
         made.url += "/logout"
         yield made
 
@@ -328,3 +328,20 @@ def test_a_client_that_never_answers_is_called_once_at_most_before_others_are(se
     assert len(silent.calls) <= 1
     server.until(lambda: silent.calls, "the other one was not called")
     drop_notices(server)
+
+
+def test_each_call_has_a_token_of_its_own(server, app, told):
+    """Else a client that looks for replays refuses the second one, whose first one it took and whose answer was lost."""
+    before, told.takes = len(told.tokens), False
+    add_notices(server, (2 ** 64 - 2, app.id, told.url, False))
+    server.until(lambda: len(told.tokens) > before, "the client was not told")
+    told.takes = True
+
+    def is_told_again():
+        with closing(sqlite3.connect(server.database_path, timeout=30)) as database, database:
+            database.execute("UPDATE items SET body = json_set(body, '$.next_at', 0) WHERE kind = 7 AND body <> ''")
+        return len(told.tokens) > before + 1
+
+    server.until(is_told_again, "the client was not told again")
+    first, *_, last = logouts(told)[before:]
+    assert first["jti"] != last["jti"] and first["sid"] == last["sid"]
