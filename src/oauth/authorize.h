@@ -28,8 +28,8 @@ struct authorize {
 /* The client, and then the redirect URI among its own. An error is for a page of ours. */
 MUST_USE struct err authorize_find_client(struct authorize *authorize, struct str client_id);
 MUST_USE struct err authorize_find_redirect(struct authorize *authorize, struct str redirect_uri);
-/* What the request asks for, against the client's registration; error == NULL: it may. The scope is narrowed to what
- * there is of it. */
+/* What the request asks for, against the client's registration; error == NULL: it may. Claims of scopes that the client
+ * may not ask for are taken out: claims are a wish (OpenID Connect Core section 5.5.1). */
 struct authorize_fault authorize_check_request(struct authorize *authorize);
 
 /* --- authorize_user.c: who is the user, and what does the user allow ---------------------------------------------- */
@@ -37,7 +37,8 @@ struct authorize_fault authorize_check_request(struct authorize *authorize);
 enum authorize_need { NEED_NOTHING, NEED_LOGIN, NEED_CONSENT };
 
 /* Takes what has been answered into the session, and says what is still needed; with nothing needed, *scope is what the
- * user allows. fault->error: that is what the client is told instead. ERR_UNAVAILABLE. */
+ * user allows, and so are the request's claims. fault->error: that is what the client is told instead. ERR_UNAVAILABLE.
+ */
 MUST_USE struct err authorize_decide(struct authorize *authorize, enum authorize_need *need,
                                      struct authorize_fault *fault, struct str *scope);
 

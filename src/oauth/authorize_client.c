@@ -1,6 +1,7 @@
 /* oauth/authorize_client.c: whether the client is one of ours, where its answer may go, and what it may ask for. */
 #include "base/settings.h"
 #include "oauth/authorize.h"
+#include "oauth/claims_request.h"
 #include "service/authority.h"
 #include "service/call.h"
 #include "service/clients.h"
@@ -41,11 +42,13 @@ static struct authorize_fault authorize_client_check_scope(const struct authoriz
 struct authorize_fault authorize_check_request(struct authorize *authorize)
 {
     const struct client_texts *own = &authorize->registered.resources;
+    struct authorize_request *request = &authorize->request;
     if (!(authorize->registered.grants & GRANT_AUTHORIZATION_CODE))
         return (struct authorize_fault){ "unauthorized_client", "the client is not registered for this grant" };
     if (pairwise_check(authorize->call->service->settings, &authorize->registered).code)
         return (struct authorize_fault){ "unauthorized_client", "the client's subject_type is not offered here" };
-    if (resources_allow(&authorize->request.resource, own->at, own->count, authorize->call->service->audience).code)
+    if (resources_allow(&request->resource, own->at, own->count, authorize->call->service->audience).code)
         return (struct authorize_fault){ "invalid_target", "the client is not allowed a resource that was asked for" };
+    request->claims = claims_request_within(authorize->call->request->arena, request->claims, authorize->client.scopes);
     return authorize_client_check_scope(authorize);
 }

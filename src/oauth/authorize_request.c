@@ -255,6 +255,30 @@ struct authorize_fault authorize_request_read(struct arena *arena, const struct 
     return no_fault;
 }
 
+bool authorize_request_knows(struct str name)
+{
+    static const struct str others[] = { STR_INIT("response_type"),
+                                         STR_INIT("response_mode"),
+                                         STR_INIT("prompt"),
+                                         STR_INIT("max_age"),
+                                         STR_INIT("display"),
+                                         STR_INIT("claims"),
+                                         STR_INIT("resource"),
+                                         STR_INIT("request"),
+                                         STR_INIT("request_uri"),
+                                         STR_INIT("registration"),
+                                         STR_INIT("code_challenge_method") };
+    for (size_t i = 0; i < TEXTS; i++)
+        if (str_eq(texts[i].name, name))
+            return true;
+    return STR_IS_AMONG(name, others);
+}
+
+struct str authorize_request_asks(struct arena *arena, const struct authorize_request *request)
+{
+    return claims_request_scopes(arena, request->claims, request->scope.at ? request->scope : STR(""));
+}
+
 /* --- as JSON ------------------------------------------------------------------------------------------------------ */
 
 static void authorize_request_write_texts(const struct authorize_request *request, struct buf *out)

@@ -64,6 +64,13 @@ struct authorize_request {
 struct authorize_fault authorize_request_read(struct arena *arena, const struct form *form, bool requires_pkce,
                                               struct authorize_request *out);
 
+/* Whether a parameter of this name means anything here. */
+bool authorize_request_knows(struct str name);
+
+/* What the user is asked to allow: the scope, and the scopes of the claims that are asked for by name
+ * (claims_request.h). */
+struct str authorize_request_asks(struct arena *arena, const struct authorize_request *request);
+
 /* The request as one JSON object, to be kept while its user logs in. ERR_TOO_LARGE above AUTHORIZE_WRITTEN_MAX. */
 MUST_USE struct err authorize_request_write(const struct authorize_request *request, struct buf *out);
 

@@ -117,25 +117,30 @@ static struct err authorize_user_take_consent(struct authorize *authorize, struc
     const struct call *call = authorize->call;
     struct arena *arena = call->request->arena;
     const struct login_request *login = &authorize->login;
+    struct authorize_request *request = &authorize->request;
+    const struct str allowed = authorize_user_common(arena, authorize_request_asks(arena, request),
+                                                     login->consent_scope);
     struct consent consent;
-    *scope = authorize_user_common(arena, authorize->request.scope, login->consent_scope);
+    *scope = authorize_user_common(arena, request->scope, allowed);
+    request->claims = claims_request_within(arena, request->claims, allowed);
     if (!authorize_user_may_remember(authorize))
         return OK;
-    session_allow(&authorize->session, authorize->client.id, *scope);
+    session_allow(&authorize->session, authorize->client.id, allowed);
     if (login->consent_lasts_s == 0)
         return OK;
     TRY(consent_find(call->service->store, arena, authorize->session.login.sub, authorize->client.id,
                      call->request->now_s, &consent));
-    if (consent_covers(&consent, *scope))
+    if (consent_covers(&consent, allowed))
         return OK;
-    return consent_extend(arena, &consent, *scope, call->request->now_s, login->consent_lasts_s, &authorize->records);
+    return consent_extend(arena, &consent, allowed, call->request->now_s, login->consent_lasts_s, &authorize->records);
 }
 
 /* *scope: what the user allows; at == NULL: that has to be asked. */
 static struct err authorize_user_find_consent(struct authorize *authorize, struct str *scope)
 {
     const struct call *call = authorize->call;
-    const struct str asked = authorize->request.scope.at ? authorize->request.scope : STR("");
+    const struct str asked = authorize_request_asks(call->request->arena, &authorize->request);
+    const struct str its_scope = authorize->request.scope.at ? authorize->request.scope : STR("");
     struct consent consent;
     *scope = (struct str){ 0, 0 };
     if (authorize->login.has_consent)
@@ -145,7 +150,7 @@ static struct err authorize_user_find_consent(struct authorize *authorize, struc
     if (!authorize_user_may_remember(authorize))
         return OK;
     if (authorize->registered.skip_consent) {
-        *scope = asked;
+        *scope = its_scope;
         return OK;
     }
     TRY(consent_find(call->service->store, call->request->arena, authorize->session.login.sub, authorize->client.id,
@@ -153,7 +158,7 @@ static struct err authorize_user_find_consent(struct authorize *authorize, struc
     const struct consent of_session = { .scope = session_allowed(&authorize->session, authorize->client.id) };
     if ((consent.item.version > 0 && consent_covers(&consent, asked)) ||
         (of_session.scope.len > 0 && consent_covers(&of_session, asked)))
-        *scope = asked;
+        *scope = its_scope;
     return OK;
 }
 

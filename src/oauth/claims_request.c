@@ -1,5 +1,6 @@
 /* oauth/claims_request.c: the members of `claims`, from the outside in. */
 #include "oauth/claims_request.h"
+#include "oauth/standard_claims.h"
 
 static const struct str parts[] = { STR_INIT("userinfo"), STR_INIT("id_token") };
 
@@ -66,4 +67,75 @@ bool claim_request_takes(const struct claim_request *asked, struct str value)
         if (claims_request_is_text(each, value))
             return true;
     return !asked->value && !asked->values;
+}
+
+/* --- by scope ----------------------------------------------------------------------------------------------------- */
+
+/* Empty: the claim is none of the standard ones, and part of no scope. */
+static struct str claims_request_scope_of(struct str name)
+{
+    const struct standard_claim *standard = standard_claim_named(name);
+    return standard ? standard->scope : STR("");
+}
+
+/* Behind `after`: the place for the next one. */
+static const struct json **claims_request_append(struct arena *arena, const struct json **after, struct json *object,
+                                                 const struct json *member)
+{
+    struct json *copy = arena_alloc(arena, sizeof *copy);
+    *copy = *member;
+    copy->next = NULL;
+    *after = copy;
+    object->count++;
+    return &copy->next;
+}
+
+static struct json claims_request_empty(struct str name)
+{
+    return (struct json){ .kind = JSON_OBJECT, .name = name, .text = STR("{}") };
+}
+
+static struct json claims_request_part_within(struct arena *arena, const struct json *part, struct str scope)
+{
+    struct json out = claims_request_empty(part->name);
+    const struct json **after = &out.child;
+    for (const struct json *claim = part->child; claim; claim = claim->next) {
+        const struct str word = claims_request_scope_of(claim->name);
+        if (word.len == 0 || str_has_word(scope, word))
+            after = claims_request_append(arena, after, &out, claim);
+    }
+    return out;
+}
+
+const struct json *claims_request_within(struct arena *arena, const struct json *claims, struct str scope)
+{
+    struct json *out = arena_alloc(arena, sizeof *out);
+    const struct json **after = &out->child;
+    if (!claims)
+        return NULL;
+    *out = claims_request_empty(claims->name);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const struct json *part = json_member(claims, parts[i]);
+        if (!part)
+            continue;
+        const struct json within = claims_request_part_within(arena, part, scope);
+        after = claims_request_append(arena, after, out, &within);
+    }
+    return out;
+}
+
+struct str claims_request_scopes(struct arena *arena, const struct json *claims, struct str scope)
+{
+    struct buf words;
+    buf_init(&words, arena, scope.len + 64, scope.len + 64);
+    buf_add(&words, scope);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const struct json *part = json_member(claims, parts[i]);
+        for (const struct json *claim = part ? part->child : NULL; claim; claim = claim->next) {
+            const struct str word = claims_request_scope_of(claim->name);
+            if (word.len > 0 && !str_has_word(buf_str(&words), word))
+                buf_add_word(&words, word);
+        }
+    }
+    return buf_str(&words);
 }

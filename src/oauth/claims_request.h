@@ -26,6 +26,16 @@ struct claim_request {
  * NULL. */
 bool claims_request_find(const struct json *claims, struct str part, struct str name, struct claim_request *out);
 
+/* A standard claim is part of a scope (section 5.4), and asking for it by name is asking for some of that scope: so who
+ * may not have the scope may not have the claim either, and a user who is asked for the claim is asked for the scope.
+ */
+
+/* What is asked for of `claims`, without the standard claims whose scope is not in `scope`; NULL: of NULL. */
+const struct json *claims_request_within(struct arena *arena, const struct json *claims, struct str scope);
+
+/* `scope`, and the scopes of the standard claims that `claims` (NULL allowed) asks for beside it. */
+struct str claims_request_scopes(struct arena *arena, const struct json *claims, struct str scope);
+
 /* Whether a claim that is a string has a value that was asked for: `value`, one of `values`, or any when there is
  * neither. */
 bool claim_request_takes(const struct claim_request *asked, struct str value);

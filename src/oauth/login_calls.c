@@ -58,7 +58,7 @@ static void login_calls_write_request(struct buf *body, const struct login_reque
 {
     const struct authorize_request *request = &login->request;
     json_write_optional(body, STR("step"), login->step == STEP_LOGIN ? STR("login") : STR("consent"));
-    json_write_words(body, STR("requested_scopes"), request->scope.at ? request->scope : STR(""));
+    json_write_words(body, STR("requested_scopes"), authorize_request_asks(body->arena, request));
     json_write_optional(body, STR("subject"), login->subject);
     json_write_optional(body, STR("login_hint"), request->login_hint);
     json_write_optional(body, STR("acr_values"), request->acr_values);
@@ -154,13 +154,14 @@ static struct err login_calls_take_consent(const struct call *call, const struct
                                            struct login_request *login)
 {
     const struct json *asked = body->granted_scopes;
+    const struct str asks = authorize_request_asks(call->request->arena, &login->request);
     struct buf words;
     if (!asked)
         return login->step == STEP_CONSENT ? failed(ERR_INVALID_REQUEST, "granted_scopes is missing") : OK;
     buf_init(&words, call->request->arena, 256, SCOPE_MAX);
     for (const struct json *each = login_calls_first(asked); each;
          each = asked->kind == JSON_ARRAY ? each->next : NULL) {
-        if (!str_has_word(login->request.scope, each->text))
+        if (!str_has_word(asks, each->text))
             return failed(ERR_INVALID_REQUEST, "granted_scopes has a scope that was not asked for");
         if (str_has_word(buf_str(&words), each->text)) /* so it is no longer than what was asked for */
             continue;

@@ -100,13 +100,14 @@ static void login_pages_show_login(struct login_pages *pages, struct str usernam
 static void login_pages_show_consent(struct login_pages *pages)
 {
     const bool is_native = pages->client.is_public && pages->registered.application == APPLICATION_NATIVE;
-    const struct consent_page page = { .form = login_pages_form(pages),
-                                       .client = login_pages_client(pages),
-                                       .username = password_login_name(pages->call->service->oauth->password_login,
-                                                                       pages->call->request->arena,
-                                                                       pages->login.subject),
-                                       .scope = pages->login.request.scope,
-                                       .may_remember = !is_native };
+    const struct consent_page page = {
+        .form = login_pages_form(pages),
+        .client = login_pages_client(pages),
+        .username = password_login_name(pages->call->service->oauth->password_login, pages->call->request->arena,
+                                        pages->login.subject),
+        .scope = authorize_request_asks(pages->call->request->arena, &pages->login.request),
+        .may_remember = !is_native
+    };
     page_consent(pages->response, pages->call->request->arena, &page);
 }
 
@@ -182,7 +183,7 @@ static struct err login_pages_take_consent(struct login_pages *pages)
     struct login_request *login = &pages->login;
     const bool remembers = form_value(&pages->call->form, STR("remember")).at;
     login->has_consent = true;
-    login->consent_scope = login->request.scope.at ? login->request.scope : STR("");
+    login->consent_scope = authorize_request_asks(pages->call->request->arena, &login->request);
     login->consent_lasts_s = remembers ? CONSENT_LASTS_S : 0;
     return login_pages_go_on(pages);
 }

@@ -556,6 +556,41 @@ def test_a_disabled_user_has_no_session_no_code_and_no_refresh(provider, web, ev
     assert nobody(web, browser)
     assert refused(web.redeem(left)) and refused(web.refresh(granted["refresh_token"]))
     assert web.userinfo(granted["access_token"]).status_code == 401
+# --- claims by name -------------------------------------------------------------------------------------------------
+
+def by_name(**parts):
+    return json.dumps({part: dict.fromkeys(names) for part, names in parts.items()})
+
+
+def test_a_claim_by_name_is_allowed_by_its_user_as_its_scope_is(provider, browser):
+    """An address is one, however it is asked for: it stands on the page, and an earlier consent without it is none."""
+    party = provider.add_party("curious")
+    party.log_in(browser, remember=True)
+    wanted = by_name(userinfo=["email", "phone_number"], id_token=["birthdate"])
+    assert party.ask(browser, prompt="none", claims=wanted).answer["error"] == "consent_required"
+    page = party.ask(browser, claims=wanted)
+    assert page.is_consent
+    for words in ("see your e-mail address", "see your phone number", "see your name and your profile"):
+        assert words in page.text
+    assert "postal" not in page.text
+    answer = party.tokens(browser.press(page, tick=["remember"]))
+    assert answer["scope"] == "openid"
+    assert party.read_id_token(answer["id_token"])["birthdate"] == CLAIMS["birthdate"]
+    assert party.userinfo(answer["access_token"]).json().keys() == {"sub", "email", "phone_number"}
+    assert party.ask(browser, prompt="none", claims=wanted).code
+    assert party.ask(browser, prompt="none", claims=by_name(userinfo=["address"])).answer["error"] == "consent_required"
+
+
+@pytest.mark.parametrize("skips", [True, False])
+def test_a_client_has_no_claim_by_name_of_a_scope_that_it_may_not_ask_for(provider, browser, skips):
+    party = provider.add_party(f"modest-{skips}", "openid email", skip_consent=skips)
+    page = party.ask(browser, claims=by_name(userinfo=["email", "phone_number", "address"], id_token=["name", "email"]))
+    answer = party.tokens(party.go_on(browser, page))
+    assert party.userinfo(answer["access_token"]).json().keys() == {"sub", "email"}
+    claims = party.read_id_token(answer["id_token"])
+    assert claims["email"] == CLAIMS["email"] and "name" not in claims
+
+
     page = browser.press(web.ask(browser), username=eves, password=PASSWORD)
     assert page.is_login and page.alerts == ["The username or the password is wrong."]
 

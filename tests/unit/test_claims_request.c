@@ -115,5 +115,34 @@ static void it_is_bounded(void **state)
                 "a byte more");
 }
 
+static struct str within(const char *text, struct str scope)
+{
+    struct buf out;
+    buf_init(&out, &arena, 256, 4096);
+    json_write(&out, claims_request_within(&arena, read(text), scope));
+    return buf_str(&out);
+}
+
+static void a_claim_is_asked_for_with_its_scope_or_not_at_all(void **state)
+{
+    static const char both[] = "{\"userinfo\":{\"email\":{\"essential\":true},\"name\":null,\"groups\":null,"
+                               "\"email_verified\":null},\"id_token\":{\"sub\":{\"value\":\"x\"},"
+                               "\"address\":null},\"other\":1}";
+    (void)state;
+    assert_str(within(both, STR("openid profile email address")),
+               "{\"userinfo\":{\"email\":{\"essential\":true},\"name\":null,\"groups\":null,"
+               "\"email_verified\":null},\"id_token\":{\"sub\":{\"value\":\"x\"},\"address\":null}}");
+    assert_str(within(both, STR("openid email")), "{\"userinfo\":{\"email\":{\"essential\":true},\"groups\":null,"
+                                                  "\"email_verified\":null},\"id_token\":{\"sub\":{\"value\":"
+                                                  "\"x\"}}}");
+    assert_str(within(both, STR("")), "{\"userinfo\":{\"groups\":null},\"id_token\":{\"sub\":{\"value\":\"x\"}}}");
+    assert_str(within("{}", STR("email")), "{}");
+    assert_null(claims_request_within(&arena, NULL, STR("email")));
+    assert_str(claims_request_scopes(&arena, read(both), STR("openid email")), "openid email profile address");
+    assert_str(claims_request_scopes(&arena, read(both), STR("")), "email profile address");
+    assert_str(claims_request_scopes(&arena, NULL, STR("openid")), "openid");
+}
+
 RUN(TEST(the_standards_example_is_read), TEST(a_value_must_be_the_one_that_was_asked_for),
-    TEST(what_is_not_understood_is_let_be_and_what_is_malformed_refused), TEST(it_is_bounded))
+    TEST(what_is_not_understood_is_let_be_and_what_is_malformed_refused), TEST(it_is_bounded),
+    TEST(a_claim_is_asked_for_with_its_scope_or_not_at_all))
