@@ -156,7 +156,7 @@ static struct err authorize_user_find_consent(struct authorize *authorize, struc
     TRY(consent_find(call->service->store, call->request->arena, authorize->session.login.sub, authorize->client.id,
                      call->request->now_s, &consent));
     const struct consent of_session = { .scope = session_allowed(&authorize->session, authorize->client.id) };
-    if ((consent.item.version > 0 && consent_covers(&consent, asked)) ||
+    if ((consent.expires_at > 0 && consent_covers(&consent, asked)) ||
         (of_session.scope.len > 0 && consent_covers(&of_session, asked)))
         *scope = its_scope;
     return OK;

@@ -9,9 +9,9 @@ enum { CONSENT_LASTS_S = 365 * 24 * 3600 };
 
 /* Views. */
 struct consent {
-    struct item item; /* as it was read; version 0: there is none */
-    struct str scope; /* "" : nothing */
-    int64_t expires_at;
+    struct item item;   /* as it was read; version 0: there is none */
+    struct str scope;   /* "" : nothing */
+    int64_t expires_at; /* 0: nothing is allowed, and there may have been a consent that is over */
 };
 
 /* What the user has allowed the client; nothing, when that is over. ERR_UNAVAILABLE. */

@@ -23,6 +23,7 @@ static void nothing_is_allowed_until_somebody_says_so(void **state)
     (void)state;
     const struct consent consent = found("nobody", "app");
     assert_int_equal(consent.item.version, 0);
+    assert_int_equal(consent.expires_at, 0);
     assert_str(consent.scope, "");
     assert_true(consent_covers(&consent, STR("")));
     assert_false(consent_covers(&consent, STR("openid")));
