@@ -1,6 +1,7 @@
 /* oauth/authorize_user.c: who is the user of an authorization request, and what does the user allow its client (OpenID
  * Connect Core sections 3.1.2.3 and 3.1.2.4): from the session, the login that was asked for, and earlier consents. */
 #include "oauth/authorize.h"
+#include "base/settings.h"
 #include "oauth/claims_request.h"
 #include "oauth/consent.h"
 #include "service/call.h"
@@ -88,6 +89,17 @@ static bool authorize_user_needs_login(struct authorize *authorize)
         return false;
     return authorize->request.prompt & (PROMPT_LOGIN | PROMPT_SELECT_ACCOUNT) || max_age_s == 0 ||
            (max_age_s > 0 && age_s > max_age_s) || authorize_user_lacks_acr(authorize);
+}
+
+/* Whether the login that this request has asked for was before the time that it may be of (sections 3.1.2.1
+ * and 3.1.2.3). A service that logs users in may know of an earlier one; its clock is another. */
+static bool authorize_user_logged_in_too_early(const struct authorize *authorize)
+{
+    const struct login_request *login = &authorize->login;
+    const int64_t begun_at = login->item.expires_at - LOGIN_REQUEST_TTL_S;
+    const int64_t max_age_s = authorize->request.prompt & PROMPT_LOGIN ? 0 : authorize_user_max_age_s(authorize);
+    return login->is_logged_in && max_age_s >= 0 &&
+           authorize->session.login.auth_time < begun_at - max_age_s - authorize->call->service->settings->clock_skew_s;
 }
 
 /* A native client can be anybody's program that knows the client_id: it is never let in by an earlier consent, nor
@@ -183,7 +195,14 @@ struct err authorize_decide(struct authorize *authorize, enum authorize_need *ne
                                            "the login has no acr that was asked for" };
         return OK;
     }
+    if (authorize_user_logged_in_too_early(authorize)) {
+        *fault = (struct authorize_fault){ "login_required",
+                                           "the login was made earlier than prompt or max_age allows" };
+        return OK;
+    }
     TRY(authorize_user_find_consent(authorize, scope));
+    if (scope->at && str_has_word(authorize->request.scope, STR("openid")) && !str_has_word(*scope, STR("openid")))
+        *fault = (struct authorize_fault){ "access_denied", "the user does not allow the client to know who it is" };
     *need = scope->at ? NEED_NOTHING : NEED_CONSENT;
     if (*need == NEED_CONSENT && is_silent)
         *fault = (struct authorize_fault){ "consent_required",

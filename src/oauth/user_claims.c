@@ -22,6 +22,13 @@ struct err user_claims_find(const struct call *call, const struct granted *grant
     return json_parse(arena, user.claims, out);
 }
 
+/* Whoever logs users in may have sent anything by the name of a standard claim, which clients read as what it is. */
+static bool user_claims_is_fit(const struct json *claim)
+{
+    const struct standard_claim *standard = standard_claim_named(claim->name);
+    return !standard || standard_claim_takes(standard, claim);
+}
+
 static bool user_claims_may_have(struct str name, const struct granted *granted, struct str part, struct str scope)
 {
     const struct standard_claim *standard = standard_claim_named(name);
@@ -67,7 +74,7 @@ void user_claims_write(struct buf *out, const struct json *user, const struct gr
                        struct str scope)
 {
     for (const struct json *claim = user ? user->child : NULL; claim; claim = claim->next) {
-        if (user_claims_is_the_tokens(out->arena, claim->name) ||
+        if (user_claims_is_the_tokens(out->arena, claim->name) || !user_claims_is_fit(claim) ||
             !user_claims_may_have(claim->name, granted, part, scope))
             continue;
         if (out->at[out->len - 1] != '{')

@@ -19,7 +19,8 @@ MUST_USE struct err user_claims_add_kept(const struct call *call, const struct g
                                          struct str scope, const struct json **user);
 
 /* Appends to an object those claims that a part ("userinfo", "id_token") may have: named in the request's `claims`, and
- * by `scope` ("" in an id token: section 5.4). `sub` and what else tokens say by themselves is never among them. */
+ * by `scope` ("" in an id token: section 5.4). `sub` and what else tokens say by themselves is never among them,
+ * nor a standard claim with a value that it can't have (standard_claims.h). */
 void user_claims_write(struct buf *out, const struct json *user, const struct granted *granted, struct str part,
                        struct str scope);
 

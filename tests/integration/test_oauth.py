@@ -227,6 +227,49 @@ def test_a_login_grants_as_many_scopes_as_a_client_may_have(server, login):
     assert attempt.call(login, "/accept", {"subject": USER, "granted_scopes": ["s1"] * 1025}).status_code == 400
 
 
+def test_claims_by_name_are_among_what_a_login_elsewhere_is_asked_for(server, web, login):
+    """By their scopes; what the user does not allow is not told."""
+    claims = json.dumps({"userinfo": {"name": None, "phone_number": None}})
+    for granted, told in ((["openid", "profile"], {"sub", "name"}), (["openid"], {"sub"})):
+        attempt = Attempt(server, scope="openid", claims=claims)
+        assert attempt.call(login, "").json()["requested_scopes"] == ["openid", "profile"], "which is all that it may"
+        attempt.call(login, "/accept", {"subject": USER, "granted_scopes": granted,
+                                        "claims": {"name": "A Reader", "phone_number": "1"}})
+        tokens = attempt.redeem(web).json()
+        assert tokens["scope"] == "openid"
+        answer = requests.get(server.url + "/userinfo", timeout=PATIENCE_S,
+                              headers={"Authorization": "Bearer " + tokens["access_token"]})
+        assert answer.json().keys() == told
+
+
+@pytest.mark.parametrize("asked", [{"prompt": "login"}, {"max_age": "0"}, {"max_age": "600"}])
+def test_an_earlier_login_elsewhere_is_none_where_a_new_one_was_asked_for(server, web, login, asked):
+    """OpenID Connect Core sections 3.1.2.1 and 3.1.2.3: a client is not told that it was, by the login's own word."""
+    now = int(time.time())
+    for auth_time, answer in ((now - 3600, "login_required"), (now, None)):
+        attempt = Attempt(server, **asked)
+        attempt.call(login, "/accept", {"subject": USER, "auth_time": auth_time, "granted_scopes": ["openid"]})
+        assert attempt.answer.get("error") == answer and ("code" in attempt.answer) == (answer is None)
+
+
+def test_who_does_not_allow_openid_has_not_signed_in(server, web, login):
+    """Else what was asked for with OpenID Connect would be given by the rules without it, a refresh token too."""
+    attempt = Attempt(server, scope="openid profile")
+    attempt.call(login, "/accept", {"subject": USER, "granted_scopes": ["profile"]})
+    assert attempt.answer["error"] == "access_denied"
+
+
+def test_a_standard_claim_of_another_type_is_not_told(server, web, login):
+    """As a login elsewhere may send it: clients read what section 5.1 says."""
+    attempt = Attempt(server, scope="openid profile")
+    attempt.call(login, "/accept", {"subject": USER, "granted_scopes": ["openid", "profile"], "claims": {
+        "name": "", "birthdate": 1990, "updated_at": "today", "nickname": None, "website": "javascript:alert(1)",
+        "given_name": "A"}})
+    told = requests.get(server.url + "/userinfo", timeout=PATIENCE_S,
+                        headers={"Authorization": "Bearer " + attempt.redeem(web).json()["access_token"]}).json()
+    assert told == {"sub": USER, "given_name": "A"}
+
+
 def test_consent_is_asked_for_by_itself_and_remembered(server, web, login):
     attempt = Attempt(server)
     attempt.call(login, "/accept", {"subject": USER})
