@@ -144,6 +144,8 @@ static struct err authorize_read_party(struct authorize *authorize, struct form 
     TRY(authorize_request_party(form, &party));
     TRY(authorize_find_client(authorize, party.client_id));
     *fault = signed_request_take(authorize->call, &authorize->client, &authorize->registered, form);
+    if (fault->error && !party.redirect_uri.at) /* which may stand in what is not good */
+        return failed(ERR_INVALID_REQUEST, fault->why);
     return authorize_find_redirect(authorize, form_value(form, STR("redirect_uri")));
 }
 

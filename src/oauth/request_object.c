@@ -35,18 +35,10 @@ static struct authorize_fault request_object_add_claims(struct arena *arena, str
     return text.overflowed ? wrong_type : request_object_add(out, claims->name, buf_str(&text));
 }
 
-/* A member that no parameter has, such as `iat` and `aud`, may have any type. */
-static bool request_object_is_parameter(struct str name)
-{
-    static const struct str others[] = { STR_INIT("iss"), STR_INIT("aud"), STR_INIT("exp"), STR_INIT("nbf"),
-                                         STR_INIT("iat"), STR_INIT("jti"), STR_INIT("sub") };
-    return !STR_IS_AMONG(name, others);
-}
-
 static struct authorize_fault request_object_add_member(struct arena *arena, struct form *out,
                                                         const struct json *member)
 {
-    if (!request_object_is_parameter(member->name))
+    if (!authorize_request_knows(member->name)) /* of any type: it is ignored, as in a query */
         return no_fault;
     if (member->kind == JSON_STRING || member->kind == JSON_NUMBER)
         return request_object_add(out, member->name, member->text);
@@ -54,6 +46,8 @@ static struct authorize_fault request_object_add_member(struct arena *arena, str
         return request_object_add_list(out, member);
     if (member->kind == JSON_OBJECT && str_eq(member->name, STR("claims")))
         return request_object_add_claims(arena, out, member);
+    if (member->kind == JSON_OBJECT && str_eq(member->name, STR("registration")))
+        return request_object_add(out, member->name, member->text); /* which is told to be not supported */
     return wrong_type;
 }
 

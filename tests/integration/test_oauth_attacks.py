@@ -464,6 +464,22 @@ def test_a_signed_request_is_for_this_issuer_now_and_its_clients(signer, browser
     assert isinstance(left, Left) and left.answer["error"] == "invalid_request_object", name
 
 
+def test_a_signed_request_may_have_members_that_mean_nothing_here(signer, browser):
+    """RFC 9101 section 4, RFC 6749 section 3.1: they are ignored, whatever their type."""
+    for member in ([{"type": "payment"}], {"a": 1}, True, None, 1):
+        left = ask_by(signer, browser, request_object(signer, prompt="none", authorization_details=member))
+        assert left.answer["error"] == "login_required", member
+    left = ask_by(signer, browser, request_object(signer, registration={"client_name": "x"}))
+    assert left.answer["error"] == "registration_not_supported"
+    left = ask_by(signer, browser, request_object(signer, nonce=True), redirect_uri=signer.redirect_uri)
+    assert left.answer["error"] == "invalid_request_object"
+
+
+def test_what_is_wrong_with_a_signed_request_is_said_on_the_page(signer, browser):
+    page = ask_by(signer, browser, request_object(signer, exp=1))
+    assert is_error(page) and page.alerts[0].startswith("the request object has expired"), page.alerts
+
+
 def test_a_signed_request_is_signed_by_its_client(provider, signer, web, browser):
     other = ec.generate_private_key(ec.SECP256R1())
     good = request_object(signer)
@@ -540,22 +556,6 @@ def test_a_user_grants_no_scope_of_the_services_own(provider, browser):
         assert party.ask(browser, scope=scope).answer["error"] == "invalid_scope"
 
 
-# --- what was true when the request began, and isn't any longer -----------------------------------------------------
-
-@pytest.fixture
-def eves(provider):
-    """A user of the test's own, who can be disabled."""
-    return provider.add_user(f"user-{uuid.uuid4().hex[:8]}")["username"]
-
-
-def test_a_disabled_user_has_no_session_no_code_and_no_refresh(provider, web, eves):
-    browser = provider.browser()
-    granted = web.tokens(web.log_in(browser, eves, scope="openid offline_access"))
-    left = web.log_in(browser, eves)
-    provider.run("users", "disable", eves)
-    assert nobody(web, browser)
-    assert refused(web.redeem(left)) and refused(web.refresh(granted["refresh_token"]))
-    assert web.userinfo(granted["access_token"]).status_code == 401
 # --- claims by name -------------------------------------------------------------------------------------------------
 
 def by_name(**parts):
@@ -591,6 +591,22 @@ def test_a_client_has_no_claim_by_name_of_a_scope_that_it_may_not_ask_for(provid
     assert claims["email"] == CLAIMS["email"] and "name" not in claims
 
 
+# --- what was true when the request began, and isn't any longer -----------------------------------------------------
+
+@pytest.fixture
+def eves(provider):
+    """A user of the test's own, who can be disabled."""
+    return provider.add_user(f"user-{uuid.uuid4().hex[:8]}")["username"]
+
+
+def test_a_disabled_user_has_no_session_no_code_and_no_refresh(provider, web, eves):
+    browser = provider.browser()
+    granted = web.tokens(web.log_in(browser, eves, scope="openid offline_access"))
+    left = web.log_in(browser, eves)
+    provider.run("users", "disable", eves)
+    assert nobody(web, browser)
+    assert refused(web.redeem(left)) and refused(web.refresh(granted["refresh_token"]))
+    assert web.userinfo(granted["access_token"]).status_code == 401
     page = browser.press(web.ask(browser), username=eves, password=PASSWORD)
     assert page.is_login and page.alerts == ["The username or the password is wrong."]
 

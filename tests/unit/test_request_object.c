@@ -74,23 +74,38 @@ static void an_object_that_is_not_its_own_or_no_request_is_refused(void **state)
     }
 }
 
+static void a_member_that_no_parameter_has_is_ignored(void **state)
+{
+    static const char *const values[] = { "\"x\"", "1", "true", "null", "[]", "{\"a\":[1]}" };
+    struct form form;
+    (void)state;
+    for (size_t i = 0; i < COUNT(values); i++) {
+        const char *object = arena_printf(&arena, "{" PARTY ",\"authorization_details\":%s}", values[i]).at;
+        assert_null(read(object, &form).error);
+        assert_int_equal(form_count(&form, STR("authorization_details")), 0);
+    }
+    assert_null(read("{" PARTY ",\"registration\":{\"a\":1}}", &form).error);
+    assert_true(form_value(&form, STR("registration")).at);
+}
+
 static void it_is_bounded_as_a_form_is(void **state)
 {
     struct form form;
     struct buf text;
     (void)state;
     buf_init(&text, &arena, 1024, 65536);
-    buf_add(&text, STR("{" PARTY));
-    for (int i = 3; i < FORM_PAIRS_MAX; i++)
-        buf_add(&text, arena_printf(&arena, ",\"p%d\":\"\"", i));
+    buf_add(&text, STR("{" PARTY ",\"resource\":[\"urn:3\""));
+    for (int i = 4; i < FORM_PAIRS_MAX; i++)
+        buf_add(&text, arena_printf(&arena, ",\"urn:%d\"", i));
     struct buf more = text;
-    buf_add(&text, STR("}"));
+    buf_add(&text, STR("]}"));
     assert_null(read(arena_copy(&arena, buf_str(&text)).at, &form).error);
-    buf_add(&more, STR(",\"one_more\":\"\"}"));
+    buf_add(&more, STR(",\"urn:one-more\"]}"));
     assert_non_null(read(arena_copy(&arena, buf_str(&more)).at, &form).error);
     const char *large = arena_printf(&arena, "{" PARTY ",\"claims\":{\"x\":\"%0*d\"}}", CLAIMS_REQUEST_MAX, 0).at;
     assert_non_null(read(large, &form).error);
 }
 
 RUN(TEST(it_asks_what_a_query_would), TEST(a_client_that_is_not_named_is_the_one_that_sent_it),
-    TEST(an_object_that_is_not_its_own_or_no_request_is_refused), TEST(it_is_bounded_as_a_form_is))
+    TEST(an_object_that_is_not_its_own_or_no_request_is_refused), TEST(a_member_that_no_parameter_has_is_ignored),
+    TEST(it_is_bounded_as_a_form_is))
