@@ -15,6 +15,7 @@ static const struct {
     [ERR_REDIRECT_URI] = { 400, "invalid_redirect_uri", "invalid_redirect_uri" },
     [ERR_CLIENT_METADATA] = { 400, "invalid_client_metadata", "invalid_client_metadata" },
     [ERR_INVALID_CLIENT] = { 401, "invalid_client", "invalid_client" },
+    [ERR_TOKEN_MISSING] = { 401, "invalid_token", "missing" },
     [ERR_TOKEN_MALFORMED] = { 401, "invalid_token", "malformed" },
     [ERR_TOKEN_ALGORITHM] = { 401, "invalid_token", "algorithm" },
     [ERR_TOKEN_KEY] = { 401, "invalid_token", "unknown_key" },

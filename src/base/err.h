@@ -15,6 +15,7 @@ enum err_code {
     ERR_REDIRECT_URI,        /* RFC 7591 section 3.2.2: of a client that is to be registered */
     ERR_CLIENT_METADATA,     /* likewise: any other member of its metadata */
     ERR_INVALID_CLIENT,      /* the caller did not prove who it is */
+    ERR_TOKEN_MISSING,       /* RFC 6750 section 3.1: nothing was sent that could be wrong */
     ERR_TOKEN_MALFORMED,     /* from here to ERR_TOKEN_REVOKED: one RFC 6750 invalid_token, told apart in metrics */
     ERR_TOKEN_ALGORITHM,     /* its alg is not the one that its key is pinned to */
     ERR_TOKEN_KEY,           /* no such kid, or a key that is no longer good */

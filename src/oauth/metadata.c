@@ -24,7 +24,8 @@ struct member {
 };
 
 #define ALGORITHMS "RS256 PS256 ES256 EdDSA Ed25519" /* that clients may sign with: all of jose/jwk.h */
-#define METHODS "client_secret_basic client_secret_post private_key_jwt none"
+#define PROVEN "client_secret_basic client_secret_post private_key_jwt"
+#define METHODS PROVEN " none" /* where a public client may name itself */
 static const struct member members[] = {
     { STR_INIT("authorization_endpoint"), STR_INIT("/authorize"), URL, USERS },
     { STR_INIT("token_endpoint"), STR_INIT("/token"), URL, ALWAYS },
@@ -37,7 +38,7 @@ static const struct member members[] = {
     { STR_INIT("response_modes_supported"), STR_INIT("query form_post"), WORDS, USERS },
     { STR_INIT("token_endpoint_auth_methods_supported"), STR_INIT(METHODS), WORDS, ALWAYS },
     { STR_INIT("token_endpoint_auth_signing_alg_values_supported"), STR_INIT(ALGORITHMS), WORDS, ALWAYS },
-    { STR_INIT("introspection_endpoint_auth_methods_supported"), STR_INIT(METHODS), WORDS, ALWAYS },
+    { STR_INIT("introspection_endpoint_auth_methods_supported"), STR_INIT(PROVEN), WORDS, ALWAYS },
     { STR_INIT("introspection_endpoint_auth_signing_alg_values_supported"), STR_INIT(ALGORITHMS), WORDS, ALWAYS },
     { STR_INIT("revocation_endpoint_auth_methods_supported"), STR_INIT(METHODS), WORDS, ALWAYS },
     { STR_INIT("revocation_endpoint_auth_signing_alg_values_supported"), STR_INIT(ALGORITHMS), WORDS, ALWAYS },

@@ -34,7 +34,7 @@ static struct err userinfo_find_token(struct call *call, struct str *token)
     if (posted.at)
         return OK;
     if (!authorization.at || !str_cut(token, ' ', &scheme) || !str_eq_nocase(scheme, STR("Bearer")))
-        return failed(ERR_TOKEN_MALFORMED, "the call needs an access token");
+        return failed(ERR_TOKEN_MISSING, "the call needs an access token");
     *token = str_trim(*token);
     return OK;
 }
@@ -152,6 +152,7 @@ struct err userinfo(struct call *call, struct response *response)
     const struct token_ask ask = { .kinds = KIND_ACCESS, .expect.max_age_s = -1 };
     AUTO(verified_releasep) struct verified *entry = NULL;
     struct str token;
+    response->wants_bearer = true;
     TRY(userinfo_find_token(call, &token));
     TRY(token_check(call->service, token, &ask, call->request->now_s, &entry));
     TRY(userinfo_check_token(call->service, &entry->claims));

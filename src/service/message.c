@@ -294,12 +294,14 @@ void response_empty(struct response *response, int status)
     response->body.len = 0;
 }
 
-/* RFC 6750 section 3, RFC 6749 section 5.2. */
+/* RFC 6750 section 3, RFC 6749 section 5.2. Who sent no token has made no error yet (RFC 6750 section 3.1). */
 static struct str message_challenge_of(struct arena *arena, enum err_code code)
 {
-    return code == ERR_INVALID_CLIENT
-               ? STR("Basic realm=\"token-service\", charset=\"UTF-8\"")
-               : arena_printf(arena, "Bearer realm=\"token-service\", error=\"%s\"", err_name(code));
+    if (code == ERR_INVALID_CLIENT)
+        return STR("Basic realm=\"token-service\", charset=\"UTF-8\"");
+    if (code == ERR_TOKEN_MISSING)
+        return STR("Bearer realm=\"token-service\"");
+    return arena_printf(arena, "Bearer realm=\"token-service\", error=\"%s\"", err_name(code));
 }
 
 void response_fail(struct response *response, struct arena *arena, struct err err)
@@ -316,7 +318,7 @@ void response_fail(struct response *response, struct arena *arena, struct err er
     json_write_text(body, STR("error"), str_of(err_name(err.code)));
     json_write_text(body, STR("error_description"), str_of(sentence_for_callers(err.why)));
     buf_add(body, STR("}"));
-    if (response->status == 401 || response->status == 403)
+    if (response->status == 401 || response->status == 403 || (response->status == 400 && response->wants_bearer))
         response_add_header(response, STR("WWW-Authenticate"), message_challenge_of(arena, err.code));
     if (response->status == 503 || response->status == 429) {
         const int64_t wait_s = response->retry_after_s > 0 ? response->retry_after_s : 1;

@@ -52,7 +52,8 @@ struct response {
     size_t header_count;
     size_t lasting_count; /* the first ones of them stay when the response becomes an error's */
     bool is_unfit;        /* a header could not be added, so the response must not go out */
-    bool is_put_off;      /* there was too much to do: not logged one by one, but counted */
+    bool wants_bearer; /* it is of a call for bearer tokens alone, whose every refusal says so (RFC 6750 section 3) */
+    bool is_put_off;   /* there was too much to do: not logged one by one, but counted */
     struct buf body;
     int64_t retry_after_s;  /* for an error's Retry-After; 0: a second, where it has one */
     uint64_t announced;     /* when the records were announced to other instances (replication.c): its epoch; 0: not */

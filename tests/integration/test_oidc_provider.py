@@ -210,6 +210,28 @@ def test_the_metadata_has_what_a_client_needs(provider):
         assert re.fullmatch(r"[!#-\[\]-~]+", scope), "RFC 6749 section 3.3"
 
 
+def test_a_public_client_comes_in_where_the_metadata_says_and_nowhere_else(provider, parties):
+    public = provider.add_party("nameless", token_endpoint_auth_method="none", require_pkce=True)
+    for name, path in (("token", "/token"), ("revocation", "/token/revoke"), ("introspection", "/token/introspect")):
+        answer = provider.post(path, form={"client_id": public.id, "token": "x", "grant_type": "refresh_token",
+                                           "refresh_token": "x"})
+        is_offered = "none" in provider.metadata[f"{name}_endpoint_auth_methods_supported"]
+        assert is_offered == (answer.status_code != 401), (name, answer.text)
+
+
+def test_userinfo_challenges_for_a_bearer_token(provider, client):
+    """RFC 6750 section 3: with each refusal, and without an error for who has sent nothing."""
+    token = client.get_tokens()["access_token"]
+    for headers, form, status, error in (({}, None, 401, None), ({"Authorization": "Basic eA=="}, None, 401, None),
+                                         ({"Authorization": "Bearer x"}, None, 401, "invalid_token"),
+                                         ({"Authorization": f"Bearer {token}"}, {"access_token": token}, 400,
+                                          "invalid_request")):
+        answer = provider.request("POST" if form else "GET", "/userinfo", headers=headers, form=form)
+        assert answer.status_code == status
+        challenge = answer.headers["WWW-Authenticate"]
+        assert challenge == 'Bearer realm="token-service"' + (f', error="{error}"' if error else "")
+
+
 def test_the_metadata_says_what_becomes_of_requests_in_objects(provider):
     metadata = provider.metadata
     assert metadata["request_uri_parameter_supported"] is False, "absent would mean true"
