@@ -74,6 +74,31 @@ static struct err client_admin_check_sector(const struct service *service, struc
                                           "the member \"sector_identifier_uri\" is refused: it can't be fetched here");
 }
 
+/* --- what it is signed with --------------------------------------------------------------------------------------- */
+
+/* OpenID Connect Dynamic Client Registration 1.0 section 2: what the metadata names. Where that is not RS256, a client
+ * that says nothing has RS256 all the same, as the standard's default; and one that was taken before stays, since the
+ * operator may have changed what is signed with. */
+static bool client_admin_may_have_alg(const struct service *service, enum jwa preset, enum jwa before, enum jwa asked)
+{
+    return asked == preset || asked == before || (int64_t)asked == service->settings->signing_alg;
+}
+
+static struct err client_admin_check_algs(const struct service *service, struct arena *arena,
+                                          const struct client *before, const struct client *client)
+{
+    struct client_metadata was, is;
+    client_metadata_read(arena, before ? before->metadata : STR(""), client->is_public, &was);
+    client_metadata_read(arena, client->metadata, client->is_public, &is);
+    const bool is_good = client_admin_may_have_alg(service, JWA_RS256, was.id_token_alg, is.id_token_alg);
+    return is_good && client_admin_may_have_alg(service, 0, was.userinfo_alg, is.userinfo_alg)
+               ? OK
+               : failed(ERR_CLIENT_METADATA,
+                        arena_printf(arena, "the member \"%s\" is refused: it is not what this service signs with",
+                                     is_good ? "userinfo_signed_response_alg" : "id_token_signed_response_alg")
+                            .at);
+}
+
 /* --- adding and looking ------------------------------------------------------------------------------------------ */
 
 static struct err client_admin_insert(struct service *service, const struct client *client)
@@ -90,6 +115,7 @@ struct err client_admin_add(struct service *service, struct arena *arena, const 
     TRY(client_body_describe(arena, wanted, now_s, &client));
     TRY(authority_check_client(caller, client.scopes));
     TRY(client_admin_check_sector(service, arena, NULL, &client));
+    TRY(client_admin_check_algs(service, arena, NULL, &client));
     if (client_body_has_secret(arena, &client))
         client_admin_make_secret(secret, client.secret_hash);
     struct err err = client_admin_insert(service, &client);
@@ -158,6 +184,7 @@ static struct err client_admin_try(struct service *service, struct arena *arena,
     TRY(change->make(arena, change, out));
     TRY(authority_check_client(caller, out->scopes));
     TRY(client_admin_check_sector(service, arena, &before, out));
+    TRY(client_admin_check_algs(service, arena, &before, out));
     TRY(service->store->ops->change_client(service->store, out, before.version));
     out->version = before.version + 1;
     return OK;

@@ -21,7 +21,7 @@ EVERYTHING = {
     "post_logout_redirect_uris": ["com.example.app:/bye"], "grant_types": ["authorization_code", "refresh_token"],
     "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "EdDSA", "jwks": JWKS,
     "subject_type": "public",
-    "id_token_signed_response_alg": "ES256", "userinfo_signed_response_alg": "PS256",
+    "id_token_signed_response_alg": "EdDSA", "userinfo_signed_response_alg": "EdDSA",
     "request_object_signing_alg": "EdDSA", "require_pkce": False, "require_auth_time": True, "default_max_age": 0,
     "backchannel_logout_uri": "https://app.example/logout", "backchannel_logout_session_required": True,
     "initiate_login_uri": "https://app.example/in", "client_uri": "https://app.example/",
@@ -43,7 +43,8 @@ def admin(server):
 
 @pytest.fixture
 def settings(tmp_path):
-    return DEFAULTS | {"TOKEN_DATA_DIR": str(tmp_path / "data"), "TOKEN_LOG_LEVEL": "info"}
+    return DEFAULTS | {"TOKEN_DATA_DIR": str(tmp_path / "data"), "TOKEN_LOG_LEVEL": "info",
+                       "TOKEN_SIGNING_ALG": "EdDSA"}
 
 
 def add(server, auth, **members):

@@ -178,6 +178,31 @@ static void what_is_added_is_listed_without_its_secret(void **state)
     assert_int_equal(first.count, 1);
 }
 
+/* OpenID Connect Dynamic Client Registration 1.0 section 2: what the metadata does not name is not to be had. */
+static void what_is_signed_here_is_signed_by_one_algorithm(void **state)
+{
+    static const char *const members[] = { "id_token_signed_response_alg", "userinfo_signed_response_alg" };
+    char secret[SECRET_SIZE] = "";
+    struct client client;
+    (void)state;
+    settings.signing_alg = JWA_ES256;
+    for (size_t i = 0; i < COUNT(members); i++) {
+        const char *id = arena_printf(&arena, "alg-%zu", i).at;
+        assert_code(add(arena_printf(&arena, "{\"%s\":\"PS256\"}", members[i]).at, &client, secret),
+                    ERR_CLIENT_METADATA, members[i]);
+        assert_ok(
+            add(arena_printf(&arena, "{\"client_id\":\"%s\",\"%s\":\"ES256\"}", id, members[i]).at, &client, secret));
+        settings.signing_alg = JWA_PS256; /* the operator has changed it: what was registered stays */
+        assert_ok(change(id, "{\"client_name\":\"another\"}", &client));
+        assert_ok(change(id, arena_printf(&arena, "{\"%s\":\"ES256\"}", members[i]).at, &client));
+        assert_code(change(id, arena_printf(&arena, "{\"%s\":\"EdDSA\"}", members[i]).at, &client), ERR_CLIENT_METADATA,
+                    members[i]);
+        assert_ok(change(id, arena_printf(&arena, "{\"%s\":\"PS256\"}", members[i]).at, &client));
+        settings.signing_alg = JWA_ES256;
+    }
+    settings.signing_alg = 0;
+}
+
 static void a_client_without_an_id_gets_one(void **state)
 {
     char secret[SECRET_SIZE];
@@ -498,6 +523,7 @@ static void a_change_undoes_nobody_elses(void **state)
 
 #define OF_ITS_OWN(function) cmocka_unit_test_setup_teardown(function, begin, finish)
 RUN(OF_ITS_OWN(what_is_added_is_listed_without_its_secret), OF_ITS_OWN(a_client_without_an_id_gets_one),
+    OF_ITS_OWN(what_is_signed_here_is_signed_by_one_algorithm),
     OF_ITS_OWN(a_client_that_authenticates_with_a_key_has_no_secret), OF_ITS_OWN(what_may_not_be_is_refused),
     OF_ITS_OWN(a_patch_changes_what_it_names_and_leaves_the_rest),
     OF_ITS_OWN(a_change_of_something_else_leaves_what_the_platform_wrote),
