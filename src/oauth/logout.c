@@ -117,16 +117,28 @@ static struct err logout_leave(struct logout *logout)
     return OK;
 }
 
+/* What a form is good for: signing out, and then to go where the page said, which was for a client with a hint. */
+static struct str logout_purpose(struct arena *arena, struct str client_id, struct str target)
+{
+    return target.len > 0
+               ? arena_printf(arena, "logout\n%.*s\n%.*s", (int)client_id.len, client_id.at, (int)target.len, target.at)
+               : STR("logout\n");
+}
+
 static void logout_ask(struct logout *logout)
 {
     struct call *call = logout->call;
     struct arena *arena = call->request->arena;
     const struct str key = csrf_key(call->request, logout->response, logout_is_secure(call));
+    const struct str target = logout->has_target ? logout->target.text : STR("");
     const struct logout_page page = {
         .form = { .action = issuer_url(arena, call->service->settings, STR("/logout/confirm")),
-                  .csrf = csrf_token(arena, key, STR("logout\n")),
+                  .csrf = csrf_token(arena, key, logout_purpose(arena, logout->hint.client_id, target)),
                   .ui_locales = logout->ui_locales },
         .username = password_login_name(call->service->oauth->password_login, arena, logout->session.login.sub),
+        .client_id = logout->hint.client_id,
+        .to = target,
+        .state = logout->state,
     };
     page_logout(logout->response, arena, &page);
 }
@@ -173,11 +185,25 @@ struct err begin_logout(struct call *call, struct response *response)
     return logout_leave(&logout);
 }
 
+/* The page's own form: what it says of the client is what the hint said. */
+static struct err logout_read_confirmed(struct logout *logout)
+{
+    const struct call *call = logout->call;
+    const struct str client_id = form_value(&call->form, STR("client_id"));
+    const struct str target = form_value(&call->form, STR("post_logout_redirect_uri"));
+    logout->form = call->form;
+    logout->state = form_value(&call->form, STR("state"));
+    TRY(csrf_check(call->request, logout_is_secure(call), logout_purpose(call->request->arena, client_id, target),
+                   form_value(&call->form, STR("csrf"))));
+    logout->has_hint = target.at != NULL;
+    logout->hint.client_id = client_id;
+    return logout_find_target(logout);
+}
+
 struct err confirm_logout(struct call *call, struct response *response)
 {
     struct logout logout = { .call = call, .response = response };
-    const struct err err = csrf_check(call->request, logout_is_secure(call), STR("logout\n"),
-                                      form_value(&call->form, STR("csrf")));
+    const struct err err = logout_read_confirmed(&logout);
     if (err.code)
         return logout_show(&logout, err);
     TRY(logout_find_session(&logout));

@@ -226,6 +226,11 @@ void page_logout(struct response *response, struct arena *arena, const struct lo
         pages_add_paragraph(&page, "<p>", texts->signed_in_as, logout->username);
     pages_add_paragraph(&page, "<p>", texts->logout_about, STR(""));
     pages_begin_form(&page, &logout->form, logout->to);
+    if (logout->to.len > 0) {
+        page_add_hidden(&page, STR("client_id"), logout->client_id);
+        page_add_hidden(&page, STR("post_logout_redirect_uri"), logout->to);
+        page_add_hidden(&page, STR("state"), logout->state);
+    }
     pages_end_form(&page, texts->logout, texts->stay);
     page_end(&page);
 }

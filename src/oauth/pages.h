@@ -53,10 +53,11 @@ struct consent_page {
 };
 void page_consent(struct response *response, struct arena *arena, const struct consent_page *page);
 
-/* Asks whether to sign out. `to`: where the answer to the form may redirect (post_logout_redirect_uri). */
+/* Asks whether to sign out. `to`: where the answer to the form may redirect, with `state`: a post_logout_redirect_uri
+ * of this client; empty: nowhere. */
 struct logout_page {
     struct page_form form;
-    struct str username, to;
+    struct str username, client_id, to, state;
 };
 void page_logout(struct response *response, struct arena *arena, const struct logout_page *page);
 void page_signed_out(struct response *response, struct arena *arena, struct str ui_locales);

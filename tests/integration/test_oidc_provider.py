@@ -668,6 +668,28 @@ def test_a_client_signs_its_user_out_by_a_post_from_its_site(client, signed_in):
     assert is_nobody(client, signed_in)
 
 
+def test_whoever_is_asked_first_comes_back_to_the_client_too(client, signed_in):
+    """Its hint is of an earlier session of the user's."""
+    asked = {"id_token_hint": client.get_tokens()["id_token"], "post_logout_redirect_uri": target_of(client),
+             "state": "a b&c=<d>"}
+    page = signed_in.open(f"/logout?{urlencode(asked)}", "cross-site")
+    assert page.is_question_about_logout and not is_nobody(client, signed_in)
+    left = signed_in.press(page)
+    assert isinstance(left, Left) and (left.url, left.answer) == (target_of(client), {"state": "a b&c=<d>"})
+    assert is_nobody(client, signed_in)
+
+
+@pytest.mark.parametrize("change", [
+    {"post_logout_redirect_uri": "https://elsewhere.example/"}, {"client_id": "told"}, {"client_id": None},
+    {"post_logout_redirect_uri": None}])
+def test_a_page_that_asks_leads_to_where_it_was_made_for_alone(client, signed_in, change):
+    asked = {"id_token_hint": client.get_tokens()["id_token"], "post_logout_redirect_uri": target_of(client)}
+    page = signed_in.open(f"/logout?{urlencode(asked)}", "cross-site")
+    page.form.fields = {name: value for name, value in (page.form.fields | change).items() if value is not None}
+    end = signed_in.press(page)
+    assert isinstance(end, Page) and end.is_error and not is_nobody(client, signed_in)
+
+
 def foreign_hint(client):
     """HS256 with the client's secret, which the client can make for itself."""
     assert len(client.client.secret) >= 32

@@ -175,12 +175,16 @@ static void the_pages_of_signing_out(void **state)
 {
     const struct logout_page page = { .form = { STR("/logout"), STR("csrf-1"), STR("c"), STR("") },
                                       .username = STR("ada"),
-                                      .to = STR("https://app.example/bye") };
+                                      .client_id = STR("app"),
+                                      .to = STR("https://app.example/bye"),
+                                      .state = STR("a&b") };
     (void)state;
     response_init(&response, &arena);
     page_logout(&response, &arena, &page);
     keep("logout");
     assert_true(says("action=\"/logout\"") && says("signed in as <bdi>ada</bdi>"));
+    assert_true(says("name=\"client_id\" value=\"app\"") && says("name=\"state\" value=\"a&amp;b\""));
+    assert_true(says("name=\"post_logout_redirect_uri\" value=\"https://app.example/bye\""));
     assert_true(says("id=\"submit\"") && says("id=\"cancel\""));
     assert_true(header_says("Content-Security-Policy", "; form-action 'self' https://app.example;"));
     response_init(&response, &arena);
@@ -246,7 +250,7 @@ static void nothing_of_strangers_gets_out_of_its_place(void **state)
     static const struct page_parameter parameters[] = { { STR_INIT(EVIL), STR_INIT(EVIL) } };
     const struct post_page post = { .client = evil_client, .parameters = parameters, .count = 1 };
     const struct consent_page consent = { evil_form, evil_client, STR(EVIL), STR(EVIL), true };
-    const struct logout_page logout = { evil_form, STR(EVIL), STR("javascript:alert(1)") };
+    const struct logout_page logout = { evil_form, STR(EVIL), STR(EVIL), STR("javascript:alert(1)"), STR(EVIL) };
     (void)state;
     login("evil-login", (struct login_page){ .form = evil_form, .client = evil_client, .username = STR(EVIL) });
     assert_false(says("javascript:") || says("<footer>"));
