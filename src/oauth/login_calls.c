@@ -149,15 +149,18 @@ static struct err login_calls_take_login(const struct call *call, const struct a
     return login_calls_take_amr(body->amr, &login->login);
 }
 
-/* With a login it is optional: then the user is asked afterwards. */
+/* With a login it is optional: then the user is asked afterwards. Where no scope is asked for, there is none to name.
+ */
 static struct err login_calls_take_consent(const struct call *call, const struct accept_body *body,
                                            struct login_request *login)
 {
     const struct json *asked = body->granted_scopes;
     const struct str asks = authorize_request_asks(call->request->arena, &login->request);
     struct buf words;
-    if (!asked)
-        return login->step == STEP_CONSENT ? failed(ERR_INVALID_REQUEST, "granted_scopes is missing") : OK;
+    if (!asked && login->step != STEP_CONSENT)
+        return OK;
+    if (!asked && asks.len > 0)
+        return failed(ERR_INVALID_REQUEST, "granted_scopes is missing");
     buf_init(&words, call->request->arena, 256, SCOPE_MAX);
     for (const struct json *each = login_calls_first(asked); each;
          each = asked->kind == JSON_ARRAY ? each->next : NULL) {

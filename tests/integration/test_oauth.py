@@ -283,6 +283,21 @@ def test_consent_is_asked_for_by_itself_and_remembered(server, web, login):
     assert attempt.answer["error"] == "consent_required"
 
 
+def test_a_consent_that_is_over_is_none_where_no_scope_is_asked_for(server, web, login):
+    first = Attempt(server)
+    first.call(login, "/accept", {"subject": "brief"})
+    first.call(login, "/accept", {"granted_scopes": ["openid"], "remember_consent_for": 1})
+    assert "code" in first.answer
+    end = int(time.time()) + 1
+    while time.time() < end + 1:
+        time.sleep(0.05)
+    second = Attempt(server, scope=None)
+    second.call(login, "/accept", {"subject": "brief"})
+    assert (second.call(login, "").json()["step"], second.call(login, "").json()["requested_scopes"]) == ("consent", [])
+    second.call(login, "/accept", {})
+    assert second.redeem(web).json()["scope"] == ""
+
+
 def test_a_login_is_refused_by_the_error_that_the_service_names(server, web, login):
     attempt = Attempt(server)
     attempt.call(login, "/reject", {"error": "access_denied", "error_description": "not old enough"})
