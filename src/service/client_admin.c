@@ -79,19 +79,20 @@ static struct err client_admin_check_sector(const struct service *service, struc
 /* OpenID Connect Dynamic Client Registration 1.0 section 2: what the metadata names. Where that is not RS256, a client
  * that says nothing has RS256 all the same, as the standard's default; and one that was taken before stays, since the
  * operator may have changed what is signed with. */
-static bool client_admin_may_have_alg(const struct service *service, enum jwa preset, enum jwa before, enum jwa asked)
+static bool client_admin_may_have_alg(const struct service *service, enum jwa usual, enum jwa before, enum jwa asked)
 {
-    return asked == preset || asked == before || (int64_t)asked == service->settings->signing_alg;
+    return asked == usual || asked == before || (int64_t)asked == service->settings->signing_alg;
 }
 
 static struct err client_admin_check_algs(const struct service *service, struct arena *arena,
                                           const struct client *before, const struct client *client)
 {
-    struct client_metadata was, is;
+    struct client_metadata usual, was, is;
+    client_metadata_read(arena, STR(""), client->is_public, &usual);
     client_metadata_read(arena, before ? before->metadata : STR(""), client->is_public, &was);
     client_metadata_read(arena, client->metadata, client->is_public, &is);
-    const bool is_good = client_admin_may_have_alg(service, JWA_RS256, was.id_token_alg, is.id_token_alg);
-    return is_good && client_admin_may_have_alg(service, 0, was.userinfo_alg, is.userinfo_alg)
+    const bool is_good = client_admin_may_have_alg(service, usual.id_token_alg, was.id_token_alg, is.id_token_alg);
+    return is_good && client_admin_may_have_alg(service, usual.userinfo_alg, was.userinfo_alg, is.userinfo_alg)
                ? OK
                : failed(ERR_CLIENT_METADATA,
                         arena_printf(arena, "the member \"%s\" is refused: it is not what this service signs with",
