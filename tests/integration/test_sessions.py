@@ -331,7 +331,7 @@ def test_a_client_that_never_answers_is_called_once_at_most_before_others_are(se
 
 
 def test_each_call_has_a_token_of_its_own(server, app, told):
-    """Else a client that looks for replays refuses the second one, whose first one it took and whose answer was lost."""
+    """Else a client that looks for replays refuses the second one, though its answer to the first was lost."""
     before, told.takes = len(told.tokens), False
     add_notices(server, (2 ** 64 - 2, app.id, told.url, False))
     server.until(lambda: len(told.tokens) > before, "the client was not told")
