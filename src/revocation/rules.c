@@ -1,9 +1,11 @@
 /* revocation/rules.c: a hash set, and how far its rules reach. That is raised when a rule is in the set, not before:
  * a token that is issued to come after a rule has met it. */
 #include "revocation/rules.h"
+#include "store/store.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct rules {
     struct hash_set *set;
@@ -39,11 +41,19 @@ static void rules_raise(_Atomic int64_t *value, int64_t to)
         atomic_store_explicit(value, to, memory_order_release);
 }
 
+/* A rule about a session that has ended lies a little ahead (service/revoke_rule.c), and nothing is issued to it: so it
+ * doesn't say that this machine's clock is behind. */
+static int64_t rules_reach(const struct hash_value *rule)
+{
+    const int64_t now_s = (int64_t)time(NULL);
+    return rule->kind == REVOKED_SESSION && rule->before > now_s ? now_s : rule->before;
+}
+
 /* Under the lock. */
 static void rules_add_whole(struct rules *rules, const unsigned char hash[32], struct hash_value rule)
 {
     hash_set_add(rules->set, hash, rule);
-    rules_raise(&rules->latest, rule.before);
+    rules_raise(&rules->latest, rules_reach(&rule));
     rules_raise(&rules->last_expiry, rule.expires_at);
 }
 

@@ -14,7 +14,12 @@
 #include "store/store.h"
 #include <stddef.h>
 
-enum { BEFORE_NOW = -1 }; /* not given */
+enum {
+    BEFORE_NOW = -1, /* not given */
+    /* Of a session that ends, all is revoked, whenever it seems to be issued: by a clock that is ahead, or by another
+     * instance while the end was on its way to the store. No more than that comes of it. */
+    SESSION_ENDING_S = 60,
+};
 
 struct rule_body {
     struct str subject, client, session, reason;
@@ -141,6 +146,8 @@ struct err rule_revoke(struct call *call, enum revocation_kind kind, struct str 
                                .target = target };
     rule_hash(kind, target, record->token_hash);
     TRY(revoke_rule_decide_before(call->service, BEFORE_NOW, call->request->now_s, &record->before));
+    if (kind == REVOKED_SESSION)
+        record->before += call->service->settings->clock_skew_s + SESSION_ENDING_S;
     TRY(revoke_rule_decide_expiry(call, record));
     TRY(revoke_rule_revoke(call, record, announced));
     *out = record;

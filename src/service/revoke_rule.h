@@ -10,8 +10,10 @@ struct call;
 /* The longest that a user stays signed in (oauth/session.h), whatever is set or a login says. */
 enum { SESSION_LASTING_MAX_S = 365 * 24 * 3600 };
 
-/* Revokes everything that was issued up to now to a subject, client or session. The rule is in force here when this
- * returns; *out is its record, for the response, and *announced is response->announced. May wait. ERR_UNAVAILABLE. */
+/* Revokes everything that was issued up to now to a subject or client; of a session, which is over with that, whatever
+ * is issued at this moment as well, also by a clock that is ahead by as much as clocks may differ. The rule is in force
+ * here when this returns; *out is its record, for the response, and *announced is response->announced. May wait.
+ * ERR_UNAVAILABLE. */
 MUST_USE struct err rule_revoke(struct call *call, enum revocation_kind kind, struct str target, struct str reason,
                                 struct record **out, uint64_t *announced);
 

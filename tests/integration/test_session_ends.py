@@ -302,3 +302,31 @@ def test_an_end_is_one_after_a_restart_too(site):
     site.servers[-1].start()
     assert site.is_refused(site.servers[-1], site.app, ended["refresh_token"])
     assert not names_a_session(site.servers[-1], site.app, left["refresh_token"])
+
+
+def test_a_session_ends_whichever_clock_its_tokens_were_issued_by(make_server, tmp_path):
+    """Of two instances one may be ahead by TOKEN_CLOCK_SKEW. What was issued there seems to come after the end that the
+    other one makes; but nothing is issued in a session that is over."""
+    if not LIBRARY:
+        pytest.skip("there is no libfaketime here: Debian's package of that name")
+    clock = Clock(tmp_path, 20)
+    server = make_server(**SETTINGS, **clock.settings).start()
+    keeper = server.add_client("keeper", KEEPER_SCOPES)
+    app = add_app(server, "app")
+    grants = [Browser(keeper).tokens(server, app, user) for user in ("logs out", "is ended")]
+    browser = Browser(keeper)
+    grants.append(browser.tokens(server, app, "logs out by herself", scope="openid"))
+    server.stop()
+    clock.set(0)
+    server.start()
+    browser.log_out(server, grants[2]["id_token"])
+    sid = tokens.claims_of(grants[1]["id_token"])["sid"]
+    assert server.request("DELETE", f"/admin/sessions/{sid}", auth=keeper).status_code == 204
+    assert [server.is_active(keeper, grant["access_token"]) for grant in grants] == [True, False, False]
+    assert refresh(server, app, grants[1]["refresh_token"]).json()["error"] == "invalid_grant"
+    assert server.metric("revocations_total", result="rule") >= 2
+    clock.set(20)
+    assert not server.is_active(keeper, grants[1]["access_token"]), "it is no token of later either"
+    again = Browser(keeper).tokens(server, app, "is ended")
+    assert server.is_active(keeper, again["access_token"]), "whoever logs in anew gets another session"
+    assert "issued_after" not in tokens.claims_of(again["access_token"])

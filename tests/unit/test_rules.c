@@ -1,7 +1,9 @@
 /* test_rules.c: rules: none refuses more than it says, and a new one outlives all before it. */
 #include "revocation/rules.h"
 #include "hashes.h"
+#include "store/store.h"
 #include "unit.h"
+#include <time.h>
 
 static bool covers(struct rules *rules, uint64_t number, int64_t issued_at, int64_t issued_after)
 {
@@ -87,5 +89,27 @@ static void times_beyond_any_clock_refuse_more_and_not_less(void **state)
     rules_free(rules);
 }
 
+/* Nothing is issued to a session that is over; but what is issued to others must not be taken for issued by a clock
+ * that is behind. */
+static void the_end_of_a_session_lies_ahead_and_the_clock_is_not_behind(void **state)
+{
+    struct rules *rules = rules_new();
+    const int64_t now_s = (int64_t)time(NULL);
+    unsigned char hash[32];
+    (void)state;
+    hash_of(1, hash);
+    rules_add(rules, hash,
+              (struct hash_value){ .expires_at = now_s + 900, .before = now_s + 90, .kind = REVOKED_SESSION });
+    assert_true(covers(rules, 1, now_s + 90, 0));
+    assert_false(covers(rules, 1, now_s + 91, 0));
+    assert_in_range(rules_latest(rules), now_s, (int64_t)time(NULL));
+    hash_of(2, hash);
+    rules_add(rules, hash,
+              (struct hash_value){ .expires_at = now_s + 900, .before = now_s + 90, .kind = REVOKED_SUBJECT });
+    assert_int_equal(rules_latest(rules), now_s + 90);
+    rules_free(rules);
+}
+
 RUN(TEST(no_rules_refuse_nothing), TEST(a_rule_refuses_what_was_issued_by_then_and_not_a_second_later),
-    TEST(a_rule_spares_what_came_after_it), TEST(times_beyond_any_clock_refuse_more_and_not_less))
+    TEST(a_rule_spares_what_came_after_it), TEST(times_beyond_any_clock_refuse_more_and_not_less),
+    TEST(the_end_of_a_session_lies_ahead_and_the_clock_is_not_behind))
