@@ -57,6 +57,14 @@ static int64_t now_s(void)
     return (int64_t)time(NULL);
 }
 
+/* By a clock that nobody sets back. */
+static int64_t steady_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
 /* --- base64url ---------------------------------------------------------------------------------------------------- */
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -390,6 +398,7 @@ struct verifier {
     size_t keys_count;
     struct set tokens, rules[RULE_KINDS];
     int64_t fresh_until;         /* s; until then it is known what is revoked */
+    int64_t fresh_end;           /* the same of steady_s() */
     pthread_mutex_t fetching;    /* of the next two; held while keys are fetched: many unknown ones make one fetch */
     int64_t keys_at, keys_until; /* s; when they were asked for last, when they are to be fetched again */
     char epoch[17];              /* whose positions `since` is one of; "": none yet. The follower's, as what follows */
@@ -644,8 +653,11 @@ static const char *follow_page(struct verifier *verifier, bool *has_started_over
     if (*is_tail) {
         memcpy(verifier->etag, answer.etag, sizeof verifier->etag);
         pthread_mutex_lock(&verifier->lock);
+        const int64_t end = steady_s() + page.exp - now_s();
         if (verifier->fresh_until < page.exp)
             verifier->fresh_until = page.exp;
+        if (verifier->fresh_end < end)
+            verifier->fresh_end = end;
         pthread_mutex_unlock(&verifier->lock);
     }
     return why;
@@ -843,7 +855,7 @@ const char *verifier_check(struct verifier *verifier, const char *token, size_t 
             (parent_of(*claims, parent) && expiry_of(set_find(&verifier->tokens, parent))) ||
             is_ruled_out(verifier, *claims))
             why = "revoked";
-        else if (now_s() >= verifier->fresh_until)
+        else if (now_s() >= verifier->fresh_until || steady_s() >= verifier->fresh_end)
             why = "feed_stale";
         pthread_mutex_unlock(&verifier->lock);
     }

@@ -144,6 +144,7 @@ export class Verifier {
   #since = 0;                    // the page to read next
   #begins = false;               // from 0, until the tail has been read
   #freshUntil = 0;               // s; until then it is known what is revoked
+  #freshEnd = 0;                 // the same, by a clock that nobody sets back; ms of performance.now()
   #etag = null;                  // of the tail, while #since stays
   #stopped = false;
   #fault = "";                   // what was logged last
@@ -299,6 +300,7 @@ export class Verifier {
         this.#since = page.since;
         this.#begins = false;
         this.#freshUntil = Math.max(this.#freshUntil, page.exp);
+        this.#freshEnd = Math.max(this.#freshEnd, performance.now() + 1000 * (page.exp - nowSeconds()));
         this.#etag = answer.headers.get("etag");
         return;
       }
@@ -359,7 +361,7 @@ export class Verifier {
     this.#checkClaims(claims);
     if (this.#tokens.has(sha256(token)) || this.#hasLostItsParent(claims) || this.#isRuledOut(claims))
       throw new Refused("revoked");
-    if (nowSeconds() >= this.#freshUntil)
+    if (nowSeconds() >= this.#freshUntil || performance.now() >= this.#freshEnd)
       throw new Refused("feed_stale");
     return claims;
   }

@@ -201,6 +201,7 @@ class Verifier:
         self._since = 0                         # the page to read next
         self._begins = False                    # from 0, until the tail has been read
         self._fresh_until = 0                   # s; until then it is known what is revoked
+        self._fresh_end = 0                     # the same, by a clock that nobody sets back; time.monotonic()
         self._etag = None                       # of the tail, while _since stays
         self._connection = None                 # the follower's
         self._stopped = threading.Event()
@@ -334,6 +335,7 @@ class Verifier:
             else:
                 self._since, self._begins = page["since"], False
                 self._fresh_until = max(self._fresh_until, page["exp"])
+                self._fresh_end = max(self._fresh_end, time.monotonic() + page["exp"] - now_s())
                 self._etag = answer.getheader("ETag")
                 return
 
@@ -389,7 +391,7 @@ class Verifier:
         with self._lock:
             if digest in self._tokens or self._has_lost_its_parent(claims) or self._is_ruled_out(claims):
                 raise Refused("revoked")
-            if now_s() >= self._fresh_until:
+            if now_s() >= self._fresh_until or time.monotonic() >= self._fresh_end:
                 raise Refused("feed_stale")
         return claims
 

@@ -3,6 +3,7 @@ an issuer that lies (fake_issuer.py)."""
 
 import hashlib
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from itertools import groupby
 import pytest
 
 import tokens
+from clock import HOUR, LIBRARY, Clock
 from fake_issuer import AUDIENCE, ISSUER, Issuer, jwk_of
 from node import NODE
 from ports import free_port
@@ -41,11 +43,12 @@ def commands(tmp_path_factory):
 class Verifier:
     """A running command: ask(token) is its answer."""
 
-    def __init__(self, command, url, issuer, audience, home):
+    def __init__(self, command, url, issuer, audience, home, settings=None):
         self.said = home / "stderr"
         with self.said.open("wb") as log:
             self.process = subprocess.Popen([*command, "--issuer-url", url, "--issuer", issuer, "--audience", audience],
-                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                                            env=os.environ | (settings or {}))
 
     def ask(self, token):
         self.process.stdin.write(token + "\n")
@@ -70,8 +73,8 @@ def start(request, commands, tmp_path):
     """start(url): a verifier of that issuer's."""
     made = []
 
-    def begin(url, issuer=ISSUER, audience=AUDIENCE):
-        made.append(Verifier(commands[request.param], url, issuer, audience, tmp_path))
+    def begin(url, issuer=ISSUER, audience=AUDIENCE, settings=None):
+        made.append(Verifier(commands[request.param], url, issuer, audience, tmp_path, settings))
         return made[-1]
 
     yield begin
@@ -312,6 +315,21 @@ def test_nothing_is_good_once_the_feed_is_stale(start, issuer):
     issuer.pages[0] = 503
     polls(issuer)
     assert verifier.ask(token) == "ok user-1"
+
+
+def test_a_clock_that_is_set_back_keeps_nothing_fresh(start, issuer, tmp_path):
+    if not LIBRARY:
+        pytest.skip("there is no libfaketime here: Debian's package of that name")
+    clock, now = Clock(tmp_path), int(time.time())
+    # a sanitizer wants to be the first library, which does no harm here
+    options = {"ASAN_OPTIONS": clock.settings["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}
+    issuer.show(life_s=15)
+    verifier = start(issuer.url, settings=clock.settings | options)
+    token = issuer.token(iat=now - 7200, nbf=now - 7200, exp=now + 7200)
+    verifier.until(token, "ok user-1")
+    issuer.pages[0] = 503
+    clock.set(-HOUR)
+    verifier.until(token, "refused feed_stale")
 
 
 def test_a_feed_that_never_came_is_stale(start, issuer):
