@@ -289,7 +289,9 @@ void invocation_settle(const struct invocations *all, const struct invocation_en
                        const struct invocation_limit *limit)
 {
     struct service *service = all->service;
-    housekeeping_settle(service->housekeeping);
+    if (invocation_is_over(limit)) /* Lambda would end the process in the middle of it */
+        return;
+    housekeeping_settle(service->housekeeping, limit->at_ns);
     if (service->events && (end->has_recorded || events_state(service->events).queue_length > 0)) {
         const struct err err = events_round_now(service->events, limit->at_ns);
         (void)err;

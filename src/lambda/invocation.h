@@ -61,7 +61,8 @@ extern const struct err invocation_too_late;
 
 /* Before the answer: what was counted, for CloudWatch. */
 void invocation_tell(const struct invocations *all);
-/* After it: uses of tokens are written, and the event bus hears of what the call has recorded. May wait. */
+/* After it, if there is time: uses of tokens are written, and the event bus hears of what the call has recorded. May
+ * wait. */
 void invocation_settle(const struct invocations *all, const struct invocation_end *end,
                        const struct invocation_limit *limit);
 

@@ -251,13 +251,13 @@ bool housekeeping_round_now(struct housekeeping *housekeeping, int64_t until_ns)
     return has_more;
 }
 
-void housekeeping_settle(struct housekeeping *housekeeping)
+void housekeeping_settle(struct housekeeping *housekeeping, int64_t until_ns)
 {
     struct service *service = housekeeping->service;
     const int64_t now = clock_coarse_s();
     if (!service->uses || pthread_mutex_trylock(&housekeeping->working) != 0)
         return;
-    housekeeping->until_ns = INT64_MAX;
+    housekeeping->until_ns = until_ns;
     if (housekeeping_is_due(housekeeping, &housekeeping->usage_at, now, service->settings->usage_interval_s) &&
         usage_write(service, USAGE_BATCHES_MAX))
         housekeeping->usage_at = now;

@@ -23,8 +23,8 @@ MUST_USE struct err housekeeping_start(struct housekeeping *housekeeping);
  * still due, or another thread is at a round now; call again. Thread-safe. */
 bool housekeeping_round_now(struct housekeeping *housekeeping, int64_t until_ns);
 /* For such a process, after it has answered: writes the uses of tokens, if TOKEN_USAGE_INTERVAL is over and no other
- * thread is at a round. May wait. Thread-safe. */
-void housekeeping_settle(struct housekeeping *housekeeping);
+ * thread is at a round; nothing is begun after `until_ns`. May wait. Thread-safe. */
+void housekeeping_settle(struct housekeeping *housekeeping, int64_t until_ns);
 /* Has the thread do a round now (SIGHUP); without one, the next round does what a nudge asks for. */
 void housekeeping_nudge(struct housekeeping *housekeeping);
 /* Has the keys read again soon, because a token names a key that is not known here: another instance may have just made

@@ -401,6 +401,34 @@ def test_uses_are_written_although_nothing_runs_between_calls(pair):
         assert connection.execute("SELECT sum(use_count) FROM oauth_access_tokens").fetchone()[0] == 3
 
 
+def test_nothing_is_begun_after_the_answer_to_a_call_whose_time_is_over(pair, tmp_path):
+    """Lambda would end the process meanwhile. The next one has the time."""
+    if not clock.LIBRARY:
+        pytest.skip("there is no libfaketime here: Debian's package faketime")
+    day = clock.Clock(tmp_path)
+    function, _ = pair(begin=False, TOKEN_USAGE_INTERVAL=3600, TOKEN_ACCESS_TTL=86400)
+    function.settings |= {name: str(value) for name, value in day.settings.items()}
+    function.start()
+    function.api.ahead_s = lambda: day.ahead_s
+    user = str(uuid.uuid4())
+    with psycopg.connect(function.database, autocommit=True) as connection:
+        connection.execute("INSERT INTO auth.users (id) VALUES (%s)", (user,))
+        token = function.token(function.agent, subject=user, scope="stories:read")
+
+        def written(deadline_s):
+            """In the whole, after a call of that deadline when they are due."""
+            assert function.verify(function.agent, token).status_code == 200
+            day.set(day.ahead_s + 2 * clock.HOUR)
+            function.api.invoke(function.event_of("GET", "/health/live"), deadline_s=deadline_s)
+            function.api.invoke(function.event_of("GET", "/health/live"), deadline_s=0.01)  # begins after that
+            return connection.execute("SELECT sum(use_count) FROM oauth_access_tokens").fetchone()[0]
+
+        before = written(30)
+        assert before > 0
+        assert written(0.01) == before
+        assert written(30) > before
+
+
 # --- what others are told -------------------------------------------------------------------------------------------
 
 @pytest.fixture

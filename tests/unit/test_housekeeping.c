@@ -168,12 +168,12 @@ static void a_pause_in_which_the_clock_stood_still_counts(void **state)
     rows = 10;
     note_a_use();
     clock_add_pause(INT64_C(1700000));
-    housekeeping_settle(housekeeping);
+    housekeeping_settle(housekeeping, INT64_MAX);
     assert_false(housekeeping_round_now(housekeeping, INT64_MAX));
     assert_int_equal(rows, 10);
     assert_int_equal(uses_written, 0);
     clock_add_pause(INT64_C(1901000));
-    housekeeping_settle(housekeeping);
+    housekeeping_settle(housekeeping, INT64_MAX);
     assert_int_equal(uses_written, 1);
     assert_false(housekeeping_round_now(housekeeping, INT64_MAX));
     assert_int_equal(rows, 0);
