@@ -154,6 +154,18 @@ static void log_put_text(struct line *line, struct str s)
         log_put(line, STR("\"")); /* from the tail, when the value was cut */
 }
 
+/* `s`, but of a JWT in it only how each begins, and nothing after that. */
+static struct str log_without_token(struct str s)
+{
+    static const struct str begin = STR_INIT("eyJ"); /* {" in base64url */
+    const char *end = s.at + s.len, *token = memmem(s.at, s.len, begin.at, begin.len), *at = token;
+    for (size_t dots = 0; at && dots < 2; dots++) {
+        at = memchr(at, '.', (size_t)(end - at));
+        at = at ? at + 1 : NULL;
+    }
+    return at ? (struct str){ s.at, (size_t)(token - s.at) + begin.len } : s;
+}
+
 /* A field begins only when its name and a number, or the beginning of a text, have room. */
 static void log_put_field(struct line *line, struct log_field field)
 {
@@ -166,7 +178,7 @@ static void log_put_field(struct line *line, struct log_field field)
     log_put(line, name);
     log_put(line, line->json ? STR("\":") : STR("="));
     if (field.text.at)
-        log_put_text(line, field.text);
+        log_put_text(line, log_without_token(field.text));
     else
         log_put_int(line, field.number);
 }

@@ -1,6 +1,6 @@
 /* observe/log.h: one event a line to standard error: a JSON object, or readable text on a terminal. Values are escaped,
  * so no input can forge a line. Never give it a token, key or secret: log_token_id() makes the 12 digits that may be
- * shown. */
+ * shown. Of a JWT that stands where a caller may write whatever it likes, only "eyJ" is shown. */
 #ifndef OBSERVE_LOG_H
 #define OBSERVE_LOG_H
 
@@ -12,7 +12,11 @@ struct log_field {
     struct str text; /* used when text.at is not NULL */
     int64_t number;
 };
-#define LOG_STR(name, value) ((struct log_field){ (name), (value), 0 })
+static inline struct log_field log_text_field(const char *name, struct str value)
+{
+    return (struct log_field){ name, value.at ? value : STR(""), 0 };
+}
+#define LOG_STR(name, value) log_text_field((name), (value))
 #define LOG_TEXT_(name, value) ((struct log_field){ (name), str_of(value), 0 })
 #define LOG_INT(name, value) ((struct log_field){ (name), { 0, 0 }, (value) })
 

@@ -11,6 +11,7 @@
 #include "service/service.h"
 #include "store/store.h"
 #include "wire/fields.h"
+#include <stdio.h>
 
 #define GET_ONLY (METHOD_GET | METHOD_HEAD)
 #define WITH_BODY (METHOD_POST | METHOD_PUT | METHOD_PATCH)
@@ -346,6 +347,25 @@ enum err_code service_go_on(struct service *service, const struct request *reque
     return ERR_OK;
 }
 
+enum { PATH_SHOWN = 128, SEGMENT_SHOWN = 36, SEGMENT_BEGIN = 8 };
+
+/* A path as the log has it. A segment longer than a UUID may be what lets its holder go on with a login, or a secret
+ * that somebody has put there: only its beginning is shown. */
+static struct str routes_path_to_log(struct str path, char room[PATH_SHOWN])
+{
+    struct str segment;
+    size_t len = 0;
+    for (bool has_more = path.len > 0; has_more && len < PATH_SHOWN;) {
+        has_more = str_cut(&path, '/', &segment);
+        segment = has_more ? segment : path;
+        const bool is_long = segment.len > SEGMENT_SHOWN;
+        const int got = snprintf(room + len, PATH_SHOWN - len, "%.*s%s%s", (int)(is_long ? SEGMENT_BEGIN : segment.len),
+                                 segment.at, is_long ? "..." : "", has_more ? "/" : "");
+        len += got > 0 ? (size_t)got : 0;
+    }
+    return (struct str){ room, len < PATH_SHOWN ? len : PATH_SHOWN - 1 };
+}
+
 void service_account(const struct request *request, const struct response *response, int64_t duration_ns)
 {
     metrics_request(response->operation, response->outcome, duration_ns);
@@ -355,12 +375,11 @@ void service_account(const struct request *request, const struct response *respo
                                                              : LOG_DEBUG;
     if (response->is_put_off || !log_wants(level))
         return;
-    struct str path = request->path;
-    if (path.len > 128)
-        path.len = 128;
+    char path[PATH_SHOWN];
     LOG(level, "request", LOG_STR("request_id", request->id),
-        LOG_TEXT_("operation", operation_name(response->operation)), LOG_STR("path", path),
-        LOG_INT("status", response->status), LOG_TEXT_("outcome", err_label(response->outcome)),
-        LOG_STR("client_id", response->client_id.at ? response->client_id : STR("")), LOG_STR("peer", request->peer),
-        LOG_TEXT_("scheme", request->is_https ? "https" : "http"), LOG_INT("duration_us", duration_ns / 1000));
+        LOG_TEXT_("operation", operation_name(response->operation)),
+        LOG_STR("path", routes_path_to_log(request->path, path)), LOG_INT("status", response->status),
+        LOG_TEXT_("outcome", err_label(response->outcome)), LOG_STR("client_id", response->client_id),
+        LOG_STR("peer", request->peer), LOG_TEXT_("scheme", request->is_https ? "https" : "http"),
+        LOG_INT("duration_us", duration_ns / 1000));
 }

@@ -177,3 +177,24 @@ def test_a_migration_is_told_and_a_new_or_empty_store_is_none(make_server):
     set_back(server)
     server.start()
     assert [event["version"] for event in server.events("store_migrated")] == [8]
+
+
+def test_what_is_put_where_it_does_not_belong_is_in_no_line(make_server):
+    """A secret or a token in a path, the handle of a login that went wrong, a token for a subject, no path at all."""
+    server = make_server(TOKEN_LOG_LEVEL="debug", TOKEN_LOGIN="builtin").start()
+    agent = server.add_client("agent", "token:issue token:verify token:revoke:any clients:read")
+    handle, token = "Ewr8y8iLNB2o3rOhTstZIFzBA5IG1QItu1MKe6a4xBc", server.token(agent)
+    paths = {f"/login/{handle}": "/login/Ewr8y8iL...", f"/nope/{token}/x": "/nope/eyJ",
+             f"/admin/clients/{agent.secret}/secret": f"/admin/clients/{agent.secret[:8]}.../secret",
+             "/nope/": "/nope/", "/0197a5b0-7c5e-7d3f-9a61-1f2e3d4c5b6a": "/0197a5b0-7c5e-7d3f-9a61-1f2e3d4c5b6a"}
+    for path in paths:
+        assert server.get(path).status_code >= 400
+    assert server.post("/admin/revocations", auth=agent, json={"subject": token}).status_code == 200
+    with Wire(server.port) as wire:
+        assert wire.call(head("POST", "/token", "Content-Length: x")).status == 400
+    server.until(lambda: "" in [line["path"] for line in server.events("request")], "the line of the last request")
+    shown = [line["path"] for line in server.events("request")]
+    assert set(paths.values()) <= set(shown)
+    (rule,) = server.events("rule_revoked")
+    assert rule["target"] == "eyJ"
+    assert handle not in server.log  # secrets and tokens: Server.check_log()

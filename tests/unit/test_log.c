@@ -95,6 +95,9 @@ static void no_value_can_forge_a_line_or_steer_a_terminal(void **state)
         { ROW("back\\slash"), "\"back\\\\slash\"" },
         { ROW("\x1b[31mred"), "\"\\u001b[31mred\"" },
         { ROW("nul\0byte"), "\"nul\\u0000byte\"" },
+        { ROW("a eyJhbGciOiJub25lIn0.e30.c2ln z"), "\"a eyJ\"" }, /* a token */
+        { ROW("eyJ.eyJ"), "\"eyJ.eyJ\"" },
+        { { NULL, 0 }, "\"\"" }, /* a text that is not there is none, and no number */
         { ROW("del\x7f"), "\"del\\u007f\"" },
         { ROW("\xc2\x9b"
               "31m"),
@@ -115,7 +118,7 @@ static void no_value_can_forge_a_line_or_steer_a_terminal(void **state)
     };
     log_configure(LOG_INFO, LOG_JSON);
     for (size_t i = 0; i < COUNT(rows); i++) {
-        char *value = exactly(rows[i].value);
+        char *value = rows[i].value.at ? exactly(rows[i].value) : NULL;
         const struct log_field field = LOG_STR("v", ((struct str){ value, rows[i].value.len }));
         struct str line = logged(LOG_WARN, "e", &field, 1);
         struct str tail = arena_printf(&arena, ",\"event\":\"e\",\"v\":%s}\n", rows[i].json);
