@@ -40,7 +40,7 @@ static int main_serve(struct app *app)
 static int main_command_serve(int argc, char **argv)
 {
     bool check_only = false;
-    const struct option_row rows[] = { { "--check-config", OPTION_SWITCH, &check_only } };
+    const struct option_row rows[] = { { "--check-config", OPTION_SWITCH, &check_only, NULL } };
     struct app app = { 0 };
     if (!options_read(argc, argv, rows, 1, NULL, 0, &app.settings))
         return EXIT_USAGE;
@@ -106,15 +106,15 @@ static const struct command commands[] = {
       "Issues a token; verifies, inspects or revokes one read from standard input; or revokes many.",
       { "issue --client ID [--subject SUB] [--scope \"A B\"] [--type access|refresh|id]\n"
         "[--audience AUD] [--expires-in S] [--claims JSON] [--nonce N] [--json]",
-        "verify [--key JWK_FILE | --type KIND --audience AUD --subject SUB --nonce N\n"
-        "--require-issuer ISS] [--json]",
-        "inspect", "revoke [--reason TEXT] [--json]",
+        "verify [--type KIND] [--audience AUD] [--subject SUB] [--nonce N]\n"
+        "[--require-issuer ISS] [--json]",
+        "verify --key JWK_FILE", "inspect", "revoke [--reason TEXT] [--json]",
         "revoke --subject SUB | --client ID | --session SID | --everything\n"
         "[--before S] [--reason TEXT] [--json]" } },
     { "clients",
       command_clients,
       "Manages clients. A secret is shown once; FILE has a JSON object of what a client registers.",
-      { ("add --id ID --scope \"A B\" [--name NAME] [--public | --auth-method METHOD]\n"
+      { ("add --id ID [--scope \"A B\"] [--name NAME] [--public | --auth-method METHOD]\n"
          "[--grant TYPE]... [--redirect-uri URI]... [--post-logout-redirect-uri URI]...\n"
          "[--jwks-uri URI] [--metadata FILE|-] [--access-ttl S] [--refresh-ttl S]\n"
          "[--id-ttl S] [--json]"),
@@ -146,18 +146,37 @@ static const struct command commands[] = {
     { "version", main_command_version, "Prints the version.", { "" } },
     { "help",
       main_command_help,
-      "Prints this text, or a man page, or the settings as Markdown.",
-      { "[man|markdown]" } },
+      "Prints this text, a command's part of it, a man page, or the settings as Markdown.",
+      { "[COMMAND|man|markdown]" } },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static const struct command *main_command_named(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int main_refuse(const char *name)
+{
+    fprintf(stderr, "token-service: there is no command \"%s\" (see token-service --help)\n", name);
+    return EXIT_USAGE;
+}
 
 static int main_command_help(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
+    const struct command *command = main_command_named(what);
     if (strcmp(what, "man") == 0)
         print_man(commands, COMMANDS);
     else if (strcmp(what, "markdown") == 0)
         settings_print_markdown(stdout);
+    else if (command)
+        print_help_of(command);
+    else if (what[0] && what[0] != '-')
+        return main_refuse(what);
     else
         print_help(commands, COMMANDS);
     return EXIT_OK;
@@ -177,10 +196,7 @@ static bool main_is_bootstrap(const char *path)
 
 static bool main_is_command(const char *name)
 {
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return true;
-    return name[0] == '-';
+    return main_command_named(name) || name[0] == '-';
 }
 
 static int main_run(int argc, char **argv)
@@ -195,14 +211,13 @@ static int main_run(int argc, char **argv)
         name = "version";
     for (int i = 1; i < argc; i++)
         if (main_asks_for_help(argv[i]))
-            return main_command_help(1, argv);
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return commands[i].run(argc > 1 ? argc - 1 : argc, argc > 1 ? argv + 1 : argv);
+            return main_command_help(argc, argv);
+    const struct command *command = main_command_named(name);
+    if (command)
+        return command->run(argc > 1 ? argc - 1 : argc, argc > 1 ? argv + 1 : argv);
     if (strcmp(name, "--check-config") == 0)
         return main_command_serve(argc, argv);
-    fprintf(stderr, "token-service: there is no command \"%s\" (see token-service --help)\n", name);
-    return EXIT_USAGE;
+    return main_refuse(name);
 }
 
 /* What was printed may still lie in a buffer: an output that is not there must not look like a success. */

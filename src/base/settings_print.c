@@ -8,18 +8,21 @@ static const char *const section_names[] = { "Server", "Issuing", "Users",      
                                              "Keys",   "Callers", "Limits",         "Log and metrics",
                                              "AWS",    "Redis",   "Shared database" };
 
-/* What stands below the name of the section on AWS, a line each. */
+/* What stands below the name of the section on AWS, a line each, as wide as --help is. */
 static const char *const aws_notes[] = {
     "AWS credentials are not settings. They are looked up where AWS's own tools look, in this order:",
-    "the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION;",
-    "a web identity (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME; AWS_ENDPOINT_URL_STS);",
+    "the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,",
+    "AWS_CREDENTIAL_EXPIRATION;",
+    "a web identity (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME;",
+    "AWS_ENDPOINT_URL_STS);",
     "keys or a web identity of the profile AWS_PROFILE in AWS_SHARED_CREDENTIALS_FILE or AWS_CONFIG_FILE;",
-    "a container's address (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or AWS_CONTAINER_CREDENTIALS_FULL_URI, with",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN or AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE);",
+    "a container's address (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI, with AWS_CONTAINER_AUTHORIZATION_TOKEN or",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE);",
     "an EC2 instance's metadata (IMDSv2; AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT).",
-    "A setting that is a secret (it has no flag) may be a reference instead of the value, which is then read at",
-    "each start: the ARN of a secret of AWS Secrets Manager, with :member:: after it for one member of a JSON",
-    "object, or of a parameter of AWS Systems Manager.",
+    "A setting that is a secret (it has no flag) may be a reference instead of the value, which is then",
+    "read at each start: the ARN of a secret of AWS Secrets Manager, with :member:: after it for one",
+    "member of a JSON object, or of a parameter of AWS Systems Manager.",
 };
 
 /* The i-th of them where the row at `row` opens that section, else NULL. */
@@ -124,10 +127,8 @@ void settings_print_help(FILE *out)
     for (size_t i = 0; i < settings_rows_count; i++) {
         if (settings_print_opens_section(i))
             fprintf(out, "\n%s:\n", section_names[settings_rows[i].section]);
-        for (size_t j = 0; settings_print_opens_section(i) && settings_print_note_of(i, j); j++) {
-            fputs("  ", out);
-            settings_print_print_wrapped(out, settings_print_note_of(i, j), 2, WIDTH);
-        }
+        for (size_t j = 0; settings_print_opens_section(i) && settings_print_note_of(i, j); j++)
+            fprintf(out, "%s\n", settings_print_note_of(i, j));
         const bool has_flag = settings_flag(&settings_rows[i], flag)[0];
         fprintf(out, "  %-*s", INDENT - 2, has_flag ? flag : settings_rows[i].name);
         snprintf(about, sizeof about, "%s [%s; default %s]", settings_rows[i].help,

@@ -22,11 +22,13 @@ struct option_texts {
 struct option_row {
     const char *flag; /* "--id" */
     enum option_kind kind;
-    void *to; /* const char **, struct option_texts * (it may come several times), bool *, int64_t * */
+    void *to;          /* const char **, struct option_texts * (it may come several times), bool *, int64_t * */
+    const char *verbs; /* the first words beside which it may stand, separated by spaces; NULL: any */
 };
 
 /* Reads argv: the command's own options, the settings' flags, and at most `words_max` plain words. Says what is wrong
- * on standard error and returns false. *settings is filled (environment, then flags) and the caller's to release. */
+ * on standard error and returns false, also for an option that this verb would leave unread. *settings is filled
+ * (environment, then flags) and the caller's to release. */
 MUST_USE bool options_read(int argc, char **argv, const struct option_row *rows, size_t count, const char **words,
                            size_t words_max, struct settings *settings);
 
@@ -64,8 +66,9 @@ struct command {
     const char *forms[COMMAND_FORMS_MAX];
 };
 
-/* --help, and the man page in roff, on standard output. */
+/* --help, that of one command, and the man page in roff, on standard output. */
 void print_help(const struct command *commands, size_t count);
+void print_help_of(const struct command *command);
 void print_man(const struct command *commands, size_t count);
 
 /* The commands: argv[0] is the command's own name. They return an exit code. */

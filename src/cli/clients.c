@@ -162,7 +162,8 @@ static struct err clients_change(struct app *app, const struct client_options *o
     struct buf object;
     buf_init(&object, &app->arena, 4096, 4 * BODY_MAX);
     if (options->body->count == 0)
-        return failed(ERR_INVALID_REQUEST, "say what is to be changed: see token-service --help");
+        return failed(ERR_INVALID_REQUEST,
+                      "say what is to be changed, such as --scope (see token-service clients --help)");
     TRY(client_admin_change(&app->service, &app->arena, &operator, str_of(id), options->body, &object));
     return clients_print(app, &object, options->json);
 }
@@ -261,7 +262,7 @@ static struct err clients_run(struct app *app, struct client_options *options, c
         return failed(ERR_INVALID_REQUEST, arena_printf(&app->arena, "name the client: clients %s ID", verb->name).at);
     TRY(client_options_read(options, &app->arena, &options->body));
     if (verb->run == clients_add && !json_member(options->body, STR("client_id")))
-        return failed(ERR_INVALID_REQUEST, "--id takes 1 to 255 visible ASCII characters");
+        return failed(ERR_INVALID_REQUEST, "clients add needs --id ID");
     if (verb->makes_secret) /* a reader that has gone must not end this before it has said what is lost */
         (void)signal(SIGPIPE, SIG_IGN);
     TRY(verb->looks ? app_look(app) : app_open_store(app));
@@ -272,22 +273,22 @@ int command_clients(int argc, char **argv)
 {
     struct client_options options = { .id = NULL };
     const struct option_row rows[] = {
-        { "--id", OPTION_TEXT, &options.id },
-        { "--name", OPTION_TEXT, &options.name },
-        { "--scope", OPTION_TEXT, &options.scope },
-        { "--auth-method", OPTION_TEXT, &options.auth_method },
-        { "--grant", OPTION_TEXTS, &options.grants },
-        { "--redirect-uri", OPTION_TEXTS, &options.redirect_uris },
-        { "--post-logout-redirect-uri", OPTION_TEXTS, &options.post_logout_redirect_uris },
-        { "--jwks-uri", OPTION_TEXT, &options.jwks_uri },
-        { "--metadata", OPTION_TEXT, &options.metadata },
-        { "--access-ttl", OPTION_SECONDS, &options.access_ttl_s },
-        { "--refresh-ttl", OPTION_SECONDS, &options.refresh_ttl_s },
-        { "--id-ttl", OPTION_SECONDS, &options.id_ttl_s },
-        { "--overlap", OPTION_SECONDS, &options.overlap_s },
-        { "--public", OPTION_SWITCH, &options.is_public },
-        { "--drop-old-secret", OPTION_SWITCH, &options.drops_old_secret },
-        { "--json", OPTION_SWITCH, &options.json },
+        { "--id", OPTION_TEXT, &options.id, "add" },
+        { "--name", OPTION_TEXT, &options.name, "add change" },
+        { "--scope", OPTION_TEXT, &options.scope, "add change" },
+        { "--auth-method", OPTION_TEXT, &options.auth_method, "add change" },
+        { "--grant", OPTION_TEXTS, &options.grants, "add change" },
+        { "--redirect-uri", OPTION_TEXTS, &options.redirect_uris, "add change" },
+        { "--post-logout-redirect-uri", OPTION_TEXTS, &options.post_logout_redirect_uris, "add change" },
+        { "--jwks-uri", OPTION_TEXT, &options.jwks_uri, "add change" },
+        { "--metadata", OPTION_TEXT, &options.metadata, "add change" },
+        { "--access-ttl", OPTION_SECONDS, &options.access_ttl_s, "add change" },
+        { "--refresh-ttl", OPTION_SECONDS, &options.refresh_ttl_s, "add change" },
+        { "--id-ttl", OPTION_SECONDS, &options.id_ttl_s, "add change" },
+        { "--overlap", OPTION_SECONDS, &options.overlap_s, "secret" },
+        { "--public", OPTION_SWITCH, &options.is_public, "add" },
+        { "--drop-old-secret", OPTION_SWITCH, &options.drops_old_secret, "change" },
+        { "--json", OPTION_SWITCH, &options.json, "add list show change secret" },
     };
     const char *words[2] = { NULL, NULL };
     struct app app = { 0 };

@@ -165,7 +165,7 @@ static int doctor_examine(struct app *app, bool json)
 int command_doctor(int argc, char **argv)
 {
     bool json = false;
-    const struct option_row rows[] = { { "--json", OPTION_SWITCH, &json } };
+    const struct option_row rows[] = { { "--json", OPTION_SWITCH, &json, NULL } };
     struct app app = { 0 };
     if (!options_read(argc, argv, rows, 1, NULL, 0, &app.settings))
         return EXIT_USAGE;

@@ -13,27 +13,44 @@ static const struct {
     { EXIT_FAILED, "A part failed: the store, a file or the system." },
 };
 
-void print_help(const struct command *commands, size_t count)
+static void help_print_command(const struct command *command)
 {
-    puts("token-service: issues, verifies, introspects and revokes JSON Web Tokens\n\nusage: token-service COMMAND "
-         "[OPTIONS]\n\ncommands:");
-    for (size_t i = 0; i < count; i++) {
-        for (size_t form = 0; form < COMMAND_FORMS_MAX && commands[i].forms[form]; form++) {
-            printf("  %s%s", commands[i].name, commands[i].forms[form][0] ? " " : "");
-            for (const char *at = commands[i].forms[form]; *at; at++) {
-                putchar(*at);
-                if (*at == '\n')
-                    fputs("              ", stdout);
-            }
-            putchar('\n');
+    for (size_t form = 0; form < COMMAND_FORMS_MAX && command->forms[form]; form++) {
+        printf("  %s%s", command->name, command->forms[form][0] ? " " : "");
+        for (const char *at = command->forms[form]; *at; at++) {
+            putchar(*at);
+            if (*at == '\n')
+                fputs("              ", stdout);
         }
-        printf("        %s\n", commands[i].about);
+        putchar('\n');
     }
+    printf("        %s\n", command->about);
+}
+
+static void help_print_exits(void)
+{
     puts("\nexit status:");
     for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
         printf("  %d  %s\n", (int)exits[i].code, exits[i].means);
     putchar('\n');
+}
+
+void print_help(const struct command *commands, size_t count)
+{
+    puts("token-service: issues, verifies, introspects and revokes JSON Web Tokens\n\nusage: token-service COMMAND "
+         "[OPTIONS]\n\ncommands:");
+    for (size_t i = 0; i < count; i++)
+        help_print_command(&commands[i]);
+    help_print_exits();
     settings_print_help(stdout);
+}
+
+void print_help_of(const struct command *command)
+{
+    puts("usage: token-service COMMAND [OPTIONS]\n");
+    help_print_command(command);
+    help_print_exits();
+    puts("Every setting is an option too, such as --data-dir: token-service help lists them.");
 }
 
 /* A form is one tag, in however many lines it stands in --help: a backslash before a line's end joins it to the next.

@@ -239,9 +239,6 @@ static struct err keys_run(struct app *app, const char *const words[2], const st
     if (verbs[at].takes_kid != (words[1] != NULL))
         return failed(ERR_INVALID_REQUEST, verbs[at].takes_kid ? "name the key by its kid, as keys list shows it"
                                                                : "only show, explain and revoke take a kid");
-    if ((options->immediate && strcmp(words[0], "rotate") != 0) ||
-        (options->reason[0] && strcmp(words[0], "revoke") != 0))
-        return failed(ERR_INVALID_REQUEST, "--immediate is for rotate, --reason for revoke");
     if (!utf8_valid(str_of(options->reason)) || strlen(options->reason) > 256)
         return failed(ERR_INVALID_REQUEST, "--reason takes at most 256 bytes of UTF-8");
     TRY(verbs[at].moves ? app_open_signer(app) : app_look(app));
@@ -257,9 +254,9 @@ static struct err keys_run(struct app *app, const char *const words[2], const st
 int command_keys(int argc, char **argv)
 {
     struct keys_options options = { .reason = "" };
-    const struct option_row rows[] = { { "--json", OPTION_SWITCH, &options.json },
-                                       { "--immediate", OPTION_SWITCH, &options.immediate },
-                                       { "--reason", OPTION_TEXT, &options.reason } };
+    const struct option_row rows[] = { { "--json", OPTION_SWITCH, &options.json, NULL },
+                                       { "--immediate", OPTION_SWITCH, &options.immediate, "rotate" },
+                                       { "--reason", OPTION_TEXT, &options.reason, "revoke" } };
     const char *words[2] = { NULL, NULL };
     struct app app = { 0 };
     if (!options_read(argc, argv, rows, sizeof rows / sizeof *rows, words, 2, &app.settings))

@@ -30,6 +30,10 @@ static struct err migrate_apply(struct app *app, bool down)
 
 static struct err migrate(struct app *app, bool applies, bool prints, bool down)
 {
+    if (applies && prints)
+        return failed(ERR_INVALID_REQUEST, "--print and --apply exclude each other");
+    if (down && !applies && !prints)
+        return failed(ERR_INVALID_REQUEST, "--down needs --print or --apply");
     if (prints) {
         fputs(app_migration(down), stdout);
         return OK;
@@ -40,8 +44,6 @@ static struct err migrate(struct app *app, bool applies, bool prints, bool down)
     }
     if (applies)
         return migrate_apply(app, down);
-    if (down)
-        return failed(ERR_INVALID_REQUEST, "--down needs --print or --apply");
     struct err err = migrate_look(app);
     if (err.code && !app->settings.database_url[0])
         fputs(app_migration(false), stdout);
@@ -51,9 +53,9 @@ static struct err migrate(struct app *app, bool applies, bool prints, bool down)
 int command_migrate(int argc, char **argv)
 {
     bool applies = false, prints = false, down = false;
-    const struct option_row rows[] = { { "--apply", OPTION_SWITCH, &applies },
-                                       { "--print", OPTION_SWITCH, &prints },
-                                       { "--down", OPTION_SWITCH, &down } };
+    const struct option_row rows[] = { { "--apply", OPTION_SWITCH, &applies, NULL },
+                                       { "--print", OPTION_SWITCH, &prints, NULL },
+                                       { "--down", OPTION_SWITCH, &down, NULL } };
     struct app app = { 0 };
     if (!options_read(argc, argv, rows, 3, NULL, 0, &app.settings))
         return EXIT_USAGE;

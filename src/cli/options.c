@@ -49,9 +49,28 @@ static bool options_take_value(const struct option_row *row, char *value)
            options_usage("not a number of seconds", value);
 }
 
+/* An option that nobody reads would pass for a check that was made, or a change. */
+static bool options_fits_verb(const struct option_row *row, const char *command, const char *verb)
+{
+    if (!row->verbs || !verb || str_has_word(str_of(row->verbs), str_of(verb)))
+        return true;
+    fprintf(stderr, "token-service: %s %s takes no %s (see token-service %s --help)\n", command, verb, row->flag,
+            command);
+    return false;
+}
+
+/* Without its value: whoever takes a secret for a setting with a flag has put it there. */
+static bool options_refuse_unknown(const char *arg)
+{
+    fprintf(stderr, "token-service: unknown argument: %.*s (see token-service --help)\n", (int)strcspn(arg, "="), arg);
+    return false;
+}
+
 bool options_read(int argc, char **argv, const struct option_row *rows, size_t count, const char **words,
                   size_t words_max, struct settings *settings)
 {
+    const struct option_row *given[ARGS_MAX];
+    size_t given_count = 0;
     char *rest[ARGS_MAX + 1] = { argv[0] };
     int rest_count = 1, next = 1;
     size_t words_count = 0;
@@ -59,6 +78,8 @@ bool options_read(int argc, char **argv, const struct option_row *rows, size_t c
         return options_usage("too many arguments", argv[0]);
     for (int i = 1; i < argc; i++) {
         const struct option_row *row = options_row_of(rows, count, argv[i]);
+        if (row)
+            given[given_count++] = row;
         if (row && row->kind == OPTION_SWITCH)
             *(bool *)row->to = true;
         else if (row && i + 1 == argc)
@@ -74,6 +95,9 @@ bool options_read(int argc, char **argv, const struct option_row *rows, size_t c
                 rest[rest_count++] = argv[++i];
         }
     }
+    for (size_t i = 0; i < given_count; i++)
+        if (words_max > 0 && !options_fits_verb(given[i], argv[0], words[0]))
+            return false;
     struct err err = settings_read(rest_count, rest, &next, settings);
     if (err.code) {
         fprintf(stderr, "token-service: %s\n", err.why);
@@ -81,7 +105,7 @@ bool options_read(int argc, char **argv, const struct option_row *rows, size_t c
     }
     if (next < rest_count) {
         settings_release(settings);
-        return options_usage("unknown argument", rest[next]);
+        return options_refuse_unknown(rest[next]);
     }
     log_configure((enum log_level)settings->log_level, (enum log_format)settings->log_format);
     return true;

@@ -180,8 +180,6 @@ static int sessions_end_all(struct sessions_call *call)
 
 static int sessions_end(struct sessions_call *call)
 {
-    if (!call->sid == !call->options->subject)
-        return report(failed(ERR_INVALID_REQUEST, "sessions end takes the id of a session, or --subject SUB"));
     return call->sid ? sessions_end_one(call) : sessions_end_all(call);
 }
 
@@ -192,12 +190,20 @@ static const struct {
     int (*run)(struct sessions_call *);
 } verbs[] = { { "list", sessions_list }, { "end", sessions_end } };
 
+static const char *sessions_fault_of(const struct sessions_call *call, const char *verb)
+{
+    if (strcmp(verb, "list") == 0)
+        return call->sid ? "sessions list takes no id of a session" : NULL;
+    return !call->sid == !call->options->subject ? "sessions end takes the id of a session, or --subject SUB" : NULL;
+}
+
 static int sessions_run(struct sessions_call *call, const char *name)
 {
     for (size_t i = 0; name && i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(name, verbs[i].name) != 0)
             continue;
-        const struct err err = app_open(call->app);
+        const char *fault = sessions_fault_of(call, name);
+        const struct err err = fault ? failed(ERR_INVALID_REQUEST, fault) : app_open(call->app);
         return err.code ? report(err) : verbs[i].run(call);
     }
     return report(failed(ERR_INVALID_REQUEST, "sessions takes list or end"));
@@ -206,8 +212,8 @@ static int sessions_run(struct sessions_call *call, const char *name)
 int command_sessions(int argc, char **argv)
 {
     struct sessions_options options = { .subject = NULL };
-    const struct option_row rows[] = { { "--subject", OPTION_TEXT, &options.subject },
-                                       { "--json", OPTION_SWITCH, &options.json } };
+    const struct option_row rows[] = { { "--subject", OPTION_TEXT, &options.subject, NULL },
+                                       { "--json", OPTION_SWITCH, &options.json, "list" } };
     const char *words[2] = { NULL };
     struct app app = { .looks = true };
     if (!options_read(argc, argv, rows, sizeof rows / sizeof *rows, words, 2, &app.settings))

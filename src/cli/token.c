@@ -19,16 +19,26 @@ static void token_write_member(struct buf *body, struct str name, const char *va
         json_write_text(body, name, str_of(value));
 }
 
-/* Prints a member of an answer that is a string. */
-static bool token_print_member(struct arena *arena, struct str answer, struct str name)
+/* A member of an answer that is a string; NULL: there is none. */
+static const char *token_member(struct arena *arena, struct str answer, struct str name)
 {
     const struct json *json;
-    if (json_parse(arena, answer, &json).code)
-        return false;
-    const struct json *member = json_member(json, name);
-    if (member && member->kind == JSON_STRING)
-        printf("%.*s\n", (int)member->text.len, member->text.at);
-    return member != NULL;
+    const struct json *member = json_parse(arena, answer, &json).code ? NULL : json_member(json, name);
+    return member && member->kind == JSON_STRING ? arena_copy(arena, member->text).at : NULL;
+}
+
+/* For people a refusal is a sentence on standard error, so that nobody takes it for a token. */
+static void token_print_answer(const struct token_options *options, struct arena *arena, int status, struct str answer,
+                               struct str plain_member)
+{
+    const char *why = status != 200 ? token_member(arena, answer, STR("error_description")) : NULL;
+    const char *plain = plain_member.at ? token_member(arena, answer, plain_member) : NULL;
+    if (options->json || (!why && !plain))
+        printf("%.*s\n", (int)answer.len, answer.at);
+    else if (why)
+        log_sentence(why);
+    else
+        puts(plain);
 }
 
 /* Runs one call and prints its answer: whole with --json, else by `plain`. */
@@ -47,10 +57,7 @@ static int token_call_and_print(struct token_options *options, struct settings *
     }
     int status = operator_call(&app, arena, path, buf_str(body), &answer);
     app_close(&app);
-    if (status != 200 && !options->json && token_print_member(arena, answer, STR("error_description")))
-        return status >= 500 ? EXIT_FAILED : EXIT_NO;
-    if (options->json || !plain_member.at || !token_print_member(arena, answer, plain_member))
-        printf("%.*s\n", (int)answer.len, answer.at);
+    token_print_answer(options, arena, status, answer, plain_member);
     return status == 200 ? EXIT_OK : status >= 500 ? EXIT_FAILED : EXIT_NO;
 }
 
@@ -103,6 +110,9 @@ static int token_verify_with_key(const char *path, struct arena *arena, struct s
 static int token_verify(struct token_options *options, struct settings *settings, struct arena *arena, struct str token)
 {
     struct buf body;
+    if (options->key &&
+        (options->type || options->audience || options->subject || options->nonce || options->issuer || options->json))
+        return report(failed(ERR_INVALID_REQUEST, "--key checks the signature alone, and goes with no other option"));
     if (options->key)
         return token_verify_with_key(options->key, arena, token);
     buf_init(&body, arena, 2048, 2 * KEY_FILE_MAX);
@@ -143,6 +153,9 @@ static bool token_is_rule(const struct token_options *options)
 static int token_revoke_many(struct token_options *options, struct settings *settings, struct arena *arena)
 {
     struct buf body;
+    if (!options->subject + !options->client + !options->session + !options->everything != 3)
+        return report(
+            failed(ERR_INVALID_REQUEST, "revoke takes one of --subject, --client, --session and --everything"));
     if (options->before && !token_is_number(options->before))
         return report(failed(ERR_INVALID_REQUEST, "--before takes seconds since 1970"));
     buf_init(&body, arena, 2048, 2 * KEY_FILE_MAX);
@@ -211,14 +224,21 @@ int command_token(int argc, char **argv)
 {
     struct token_options options = { 0 };
     const struct option_row rows[] = {
-        { "--subject", OPTION_TEXT, &options.subject },   { "--client", OPTION_TEXT, &options.client },
-        { "--scope", OPTION_TEXT, &options.scope },       { "--type", OPTION_TEXT, &options.type },
-        { "--audience", OPTION_TEXT, &options.audience }, { "--nonce", OPTION_TEXT, &options.nonce },
-        { "--claims", OPTION_TEXT, &options.claims },     { "--reason", OPTION_TEXT, &options.reason },
-        { "--key", OPTION_TEXT, &options.key },           { "--require-issuer", OPTION_TEXT, &options.issuer },
-        { "--session", OPTION_TEXT, &options.session },   { "--everything", OPTION_SWITCH, &options.everything },
-        { "--before", OPTION_TEXT, &options.before },     { "--expires-in", OPTION_SECONDS, &options.expires_in_s },
-        { "--json", OPTION_SWITCH, &options.json },
+        { "--subject", OPTION_TEXT, &options.subject, "issue verify revoke" },
+        { "--client", OPTION_TEXT, &options.client, "issue revoke" },
+        { "--scope", OPTION_TEXT, &options.scope, "issue" },
+        { "--type", OPTION_TEXT, &options.type, "issue verify" },
+        { "--audience", OPTION_TEXT, &options.audience, "issue verify" },
+        { "--nonce", OPTION_TEXT, &options.nonce, "issue verify" },
+        { "--claims", OPTION_TEXT, &options.claims, "issue" },
+        { "--reason", OPTION_TEXT, &options.reason, "revoke" },
+        { "--key", OPTION_TEXT, &options.key, "verify" },
+        { "--require-issuer", OPTION_TEXT, &options.issuer, "verify" },
+        { "--session", OPTION_TEXT, &options.session, "revoke" },
+        { "--everything", OPTION_SWITCH, &options.everything, "revoke" },
+        { "--before", OPTION_TEXT, &options.before, "revoke" },
+        { "--expires-in", OPTION_SECONDS, &options.expires_in_s, "issue" },
+        { "--json", OPTION_SWITCH, &options.json, NULL },
     };
     const char *words[1] = { NULL };
     struct settings settings;

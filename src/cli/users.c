@@ -103,8 +103,6 @@ static struct err users_prepare(struct arena *arena, const struct users_options 
     struct user *user = &wish->user;
     wish->claims = &options->claims;
     wish->now_s = (int64_t)time(NULL);
-    if (wish->action != USERS_ADD && wish->action != USERS_CHANGE && options->claims.count > 0)
-        return failed(ERR_INVALID_REQUEST, "--claim belongs to users add and users change");
     if (wish->action == USERS_CHANGE && options->claims.count == 0)
         return failed(ERR_INVALID_REQUEST, "say what is to be changed: --claim NAME=VALUE");
     if (wish->action == USERS_ADD) {
@@ -195,7 +193,8 @@ static struct err users_do(const struct settings *settings, struct arena *arena,
 {
     struct users_wish wish = { .action = action, .user = { .username = str_of(name) } };
     if (!name)
-        return failed(ERR_INVALID_REQUEST, "name the user, such as in: users add NAME");
+        return failed(ERR_INVALID_REQUEST,
+                      "name the user by the username, after the verb: see token-service users --help");
     TRY(users_prepare(arena, options, &wish));
     TRY(users_alter(settings, arena, users_apply, &wish));
     users_tell(arena, &wish, options->json);
@@ -210,7 +209,9 @@ static struct err users_run(const struct settings *settings, struct arena *arena
         [USERS_DISABLE] = "disable", [USERS_ENABLE] = "enable",     [USERS_REMOVE] = "remove"
     };
     const char *verb = words[0] ? words[0] : "";
-    if (strcmp(verb, "list") == 0 && !words[1])
+    if (strcmp(verb, "list") == 0 && words[1])
+        return failed(ERR_INVALID_REQUEST, "users list takes no name: it lists all");
+    if (strcmp(verb, "list") == 0)
         return users_show(settings, arena, options->json);
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         if (strcmp(verb, verbs[i]) == 0)
@@ -222,9 +223,9 @@ int command_users(int argc, char **argv)
 {
     struct users_options options = { .subject = "" };
     const struct option_row rows[] = {
-        { "--subject", OPTION_TEXT, &options.subject },
-        { "--claim", OPTION_TEXTS, &options.claims },
-        { "--json", OPTION_SWITCH, &options.json },
+        { "--subject", OPTION_TEXT, &options.subject, "add" },
+        { "--claim", OPTION_TEXTS, &options.claims, "add change" },
+        { "--json", OPTION_SWITCH, &options.json, "add list" },
     };
     const char *words[2] = { NULL, NULL };
     struct settings settings = { 0 };

@@ -197,6 +197,42 @@ def test_a_variable_that_nobody_reads_is_said(settings):
     assert "TOKEN_ISUER" in done.stderr and "TOKEN_ISSUER" in done.stderr
 
 
+def test_each_command_has_a_help_of_its_own():
+    for command in COMMANDS:
+        text = run(command, "--help").stdout
+        assert text == run("help", command).stdout == run(command, "x", "-h").stdout
+        assert {line.split()[0] for line in text.splitlines() if re.match("  [a-z]", line)} == {command}
+        assert "exit status:" in text and "--data-dir" in text and len(text.splitlines()) < 40
+    assert "there is no command" in refused("help", "nonsense") and "nonsense" in refused("nonsense", "--help")
+
+
+@pytest.mark.parametrize("arguments, said", [
+    ("token verify --client web", "token verify takes no --client"), ("token verify --scope a", "takes no --scope"),
+    ("token verify --expires-in 5", "takes no --expires-in"), ("token issue --client web --reason x", "no --reason"),
+    ("token issue --client web --everything", "takes no --everything"), ("token revoke --audience web", "no --aud"),
+    ("token inspect --subject web", "takes no --subject"), ("clients list --scope a", "takes no --scope"),
+    ("clients add --id x --overlap 5", "no --overlap"), ("clients change web --public", "change takes no --public"),
+    ("clients delete web --json", "takes no --json"), ("clients disable web --access-ttl 5", "no --access-ttl"),
+    ("users list --claim name=x", "users list takes no --claim"), ("users password a --subject b", "no --sub"),
+    ("users list a", "users list takes no name"), ("keys rotate --reason x", "keys rotate takes no --reason"),
+    ("keys list --immediate", "no --immediate"), ("sessions end x --json", "no --json"), ("sessions end", "the id"),
+    ("sessions end x --subject y", "takes the id"), ("sessions list x", "takes no id"),
+    ("token verify --key k.json --audience web", "--key checks the signature alone"),
+    ("token revoke --subject a --client b", "one of --subject, --client, --session and --everything"),
+    ("token revoke --before 5", "one of --subject, --client, --session and --everything"),
+    ("migrate --apply --print", "exclude each other"), ("migrate --down", "needs --print or --apply"),
+    ("clients add --scope a", "clients add needs --id"), ("serve --nope", "unknown argument: --nope ("),
+])
+def test_an_option_that_would_not_be_read_is_refused(settings, client, arguments, said):
+    """Who gives one expects that it is heeded: that verify checks the client, that a change is made."""
+    assert said in refused(*arguments.split(), settings=settings, stdin=issue(settings))
+
+
+def test_a_secret_given_as_a_flag_is_not_shown(settings):
+    sentence = refused("serve", "--database-url=postgresql://user:hunter2@host/name", settings=settings)
+    assert "unknown argument: --database-url (" in sentence and "hunter2" not in sentence
+
+
 # --- clients --------------------------------------------------------------------------------------------------------
 
 def test_a_client_is_added_before_the_first_start(settings, tmp_path):
@@ -319,7 +355,8 @@ def test_a_token_that_may_not_be_issued_is_not(settings, client, arguments):
     done = run("token", "issue", *arguments, "--json", settings=settings, expect=1)
     assert "error" in json.loads(done.stdout)
     done = run("token", "issue", *arguments, settings=settings, expect=1)
-    assert not re.search("eyJ", done.stdout + done.stderr)
+    assert done.stdout == "", "a script would take it for a token"
+    assert re.fullmatch("token-service: .+\n", done.stderr) and "eyJ" not in done.stderr
 
 
 @pytest.mark.parametrize("text", ["", "\n", "x", "a.b.c", "..", "é", "\x00", "x" * 70000, "a.b.c d.e.f",
@@ -341,8 +378,8 @@ def test_standard_input_that_is_not_text_is_no_token(settings, client):
 @pytest.mark.parametrize("text", ["abc", "a.b.c", "..", "x" * 10000])
 def test_who_revokes_nonsense_is_told_that_nothing_was_done(settings, client, text):
     issue(settings)
-    said = run("token", "revoke", settings=settings, stdin=text, expect=1).stdout
-    assert said.startswith("not a token of this service"), said
+    said = run("token", "revoke", settings=settings, stdin=text, expect=1).stderr
+    assert said.startswith("token-service: not a token of this service"), said
     answer = json.loads(run("token", "revoke", "--json", settings=settings, stdin=text, expect=1).stdout)
     assert answer["error_description"].startswith("not a token of this service")
 
@@ -350,11 +387,11 @@ def test_who_revokes_nonsense_is_told_that_nothing_was_done(settings, client, te
 def test_who_revokes_a_token_of_another_service_or_issuer_is_told_so(settings, client):
     token = issue(settings, "--subject", "user-1")
     forged = tokens.sign(tokens.new_key("ES256"), "ES256", tokens.header_of(token), tokens.claims_of(token))
-    assert run("token", "revoke", settings=settings, stdin=forged, expect=1).stdout.startswith(
-        "not a token of this service")
+    assert run("token", "revoke", settings=settings, stdin=forged, expect=1).stderr.startswith(
+        "token-service: not a token of this service")
     other = settings | {"TOKEN_ISSUER": "https://other.example"}
-    said = run("token", "revoke", settings=other, stdin=token, expect=1).stdout
-    assert said.startswith("not a token of this service")
+    said = run("token", "revoke", settings=other, stdin=token, expect=1).stderr
+    assert said.startswith("token-service: not a token of this service")
     assert ISSUER in said and "https://other.example" in said and "TOKEN_ISSUER" in said
     run("token", "verify", settings=settings, stdin=token)  # nothing was done
     run("token", "revoke", settings=settings, stdin=token)

@@ -216,7 +216,7 @@ def test_an_operator_revokes_one(server, keeper, app, grant):
     server.until(lambda: not server.is_active(keeper, grant["access_token"]), "the server does not know of it")
     assert is_over(server, keeper, app, grant)
     unknown = run("token", "revoke", settings=server.settings, stdin=tokens.encode(os.urandom(64)), expect=1)
-    assert "no grant has it" in unknown.stdout
+    assert "no grant has it" in unknown.stderr
 
 
 def test_a_code_that_was_revoked_with_its_grant_brings_nothing(server, keeper, app):
