@@ -1,6 +1,7 @@
 /* main.c: the subcommands, as a table. */
 #include "cli/cli.h"
 #include "lambda/lambda.h"
+#include "observe/log.h"
 #include "observe/log_writer.h"
 #include "version.h"
 #include <fcntl.h>
@@ -37,6 +38,11 @@ static int main_serve(struct app *app)
     return code;
 }
 
+static void main_warn_of_unknown(struct str name, const char *meant)
+{
+    LOG(LOG_WARN, "unknown_setting", LOG_STR("variable", name), LOG_TEXT_("meant", meant));
+}
+
 static int main_command_serve(int argc, char **argv)
 {
     bool check_only = false;
@@ -45,7 +51,7 @@ static int main_command_serve(int argc, char **argv)
     if (!options_read(argc, argv, rows, 1, NULL, 0, &app.settings))
         return EXIT_USAGE;
     int code = EXIT_OK;
-    settings_warn_unknown(stderr);
+    settings_tell_unknown(main_warn_of_unknown);
     if (check_only) {
         code = report(app_check_settings(&app));
         if (code == EXIT_OK)
@@ -66,7 +72,7 @@ static int main_serve_lambda(int argc, char **argv, struct lambda *lambda)
         lambda_tell_failed_start(lambda, failed(ERR_INVALID_REQUEST, "the settings are wrong: the log says which"));
         return EXIT_USAGE;
     }
-    settings_warn_unknown(stderr);
+    settings_tell_unknown(main_warn_of_unknown);
     const int code = report(app_serve_lambda(&app, lambda));
     app_close(&app);
     settings_release(&app.settings);

@@ -136,9 +136,10 @@ typedef struct err settings_fetch(void *context, const char *variable, struct st
  * ERR_INVALID_REQUEST with a sentence as settings_read() has it; fetch's errors as they are. */
 MUST_USE struct err settings_fetch_secrets(struct settings *settings, settings_fetch *fetch, void *context);
 
-/* A line for every environment variable that begins with TOKEN_ and is no setting's, with the setting that was probably
- * meant; and for every one that names a backend which this version can't use. Never a value. */
-void settings_warn_unknown(FILE *out);
+/* Tells of every environment variable that begins with TOKEN_ and is no setting's, and which setting was probably
+ * meant:
+ * "" when none is near. Never a value. */
+void settings_tell_unknown(void (*tell)(struct str name, const char *meant));
 
 /* The table as the settings' part of --help (at most 100 columns), as sections of a man page, as the tables of
  * docs/configuration.md; and the values in force with their origin, for --check-config, where a secret is only

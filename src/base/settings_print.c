@@ -1,5 +1,5 @@
 /* base/settings_print.c: the table of settings for people: --help, the man page, the documentation, --check-config, and
- * a warning about variables that look like settings but are not. */
+ * variables that look like settings but are not. */
 #include "base/secret_reference.h"
 #include "base/settings_rows.h"
 #include <unistd.h>
@@ -60,9 +60,9 @@ static size_t settings_print_distance(struct str a, struct str b)
     return row[b.len];
 }
 
-static void settings_print_warn_if_unknown(struct str name, FILE *out)
+static void settings_print_tell_if_unknown(struct str name, void (*tell)(struct str, const char *))
 {
-    const char *nearest = NULL;
+    const char *nearest = "";
     size_t least = 3; /* two slips are a typo, more are another word */
     for (size_t i = 0; i < settings_rows_count; i++) {
         size_t apart = settings_print_distance(name, str_of(settings_rows[i].name));
@@ -73,21 +73,15 @@ static void settings_print_warn_if_unknown(struct str name, FILE *out)
             nearest = settings_rows[i].name;
         }
     }
-    fputs("token-service: ", out);
-    for (size_t i = 0; i < name.len && i < 64; i++)
-        fputc(name.at[i] > ' ' && name.at[i] <= '~' ? name.at[i] : '?', out);
-    if (nearest)
-        fprintf(out, " is not a setting; did you mean %s?\n", nearest);
-    else
-        fputs(" is not a setting\n", out);
+    tell((struct str){ name.at, name.len < 64 ? name.len : 64 }, nearest);
 }
 
-void settings_warn_unknown(FILE *out)
+void settings_tell_unknown(void (*tell)(struct str name, const char *meant))
 {
     for (char **at = environ; at && *at; at++) {
         struct str rest = str_of(*at), name;
         if (str_cut(&rest, '=', &name) && rest.len > 0 && str_has_prefix(name, STR("TOKEN_")))
-            settings_print_warn_if_unknown(name, out);
+            settings_print_tell_if_unknown(name, tell);
     }
 }
 

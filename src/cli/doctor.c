@@ -3,6 +3,8 @@
  * takes writes.) */
 #include "base/json.h"
 #include "cli/cli.h"
+#include "oauth/oauth.h"
+#include "oauth/users.h"
 #include "observe/log.h"
 #include "service/clock_check.h"
 #include "service/clock_step.h"
@@ -130,9 +132,27 @@ static struct err doctor_look_at_signer(struct app *app, const char **note)
     return OK;
 }
 
+static struct err doctor_look_at_users(struct app *app, const char **note)
+{
+    struct user_list list;
+    *note = app->settings.login_url[0] ? "at LOGIN_URL" : "none: neither LOGIN_URL nor TOKEN_LOGIN is set";
+    if (app->settings.login != LOGIN_BUILTIN)
+        return OK;
+    TRY(users_list(&app->settings, &app->arena, &list));
+    *note = arena_printf(&app->arena, "builtin: users in the file: %zu", list.count).at;
+    return OK;
+}
+
+static struct err doctor_look_at_fetch(const struct app *app, const char **note)
+{
+    *note = app->settings.fetch_ca_file[0] ? "TOKEN_FETCH_CA_FILE is trusted where a client names a URL"
+                                           : "the system's certificates are trusted where a client names a URL";
+    return oauth_try_fetch(&app->settings);
+}
+
 static int doctor_examine(struct app *app, bool json)
 {
-    enum { CLOCK, FILES, OPEN, DATA, LISTEN, TLS, STORE, CACHE, EVENTS, SIGNER, SIGN, STANDBY, FINDINGS };
+    enum { CLOCK, FILES, OPEN, DATA, LISTEN, TLS, STORE, CACHE, EVENTS, SIGNER, SIGN, STANDBY, USERS, FETCH, FINDINGS };
     struct finding found[FINDINGS] = {
         [CLOCK] = { .part = "clock" },
         [FILES] = { "files", OK, doctor_note_of_files(&app->settings) },
@@ -146,6 +166,8 @@ static int doctor_examine(struct app *app, bool json)
         [SIGNER] = { .part = "signer" },
         [SIGN] = { "sign", untried, "" },
         [STANDBY] = { "standby", untried, "" },
+        [USERS] = { .part = "users" },
+        [FETCH] = { .part = "fetch" },
     };
     found[OPEN].err = app_check_settings(app);
     found[DATA].err = doctor_check_dir(app, &found[DATA].note);
@@ -156,6 +178,8 @@ static int doctor_examine(struct app *app, bool json)
     found[CACHE].err = doctor_look_at_cache(app, &found[CACHE].note);
     found[EVENTS].err = doctor_look_at_events(app, &found[EVENTS].note);
     found[SIGNER].err = app->service.store ? doctor_look_at_signer(app, &found[SIGNER].note) : untried;
+    found[USERS].err = doctor_look_at_users(app, &found[USERS].note);
+    found[FETCH].err = doctor_look_at_fetch(app, &found[FETCH].note);
     if (!found[STORE].err.code && !found[SIGNER].err.code)
         examine_keys(&app->service, &app->arena, app_is_served(&app->settings), &found[SIGNER], &found[SIGN],
                      &found[STANDBY]);

@@ -30,6 +30,14 @@ struct err oauth_open(struct service *service, struct oauth **out)
     return OK;
 }
 
+struct err oauth_try_fetch(const struct settings *settings)
+{
+    struct fetch *fetch = NULL;
+    const struct err err = fetch_open(settings, &fetch);
+    fetch_close(fetch);
+    return err;
+}
+
 struct err oauth_start(struct service *service)
 {
     return messenger_start(service, &service->oauth->messenger);

@@ -10,6 +10,7 @@
 struct client_keys;
 struct failures;
 struct fetch;
+struct settings;
 struct messenger;
 struct password_login;
 struct service;
@@ -29,6 +30,8 @@ struct oauth {
 
 /* Makes it, as the settings say, and gives it to the service. Also after an error *out is to be closed. */
 MUST_USE struct err oauth_open(struct service *service, struct oauth **out);
+/* Whether what calls to URLs that clients name need can be had, as oauth_open() wants it; nothing stays open. */
+MUST_USE struct err oauth_try_fetch(const struct settings *settings);
 /* Starts what goes on by itself, on a thread. ERR_INTERNAL. */
 MUST_USE struct err oauth_start(struct service *service);
 /* For a process without it, which is frozen between calls: does on the caller's thread what is due; after `until_ns`

@@ -194,7 +194,8 @@ def test_the_contracts_defaults(settings):
 
 def test_a_variable_that_nobody_reads_is_said(settings):
     done = run("serve", "--check-config", settings=settings | {"TOKEN_ISUER": "https://x"})
-    assert "TOKEN_ISUER" in done.stderr and "TOKEN_ISSUER" in done.stderr
+    line = json.loads(done.stderr)
+    assert (line["event"], line["variable"], line["meant"]) == ("unknown_setting", "TOKEN_ISUER", "TOKEN_ISSUER")
 
 
 def test_each_command_has_a_help_of_its_own():
@@ -585,6 +586,13 @@ def test_the_doctor_tries_the_tls_files(settings, tmp_path):
 PRINTING = LOOKING[:5] + LOOKING[6:] + [["help"], ["--help"], ["help", "man"], ["help", "markdown"], ["version"],
                                        ["migrate", "--print"], ["token", "issue", "--client", "web"],
                                        ["clients", "disable", "web"], ["keys", "rotate"]]
+
+
+@pytest.mark.parametrize("check, more", [
+    ("fetch", {"TOKEN_FETCH_CA_FILE": "/nowhere.pem"}), ("users", {"TOKEN_LOGIN": "builtin", "TOKEN_USERS_FILE": "."})])
+def test_the_doctor_tries_the_users_and_the_certificates_of_others(settings, check, more):
+    done = run("doctor", "--json", settings=settings | more, expect=3)
+    assert [each["check"] for each in json.loads(done.stdout) if not each["ok"]] == [check]
 
 
 @pytest.mark.parametrize("arguments", [each for each in PRINTING if each != ["keys", "show", "k"]], ids=" ".join)

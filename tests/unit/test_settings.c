@@ -558,24 +558,32 @@ static void the_table_agrees_with_jose(void **state)
 
 /* --- variables that nobody reads --------------------------------------------------------------------------------- */
 
+static struct str told;
+
+static void note_unknown(struct str name, const char *meant)
+{
+    told = arena_printf(&arena, "%.*s%.*s:%s;", (int)told.len, told.at, (int)name.len, name.at, meant);
+}
+
 static void a_misspelt_variable_is_named_with_what_was_meant(void **state)
 {
     static const struct {
         const char *name, *says;
     } rows[] = {
-        { "TOKEN_LISTNE", "TOKEN_LISTNE is not a setting; did you mean TOKEN_LISTEN?\n" },
-        { "TOKEN_ISUER", "TOKEN_ISUER is not a setting; did you mean TOKEN_ISSUER?\n" },
-        { "TOKEN_DATADIR", "TOKEN_DATADIR is not a setting; did you mean TOKEN_DATA_DIR?\n" },
-        { "TOKEN_Queue", "TOKEN_Queue is not a setting\n" },
-        { "TOKEN_SOMETHING_ELSE", "TOKEN_SOMETHING_ELSE is not a setting\n" },
-        { "TOKEN_", "TOKEN_ is not a setting\n" },
-        { "TOKEN_\x1b[31m", "TOKEN_?[31m is not a setting\n" },
+        { "TOKEN_LISTNE", "TOKEN_LISTEN" },
+        { "TOKEN_ISUER", "TOKEN_ISSUER" },
+        { "TOKEN_DATADIR", "TOKEN_DATA_DIR" },
+        { "TOKEN_Queue", "" },
+        { "TOKEN_SOMETHING_ELSE", "" },
+        { "TOKEN_", "" },
+        { "TOKEN_\x1b[31m", "" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         setenv(rows[i].name, "hunter2", 1);
-        struct str text = printed(settings_warn_unknown);
+        told = STR("");
+        settings_tell_unknown(note_unknown);
         unsetenv(rows[i].name);
-        assert_str(text, arena_printf(&arena, "token-service: %s", rows[i].says).at);
+        assert_str(told, arena_printf(&arena, "%s:%s;", rows[i].name, rows[i].says).at);
     }
     (void)state;
 }
@@ -587,7 +595,9 @@ static void settings_and_strangers_are_not_warned_of(void **state)
     setenv("TOKEN_LISTNE", "", 1); /* empty counts as absent here too */
     for (size_t i = 0; i < COUNT(presets); i++)
         setenv(presets[i].name, "x", 1);
-    assert_str(printed(settings_warn_unknown), "");
+    told = STR("");
+    settings_tell_unknown(note_unknown);
+    assert_str(told, "");
     (void)state;
 }
 
