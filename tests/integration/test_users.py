@@ -169,8 +169,8 @@ def test_nobody_is_not_found(users, file, verb):
     (["add", "ada", *["--claim", "name=x"] * 33], PASSWORD, "too often"),
     (["add", "ada", "--password", PASSWORD], PASSWORD, "unknown argument"),
     (["change", "ada"], None, "--claim NAME=VALUE"),
-    (["disable", "ada", "--claim", "name=x"], None, "belongs to"),
-    (["list", "ada"], None, "users takes"),
+    (["disable", "ada", "--claim", "name=x"], None, "users disable takes no --claim"),
+    (["list", "ada"], None, "users list takes no name"),
     (["nonsense"], None, "users takes"),
     ([], None, "users takes"),
 ])
