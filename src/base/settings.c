@@ -332,10 +332,16 @@ static bool settings_is_printable(struct str text)
     return utf8_valid(text);
 }
 
+/* What stands before an @ in a URL may be a password. */
+static bool settings_may_be_shown(const struct settings_row *row, struct str value)
+{
+    return row->kind != KIND_SECRET && value.len <= 80 && !str_has(value, '@') && settings_is_printable(value);
+}
+
 static struct err settings_refuse_value(const struct settings_row *row, struct str value, const char *fault)
 {
     char allowed[128];
-    if (row->kind == KIND_SECRET || value.len > 80 || !settings_is_printable(value))
+    if (!settings_may_be_shown(row, value))
         return refuse("%s is not usable: %s (allowed: %s)", row->name, fault, settings_allowed(row, allowed));
     return refuse("%s is \"%.*s\": %s (allowed: %s)", row->name, (int)value.len, value.at, fault,
                   settings_allowed(row, allowed));

@@ -68,6 +68,8 @@ const char *settings_fault_of_issuer(struct str text)
         return "it has a query or a fragment";
     if (!str_cut(&rest, '/', &authority))
         authority = rest;
+    if (str_has(authority, '@'))
+        return "it has a user or a password before an @";
     return settings_forms_is_authority(authority, &port) ? NULL : "its host or port is malformed";
 }
 

@@ -407,7 +407,7 @@ static const struct {
     { "TOKEN_ISSUER", "https://", "host" },
     { "TOKEN_ISSUER", "https:///x", "host" },
     { "TOKEN_ISSUER", "https://:443", "host" },
-    { "TOKEN_ISSUER", "https://user@a.example", "host" },
+    { "TOKEN_ISSUER", "https://user@a.example", "user" },
     { "TOKEN_ISSUER", "https://a.example:0", "port" },
     { "TOKEN_ISSUER", "https://a.example:", "port" },
     { "TOKEN_AUDIENCE", ",", "empty" },
@@ -424,7 +424,7 @@ static const struct {
     { "AWS_REGION", "eu/west", "characters" },
     { "AWS_REGION", "-", "hyphen" },
     { "AWS_ENDPOINT_URL", "127.0.0.1:4566", "https://" },
-    { "AWS_ENDPOINT_URL", "http://user:secret@host", "host" },
+    { "AWS_ENDPOINT_URL", "http://user:secret@host", "password" },
     { "AWS_ENDPOINT_URL_KMS", "https://host/?x", "query" },
     { "AWS_USE_FIPS_ENDPOINT", "yes", "not one of the choices" },
     { "EVENT_BUS_NAME", "two words", "characters" },
@@ -801,6 +801,9 @@ static void a_service_key_goes_to_no_stranger_in_clear(void **state)
     setenv("TOKEN_SUPABASE_HTTP", "true", 1); /* a network of one's own */
     assert_code(read_environment("SUPABASE_URL", "http://kong:8000"), ERR_OK, "allowed");
     assert_code(read_environment("SUPABASE_URL", "ftp://kong:8000"), ERR_INVALID_REQUEST, "no HTTP at all");
+    err = read_environment("SUPABASE_URL", "https://ada:password@kong");
+    assert_string_equal(err.why, "SUPABASE_URL is not usable: it has a user or a password before an @ (allowed: an "
+                                 "https URL without query and fragment)");
     unsetenv("TOKEN_SUPABASE_HTTP");
     unsetenv("SUPABASE_SERVICE_KEY");
     err = read_environment("SUPABASE_URL", "https://x.supabase.co");
