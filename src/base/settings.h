@@ -137,8 +137,7 @@ typedef struct err settings_fetch(void *context, const char *variable, struct st
 MUST_USE struct err settings_fetch_secrets(struct settings *settings, settings_fetch *fetch, void *context);
 
 /* Tells of every environment variable that begins with TOKEN_ and is no setting's, and which setting was probably
- * meant:
- * "" when none is near. Never a value. */
+ * meant: "" when none is near. Never a value. */
 void settings_tell_unknown(void (*tell)(struct str name, const char *meant));
 
 /* The table as the settings' part of --help (at most 100 columns), as sections of a man page, as the tables of

@@ -13,6 +13,12 @@ void queue_init(struct queue *queue, size_t max, int64_t wait_max_ns, atomic_siz
     *queue = (struct queue){ .last = &queue->first, .max = max, .wait_max_ns = wait_max_ns, .waiting = waiting };
 }
 
+/* Half of the bound is for the wait that is foreseen. */
+static int64_t queue_foreseen_ns(const struct queue *queue)
+{
+    return queue->wait_max_ns / 2;
+}
+
 enum queue_verdict queue_put(struct queue *queue, struct job *job, int64_t now_ns)
 {
     if (queue->count >= queue->max)
@@ -20,7 +26,7 @@ enum queue_verdict queue_put(struct queue *queue, struct job *job, int64_t now_n
     if (now_ns - queue->measured_ns > FORGET_NS)
         queue->measured = 0;
     if (queue->count >= QUEUE_LEAST && queue->measured >= QUEUE_LEAST &&
-        (int64_t)queue->count * queue->each_ns > queue->wait_max_ns / 2)
+        (int64_t)queue->count * queue->each_ns > queue_foreseen_ns(queue))
         return QUEUE_SLOW;
     job->next = NULL;
     job->queued_ns = now_ns;
@@ -39,7 +45,7 @@ static void queue_measure(struct queue *queue, int64_t now_ns)
     if (queue->left_behind_ns) {
         const int64_t took_ns = now_ns - queue->left_behind_ns;
         const int64_t most_ns = queue->measured > 0 ? (queue->each_ns + 1000) * OUTLIER
-                                                    : queue->wait_max_ns / 2 / QUEUE_LEAST;
+                                                    : queue_foreseen_ns(queue) / QUEUE_LEAST;
         queue->each_ns += ((took_ns < most_ns ? took_ns : most_ns) - queue->each_ns) /
                           (queue->measured > 0 ? AVERAGE_PART : 1);
         queue->measured += queue->measured < QUEUE_LEAST;

@@ -175,13 +175,20 @@ struct round {
     int64_t until_ns;
 };
 
+/* The beginning of a hash, as a number: an item's place among all, by its id. */
+static uint64_t backchannel_place(const unsigned char id[32])
+{
+    uint64_t place = 0;
+    for (size_t i = 0; i < sizeof place; i++)
+        place = place << 8 | id[i];
+    return place;
+}
+
 static uint64_t backchannel_hash(struct str uri)
 {
     unsigned char hash[32];
-    uint64_t first;
     sha256(uri, hash);
-    memcpy(&first, hash, sizeof first);
-    return first;
+    return backchannel_place(hash);
 }
 
 static bool backchannel_is_away(const struct round *round, struct str uri)
@@ -241,15 +248,6 @@ static void backchannel_look(struct service *service, struct round *round, struc
     else if (!backchannel_read(arena, item, &notice) || notice.next_at > now_s ||
              !backchannel_tell(service, round, arena, &notice, now_s))
         round->waiting++;
-}
-
-/* An item's place among all, by the beginning of its id. */
-static uint64_t backchannel_place(const unsigned char id[32])
-{
-    uint64_t place = 0;
-    for (size_t i = 0; i < sizeof place; i++)
-        place = place << 8 | id[i];
-    return place;
 }
 
 /* Behind that place. */
